@@ -1,0 +1,193 @@
+/**
+ * The canonical encoding: what is spooled, shipped, hashed and read back.
+ *
+ * An event is two JSON objects on two lines, each in the form of RFC 8785 (JCS): first the impersonal part,
+ * then the personal part, joined by one "\n" and ended by none. They are apart because the integrity proofs
+ * commit to the personal part by a salted hash, so that it can be erased (docs/design/integrity.md): whoever
+ * computes that hash takes the bytes after the newline as they are. JSON escapes every control character, so
+ * the one newline is never ambiguous.
+ *
+ * Members are named like the table's columns, in the order that JCS asks for; absent ones are left out.
+ * `encodeEvent` writes that order by hand because this is the hot path; a property test holds it to a
+ * general JCS implementation.
+ */
+import type { EventNotes, ImpersonalPart, PersonalPart, SecurityEvent } from "./event.ts";
+import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
+import { canonicalJson, type JsonObject, type JsonValue, jsonString } from "./json.ts";
+import { isLevel } from "./level.ts";
+import { SeclogError } from "./errors.ts";
+
+/** The canonical text of an event. Its UTF-8 bytes are what is kept. */
+export function encodeEvent(event: SecurityEvent): string {
+  return `${encodeImpersonal(event)}\n${encodePersonal(
+    event,
+    event.data === undefined ? undefined : canonicalJson(event.data),
+  )}`;
+}
+
+/** The first line of {@link encodeEvent}. */
+export function encodeImpersonal(e: ImpersonalPart): string {
+  let text = "{";
+  if (e.allowedMethods !== undefined) text += `"allowed_methods":${jsonString(e.allowedMethods)},`;
+  text += `"category":${jsonString(e.category)}`;
+  if (e.count !== undefined) text += `,"count":${e.count}`;
+  if (e.endedAt !== undefined) text += `,"ended_at":"${e.endedAt}"`;
+  if (e.environment !== undefined) text += `,"environment":${jsonString(e.environment)}`;
+  text += `,"epoch":${e.epoch},"event_type":${jsonString(e.type)}`;
+  if (e.host !== undefined) text += `,"host":${jsonString(e.host)}`;
+  text += `,"id":"${e.id}","level":"${e.level}","logger":${jsonString(e.logger)}`;
+  if (e.method !== undefined) text += `,"method":${jsonString(e.method)}`;
+  text += `,"occurred_at":"${e.occurredAt}","outcome":"${e.outcome}"`;
+  if (e.route !== undefined) text += `,"route":${jsonString(e.route)}`;
+  text += `,"seq":${e.seq}`;
+  if (e.service !== undefined) text += `,"service":${jsonString(e.service)}`;
+  text += `,"source_id":"${e.sourceId}"`;
+  if (e.startedAt !== undefined) text += `,"started_at":"${e.startedAt}"`;
+  if (e.statusCode !== undefined) text += `,"status_code":${e.statusCode}`;
+  return `${text},"v":${e.v}}`;
+}
+
+/** The second line of {@link encodeEvent}; `data` is the canonical JSON of the event's data. */
+export function encodePersonal(e: Omit<PersonalPart, "data">, data: string | undefined): string {
+  let text = "";
+  if (e.actorId !== undefined) text += `,"actor_id":${jsonString(e.actorId)}`;
+  if (e.actorType !== undefined) text += `,"actor_type":${jsonString(e.actorType)}`;
+  if (data !== undefined) text += `,"data":${data}`;
+  if (e.ipAddress !== undefined) text += `,"ip_address":"${e.ipAddress}"`;
+  if (e.ipChain !== undefined) text += `,"ip_chain":${jsonString(e.ipChain)}`;
+  if (e.ipSource !== undefined) text += `,"ip_source":"${e.ipSource}"`;
+  if (e.methodOriginal !== undefined) text += `,"method_original":${jsonString(e.methodOriginal)}`;
+  if (e.notes !== undefined) text += `,"notes":${canonicalJson(e.notes as JsonObject)}`;
+  if (e.path !== undefined) text += `,"path":${jsonString(e.path)}`;
+  if (e.requestHost !== undefined) text += `,"request_host":${jsonString(e.requestHost)}`;
+  if (e.requestId !== undefined) text += `,"request_id":${jsonString(e.requestId)}`;
+  if (e.spanId !== undefined) text += `,"span_id":"${e.spanId}"`;
+  if (e.targetId !== undefined) text += `,"target_id":${jsonString(e.targetId)}`;
+  if (e.targetType !== undefined) text += `,"target_type":${jsonString(e.targetType)}`;
+  if (e.traceId !== undefined) text += `,"trace_id":"${e.traceId}"`;
+  if (e.userAgent !== undefined) text += `,"user_agent":${jsonString(e.userAgent)}`;
+  return text === "" ? "{}" : `{${text.slice(1)}}`;
+}
+
+/** The table's column of each property, where it is not the same word. */
+export const COLUMN_NAMES = {
+  v: "v",
+  id: "id",
+  occurredAt: "occurred_at",
+  sourceId: "source_id",
+  epoch: "epoch",
+  seq: "seq",
+  type: "event_type",
+  level: "level",
+  category: "category",
+  outcome: "outcome",
+  logger: "logger",
+  service: "service",
+  environment: "environment",
+  host: "host",
+  method: "method",
+  route: "route",
+  statusCode: "status_code",
+  allowedMethods: "allowed_methods",
+  count: "count",
+  startedAt: "started_at",
+  endedAt: "ended_at",
+  actorId: "actor_id",
+  actorType: "actor_type",
+  targetId: "target_id",
+  targetType: "target_type",
+  ipAddress: "ip_address",
+  ipSource: "ip_source",
+  ipChain: "ip_chain",
+  methodOriginal: "method_original",
+  path: "path",
+  requestHost: "request_host",
+  requestId: "request_id",
+  traceId: "trace_id",
+  spanId: "span_id",
+  userAgent: "user_agent",
+  data: "data",
+  notes: "notes",
+} as const satisfies { readonly [K in keyof Required<SecurityEvent>]: string };
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Reads the canonical bytes of an event.
+ *
+ * @throws SeclogError `SECLOG_EVENT_MALFORMED` when the bytes are not UTF-8, not two JSON objects, or a member
+ *   is missing or has the wrong type; `SECLOG_EVENT_VERSION` when a newer program wrote them.
+ */
+export function decodeEvent(bytes: Uint8Array): SecurityEvent {
+  let parts: unknown[];
+  try {
+    parts = decoder.decode(bytes).split("\n").map((line) => JSON.parse(line) as unknown);
+  } catch (cause) {
+    throw malformed("it is not two lines of JSON in UTF-8", cause);
+  }
+  const [impersonal, personal] = parts;
+  if (parts.length !== 2 || !isObject(impersonal) || !isObject(personal)) {
+    throw malformed("it is not two JSON objects on two lines");
+  }
+  return fromColumns({ ...impersonal, ...personal });
+}
+
+/**
+ * An event from its columns: the members of both canonical parts, as parsed JSON. `null` and absent are the same.
+ *
+ * @throws SeclogError as {@link decodeEvent} does.
+ */
+export function fromColumns(row: { readonly [column: string]: JsonValue | undefined }): SecurityEvent {
+  const version = row["v"];
+  if (typeof version === "number" && version > EVENT_VERSION) {
+    throw new SeclogError(
+      "SECLOG_EVENT_VERSION",
+      `the event has format ${version}, this program reads up to ${EVENT_VERSION}: use a newer seclog`,
+    );
+  }
+  const event: { [property: string]: JsonValue } = {};
+  for (const [property, column] of Object.entries(COLUMN_NAMES)) {
+    const value = row[column];
+    if (value === undefined || value === null) {
+      if (REQUIRED.has(property)) throw malformed(`${column} is missing`);
+      continue;
+    }
+    const expected = NUMBERS.has(property) ? "number" : OBJECTS.has(property) ? "object" : "string";
+    if (typeof value !== expected || Array.isArray(value)) throw malformed(`${column} is not a ${expected}`);
+    event[property] = value;
+  }
+  if (!isLevel(event["level"])) throw malformed(`level is ${JSON.stringify(event["level"])}`);
+  if (!(OUTCOMES as readonly JsonValue[]).includes(event["outcome"] ?? null)) throw malformed("outcome is unknown");
+  const ipSource = event["ipSource"];
+  if (ipSource !== undefined && !(IP_SOURCES as readonly JsonValue[]).includes(ipSource)) {
+    throw malformed("ip_source is unknown");
+  }
+  return event as unknown as SecurityEvent & { notes?: EventNotes };
+}
+
+const REQUIRED: ReadonlySet<string> = new Set([
+  "v", "id", "occurredAt", "sourceId", "epoch", "seq", "type", "level", "category", "outcome", "logger",
+]);
+const NUMBERS: ReadonlySet<string> = new Set(["v", "epoch", "seq", "statusCode", "count"]);
+const OBJECTS: ReadonlySet<string> = new Set(["data", "notes"]);
+
+/**
+ * The event as one flat JSON object with the columns' names: a line of NDJSON for files, consoles and pipes.
+ * Not what is hashed.
+ */
+export function eventToJson(event: SecurityEvent): string {
+  const row: { [column: string]: unknown } = {};
+  for (const [property, column] of Object.entries(COLUMN_NAMES)) {
+    const value = event[property as keyof SecurityEvent];
+    if (value !== undefined) row[column] = value;
+  }
+  return JSON.stringify(row);
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function malformed(why: string, cause?: unknown): SeclogError {
+  return new SeclogError("SECLOG_EVENT_MALFORMED", `the bytes are no security event: ${why}`, { cause });
+}

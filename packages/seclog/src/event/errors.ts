@@ -1,0 +1,50 @@
+/**
+ * Every error that Seclog raises, by its code. `docs/errors.md` has the same table with the next step for
+ * each; a test holds the two to each other. A code is never reused for another meaning.
+ */
+export const ERROR_CODES = {
+  SECLOG_CONFIG: "an option is unknown, missing or out of range",
+  SECLOG_CLOSED: "the log was closed",
+  SECLOG_SPOOL_FULL: "the spool has reached its limit in bytes",
+  SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used",
+  SECLOG_SPOOL_LOCKED: "another process owns the spool",
+  SECLOG_SPOOL_LOST: "another process took the spool over",
+  SECLOG_SPOOL_WRITE: "the operating system refused a write to the spool",
+  SECLOG_SPOOL_CORRUPT: "a record of the spool does not match its checksum",
+  SECLOG_EVENT_MALFORMED: "the bytes are no security event",
+  SECLOG_EVENT_VERSION: "the event was written by a newer program",
+  SECLOG_EVENT_REJECTED: "a handler cannot take this event",
+  SECLOG_HANDLER_RETRY: "a handler failed for now",
+  SECLOG_HANDLER_STOPPED: "a handler's destination refuses until somebody acts",
+  SECLOG_SOURCE_FENCED: "another process ships this source",
+  SECLOG_STORE_BEHIND: "the store has less than it once acknowledged",
+  SECLOG_SCHEMA_MISSING: "the database has no Seclog tables",
+  SECLOG_SCHEMA_NEWER: "the database was set up by a newer, incompatible program",
+  SECLOG_SCHEMA_OLDER: "the database was set up by an older program",
+  SECLOG_SETUP: "setup could not be finished",
+  SECLOG_DEADLINE: "the time allowed ran out",
+  SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
+} as const;
+
+/** A code of {@link ERROR_CODES}. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** An error of Seclog's own: `code` says which, the message names the value at fault and the next step. */
+export class SeclogError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "SeclogError";
+    this.code = code;
+  }
+}
+
+/** What a thrown value says, for logs and counters: its message, whatever was thrown. Never throws. */
+export function errorMessage(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  } catch {
+    return "a value that cannot be printed was thrown";
+  }
+}

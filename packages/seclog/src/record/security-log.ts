@@ -1,0 +1,134 @@
+import type { Catalogue, EventDefinitions, DataOf } from "../event/catalogue.ts";
+import type { SeclogError } from "../event/errors.ts";
+import type { Outcome } from "../event/event.ts";
+
+/** Who did it or what it was done to: an id, or an id with its kind. Ids are cut at 256 characters. */
+export type Party = string | number | bigint | { readonly id: string | number | bigint; readonly type?: string };
+
+/** Facts that any event may carry and that have columns of their own. Everything else goes to `data`. */
+export interface EventFacts {
+  /** Who did it. Without it, `userid` is taken, then the request context's actor. */
+  readonly actor?: Party | undefined;
+  /** What it was done to. */
+  readonly target?: Party | undefined;
+  /** @default the type's own */
+  readonly outcome?: Outcome | undefined;
+  /** The response's status. */
+  readonly statusCode?: number | undefined;
+  /** What the path does allow: a list, or the `Allow` header as it is. */
+  readonly allowedMethods?: string | number | readonly string[] | undefined;
+  /** The route's template, when the request does not know it. */
+  readonly route?: string | undefined;
+  /** For how many occurrences this event stands. */
+  readonly count?: number | undefined;
+  /** The first of `count` occurrences. */
+  readonly startedAt?: Date | undefined;
+  /** The last of `count` occurrences. */
+  readonly endedAt?: Date | undefined;
+}
+
+/** What a call may say about an event of type `T`: the type's own data, the common facts, and anything else. */
+export type EventInput<T extends string, Events extends EventDefinitions> = DataOf<T, Events> &
+  EventFacts & { readonly [key: string]: unknown };
+
+/** The types of the catalogue and of the application's own definitions. */
+export type EventType<Events extends EventDefinitions> = (keyof Catalogue & string) | (keyof Events & string);
+
+/**
+ * What a call to `recordSecurityEvent` gives back. The promises are made when they are first read, and one
+ * that nobody awaits never becomes an unhandled rejection.
+ */
+export interface Receipt {
+  /** The event's UUIDv7, or `null` when it was not recorded: below the level, the spool was full, or the log closed. */
+  readonly id: string | null;
+  /**
+   * Resolves when the event is as safe as its delivery says (`"process"`: written; `"disk"`, `"strict"`:
+   * fdatasync), or at once when it is below the level. With `spool: "memory"`: when it is stored.
+   *
+   * Rejects with `SECLOG_SPOOL_FULL`, `SECLOG_SPOOL_WRITE` or `SECLOG_CLOSED` when that cannot be.
+   */
+  readonly durable: Promise<void>;
+  /**
+   * Resolves when every required handler has the event, also after retries of any length.
+   *
+   * Rejects as `durable` does, and with `SECLOG_CLOSED` when the log is closed first (the event stays in the spool).
+   */
+  readonly stored: Promise<void>;
+}
+
+/** How the log itself is doing. Counts are since the log was created. */
+export interface Health {
+  /** `"failing"` when a handler stopped or the spool refuses writes, `"degraded"` while a handler is retrying or events were dropped. */
+  readonly status: "ok" | "degraded" | "failing";
+  readonly sourceId: string;
+  readonly recorded: number;
+  readonly belowLevel: number;
+  /** Not recorded because the spool was full, not writable, or the log closed. */
+  readonly dropped: number;
+  /** Bytes of this process's spool that some handler still needs, those of dead processes included. */
+  readonly spooledBytes: number;
+  readonly handlers: readonly HandlerHealth[];
+}
+
+/** How one handler is doing. */
+export interface HandlerHealth {
+  readonly name: string;
+  readonly status: "ok" | "retrying" | "stopped";
+  /** Events that it acknowledged, of this process. */
+  readonly shipped: number;
+  /** Events recorded and not yet acknowledged. */
+  readonly behind: number;
+  readonly retries: number;
+  readonly quarantined: number;
+  readonly lastError?: { readonly message: string; readonly code: string; readonly at: Date };
+}
+
+/**
+ * A failure of the log's own, for the `diagnostics` callback: never in a request, at most one a second of each
+ * code and handler.
+ */
+export interface Diagnostic {
+  readonly level: "info" | "warning" | "error";
+  readonly code: SeclogError["code"] | "SECLOG_RECOVERED";
+  readonly message: string;
+  readonly handler?: string;
+  /** How many of the same were held back since the last one. */
+  readonly suppressed?: number;
+}
+
+/** A named log. Made by `createSecurityLog`. */
+export interface SecurityLog<Events extends EventDefinitions = Record<never, never>> extends AsyncDisposable {
+  readonly name: string;
+  /** This log's source id, as the events carry it. */
+  readonly sourceId: string;
+  /**
+   * Records that something happened. Never throws for what the data or the disk can do (except events of
+   * delivery `"strict"`), never waits for the network, and works without a request. Bound: may be passed around.
+   *
+   * @param type a name of the catalogue or of the log's own definitions. Another name is a compile error, and at run time
+   *   is recorded and flagged.
+   * @param request a Node, Express, Fastify, Koa, Hono or Fetch request or context; without one, the current one
+   *   that a capture middleware knows.
+   */
+  readonly recordSecurityEvent: <T extends EventType<Events>>(
+    type: T,
+    request?: object | null,
+    data?: EventInput<T, Events>,
+  ) => Receipt;
+  /** Whether an event of this type would be recorded at the log's level. */
+  isEnabled(type: EventType<Events>): boolean;
+  /**
+   * Resolves when everything recorded until now is stored by every required handler.
+   *
+   * @param options.deadline the most milliseconds to wait; then it rejects with `SECLOG_DEADLINE`. @default 10000
+   */
+  flush(options?: { readonly deadline?: number }): Promise<void>;
+  /**
+   * Stops recording, waits for the handlers up to the deadline, and gives the spool up. What was not shipped
+   * stays on disk for the next process or `seclog ship`. Never rejects; a second call gets the same promise.
+   *
+   * @param options.deadline the most milliseconds to wait for handlers. @default 5000
+   */
+  close(options?: { readonly deadline?: number }): Promise<void>;
+  health(): Health;
+}
