@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/**
+ * Builds every package: TypeScript by project references, then what the compiler leaves to others: the SQL files
+ * that are read at run time, and the executable bit of the programs. Incremental: with nothing to do it takes
+ * about a second. Output whose source is gone is removed, so that it can be neither imported nor packed.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { filesBelow, packageFolders, root } from "./files.js";
+
+const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
+
+for (const folder of packageFolders()) {
+  removeOrphans(folder);
+  copySql(folder);
+  allowExecution(folder);
+}
+process.exitCode = status ?? 1;
+
+/** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */
+function removeOrphans(folder) {
+  for (const path of filesBelow(join(folder, "dist"))) {
+    if (!path.endsWith(".d.ts")) continue;
+    const stem = path.slice(0, -".d.ts".length);
+    const source = join(folder, "src", relative(join(folder, "dist"), stem));
+    if (existsSync(`${source}.ts`) || existsSync(`${source}.tsx`)) continue;
+    rmSync(path);
+    rmSync(`${stem}.js`, { force: true });
+  }
+}
+
+function copySql(folder) {
+  const from = filesBelow(join(folder, "src")).filter((path) => path.endsWith(".sql"));
+  const wanted = new Set();
+  for (const path of from) {
+    const target = join(folder, "dist", relative(join(folder, "src"), path));
+    wanted.add(target);
+    if (existsSync(target) && readFileSync(target).equals(readFileSync(path))) continue;
+    mkdirSync(dirname(target), { recursive: true });
+    copyFileSync(path, target);
+  }
+  for (const path of filesBelow(join(folder, "dist"))) {
+    if (path.endsWith(".sql") && !wanted.has(path)) rmSync(path);
+  }
+}
+
+function allowExecution(folder) {
+  const { bin = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  for (const path of typeof bin === "string" ? [bin] : Object.values(bin)) {
+    if (existsSync(join(folder, path))) chmodSync(join(folder, path), 0o755);
+  }
+}

@@ -1,0 +1,22 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+/** Starts the one PostgreSQL that the tests of a run share. */
+const globalSetup = fileURLToPath(new URL("test/support/global-setup.ts", import.meta.url));
+
+export default defineConfig({
+  test: {
+    include: [
+      "packages/*/src/**/*.test.ts",
+      "examples/*/src/**/*.test.ts",
+      "test/**/*.test.ts",
+      "scripts/**/*.test.ts",
+    ],
+    globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
+    // The tests start servers and processes of their own: more workers than this only wait for each other.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
