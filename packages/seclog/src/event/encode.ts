@@ -11,11 +11,12 @@
  * `encodeEvent` writes that order by hand because this is the hot path; a property test holds it to a
  * general JCS implementation.
  */
+
+import { SeclogError } from "./errors.ts";
 import type { EventNotes, ImpersonalPart, PersonalPart, SecurityEvent } from "./event.ts";
 import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
 import { canonicalJson, type JsonObject, type JsonValue, jsonString } from "./json.ts";
 import { isLevel } from "./level.ts";
-import { SeclogError } from "./errors.ts";
 
 /** The canonical text of an event. Its UTF-8 bytes are what is kept. */
 export function encodeEvent(event: SecurityEvent): string {
@@ -70,7 +71,7 @@ export function encodePersonal(e: Omit<PersonalPart, "data">, data: string | und
 }
 
 /** The table's column of each property, where it is not the same word. */
-export const COLUMN_NAMES = {
+export const COLUMN_NAMES: { readonly [K in keyof Required<SecurityEvent>]: string } = {
   v: "v",
   id: "id",
   occurredAt: "occurred_at",
@@ -108,7 +109,7 @@ export const COLUMN_NAMES = {
   userAgent: "user_agent",
   data: "data",
   notes: "notes",
-} as const satisfies { readonly [K in keyof Required<SecurityEvent>]: string };
+};
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -121,7 +122,10 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export function decodeEvent(bytes: Uint8Array): SecurityEvent {
   let parts: unknown[];
   try {
-    parts = decoder.decode(bytes).split("\n").map((line) => JSON.parse(line) as unknown);
+    parts = decoder
+      .decode(bytes)
+      .split("\n")
+      .map((line) => JSON.parse(line) as unknown);
   } catch (cause) {
     throw malformed("it is not two lines of JSON in UTF-8", cause);
   }
@@ -166,7 +170,17 @@ export function fromColumns(row: { readonly [column: string]: JsonValue | undefi
 }
 
 const REQUIRED: ReadonlySet<string> = new Set([
-  "v", "id", "occurredAt", "sourceId", "epoch", "seq", "type", "level", "category", "outcome", "logger",
+  "v",
+  "id",
+  "occurredAt",
+  "sourceId",
+  "epoch",
+  "seq",
+  "type",
+  "level",
+  "category",
+  "outcome",
+  "logger",
 ]);
 const NUMBERS: ReadonlySet<string> = new Set(["v", "epoch", "seq", "statusCode", "count"]);
 const OBJECTS: ReadonlySet<string> = new Set(["data", "notes"]);

@@ -1,4 +1,4 @@
-import type { Catalogue, EventDefinitions, DataOf } from "../event/catalogue.ts";
+import type { Catalogue, DataOf, EventDefinitions } from "../event/catalogue.ts";
 import type { SeclogError } from "../event/errors.ts";
 import type { Outcome } from "../event/event.ts";
 

@@ -91,7 +91,11 @@ export type FailureKind = "retry" | "event" | "destination";
 export class HandlerError extends SeclogError {
   readonly kind: FailureKind;
 
-  constructor(kind: FailureKind, message: string, options?: { readonly cause?: unknown; readonly code?: SeclogError["code"] }) {
+  constructor(
+    kind: FailureKind,
+    message: string,
+    options?: { readonly cause?: unknown; readonly code?: SeclogError["code"] },
+  ) {
     super(options?.code ?? DEFAULT_CODE[kind], message, options);
     this.name = "HandlerError";
     this.kind = kind;
