@@ -1,0 +1,486 @@
+/**
+ * What can happen: the events of the OWASP Application Logging Vocabulary under the names that it prints
+ * (https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html, 57 events in 14 groups),
+ * five refusals that it has no word for, and the log's own. An application adds its own with `defineEvents`.
+ *
+ * The vocabulary's arguments are properties of `data` under the names it prints, all optional, as it asks. Its
+ * levels INFO, WARN and CRITICAL are `info`, `warning` and `critical`. The outcomes are what OCSF 1.8 calls the
+ * event's status; a finding whose result nobody knows is `unknown`.
+ */
+import { DELIVERIES, type Delivery } from "./delivery.ts";
+import { errorMessage, SeclogError } from "./errors.ts";
+import { OUTCOMES, type Outcome } from "./event.ts";
+import { isLevel, LEVELS, type Level } from "./level.ts";
+
+/** An account's id. It also fills `actorId` when the call names no actor. */
+export type UserId = string | number | bigint;
+
+interface ByUser {
+  readonly userid?: UserId | undefined;
+}
+
+/** The vocabulary's `[userid|IP,…]`: `ip` is only needed where the request does not say it. */
+interface ByUserOrAddress extends ByUser {
+  readonly ip?: string | undefined;
+}
+
+/** The vocabulary's `[…,useragent]`: only needed where the request does not say it. */
+interface ByClient extends ByUserOrAddress {
+  readonly useragent?: string | undefined;
+}
+
+/** The vocabulary's `file|object`. */
+interface OnSensitive extends ByUser {
+  readonly file?: string | undefined;
+  readonly object?: string | undefined;
+}
+
+interface OnUser extends ByUser {
+  readonly onuserid?: UserId | undefined;
+}
+
+/** A value of a list that may have more: known values complete, others compile. */
+type OneOf<Known extends string> = Known | (string & Record<never, never>);
+
+/** The data of each event of the catalogue. Everything is optional, and more may be added to any. */
+export interface CatalogueData {
+  authn_login_success: ByUser;
+  authn_login_successafterfail: ByUser & { readonly retries?: number | undefined };
+  authn_login_fail: ByUser & { readonly reason?: string | undefined };
+  authn_login_fail_max: ByUser & { readonly maxlimit?: number | undefined };
+  authn_login_lock: ByUser & { readonly reason?: OneOf<"maxretries" | "suspicious" | "customer" | "other"> | undefined };
+  authn_password_change: ByUser;
+  authn_password_change_fail: ByUser;
+  authn_impossible_travel: ByUser & { readonly region1?: string | undefined; readonly region2?: string | undefined };
+  authn_token_created: ByUser & { readonly entitlements?: string | readonly string[] | undefined };
+  /** `tokenid` is hashed with the log's key before it is kept. */
+  authn_token_revoked: ByUser & { readonly tokenid?: string | undefined };
+  /** `tokenid` is hashed with the log's key before it is kept. */
+  authn_token_reuse: ByUser & { readonly tokenid?: string | undefined };
+  authn_token_delete: { readonly appid?: string | undefined };
+  authz_fail: ByUser & { readonly resource?: string | undefined };
+  authz_change: ByUser & { readonly from?: string | undefined; readonly to?: string | undefined };
+  authz_admin: ByUser & { readonly event?: string | undefined };
+  crypt_decrypt_fail: ByUser;
+  crypt_encrypt_fail: ByUser;
+  excess_rate_limit_exceeded: ByUser & { readonly max?: number | undefined };
+  excess_sessions_exceeded: ByUser & { readonly max?: number | undefined };
+  upload_complete: ByUser & { readonly filename?: string | undefined; readonly type?: string | undefined };
+  upload_stored: {
+    readonly filename?: string | undefined;
+    readonly from?: string | undefined;
+    readonly to?: string | undefined;
+  };
+  /** `critical` when `result` is `FAILED`. */
+  upload_validation: {
+    readonly filename?: string | undefined;
+    readonly validator?: OneOf<"virusscan" | "imagemagick"> | undefined;
+    readonly result?: "FAILED" | "incomplete" | "passed" | undefined;
+  };
+  upload_delete: ByUser & { readonly fileid?: string | undefined };
+  input_validation_fail: ByUser & { readonly fields?: string | readonly string[] | undefined };
+  input_validation_discrete_fail: ByUser & { readonly field?: string | undefined };
+  malicious_excess_404: ByClient;
+  malicious_extraneous: ByClient & { readonly inputname?: string | undefined };
+  malicious_attack_tool: ByClient & { readonly toolname?: string | undefined };
+  malicious_sqli: ByClient & { readonly parameter?: string | undefined; readonly ruleid?: string | undefined };
+  malicious_cors: ByClient & { readonly referer?: string | undefined };
+  malicious_direct_reference: ByClient;
+  malicious_csrf: ByUserOrAddress;
+  malicious_csp_violation: ByClient & {
+    readonly effective_directive?: string | undefined;
+    readonly blocked_uri?: string | undefined;
+  };
+  mcp_prompt_injection: ByUser;
+  mcp_resource_exhaustion: ByUser;
+  mcp_tool_poisoning: ByUser;
+  privilege_permissions_changed: OnSensitive & {
+    readonly fromlevel?: string | undefined;
+    readonly tolevel?: string | undefined;
+  };
+  sensitive_create: OnSensitive;
+  sensitive_read: OnSensitive;
+  sensitive_update: OnSensitive;
+  sensitive_delete: OnSensitive;
+  sequence_fail: ByUser;
+  session_created: ByUser;
+  session_renewed: ByUser;
+  session_expired: ByUser & { readonly reason?: OneOf<"logout" | "timeout" | "revoked"> | undefined };
+  /** `sessionid` is hashed with the log's key before it is kept. */
+  session_logout: ByUser & { readonly sessionid?: string | undefined };
+  session_use_after_expire: ByUser;
+  sys_startup: ByUser;
+  sys_shutdown: ByUser;
+  sys_restart: ByUser;
+  sys_crash: { readonly reason?: string | undefined };
+  sys_monitor_disabled: ByUser & { readonly monitor?: string | undefined };
+  sys_monitor_enabled: ByUser & { readonly monitor?: string | undefined };
+  user_created: ByUser & { readonly newuserid?: UserId | undefined; readonly attributes?: readonly string[] | undefined };
+  user_updated: OnUser & { readonly attributes?: readonly string[] | undefined };
+  user_archived: OnUser;
+  user_deleted: OnUser;
+
+  illegal_request_method: Record<never, never>;
+  webhook_signature_failure: { readonly provider?: string | undefined; readonly reason?: string | undefined };
+  unauthenticated_request: { readonly scheme?: string | undefined; readonly reason?: string | undefined };
+  host_header_rejected: { readonly reason?: string | undefined };
+  origin_rejected: { readonly origin?: string | undefined; readonly reason?: string | undefined };
+
+  log_started: {
+    readonly program?: string | undefined;
+    readonly pid?: number | undefined;
+    readonly node?: string | undefined;
+    readonly handlers?: readonly string[] | undefined;
+  };
+  log_stopped: { readonly reason?: string | undefined; readonly recorded?: number | undefined };
+  log_heartbeat: {
+    readonly recorded?: number | undefined;
+    readonly dropped?: number | undefined;
+    readonly spooledBytes?: number | undefined;
+  };
+  /** How many were dropped is the event's `count`, from when to when its `startedAt` and `endedAt`. */
+  events_dropped: { readonly reason?: string | undefined };
+  event_quarantined: {
+    readonly source?: string | undefined;
+    readonly seq?: number | undefined;
+    readonly handler?: string | undefined;
+    readonly reason?: string | undefined;
+  };
+  log_setup: { readonly version?: number | undefined; readonly migrations?: readonly string[] | undefined };
+  log_retention: {
+    readonly partitions?: readonly string[] | undefined;
+    readonly before?: string | undefined;
+    readonly rows?: number | undefined;
+  };
+  log_read: { readonly filter?: unknown; readonly rows?: number | undefined };
+  log_export: {
+    readonly format?: string | undefined;
+    readonly filter?: unknown;
+    readonly rows?: number | undefined;
+  };
+  log_erased: { readonly subject?: string | undefined; readonly rows?: number | undefined; readonly reason?: string | undefined };
+  log_checkpoint: { readonly size?: number | undefined; readonly root?: string | undefined };
+}
+
+/** The events that every log knows. */
+export type Catalogue = CatalogueData;
+
+/** The groups of the catalogue, the vocabulary's own first. An application's events may name others. */
+export const CATEGORIES = [
+  "authn",
+  "authz",
+  "crypt",
+  "excess",
+  "upload",
+  "input",
+  "malicious",
+  "mcp",
+  "privilege",
+  "data",
+  "sequence",
+  "session",
+  "sys",
+  "user",
+  "request",
+  "log",
+  "custom",
+] as const;
+
+/** One of {@link CATEGORIES}. */
+export type Category = (typeof CATEGORIES)[number];
+
+/**
+ * The part of Standard Schema 1 (https://standardschema.dev) that is called. Zod, Valibot, ArkType and others
+ * implement it; `validate` must answer at once, because the request does not wait for a promise.
+ */
+export interface EventSchema<Data = unknown> {
+  readonly "~standard": {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
+    readonly types?: { readonly input: Data; readonly output: unknown } | undefined;
+  };
+}
+
+/** What a schema says about a value: no issues, or what is wrong with it. */
+type SchemaResult = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+
+interface SchemaIssue {
+  readonly message: string;
+  readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
+}
+
+/** What the log knows about a type of event. */
+export interface EventDefinition<Data = object> {
+  readonly level: Level;
+  /** One of {@link CATEGORIES}, or the application's own: `[a-z0-9_.:-]`, at most 40 characters. */
+  readonly category: string;
+  /** What became of it when the call does not say. */
+  readonly outcome: Outcome;
+  readonly delivery: Delivery;
+  /** One sentence for people who read the log. */
+  readonly description: string;
+  /** Types the data of a call and checks it at run time: what does not fit is recorded and flagged. */
+  readonly schema?: EventSchema<Data>;
+  /** Level and outcome where the data decide them. Must be quick and must not throw. */
+  refine?(data: Data): { readonly level?: Level; readonly outcome?: Outcome } | undefined;
+}
+
+/** Definitions by type, as {@link defineEvents} gives them. */
+export type EventDefinitions = { readonly [type: string]: EventDefinition };
+
+/** What a call may say about an event of type `T`. */
+export type DataOf<T extends string, Events> = T extends keyof Events
+  ? Events[T] extends EventDefinition<infer Data>
+    ? Data
+    : object
+  : T extends keyof CatalogueData
+    ? CatalogueData[T]
+    : object;
+
+/** What `defineEvents` takes for each type: everything has a default. */
+export interface EventDefinitionOptions<Data extends object = object> {
+  /** @default "warning" */
+  readonly level?: Level;
+  /** @default "custom" */
+  readonly category?: string;
+  /** @default "unknown" */
+  readonly outcome?: Outcome;
+  /** @default "disk" */
+  readonly delivery?: Delivery;
+  /** @default the type itself */
+  readonly description?: string;
+  /** Any Standard Schema validator of the data. It must not be asynchronous. */
+  readonly schema?: EventSchema<Data>;
+}
+
+/** The definitions that {@link defineEvents} makes of its options. */
+export type DefinedEvents<Options> = {
+  readonly [T in keyof Options]: EventDefinition<
+    Options[T] extends { readonly schema: EventSchema<infer Data> } ? Data & object : object
+  >;
+};
+
+/**
+ * An application's own types of event, for `createSecurityLog({ events })`.
+ *
+ * ```ts
+ * const events = defineEvents({
+ *   "refund_refused": { level: "error", schema: z.object({ orderId: z.string() }) },
+ * });
+ * ```
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the type and the key at fault. Redefining a type of the catalogue
+ *   is such a fault: its meaning must be the same in every application.
+ */
+export function defineEvents<const Options extends { readonly [type: string]: EventDefinitionOptions }>(
+  options: Options,
+): DefinedEvents<Options> {
+  const definitions: [string, EventDefinition][] = [];
+  for (const [type, given] of Object.entries(options)) {
+    definitions.push([type, checkedDefinition(type, given)]);
+  }
+  // fromEntries makes own properties also of `__proto__`, which the pattern refuses anyway.
+  return Object.freeze(Object.fromEntries(definitions)) as DefinedEvents<Options>;
+}
+
+const TYPE_NAME = /^[a-z0-9_.:-]{1,100}$/;
+const CATEGORY_NAME = /^[a-z0-9_.:-]{1,40}$/;
+const OPTION_NAMES: ReadonlySet<string> = new Set([
+  "level",
+  "category",
+  "outcome",
+  "delivery",
+  "description",
+  "schema",
+  // What defineEvents gave may be given to it again, to join the definitions of two modules.
+  "refine",
+]);
+
+/** Whether `type` has the form of an event's type: 1 to 100 characters of `[a-z0-9_.:-]`. */
+export function isEventTypeName(type: string): boolean {
+  return TYPE_NAME.test(type);
+}
+
+function checkedDefinition(type: string, given: EventDefinitionOptions): EventDefinition {
+  if (!TYPE_NAME.test(type)) {
+    throw config(type, undefined, "must be 1 to 100 characters of a-z, 0-9, _ . : -");
+  }
+  if (definitionOf(type) !== undefined) {
+    throw config(type, undefined, "is a type of the catalogue: choose a name of your own");
+  }
+  if (typeof given !== "object" || given === null) throw config(type, undefined, "must be an object");
+  for (const key of Object.keys(given)) {
+    if (!OPTION_NAMES.has(key)) throw config(type, key, `is unknown: use ${[...OPTION_NAMES].join(", ")}`);
+  }
+  const { level = "warning", category = "custom", outcome = "unknown", delivery = "disk", description = type } = given;
+  if (!isLevel(level)) throw config(type, "level", `must be one of ${LEVELS.join(", ")}`);
+  if (!OUTCOMES.includes(outcome)) throw config(type, "outcome", `must be one of ${OUTCOMES.join(", ")}`);
+  if (!DELIVERIES.includes(delivery)) throw config(type, "delivery", `must be one of ${DELIVERIES.join(", ")}`);
+  if (typeof category !== "string" || !CATEGORY_NAME.test(category)) {
+    throw config(type, "category", "must be 1 to 40 characters of a-z, 0-9, _ . : -");
+  }
+  if (typeof description !== "string") throw config(type, "description", "must be a string");
+  const schema = given.schema;
+  if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
+    throw config(type, "schema", "must be a Standard Schema validator (Zod 3.24, Valibot 1, ArkType 2 or later)");
+  }
+  return Object.freeze({ level, category, outcome, delivery, description, ...(schema === undefined ? {} : { schema }) });
+}
+
+function config(type: string, key: string | undefined, problem: string): SeclogError {
+  const name = JSON.stringify(type.length > 120 ? `${type.slice(0, 120)}…` : type);
+  return new SeclogError("SECLOG_CONFIG", `events[${name}]${key === undefined ? "" : `.${key}`} ${problem}`);
+}
+
+const NO_DATA: readonly string[] = [];
+
+/**
+ * What is wrong with an event's data by its definition's schema, in words without the values; empty when nothing
+ * is. Never throws: a schema that throws or answers with a promise is itself what is wrong.
+ */
+export function dataIssues(definition: EventDefinition, data: unknown): readonly string[] {
+  const schema = definition.schema;
+  if (schema === undefined) return NO_DATA;
+  try {
+    const result = schema["~standard"].validate(data ?? {});
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      return ["the schema is asynchronous and was not applied"];
+    }
+    if (result.issues === undefined) return NO_DATA;
+    return result.issues.slice(0, 5).map((issue) => {
+      const path = issue.path?.map((step) => String(typeof step === "object" ? step.key : step)).join(".");
+      return `data${path ? `.${path}` : ""}: ${issue.message}`.slice(0, 200);
+    });
+  } catch (thrown) {
+    return [`the schema threw: ${errorMessage(thrown)}`.slice(0, 200)];
+  }
+}
+
+/** Names under which a type is also found, because the vocabulary's own examples print them. The value is what is kept. */
+export const ALIASES: { readonly [alias: string]: keyof CatalogueData } = {
+  malicious_excess404: "malicious_excess_404",
+  permissions_changed: "privilege_permissions_changed",
+};
+
+function entry(
+  category: Category,
+  level: Level,
+  outcome: Outcome,
+  description: string,
+  delivery: Delivery = "disk",
+): EventDefinition {
+  return Object.freeze({ level, category, outcome, delivery, description });
+}
+
+/** Every event of the catalogue with its level, group, outcome and delivery. */
+export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<CatalogueData[T]> } = Object.freeze({
+  authn_login_success: entry("authn", "info", "success", "A user logged in."),
+  authn_login_successafterfail: entry("authn", "info", "success", "A user logged in after failed attempts."),
+  authn_login_fail: entry("authn", "warning", "failure", "A login failed."),
+  authn_login_fail_max: entry("authn", "warning", "failure", "A user reached the limit of failed logins."),
+  authn_login_lock: entry("authn", "warning", "success", "An account was locked."),
+  authn_password_change: entry("authn", "info", "success", "A user changed their password."),
+  authn_password_change_fail: entry("authn", "critical", "failure", "A change of password was refused."),
+  authn_impossible_travel: entry("authn", "critical", "unknown", "A user appeared in two places too far apart."),
+  authn_token_created: entry("authn", "info", "success", "A token for service access was created."),
+  authn_token_revoked: entry("authn", "info", "success", "A token was revoked."),
+  authn_token_reuse: entry("authn", "critical", "failure", "A revoked token was used again."),
+  authn_token_delete: entry("authn", "warning", "success", "A token was deleted."),
+  authz_fail: entry("authz", "critical", "failure", "Access to a resource was refused."),
+  authz_change: entry("authz", "warning", "success", "A user's rights were changed."),
+  authz_admin: entry("authz", "warning", "success", "An administrator used their privileges."),
+  crypt_decrypt_fail: entry("crypt", "warning", "failure", "Decrypting failed."),
+  crypt_encrypt_fail: entry("crypt", "warning", "failure", "Encrypting failed."),
+  excess_rate_limit_exceeded: entry("excess", "warning", "failure", "A rate limit was exceeded."),
+  excess_sessions_exceeded: entry("excess", "warning", "failure", "A user had more sessions than allowed."),
+  upload_complete: entry("upload", "info", "success", "A file was uploaded."),
+  upload_stored: entry("upload", "info", "success", "An uploaded file was moved to where it is kept."),
+  upload_validation: Object.freeze({
+    ...entry("upload", "info", "unknown", "An uploaded file was checked."),
+    refine(data: CatalogueData["upload_validation"]) {
+      if (data.result === "FAILED") return UPLOAD_REFUSED;
+      return data.result === "passed" ? UPLOAD_PASSED : undefined;
+    },
+  }),
+  upload_delete: entry("upload", "info", "success", "An uploaded file was deleted."),
+  input_validation_fail: entry("input", "warning", "failure", "Input was refused by the server's validation."),
+  input_validation_discrete_fail: entry(
+    "input",
+    "warning",
+    "failure",
+    "Input was none of the values that the form offers.",
+  ),
+  malicious_excess_404: entry("malicious", "warning", "unknown", "A client asked for many paths that do not exist."),
+  malicious_extraneous: entry("malicious", "critical", "unknown", "A client sent input that no form has."),
+  malicious_attack_tool: entry("malicious", "critical", "unknown", "A client looks like a known attack tool."),
+  malicious_sqli: entry("malicious", "critical", "unknown", "Input looks like SQL injection."),
+  malicious_cors: entry("malicious", "critical", "failure", "A request came from an origin that is not allowed."),
+  malicious_direct_reference: entry("malicious", "critical", "unknown", "A client tried to reach an object directly."),
+  malicious_csrf: entry("malicious", "warning", "failure", "A request failed the CSRF check."),
+  malicious_csp_violation: entry("malicious", "warning", "unknown", "A browser reported a violated content policy."),
+  mcp_prompt_injection: entry("mcp", "warning", "unknown", "A prompt injection was detected."),
+  mcp_resource_exhaustion: entry("mcp", "warning", "unknown", "A client used up more than its share."),
+  mcp_tool_poisoning: entry("mcp", "warning", "unknown", "A tool's description or answer was tampered with."),
+  privilege_permissions_changed: entry("privilege", "warning", "success", "An object's permissions were changed."),
+  sensitive_create: entry("data", "warning", "success", "Sensitive data were created."),
+  sensitive_read: entry("data", "warning", "success", "Sensitive data were read."),
+  sensitive_update: entry("data", "warning", "success", "Sensitive data were changed."),
+  sensitive_delete: entry("data", "warning", "success", "Sensitive data were deleted."),
+  sequence_fail: entry("sequence", "critical", "failure", "Steps were taken out of their order."),
+  session_created: entry("session", "info", "success", "A session began."),
+  session_renewed: entry("session", "info", "success", "A session was renewed."),
+  session_expired: entry("session", "info", "success", "A session expired."),
+  session_logout: entry("session", "info", "success", "A user logged out."),
+  session_use_after_expire: entry("session", "critical", "failure", "An expired session was used."),
+  sys_startup: entry("sys", "warning", "success", "The system started."),
+  sys_shutdown: entry("sys", "warning", "success", "The system was shut down."),
+  sys_restart: entry("sys", "warning", "success", "The system was restarted."),
+  sys_crash: entry("sys", "warning", "failure", "The system crashed."),
+  sys_monitor_disabled: entry("sys", "warning", "success", "A security monitor was turned off."),
+  sys_monitor_enabled: entry("sys", "warning", "success", "A security monitor was turned on."),
+  user_created: entry("user", "warning", "success", "An account was created."),
+  user_updated: entry("user", "warning", "success", "An account was changed."),
+  user_archived: entry("user", "warning", "success", "An account was archived."),
+  user_deleted: entry("user", "warning", "success", "An account was deleted."),
+
+  illegal_request_method: entry("request", "warning", "failure", "A path was asked for with a method it does not have."),
+  webhook_signature_failure: entry("authn", "error", "failure", "A webhook's signature did not verify."),
+  unauthenticated_request: entry("authn", "warning", "failure", "A request without valid credentials was refused."),
+  host_header_rejected: entry("request", "warning", "failure", "A request for a host that is not served was refused."),
+  origin_rejected: entry("request", "warning", "failure", "A request from an origin that is not allowed was refused."),
+
+  log_started: entry("log", "info", "success", "The security log was opened."),
+  log_stopped: entry("log", "info", "success", "The security log was closed."),
+  log_heartbeat: entry("log", "info", "success", "The security log is running.", "process"),
+  events_dropped: entry("log", "error", "failure", "Events could not be kept."),
+  event_quarantined: entry("log", "error", "failure", "An event could not be stored and was set aside."),
+  log_setup: entry("log", "warning", "success", "The log's database was set up or migrated."),
+  log_retention: entry("log", "warning", "success", "Old events were removed by the retention rule."),
+  log_read: entry("log", "info", "success", "Somebody read the log."),
+  log_export: entry("log", "warning", "success", "Somebody exported the log."),
+  log_erased: entry("log", "warning", "success", "A person's data were erased from the log."),
+  log_checkpoint: entry("log", "info", "success", "The log's state was signed."),
+});
+
+const UPLOAD_REFUSED = { level: "critical", outcome: "failure" } as const;
+const UPLOAD_PASSED = { outcome: "success" } as const;
+
+/** What is assumed of a type that nobody defined: it is recorded all the same, and flagged. */
+export const UNKNOWN_DEFINITION: EventDefinition = entry("custom", "warning", "unknown", "An event of an unknown type.");
+
+const KNOWN: ReadonlyMap<string, EventDefinition> = new Map<string, EventDefinition>(Object.entries(CATALOGUE));
+
+/** The name under which an event of this type is kept: the type itself, or what it is an alias of. */
+export function canonicalType(type: string): string {
+  return Object.hasOwn(ALIASES, type) ? (ALIASES[type] ?? type) : type;
+}
+
+/** The definition of a type, from the catalogue (aliases too) or from the application's own. */
+export function definitionOf(type: string, events?: EventDefinitions): EventDefinition | undefined {
+  const known = KNOWN.get(type);
+  if (known !== undefined) return known;
+  if (events !== undefined && Object.hasOwn(events, type)) return events[type];
+  return KNOWN.get(canonicalType(type));
+}
