@@ -1,0 +1,185 @@
+#!/usr/bin/env node
+/**
+ * Holds the floors of the library: a file imports from its own folder and from lower floors only, so that the
+ * folders can be read in the order in which an event passes through them. Everywhere: no import cycles (type
+ * imports count), no import of a package that is not among the dependencies, none across packages by path.
+ *
+ * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md has the floors in words.
+ */
+import { readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join, posix, relative, sep } from "node:path";
+import { pathToFileURL } from "node:url";
+import { filesBelow, packageFolders, root } from "./files.js";
+
+const LIBRARY = "packages/seclog/src/";
+
+/** The floor of each folder, and of the two files beside them, in the library. */
+const FLOORS = {
+  event: 0,
+  merkle: 0,
+  record: 1,
+  spool: 2,
+  ship: 3,
+  "create-security-log.ts": 3.5,
+  postgres: 4,
+  handlers: 4,
+  capture: 4,
+  bridges: 4,
+  testing: 4,
+  "index.ts": 5,
+};
+
+/** Folders that see less than their floor allows: they are for applications that bring their own log. */
+const CEILINGS = { capture: 1, bridges: 1 };
+
+/** Packages that one folder alone may import. */
+const OWNERS = { pg: "postgres", "pg-copy-streams": "postgres" };
+
+const STATEMENT = /^[ \t]*(?:import|export)\b(?:[^;"'`]*?\bfrom)?\s*["']([^"'\n]+)["']/gm;
+const CALL = /\bimport\(\s*["']([^"'\n]+)["']/g;
+const REFERENCE = /\bnew URL\(\s*["'](\.[^"'\n]+\.[jt]s)["'],\s*import\.meta\.url/g;
+
+/** What a source imports: `{ specifier, line, loads }`; `loads` is false for a file named by `new URL`. */
+export function importsOf(source) {
+  const found = [];
+  for (const [pattern, loads] of [
+    [STATEMENT, true],
+    [CALL, true],
+    [REFERENCE, false],
+  ]) {
+    for (const match of source.matchAll(pattern)) {
+      const start = source.lastIndexOf("\n", match.index) + 1;
+      const inComment = /^\s*(\*|\/\/|\/\*)/.test(source.slice(start, match.index + 1));
+      if (inComment) continue;
+      const line = source.slice(0, match.index + match[0].length).split("\n").length;
+      found.push({ specifier: match[1], line, loads });
+    }
+  }
+  return found;
+}
+
+/**
+ * The problems of a set of sources, each as `path:line: sentence`.
+ *
+ * @param sources a Map from path (with slashes, from the repository's root) to text
+ * @param dependencies a Map from package folder (`packages/seclog`) to the names it may import
+ */
+export function floorProblems(sources, dependencies) {
+  const problems = [];
+  const edges = new Map();
+  for (const [path, source] of sources) {
+    const home = path.slice(0, path.indexOf("/src/"));
+    const loaded = [];
+    edges.set(path, loaded);
+    for (const { specifier, line, loads } of importsOf(source)) {
+      const problem = (sentence) => problems.push(`${path}:${line}: ${sentence}`);
+      if (!specifier.startsWith(".")) {
+        const name = packageName(specifier);
+        if (specifier.startsWith("node:")) continue;
+        if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
+        else if (!dependencies.get(home)?.has(name)) problem(`${name} is not among the dependencies of ${home}`);
+        else if (path.startsWith(LIBRARY) && OWNERS[name] !== undefined && OWNERS[name] !== roomOf(path)) {
+          problem(`only ${OWNERS[name]}/ may import ${name}`);
+        }
+        continue;
+      }
+      const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, ".ts");
+      if (target.endsWith(".sql") || target.endsWith(".json")) continue;
+      if (!target.startsWith(`${home}/src/`)) problem(`${target} is in another package: import it by its package name`);
+      else if (!sources.has(target)) problem(`there is no file ${target}`);
+      else {
+        if (loads) loaded.push({ target, line });
+        const sentence = path.startsWith(LIBRARY) ? upward(path, target) : undefined;
+        if (sentence !== undefined) problem(sentence);
+      }
+    }
+    if (path === `${LIBRARY}index.ts`) problems.push(...codeIn(path, source));
+  }
+  return [...problems, ...cycles(edges)];
+}
+
+/** Why `from` may not import `to`, both in the library; nothing when it may. */
+function upward(from, to) {
+  const [room, other] = [roomOf(from), roomOf(to)];
+  if (FLOORS[room] === undefined) return `${room} has no floor: give it one in scripts/floors.js`;
+  if (FLOORS[other] === undefined) return `${other} has no floor: give it one in scripts/floors.js`;
+  if (other === "index.ts") return "index.ts is for users of the package: import the file that has the name";
+  if (room === other) return undefined;
+  const ceiling = CEILINGS[room];
+  if (ceiling !== undefined && FLOORS[other] > ceiling) {
+    return `${room} sees floors 0 to ${ceiling} only, ${other} is floor ${FLOORS[other]}`;
+  }
+  if (FLOORS[other] < FLOORS[room]) return undefined;
+  return `${room} (floor ${FLOORS[room]}) may not import ${other} (floor ${FLOORS[other]}): only lower floors`;
+}
+
+/** A library file's folder, or its own name where it is in none. */
+function roomOf(path) {
+  return path.slice(LIBRARY.length).split("/")[0];
+}
+
+/** `index.ts` says which names are public, and nothing else. */
+function codeIn(path, source) {
+  const code = source
+    .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ""))
+    .replace(/^\s*\/\/.*$/gm, "")
+    .replace(/export\s+(?:type\s+)?\{[^}]*\}\s*from\s*"[^"]+";/g, (text) => text.replace(/[^\n]/g, ""));
+  const line = code.split("\n").findIndex((text) => text.trim() !== "");
+  return line < 0 ? [] : [`${path}:${line + 1}: only \`export { … } from\` belongs here, no code`];
+}
+
+function packageName(specifier) {
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+}
+
+/** Each cycle once, as its shortest spelling from the file where the search met it. */
+function cycles(edges) {
+  const problems = [];
+  const done = new Set();
+  const trail = [];
+  const visit = (path) => {
+    trail.push(path);
+    for (const { target, line } of edges.get(path) ?? []) {
+      const start = trail.indexOf(target);
+      if (start >= 0) {
+        const names = [...trail.slice(start), target].map((name) => name.slice(name.indexOf("/src/") + 5));
+        problems.push(`${path}:${line}: import cycle ${names.join(" -> ")}`);
+      } else if (!done.has(target)) visit(target);
+    }
+    trail.pop();
+    done.add(path);
+  };
+  for (const path of edges.keys()) if (!done.has(path)) visit(path);
+  return problems;
+}
+
+/** The repository's sources, without tests: those may look everywhere. */
+export function repositorySources() {
+  const sources = new Map();
+  const dependencies = new Map();
+  for (const folder of packageFolders()) {
+    const home = relative(root, folder).split(sep).join("/");
+    const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const { name, dependencies: hard, optionalDependencies: optional, peerDependencies: peers } = manifest;
+    dependencies.set(home, new Set([name, ...Object.keys({ ...hard, ...optional, ...peers })]));
+    for (const path of filesBelow(join(folder, "src"))) {
+      if (!/\.tsx?$/.test(path) || /\.test(-d)?\.tsx?$/.test(path)) continue;
+      sources.set(relative(root, path).split(sep).join("/"), readFileSync(path, "utf8"));
+    }
+  }
+  return { sources, dependencies };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const { sources, dependencies } = repositorySources();
+  const problems = floorProblems(sources, dependencies);
+  for (const problem of problems) console.error(problem);
+  console.log(
+    problems.length === 0 ? `${sources.size} files, no upward import, no cycle` : `${problems.length} problems`,
+  );
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}

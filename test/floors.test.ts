@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { floorProblems, importsOf, repositorySources } from "../scripts/floors.js";
+
+const library = "packages/seclog/src/";
+
+function problemsOf(files: { readonly [path: string]: string }): string[] {
+  const sources = new Map(Object.entries(files).map(([path, text]) => [library + path, text]));
+  return floorProblems(sources, new Map([["packages/seclog", new Set(["pg"])]]));
+}
+
+describe("floors", () => {
+  it("this repository has no upward import, no cycle, no undeclared dependency", () => {
+    const { sources, dependencies } = repositorySources();
+    expect(sources.size).toBeGreaterThan(10);
+    expect(floorProblems(sources, dependencies)).toEqual([]);
+  });
+
+  it("an upward import is named by file and line", () => {
+    const problems = problemsOf({
+      "event/a.ts": `/** text */\nimport {\n  x,\n} from "../record/b.ts";\n`,
+      "record/b.ts": "export const x = 1;\n",
+    });
+    expect(problems).toEqual([
+      "packages/seclog/src/event/a.ts:4: event (floor 0) may not import record (floor 1): only lower floors",
+    ]);
+  });
+
+  it("a type import, a re-export, a dynamic import and a worker file count too", () => {
+    const up = "../ship/b.ts";
+    for (const statement of [
+      `import type { X } from "${up}";`,
+      `export * from "${up}";`,
+      `export type { X } from "${up}";`,
+      `import "${up}";`,
+      `const b = await import("${up}");`,
+      `const b = new URL("${up.replace(".ts", ".js")}", import.meta.url);`,
+    ]) {
+      expect(problemsOf({ "spool/a.ts": statement, "ship/b.ts": "" }), statement).toHaveLength(1);
+    }
+  });
+
+  it("one floor does not see its neighbour, and capture sees no further than record", () => {
+    const files = { "merkle/a.ts": "", "event/a.ts": 'import "../merkle/a.ts";' };
+    expect(problemsOf(files)).toHaveLength(1);
+    const capture = { "capture/a.ts": 'import "../record/a.ts";\nimport "../spool/b.ts";', "record/a.ts": "" };
+    expect(problemsOf({ ...capture, "spool/b.ts": "" })).toEqual([
+      "packages/seclog/src/capture/a.ts:2: capture sees floors 0 to 1 only, spool is floor 2",
+    ]);
+  });
+
+  it("a cycle is told once, with its way", () => {
+    const problems = problemsOf({
+      "event/a.ts": 'import "./b.ts";',
+      "event/b.ts": 'import type { C } from "./c.ts";',
+      "event/c.ts": 'export { a } from "./a.ts";',
+    });
+    expect(problems).toEqual([
+      "packages/seclog/src/event/c.ts:1: import cycle event/a.ts -> event/b.ts -> event/c.ts -> event/a.ts",
+    ]);
+  });
+
+  it("index.ts holds no code, and nothing imports it", () => {
+    const index = '/** Names. */\nexport { a } from "./event/a.ts";\n\nexport const b = 1;\n';
+    expect(problemsOf({ "index.ts": index, "event/a.ts": 'import "../index.ts";' })).toEqual([
+      "packages/seclog/src/index.ts:4: only `export { … } from` belongs here, no code",
+      "packages/seclog/src/event/a.ts:1: index.ts is for users of the package: import the file that has the name",
+      "packages/seclog/src/event/a.ts:1: import cycle index.ts -> event/a.ts -> index.ts",
+    ]);
+  });
+
+  it("a package that is not declared, a driver outside its folder, a missing file, another package by path", () => {
+    const problems = problemsOf({
+      "capture/express.ts": 'import type { Request } from "express";',
+      "handlers/file.ts": 'import pg from "pg";\nimport "./gone.ts";\nimport "../../../server/src/cli.ts";',
+      "ship/a.ts": 'import { readFileSync } from "fs";\nimport { join } from "node:path";',
+    });
+    expect(problems.map((problem) => problem.slice(library.length))).toEqual([
+      "capture/express.ts:1: express is not among the dependencies of packages/seclog",
+      "handlers/file.ts:1: only postgres/ may import pg",
+      "handlers/file.ts:2: there is no file packages/seclog/src/handlers/gone.ts",
+      "handlers/file.ts:3: packages/server/src/cli.ts is in another package: import it by its package name",
+      "ship/a.ts:1: write node:fs",
+    ]);
+  });
+
+  it("an example in a comment is no import", () => {
+    expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
+  });
+});
