@@ -178,6 +178,7 @@ async function copyRuntime(
       try {
         await cp(native, join(unfinished, "native"), {
           recursive: true,
+          verbatimSymlinks: true,
           // Static libraries are half of it, and only for those who compile.
           filter: (path) => !path.endsWith(".a") && basename(path) !== "pkgconfig" && basename(path) !== "include",
         });
