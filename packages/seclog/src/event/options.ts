@@ -1,0 +1,36 @@
+import { SeclogError } from "./errors.ts";
+
+/**
+ * Refuses what nobody would read: a misspelt option must not be a silent default.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the key
+ */
+export function rejectUnknownOptions(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw configError(where, key, `does not exist; the options are ${known.join(", ")}`);
+  }
+}
+
+/**
+ * A whole number within its limits, or its default.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the key and the value
+ */
+export function wholeNumber(
+  where: string,
+  key: string,
+  value: number | undefined,
+  limits: { readonly default: number; readonly min: number; readonly max?: number },
+): number {
+  if (value === undefined) return limits.default;
+  const max = limits.max ?? Number.MAX_SAFE_INTEGER;
+  // `Infinity` is a whole number here where it is the default: "keep all".
+  const whole = Number.isInteger(value) || (value === Number.POSITIVE_INFINITY && limits.default === value);
+  if (whole && value >= limits.min && (value <= max || value === limits.default)) return value;
+  throw configError(where, key, `must be a whole number from ${limits.min} to ${max}, not ${String(value)}`);
+}
+
+/** The error for one option: `fileHandler: maxBytes must be …`. */
+export function configError(where: string, key: string, problem: string): SeclogError {
+  return new SeclogError("SECLOG_CONFIG", `${where}: ${key} ${problem}`);
+}
