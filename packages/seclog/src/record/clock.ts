@@ -1,0 +1,63 @@
+/** A wall clock of microseconds that never repeats and never goes back. */
+export interface EventClock {
+  /** Microseconds since the Unix epoch, higher than the last ones. */
+  now(): number;
+  /** Milliseconds that the times given are ahead of the wall clock, when that is more than a second; else 0. */
+  readonly skew: number;
+}
+
+/** What {@link eventClock} reads; a parameter so that a test can let the clock jump. */
+export interface ClockSources {
+  /** Wall clock, milliseconds. */
+  readonly wall: () => number;
+  /** Monotonic clock, milliseconds with a fraction. */
+  readonly monotonic: () => number;
+}
+
+/** How far the wall clock may be ahead before it is followed at once, in milliseconds. Its own resolution is one. */
+const DRIFT_MS = 2;
+
+/**
+ * Makes the clock of one source. It runs on the monotonic clock and follows the wall clock: at once when that is
+ * ahead (the machine slept, or its time was set forward), and not at all when it is behind (set back): then
+ * times go on from where they were until the wall clock has passed them, and `skew` says by how much they are ahead.
+ */
+export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: () => performance.now() }): EventClock {
+  let anchorWall = sources.wall();
+  let anchorMonotonic = sources.monotonic();
+  let last = 0;
+  let skew = 0;
+  return {
+    now() {
+      const wall = sources.wall();
+      let milliseconds = anchorWall + (sources.monotonic() - anchorMonotonic);
+      if (wall - milliseconds > DRIFT_MS) {
+        anchorWall = wall;
+        anchorMonotonic = sources.monotonic();
+        milliseconds = wall;
+      }
+      const ahead = milliseconds - wall;
+      skew = ahead > 1_000 ? Math.round(ahead) : 0;
+      const micros = Math.floor(milliseconds * 1_000);
+      last = micros > last ? micros : last + 1;
+      return last;
+    },
+    get skew() {
+      return skew;
+    },
+  };
+}
+
+let cachedSecond = -1;
+let cachedText = "";
+
+/** `2026-11-22T19:43:22.123456Z` (RFC 3339) of microseconds since the epoch; years 1970 to 9999. */
+export function formatMicros(micros: number): string {
+  const second = Math.floor(micros / 1_000_000);
+  if (second !== cachedSecond) {
+    cachedSecond = second;
+    cachedText = new Date(second * 1_000).toISOString().slice(0, 20);
+  }
+  const fraction = micros - second * 1_000_000;
+  return `${cachedText}${(1_000_000 + fraction).toString().slice(1)}Z`;
+}

@@ -1,0 +1,108 @@
+import { randomUUID } from "node:crypto";
+import { errorMessage, type SeclogError } from "../event/errors.ts";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { RENEW_MS } from "../spool/ownership.ts";
+import { listSources, sourceIsOwned } from "../spool/source.ts";
+import { Adoption } from "./adopt.ts";
+import type { FailureKind, SecurityEventHandler } from "./handler.ts";
+import { keepQuarantined, Shipper } from "./shipper.ts";
+
+/** What {@link drainSpool} needs. */
+export interface DrainOptions {
+  /** The spool's root, as `spool.directory` names it. */
+  readonly directory: string;
+  /** Where the events go. Their names must be those that the application used, or they get every event again. They are closed at the end. */
+  readonly handlers: readonly SecurityEventHandler[];
+  /** Gives up; what was not shipped stays. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: DrainResult) => void;
+  /** Told of every failure; retryable ones are tried again until `signal` aborts. */
+  readonly onFailure?: (failure: {
+    readonly handler: string | undefined;
+    readonly kind: FailureKind;
+    readonly code: string;
+    readonly message: string;
+  }) => void;
+  /** @default node:fs */
+  readonly fs?: SpoolFs;
+}
+
+/** What {@link drainSpool} did. */
+export interface DrainResult {
+  /** Dead processes' sources that were found, and how many of them all handlers have whole. */
+  readonly sources: number;
+  readonly finished: number;
+  /** Sources that running processes own and ship themselves. */
+  readonly owned: number;
+  /** Events acknowledged, summed over the handlers, and put in quarantine. */
+  readonly shipped: number;
+  readonly quarantined: number;
+}
+
+/**
+ * Ships what dead processes left in a spool, and removes what was shipped. Sources of running processes are left
+ * alone. Resolves when nothing is left, or when `signal` aborts.
+ *
+ * @throws SeclogError the first failure of kind `destination` (somebody must act), or `SECLOG_SPOOL_DIRECTORY`
+ */
+export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
+  const { directory, handlers, signal, onProgress, onFailure } = options;
+  const fs = options.fs ?? spoolFs;
+  let sources = 0;
+  let finished = 0;
+  const owned = listSources(fs, directory).filter((id) => sourceIsOwned(fs, directory, id)).length;
+  let stopReason: SeclogError | undefined;
+  let wake = (): void => {};
+  const result = (): DrainResult => {
+    const health = shipper.health();
+    return {
+      sources,
+      finished,
+      owned,
+      shipped: health.reduce((sum, handler) => sum + handler.shipped, 0),
+      quarantined: health.reduce((sum, handler) => sum + handler.quarantined, 0),
+    };
+  };
+  const shipper = new Shipper(
+    handlers,
+    {
+      acknowledged: () => onProgress?.(result()),
+      failed: (lane, kind, error) => {
+        onFailure?.({ handler: lane.handler.name, kind, code: error.code, message: error.message });
+        if (kind !== "destination") return;
+        stopReason ??= error;
+        wake();
+      },
+      quarantined: () => onProgress?.(result()),
+      finished: (source) => {
+        finished += 1;
+        adoption.finished(source);
+        sources += adoption.look();
+        onProgress?.(result());
+        wake();
+      },
+    },
+    (handler, record) => keepQuarantined(fs, directory, handler, record),
+  );
+  const adoption = new Adoption(fs, directory, randomUUID(), shipper, {
+    bytes: () => {},
+    failed: (error) =>
+      onFailure?.({ handler: undefined, kind: "retry", code: error.code, message: errorMessage(error) }),
+  });
+  const renewal = setInterval(() => adoption.renew(), RENEW_MS);
+  signal?.addEventListener("abort", () => wake(), { once: true });
+  try {
+    sources += adoption.look();
+    while (adoption.size > 0 && stopReason === undefined && signal?.aborted !== true) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  } finally {
+    clearInterval(renewal);
+    await shipper.stop();
+    adoption.release();
+  }
+  if (stopReason !== undefined) throw stopReason;
+  return result();
+}

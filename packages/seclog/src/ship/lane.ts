@@ -1,0 +1,293 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import type { SpoolRead } from "../spool/reader.ts";
+import {
+  type EventBatch,
+  eventBatch,
+  type FailureKind,
+  HandlerError,
+  type QuarantinedRecord,
+  type SecurityEventHandler,
+} from "./handler.ts";
+
+/** Something that gives a source's events in order: a spool on disk or in memory. */
+export interface RecordReader {
+  seek(afterSeq: number): void;
+  read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead;
+  close(): void;
+}
+
+/** A source to be shipped. */
+export interface ShipSource {
+  readonly id: string;
+  readonly epoch: number;
+  readonly key: string;
+  openReader(afterSeq: number): RecordReader;
+  /** The last number that may be shipped now; `undefined` for a dead process's source, which is read to its end. */
+  limit(): number | undefined;
+  loadCursor(handler: string): number;
+  saveCursor(handler: string, seq: number): void;
+  /** Every handler has acknowledged up to `seq`: what is only needed for that may go. */
+  release(seq: number): void;
+}
+
+/** What one handler did, over all sources that it is given. */
+export interface HandlerTally {
+  shipped: number;
+  retries: number;
+  quarantined: number;
+  lastError: { readonly message: string; readonly code: ErrorCode; readonly at: Date } | undefined;
+}
+
+/** What a lane tells whoever runs it. */
+export interface LaneObserver {
+  acknowledged(lane: Lane): void;
+  failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
+  quarantined(lane: Lane, record: QuarantinedRecord): Promise<void>;
+}
+
+/** The most payload bytes in one batch. */
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+const DEFAULT_BATCH = 1_000;
+
+/** How long one call of a handler may take before its signal aborts, in milliseconds. */
+const HANDLE_TIMEOUT_MS = 120_000;
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = { retry: 30_000, event: 30_000, destination: 60_000 } as const;
+
+/**
+ * Carries one source's events to one handler, in order.
+ *
+ * Up to `inFlight` batches are under way. When one fails, those behind it are waited for, and the lane goes back
+ * to the event after the last acknowledged one. What happens then depends on the failure:
+ * `retry` and `destination` pause, longer each time, with jitter; `event` narrows the batch: half the size, one at a
+ * time, until the event that cannot be stored is alone and goes to the quarantine; each success doubles the size again.
+ */
+export class Lane {
+  readonly source: ShipSource;
+  readonly handler: SecurityEventHandler;
+  readonly tally: HandlerTally;
+  /** Whether the handler takes this source's events at the moment. */
+  status: "ok" | "retrying" | "stopped" = "ok";
+  /** The last number that the handler is known to have. */
+  acknowledged: number;
+  readonly #observer: LaneObserver;
+  readonly #stop = new AbortController();
+  /** The calls under way, to be aborted together. */
+  readonly #calls = new Set<AbortController>();
+  #wake: (() => void) | undefined;
+  #woken = false;
+  #pauses = 0;
+  /** The batch size while an event is looked for, and the number where the search ends. */
+  #narrow: { size: number; until: number } | undefined;
+
+  constructor(source: ShipSource, handler: SecurityEventHandler, tally: HandlerTally, observer: LaneObserver) {
+    this.source = source;
+    this.handler = handler;
+    this.tally = tally;
+    this.#observer = observer;
+    this.acknowledged = source.loadCursor(handler.name);
+  }
+
+  /** New events may be there. */
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  /** Aborts what is under way; `run` settles soon after. The events stay in the spool. */
+  stop(): void {
+    this.#stop.abort();
+    for (const controller of this.#calls) controller.abort();
+    this.wake();
+  }
+
+  /** Ships until stopped or, for a dead process's source, until its end. Resolves; never rejects. */
+  async run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        if (await this.#ship()) return;
+      } catch (error) {
+        // Reading the spool failed, not the handler.
+        await this.#pause("retry", asSeclogError(error));
+      }
+    }
+  }
+
+  /** Ships until something fails. Returns true at the end of a dead process's source. */
+  async #ship(): Promise<boolean> {
+    const reader = this.source.openReader(this.acknowledged);
+    const underWay: Delivery[] = [];
+    try {
+      while (!this.#stop.signal.aborted) {
+        const window = this.#narrow === undefined ? (this.handler.inFlight ?? 1) : 1;
+        if (underWay.length < window) {
+          this.#woken = false;
+          const size = this.#narrow?.size ?? this.handler.batchSize ?? DEFAULT_BATCH;
+          const read = reader.read(this.source.limit(), size, BATCH_BYTES);
+          if (read.kind === "records") {
+            underWay.push(this.#deliver(eventBatch(this.#batchSource(), read.firstSeq, read.records)));
+            continue;
+          }
+          if (read.kind === "damage") {
+            if ((await this.#settleAll(underWay)) || (await this.#quarantineDamage(read))) return false;
+            continue;
+          }
+          if (underWay.length === 0) {
+            if (this.source.limit() === undefined) return true;
+            await this.#waitForMore();
+            continue;
+          }
+          await Promise.race([underWay[0]?.result, this.#waitForMore()]);
+          if (underWay[0]?.settled !== true) continue;
+        }
+        if (await this.#settleFirst(underWay)) return false;
+      }
+      await this.#settleAll(underWay);
+      return false;
+    } finally {
+      reader.close();
+    }
+  }
+
+  #batchSource(): EventBatch["source"] {
+    const { id, epoch, key } = this.source;
+    return { id, epoch, key, acknowledged: this.acknowledged };
+  }
+
+  #deliver(batch: EventBatch): Delivery {
+    const delivery: Delivery = { batch, settled: false, result: Promise.resolve(undefined) };
+    delivery.result = this.#call((signal) => this.handler.handle(batch, signal)).then((failure) => {
+      delivery.settled = true;
+      return failure;
+    });
+    return delivery;
+  }
+
+  /** Waits for the oldest delivery. Returns true when it failed: then the lane has paused and must read again. */
+  async #settleFirst(underWay: Delivery[]): Promise<boolean> {
+    const delivery = underWay.shift();
+    if (delivery === undefined) return false;
+    const failure = await delivery.result;
+    if (failure === undefined) {
+      this.#acknowledge(delivery.batch.lastSeq, delivery.batch.records.length);
+      return false;
+    }
+    // A later batch may have been stored although an earlier one was not answered: the handler knows it again.
+    await Promise.all(underWay.map((later) => later.result));
+    underWay.length = 0;
+    if (this.#stop.signal.aborted) return true;
+    if (failure.kind !== "event") await this.#pause(failure.kind, failure);
+    else if (delivery.batch.records.length > 1) this.#narrowDown(delivery.batch);
+    else await this.#quarantineEvent(delivery.batch, failure);
+    return true;
+  }
+
+  async #settleAll(underWay: Delivery[]): Promise<boolean> {
+    while (underWay.length > 0) if (await this.#settleFirst(underWay)) return true;
+    return false;
+  }
+
+  #narrowDown(batch: EventBatch): void {
+    this.#narrow = {
+      size: Math.ceil(batch.records.length / 2),
+      until: Math.max(batch.lastSeq, this.#narrow?.until ?? 0),
+    };
+  }
+
+  #acknowledge(seq: number, events: number): void {
+    this.#pauses = 0;
+    this.acknowledged = seq;
+    this.tally.shipped += events;
+    this.status = "ok";
+    if (this.#narrow !== undefined) {
+      this.#narrow = seq >= this.#narrow.until ? undefined : { ...this.#narrow, size: this.#narrow.size * 2 };
+    }
+    this.#observer.acknowledged(this);
+  }
+
+  async #quarantineEvent(batch: EventBatch, failure: HandlerError): Promise<void> {
+    const record = batch.records[0] ?? new Uint8Array();
+    await this.#quarantine(batch.firstSeq, failure.message, record);
+  }
+
+  async #quarantineDamage(damage: SpoolRead & { kind: "damage" }): Promise<boolean> {
+    const several =
+      damage.lastSeq > damage.firstSeq ? ` (one of ${damage.lastSeq - damage.firstSeq + 1} in a row)` : "";
+    for (let seq = damage.firstSeq; seq <= damage.lastSeq; seq++) {
+      const bytes = seq === damage.firstSeq ? damage.bytes : new Uint8Array();
+      const why = `the spool's record does not match its checksum or is missing${several}`;
+      if (await this.#quarantine(seq, why, bytes)) return true;
+    }
+    return false;
+  }
+
+  /** Puts a record in quarantine and passes its number. Returns true when that failed and the lane has paused. */
+  async #quarantine(seq: number, reason: string, record: Uint8Array): Promise<boolean> {
+    const quarantined: QuarantinedRecord = { source: this.#batchSource(), seq, reason: reason.slice(0, 1_000), record };
+    const failure = await this.#call(async (signal) => {
+      await this.handler.quarantine?.(quarantined, signal);
+      await this.#observer.quarantined(this, quarantined);
+    });
+    if (failure !== undefined) {
+      await this.#pause(failure.kind === "event" ? "destination" : failure.kind, failure);
+      return true;
+    }
+    this.tally.quarantined += 1;
+    this.#acknowledge(seq, 0);
+    return false;
+  }
+
+  async #pause(kind: FailureKind, error: SeclogError): Promise<void> {
+    this.status = kind === "destination" ? "stopped" : "retrying";
+    this.tally.retries += 1;
+    this.tally.lastError = { message: error.message, code: error.code, at: new Date() };
+    this.#observer.failed(this, kind, error);
+    const longest = Math.min(LONGEST_PAUSE_MS[kind], FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
+    // Half fixed, half random: many processes that lost the same database do not come back in step.
+    const pause = longest / 2 + Math.random() * (longest / 2);
+    await sleep(pause, undefined, { signal: this.#stop.signal, ref: true }).catch(() => {});
+  }
+
+  /** Runs a handler's method within its time and gives its failure back as a value, whatever it threw. */
+  async #call(method: (signal: AbortSignal) => Promise<void>): Promise<HandlerError | undefined> {
+    const controller = new AbortController();
+    this.#calls.add(controller);
+    const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS);
+    try {
+      if (this.#stop.signal.aborted) controller.abort();
+      await method(controller.signal);
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof HandlerError) return thrown;
+      return new HandlerError("retry", errorMessage(thrown), { cause: thrown });
+    } finally {
+      clearTimeout(timer);
+      this.#calls.delete(controller);
+    }
+  }
+
+  #waitForMore(): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+}
+
+interface Delivery {
+  readonly batch: EventBatch;
+  settled: boolean;
+  result: Promise<HandlerError | undefined>;
+}
+
+function asSeclogError(thrown: unknown): SeclogError {
+  return thrown instanceof SeclogError
+    ? thrown
+    : new SeclogError("SECLOG_SPOOL_DIRECTORY", errorMessage(thrown), { cause: thrown });
+}

@@ -1,0 +1,123 @@
+import { errorMessage } from "../event/errors.ts";
+import type { SpoolRead } from "../spool/reader.ts";
+import type { SecurityEventHandler } from "./handler.ts";
+import type { RecordReader, ShipSource } from "./lane.ts";
+import type { Shipping, ShippingObserver } from "./ship-thread.ts";
+import { Shipper } from "./shipper.ts";
+
+/**
+ * A source that is in memory only, shipped on the application's thread: for serverless functions, which have no disk that
+ * outlives them and no time for a thread. What is not stored when the process ends is lost.
+ */
+export class MemoryShipping implements Shipping {
+  readonly #shipper: Shipper;
+  /** The events that some handler still needs; the first one has the number `#first`. */
+  #records: Buffer[] = [];
+  #first = 1;
+  #bytes = 0;
+  #limit = 0;
+
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: ShippingObserver) {
+    const source: ShipSource = {
+      id: sourceId,
+      epoch: 1,
+      key: sourceId.replaceAll("-", ""),
+      limit: () => this.#limit,
+      openReader: (afterSeq) => new MemoryReader(afterSeq, (seq) => this.#records[seq - this.#first]),
+      loadCursor: () => 0,
+      saveCursor: () => {},
+      release: (seq) => this.#release(seq),
+    };
+    this.#shipper = new Shipper(
+      handlers,
+      {
+        acknowledged: (lane) => {
+          observer.acknowledged(handlers.indexOf(lane.handler), lane.acknowledged);
+          observer.health(this.#shipper.health());
+        },
+        failed: (lane, kind, error) => {
+          observer.failed(lane.handler.name, kind, error.code, error.message);
+          observer.health(this.#shipper.health());
+        },
+        quarantined: (lane, record) =>
+          observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason),
+        finished: () => {},
+      },
+      (handler, record) => {
+        observer.failed(
+          handler,
+          "event",
+          "SECLOG_EVENT_REJECTED",
+          `event ${record.seq} is lost: ${errorMessage(record.reason)}`,
+        );
+      },
+    );
+    void this.#shipper.add(source);
+  }
+
+  /** Bytes of events that some handler still needs. */
+  get pendingBytes(): number {
+    return this.#bytes;
+  }
+
+  append(text: string): void {
+    const record = Buffer.from(text);
+    this.#records.push(record);
+    this.#bytes += record.length;
+    this.available(this.#limit + 1);
+  }
+
+  available(seq: number): void {
+    this.#limit = seq;
+    this.#shipper.wake();
+  }
+
+  drain(deadline: number): Promise<boolean> {
+    return this.#shipper.drain(deadline);
+  }
+
+  stop(): Promise<void> {
+    return this.#shipper.stop();
+  }
+
+  bytes(): { freed: number; adopted: number } {
+    return { freed: 0, adopted: 0 };
+  }
+
+  #release(seq: number): void {
+    for (const record of this.#records.splice(0, seq - this.#first + 1)) this.#bytes -= record.length;
+    this.#first = seq + 1;
+  }
+}
+
+class MemoryReader implements RecordReader {
+  #next: number;
+  readonly #record: (seq: number) => Buffer | undefined;
+
+  constructor(afterSeq: number, record: (seq: number) => Buffer | undefined) {
+    this.#next = afterSeq + 1;
+    this.#record = record;
+  }
+
+  seek(afterSeq: number): void {
+    this.#next = afterSeq + 1;
+  }
+
+  read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead {
+    const records: Buffer[] = [];
+    const firstSeq = this.#next;
+    for (
+      let size = 0;
+      records.length < maxRecords && size < maxBytes && (limit === undefined || this.#next <= limit);
+    ) {
+      const record = this.#record(this.#next);
+      if (record === undefined) break;
+      records.push(record);
+      size += record.length;
+      this.#next += 1;
+    }
+    return records.length === 0 ? { kind: "end" } : { kind: "records", firstSeq, records };
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,82 @@
+/** What the application's thread and the shipper's worker say to each other. */
+import type { ErrorCode } from "../event/errors.ts";
+import type { BatchSource, FailureKind } from "./handler.ts";
+import type { ShippingHealth } from "./shipper.ts";
+
+/** Given to the worker at its start. */
+export interface WorkerStart {
+  readonly root: string;
+  readonly sourceId: string;
+  readonly epoch: number;
+  readonly key: string;
+  /** See {@link SHARED}. */
+  readonly shared: SharedArrayBuffer;
+  readonly handlers: readonly WorkerHandler[];
+}
+
+/** A handler as the worker gets it: how to make it, or that the application's thread has it. */
+export interface WorkerHandler {
+  readonly name: string;
+  readonly inFlight: number | undefined;
+  readonly batchSize: number | undefined;
+  readonly hasQuarantine: boolean;
+  readonly make: { readonly module: string; readonly options: unknown } | undefined;
+}
+
+/** The places of the shared BigInt64Array. */
+export const SHARED = {
+  /** The last number that is on disk. Written by the application's thread. */
+  synced: 0,
+  /** Bytes of this source's segments that were deleted. Written by the worker. */
+  freed: 1,
+  /** Bytes of dead processes' segments that are still there. Written by the worker. */
+  adopted: 2,
+  /** 1 while the worker waits and wants to be woken. */
+  waiting: 3,
+  length: 4,
+} as const;
+
+export type ToWorker =
+  | { readonly type: "wake" }
+  | { readonly type: "drain"; readonly id: number; readonly deadline: number }
+  | { readonly type: "stop" }
+  | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
+
+export type FromWorker =
+  | { readonly type: "ready" }
+  | { readonly type: "acknowledged"; readonly handler: number; readonly seq: number }
+  | { readonly type: "health"; readonly handlers: readonly ShippingHealth[] }
+  | {
+      readonly type: "failed";
+      readonly handler: string | undefined;
+      readonly kind: FailureKind;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | {
+      readonly type: "quarantined";
+      readonly handler: string;
+      readonly source: string;
+      readonly seq: number;
+      readonly reason: string;
+    }
+  | { readonly type: "drained"; readonly id: number; readonly complete: boolean }
+  | { readonly type: "stopped" }
+  | {
+      readonly type: "call";
+      readonly id: number;
+      readonly handler: number;
+      readonly source: BatchSource;
+      readonly firstSeq: number;
+      readonly lengths: readonly number[];
+      readonly bytes: Uint8Array;
+      readonly quarantine: string | undefined;
+    }
+  | { readonly type: "abort"; readonly id: number };
+
+/** A handler's failure, as it crosses between the threads. */
+export interface CallFailure {
+  readonly kind: FailureKind;
+  readonly code: ErrorCode;
+  readonly message: string;
+}

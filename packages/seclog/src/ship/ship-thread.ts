@@ -1,0 +1,235 @@
+import { Worker } from "node:worker_threads";
+import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
+import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
+import type { ShippingHealth } from "./shipper.ts";
+
+/** What the shipper tells the log, whichever thread it runs in. */
+export interface ShippingObserver {
+  /** The handler has this source's events up to `seq`. */
+  acknowledged(handler: number, seq: number): void;
+  health(handlers: readonly ShippingHealth[]): void;
+  failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
+  quarantined(handler: string, source: string, seq: number, reason: string): void;
+}
+
+/** A shipper, as the log sees it. */
+export interface Shipping {
+  /** Numbers up to `seq` may be shipped. */
+  available(seq: number): void;
+  /** Resolves to true when all that is available is acknowledged by all, to false at the deadline (milliseconds). */
+  drain(deadline: number): Promise<boolean>;
+  /** Gives up what is under way and closes the handlers. */
+  stop(): Promise<void>;
+  /** Bytes of segments that were deleted, and of dead processes' segments that remain. */
+  bytes(): { readonly freed: number; readonly adopted: number };
+}
+
+const FIRST_RESTART_MS = 100;
+const LONGEST_RESTART_MS = 10_000;
+
+/** How long the worker may take to stop before it is ended, in milliseconds. */
+const STOP_MS = 5_000;
+
+/**
+ * The shipper's worker thread, seen from the application's. When the worker dies it is started again: everything that
+ * it needs is in the spool's files, so nothing is lost.
+ */
+export class ShipThread implements Shipping {
+  readonly #start: WorkerStart;
+  readonly #handlers: readonly SecurityEventHandler[];
+  readonly #observer: ShippingObserver;
+  readonly #shared: BigInt64Array;
+  readonly #drains = new Map<number, { readonly until: number; readonly resolve: (complete: boolean) => void }>();
+  readonly #calls = new Map<number, AbortController>();
+  #worker: Worker;
+  #lastDrain = 0;
+  #restarts = 0;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #stopped: (() => void) | undefined;
+  #stopping = false;
+
+  constructor(
+    start: Omit<WorkerStart, "shared" | "handlers">,
+    handlers: readonly SecurityEventHandler[],
+    observer: ShippingObserver,
+  ) {
+    const shared = new SharedArrayBuffer(SHARED.length * BigInt64Array.BYTES_PER_ELEMENT);
+    this.#shared = new BigInt64Array(shared);
+    this.#handlers = handlers;
+    this.#observer = observer;
+    this.#start = {
+      ...start,
+      shared,
+      handlers: handlers.map((handler) => ({
+        name: handler.name,
+        inFlight: handler.inFlight,
+        batchSize: handler.batchSize,
+        hasQuarantine: handler.quarantine !== undefined,
+        make:
+          handler.worker === undefined ? undefined : { module: handler.worker.module, options: handler.worker.options },
+      })),
+    };
+    this.#worker = this.#spawn();
+  }
+
+  available(seq: number): void {
+    Atomics.store(this.#shared, SHARED.synced, BigInt(seq));
+    if (Atomics.exchange(this.#shared, SHARED.waiting, 0n) === 1n) this.#say({ type: "wake" });
+  }
+
+  drain(deadline: number): Promise<boolean> {
+    this.#lastDrain += 1;
+    const id = this.#lastDrain;
+    return new Promise((resolve) => {
+      // The worker answers at the deadline; should it be dead at that moment, this does.
+      const timer = setTimeout(() => this.#drained(id, false), deadline + 250);
+      this.#drains.set(id, {
+        until: performance.now() + deadline,
+        resolve: (complete) => {
+          clearTimeout(timer);
+          resolve(complete);
+        },
+      });
+      this.#say({ type: "drain", id, deadline });
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#restartTimer);
+    const stopped = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+    });
+    const timer = setTimeout(() => this.#stopped?.(), STOP_MS);
+    this.#say({ type: "stop" });
+    await stopped;
+    clearTimeout(timer);
+    await this.#worker.terminate();
+    const here = this.#handlers.filter((handler) => handler.worker === undefined);
+    await Promise.allSettled(here.map((handler) => handler.close()));
+  }
+
+  bytes(): { freed: number; adopted: number } {
+    return {
+      freed: Number(Atomics.load(this.#shared, SHARED.freed)),
+      adopted: Number(Atomics.load(this.#shared, SHARED.adopted)),
+    };
+  }
+
+  /** Ends the worker as a crash would. For fault tests. */
+  async crash(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #spawn(): Worker {
+    Atomics.store(this.#shared, SHARED.adopted, 0n);
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: this.#start, name: "seclog" });
+    worker.unref();
+    worker.on("message", (message: FromWorker) => this.#hear(message));
+    worker.on("error", (error) => {
+      this.#observer.failed(
+        undefined,
+        "retry",
+        codeOf(error),
+        `the shipper's thread ended: ${errorMessage(error)}; it is started again`,
+      );
+    });
+    worker.on("exit", () => this.#ended(worker));
+    return worker;
+  }
+
+  #ended(worker: Worker): void {
+    if (worker !== this.#worker) return;
+    for (const call of this.#calls.values()) call.abort();
+    this.#calls.clear();
+    if (this.#stopping) {
+      this.#stopped?.();
+      return;
+    }
+    const pause = Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** Math.min(this.#restarts++, 16));
+    this.#restartTimer = setTimeout(() => {
+      if (this.#stopping) return;
+      this.#worker = this.#spawn();
+      for (const [id, { until }] of this.#drains)
+        this.#say({ type: "drain", id, deadline: Math.max(0, until - performance.now()) });
+    }, pause).unref();
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.type) {
+      case "ready":
+        break;
+      case "acknowledged":
+        this.#restarts = 0;
+        this.#observer.acknowledged(message.handler, message.seq);
+        break;
+      case "health":
+        this.#observer.health(message.handlers);
+        break;
+      case "failed":
+        this.#observer.failed(message.handler, message.kind, message.code, message.message);
+        break;
+      case "quarantined":
+        this.#observer.quarantined(message.handler, message.source, message.seq, message.reason);
+        break;
+      case "drained":
+        this.#drained(message.id, message.complete);
+        break;
+      case "stopped":
+        this.#stopped?.();
+        break;
+      case "call":
+        void this.#call(message);
+        break;
+      case "abort":
+        this.#calls.get(message.id)?.abort();
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #drained(id: number, complete: boolean): void {
+    this.#drains.get(id)?.resolve(complete);
+    this.#drains.delete(id);
+  }
+
+  /** Runs a handler that lives on this thread, for the worker. */
+  async #call(message: FromWorker & { type: "call" }): Promise<void> {
+    const handler = this.#handlers[message.handler];
+    const controller = new AbortController();
+    this.#calls.set(message.id, controller);
+    let at = 0;
+    const records = message.lengths.map((length) => {
+      at += length;
+      return message.bytes.subarray(at - length, at);
+    });
+    try {
+      if (message.quarantine === undefined) {
+        await handler?.handle(eventBatch(message.source, message.firstSeq, records), controller.signal);
+      } else {
+        const record = records[0] ?? new Uint8Array();
+        await handler?.quarantine?.(
+          { source: message.source, seq: message.firstSeq, reason: message.quarantine, record },
+          controller.signal,
+        );
+      }
+      this.#say({ type: "reply", id: message.id, failure: undefined });
+    } catch (thrown) {
+      const kind = thrown instanceof HandlerError ? thrown.kind : "retry";
+      const code = thrown instanceof SeclogError ? thrown.code : "SECLOG_HANDLER_RETRY";
+      this.#say({ type: "reply", id: message.id, failure: { kind, code, message: errorMessage(thrown) } });
+    } finally {
+      this.#calls.delete(message.id);
+    }
+  }
+
+  #say(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  return error instanceof SeclogError ? error.code : "SECLOG_HANDLER_RETRY";
+}

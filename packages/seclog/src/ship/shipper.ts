@@ -1,0 +1,178 @@
+import { join } from "node:path";
+import type { SeclogError } from "../event/errors.ts";
+import type { HandlerHealth } from "../record/security-log.ts";
+import type { SpoolFs } from "../spool/fs.ts";
+import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
+import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
+
+/** What the shipper tells whoever runs it. */
+export interface ShipperObserver {
+  /** A handler has everything of a source up to `lane.acknowledged`. */
+  acknowledged(lane: Lane): void;
+  failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
+  /** A handler could not take a record; it is in quarantine now. */
+  quarantined(lane: Lane, record: QuarantinedRecord): void;
+  /** Every handler has all of a dead process's source. */
+  finished(source: ShipSource): void;
+}
+
+/** The part of a handler's health that its shipper knows. */
+export type ShippingHealth = Omit<HandlerHealth, "behind">;
+
+/** How often cursors are kept and passed segments deleted, in milliseconds. */
+const KEEP_MS = 250;
+
+/** Carries every source to every handler. One per thread; knows nothing of threads. */
+export class Shipper {
+  readonly #handlers: readonly SecurityEventHandler[];
+  readonly #observer: ShipperObserver;
+  readonly #quarantine: (handler: string, record: QuarantinedRecord) => void;
+  readonly #sources = new Map<ShipSource, { readonly lanes: Lane[]; readonly done: Promise<void>; released: number }>();
+  readonly #tallies: readonly HandlerTally[];
+  readonly #dirty = new Set<Lane>();
+  #keepTimer: NodeJS.Timeout | undefined;
+  #caughtUp: (() => void) | undefined;
+  #stopping = false;
+
+  /** @param quarantine keeps a record for a handler that has no quarantine of its own */
+  constructor(
+    handlers: readonly SecurityEventHandler[],
+    observer: ShipperObserver,
+    quarantine: (handler: string, record: QuarantinedRecord) => void,
+  ) {
+    this.#handlers = handlers;
+    this.#tallies = handlers.map(() => ({ shipped: 0, retries: 0, quarantined: 0, lastError: undefined }));
+    this.#observer = observer;
+    this.#quarantine = quarantine;
+  }
+
+  /** How each handler is doing, over all sources. */
+  health(): ShippingHealth[] {
+    const lanes = this.#lanes();
+    return this.#handlers.map((handler, index) => {
+      const has = (status: Lane["status"]): boolean =>
+        lanes.some((lane) => lane.handler === handler && lane.status === status);
+      const { lastError, ...counts } = this.#tallies[index] as HandlerTally;
+      return {
+        name: handler.name,
+        status: has("stopped") ? "stopped" : has("retrying") ? "retrying" : "ok",
+        ...counts,
+        ...(lastError === undefined ? {} : { lastError }),
+      };
+    });
+  }
+
+  #lanes(): Lane[] {
+    return [...this.#sources.values()].flatMap((entry) => entry.lanes);
+  }
+
+  /** Starts to ship a source. Resolves when a dead process's source was shipped to its end, or on `stop`. */
+  add(source: ShipSource): Promise<void> {
+    const lanes = this.#handlers.map(
+      (handler, index) =>
+        new Lane(source, handler, this.#tallies[index] as HandlerTally, {
+          acknowledged: (lane) => this.#acknowledged(lane),
+          failed: (lane, kind, error) => this.#observer.failed(lane, kind, error),
+          quarantined: async (lane, record) => {
+            if (handler.quarantine === undefined) this.#quarantine(handler.name, record);
+            this.#observer.quarantined(lane, record);
+          },
+        }),
+    );
+    const done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
+      this.#keep();
+      if (source.limit() === undefined && !this.#stopping) {
+        this.#sources.delete(source);
+        this.#observer.finished(source);
+      }
+    });
+    this.#sources.set(source, { lanes, done, released: 0 });
+    return done;
+  }
+
+  /** New events may be there. */
+  wake(): void {
+    for (const { lanes } of this.#sources.values()) for (const lane of lanes) lane.wake();
+  }
+
+  /** Resolves to true when every handler has everything up to its source's limit, to false at the deadline. */
+  async drain(deadlineMs: number): Promise<boolean> {
+    const behind = (): boolean =>
+      this.#lanes().some((lane) => lane.acknowledged < (lane.source.limit() ?? Number.POSITIVE_INFINITY));
+    const until = performance.now() + deadlineMs;
+    this.wake();
+    while (behind()) {
+      const left = until - performance.now();
+      if (left <= 0) return false;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#caughtUp = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    return true;
+  }
+
+  /** Aborts what is under way, waits for it, keeps the cursors and closes the handlers. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    for (const lane of this.#lanes()) lane.stop();
+    await Promise.all([...this.#sources.values()].map((entry) => entry.done));
+    clearTimeout(this.#keepTimer);
+    this.#keep();
+    await Promise.allSettled(this.#handlers.map((handler) => handler.close()));
+  }
+
+  #acknowledged(lane: Lane): void {
+    this.#dirty.add(lane);
+    this.#observer.acknowledged(lane);
+    this.#caughtUp?.();
+    this.#keepTimer ??= setTimeout(() => {
+      this.#keepTimer = undefined;
+      this.#keep();
+    }, KEEP_MS).unref();
+  }
+
+  /** Keeps the cursors, then lets go of what all handlers have: in this order, so that a cursor never points at less. */
+  #keep(): void {
+    for (const lane of this.#dirty) {
+      try {
+        lane.source.saveCursor(lane.handler.name, lane.acknowledged);
+      } catch {
+        // A hint that could not be kept: the store will recognise what it already has.
+      }
+    }
+    this.#dirty.clear();
+    for (const [source, entry] of this.#sources) {
+      const seq = Math.min(...entry.lanes.map((lane) => lane.acknowledged));
+      if (seq <= entry.released || !Number.isFinite(seq)) continue;
+      entry.released = seq;
+      try {
+        source.release(seq);
+      } catch {
+        // Tried again with the next acknowledgement.
+      }
+    }
+  }
+}
+
+/** A line of `quarantine.ndjson` in the spool's root, synced: for handlers that have no quarantine of their own. */
+export function keepQuarantined(fs: SpoolFs, root: string, handler: string, record: QuarantinedRecord): void {
+  const line = JSON.stringify({
+    at: new Date().toISOString(),
+    handler,
+    source_id: record.source.id,
+    seq: record.seq,
+    reason: record.reason,
+    record_base64: Buffer.from(record.record).toString("base64"),
+  });
+  const fd = fs.openSync(join(root, "quarantine.ndjson"), "a", 0o600);
+  try {
+    fs.writeSync(fd, `${line}\n`);
+    fs.fdatasyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The shipper's thread: reads the spool's files itself and carries them to the handlers, so that the application's event loop
+ * sees none of it. Started by `ship-thread.ts`.
+ */
+import { join } from "node:path";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { errorMessage, SeclogError } from "../event/errors.ts";
+import { spoolFs } from "../spool/fs.ts";
+import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
+import { Adoption } from "./adopt.ts";
+import { fileSource } from "./file-source.ts";
+import { HandlerError, type SecurityEventHandler } from "./handler.ts";
+import {
+  type CallFailure,
+  type FromWorker,
+  SHARED,
+  type ToWorker,
+  type WorkerHandler,
+  type WorkerStart,
+} from "./protocol.ts";
+import { keepQuarantined, Shipper } from "./shipper.ts";
+
+/** How often dead processes' spools are looked for, in milliseconds. */
+const LOOK_MS = 15_000;
+
+/** How often the handlers' health is told when it changed, in milliseconds. */
+const HEALTH_MS = 200;
+
+/** The most events in one batch for a handler on the application's thread: about a millisecond of its event loop. */
+const MAIN_THREAD_BATCH = 100;
+
+async function main(port: MessagePort, start: WorkerStart): Promise<void> {
+  const shared = new BigInt64Array(start.shared);
+  const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+  const calls = new Calls(say);
+  const handlers = await Promise.all(start.handlers.map((handler, index) => makeHandler(handler, index, calls)));
+  const indexes = new Map(handlers.map((handler, index) => [handler, index]));
+
+  let healthTimer: NodeJS.Timeout | undefined;
+  const tellHealth = (): void => {
+    healthTimer ??= setTimeout(() => {
+      healthTimer = undefined;
+      say({ type: "health", handlers: shipper.health() });
+    }, HEALTH_MS);
+  };
+
+  const shipper = new Shipper(
+    handlers,
+    {
+      acknowledged: (lane) => {
+        if (lane.source === own)
+          say({ type: "acknowledged", handler: indexes.get(lane.handler) ?? 0, seq: lane.acknowledged });
+        tellHealth();
+      },
+      failed: (lane, kind, error) => {
+        say({ type: "failed", handler: lane.handler.name, kind, code: error.code, message: error.message });
+        tellHealth();
+      },
+      quarantined: (lane, { source, seq, reason }) => {
+        say({ type: "quarantined", handler: lane.handler.name, source: source.id, seq, reason });
+        tellHealth();
+      },
+      finished: (source) => {
+        adoption.finished(source);
+        adoption.look();
+      },
+    },
+    (handler, record) => keepQuarantined(spoolFs, start.root, handler, record),
+  );
+  const adoption = new Adoption(spoolFs, start.root, start.sourceId, shipper, {
+    bytes: (change) => void Atomics.add(shared, SHARED.adopted, BigInt(change)),
+    failed: (error) =>
+      say({ type: "failed", handler: undefined, kind: "retry", code: error.code, message: error.message }),
+  });
+  const directory = join(start.root, start.sourceId);
+  const own = fileSource({
+    fs: spoolFs,
+    directory,
+    id: start.sourceId,
+    epoch: start.epoch,
+    key: start.key,
+    limit: () => {
+      const synced = Number(Atomics.load(shared, SHARED.synced));
+      // Raised before the number is read again: a sync in between wakes us, one before is seen.
+      Atomics.store(shared, SHARED.waiting, 1n);
+      return Math.max(synced, Number(Atomics.load(shared, SHARED.synced)));
+    },
+    freed: (bytes) => void Atomics.add(shared, SHARED.freed, BigInt(bytes)),
+  });
+  const owned: Ownership = { directory, epoch: start.epoch, key: start.key };
+
+  port.on("message", (message: ToWorker) => {
+    switch (message.type) {
+      case "wake":
+        shipper.wake();
+        break;
+      case "reply":
+        calls.reply(message.id, message.failure);
+        break;
+      case "drain":
+        void shipper.drain(message.deadline).then((complete) => say({ type: "drained", id: message.id, complete }));
+        break;
+      case "stop":
+        void shipper.stop().then(() => {
+          adoption.release();
+          say({ type: "stopped" });
+          port.close();
+          process.exit();
+        });
+        break;
+      default:
+        message satisfies never;
+    }
+  });
+  void shipper.add(own);
+  adoption.look();
+  setInterval(() => adoption.look(), LOOK_MS).unref();
+  setInterval(() => {
+    renew(spoolFs, owned);
+    adoption.renew();
+  }, RENEW_MS).unref();
+  say({ type: "ready" });
+}
+
+async function makeHandler(handler: WorkerHandler, index: number, calls: Calls): Promise<SecurityEventHandler> {
+  const { make, name, inFlight, batchSize } = handler;
+  if (make === undefined) {
+    return {
+      name,
+      batchSize: Math.min(batchSize ?? MAIN_THREAD_BATCH, MAIN_THREAD_BATCH),
+      handle: (batch, signal) => calls.call(index, batch.source, batch.firstSeq, batch.records, undefined, signal),
+      ...(handler.hasQuarantine
+        ? {
+            quarantine: (record, signal) =>
+              calls.call(index, record.source, record.seq, [record.record], record.reason, signal),
+          }
+        : {}),
+      close: () => Promise.resolve(),
+    };
+  }
+  const module = (await import(make.module)) as { createHandler?: (options: unknown) => SecurityEventHandler };
+  if (module.createHandler === undefined) {
+    throw new SeclogError("SECLOG_CONFIG", `the handler ${name} names a module without createHandler: ${make.module}`);
+  }
+  const made = module.createHandler(make.options);
+  return inFlight === undefined || made.inFlight !== undefined ? made : Object.assign(made, { inFlight });
+}
+
+/** Calls of handlers that live on the application's thread. */
+class Calls {
+  readonly #say: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
+  readonly #open = new Map<number, (failure: CallFailure | undefined) => void>();
+  #lastId = 0;
+
+  constructor(say: (message: FromWorker, transfer?: ArrayBuffer[]) => void) {
+    this.#say = say;
+  }
+
+  call(
+    handler: number,
+    source: Extract<FromWorker, { type: "call" }>["source"],
+    firstSeq: number,
+    records: readonly Uint8Array[],
+    quarantine: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const lengths = records.map((record) => record.length);
+    const bytes = new Uint8Array(lengths.reduce((total, length) => total + length, 0));
+    let at = 0;
+    for (const record of records) {
+      bytes.set(record, at);
+      at += record.length;
+    }
+    return new Promise((resolve, reject) => {
+      const abort = (): void => this.#say({ type: "abort", id });
+      signal.addEventListener("abort", abort, { once: true });
+      this.#open.set(id, (failure) => {
+        signal.removeEventListener("abort", abort);
+        if (failure === undefined) resolve();
+        else reject(new HandlerError(failure.kind, failure.message, { code: failure.code }));
+      });
+      this.#say({ type: "call", id, handler, source, firstSeq, lengths, bytes, quarantine }, [bytes.buffer]);
+    });
+  }
+
+  reply(id: number, failure: CallFailure | undefined): void {
+    this.#open.get(id)?.(failure);
+    this.#open.delete(id);
+  }
+}
+
+const port = parentPort;
+if (port !== null) {
+  main(port, workerData as WorkerStart).catch((error: unknown) => {
+    const code = error instanceof SeclogError ? error.code : "SECLOG_CONFIG";
+    port.postMessage({
+      type: "failed",
+      handler: undefined,
+      kind: "destination",
+      code,
+      message: errorMessage(error),
+    } satisfies FromWorker);
+    throw error;
+  });
+}

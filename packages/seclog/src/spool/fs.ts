@@ -1,0 +1,46 @@
+import nodeFs from "node:fs";
+
+/**
+ * The file system calls that the spool makes, and no others: a parameter, so that a test can let any one of
+ * them fail.
+ */
+export type SpoolFs = Pick<
+  typeof nodeFs,
+  | "closeSync"
+  | "fdatasync"
+  | "fdatasyncSync"
+  | "fstatSync"
+  | "fsync"
+  | "fsyncSync"
+  | "lstatSync"
+  | "mkdirSync"
+  | "openSync"
+  | "readFileSync"
+  | "readSync"
+  | "readdirSync"
+  | "renameSync"
+  | "rmdirSync"
+  | "statSync"
+  | "unlinkSync"
+  | "utimesSync"
+  | "writeFileSync"
+  | "writeSync"
+>;
+
+/** The real one. */
+export const spoolFs: SpoolFs = nodeFs;
+
+/** Makes what was created in or removed from a directory durable (fsync of the directory). */
+export function syncDirectory(fs: SpoolFs, directory: string): void {
+  const fd = fs.openSync(directory, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Whether a thrown value is the operating system's error of that name, such as `ENOENT`. */
+export function isErrno(thrown: unknown, code: string): boolean {
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === code;
+}

@@ -1,0 +1,229 @@
+/**
+ * Who owns a source's directory. Node has no `flock`, so ownership is a file that names the process, and
+ * its number is the fencing token (the epoch) that stores check.
+ *
+ * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns. It is free when
+ * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
+ * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
+ * higher one has appeared; the lower ones are then removed. Two that try at once cannot both create the same
+ * number, and one that was asleep with an outdated number finds the higher one and withdraws.
+ *
+ * Processes that cannot see each other (other containers on one volume: another PID namespace or machine)
+ * are judged by the file's modification time, which the owner renews every 10 seconds: silent for
+ * {@link FOREIGN_STALE_MS} means dead. An owner that only slept that long finds, before its next write, that it has
+ * been replaced (`stillOwns`), and goes on with a new source.
+ */
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { SeclogError } from "../event/errors.ts";
+import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
+
+/** How often a living owner renews its file, in milliseconds. */
+export const RENEW_MS = 10_000;
+
+/** How long an owner in another PID namespace may be silent before it counts as dead, in milliseconds. */
+export const FOREIGN_STALE_MS: number = 5 * 60_000;
+
+/** The identity of a process, exact enough that no later process has the same. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Start time of the process in clock ticks since boot (`/proc/<pid>/stat` field 22); absent where there is no /proc. */
+  readonly start?: string;
+  /** The kernel's boot id. */
+  readonly boot?: string;
+  /** PID namespace and host: whoever differs here cannot look us up. */
+  readonly space: string;
+}
+
+interface OwnerFile extends ProcessIdentity {
+  /** The log that holds it: a process may have several. */
+  readonly holder: string;
+  readonly key: string;
+  /** Set when its owner gave it up in order. */
+  readonly released?: true;
+}
+
+/** An owned source directory. */
+export interface Ownership {
+  readonly directory: string;
+  readonly epoch: number;
+  /** Absent when the previous owner's file was damaged. */
+  readonly key: string | undefined;
+}
+
+let self: ProcessIdentity | undefined;
+
+/** This process. Read once. */
+export function thisProcess(): ProcessIdentity {
+  self ??= {
+    pid: process.pid,
+    space: `${hostname()} ${tryRead(() => readlinkSync("/proc/self/ns/pid")) ?? process.platform}`,
+    ...definedOnly({
+      start: startTime(process.pid),
+      boot: tryRead(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+    }),
+  };
+  return self;
+}
+
+/** Claims a fresh source directory for the process that made it: epoch 1. */
+export function ownNew(fs: SpoolFs, directory: string, holder: string, key: string): Ownership {
+  writeOwner(fs, directory, 1, { ...thisProcess(), holder, key });
+  return { directory, epoch: 1, key };
+}
+
+/**
+ * Takes over a source directory whose owner is gone; the new epoch is higher than every earlier one.
+ *
+ * @returns `undefined` when its owner lives, another process was faster, or it has disappeared
+ */
+export function takeOver(
+  fs: SpoolFs,
+  directory: string,
+  holder: string,
+  now: number = Date.now(),
+): Ownership | undefined {
+  const last = highest(fs, directory);
+  if (last === undefined) return undefined;
+  const previous = last === 0 ? undefined : readOwner(fs, directory, last);
+  const key = previous?.key;
+  if (previous?.holder === holder && previous.pid === process.pid && !previous.released) {
+    return { directory, epoch: last, key };
+  }
+  if (last > 0 && isAlive(fs, directory, last, previous, now)) return undefined;
+  const epoch = last + 1;
+  try {
+    writeOwner(fs, directory, epoch, { ...thisProcess(), holder, key: key ?? "" });
+  } catch (error) {
+    if (isErrno(error, "EEXIST") || isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+  if (highest(fs, directory) !== epoch) {
+    remove(fs, join(directory, ownerName(epoch)));
+    return undefined;
+  }
+  for (let old = epoch - 1; old > 0; old--) remove(fs, join(directory, ownerName(old)));
+  return { directory, epoch, key };
+}
+
+/** Whether nobody has taken the directory over. Costs one `stat`. */
+export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
+  try {
+    fs.statSync(join(owned.directory, ownerName(owned.epoch + 1)));
+    return false;
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) return true;
+  }
+  try {
+    fs.statSync(join(owned.directory, ownerName(owned.epoch)));
+    return true;
+  } catch (error) {
+    return !isErrno(error, "ENOENT");
+  }
+}
+
+/** Tells processes that cannot look this one up that it lives. */
+export function renew(fs: SpoolFs, owned: Ownership): void {
+  const now = new Date();
+  tryRead(() => fs.utimesSync(join(owned.directory, ownerName(owned.epoch)), now, now));
+}
+
+/** Gives the directory up in order: whoever comes next may take it over at once. */
+export function release(fs: SpoolFs, owned: Ownership): void {
+  const path = join(owned.directory, ownerName(owned.epoch));
+  const current = readOwner(fs, owned.directory, owned.epoch);
+  if (current === undefined) return;
+  const text = JSON.stringify({ ...current, released: true });
+  fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
+  fs.renameSync(`${path}.tmp`, path);
+}
+
+/** Whether a living process owns the directory. */
+export function isOwned(fs: SpoolFs, directory: string, now: number = Date.now()): boolean {
+  const last = highest(fs, directory);
+  if (last === undefined || last === 0) return false;
+  return isAlive(fs, directory, last, readOwner(fs, directory, last), now);
+}
+
+function isAlive(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile | undefined, now: number): boolean {
+  // A file that cannot be read was either being written when its process died, or was damaged: give a
+  // living process the time of two renewals to finish it.
+  if (owner === undefined || owner.space !== thisProcess().space) {
+    const limit = owner === undefined ? 2 * RENEW_MS : FOREIGN_STALE_MS;
+    if (owner?.released) return false;
+    const renewed = tryRead(() => fs.statSync(join(directory, ownerName(epoch))).mtimeMs);
+    return renewed !== undefined && now - renewed < limit;
+  }
+  if (owner.released || owner.boot !== thisProcess().boot) return false;
+  if (owner.start !== undefined) return startTime(owner.pid) === owner.start;
+  try {
+    process.kill(owner.pid, 0);
+    return true;
+  } catch (error) {
+    return isErrno(error, "EPERM");
+  }
+}
+
+/** The highest owner number, 0 for none, `undefined` when the directory is gone. */
+function highest(fs: SpoolFs, directory: string): number | undefined {
+  const names = tryRead(() => fs.readdirSync(directory));
+  if (names === undefined) return undefined;
+  return Math.max(0, ...names.map((name) => (/^owner\.\d+$/.test(name) ? Number(name.slice(6)) : 0)));
+}
+
+function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile): void {
+  const fd = fs.openSync(join(directory, ownerName(epoch)), "wx", 0o600);
+  try {
+    fs.writeSync(fd, JSON.stringify(owner));
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+  syncDirectory(fs, directory);
+}
+
+function readOwner(fs: SpoolFs, directory: string, epoch: number): OwnerFile | undefined {
+  return tryRead(() => {
+    const owner = JSON.parse(fs.readFileSync(join(directory, ownerName(epoch)), "utf8")) as OwnerFile;
+    return typeof owner.pid === "number" && typeof owner.space === "string" ? owner : undefined;
+  });
+}
+
+function ownerName(epoch: number): string {
+  return `owner.${epoch}`;
+}
+
+/** Field 22 of `/proc/<pid>/stat`, read behind the last parenthesis because a process may have one in its name. */
+function startTime(pid: number): string | undefined {
+  const stat = tryRead(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
+  // A zombie (state Z) has ended; only its parent has not looked yet.
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields?.[0] === "Z" ? undefined : fields?.[19];
+}
+
+function remove(fs: SpoolFs, path: string): void {
+  tryRead(() => fs.unlinkSync(path));
+}
+
+function tryRead<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+function definedOnly<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** The error for a directory that a living process owns. */
+export function lockedError(directory: string): SeclogError {
+  return new SeclogError(
+    "SECLOG_SPOOL_LOCKED",
+    `${directory} belongs to a running process: it ships its own events; stop it first or leave the spool to it`,
+  );
+}

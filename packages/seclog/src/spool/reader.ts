@@ -1,0 +1,306 @@
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { isErrno, type SpoolFs } from "./fs.ts";
+import {
+  decodeHeader,
+  FRAME_BYTES,
+  type Frame,
+  findFrame,
+  HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
+  readFrame,
+  type SegmentHeader,
+  segmentName,
+  segmentNumber,
+} from "./segment.ts";
+
+/** What {@link SpoolReader.read} found. */
+export type SpoolRead =
+  /** Consecutive events from `firstSeq` on; the payloads are the caller's to keep. */
+  | { readonly kind: "records"; readonly firstSeq: number; readonly records: readonly Buffer[] }
+  /** The numbers `firstSeq` to `lastSeq` are damaged; `bytes` is what stands where they should be. */
+  | { readonly kind: "damage"; readonly firstSeq: number; readonly lastSeq: number; readonly bytes: Buffer }
+  /** Nothing more up to the limit. */
+  | { readonly kind: "end" };
+
+type Damage = SpoolRead & { readonly kind: "damage" };
+
+interface OpenSegment {
+  readonly number: number;
+  readonly fd: number;
+  /** Of the next frame. */
+  offset: number;
+}
+
+/** Bytes read at a time. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Damage is kept for the quarantine up to so many bytes. */
+const DAMAGE_BYTES = 64 * 1024;
+
+/**
+ * Reads the events of one source in the order of their numbers. The rules stand at the head of `segment.ts`.
+ *
+ * All calls are synchronous: it lives in the shipper's thread, and in the program `seclog ship`.
+ */
+export class SpoolReader {
+  readonly #fs: SpoolFs;
+  readonly #directory: string;
+  #nextSeq: number;
+  #open: OpenSegment | undefined;
+  #bytes: Buffer = Buffer.alloc(0);
+  /** Offset of `#bytes` in the segment's file. */
+  #bytesAt = 0;
+  /** Damage that was found behind records, for the next call. */
+  #held: Damage | undefined;
+
+  /** @param afterSeq the last number that need not be read */
+  constructor(fs: SpoolFs, directory: string, afterSeq: number) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#nextSeq = afterSeq + 1;
+  }
+
+  /** The number that the next read begins with. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+
+  /** Goes back, or forward, to the event after `afterSeq`. */
+  seek(afterSeq: number): void {
+    if (this.#nextSeq === afterSeq + 1) return;
+    this.close();
+    this.#held = undefined;
+    this.#nextSeq = afterSeq + 1;
+  }
+
+  /**
+   * Reads on.
+   *
+   * @param limit the last number that is on disk: never reads beyond it, and what is missing before it is damage.
+   *   `undefined` for a dead process's source: reads to the end and drops a torn tail.
+   */
+  read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead {
+    const firstSeq = this.#nextSeq;
+    const records: Buffer[] = [];
+    let size = 0;
+    while (records.length < maxRecords && size < maxBytes && (limit === undefined || this.#nextSeq <= limit)) {
+      const found: Buffer | Damage | undefined = this.#held ?? this.#next(limit !== undefined);
+      this.#held = undefined;
+      if (found === undefined) break;
+      if (Buffer.isBuffer(found)) {
+        records.push(found);
+        size += found.length;
+        this.#nextSeq += 1;
+      } else if (records.length > 0) {
+        this.#held = found;
+        break;
+      } else {
+        this.#nextSeq = found.lastSeq + 1;
+        return found;
+      }
+    }
+    if (records.length > 0) return { kind: "records", firstSeq, records };
+    if (limit !== undefined && this.#nextSeq <= limit) {
+      // The disk was said to have these, and no segment does.
+      const lastSeq = limit;
+      this.#nextSeq = limit + 1;
+      return { kind: "damage", firstSeq, lastSeq, bytes: Buffer.alloc(0) };
+    }
+    return { kind: "end" };
+  }
+
+  close(): void {
+    if (this.#open !== undefined) this.#fs.closeSync(this.#open.fd);
+    this.#open = undefined;
+  }
+
+  /**
+   * The payload of event `#nextSeq`, or the damage in its place, or nothing.
+   *
+   * @param live whether a writer says how far the disk has it; then the end of the last segment is never a torn tail
+   */
+  #next(live: boolean): Buffer | Damage | undefined {
+    this.#open ??= this.#openFor(this.#nextSeq);
+    while (this.#open !== undefined) {
+      const segment: OpenSegment = this.#open;
+      const frame = this.#frame(segment);
+      if (frame.kind === "valid" && frame.seq <= this.#nextSeq) {
+        segment.offset += FRAME_BYTES + frame.payload.length;
+        // Not a copy: a chunk is never written to again, and lives as long as one of its records.
+        if (frame.seq === this.#nextSeq) return frame.payload;
+        continue;
+      }
+      const newer = this.#newerWith(segment.number, this.#nextSeq);
+      if (newer !== undefined) {
+        this.#enter(newer);
+        continue;
+      }
+      const at = segment.offset - this.#bytesAt;
+      const rest = this.#bytes.length - at;
+      if (frame.kind === "valid") return this.#damage(segment.offset, 0, frame.seq - 1);
+      const following = frame.kind === "damaged" || rest > 0 ? this.#searchFrame(segment) : undefined;
+      if (following !== undefined) {
+        const length = following.offset - segment.offset;
+        const from = segment.offset;
+        segment.offset = following.offset;
+        // Numbers before ours again: an abandoned write that a valid frame follows.
+        if (following.seq <= this.#nextSeq) continue;
+        return this.#damage(from, length, following.seq - 1);
+      }
+      const next = this.#following(segment.number);
+      if (next !== undefined) {
+        const header = this.#header(next);
+        const first = header?.firstSeq ?? this.#firstSeqIn(next);
+        if (first !== undefined && first > this.#nextSeq) {
+          const damage = this.#damage(segment.offset, rest, first - 1);
+          this.#enter(next);
+          return damage;
+        }
+        this.#enter(next);
+        continue;
+      }
+      if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
+        const damage = this.#damage(segment.offset, rest, this.#nextSeq);
+        segment.offset += rest;
+        return damage;
+      }
+      return undefined;
+    }
+    return undefined;
+  }
+
+  #damage(offset: number, length: number, lastSeq: number): Damage {
+    const bytes = Buffer.alloc(Math.min(length, DAMAGE_BYTES));
+    if (this.#open !== undefined && bytes.length > 0) this.#fs.readSync(this.#open.fd, bytes, 0, bytes.length, offset);
+    return { kind: "damage", firstSeq: this.#nextSeq, lastSeq, bytes };
+  }
+
+  /** The next valid frame behind the place where none is. */
+  #searchFrame(segment: OpenSegment): { offset: number; seq: number } | undefined {
+    const overlap = FRAME_BYTES + MAX_PAYLOAD_BYTES;
+    for (let from = segment.offset + 1; ; from += CHUNK_BYTES) {
+      const bytes = this.#readAt(segment.fd, from, CHUNK_BYTES + overlap);
+      const at = findFrame(bytes, 0);
+      if (at >= 0) {
+        const frame = readFrame(bytes, at);
+        if (frame.kind === "valid") return { offset: from + at, seq: frame.seq };
+      }
+      if (bytes.length < CHUNK_BYTES + overlap) return undefined;
+    }
+  }
+
+  /** The frame at the segment's offset, of a fresh read unless the chunk at hand has it whole. */
+  #frame(segment: OpenSegment): Frame {
+    const at = segment.offset - this.#bytesAt;
+    if (at >= 0 && at < this.#bytes.length) {
+      const frame = readFrame(this.#bytes, at);
+      if (frame.kind === "valid") return frame;
+    }
+    this.#bytes = this.#readAt(segment.fd, segment.offset, CHUNK_BYTES + MAX_PAYLOAD_BYTES);
+    this.#bytesAt = segment.offset;
+    return readFrame(this.#bytes, 0);
+  }
+
+  #readAt(fd: number, offset: number, length: number): Buffer {
+    const size = this.#fs.fstatSync(fd).size;
+    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+    let at = 0;
+    while (at < bytes.length) {
+      const got = this.#fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
+      if (got === 0) break;
+      at += got;
+    }
+    return bytes.subarray(0, at);
+  }
+
+  #enter(number: number): void {
+    if (this.#open !== undefined) this.#fs.closeSync(this.#open.fd);
+    this.#open = undefined;
+    this.#bytes = Buffer.alloc(0);
+    this.#bytesAt = 0;
+    const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
+    this.#open = { number, fd, offset: HEADER_BYTES };
+  }
+
+  /** Opens the newest segment that begins at or before `seq`, else the oldest there is. */
+  #openFor(seq: number): OpenSegment | undefined {
+    const numbers = this.#numbers();
+    for (const number of numbers.toReversed()) {
+      const first = this.#header(number)?.firstSeq ?? this.#firstSeqIn(number);
+      if (first !== undefined && first <= seq) {
+        this.#enter(number);
+        return this.#open;
+      }
+    }
+    if (numbers[0] !== undefined) this.#enter(numbers[0]);
+    return this.#open;
+  }
+
+  /** A later segment that begins at or before `seq`: it replaces this one from there on. */
+  #newerWith(number: number, seq: number): number | undefined {
+    return this.#numbers().findLast(
+      (other) => other > number && (this.#header(other)?.firstSeq ?? Number.POSITIVE_INFINITY) <= seq,
+    );
+  }
+
+  #following(number: number): number | undefined {
+    return this.#numbers().find((other) => other > number);
+  }
+
+  #numbers(): number[] {
+    return segmentNumbers(this.#fs, this.#directory);
+  }
+
+  #header(number: number): SegmentHeader | undefined {
+    return readHeader(this.#fs, this.#directory, number);
+  }
+
+  /** Where the header is damaged: the number of the first valid frame. */
+  #firstSeqIn(number: number): number | undefined {
+    const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
+    try {
+      const bytes = this.#readAt(fd, HEADER_BYTES, CHUNK_BYTES);
+      const at = findFrame(bytes, 0);
+      const frame = at < 0 ? undefined : readFrame(bytes, at);
+      return frame?.kind === "valid" ? frame.seq : undefined;
+    } finally {
+      this.#fs.closeSync(fd);
+    }
+  }
+}
+
+/** The numbers of a source's segments, rising; none when the directory is gone. */
+export function segmentNumbers(fs: SpoolFs, directory: string): number[] {
+  try {
+    return fs
+      .readdirSync(directory)
+      .map(segmentNumber)
+      .filter((number) => number !== undefined)
+      .sort((a, b) => a - b);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/** A segment's header, `undefined` when it is damaged or the file is gone. */
+export function readHeader(fs: SpoolFs, directory: string, number: number): SegmentHeader | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(join(directory, segmentName(number)), "r");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+  try {
+    const bytes = Buffer.alloc(HEADER_BYTES);
+    return decodeHeader(bytes.subarray(0, fs.readSync(fd, bytes, 0, HEADER_BYTES, 0)));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
+}

@@ -1,0 +1,184 @@
+/**
+ * # The spool
+ *
+ * What lies between a call in the application and the handlers: append-only files that survive the process.
+ *
+ * ## What it must do
+ *
+ * - An append costs the request thread a copy into memory; one `write(2)` per turn of the event loop carries
+ *   all that the turn recorded, one `fdatasync(2)` in the thread pool covers all writes since the last one.
+ * - An event that was acknowledged is there after `kill -9` and after power loss.
+ * - Damage is found and named, and costs the damaged record only.
+ * - Nothing is shipped before it is synced. So the store is never ahead of the disk, and a spool that lost its
+ *   unsynced tail in a power failure cannot number a new event like one that the store already has.
+ * - Memory is bounded, and so are the bytes on disk.
+ *
+ * ## Files
+ *
+ *     <root>/                         one directory for all processes of an application (0700)
+ *       <source id>/                  one life of one log in one process; only its owner writes
+ *         owner.1                     who owns it; owner.2 when it was taken over (spool/ownership.ts)
+ *         00000001.seg …              segments of 16 MiB, numbered upwards
+ *         cursor.<handler>            how far a handler has acknowledged (spool/cursor.ts): a hint, stores know better
+ *       quarantine.ndjson             records that a handler could never take
+ *
+ * A process never appends to another life's segments: it opens a source of its own and *ships* what the dead left
+ * behind. So there is no recovery that writes: reading skips a torn tail, and that is all.
+ *
+ * ## A segment
+ *
+ *     header, 64 bytes: magic "SECLOG\x01\n" · source id 16 · source key 16 · first seq u64 · epoch u32 ·
+ *                       Unix ms u64 · CRC32 of the 60 bytes before it
+ *     frame:            marker u32 · check u32 · CRC32 u32 · length u32 · seq u64 · payload
+ *
+ * All little-endian. The CRC (zlib's, ISO 3309) covers length, seq and payload; the check covers length and seq, so that
+ * a frame that was cut can be told from one whose length is damaged. The payload is the canonical encoding of one
+ * event. Nothing follows the last frame.
+ *
+ * ## Writing (spool/writer.ts)
+ *
+ * Frames are laid into slabs of memory, and stay there until an `fdatasync` has covered them. If a write or a sync
+ * fails, the segment is abandoned: after a failed fsync Linux marks the pages clean, and a second fsync reports
+ * success for data that never reached the disk (Rebello et al., "Can Applications Recover from fsync Failures?",
+ * USENIX ATC 2020). A new segment is opened and all frames that are not known to be on disk are written again,
+ * with the numbers they have. So two segments may overlap: the newer one is right.
+ *
+ * Rotation: a new segment is opened when the next write would pass the limit. The old file, the new file and the
+ * directory are synced before anything in the new one is acknowledged.
+ *
+ * ## Reading (spool/reader.ts)
+ *
+ * Frames are taken in the order of their numbers. Where a frame is not valid at seq s:
+ *  - a later segment that begins at or before s has it: go there (an abandoned segment);
+ *  - a valid frame follows in the same segment: the bytes between are damage, quarantined, and as many
+ *    numbers are missing as the valid frame says;
+ *  - the segment ends there, and another one follows: damage up to that one's first number;
+ *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC, or whose head fails
+ *    its check, is damage; one that is cut, or zeros, was being written when the process died, was never
+ *    acknowledged, and is dropped.
+ *
+ * ## Deleting
+ *
+ * The shipper unlinks a segment when every handler's cursor has passed its last number, oldest first, never the one
+ * that is being written. A dead source's directory goes when all of it has been shipped.
+ */
+import { crc32 } from "node:zlib";
+
+const MAGIC = Buffer.from("SECLOG\x01\n", "latin1");
+
+/** Bytes of a segment's header. */
+export const HEADER_BYTES = 64;
+
+/** Bytes of a frame before its payload. */
+export const FRAME_BYTES = 24;
+
+/** The longest payload that is read. An event is at most about 200 KiB. */
+export const MAX_PAYLOAD_BYTES: number = 1024 * 1024;
+
+/** "SEC\xA5" read as little-endian: the last byte never occurs in UTF-8 after an ASCII letter, so no payload has it. */
+const MARKER = 0xa5434553;
+const MARKER_BYTES = Buffer.from([0x53, 0x45, 0x43, 0xa5]);
+
+/** What a segment says of itself. */
+export interface SegmentHeader {
+  readonly sourceId: string;
+  /** 32 hexadecimal digits that prove to a store that the spool is the source's. */
+  readonly key: string;
+  readonly firstSeq: number;
+  readonly epoch: number;
+}
+
+/** The header's 64 bytes. */
+export function encodeHeader(header: SegmentHeader, nowMs: number): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  MAGIC.copy(bytes, 0);
+  bytes.write(header.sourceId.replaceAll("-", ""), 8, "hex");
+  bytes.write(header.key, 24, "hex");
+  bytes.writeBigUInt64LE(BigInt(header.firstSeq), 40);
+  bytes.writeUInt32LE(header.epoch, 48);
+  bytes.writeBigUInt64LE(BigInt(nowMs), 52);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);
+  return bytes;
+}
+
+/** Reads a header; `undefined` when it is cut or damaged. */
+export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
+  if (bytes.length < HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC)) return undefined;
+  if (bytes.readUInt32LE(60) !== crc32(bytes.subarray(0, 60))) return undefined;
+  const id = bytes.toString("hex", 8, 24);
+  return {
+    sourceId: `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`,
+    key: bytes.toString("hex", 24, 40),
+    firstSeq: Number(bytes.readBigUInt64LE(40)),
+    epoch: bytes.readUInt32LE(48),
+  };
+}
+
+/**
+ * Lays a frame around a payload that already stands at `offset + FRAME_BYTES`.
+ *
+ * @returns the offset behind it
+ */
+export function sealFrame(slab: Buffer, offset: number, payloadBytes: number, seq: number): number {
+  const end = offset + FRAME_BYTES + payloadBytes;
+  const low = seq >>> 0;
+  const high = Math.floor(seq / 0x1_0000_0000);
+  slab.writeUInt32LE(MARKER, offset);
+  slab.writeUInt32LE(headCheck(payloadBytes, low, high), offset + 4);
+  slab.writeUInt32LE(payloadBytes, offset + 12);
+  slab.writeUInt32LE(low, offset + 16);
+  slab.writeUInt32LE(high, offset + 20);
+  slab.writeUInt32LE(crc32(slab.subarray(offset + 12, end)), offset + 8);
+  return end;
+}
+
+/** One look at the bytes where a frame should begin. */
+export type Frame =
+  | { readonly kind: "valid"; readonly seq: number; readonly payload: Buffer; readonly end: number }
+  /** It may go on beyond the bytes at hand. */
+  | { readonly kind: "cut" }
+  /** It is whole by its own length and fails its check. */
+  | { readonly kind: "damaged" };
+
+/** Looks at the frame that begins at `offset`. The payload is a view of `bytes`, not a copy. */
+export function readFrame(bytes: Buffer, offset: number): Frame {
+  if (bytes.length - offset < FRAME_BYTES) return { kind: "cut" };
+  const length = bytes.readUInt32LE(offset + 12);
+  const low = bytes.readUInt32LE(offset + 16);
+  const high = bytes.readUInt32LE(offset + 20);
+  if (bytes.readUInt32LE(offset) !== MARKER || bytes.readUInt32LE(offset + 4) !== headCheck(length, low, high)) {
+    return { kind: "damaged" };
+  }
+  const end = offset + FRAME_BYTES + length;
+  if (end > bytes.length) return { kind: "cut" };
+  if (bytes.readUInt32LE(offset + 8) !== crc32(bytes.subarray(offset + 12, end))) return { kind: "damaged" };
+  return { kind: "valid", seq: low + high * 0x1_0000_0000, payload: bytes.subarray(offset + FRAME_BYTES, end), end };
+}
+
+/** The payload of a frame that this program sealed itself. */
+export function sealedPayload(slab: Buffer, offset: number): Buffer {
+  return slab.subarray(offset + FRAME_BYTES, offset + FRAME_BYTES + slab.readUInt32LE(offset + 12));
+}
+
+/** Differs for any single change of its arguments: a product with an odd number is a bijection of 32 bits. */
+function headCheck(length: number, low: number, high: number): number {
+  return (Math.imul(length, 0x9e3779b1) ^ Math.imul(low, 0x85ebca6b) ^ Math.imul(high, 0xc2b2ae35)) >>> 0;
+}
+
+/** Where the next valid frame begins at or after `offset`, or -1 when these bytes have none. */
+export function findFrame(bytes: Buffer, offset: number): number {
+  for (let at = bytes.indexOf(MARKER_BYTES, offset); at >= 0; at = bytes.indexOf(MARKER_BYTES, at + 1)) {
+    if (readFrame(bytes, at).kind === "valid") return at;
+  }
+  return -1;
+}
+
+/** `00000001.seg` and on. */
+export function segmentName(number: number): string {
+  return `${String(number).padStart(8, "0")}.seg`;
+}
+
+/** The number of a segment's file name, or `undefined` for another file. */
+export function segmentNumber(name: string): number | undefined {
+  return /^\d{8,}\.seg$/.test(name) ? Number.parseInt(name, 10) : undefined;
+}

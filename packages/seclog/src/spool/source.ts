@@ -1,0 +1,130 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { errorMessage, SeclogError } from "../event/errors.ts";
+import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
+import { isOwned, type Ownership, ownNew, takeOver } from "./ownership.ts";
+import { readHeader, segmentNumbers } from "./reader.ts";
+import { segmentName } from "./segment.ts";
+
+const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/**
+ * Makes the spool's root if it is missing (0700) and refuses one that others could write to.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
+ */
+export function openRoot(fs: SpoolFs, root: string): void {
+  const refuse = (why: string, cause?: unknown): SeclogError =>
+    new SeclogError("SECLOG_SPOOL_DIRECTORY", `spool.directory ${JSON.stringify(root)} ${why}`, { cause });
+  try {
+    fs.mkdirSync(root, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    if (!isErrno(cause, "EEXIST"))
+      throw refuse(`cannot be made (${errorMessage(cause)}): name a folder that this user may write`, cause);
+  }
+  const stat = fs.lstatSync(root);
+  if (stat.isSymbolicLink())
+    throw refuse("is a symbolic link: name the folder itself, so that nobody can point it elsewhere");
+  if (!stat.isDirectory()) throw refuse("is not a folder");
+  if (process.platform !== "win32" && (stat.mode & 0o002) !== 0) {
+    throw refuse(`is writable by everybody (mode ${(stat.mode & 0o7777).toString(8)}): run chmod 0700 on it`);
+  }
+}
+
+/**
+ * Makes the directory of a new source and owns it. It is durable when this returns.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
+ */
+export function createSource(fs: SpoolFs, root: string, sourceId: string): Ownership {
+  const directory = join(root, sourceId);
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 });
+    const owned = ownNew(fs, directory, sourceId, randomBytes(16).toString("hex"));
+    syncDirectory(fs, root);
+    return owned;
+  } catch (cause) {
+    throw new SeclogError(
+      "SECLOG_SPOOL_DIRECTORY",
+      `spool.directory ${JSON.stringify(root)} cannot be written (${errorMessage(cause)}): name a folder that this user may write`,
+      { cause },
+    );
+  }
+}
+
+/** The ids of all sources in a root, oldest first; none when the root is missing. */
+export function listSources(fs: SpoolFs, root: string): string[] {
+  try {
+    return fs
+      .readdirSync(root)
+      .filter((name) => SOURCE_ID.test(name))
+      .sort();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/** A source of a dead process, taken over. */
+export interface AdoptedSource {
+  readonly sourceId: string;
+  readonly owned: Ownership;
+  readonly key: string;
+}
+
+/** Takes over a source if its owner is gone. Its key comes from the owner's file or, when that is damaged, from a segment. */
+export function adoptSource(fs: SpoolFs, root: string, sourceId: string, holder: string): AdoptedSource | undefined {
+  const owned = takeOver(fs, join(root, sourceId), holder);
+  if (owned === undefined) return undefined;
+  let key = owned.key ?? "";
+  for (const number of key === "" ? segmentNumbers(fs, owned.directory) : []) {
+    key ||= readHeader(fs, owned.directory, number)?.key ?? "";
+  }
+  return { sourceId, owned, key };
+}
+
+/** Whether a living process owns this source. */
+export function sourceIsOwned(fs: SpoolFs, root: string, sourceId: string): boolean {
+  return isOwned(fs, join(root, sourceId));
+}
+
+/** Bytes of a source's segments. */
+export function sourceBytes(fs: SpoolFs, directory: string): number {
+  let bytes = 0;
+  for (const number of segmentNumbers(fs, directory)) bytes += segmentBytes(fs, directory, number);
+  return bytes;
+}
+
+/** Unlinks the segments of which every number is at most `seq`, the last one never. Returns the bytes freed. */
+export function deleteShipped(fs: SpoolFs, directory: string, seq: number): number {
+  let freed = 0;
+  const numbers = segmentNumbers(fs, directory);
+  for (const [index, number] of numbers.entries()) {
+    const next = numbers[index + 1];
+    const nextFirst = next === undefined ? undefined : readHeader(fs, directory, next)?.firstSeq;
+    if (nextFirst === undefined || nextFirst > seq + 1) break;
+    const bytes = segmentBytes(fs, directory, number);
+    fs.unlinkSync(join(directory, segmentName(number)));
+    freed += bytes;
+  }
+  return freed;
+}
+
+/** Removes a source of which everything was shipped: segments first, oldest first, the owner's file last. */
+export function removeSource(fs: SpoolFs, root: string, directory: string): void {
+  const names = fs
+    .readdirSync(directory)
+    .sort((a, b) => Number(a.startsWith("owner.")) - Number(b.startsWith("owner.")) || (a < b ? -1 : 1));
+  for (const name of names) fs.unlinkSync(join(directory, name));
+  fs.rmdirSync(directory);
+  syncDirectory(fs, root);
+}
+
+function segmentBytes(fs: SpoolFs, directory: string, number: number): number {
+  try {
+    return fs.statSync(join(directory, segmentName(number))).size;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return 0;
+    throw error;
+  }
+}
