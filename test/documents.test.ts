@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { describe, expect, it } from "vitest";
+import { ERROR_CODES } from "../packages/seclog/src/event/errors.ts";
+import { filesBelow, root } from "../scripts/files.js";
+
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+/** The Markdown files of the repository, from its root. */
+const pages = ["docs", "packages", "examples", "bench", "test"]
+  .flatMap((folder) => filesBelow(join(root, folder)))
+  .map((path) => relative(root, path))
+  .filter((path) => path.endsWith(".md") && !/(^|\/)(dist|var|out)\//.test(path))
+  .concat(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]);
+
+/** The anchors that GitHub makes of a page's headings. */
+function anchors(text: string): Set<string> {
+  const names = new Set<string>();
+  for (const [, title = ""] of text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#{1,6} (.+)$/gm)) {
+    const plain = title.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
+    names.add(plain.replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replaceAll(" ", "-"));
+  }
+  return names;
+}
+
+describe("documents", () => {
+  it("docs/errors.md has every code with its meaning, and no other", () => {
+    const documented = new Map(
+      [...read("docs/errors.md").matchAll(/^\| `(SECLOG_\w+)` \| ([^|]*) \|/gm)].map(([, code = "", meaning = ""]) => [
+        code,
+        meaning,
+      ]),
+    );
+    expect(Object.fromEntries(documented)).toEqual(ERROR_CODES);
+  });
+
+  it("every link between the pages leads somewhere", () => {
+    expect(pages.length).toBeGreaterThan(8);
+    const broken: string[] = [];
+    for (const page of pages) {
+      const text = read(page);
+      for (const [, target = ""] of text.replace(/```[\s\S]*?```/g, "").matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        const [path = "", anchor] = target.split("#");
+        const file = path === "" ? page : join(dirname(page), path);
+        if (!existsSync(join(root, file))) broken.push(`${page}: ${target}`);
+        else if (anchor !== undefined && !anchors(read(file)).has(anchor)) broken.push(`${page}: ${target}`);
+      }
+    }
+    expect(broken).toEqual([]);
+  });
+
+  it("the changelog begins with what is unreleased", () => {
+    expect(read("CHANGELOG.md").match(/^## .*/m)?.[0]).toBe("## [Unreleased]");
+  });
+
+  it("each published package carries the licence", () => {
+    for (const name of ["seclog", "server"]) expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
+  });
+
+  it("the design says what the library's folders are", () => {
+    const design = read("docs/design/README.md");
+    for (const folder of ["event", "record", "spool", "ship", "postgres", "handlers", "capture", "testing"]) {
+      expect(design, folder).toContain(`${folder}/`);
+    }
+  });
+});
