@@ -48,7 +48,9 @@ export interface CatalogueData {
   authn_login_successafterfail: ByUser & { readonly retries?: number | undefined };
   authn_login_fail: ByUser & { readonly reason?: string | undefined };
   authn_login_fail_max: ByUser & { readonly maxlimit?: number | undefined };
-  authn_login_lock: ByUser & { readonly reason?: OneOf<"maxretries" | "suspicious" | "customer" | "other"> | undefined };
+  authn_login_lock: ByUser & {
+    readonly reason?: OneOf<"maxretries" | "suspicious" | "customer" | "other"> | undefined;
+  };
   authn_password_change: ByUser;
   authn_password_change_fail: ByUser;
   authn_impossible_travel: ByUser & { readonly region1?: string | undefined; readonly region2?: string | undefined };
@@ -115,7 +117,10 @@ export interface CatalogueData {
   sys_crash: { readonly reason?: string | undefined };
   sys_monitor_disabled: ByUser & { readonly monitor?: string | undefined };
   sys_monitor_enabled: ByUser & { readonly monitor?: string | undefined };
-  user_created: ByUser & { readonly newuserid?: UserId | undefined; readonly attributes?: readonly string[] | undefined };
+  user_created: ByUser & {
+    readonly newuserid?: UserId | undefined;
+    readonly attributes?: readonly string[] | undefined;
+  };
   user_updated: OnUser & { readonly attributes?: readonly string[] | undefined };
   user_archived: OnUser;
   user_deleted: OnUser;
@@ -158,7 +163,11 @@ export interface CatalogueData {
     readonly filter?: unknown;
     readonly rows?: number | undefined;
   };
-  log_erased: { readonly subject?: string | undefined; readonly rows?: number | undefined; readonly reason?: string | undefined };
+  log_erased: {
+    readonly subject?: string | undefined;
+    readonly rows?: number | undefined;
+    readonly reason?: string | undefined;
+  };
   log_checkpoint: { readonly size?: number | undefined; readonly root?: string | undefined };
 }
 
@@ -203,7 +212,9 @@ export interface EventSchema<Data = unknown> {
 }
 
 /** What a schema says about a value: no issues, or what is wrong with it. */
-type SchemaResult = { readonly value: unknown; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+type SchemaResult =
+  | { readonly value: unknown; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
 
 interface SchemaIssue {
   readonly message: string;
@@ -325,7 +336,14 @@ function checkedDefinition(type: string, given: EventDefinitionOptions): EventDe
   if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
     throw config(type, "schema", "must be a Standard Schema validator (Zod 3.24, Valibot 1, ArkType 2 or later)");
   }
-  return Object.freeze({ level, category, outcome, delivery, description, ...(schema === undefined ? {} : { schema }) });
+  return Object.freeze({
+    level,
+    category,
+    outcome,
+    delivery,
+    description,
+    ...(schema === undefined ? {} : { schema }),
+  });
 }
 
 function config(type: string, key: string | undefined, problem: string): SeclogError {
@@ -445,7 +463,12 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
   user_archived: entry("user", "warning", "success", "An account was archived."),
   user_deleted: entry("user", "warning", "success", "An account was deleted."),
 
-  illegal_request_method: entry("request", "warning", "failure", "A path was asked for with a method it does not have."),
+  illegal_request_method: entry(
+    "request",
+    "warning",
+    "failure",
+    "A path was asked for with a method it does not have.",
+  ),
   webhook_signature_failure: entry("authn", "error", "failure", "A webhook's signature did not verify."),
   unauthenticated_request: entry("authn", "warning", "failure", "A request without valid credentials was refused."),
   host_header_rejected: entry("request", "warning", "failure", "A request for a host that is not served was refused."),
@@ -468,7 +491,12 @@ const UPLOAD_REFUSED = { level: "critical", outcome: "failure" } as const;
 const UPLOAD_PASSED = { outcome: "success" } as const;
 
 /** What is assumed of a type that nobody defined: it is recorded all the same, and flagged. */
-export const UNKNOWN_DEFINITION: EventDefinition = entry("custom", "warning", "unknown", "An event of an unknown type.");
+export const UNKNOWN_DEFINITION: EventDefinition = entry(
+  "custom",
+  "warning",
+  "unknown",
+  "An event of an unknown type.",
+);
 
 const KNOWN: ReadonlyMap<string, EventDefinition> = new Map<string, EventDefinition>(Object.entries(CATALOGUE));
 

@@ -102,6 +102,8 @@ export type EventNotes = {
   readonly escaped?: string[];
   /** Values that were cut, with the length they had. */
   readonly truncated?: { [path: string]: number };
+  /** Of values much longer than what was kept: the SHA-256 of the whole in UTF-8, as 64 hexadecimal digits. */
+  readonly sha256?: { [path: string]: string };
   /** Values replaced because their name or their text is secret. */
   readonly redacted?: string[];
   /** Values that have no JSON form and how they were written, such as `{"data.n": "bigint"}`. */

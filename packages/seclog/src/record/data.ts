@@ -1,0 +1,513 @@
+/**
+ * Any value becomes canonical JSON (RFC 8785) in one walk, which also caps, converts and redacts it. The values are
+ * strangers': they may be cyclic, endless, larger than memory, or throw when they are looked at. Whatever they do,
+ * the walk ends, returns text that PostgreSQL's `json` and `jsonb` both take, and notes what it did.
+ *
+ * This runs on the request's thread. So there is no clone and no second pass; names of members are looked at once
+ * and remembered; an object of three plain members costs less than a microsecond.
+ */
+import { createHash } from "node:crypto";
+import { types } from "node:util";
+import { jsonString } from "../event/json.ts";
+import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
+import { type NameRule, queryStart, REDACTED, type Redactor } from "./redact.ts";
+
+/** How much of an event's data is kept. What exceeds a limit is cut, and `notes.truncated` has what there was. */
+export interface DataLimits {
+  /** Objects within objects. @default 32 */
+  readonly depth: number;
+  /** Members of one object, items of one list. @default 256 */
+  readonly members: number;
+  /** UTF-16 units of one text. @default 8192 */
+  readonly text: number;
+  /** UTF-16 units of the whole JSON, give or take a member. @default 65536 */
+  readonly total: number;
+}
+
+/** The limits of every log. */
+export const DATA_LIMITS: DataLimits = { depth: 32, members: 256, text: 8192, total: 65_536 };
+
+/** UTF-16 units of one name. */
+const LONGEST_NAME = 200;
+
+/** Members looked at in one event, kept or not: bounds the time where nothing would be written. */
+const MOST_VISITS = 20_000;
+
+/** A text longer than this is also hashed, so that it can be recognised. */
+const HASHED_FROM = 65_536;
+
+/** At most this many units are hashed in one event: some 20 ms, and no stranger can ask for more. */
+const MOST_HASHED = 16_777_216;
+
+/** How far a secret is looked for behind the place where a text is cut, so that no half of one is kept. */
+const LOOK_BEHIND_CUT = 4096;
+
+/** Names are remembered up to this number and length: strangers choose names too. */
+const REMEMBERED_NAMES = 2000;
+const REMEMBERED_LENGTH = 64;
+
+/** Longer integers are written in base 16, which takes linear time; base 10 does not. */
+const LONGEST_DECIMAL: bigint = 10n ** 100n;
+
+/** What is kept for a value that throws when it is looked at. */
+export const UNSERIALIZABLE = "[Unserializable]";
+
+/** A member's name as it is written, and what it says about the value. */
+interface MemberName {
+  readonly key: string;
+  readonly name: string;
+  /** `"name":` */
+  readonly json: string;
+  readonly rule: NameRule;
+}
+
+/**
+ * The canonical JSON object of a call's data, `undefined` when there is none or nothing in it. What is no object is
+ * put into one, as `value`. Never throws.
+ *
+ * @param omit top-level members that the event keeps elsewhere
+ */
+export type DataEncoder = (data: unknown, notes: NoteTaker, omit?: ReadonlySet<string>) => string | undefined;
+
+/** The encoder of a log. */
+export function createDataEncoder(redactor: Redactor, limits: DataLimits = DATA_LIMITS): DataEncoder {
+  const names = new Map<string, MemberName>();
+  return (data, notes, omit) => {
+    if (data === undefined || data === null) return undefined;
+    const json = new DataWalk(redactor, limits, names, notes).run(data, omit);
+    if (json === undefined || json === "{}") return undefined;
+    return json.startsWith("{") ? json : `{"value":${json}}`;
+  };
+}
+
+/** One walk over one call's data. */
+class DataWalk {
+  readonly #redactor: Redactor;
+  readonly #limits: DataLimits;
+  readonly #names: Map<string, MemberName>;
+  readonly #notes: NoteTaker;
+  /** The names that lead to the value being written. */
+  readonly #path: string[] = [];
+  /** The objects that the value being written is in, to find cycles. */
+  readonly #ancestors: object[] = [];
+  #omit: ReadonlySet<string> | undefined;
+  /** What is left of `limits.total`. */
+  #room: number;
+  #visits: number = MOST_VISITS;
+  #hashable: number = MOST_HASHED;
+
+  constructor(redactor: Redactor, limits: DataLimits, names: Map<string, MemberName>, notes: NoteTaker) {
+    this.#redactor = redactor;
+    this.#limits = limits;
+    this.#names = names;
+    this.#notes = notes;
+    this.#room = limits.total;
+  }
+
+  run(data: unknown, omit: ReadonlySet<string> | undefined): string | undefined {
+    this.#omit = omit;
+    return this.#value(data);
+  }
+
+  /** The JSON of a value; `undefined` for `undefined`, which is no member. */
+  #value(value: unknown): string | undefined {
+    switch (typeof value) {
+      case "string":
+        return this.#text(value);
+      case "number":
+        return this.#number(value);
+      case "boolean":
+        this.#room -= 5;
+        return value ? "true" : "false";
+      case "object":
+        if (value !== null) return this.#object(value);
+        this.#room -= 4;
+        return "null";
+      case "undefined":
+        return undefined;
+      case "bigint": {
+        const small = value < LONGEST_DECIMAL && value > -LONGEST_DECIMAL;
+        return this.#converted(small ? value.toString() : bigHex(value), "bigint");
+      }
+      case "symbol":
+        return this.#converted(String(value), "symbol");
+      case "function":
+        return this.#converted(functionText(value), "function");
+    }
+  }
+
+  #text(text: string): string {
+    const limit = Math.min(this.#limits.text, Math.max(this.#room, 0));
+    let kept = text;
+    if (text.length > limit) {
+      kept = this.#cut(text, limit);
+    } else {
+      kept = this.#redactor.text(text);
+      if (kept !== text) this.#notes.redacted(this.#where());
+    }
+    let json = jsonString(kept);
+    // A longer literal has escapes. Only then may the text be one that cannot be kept.
+    if (json.length > kept.length + 2 && isUnkeepable(kept)) {
+      this.#notes.escaped(this.#where());
+      json = jsonString(escapeText(kept));
+    }
+    this.#room -= json.length;
+    return json;
+  }
+
+  #cut(text: string, limit: number): string {
+    const seen = text.slice(0, limit + LOOK_BEHIND_CUT);
+    const safe = this.#redactor.text(seen);
+    const where = this.#where();
+    this.#notes.truncated(where, text.length);
+    if (safe !== seen) {
+      // No hash of a text that holds a secret: the rest may be known, and the secret short enough to be tried.
+      this.#notes.redacted(where);
+    } else if (text.length > HASHED_FROM && text.length <= this.#hashable) {
+      this.#hashable -= text.length;
+      this.#notes.sha256(where, createHash("sha256").update(text).digest("hex"));
+    }
+    return cutText(safe, limit);
+  }
+
+  #number(value: number): string {
+    if (!Number.isFinite(value)) return this.#converted(String(value), "number");
+    if (value === 0) {
+      // JSON has -0, RFC 8785 and jsonb do not.
+      if (Object.is(value, -0)) this.#notes.converted(this.#where(), "-0");
+      this.#room -= 1;
+      return "0";
+    }
+    // Card numbers are safe integers too. Milliseconds since 1970 stay below until 2033.
+    if (value >= 2e12 && Number.isInteger(value)) {
+      if (!Number.isSafeInteger(value)) this.#notes.converted(this.#where(), "unsafe integer");
+      else if (this.#redactor.text(String(value)) !== String(value)) return this.#redacted();
+    }
+    const json = String(value);
+    this.#room -= json.length;
+    return json;
+  }
+
+  /** A value written as text because JSON has no form for it. */
+  #converted(text: string, from: string): string {
+    this.#notes.converted(this.#where(), from);
+    return this.#text(text);
+  }
+
+  #redacted(): string {
+    this.#notes.redacted(this.#where());
+    this.#room -= REDACTED.length + 2;
+    return `"${REDACTED}"`;
+  }
+
+  #object(value: object): string | undefined {
+    const ancestors = this.#ancestors.length;
+    const steps = this.#path.length;
+    try {
+      if (this.#ancestors.includes(value)) return this.#converted("[Circular]", "circular");
+      if (ancestors >= this.#limits.depth) return this.#tooDeep(value);
+      this.#ancestors.push(value);
+      const json = Array.isArray(value) ? this.#list(value, value.length) : this.#record(value);
+      this.#ancestors.pop();
+      return json;
+    } catch {
+      // Whatever threw is a trap, a getter or a method of the value's own.
+      this.#ancestors.length = ancestors;
+      this.#path.length = steps;
+      return this.#converted(UNSERIALIZABLE, "unserializable");
+    }
+  }
+
+  #tooDeep(value: object): string {
+    const list = Array.isArray(value);
+    this.#notes.truncated(this.#where(), list ? value.length : Object.keys(value).length);
+    return this.#text(list ? "[Array]" : "[Object]");
+  }
+
+  /** An object that is no list: by what it is, not by what its prototype says. */
+  #record(value: object): string | undefined {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) {
+      const special = this.#special(value);
+      if (special !== NOT_SPECIAL) return special;
+    }
+    const toJSON: unknown = (value as { readonly toJSON?: unknown }).toJSON;
+    if (typeof toJSON === "function") {
+      const plain: unknown = toJSON.call(value, this.#path.at(-1) ?? "");
+      if (plain !== value) return this.#value(plain);
+    }
+    if (prototype !== Object.prototype && prototype !== null && isEmitter(value)) {
+      // A request, a socket, a stream: what hangs on it is the program, not data.
+      return this.#converted(`[${className(value)}]`, "object");
+    }
+    return this.#members(value, Object.keys(value));
+  }
+
+  /** Dates, errors, collections and bytes. */
+  #special(value: object): string | undefined | typeof NOT_SPECIAL {
+    if (types.isDate(value)) {
+      const time = Date.prototype.getTime.call(value);
+      if (Number.isNaN(time)) return this.#converted("Invalid Date", "date");
+      return this.#text(Date.prototype.toISOString.call(value));
+    }
+    if (value instanceof Error || types.isNativeError(value)) return this.#error(value);
+    if (types.isMap(value)) return this.#entries(Map.prototype.entries.call(value), "map");
+    if (types.isSet(value)) {
+      this.#notes.converted(this.#where(), "set");
+      return this.#list(firstOf(Set.prototype.values.call(value), this.#limits.members), value.size);
+    }
+    if (types.isAnyArrayBuffer(value)) return this.#bytes(Buffer.from(value));
+    if (ArrayBuffer.isView(value)) {
+      if (types.isUint8Array(value) || types.isDataView(value) || types.isUint8ClampedArray(value)) {
+        return this.#bytes(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      }
+      this.#notes.converted(this.#where(), className(value));
+      const items = value as unknown as ArrayLike<unknown>;
+      return this.#list(items, items.length);
+    }
+    if (types.isBoxedPrimitive(value)) {
+      const primitive: unknown = value.valueOf();
+      return typeof primitive === "object" ? NOT_SPECIAL : this.#value(primitive);
+    }
+    if (types.isRegExp(value)) return this.#converted(String(value), "regexp");
+    if (types.isPromise(value)) return this.#converted("[Promise]", "promise");
+    const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+    if (tag === "URL" || value instanceof URL) return this.#text(this.#withoutQuery(String(value)));
+    if (tag === "Headers" || tag === "URLSearchParams" || tag === "FormData") {
+      const entries: unknown = (value as { readonly entries?: unknown }).entries;
+      if (typeof entries === "function") {
+        return this.#entries(entries.call(value) as Iterable<[unknown, unknown]>, String(tag));
+      }
+    }
+    return NOT_SPECIAL;
+  }
+
+  /** Name, message, code and causes. No stack, which names the machine's files, and no other members: an HTTP client's errors carry whole requests. */
+  #error(value: object): string {
+    this.#notes.converted(this.#where(), "error");
+    const error: { [key: string]: unknown } = {};
+    for (const key of ["name", "message", "code", "cause", "errors"]) {
+      try {
+        const member: unknown = (value as { readonly [key: string]: unknown })[key];
+        if (member !== undefined) error[key] = member;
+      } catch {
+        error[key] = UNSERIALIZABLE;
+      }
+    }
+    return this.#members(error, Object.keys(error));
+  }
+
+  #bytes(bytes: Buffer): string {
+    const most = Math.floor((Math.min(this.#limits.text, Math.max(this.#room, 0)) * 3) / 4);
+    const kept = bytes.subarray(0, most);
+    const text = bytes.toString("latin1", 0, most + LOOK_BEHIND_CUT);
+    // Base64 would hide a secret from the patterns.
+    if (this.#redactor.text(text) !== text) return this.#redacted();
+    this.#notes.converted(this.#where(), "base64");
+    if (kept.length < bytes.length) this.#notes.truncated(this.#where(), bytes.length);
+    const json = `"${kept.toString("base64")}"`;
+    this.#room -= json.length;
+    return json;
+  }
+
+  /** A collection by key: an object when all keys are texts, else a list of pairs. */
+  #entries(entries: Iterable<[unknown, unknown]>, from: string): string {
+    this.#notes.converted(this.#where(), from);
+    const pairs = firstOf(entries, this.#limits.members + 1);
+    if (!pairs.every(([key]) => typeof key === "string")) return this.#list(pairs, pairs.length);
+    const members = new Map<string, unknown>();
+    for (const [key, value] of pairs as [string, unknown][]) {
+      // Headers and forms may have a name twice.
+      members.set(key, members.has(key) ? [members.get(key), value].flat() : value);
+    }
+    return this.#members(Object.fromEntries(members), [...members.keys()]);
+  }
+
+  #list(items: ArrayLike<unknown>, length: number): string {
+    const most = Math.min(items.length, this.#limits.members);
+    const pair = most === 2 && this.#inList() && typeof items[0] === "string";
+    const secret = pair && this.#name(items[0] as string).rule === "redact";
+    let json = "[";
+    let written = 0;
+    for (; written < most && this.#room > 0 && this.#visits-- > 0; written++) {
+      this.#path.push(String(written));
+      const item = secret && written === 1 ? this.#redacted() : this.#member(items, written, "keep");
+      if (item === undefined) this.#notes.converted(this.#where(), "undefined");
+      json += `${written > 0 ? "," : ""}${item ?? "null"}`;
+      this.#room -= 1;
+      this.#path.pop();
+    }
+    if (written < length) this.#notes.truncated(this.#where(), length);
+    this.#room -= 2;
+    return `${json}]`;
+  }
+
+  /** Whether the list being written is itself in a list: then two items are a name and its value. */
+  #inList(): boolean {
+    const parent = this.#ancestors.at(-2);
+    return Array.isArray(parent) || types.isMap(parent);
+  }
+
+  #members(value: object, keys: readonly string[]): string {
+    const top = this.#ancestors.length === 1 && this.#path.length === 0 ? this.#omit : undefined;
+    let names: MemberName[] = [];
+    let changed = false;
+    let dropped = 0;
+    for (const key of keys) {
+      if (top?.has(key)) continue;
+      if (names.length === this.#limits.members) {
+        dropped++;
+        continue;
+      }
+      const name = this.#name(key);
+      if (name.name !== key) changed = true;
+      names.push(name);
+    }
+    if (changed) names = distinct(names);
+    sortNames(names);
+    const secretValue = names.some(isValueName) && this.#besideSecretName(value);
+
+    let json = "{";
+    let seen = 0;
+    for (; seen < names.length && this.#visits-- > 0; seen++) {
+      const name = names[seen];
+      if (name === undefined || this.#room < name.json.length) break;
+      this.#path.push(name.name);
+      const member = this.#member(value, name.key, secretValue && isValueName(name) ? "redact" : name.rule);
+      if (member !== undefined) {
+        json += json === "{" ? name.json + member : `,${name.json}${member}`;
+        this.#room -= name.json.length + 1;
+      }
+      this.#path.pop();
+    }
+    if (dropped > 0 || seen < names.length) this.#notes.truncated(this.#where(), names.length + dropped);
+    this.#room -= 2;
+    return `${json}}`;
+  }
+
+  /** The JSON of one member or item, by the rule of its name. */
+  #member(holder: object, key: string | number, rule: NameRule): string | undefined {
+    let value: unknown;
+    try {
+      value = (holder as { readonly [key: string | number]: unknown })[key];
+    } catch {
+      return this.#converted(UNSERIALIZABLE, "unserializable");
+    }
+    if (value === undefined) return undefined;
+    if (this.#redactor.hasDataPaths && this.#redactor.secretPath(["data", ...this.#path])) return this.#redacted();
+    if (rule === "keep") return this.#value(value);
+    // That there is a password is no secret.
+    if (rule === "redact") return value === null || typeof value === "boolean" ? this.#value(value) : this.#redacted();
+    if (rule === "url") return this.#value(typeof value === "string" ? this.#withoutQuery(value) : value);
+    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") return this.#value(value);
+    return this.#converted(this.#redactor.hash(String(value)), "hmac-sha256");
+  }
+
+  #withoutQuery(url: string): string {
+    const end = queryStart(url);
+    if (end === -1) return url;
+    this.#notes.redacted(this.#where());
+    return url.slice(0, end);
+  }
+
+  /** Validators report `{ path: "password", value: "hunter2" }`. */
+  #besideSecretName(value: object): boolean {
+    for (const key of ["name", "key", "field", "path", "param", "parameter", "property"]) {
+      try {
+        const name: unknown = (value as { readonly [key: string]: unknown })[key];
+        if (typeof name === "string" && name.length <= LONGEST_NAME && this.#name(name).rule === "redact") return true;
+      } catch {
+        // The member itself will say so.
+      }
+    }
+    return false;
+  }
+
+  #name(key: string): MemberName {
+    const known = this.#names.get(key);
+    if (known !== undefined) return known;
+    const rule = this.#redactor.rule(key.length > LONGEST_NAME ? key.slice(0, LONGEST_NAME) : key);
+    let name = cutText(this.#redactor.text(key.slice(0, LONGEST_NAME + LOOK_BEHIND_CUT)), LONGEST_NAME);
+    if (isUnkeepable(name)) name = escapeText(name);
+    const made: MemberName = { key, name, json: `${jsonString(name)}:`, rule };
+    // A name that was changed is noted each time it is seen.
+    if (name !== key) {
+      this.#notes.converted(this.#where(name), "name");
+    } else if (key.length <= REMEMBERED_LENGTH) {
+      if (this.#names.size >= REMEMBERED_NAMES) this.#names.clear();
+      this.#names.set(key, made);
+    }
+    return made;
+  }
+
+  /** The path of the value being written, as notes have it. */
+  #where(member?: string): string {
+    let where = "data";
+    for (const step of this.#path) where += `.${step}`;
+    return member === undefined ? where : `${where}.${member}`;
+  }
+}
+
+const NOT_SPECIAL: unique symbol = Symbol("not special");
+
+function isValueName(name: MemberName): boolean {
+  return name.key === "value";
+}
+
+/** Sorts by UTF-16 units, as RFC 8785 asks. Most objects are small, and then this is quicker than `sort`. */
+function sortNames(names: MemberName[]): void {
+  if (names.length > 16) {
+    names.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return;
+  }
+  for (let i = 1; i < names.length; i++) {
+    const moved = names[i] as MemberName;
+    let at = i - 1;
+    for (; at >= 0 && (names[at] as MemberName).name > moved.name; at--) names[at + 1] = names[at] as MemberName;
+    names[at + 1] = moved;
+  }
+}
+
+/** Cutting and escaping may make two names equal, and JSON with a name twice means something else to each reader. */
+function distinct(names: readonly MemberName[]): MemberName[] {
+  const taken = new Set(names.filter(({ key, name }) => key === name).map(({ name }) => name));
+  return names.map((member) => {
+    if (member.name === member.key) return member;
+    let name = member.name;
+    for (let copy = 2; taken.has(name); copy++) name = `${member.name}~${copy}`;
+    taken.add(name);
+    return { ...member, name, json: `${jsonString(name)}:` };
+  });
+}
+
+function firstOf<Item>(items: Iterable<Item>, most: number): Item[] {
+  const first: Item[] = [];
+  for (const item of items) {
+    if (first.length === most) break;
+    first.push(item);
+  }
+  return first;
+}
+
+function isEmitter(value: object): boolean {
+  const { on, emit } = value as { readonly on?: unknown; readonly emit?: unknown };
+  return typeof on === "function" && typeof emit === "function";
+}
+
+function className(value: object): string {
+  const name: unknown = (value.constructor as { readonly name?: unknown } | undefined)?.name;
+  return typeof name === "string" && name !== "" ? name.slice(0, 100) : "Object";
+}
+
+function functionText(value: unknown): string {
+  try {
+    const name: unknown = (value as { readonly name?: unknown }).name;
+    return typeof name === "string" && name !== "" ? `[Function: ${name.slice(0, 100)}]` : "[Function]";
+  } catch {
+    return "[Function]";
+  }
+}
+
+function bigHex(value: bigint): string {
+  return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
+}

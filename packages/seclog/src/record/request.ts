@@ -1,0 +1,333 @@
+/**
+ * What a request says about itself, whatever framework made it. Requests are known by their shape: Node's own (also
+ * HTTP/2 and Express), Fastify's, Koa's and Hono's contexts, a Fetch `Request`, and plain objects with the same
+ * members. A request may be half destroyed, forged or hostile: what can be read is taken, the rest is left out, and
+ * nothing is thrown.
+ */
+import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
+import { isUnkeepable, keepText, type NoteTaker } from "../event/text.ts";
+import type { ClientIp, ClientIpReader } from "./client-ip.ts";
+import { REDACTED, type Redactor } from "./redact.ts";
+
+/** The facts of a request that have columns of their own. Absent ones are left out. */
+export type RequestFacts = {
+  -readonly [Fact in RequestFact]?: (ImpersonalPart & PersonalPart)[Fact];
+};
+
+type RequestFact =
+  | "method"
+  | "methodOriginal"
+  | "path"
+  | "route"
+  | "statusCode"
+  | "requestHost"
+  | "userAgent"
+  | "requestId"
+  | "traceId"
+  | "spanId"
+  | keyof ClientIp;
+
+/** Reads the facts of a request. Never throws, and gives no facts for what is no request. */
+export type RequestReader = (request: unknown, notes: NoteTaker) => RequestFacts;
+
+/** The most UTF-16 units of each text. */
+const LIMITS = { method: 64, path: 2048, route: 512, host: 255, userAgent: 512, ipChain: 1000 } as const;
+
+/** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
+const METHODS: ReadonlySet<string> = new Set([
+  ...["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"],
+]);
+
+/** What is kept for a method that is not known. */
+export const OTHER_METHOD = "_OTHER";
+
+/** Whether a method is kept as it is: one of RFC 9110, PATCH or QUERY, in upper case. */
+export function isKnownMethod(method: string): boolean {
+  return METHODS.has(method);
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
+
+/** W3C Trace Context: version ff is invalid, later versions than 00 may add fields. */
+const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/;
+
+/** User agents, hosts and many paths repeat: those that are kept as they are, are remembered up to this number. */
+const REMEMBERED = 500;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+type Unknown = { readonly [name: string]: unknown };
+
+/** The reader of a log. */
+export function createRequestReader(clientIp: ClientIpReader, redactor: Redactor): RequestReader {
+  const harmless = new Map<"path" | "requestHost" | "userAgent", Set<string>>([
+    ["path", new Set()],
+    ["requestHost", new Set()],
+    ["userAgent", new Set()],
+  ]);
+
+  /** A stranger's text: redacted, cut and escaped, with notes. */
+  const clean = (text: string, name: string, limit: number, notes: NoteTaker): string => {
+    // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
+    const seen = text.length > limit + 1024 ? text.slice(0, limit + 1024) : text;
+    const safe = redactor.secretPath([name]) ? REDACTED : redactor.text(seen);
+    if (safe !== seen) notes.redacted(name);
+    if (seen !== text) notes.truncated(name, text.length);
+    return seen === text || safe.length <= limit
+      ? keepText(safe, name, limit, notes)
+      : cutSilently(safe, name, limit, notes);
+  };
+
+  /** As `clean`, for texts that come again and again. */
+  const repeated = (text: string, name: "path" | "requestHost" | "userAgent", limit: number, notes: NoteTaker) => {
+    const known = harmless.get(name);
+    if (known?.has(text)) return text;
+    const kept = clean(text, name, limit, notes);
+    if (kept === text && known !== undefined) {
+      if (known.size >= REMEMBERED) known.clear();
+      known.add(text);
+    }
+    return kept;
+  };
+
+  const read = (request: Unknown, facts: RequestFacts, notes: NoteTaker): void => {
+    const raw = rawRequest(request);
+    const headers = headersOf(raw);
+
+    const method = textOf(raw, "method") ?? headers(":method");
+    if (method !== undefined && method !== "") {
+      if (METHODS.has(method)) facts.method = method;
+      else {
+        facts.method = OTHER_METHOD;
+        facts.methodOriginal = clean(method, "methodOriginal", LIMITS.method, notes);
+      }
+    }
+
+    const target =
+      textOf(request, "originalUrl") ?? textOf(raw, "originalUrl") ?? textOf(raw, "url") ?? headers(":path");
+    const path = target === undefined ? undefined : pathOf(target, method);
+    if (path !== undefined) {
+      // A slice of the target is not remembered, as it would keep the whole in memory.
+      facts.path =
+        path === target ? repeated(path, "path", LIMITS.path, notes) : clean(path, "path", LIMITS.path, notes);
+    }
+
+    const route = routeOf(request, raw);
+    if (route !== undefined) facts.route = clean(route, "route", LIMITS.route, notes);
+
+    const statusCode = statusOf(request, raw);
+    if (statusCode !== undefined) facts.statusCode = statusCode;
+
+    const host = headers("host") ?? headers(":authority") ?? hostOf(target, method);
+    if (host !== undefined && host !== "") facts.requestHost = repeated(host, "requestHost", LIMITS.host, notes);
+
+    const agent = headers("user-agent");
+    if (agent !== undefined && agent !== "") facts.userAgent = repeated(agent, "userAgent", LIMITS.userAgent, notes);
+
+    const id = headers("x-request-id");
+    if (id !== undefined && REQUEST_ID.test(id)) {
+      facts.requestId = UUID.test(id) && !redactor.secretPath(["requestId"]) ? id : clean(id, "requestId", 128, notes);
+    }
+
+    const parent = headers("traceparent");
+    if (parent !== undefined && parent.length < 512) {
+      const trace = TRACEPARENT.exec(parent);
+      if (trace !== null && (trace[1] !== "00" || trace[4] === undefined)) {
+        if (trace[2] !== undefined) facts.traceId = trace[2];
+        if (trace[3] !== undefined) facts.spanId = trace[3];
+      }
+    }
+
+    const ip = clientIp.read(peerOf(request, raw), headers);
+    if (ip.ipSource === undefined) return;
+    facts.ipSource = ip.ipSource;
+    if (redactor.secretPath(["ipAddress"])) {
+      notes.redacted("ipAddress");
+      return;
+    }
+    if (ip.ipAddress !== undefined) facts.ipAddress = ip.ipAddress;
+    if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, notes);
+  };
+
+  return (request, notes) => {
+    const facts: RequestFacts = {};
+    if (typeof request !== "object" || request === null) return facts;
+    try {
+      read(request as Unknown, facts, notes);
+    } catch {
+      // `get` catches what members throw; this is for what nobody thought of. What was read until then is kept.
+      notes.flag("the request could not be read");
+    }
+    return facts;
+  };
+}
+
+/** Cuts a text whose length was noted already. */
+function cutSilently(text: string, name: string, limit: number, notes: NoteTaker): string {
+  let end = limit;
+  const last = text.charCodeAt(limit - 1);
+  if (last >= 0xd800 && last <= 0xdbff) end--;
+  return keepText(text.slice(0, end), name, limit, notes);
+}
+
+/** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
+function keepChain(chain: string, notes: NoteTaker): string {
+  if (chain.length <= LIMITS.ipChain && !isUnkeepable(chain)) return chain;
+  if (chain.length > LIMITS.ipChain) notes.truncated("ipChain", chain.length);
+  return keepText(chain.slice(-LIMITS.ipChain), "ipChain", LIMITS.ipChain, notes);
+}
+
+/** A member of a stranger's object: its getter may throw. */
+function get(holder: Unknown | undefined, name: string): unknown {
+  if (holder === undefined) return undefined;
+  try {
+    return holder[name];
+  } catch {
+    return undefined;
+  }
+}
+
+function textOf(holder: Unknown | undefined, name: string): string | undefined {
+  const value = get(holder, name);
+  return typeof value === "string" ? value : undefined;
+}
+
+function objectOf(holder: Unknown | undefined, name: string): Unknown | undefined {
+  const value = get(holder, name);
+  return typeof value === "object" && value !== null ? (value as Unknown) : undefined;
+}
+
+/** The request under a framework's: Fastify's `raw`, Koa's `req`, Hono's `req.raw`. */
+function rawRequest(request: Unknown): Unknown {
+  const raw = objectOf(request, "raw");
+  if (raw !== undefined && objectOf(raw, "headers") !== undefined) return raw;
+  const req = objectOf(request, "req");
+  // A response has a `req` too, and so has Node's own request in some frameworks: only a context has no method of its own.
+  if (req === undefined || (objectOf(request, "headers") !== undefined && objectOf(request, "res") === undefined)) {
+    return request;
+  }
+  const inner = objectOf(req, "raw");
+  return inner !== undefined && objectOf(inner, "headers") !== undefined ? inner : req;
+}
+
+/** How to read a header: from Node's object or from a Fetch `Headers`. */
+function headersOf(raw: Unknown): (name: string) => string | undefined {
+  const headers = objectOf(raw, "headers") ?? (textOf(raw, ":method") === undefined ? undefined : raw);
+  if (headers === undefined) return noHeader;
+  if (typeof get(headers, "get") === "function") {
+    return (name) => {
+      // A Fetch `Headers` throws for the pseudo-headers of HTTP/2.
+      if (name.startsWith(":")) return undefined;
+      try {
+        const value: unknown = (headers as unknown as Pick<Headers, "get">).get(name);
+        return typeof value === "string" ? value : undefined;
+      } catch {
+        return undefined;
+      }
+    };
+  }
+  return (name) => {
+    const value = get(headers, name);
+    if (typeof value === "string") return value;
+    // More than one of a name: all of them, in the order in which they came.
+    return Array.isArray(value) ? value.filter((item) => typeof item === "string").join(", ") : undefined;
+  };
+}
+
+function noHeader(): undefined {
+  return undefined;
+}
+
+/** The path of a request's target (RFC 9112, 3.2) without query, fragment and parameters, all of which hold secrets. */
+function pathOf(target: string, method: string | undefined): string | undefined {
+  if (method === "CONNECT") return undefined;
+  let path = target;
+  if (target.charCodeAt(0) !== 0x2f) {
+    const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/.exec(target.slice(0, 4096));
+    if (authority !== null) path = target.slice(authority[0].length) || "/";
+  }
+  if (!/[?#;]/.test(path)) return path;
+  const end = path.search(/[?#]/);
+  if (end !== -1) path = path.slice(0, end);
+  path = path.replace(/;[^/]*/g, "");
+  return path === "" ? "/" : path;
+}
+
+/** The host of a target in absolute form, or that of CONNECT. */
+function hostOf(target: string | undefined, method: string | undefined): string | undefined {
+  if (target === undefined) return undefined;
+  if (method === "CONNECT") return target;
+  return /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^/?#]+)/.exec(target.slice(0, 4096))?.[1];
+}
+
+/** The template of the route that took the request, as the application wrote it. */
+function routeOf(request: Unknown, raw: Unknown): string | undefined {
+  // Express, and Koa's routers by names of their own.
+  const route = get(request, "route") ?? get(raw, "route");
+  if (typeof route === "object" && route !== null) {
+    const path = template(get(route as Unknown, "path"));
+    return path === undefined ? undefined : mountPath(request) + path;
+  }
+  const fastify = textOf(objectOf(request, "routeOptions"), "url");
+  if (fastify !== undefined) return fastify;
+  const koa = template(get(request, "_matchedRoute") ?? get(request, "routerPath"));
+  if (koa !== undefined) return koa;
+  const hono = textOf(objectOf(request, "req"), "routePath");
+  return hono === "*" || hono === "/*" ? undefined : hono;
+}
+
+function template(path: unknown): string | undefined {
+  if (typeof path === "string") return path;
+  if (path instanceof RegExp) return String(path);
+  return Array.isArray(path) ? template(path[0]) : undefined;
+}
+
+/**
+ * Where an Express router is mounted. `baseUrl` has the parameters' values, and the route stays when a person is
+ * erased: what looks like a value becomes `*`.
+ */
+function mountPath(request: Unknown): string {
+  const base = textOf(request, "baseUrl");
+  if (base === undefined || base === "") return "";
+  const params = objectOf(request, "params") ?? {};
+  const names = namesOf(params);
+  return base
+    .slice(0, LIMITS.route)
+    .split("/")
+    .map((step) => {
+      const param = step === "" ? undefined : names.find((name) => get(params, name) === step);
+      if (param !== undefined) return `:${param}`;
+      return /^(?:|[A-Za-z][A-Za-z_-]{0,39}|v\d{1,3})$/.test(step) ? step : "*";
+    })
+    .join("/");
+}
+
+function namesOf(params: Unknown): readonly string[] {
+  try {
+    return Object.keys(params);
+  } catch {
+    return [];
+  }
+}
+
+/** The status of the response, once its head was sent: before that it is what nobody decided yet. */
+function statusOf(request: Unknown, raw: Unknown): number | undefined {
+  let status: unknown;
+  if (typeof get(request, "finalized") === "boolean") {
+    // Hono makes an empty response when it is asked for one too early.
+    status = get(request, "finalized") === true ? get(objectOf(request, "res"), "status") : undefined;
+  } else {
+    const response = objectOf(raw, "res") ?? objectOf(request, "res");
+    status = get(response, "headersSent") === true ? get(response, "statusCode") : undefined;
+  }
+  return typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 999 ? status : undefined;
+}
+
+/** The address at the other end of the socket; a destroyed one has none. */
+function peerOf(request: Unknown, raw: Unknown): string | undefined {
+  const socket = objectOf(raw, "socket") ?? objectOf(raw, "connection");
+  if (socket !== undefined) return textOf(socket, "remoteAddress");
+  // Hono on Node keeps the request in its environment.
+  const incoming = objectOf(objectOf(request, "env"), "incoming");
+  return incoming === undefined ? undefined : textOf(objectOf(incoming, "socket"), "remoteAddress");
+}
