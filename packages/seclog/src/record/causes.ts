@@ -1,0 +1,43 @@
+/**
+ * Which events a request already has, so that a refusal is recorded once although a handler, an error handler and
+ * the capture all see it. Capture opens the list when the request arrives; the recorder marks every event that has
+ * a request; capture reads it when the response ends.
+ */
+
+/** Not registered globally: a property that only this module can read, also on a request that was passed through a proxy. */
+const CAUSES = Symbol("seclog.causes");
+
+/** The types of event that were recorded for one request. */
+export class RequestCauses {
+  readonly types: string[] = [];
+}
+
+interface MarkedRequest {
+  [CAUSES]?: RequestCauses | undefined;
+  /** Fastify's request and Hono's `c.req`: the request underneath. */
+  readonly raw?: MarkedRequest | undefined;
+  /** Koa's context and request: the request underneath. */
+  readonly req?: MarkedRequest | undefined;
+}
+
+/** Starts the list of a raw request; what `causesOf` gives from now on. */
+export function openCauses(request: object, causes: RequestCauses): void {
+  (request as MarkedRequest)[CAUSES] = causes;
+}
+
+/** The list of a request, or of the raw request inside a framework's; `undefined` when no capture saw it. */
+export function causesOf(request: object): RequestCauses | undefined {
+  const marked = request as MarkedRequest;
+  return marked[CAUSES] ?? marked.raw?.[CAUSES] ?? marked.req?.[CAUSES];
+}
+
+/** Notes that an event of this type was recorded for the request. Does nothing when no capture saw the request. */
+export function markCause(request: object, type: string): void {
+  const types = causesOf(request)?.types;
+  if (types !== undefined && !types.includes(type)) types.push(type);
+}
+
+/** Whether an event of this type was recorded for the request. */
+export function hasCause(request: object, type: string): boolean {
+  return causesOf(request)?.types.includes(type) ?? false;
+}
