@@ -1,0 +1,258 @@
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import net, { type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { closeServer, listen, send, sendRaw } from "../../../../test/support/http-client.ts";
+import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
+import { currentRequest } from "../record/context.ts";
+import { securityCapture, watchServer } from "./http.ts";
+
+const servers: http.Server[] = [];
+
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map(closeServer));
+});
+
+function serverOf(listener: http.RequestListener, options: http.ServerOptions = {}): http.Server {
+  const server = http.createServer(options, listener);
+  servers.push(server);
+  return server;
+}
+
+const statusListener: http.RequestListener = (request, response) => {
+  response.statusCode = Number(request.url?.slice(1)) || 200;
+  if (response.statusCode === 405) response.setHeader("Allow", "GET, HEAD");
+  response.end();
+};
+
+describe("securityCapture()", () => {
+  test("records by status, with the Allow header of the listener", async () => {
+    const { log, calls } = recordedCalls();
+    const port = await listen(serverOf(securityCapture(log, statusListener)));
+    for (const status of [200, 302, 400, 401, 403, 404, 405, 413, 414, 415, 429, 431, 500, 501]) {
+      expect((await send(port, "POST", `/${status}`)).status).toBe(status);
+    }
+    expect(calls.map(({ type, data }) => [type, data["statusCode"], data["allowedMethods"]])).toEqual([
+      ["unauthenticated_request", 401, undefined],
+      ["authz_fail", 403, undefined],
+      ["illegal_request_method", 405, "GET, HEAD"],
+      ["input_validation_fail", 413, undefined],
+      ["input_validation_fail", 414, undefined],
+      ["input_validation_fail", 415, undefined],
+      ["excess_rate_limit_exceeded", 429, undefined],
+      ["input_validation_fail", 431, undefined],
+      ["illegal_request_method", 501, undefined],
+    ]);
+  });
+
+  test("gives back what the listener returns, throws what it throws, and keeps its receiver", () => {
+    const { log } = recordedCalls();
+    const receiver = {};
+    const listener = function (this: unknown, request: object): unknown {
+      if (this !== receiver) throw new Error("another receiver");
+      return [request, currentRequest()];
+    };
+    for (const context of [true, false]) {
+      const wrapped = securityCapture(log, listener, { context });
+      const request = {};
+      expect(Reflect.apply(wrapped, receiver, [request, {}])).toEqual([request, context ? request : undefined]);
+      expect(() => wrapped({}, {})).toThrow("another receiver");
+    }
+  });
+
+  test("requests without a socket, responses that are none: the listener is called all the same", () => {
+    const { log } = recordedCalls();
+    let called = 0;
+    const wrapped = securityCapture(log, () => {
+      called += 1;
+    });
+    const hostile = new Proxy(
+      {},
+      {
+        get() {
+          throw new Error("a trap");
+        },
+      },
+    );
+    for (const request of [{}, Object.freeze({}), { socket: null }, hostile]) wrapped(request, {});
+    expect(called).toBe(4);
+  });
+
+  test("http2 - one event, also when the stream is reset before the answer is read", async () => {
+    const { log, calls } = recordedCalls();
+    const server = http2.createServer(
+      securityCapture(log, (_request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => {
+        response.statusCode = 403;
+        response.end("no");
+      }),
+    );
+    const port = await listen(server as unknown as http.Server);
+    const client = http2.connect(`http://127.0.0.1:${port}`);
+    const stream = client.request({ ":path": "/" });
+    stream.resume();
+    await once(stream, "close");
+    client.close();
+    await expect.poll(() => calls.length).toBe(1);
+    expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+    server.close();
+  });
+
+  test("an answer that is torn down half way", async () => {
+    const { log, calls } = recordedCalls();
+    const server = serverOf(
+      securityCapture(log, (_request: http.IncomingMessage, response: http.ServerResponse) => {
+        response.writeHead(403);
+        response.write("half");
+        response.destroy();
+      }),
+    );
+    await expect(send(await listen(server), "GET", "/")).rejects.toThrow();
+    await expect.poll(() => calls.length).toBe(1);
+    expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+  });
+});
+
+describe("watchServer()", () => {
+  const overflow = `GET / HTTP/1.1\r\nHost: a\r\nX-Much: ${"x".repeat(20_000)}\r\n\r\n`;
+  const hostile: [title: string, bytes: string, type: string, status: number, reason: string][] = [
+    ["an unknown method", "FROB / HTTP/1.1\r\n\r\n", "illegal_request_method", 400, "HPE_INVALID_METHOD"],
+    ["a method in lower case", "get / HTTP/1.1\r\n\r\n", "illegal_request_method", 400, "HPE_INVALID_METHOD"],
+    ["the greeting of TLS", "\x16\x03\x01\x02\x00\x01\x00", "input_validation_fail", 400, "HPE_INVALID_METHOD"],
+    ["headers that are too large", overflow, "input_validation_fail", 431, "HPE_HEADER_OVERFLOW"],
+    [
+      "a line that is no header",
+      "GET / HTTP/1.1\r\nno header\r\n\r\n",
+      "input_validation_fail",
+      400,
+      "HPE_INVALID_HEADER_TOKEN",
+    ],
+    [
+      "two lengths",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+      "input_validation_fail",
+      400,
+      "HPE_UNEXPECTED_CONTENT_LENGTH",
+    ],
+    [
+      "a length and chunks",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "input_validation_fail",
+      400,
+      "HPE_INVALID_TRANSFER_ENCODING",
+    ],
+  ];
+
+  test.each(hostile)(
+    "%s - is recorded, and answered as by a server that nobody watches",
+    async (_title, bytes, type, status, reason) => {
+      const { log, calls } = recordedCalls();
+      const server = serverOf(statusListener);
+      watchServer(log, server);
+      watchServer(log, server);
+      const [watched, plain] = [await listen(server), await listen(serverOf(statusListener))];
+      const answer = await sendRaw(watched, Buffer.from(bytes, "latin1"));
+      expect(answer).toBe(await sendRaw(plain, Buffer.from(bytes, "latin1")));
+      expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      // The exact code of a header that is no header is llhttp's business.
+      const expected = reason.startsWith("HPE_INVALID_M") ? reason : expect.stringMatching(/^HPE_/);
+      expect(calls).toMatchObject([{ type, data: { statusCode: status, reason: expected } }]);
+      expect(calls).toHaveLength(1);
+    },
+  );
+
+  test("method, target and headers of the request line that was refused, behind another request in the same packet", async () => {
+    const { log, calls } = recordedCalls();
+    const server = serverOf(statusListener);
+    watchServer(log, server);
+    const first = "GET /200 HTTP/1.1\r\nHost: first.example\r\n\r\n";
+    await sendRaw(
+      await listen(server),
+      `${first}HACK /admin?token=x HTTP/1.1\r\nHost: second.example\r\nX-Forwarded-For: 1.2.3.4\r\nx-forwarded-for: 5.6.7.8\r\n\r\n`,
+    );
+    expect(calls).toMatchObject([
+      {
+        type: "illegal_request_method",
+        request: {
+          method: "HACK",
+          url: "/admin?token=x",
+          headers: { host: "second.example", "x-forwarded-for": "1.2.3.4, 5.6.7.8" },
+        },
+      },
+    ]);
+  });
+
+  test("a listener of the application answers in its own words, and the status is not claimed to be known", async () => {
+    const { log, calls } = recordedCalls();
+    const server = serverOf(statusListener);
+    server.on("clientError", (_error, socket) => socket.end("HTTP/1.1 418 Mine\r\n\r\n"));
+    watchServer(log, server);
+    expect(await sendRaw(await listen(server), "FROB / HTTP/1.1\r\n\r\n")).toBe("HTTP/1.1 418 Mine\r\n\r\n");
+    expect(calls).toMatchObject([{ type: "illegal_request_method" }]);
+    expect(calls[0]?.data["statusCode"]).toBeUndefined();
+  });
+
+  test("a request that never ends is recorded, a connection without a byte is not", async () => {
+    const { log, calls } = recordedCalls();
+    const options = { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20 };
+    const server = serverOf(statusListener, options);
+    watchServer(log, server);
+    const port = await listen(server);
+    const [slow] = await Promise.all([sendRaw(port, "GET / HTTP/1.1\r\nHost:"), sendRaw(port, "")]);
+    expect(slow).toMatch(/^HTTP\/1\.1 408 /);
+    expect(calls).toMatchObject([
+      { type: "input_validation_fail", data: { statusCode: 408, reason: "ERR_HTTP_REQUEST_TIMEOUT" } },
+    ]);
+    expect(calls).toHaveLength(1);
+  });
+
+  test("connections that break or are closed in the middle of a request are nobody's attack", async () => {
+    const { log, calls } = recordedCalls();
+    let errors = 0;
+    const server = serverOf(statusListener);
+    server.on("clientError", (_error, socket) => {
+      errors += 1;
+      socket.destroy();
+    });
+    watchServer(log, server);
+    const port = await listen(server);
+    const partial = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
+    for (const end of [(socket: Socket) => socket.end(), (socket: Socket) => socket.resetAndDestroy()]) {
+      const socket = net.connect(port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.resume();
+      socket.write(partial, () => setTimeout(end, 20, socket));
+      await once(socket, "close");
+    }
+    await expect.poll(() => errors).toBeGreaterThan(0);
+    expect(calls).toEqual([]);
+  });
+
+  test("ends when asked to, and leaves the server as it was", async () => {
+    const { log, calls } = recordedCalls();
+    const server = serverOf(statusListener);
+    const emit = server.emit;
+    const end = watchServer(log, server);
+    expect(server.emit).not.toBe(emit);
+    end();
+    expect(server.emit).toBe(emit);
+    await sendRaw(await listen(server), "FROB / HTTP/1.1\r\n\r\n");
+    expect(calls).toEqual([]);
+    watchServer(log, server);
+    await sendRaw((server.address() as net.AddressInfo).port, "FROB / HTTP/1.1\r\n\r\n");
+    expect(calls).toHaveLength(1);
+  });
+
+  test("errors and sockets that are none change nothing", () => {
+    const { log, calls } = recordedCalls();
+    const server = serverOf(statusListener);
+    server.on("clientError", () => {});
+    watchServer(log, server);
+    const errors: unknown[] = [undefined, null, "text", {}, { code: 7 }, { code: "HPE_X", rawPacket: "text" }];
+    for (const error of errors) {
+      for (const socket of [undefined, null, {}])
+        server.emit("clientError", error as Error, socket as unknown as Socket);
+    }
+    for (const { type } of calls) expect(type).toBe("input_validation_fail");
+  });
+});

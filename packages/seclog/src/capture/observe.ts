@@ -1,0 +1,272 @@
+/**
+ * The judgement that all frameworks share: one request is observed from its arrival to the end of its response, and
+ * what it was refused for is recorded once.
+ *
+ * An adapter opens the observation, reports the errors that it sees pass, and knows the application's routes. When the
+ * response ends, the first of these that applies decides:
+ *
+ * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a body that cannot be read);
+ * 2. the application recorded an event that explains the refusal;
+ * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
+ * 4. the path belongs to routes of other methods: `illegal_request_method`, whatever the status.
+ *
+ * Nothing here may change what the application does: every entry point swallows its own failures.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { CatalogueData } from "../event/catalogue.ts";
+import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
+import { DETECTED, DETECTORS, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
+
+/** The log that capture records to: any `SecurityLog`, whatever its own events are. */
+export interface CaptureLog {
+  readonly recordSecurityEvent: (
+    type: keyof CatalogueData,
+    request: object | null | undefined,
+    data: CaptureFacts,
+  ) => unknown;
+}
+
+/** What capture says about an event. */
+export type CaptureFacts = { readonly [key: string]: unknown };
+
+/** What every adapter takes. */
+export interface CaptureOptions {
+  /**
+   * Which detectors are on: `{ wrongMethod: false }` turns one off.
+   * @default every one is on
+   */
+  readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
+  /**
+   * Whether calls of `recordSecurityEvent` that pass no request find the current one, by `AsyncLocalStorage`. Costs a
+   * microsecond or so per request.
+   * @default true
+   */
+  readonly context?: boolean | undefined;
+}
+
+/** What an application's routes say about a request that none of them took. */
+export interface OtherMethods {
+  /** The methods that the path does have, in the order of registration. */
+  readonly allowed: readonly string[];
+  /** The template of the first of those routes. */
+  readonly route?: string | undefined;
+}
+
+/** What only the adapter of a framework knows. */
+export interface RouteKnowledge {
+  /** The methods of the routes at the request's path, or `undefined` when there are none or the method is among them. */
+  otherMethods(request: object, statusCode: number): OtherMethods | undefined;
+  /** Whether a 400 says that the request itself is malformed, because no code of the application answered it. */
+  readonly badRequest?: boolean;
+}
+
+/** The log and options of one installed capture. */
+export class Capture {
+  readonly log: CaptureLog;
+  readonly context: boolean;
+  readonly #off: ReadonlySet<Detector>;
+
+  /** @throws SeclogError `SECLOG_CONFIG` for a log that is none and for an unknown option or detector. */
+  constructor(log: CaptureLog, options: CaptureOptions = {}) {
+    if (typeof log?.recordSecurityEvent !== "function") {
+      throw configError("securityCapture", "log", "must be what createSecurityLog returned");
+    }
+    rejectUnknownOptions("securityCapture", options, ["detect", "context"]);
+    const { detect = {}, context = true } = options;
+    rejectUnknownOptions("securityCapture: detect", detect, DETECTORS);
+    for (const [key, value] of Object.entries({ ...detect, context })) {
+      if (typeof value !== "boolean" && value !== undefined) {
+        throw configError("securityCapture", key, `must be true or false, not ${String(value)}`);
+      }
+    }
+    this.log = log;
+    this.context = context;
+    this.#off = new Set(DETECTORS.filter((detector) => detect[detector] === false));
+  }
+
+  detects(detector: Detector): boolean {
+    return !this.#off.has(detector);
+  }
+
+  /** Records what a detector found. Never throws, also when the log does (delivery `"strict"`). */
+  record(detector: Detector, request: object, facts: CaptureFacts): void {
+    if (this.#off.has(detector)) return;
+    try {
+      this.log.recordSecurityEvent(DETECTED[detector], request, facts);
+    } catch {
+      // The log reports its own failures to its diagnostics; the response has been given.
+    }
+  }
+}
+
+/** One request on its way through the application. */
+export class Observation extends RequestCauses {
+  /** What is passed to the log: the framework's own request where there is one. */
+  request: object;
+  routes: RouteKnowledge | undefined;
+  /** Whether the framework said that no route takes this request. */
+  unrouted = false;
+  readonly #capture: Capture;
+  readonly #response: ServerResponse;
+  #refusals: Refusal[] | undefined;
+  #lastError: unknown;
+  /** Whether an error passed that is no "not found" or "method not allowed". */
+  #failed = false;
+  #judged = false;
+
+  constructor(capture: Capture, request: object, response: ServerResponse) {
+    super();
+    this.#capture = capture;
+    this.request = request;
+    this.#response = response;
+  }
+
+  /** An error passes through the application's middleware. Called as often as somebody sees it. */
+  sawError(error: unknown): void {
+    if (error === this.#lastError) return;
+    this.#lastError = error;
+    const refusal = refusalOf(error);
+    if (refusal === undefined) {
+      const status = errorStatus(error);
+      if (status !== 404 && status !== 405 && status !== 501) this.#failed = true;
+    } else if (!this.#refusals?.some(({ detector }) => detector === refusal.detector)) {
+      this.#refusals ??= [];
+      this.#refusals.push(refusal);
+    }
+  }
+
+  /** The response has ended, or nobody is there any more to get it. */
+  judge(): void {
+    if (this.#judged) return;
+    const { statusCode, headersSent, writableEnded } = this.#response;
+    // The client went away before there was an answer: `prefinish` comes when the application gives one.
+    if (!headersSent && !writableEnded) return;
+    this.#judged = true;
+    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
+    try {
+      this.#judgeRefusal(statusCode);
+    } catch {
+      // A response or a router that is not what its framework makes: there is nothing to say about it.
+    }
+  }
+
+  #judgeRefusal(statusCode: number): void {
+    const capture = this.#capture;
+    if (this.#refusals !== undefined) {
+      for (const { detector, facts } of this.#refusals) {
+        if (!this.types.includes(DETECTED[detector])) capture.record(detector, this.request, { ...facts, statusCode });
+      }
+      return;
+    }
+    if (this.types.some((type) => REFUSALS.has(type))) return;
+    const detector = this.#detectorOf(statusCode);
+    if (detector === "wrongMethod") {
+      this.#judgeMethod(statusCode, true);
+    } else if (detector !== undefined) {
+      capture.record(detector, this.request, { ...this.#factsOf(detector), statusCode });
+    } else if (this.unrouted || ((statusCode < 500 || statusCode === 501) && !this.#failed)) {
+      this.#judgeMethod(statusCode, false);
+    }
+  }
+
+  #detectorOf(statusCode: number): Detector | undefined {
+    if (statusCode >= 400 && rateLimitExceeded(this.request, this.#response)) return "rateLimit";
+    if (statusCode === 400 && this.routes?.badRequest) return "malformed";
+    return STATUS_DETECTORS.get(statusCode);
+  }
+
+  #factsOf(detector: Detector): CaptureFacts {
+    if (detector === "rateLimit") return { max: rateLimitMaximum(this.request, this.#response) };
+    if (detector === "unauthenticated") return { scheme: schemeOf(this.#response.getHeader("www-authenticate")) };
+    return {};
+  }
+
+  /** @param answered whether the application itself said that the method is the reason. */
+  #judgeMethod(statusCode: number, answered: boolean): void {
+    if (!this.#capture.detects("wrongMethod")) return;
+    const other = this.routes?.otherMethods(this.request, statusCode);
+    if (other === undefined && !answered) return;
+    this.#capture.record("wrongMethod", this.request, {
+      statusCode,
+      allowedMethods: this.#response.getHeader("allow") ?? other?.allowed.join(", "),
+      ...(other?.route !== undefined && { route: other.route }),
+    });
+  }
+}
+
+const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
+  [401, "unauthenticated"],
+  [403, "forbidden"],
+  [405, "wrongMethod"],
+  [413, "malformed"],
+  [414, "malformed"],
+  [415, "malformed"],
+  [429, "rateLimit"],
+  [431, "malformed"],
+  [501, "wrongMethod"],
+]);
+
+/**
+ * Observes a request until its response ends, unless it is observed already.
+ *
+ * `prefinish` comes within `response.end()`, also when the client is gone by then, so that nobody hides a refusal by
+ * hanging up. A response that is torn down half way only gives `close`, and so does HTTP/2.
+ */
+export function observe(
+  capture: Capture,
+  raw: IncomingMessage,
+  response: ServerResponse,
+  request: object,
+): Observation {
+  const known = causesOf(raw);
+  if (known instanceof Observation) return known;
+  const observation = new Observation(capture, request, response);
+  openCauses(raw, observation);
+  const judge = (): void => observation.judge();
+  response.on("prefinish", judge);
+  response.on("close", judge);
+  return observation;
+}
+
+/** The observation of a request, when capture saw it arrive. */
+export function observationOf(request: object): Observation | undefined {
+  const known = causesOf(request);
+  return known instanceof Observation ? known : undefined;
+}
+
+/** What `express-rate-limit` leaves on the request. */
+interface RateLimitInfo {
+  readonly limit?: unknown;
+  readonly used?: unknown;
+}
+
+/**
+ * `express-rate-limit` with a status of its own, and the ban of `@fastify/rate-limit`, which answers 403 with the
+ * headers of an exhausted limit.
+ */
+function rateLimitExceeded(request: object, response: ServerResponse): boolean {
+  const { limit, used } = rateLimitInfo(request);
+  if (typeof limit === "number" && typeof used === "number" && used > limit) return true;
+  if (response.statusCode !== 403 || !response.hasHeader("retry-after")) return false;
+  const remaining = response.getHeader("x-ratelimit-remaining") ?? response.getHeader("ratelimit-remaining");
+  return remaining === 0 || remaining === "0";
+}
+
+function rateLimitMaximum(request: object, response: ServerResponse): number | undefined {
+  const { limit } = rateLimitInfo(request);
+  const value = limit ?? response.getHeader("x-ratelimit-limit") ?? response.getHeader("ratelimit-limit");
+  const max = typeof value === "string" ? Number.parseInt(value, 10) : value;
+  return typeof max === "number" && Number.isFinite(max) ? max : undefined;
+}
+
+function rateLimitInfo(request: object): RateLimitInfo {
+  const { rateLimit } = request as { readonly rateLimit?: RateLimitInfo };
+  return typeof rateLimit === "object" && rateLimit !== null ? rateLimit : {};
+}
+
+/** `Bearer` of `WWW-Authenticate: Bearer realm="shop"`. */
+function schemeOf(header: number | string | readonly string[] | undefined): string | undefined {
+  const text = Array.isArray(header) ? header[0] : header;
+  return typeof text === "string" ? /^[\w-]{1,32}/.exec(text)?.[0] : undefined;
+}

@@ -1,0 +1,67 @@
+import type { CatalogueData, UserId } from "../event/catalogue.ts";
+import type { EventFacts, Receipt } from "../record/security-log.ts";
+
+/** The log that is recorded to: any `SecurityLog`. */
+export interface OutcomeLog {
+  readonly recordSecurityEvent: (
+    type: keyof CatalogueData,
+    request: object | null | undefined,
+    data: { readonly [key: string]: unknown },
+  ) => Receipt;
+}
+
+/** How a login ended, and whatever else is worth keeping; passwords are not. */
+export interface LoginFacts extends EventFacts {
+  readonly success: boolean;
+  /** The account that was asked for, whether it exists or not. */
+  readonly userid?: UserId | undefined;
+  /** Why it failed: `"password"`, `"unknown-user"`, `"locked"`, … */
+  readonly reason?: string | undefined;
+  /** How often it had failed before it succeeded, where the application counts. */
+  readonly retries?: number | undefined;
+  readonly [key: string]: unknown;
+}
+
+/**
+ * Records how a login ended: `authn_login_success` (`authn_login_successafterfail` with `retries`), or
+ * `authn_login_fail`. The 401 that the route answers then gives no second event.
+ *
+ * ```ts
+ * recordLogin(security, req, { userid: email, success: user !== undefined });
+ * ```
+ */
+export function recordLogin(log: OutcomeLog, request: object | null | undefined, facts: LoginFacts): Receipt {
+  const { success, retries, reason, ...rest } = facts;
+  if (!success) return log.recordSecurityEvent("authn_login_fail", request, { ...rest, reason });
+  return retries !== undefined && retries > 0
+    ? log.recordSecurityEvent("authn_login_successafterfail", request, { ...rest, retries })
+    : log.recordSecurityEvent("authn_login_success", request, rest);
+}
+
+/** What was asked for, and whatever else is worth keeping. */
+export interface AccessFacts extends EventFacts {
+  readonly userid?: UserId | undefined;
+  /** What access was asked to. */
+  readonly resource?: string | undefined;
+  readonly [key: string]: unknown;
+}
+
+/**
+ * Gives `granted` back, and records `authz_fail` when it is false. The 403 or 404 that the route answers then gives
+ * no second event.
+ *
+ * ```ts
+ * if (!checkAccess(security, req, order.owner === user.id, { userid: user.id, resource: `order/${order.id}` })) {
+ *   return res.sendStatus(404);
+ * }
+ * ```
+ */
+export function checkAccess(
+  log: OutcomeLog,
+  request: object | null | undefined,
+  granted: boolean,
+  facts: AccessFacts = {},
+): boolean {
+  if (!granted) log.recordSecurityEvent("authz_fail", request, facts);
+  return granted;
+}

@@ -1,0 +1,158 @@
+import type { CatalogueData } from "../event/catalogue.ts";
+
+/** What capture looks for. Each can be turned off by its name in {@link CaptureOptions.detect}. */
+export const DETECTORS = [
+  "wrongMethod",
+  "unauthenticated",
+  "forbidden",
+  "csrf",
+  "rateLimit",
+  "webhook",
+  "malformed",
+] as const;
+
+/** One of {@link DETECTORS}. */
+export type Detector = (typeof DETECTORS)[number];
+
+/** The event that each detector records. */
+export const DETECTED: { readonly [D in Detector]: keyof CatalogueData } = {
+  wrongMethod: "illegal_request_method",
+  unauthenticated: "unauthenticated_request",
+  forbidden: "authz_fail",
+  csrf: "malicious_csrf",
+  rateLimit: "excess_rate_limit_exceeded",
+  webhook: "webhook_signature_failure",
+  malformed: "input_validation_fail",
+};
+
+/** What an error says about the request that it ended. */
+export interface Refusal {
+  readonly detector: Detector;
+  readonly facts: { readonly reason: string; readonly fields?: readonly string[] };
+}
+
+/**
+ * Events that say why a request was refused. When one of them was recorded for a request, its status is explained,
+ * and gives no second event.
+ */
+export const REFUSALS: ReadonlySet<string> = new Set<keyof CatalogueData>([
+  ...Object.values(DETECTED),
+  "authn_login_fail",
+  "authn_login_fail_max",
+  "authn_login_lock",
+  "authn_password_change_fail",
+  "authn_impossible_travel",
+  "authn_token_reuse",
+  "crypt_decrypt_fail",
+  "excess_sessions_exceeded",
+  "input_validation_discrete_fail",
+  "malicious_excess_404",
+  "malicious_extraneous",
+  "malicious_attack_tool",
+  "malicious_sqli",
+  "malicious_cors",
+  "malicious_direct_reference",
+  "mcp_prompt_injection",
+  "mcp_resource_exhaustion",
+  "mcp_tool_poisoning",
+  "sequence_fail",
+  "session_expired",
+  "session_use_after_expire",
+  "host_header_rejected",
+  "origin_rejected",
+]);
+
+/** `csrf-csrf` and `csurf`; `@fastify/csrf-protection`. */
+const CSRF_CODES: ReadonlySet<unknown> = new Set([
+  "EBADCSRFTOKEN",
+  "FST_CSRF_MISSING_SECRET",
+  "FST_CSRF_INVALID_TOKEN",
+]);
+
+/** The class names of Standard Webhooks (and Svix) and of Stripe, and our own code. */
+const SIGNATURE_ERRORS: ReadonlySet<unknown> = new Set([
+  "WebhookVerificationError",
+  "StripeSignatureVerificationError",
+  "SECLOG_WEBHOOK_SIGNATURE",
+]);
+
+/**
+ * The `type` of body-parser's errors, except `request.aborted`: a client that goes away has done nothing wrong, and
+ * `stream.*`, which are the application's own mistakes.
+ */
+const BODY_ERRORS: ReadonlySet<unknown> = new Set([
+  "encoding.unsupported",
+  "charset.unsupported",
+  "entity.parse.failed",
+  "entity.too.large",
+  "entity.verify.failed",
+  "parameters.too.many",
+  "querystring.parse.rangeError",
+  "request.size.invalid",
+]);
+
+/** Fastify's own refusals of a request that is not well formed. */
+const FASTIFY_INPUT = /^FST_ERR_(?:CTP_(?:BODY_TOO_LARGE|EMPTY_|INVALID_(?:MEDIA|CONTENT|JSON))|VALIDATION$|BAD_URL$)/;
+
+interface ErrorShape {
+  readonly name?: unknown;
+  readonly code?: unknown;
+  readonly type?: unknown;
+  readonly status?: unknown;
+  readonly statusCode?: unknown;
+  readonly validation?: unknown;
+  readonly validationContext?: unknown;
+}
+
+/** Which of the known refusals an error is. Never throws, whatever was thrown at it. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  try {
+    const { name, code, type } = error as ErrorShape;
+    if (CSRF_CODES.has(code)) return { detector: "csrf", facts: { reason: String(code) } };
+    for (const mark of [name, type, code]) {
+      if (SIGNATURE_ERRORS.has(mark)) return { detector: "webhook", facts: { reason: signatureReason(error, mark) } };
+    }
+    if (BODY_ERRORS.has(type)) return { detector: "malformed", facts: { reason: String(type) } };
+    if (typeof code === "string" && FASTIFY_INPUT.test(code)) {
+      const fields = code === "FST_ERR_VALIDATION" ? invalidFields(error as ErrorShape) : [];
+      return { detector: "malformed", facts: { reason: code, ...(fields.length > 0 && { fields }) } };
+    }
+    // A path that cannot be decoded (Express) and a body that is no JSON (older parsers) have no code of their own.
+    if ((name === "URIError" || name === "SyntaxError") && errorStatus(error) === 400) {
+      return { detector: "malformed", facts: { reason: name } };
+    }
+  } catch {
+    // A getter or a proxy that throws: whatever it is, it is none of the errors above.
+  }
+  return undefined;
+}
+
+/** The status that an error asks for, as Express and Fastify read it. */
+export function errorStatus(error: unknown): number | undefined {
+  try {
+    const { status, statusCode } = Object(error) as ErrorShape;
+    for (const value of [statusCode, status]) if (typeof value === "number") return value;
+  } catch {
+    // As above.
+  }
+  return undefined;
+}
+
+/** The libraries' messages are fixed sentences, except Stripe's, which is long and says no more than its name. */
+export function signatureReason(error: object, mark: unknown): string {
+  const { message } = error as { readonly message?: unknown };
+  return mark === "StripeSignatureVerificationError" || typeof message !== "string" ? String(mark) : message;
+}
+
+/** Which fields a schema refused: `body/address/zip`. At most 20, names only. */
+function invalidFields({ validation, validationContext }: ErrorShape): string[] {
+  if (!Array.isArray(validation)) return [];
+  const context = typeof validationContext === "string" ? validationContext : "";
+  const fields = new Set<string>();
+  for (const issue of validation.slice(0, 20) as { instancePath?: unknown; params?: { missingProperty?: unknown } }[]) {
+    const missing = typeof issue.params?.missingProperty === "string" ? `/${issue.params.missingProperty}` : "";
+    fields.add(`${context}${typeof issue.instancePath === "string" ? issue.instancePath : ""}${missing}`);
+  }
+  return [...fields];
+}

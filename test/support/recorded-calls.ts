@@ -1,0 +1,23 @@
+import type { CaptureFacts, CaptureLog } from "../../packages/seclog/src/capture/observe.ts";
+import { markCause } from "../../packages/seclog/src/record/causes.ts";
+import { currentRequest } from "../../packages/seclog/src/record/context.ts";
+
+/** One call of `recordSecurityEvent`, as it was made. */
+export interface RecordedCall {
+  readonly type: string;
+  readonly request: object | null | undefined;
+  readonly data: CaptureFacts;
+}
+
+/** A log that keeps the calls it is given and marks their causes, as the recorder does: for tests of those who call it. */
+export function recordedCalls(): { readonly log: CaptureLog; readonly calls: RecordedCall[] } {
+  const calls: RecordedCall[] = [];
+  const log: CaptureLog = {
+    recordSecurityEvent(type, request = currentRequest() ?? null, data = {}) {
+      if (request !== null) markCause(request, type);
+      calls.push({ type, request, data });
+      return { id: null, durable: Promise.resolve(), stored: Promise.resolve() };
+    },
+  };
+  return { log, calls };
+}
