@@ -1,0 +1,115 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { runWithRequest } from "../record/context.ts";
+import {
+  type ExpressApp,
+  type ExpressLayer,
+  type ExpressRequest,
+  otherMethods,
+  rootApp,
+  stackOf,
+} from "./express-routes.ts";
+import {
+  Capture,
+  type CaptureLog,
+  type CaptureOptions,
+  observationOf,
+  observe,
+  type RouteKnowledge,
+} from "./observe.ts";
+import { type WatchedServer, watch } from "./server.ts";
+
+export type { CaptureLog, CaptureOptions } from "./observe.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "./outcomes.ts";
+export type { Detector } from "./refusal.ts";
+
+/** An Express middleware, typed by what it is called with. */
+export type ExpressMiddleware = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
+
+/**
+ * Captures what an Express 4 or 5 application refuses. Install it before everything else:
+ *
+ * ```ts
+ * app.use(securityCapture(security));
+ * ```
+ *
+ * It sees the errors that later middleware throws or passes on, also those that the application's own error handlers
+ * answer, and it asks the application's router whether a refused path belongs to other methods. It adds one error
+ * handler at the end of the application, which passes every error on. From the first request on it also watches the
+ * server for what Node refuses by itself; `watchServer` of `seclog/http` does so from the start.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector.
+ */
+export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): ExpressMiddleware {
+  const capture = new Capture(log, options);
+  let prepared: ExpressApp | undefined;
+  let layers = -1;
+  return function securityCapture(request, response, next) {
+    try {
+      const app = (request as ExpressRequest).app;
+      if (app !== undefined && (app !== prepared || stackOf(app).length !== layers)) {
+        const routes: RouteKnowledge = { otherMethods: (asked, status) => otherMethods(rootApp(app), asked, status) };
+        routesOf.set(app, routes);
+        prepare(app);
+        watchServerOf(capture, request, routes);
+        prepared = app;
+        layers = stackOf(app).length;
+      }
+      const observation = observe(capture, request, response, request);
+      observation.request = request;
+      observation.routes = app === undefined ? undefined : routesOf.get(app);
+    } catch {
+      // An application that is not what Express makes, or a request without a socket: go on without it.
+    }
+    if (capture.context) runWithRequest(request, () => next());
+    else next();
+  };
+}
+
+const routesOf = new WeakMap<ExpressApp, RouteKnowledge>();
+
+function watchServerOf(capture: Capture, request: IncomingMessage, routes: RouteKnowledge): void {
+  const { server } = request.socket as { readonly server?: WatchedServer };
+  if (typeof server?.emit === "function") watch(capture, server, { routes });
+}
+
+/** Sees to it that every error of the application is seen. Called again whenever the application has grown. */
+function prepare(app: ExpressApp): void {
+  const first = stackOf(app)[0];
+  if (first !== undefined) observeErrorsAt(Object.getPrototypeOf(first) as ErrorLayer);
+  const root = rootApp(app);
+  // An error that nobody handles passes no layer after the one that raised it: it gets this one to pass.
+  if (stackOf(root).at(-1)?.handle !== passErrorOn) root.use(passErrorOn);
+}
+
+function passErrorOn(error: unknown, request: object, _response: object, next: (error: unknown) => void): void {
+  observationOf(request)?.sawError(error);
+  next(error);
+}
+
+/** The prototype of all layers of one copy of Express: `handle_error` in Express 4, `handleError` in Express 5. */
+type ErrorLayer = ExpressLayer & { [method in "handle_error" | "handleError"]?: ErrorMethod };
+type ErrorMethod = (error: unknown, request: object, ...rest: unknown[]) => unknown;
+
+const observed = new WeakSet<object>();
+
+/**
+ * Every layer that an error passes is asked by this method, those of nested routers, routes and mounted
+ * applications too, so this is the one place where an error can be seen before the application's own handler
+ * answers it. Requests that no capture opened pass untouched, and requests without an error never come here.
+ */
+function observeErrorsAt(layer: ErrorLayer): void {
+  if (observed.has(layer)) return;
+  observed.add(layer);
+  for (const name of ["handle_error", "handleError"] as const) {
+    const original = layer[name];
+    if (typeof original !== "function") continue;
+    layer[name] = function (this: unknown, error, request, ...rest) {
+      observationOf(request)?.sawError(error);
+      return Reflect.apply(original, this, [error, request, ...rest]);
+    };
+  }
+}
