@@ -1,0 +1,327 @@
+import cookie from "@fastify/cookie";
+import csrfProtection from "@fastify/csrf-protection";
+import rateLimit from "@fastify/rate-limit";
+import Fastify, { type FastifyInstance, type FastifyServerOptions } from "fastify";
+import { Webhook } from "standardwebhooks";
+import { afterEach, describe, expect, test } from "vitest";
+import { send, sendRaw } from "../../../../test/support/http-client.ts";
+import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
+import { currentRequest } from "../record/context.ts";
+import { type CaptureLog, checkAccess, type FastifyCaptureOptions, recordLogin, securityCapture } from "./fastify.ts";
+import type { OutcomeLog } from "./outcomes.ts";
+
+const apps: FastifyInstance[] = [];
+
+afterEach(async () => {
+  await Promise.all(apps.splice(0).map((app) => app.close()));
+});
+
+function application(server: FastifyServerOptions = {}, options: Omit<FastifyCaptureOptions, "log"> = {}) {
+  const { log, calls } = recordedCalls();
+  const app = Fastify(server);
+  apps.push(app);
+  app.register(securityCapture, { log, ...options });
+  return { app, log, calls };
+}
+
+async function listening(app: FastifyInstance): Promise<number> {
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  return (app.server.address() as { port: number }).port;
+}
+
+function typesOf(calls: readonly { readonly type: string }[]): string[] {
+  return calls.map(({ type }) => type);
+}
+
+describe("wrong method", () => {
+  test("a known path answered 404 gives the allowed methods and the route, once, as the framework's own request", async () => {
+    const { app, calls } = application();
+    app.register(
+      async (scope) => {
+        scope.get("/orders/:id", async () => "order");
+        scope.delete("/orders/:id", async () => "gone");
+      },
+      { prefix: "/api" },
+    );
+    const port = await listening(app);
+    expect((await send(port, "POST", "/api/orders/7?x=1")).status).toBe(404);
+    expect(calls).toMatchObject([
+      {
+        type: "illegal_request_method",
+        data: { statusCode: 404, allowedMethods: "GET, HEAD, DELETE", route: "/api/orders/:id" },
+      },
+    ]);
+    expect(calls[0]?.request).toHaveProperty("raw.httpVersion", "1.1");
+  });
+
+  test("nothing for what is served, and for a path that is unknown", async () => {
+    const { app, calls } = application();
+    app.get("/orders", async () => "orders");
+    app.post("/teapot", async (_request, reply) => reply.code(418).send("short"));
+    for (const [method, url] of [
+      ["GET", "/orders"],
+      ["HEAD", "/orders"],
+      ["POST", "/teapot"],
+      ["POST", "/nothing"],
+    ] as const) {
+      await app.inject({ method, url });
+    }
+    expect(calls).toEqual([]);
+  });
+
+  test("the application's own not-found handler, whatever it answers", async () => {
+    for (const status of [200, 301, 400, 404, 405, 500]) {
+      const { app, calls } = application();
+      app.get("/page", async () => "page");
+      app.setNotFoundHandler((_request, reply) => void reply.code(status).send("fallback"));
+      await app.inject({ method: "PUT", url: "/page" });
+      await app.inject({ method: "PUT", url: "/other" });
+      const expected = status === 405 ? [405, 405] : [status];
+      expect(
+        calls.map(({ data }) => data["statusCode"]),
+        String(status),
+      ).toEqual(expected);
+      expect(calls[0]?.type).toBe("illegal_request_method");
+    }
+  });
+
+  test("the router's options, patterns, wildcards, optional parameters and hosts", async () => {
+    const { app, calls } = application({ routerOptions: { caseSensitive: false, ignoreTrailingSlash: true } });
+    app.get("/Exact", async () => "x");
+    app.get("/files/*", async () => "x");
+    app.get("/at/:hour(^\\d+)h:minute(^\\d+)m", async () => "x");
+    app.get("/posts/:id?", async () => "x");
+    app.get("/name::verb", async () => "x");
+    app.get("/near/:lat-:lng", async () => "x");
+    app.route({ method: "GET", url: "/inner", constraints: { host: "inner.example" }, handler: async () => "x" });
+    app.route({ method: "GET", url: "/versioned", constraints: { version: "1.2.0" }, handler: async () => "x" });
+    const known = ["/exact/", "/files/a/b.txt", "/at/08h15m", "/posts", "/posts/7", "/name:verb", "/near/5-7"];
+    for (const url of known) await app.inject({ method: "POST", url });
+    await app.inject({ method: "POST", url: "/inner", headers: { host: "inner.example" } });
+    expect(typesOf(calls)).toEqual(Array(known.length + 1).fill("illegal_request_method"));
+    const unknown = [
+      "/exactly",
+      "/files",
+      "/at/xxh15m",
+      "/posts/7/8",
+      "/name/verb",
+      "/near/57",
+      "/inner",
+      "/versioned",
+    ];
+    for (const url of unknown) await app.inject({ method: "POST", url });
+    await app.inject({ method: "GET", url: "/versioned" });
+    expect(calls).toHaveLength(known.length + 1);
+  });
+
+  test("a catch-all page and a preflight for everything make no path known", async () => {
+    const { app, calls } = application();
+    app.get("/*", async () => "page");
+    app.options("*", async () => "");
+    await app.inject({ method: "POST", url: "/wp-login.php" });
+    expect(calls).toEqual([]);
+  });
+
+  test("one that Node's parser refuses, with the methods of the path", async () => {
+    const { app, calls } = application();
+    app.get("/page", async () => "page");
+    const port = await listening(app);
+    const answer = await sendRaw(port, "FROB /page HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(calls).toMatchObject([
+      {
+        type: "illegal_request_method",
+        request: { method: "FROB", url: "/page" },
+        data: { allowedMethods: "GET, HEAD", reason: "HPE_INVALID_METHOD" },
+      },
+    ]);
+  });
+});
+
+test("401 and 403 - by status, and not when the handler recorded the cause by one call", async () => {
+  const { app, log, calls } = application();
+  app.get("/private", async (_request, reply) => reply.code(401).header("www-authenticate", "Basic").send());
+  app.get("/admin", async () => {
+    throw Object.assign(new Error("no"), { statusCode: 403 });
+  });
+  app.post("/login", async (request, reply) => {
+    recordLogin(log as OutcomeLog, request, { userid: "ada", success: false });
+    return reply.code(401).send();
+  });
+  app.get("/orders", async (request, reply) =>
+    checkAccess(log as OutcomeLog, request, false, { resource: "orders" }) ? "orders" : reply.code(403).send(),
+  );
+  await app.inject("/private");
+  await app.inject("/admin");
+  await app.inject({ method: "POST", url: "/login" });
+  await app.inject("/orders");
+  expect(calls.map(({ type, data }) => [type, data])).toMatchObject([
+    ["unauthenticated_request", { statusCode: 401, scheme: "Basic" }],
+    ["authz_fail", { statusCode: 403 }],
+    ["authn_login_fail", { userid: "ada" }],
+    ["authz_fail", { resource: "orders" }],
+  ]);
+  expect(calls).toHaveLength(4);
+});
+
+test.each([undefined, 403, 200])(
+  "@fastify/csrf-protection - one malicious_csrf when the error handler answers %s",
+  async (status) => {
+    const { app, calls } = application();
+    app.register(cookie, { secret: "a secret of the test" });
+    app.register(csrfProtection);
+    if (status !== undefined) app.setErrorHandler((_error, _request, reply) => void reply.code(status).send("mine"));
+    app.after(() => {
+      app.post("/transfer", { onRequest: app.csrfProtection }, async () => "done");
+    });
+    const answer = await app.inject({ method: "POST", url: "/transfer" });
+    expect(answer.statusCode).toBe(status ?? 403);
+    expect(calls.map(({ type, data }) => [type, data])).toEqual([
+      ["malicious_csrf", { reason: "FST_CSRF_MISSING_SECRET", statusCode: status ?? 403 }],
+    ]);
+  },
+);
+
+test("@fastify/rate-limit - the refusal and the ban", async () => {
+  const { app, calls } = application();
+  app.register(rateLimit, { max: 1, ban: 1 });
+  app.after(() => {
+    app.get("/", async () => "ok");
+  });
+  for (let sent = 0; sent < 3; sent++) await app.inject("/");
+  expect(calls.map(({ type, data }) => [type, data])).toEqual([
+    ["excess_rate_limit_exceeded", { max: 1, statusCode: 429 }],
+    ["excess_rate_limit_exceeded", { max: 1, statusCode: 403 }],
+  ]);
+});
+
+test("webhooks - an error of Standard Webhooks that the handler throws", async () => {
+  const { app, calls } = application();
+  const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+  app.post("/hook", async (request) => webhook.verify("{}", request.headers as Record<string, string>));
+  await app.inject({ method: "POST", url: "/hook" });
+  expect(calls.map(({ type, data }) => [type, data])).toEqual([
+    ["webhook_signature_failure", { reason: "Missing required headers", statusCode: 500 }],
+  ]);
+});
+
+test("malformed requests - bodies, schemas and paths that cannot be decoded", async () => {
+  const { app, calls } = application({ bodyLimit: 30 });
+  const schema = { body: { type: "object", required: ["name"], properties: { name: { type: "string" } } } };
+  app.post("/json", { schema }, async () => "ok");
+  const port = await listening(app);
+  const headers = { "content-type": "application/json" };
+  await send(port, "POST", "/json", { headers, body: "{nonsense" });
+  await send(port, "POST", "/json", { headers, body: JSON.stringify({ name: "more than thirty characters" }) });
+  await send(port, "POST", "/json", { headers: { "content-type": "text/csv" }, body: "a,b" });
+  await send(port, "POST", "/json", { headers, body: "{}" });
+  expect((await send(port, "GET", "/%E0%A4%A")).status).toBe(400);
+  expect(calls.map(({ type, data }) => [type, data["statusCode"], data["reason"], data["fields"]])).toEqual([
+    ["input_validation_fail", 400, expect.stringMatching(/^(SyntaxError|FST_ERR_CTP_INVALID_JSON_BODY)$/), undefined],
+    ["input_validation_fail", 413, "FST_ERR_CTP_BODY_TOO_LARGE", undefined],
+    ["input_validation_fail", 415, "FST_ERR_CTP_INVALID_MEDIA_TYPE", undefined],
+    ["input_validation_fail", 400, "FST_ERR_VALIDATION", ["body/name"]],
+    ["input_validation_fail", 400, undefined, undefined],
+  ]);
+});
+
+test("detect - each detector can be turned off", async () => {
+  const { app, calls } = application({}, { detect: { wrongMethod: false, forbidden: false, unauthenticated: false } });
+  app.get("/403", async (_request, reply) => reply.code(403).send());
+  app.get("/401", async (_request, reply) => reply.code(401).send());
+  await app.inject("/403");
+  await app.inject("/401");
+  await app.inject({ method: "POST", url: "/401" });
+  expect(calls).toEqual([]);
+});
+
+test("it applies to the whole application, and knows routes that stand before it, after it and in scopes", async () => {
+  const { log, calls } = recordedCalls();
+  const app = Fastify();
+  apps.push(app);
+  app.get("/before/:id/x", async () => "x");
+  app.get("/before/:id(^a|b$)-:more", async () => "x");
+  app.put("/before::all", async () => "x");
+  app.route({ method: "GET", url: "/host", constraints: { host: /^inner\./ }, handler: async () => "x" });
+  app.route({ method: "PUT", url: "/host", constraints: { host: "other.example" }, handler: async () => "x" });
+  app.register(securityCapture, { log });
+  app.register(async (scope) => {
+    scope.get("/inside", async (_request, reply) => reply.code(403).send());
+  });
+  app.get("/beside", async (_request, reply) => reply.code(403).send());
+  await app.ready();
+  for (const url of ["/before/1/x", "/before/a-7", "/before:all", "/inside"]) await app.inject({ method: "POST", url });
+  for (const host of ["inner.example", "other.example", "third.example"]) {
+    await app.inject({ method: "POST", url: "/host", headers: { host } });
+  }
+  expect(calls.map(({ data }) => data["allowedMethods"])).toEqual([
+    ...["GET, HEAD", "GET, HEAD", "PUT", "GET, HEAD", "GET, HEAD", "PUT"],
+  ]);
+  calls.length = 0;
+  for (const url of ["/before/1", "/before/c-7", "/before/x", "/unbefore:all"])
+    await app.inject({ method: "POST", url });
+  expect(calls).toEqual([]);
+  await app.inject("/inside");
+  expect(typesOf(calls)).toEqual(["authz_fail"]);
+});
+
+test("hostile errors - the application answers as without capture", async () => {
+  for (const error of ["text", 7, null, undefined, Object.freeze(new Error("frozen")), Object.create(null)]) {
+    const { app, calls } = application();
+    app.get("/", () => {
+      throw error;
+    });
+    app.setErrorHandler((_error, _request, reply) => void reply.code(500).send("mine"));
+    const plain = Fastify();
+    apps.push(plain);
+    plain.get("/", () => {
+      throw error;
+    });
+    plain.setErrorHandler((_error, _request, reply) => void reply.code(500).send("mine"));
+    const [with_, without] = [await app.inject("/"), await plain.inject("/")];
+    expect([with_.statusCode, with_.body]).toEqual([without.statusCode, without.body]);
+    expect(calls).toEqual([]);
+  }
+});
+
+test("context - calls without a request find the current one, also after a body was read", async () => {
+  const { app, calls } = application();
+  app.post("/", async (request) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    return { found: currentRequest() === request };
+  });
+  const port = await listening(app);
+  const answer = await send(port, "POST", "/", { headers: { "content-type": "application/json" }, body: "{}" });
+  expect(answer.body).toBe('{"found":true}');
+  expect(calls).toEqual([]);
+});
+
+test("securityCapture - a missing log and an unknown detector stop the application", async () => {
+  const app = Fastify();
+  await expect(app.register(securityCapture, { log: {} as CaptureLog }).ready()).rejects.toThrow(/createSecurityLog/);
+  const other = Fastify();
+  const options = { log: recordedCalls().log, detect: { wrongMethods: false } } as FastifyCaptureOptions;
+  await expect(other.register(securityCapture, options).ready()).rejects.toThrow(/wrongMethods/);
+});
+
+test("http2 - a method that no router knows", async () => {
+  const { log, calls } = recordedCalls();
+  const app = Fastify({ http2: true });
+  apps.push(app as unknown as FastifyInstance);
+  app.register(securityCapture, { log });
+  app.get("/page", async () => "page");
+  await app.listen({ host: "127.0.0.1", port: 0 });
+  const { connect } = await import("node:http2");
+  const client = connect(`http://127.0.0.1:${(app.server.address() as { port: number }).port}`);
+  const status = await new Promise((resolve, reject) => {
+    const stream = client.request({ ":method": "PUT", ":path": "/page" });
+    stream.on("response", (headers) => resolve(headers[":status"]));
+    stream.on("error", reject);
+    stream.resume();
+    stream.on("close", () => client.close());
+  });
+  expect(status).toBe(404);
+  await expect
+    .poll(() => calls)
+    .toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
+});
