@@ -1,0 +1,113 @@
+/**
+ * The library as npm would publish it: packed, put into an empty project, imported there by a process of its own.
+ */
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { filesBelow, root } from "../scripts/files.js";
+
+const run = promisify(execFile);
+
+const { exports, dependencies } = JSON.parse(readFileSync(join(root, "packages/seclog/package.json"), "utf8")) as {
+  readonly exports: { readonly [entry: string]: unknown };
+  readonly dependencies: { readonly [name: string]: string };
+};
+const entries = Object.keys(exports)
+  .filter((entry) => entry !== "./package.json")
+  .map((entry) => `seclog${entry.slice(1)}`);
+
+let project: string;
+let packed: number;
+let unpacked: number;
+let files: string[];
+
+beforeAll(async () => {
+  project = mkdtempSync(join(tmpdir(), "seclog-package-"));
+  const modules = join(project, "node_modules");
+  mkdirSync(modules);
+  await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", project], {
+    cwd: join(root, "packages/seclog"),
+  });
+  const tarball = filesBelow(project).find((path) => path.endsWith(".tgz")) ?? "";
+  await run("tar", ["-xzf", tarball, "-C", modules]);
+  await run("mv", [join(modules, "package"), join(modules, "seclog")]);
+  packed = statSync(tarball).size;
+  files = filesBelow(join(modules, "seclog")).map((path) => path.slice(join(modules, "seclog").length + 1));
+  unpacked = files.reduce((sum, path) => sum + statSync(join(modules, "seclog", path)).size, 0);
+  // What npm would fetch, without the network.
+  for (const name of Object.keys(dependencies)) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  writeFileSync(join(project, "package.json"), '{"private":true}');
+});
+
+afterAll(() => rmSync(project, { recursive: true, force: true }));
+
+/** Runs a script in the empty project and reads what it prints as JSON. */
+async function inProject(name: string, script: string): Promise<unknown> {
+  const path = join(project, name);
+  writeFileSync(path, script);
+  const { stdout } = await run(process.execPath, [path], { cwd: project });
+  return JSON.parse(stdout);
+}
+
+describe("the packed library", () => {
+  it("holds the build and nothing else, and is small", () => {
+    expect(files.filter((path) => !/^(dist\/.+\.(js|d\.ts|sql)|package\.json|README\.md|LICENSE)$/.test(path))).toEqual(
+      [],
+    );
+    expect(files.filter((path) => path.includes(".test."))).toEqual([]);
+    for (const path of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) expect(files).toContain(path);
+    console.log(`packed ${Math.round(packed / 1024)} KiB, unpacked ${Math.round(unpacked / 1024)} KiB`);
+    expect(packed).toBeLessThan(250 * 1024);
+  });
+
+  it.each(entries)("%s - comes by import and by require, the same", async (entry) => {
+    const script = (load: string): string => `
+      const load = ${load};
+      load.then((module) => console.log(JSON.stringify(Object.keys(module).sort())));`;
+    const imported = await inProject("names.mjs", script(`import("${entry}")`));
+    // Node 20.19 and later load ESM by require; the empty name is what it adds for that.
+    const required = await inProject("names.cjs", script(`Promise.resolve(require("${entry}"))`));
+    expect(required).toEqual(imported);
+    expect(imported).not.toEqual([]);
+  });
+
+  it.each(entries)("%s - opens no socket, file, thread or timer, and changes nothing global", async (entry) => {
+    const result = (await inProject(
+      "quiet.mjs",
+      `import { readdirSync, readlinkSync } from "node:fs";
+      import { createRequire } from "node:module";
+      const require = createRequire(import.meta.url);
+      const descriptors = () => {
+        try {
+          return readdirSync("/proc/self/fd").flatMap((fd) => {
+            try { return [readlinkSync("/proc/self/fd/" + fd)]; } catch { return []; }
+          }).sort();
+        } catch { return []; }
+      };
+      const listeners = () => process.eventNames().map((name) => String(name) + process.listenerCount(name)).sort();
+      const look = () => ({
+        // What Node itself is closing, from loading this very file, is not open.
+        resources: process.getActiveResourcesInfo().filter((name) => name !== "CloseReq").sort(),
+        descriptors: descriptors(),
+        listeners: listeners(),
+        globals: Reflect.ownKeys(globalThis).map(String).sort(),
+      });
+      descriptors();
+      const before = look();
+      const start = performance.now();
+      await import("${entry}");
+      const milliseconds = performance.now() - start;
+      await new Promise((resolve) => setImmediate(resolve));
+      const after = look();
+      const loaded = Object.keys(require.cache);
+      console.log(JSON.stringify({ before, after, milliseconds, loaded }));`,
+    )) as { before: unknown; after: unknown; milliseconds: number; loaded: string[] };
+    expect(result.after).toEqual(result.before);
+    // The PostgreSQL client costs more than all of the library: it is loaded with the first batch.
+    expect(result.loaded).toEqual([]);
+    console.log(`${entry}: imported in ${result.milliseconds.toFixed(1)} ms`);
+  });
+});
