@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { runWithRequest } from "../record/context.ts";
+import { currentRequest, runWithRequest } from "../record/context.ts";
 import {
   type ExpressApp,
   type ExpressLayer,
@@ -64,7 +64,8 @@ export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): 
     } catch {
       // An application that is not what Express makes, or a request without a socket: go on without it.
     }
-    if (capture.context) runWithRequest(request, () => next());
+    // Installed twice, or inside a listener that is captured: the context is there, and may know the actor.
+    if (capture.context && currentRequest() !== request) runWithRequest(request, () => next());
     else next();
   };
 }

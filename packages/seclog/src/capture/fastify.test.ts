@@ -6,7 +6,7 @@ import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, test } from "vitest";
 import { send, sendRaw } from "../../../../test/support/http-client.ts";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
-import { currentRequest } from "../record/context.ts";
+import { currentContext, currentRequest, setActor } from "../record/context.ts";
 import { type CaptureLog, checkAccess, type FastifyCaptureOptions, recordLogin, securityCapture } from "./fastify.ts";
 import type { OutcomeLog } from "./outcomes.ts";
 
@@ -286,13 +286,14 @@ test("hostile errors - the application answers as without capture", async () => 
 
 test("context - calls without a request find the current one, also after a body was read", async () => {
   const { app, calls } = application();
+  app.addHook("onRequest", async () => setActor("ada"));
   app.post("/", async (request) => {
     await new Promise((resolve) => setImmediate(resolve));
-    return { found: currentRequest() === request };
+    return { found: currentRequest() === request, actor: currentContext()?.actor };
   });
   const port = await listening(app);
   const answer = await send(port, "POST", "/", { headers: { "content-type": "application/json" }, body: "{}" });
-  expect(answer.body).toBe('{"found":true}');
+  expect(answer.body).toBe('{"found":true,"actor":"ada"}');
   expect(calls).toEqual([]);
 });
 

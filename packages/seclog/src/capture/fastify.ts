@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { currentRequest, runWithRequest } from "../record/context.ts";
+import { currentContext, runInContext, runWithRequest } from "../record/context.ts";
 import { type FastifyRoute, type FastifyRouterOptions, FastifyRoutes } from "./fastify-routes.ts";
 import {
   Capture,
   type CaptureLog,
   type CaptureOptions,
+  type Observation,
   observationOf,
   observe,
   type RouteKnowledge,
@@ -88,22 +89,30 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
   }
   app.addHook("onRoute", (route) => known.add(route));
   app.addHook("onRequest", (request, reply, next) => {
+    let observation: Observation | undefined;
     try {
-      const observation = observe(capture, request.raw, reply.raw, request);
+      observation = observe(capture, request.raw, reply.raw, request);
       observation.request = request;
       observation.routes = routes;
       observation.unrouted = request.is404;
     } catch {
       // A request or response that is not Node's own: go on without it.
     }
-    if (capture.context) runWithRequest(request, next);
-    else next();
+    if (!capture.context) {
+      next();
+      return;
+    }
+    runWithRequest(request, () => {
+      if (observation !== undefined) observation.context = currentContext();
+      next();
+    });
   });
   if (capture.context) {
     // A body is read in the events of the socket, which know nothing of the request.
     app.addHook("preValidation", (request, _reply, next) => {
-      if (currentRequest() === request) next();
-      else runWithRequest(request, next);
+      const context = observationOf(request.raw)?.context;
+      if (context === undefined || context === currentContext()) next();
+      else runInContext(context, next);
     });
   }
   app.addHook("onError", (request, _reply, error, next) => {

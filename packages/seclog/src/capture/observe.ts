@@ -16,6 +16,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
+import type { RequestContext } from "../record/context.ts";
 import { DETECTED, DETECTORS, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */
@@ -105,6 +106,8 @@ export class Observation extends RequestCauses {
   /** What is passed to the log: the framework's own request where there is one. */
   request: object;
   routes: RouteKnowledge | undefined;
+  /** Where the framework began to answer the request, for frameworks that lose it on the way. */
+  context: RequestContext | undefined;
   /** Whether the framework said that no route takes this request. */
   unrouted = false;
   readonly #capture: Capture;

@@ -28,7 +28,12 @@ export function openCauses(request: object, causes: RequestCauses): void {
 /** The list of a request, or of the raw request inside a framework's; `undefined` when no capture saw it. */
 export function causesOf(request: object): RequestCauses | undefined {
   const marked = request as MarkedRequest;
-  return marked[CAUSES] ?? marked.raw?.[CAUSES] ?? marked.req?.[CAUSES];
+  try {
+    return marked[CAUSES] ?? marked.raw?.[CAUSES] ?? marked.req?.[CAUSES];
+  } catch {
+    // A proxy or a getter that throws: no capture opened it.
+    return undefined;
+  }
 }
 
 /** Notes that an event of this type was recorded for the request. Does nothing when no capture saw the request. */

@@ -24,6 +24,15 @@ export function runWithRequest<Result>(request: object, fn: () => Result): Resul
   return storage.run({ request }, fn);
 }
 
+/**
+ * Goes back into a context that was lost, with the actor that it knows: code that the socket's events call, such as
+ * what follows the reading of a body, runs outside of the request's context.
+ */
+export function runInContext<Result>(context: RequestContext, fn: () => Result): Result {
+  storage ??= new AsyncLocalStorage<RequestContext>();
+  return storage.run(context, fn);
+}
+
 /** The context of the code that is running, `undefined` outside of any request. */
 export function currentContext(): RequestContext | undefined {
   return storage?.getStore();

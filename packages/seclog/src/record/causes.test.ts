@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { causesOf, hasCause, markCause, openCauses, RequestCauses } from "./causes.ts";
+
+test("markCause() - is seen on the raw request and through a framework's, once per type", () => {
+  const raw = {};
+  const causes = new RequestCauses();
+  openCauses(raw, causes);
+  markCause(raw, "authz_fail");
+  markCause({ raw }, "authz_fail");
+  markCause({ req: raw }, "malicious_csrf");
+  expect(causes.types).toEqual(["authz_fail", "malicious_csrf"]);
+  expect([hasCause(raw, "authz_fail"), hasCause({ raw }, "malicious_csrf"), hasCause(raw, "authn_login_fail")]).toEqual(
+    [...[true, true, false]],
+  );
+});
+
+test("markCause() - does nothing to a request that no capture saw, whatever it is", () => {
+  const throwing = new Proxy(
+    {},
+    {
+      get() {
+        throw new Error("a trap");
+      },
+    },
+  );
+  for (const request of [
+    {},
+    Object.freeze({}),
+    { raw: null, req: 7 },
+    throwing,
+    Object.create(null),
+    new Request("http://a"),
+  ]) {
+    markCause(request as object, "authz_fail");
+    expect(hasCause(request as object, "authz_fail")).toBe(false);
+    expect(causesOf(request as object)).toBeUndefined();
+  }
+});
