@@ -1,0 +1,54 @@
+import { isIPv4, isIPv6 } from "node:net";
+
+/**
+ * The one text that an event uses for an address: what PostgreSQL's `inet` prints, so that a row decodes to the
+ * bytes that were recorded. IPv4 is dotted, IPv6 is lower case with the first longest run of zeros as `::`
+ * (RFC 5952), and the low 32 bits are dotted when the run before them makes it an embedded IPv4 address
+ * (`::ffff:192.0.2.1`, `::192.0.2.1`). Without a zone.
+ *
+ * @returns `undefined` when the text is no address
+ */
+export function canonicalAddress(text: string): string | undefined {
+  if (isIPv4(text)) return text;
+  if (!isIPv6(text) || text.includes("%")) return undefined;
+  const groups = ipv6Groups(text);
+  const run = longestZeros(groups);
+  const dotted =
+    run.start === 0 &&
+    (run.length === 6 || (run.length === 7 && groups[7] !== 1) || (run.length === 5 && groups[5] === 0xffff));
+  const hex = groups.map((group) => group.toString(16));
+  if (dotted) {
+    const [high = 0, low = 0] = groups.slice(6);
+    hex.splice(6, 2, `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`);
+  }
+  if (run.length < 2) return hex.join(":");
+  return `${hex.slice(0, run.start).join(":")}::${hex.slice(run.start + run.length).join(":")}`;
+}
+
+/** The eight 16-bit groups of a text that is known to be an IPv6 address. */
+function ipv6Groups(text: string): number[] {
+  const [head = "", tail] = text.split("::");
+  const left = groupsOf(head);
+  if (tail === undefined) return left;
+  const right = groupsOf(tail);
+  return [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right];
+}
+
+function groupsOf(text: string): number[] {
+  if (text === "") return [];
+  return text.split(":").flatMap((part) => {
+    if (!part.includes(".")) return [Number.parseInt(part, 16)];
+    const [a = 0, b = 0, c = 0, d = 0] = part.split(".").map(Number);
+    return [(a << 8) | b, (c << 8) | d];
+  });
+}
+
+function longestZeros(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: -1, length: 0 };
+  for (let start = 0; start < groups.length; start++) {
+    let length = 0;
+    while (groups[start + length] === 0) length++;
+    if (length > best.length) best = { start, length };
+  }
+  return best;
+}

@@ -1,0 +1,74 @@
+import { type ErrorCode, errorMessage } from "../event/errors.ts";
+import { type FailureKind, HandlerError } from "../ship/handler.ts";
+
+interface Meaning {
+  readonly kind: FailureKind;
+  readonly code?: ErrorCode;
+  readonly advice?: string;
+}
+
+/**
+ * What a SQLSTATE means for the shipper, by the longest prefix that is listed. What is not listed may pass: to
+ * retry loses nothing, to quarantine or to stop needs a reason.
+ */
+const MEANINGS: { readonly [prefix: string]: Meaning } = {
+  // What our own functions raise (migrations/0003-sources.sql): fenced, stored before, a gap, another key.
+  SL001: { kind: "destination", code: "SECLOG_SOURCE_FENCED" },
+  SL002: { kind: "retry" },
+  SL003: { kind: "retry" },
+  SL004: {
+    kind: "destination",
+    code: "SECLOG_SOURCE_FENCED",
+    advice: "the spool was copied or its source.json was edited",
+  },
+  // The event: a value or a combination of values that the table cannot hold.
+  "22": { kind: "event" },
+  "23": { kind: "event" },
+  "54": { kind: "event" },
+  // Two tries of the same batch met; the position says which of them is stored.
+  "23505": { kind: "retry" },
+  // No partition, not even a default one: they are made anew when the source is opened again.
+  "23514": { kind: "retry" },
+  // Cancelled by statement_timeout, an administrator, a shutdown.
+  "57": { kind: "retry" },
+  // Somebody must act.
+  "0A": { kind: "destination" },
+  "28": { kind: "destination", advice: "check the user and the password in SECLOG_DATABASE_URL" },
+  "3D": { kind: "destination", advice: "run seclog setup, or check the database's name" },
+  "3F": { kind: "destination", advice: "run seclog setup" },
+  "42": { kind: "destination", advice: "run seclog doctor" },
+  "42501": { kind: "destination", advice: "run seclog setup to renew the writer's privileges" },
+  "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
+  "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
+  "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: "run seclog setup" },
+};
+
+/** Failures of TLS and of authentication that the client finds: waiting does not mend them. */
+const CLIENT_REFUSALS =
+  /^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH|ERR_SSL_|ERR_OSSL_)/;
+const CLIENT_REFUSAL_TEXTS = /does not support SSL|SASL|client password must be/;
+
+/** Whatever was thrown while storing, as the failure that it is. */
+export function toHandlerError(thrown: unknown): HandlerError {
+  if (thrown instanceof HandlerError) return thrown;
+  const code = errorCode(thrown);
+  const meaning = meaningOf(code, thrown);
+  const advice = meaning.advice === undefined ? "" : `; ${meaning.advice}`;
+  const state = /^[0-9A-Z]{5}$/.test(code) ? ` (SQLSTATE ${code})` : "";
+  return new HandlerError(meaning.kind, `PostgreSQL: ${errorMessage(thrown)}${state}${advice}`, {
+    cause: thrown,
+    ...(meaning.code === undefined ? {} : { code: meaning.code }),
+  });
+}
+
+/** The error's `code`: a SQLSTATE, Node's name, or the empty string. */
+export function errorCode(thrown: unknown): string {
+  const code = typeof thrown === "object" && thrown !== null && "code" in thrown ? thrown.code : undefined;
+  return typeof code === "string" ? code : "";
+}
+
+function meaningOf(code: string, thrown: unknown): Meaning {
+  if (/^[0-9A-Z]{5}$/.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
+  if (CLIENT_REFUSALS.test(code) || CLIENT_REFUSAL_TEXTS.test(errorMessage(thrown))) return { kind: "destination" };
+  return { kind: "retry" };
+}

@@ -1,0 +1,445 @@
+/**
+ * Batches into `security_event_log`, exactly once.
+ *
+ * One transaction per batch: COPY the rows, then move the source's position over them and commit, in one message.
+ * The position is the only truth about what is stored. So nothing is ever guessed: after any failure the next call
+ * opens the source again, which reads the position, and leaves out what is there already.
+ *
+ *   call n      COPY ───────────► advance + COMMIT ─► resolves
+ *   call n+1         COPY ──────────── waits ────────► advance + COMMIT ─► resolves
+ *
+ * Two calls of a source are under way at a time, each on its own connection; PostgreSQL takes the rows of the second
+ * while the first is still on its way. The second one's position moves only after the first has committed: when the
+ * first fails, the second rolls back. Locking the position at the start of the transaction would serialise the COPYs.
+ *
+ * A connection that is lost around COMMIT leaves a transaction that may still end either way. If it commits, the
+ * next try meets it at the position (SL002) or at the unique index (23505), rolls back, and reads again.
+ */
+import type { ClientConfig, Pool } from "pg";
+import { SeclogError } from "../event/errors.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import {
+  type BatchSource,
+  type EventBatch,
+  HandlerError,
+  type QuarantinedRecord,
+  type SecurityEventHandler,
+} from "../ship/handler.ts";
+import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
+import { COPY_COLUMNS, CopyRows, RecordError } from "./copy-rows.ts";
+import { errorCode, toHandlerError } from "./failure.ts";
+import { migrations } from "./migrations.ts";
+import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
+import { NoAnswerError, openPool, type PostgresPool, Session, type SessionTimeouts } from "./session.ts";
+
+/** Options of {@link postgresHandler}. */
+export interface PostgresHandlerOptions {
+  /** The writer's URL, `postgresql://user:password@host/database`. @default `SECLOG_DATABASE_URL` */
+  readonly url?: string;
+  /** A file that holds the URL. @default `SECLOG_DATABASE_URL_FILE` */
+  readonly urlFile?: string;
+  /**
+   * The application's own pool, of pg or of its shape, instead of a URL. The handler then runs on the main thread, and
+   * takes two of its connections at a time.
+   */
+  readonly pool?: PostgresPool;
+  /** See {@link TlsOption}. @default as the URL says; verified TLS for any other machine */
+  readonly tls?: TlsOption;
+  /** Connections that stay open when there is nothing to do. @default 1 */
+  readonly poolMin?: number;
+  /** The most connections of this process. @default 2 */
+  readonly poolMax?: number;
+  /** Milliseconds for a connection to be made. @default 10000 */
+  readonly connectTimeout?: number;
+  /** Milliseconds for a statement, a COPY of a whole batch included. @default 30000 */
+  readonly statementTimeout?: number;
+  /** The most events in one transaction. @default 4000 */
+  readonly batchSize?: number;
+  /** @default "postgres" */
+  readonly name?: string;
+  /** Whether a receipt's `stored` waits for it. @default true */
+  readonly required?: boolean;
+}
+
+const WHERE = "postgresHandler";
+const OPTIONS = [
+  "url",
+  "urlFile",
+  "pool",
+  "tls",
+  "poolMin",
+  "poolMax",
+  "connectTimeout",
+  "statementTimeout",
+  "batchSize",
+  "name",
+  "required",
+] as const satisfies readonly (keyof PostgresHandlerOptions)[];
+
+/**
+ * Stores events in the table `security_event_log` that `seclog setup` made. Connects when the first batch comes.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the option
+ */
+export function postgresHandler(options: PostgresHandlerOptions = {}): SecurityEventHandler {
+  rejectUnknownOptions(WHERE, options, OPTIONS);
+  if (options.pool !== undefined && typeof options.pool.connect !== "function") {
+    throw configError(WHERE, "pool", "has no method connect(); give a pg Pool");
+  }
+  return new PostgresHandler(options);
+}
+
+/** Makes the handler in the shipper's worker thread. `options` are those of its `worker` property. */
+export function createHandler(options: PostgresHandlerOptions): SecurityEventHandler {
+  return postgresHandler(options);
+}
+
+/** A source as this process knows it. */
+interface OpenSource {
+  readonly epoch: number;
+  /** Reads the position; shared by calls that come while it is being read. Absent after a failure. */
+  opening: Promise<void> | undefined;
+  /** The last number that is stored. Owned by the call whose turn it is. */
+  position: number;
+  /** The last call that was begun and has not settled. */
+  last: Call | undefined;
+  /** The most events in a transaction: less than a batch after one took too long. */
+  rows: number;
+  /** The retention class of each category that has one. */
+  retention: ReadonlyMap<string, string>;
+}
+
+interface Call {
+  settled: boolean;
+  /** Whether it stored its events. Never rejects. */
+  stored: Promise<boolean>;
+}
+
+const DAY_MS = 86_400_000;
+/** A transaction that took too long is tried in parts, not smaller than this. */
+const FEWEST_ROWS = 50;
+
+class PostgresHandler implements SecurityEventHandler {
+  readonly name: string;
+  readonly required: boolean;
+  readonly inFlight = 2;
+  readonly batchSize: number;
+  readonly worker?: { readonly module: string; readonly options: unknown };
+  readonly #config: ClientConfig | undefined;
+  readonly #size: { readonly min: number; readonly max: number };
+  readonly #timeouts: SessionTimeouts;
+  readonly #begin: string;
+  readonly #sources = new Map<string, OpenSource>();
+  readonly #slots: Slots;
+  #pool: PostgresPool | undefined;
+  #ownPool: Promise<Pool> | undefined;
+  #partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: PostgresHandlerOptions) {
+    this.name = options.name ?? "postgres";
+    this.required = options.required ?? true;
+    this.batchSize = wholeNumber(WHERE, "batchSize", options.batchSize, { default: 4_000, min: 1, max: 100_000 });
+    const max = wholeNumber(WHERE, "poolMax", options.poolMax, { default: 2, min: 1, max: 100 });
+    const min = wholeNumber(WHERE, "poolMin", options.poolMin, { default: 1, min: 0, max });
+    this.#size = { min: Math.min(min, max), max };
+    this.#timeouts = {
+      connect: wholeNumber(WHERE, "connectTimeout", options.connectTimeout, { default: 10_000, min: 1 }),
+      statement: wholeNumber(WHERE, "statementTimeout", options.statementTimeout, { default: 30_000, min: 1 }),
+    };
+    this.#begin = beginTransaction(this.#timeouts.statement);
+    if (options.pool === undefined) {
+      const url = secretUrl(WHERE, options, "SECLOG_DATABASE_URL");
+      this.#config = connectionConfig(WHERE, "url", url, options.tls);
+      this.#slots = new Slots(max);
+      const { urlFile: _, ...others } = options;
+      this.worker = { module: import.meta.url, options: { ...others, url } };
+    } else {
+      // How large it is only its owner knows; it has a queue of its own.
+      this.#pool = options.pool;
+      this.#slots = new Slots(Number.POSITIVE_INFINITY);
+    }
+  }
+
+  handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(batch.source, async (source, turn) => {
+      await this.#withSession(batch.source, source, signal, async (session) => {
+        // What is there already was stored by a try whose answer was lost.
+        let from = Math.max(batch.firstSeq, source.position + 1);
+        while (from <= batch.lastSeq) {
+          const to = Math.min(batch.lastSeq, from + source.rows - 1);
+          await this.#transaction(session, batch, source, from, to, turn);
+          from = to + 1;
+        }
+      });
+    });
+  }
+
+  quarantine(record: QuarantinedRecord, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(record.source, async (source, turn) => {
+      await turn();
+      await this.#withSession(record.source, source, signal, async (session) => {
+        if (source.position >= record.seq) return;
+        const { id, epoch, key } = record.source;
+        const reason = record.reason.replaceAll("\0", "\\u0000");
+        try {
+          await session.query(this.#begin);
+          await session.query("SELECT public.seclog_quarantine($1, $2, $3, $4, $5, $6)", [
+            id,
+            epoch,
+            key,
+            record.seq,
+            reason,
+            Buffer.from(record.record),
+          ]);
+          await session.query("COMMIT");
+        } catch (error) {
+          await session.rollback();
+          throw error;
+        }
+        source.position = record.seq;
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const pool = await this.#ownPool?.catch(() => undefined);
+    await pool?.end();
+  }
+
+  /**
+   * Gives a call its place behind the one before it. `turn` resolves when that one has stored its events, and
+   * rejects when it has not: then this one must not store anything either.
+   */
+  async #inTurn(
+    { id, epoch }: BatchSource,
+    work: (source: OpenSource, turn: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    if (this.#closing !== undefined) throw new HandlerError("retry", "PostgreSQL: the handler was closed");
+    let source = this.#sources.get(id);
+    if (source === undefined || source.epoch !== epoch) {
+      source = {
+        epoch,
+        opening: undefined,
+        position: 0,
+        last: undefined,
+        rows: Number.POSITIVE_INFINITY,
+        retention: new Map(),
+      };
+      this.#sources.set(id, source);
+    }
+    const mine = source;
+    const before = mine.last;
+    const done = work(mine, async () => {
+      if (before === undefined || (await before.stored)) return;
+      throw new HandlerError("retry", "PostgreSQL: the batch before this one was not stored");
+    });
+    const call: Call = { settled: false, stored: done.then(...outcome) };
+    mine.last = call;
+    try {
+      await done;
+    } catch (error) {
+      mine.opening = undefined;
+      throw error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
+    } finally {
+      call.settled = true;
+      // The next call follows whatever is still under way.
+      if (mine.last === call) mine.last = before?.settled === false ? before : undefined;
+    }
+  }
+
+  /** Does `work` on a connection, once the source's position is known. */
+  async #withSession(
+    batchSource: BatchSource,
+    source: OpenSource,
+    signal: AbortSignal,
+    work: (session: Session) => Promise<void>,
+  ): Promise<void> {
+    await this.#slots.take(signal);
+    try {
+      this.#pool ??= await this.#openPool();
+      const session = await Session.open(this.#pool, this.#timeouts, signal);
+      try {
+        source.opening ??= this.#open(session, batchSource, source);
+        await source.opening;
+        await work(session);
+      } finally {
+        session.release();
+      }
+    } finally {
+      this.#slots.give();
+    }
+  }
+
+  async #openPool(): Promise<PostgresPool> {
+    if (this.#config === undefined) throw new HandlerError("retry", "PostgreSQL: there is no pool");
+    this.#ownPool ??= openPool(this.#config, this.#size, this.#timeouts);
+    return this.#ownPool;
+  }
+
+  /** Learns what the database is, makes its partitions, and reads how far the source has come. */
+  async #open(session: Session, { id, epoch, key, acknowledged }: BatchSource, source: OpenSource): Promise<void> {
+    const [row] = await session.query("SELECT migrations, retention FROM public.seclog_describe()");
+    const { migrations: applied, retention } = row as {
+      migrations: AppliedMigration[] | null;
+      retention: { [category: string]: string } | null;
+    };
+    const warning = checkSchemaVersion(migrations(), applied ?? []);
+    if (warning !== undefined) warnOnce(warning);
+    source.retention = new Map(Object.entries(retention ?? {}));
+    await this.#ensurePartitions(session);
+    const [opened] = await session.query("SELECT public.seclog_open_source($1, $2, $3) AS last_seq", [id, epoch, key]);
+    source.position = Number((opened as { last_seq: string }).last_seq);
+    if (source.position < acknowledged) {
+      throw new HandlerError(
+        "destination",
+        `PostgreSQL: source ${id} ends at ${source.position} there, but ${acknowledged} was stored before: ` +
+          "it is an older copy of the database; connect to the right one, or see docs/operations.md",
+        { code: "SECLOG_STORE_BEHIND" },
+      );
+    }
+  }
+
+  /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
+  async #ensurePartitions(session: Session): Promise<void> {
+    if (Date.now() - this.#partitionsEnsuredAt < DAY_MS) return;
+    this.#partitionsEnsuredAt = Date.now();
+    try {
+      await session.query("SELECT public.seclog_ensure_partitions()");
+    } catch (error) {
+      if (session.broken) throw error;
+    }
+  }
+
+  async #transaction(
+    session: Session,
+    batch: EventBatch,
+    source: OpenSource,
+    from: number,
+    to: number,
+    turn: () => Promise<void>,
+  ): Promise<void> {
+    const { id, epoch, key } = batch.source;
+    try {
+      if (Date.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session);
+      await session.copy(`${this.#begin}; ${COPY}`, rowsOf(batch, source, from, to));
+      await turn();
+      await session.query(
+        `SELECT public.seclog_advance(${literal(id)}, ${epoch}, ${literal(key)}, ${from}, ${to}); COMMIT`,
+      );
+    } catch (error) {
+      if (isTimeout(error)) source.rows = Math.max(FEWEST_ROWS, Math.ceil((to - from + 1) / 4));
+      if (errorCode(error) === NO_PARTITION) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
+      await session.rollback();
+      throw error;
+    }
+    source.position = to;
+    source.rows *= 2;
+  }
+}
+
+const NO_PARTITION = "23514";
+const QUERY_CANCELED = "57014";
+
+const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
+
+/**
+ * What the promise rests on is set in every transaction, not once for a connection: PgBouncer, a role's or a
+ * database's settings and a user's pool may all have other ideas. The keepalives make the server give up on a client
+ * that has vanished within about a minute, so that its half-done COPY does not hold up the next try; the limit on
+ * an idle transaction covers the wait for the batch before.
+ */
+function beginTransaction(statementTimeout: number): string {
+  return [
+    "BEGIN ISOLATION LEVEL READ COMMITTED",
+    "SET LOCAL synchronous_commit = on",
+    `SET LOCAL statement_timeout = ${statementTimeout}`,
+    "SET LOCAL lock_timeout = 0",
+    `SET LOCAL idle_in_transaction_session_timeout = ${2 * statementTimeout}`,
+    "SET LOCAL tcp_keepalives_idle = 20",
+    "SET LOCAL tcp_keepalives_interval = 10",
+    "SET LOCAL tcp_keepalives_count = 3",
+  ].join("; ");
+}
+
+/** The rows of the events `from` to `to`, in pieces. */
+function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number): Generator<Buffer> {
+  const rows = new CopyRows(batch.source.id, source.retention);
+  for (let seq = from; seq <= to; seq++) {
+    const record = batch.records[seq - batch.firstSeq];
+    if (record === undefined) throw new RecordError(`the batch has no event ${seq}`);
+    let piece: Buffer | undefined;
+    try {
+      piece = rows.add(record, seq);
+    } catch (cause) {
+      if (!(cause instanceof RecordError)) throw cause;
+      throw new RecordError(`event ${seq} is not in canonical form: ${cause.message}`, { cause });
+    }
+    if (piece !== undefined) yield piece;
+  }
+  yield rows.take();
+}
+
+const outcome = [() => true, () => false] as const;
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof NoAnswerError || errorCode(error) === QUERY_CANCELED;
+}
+
+/** A string for SQL text: the position is moved in one message with COMMIT, and such a message takes no parameters. */
+function literal(text: string): string {
+  if (text.includes("\\") || text.includes("\0"))
+    throw new SeclogError("SECLOG_EVENT_MALFORMED", "a source's id or key");
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+let warned = false;
+
+function warnOnce(warning: string): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(`${warning}; it still works, but should be brought up to date`, { code: "SECLOG_SCHEMA_NEWER" });
+}
+
+/** How many may work at a time; the others wait in order. */
+class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async take(signal: AbortSignal): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(new NoAnswerError("retry", "PostgreSQL: given up before a connection was free"));
+      };
+      const go = (): void => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      if (signal.aborted) reject(new NoAnswerError("retry", "PostgreSQL: given up before a connection was free"));
+      else {
+        signal.addEventListener("abort", onAbort, { once: true });
+        this.#waiting.push(go);
+      }
+    });
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
+}

@@ -1,0 +1,40 @@
+import { SeclogError } from "../event/errors.ts";
+import type { Migration } from "./migrations.ts";
+
+/** A migration as the database has it. */
+export interface AppliedMigration {
+  readonly id: number;
+  readonly breaking: boolean;
+}
+
+/**
+ * Whether this program may work on a database with these migrations.
+ *
+ * @returns a warning when the database is newer but compatible
+ * @throws SeclogError `SECLOG_SCHEMA_NEWER` when a newer program made a breaking change, `SECLOG_SCHEMA_OLDER` when
+ *   this program needs a migration that was not applied, `SECLOG_SCHEMA_MISSING` when there is none
+ */
+export function checkSchemaVersion(
+  own: readonly Pick<Migration, "id">[],
+  applied: readonly AppliedMigration[],
+): string | undefined {
+  if (applied.length === 0) {
+    throw new SeclogError("SECLOG_SCHEMA_MISSING", "the database has no Seclog tables: run seclog setup");
+  }
+  const newest = Math.max(...own.map(({ id }) => id));
+  const newer = applied.filter(({ id }) => id > newest);
+  const breaking = newer.find((migration) => migration.breaking);
+  if (breaking !== undefined) {
+    throw new SeclogError(
+      "SECLOG_SCHEMA_NEWER",
+      `migration ${breaking.id} of the database is incompatible with this program, which knows up to ${newest}: ` +
+        "use a newer seclog",
+    );
+  }
+  const missing = own.find(({ id }) => !applied.some((migration) => migration.id === id));
+  if (missing !== undefined) {
+    throw new SeclogError("SECLOG_SCHEMA_OLDER", `the database lacks migration ${missing.id}: run seclog setup`);
+  }
+  if (newer.length === 0) return undefined;
+  return `the database was set up by a newer seclog (migration ${newer.at(-1)?.id}, this program knows up to ${newest})`;
+}

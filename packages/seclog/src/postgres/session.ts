@@ -1,0 +1,197 @@
+import { once } from "node:events";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { ClientConfig, Pool } from "pg";
+import type { CopyStreamQuery } from "pg-copy-streams";
+import { HandlerError } from "../ship/handler.ts";
+
+/** What is used of pg's `Pool`, so that an application's own can be given. Sessions may come through PgBouncer. */
+export interface PostgresPool {
+  connect(): Promise<PostgresPoolClient>;
+}
+
+/** What is used of pg's `PoolClient`. */
+export interface PostgresPoolClient {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  query(stream: CopyStreamQuery): CopyStreamQuery;
+  release(destroy?: Error | boolean): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+}
+
+/** Limits of time, in milliseconds. */
+export interface SessionTimeouts {
+  readonly connect: number;
+  readonly statement: number;
+}
+
+/** The answer did not come in time, or the caller gave up: whether the server did it is not known. */
+export class NoAnswerError extends HandlerError {
+  override readonly name = "NoAnswerError";
+}
+
+/** How much longer than the server's own limit to wait before the connection counts as dead. */
+const GRACE_MS = 2_000;
+
+/**
+ * One connection for one piece of work. Every wait has a limit and ends when `signal` aborts; the connection is
+ * then destroyed, since an answer that comes later would be taken for the next question's.
+ */
+export class Session {
+  readonly #client: PostgresPoolClient;
+  readonly #timeouts: SessionTimeouts;
+  readonly #signal: AbortSignal;
+  #broken: Error | undefined;
+  #breakOff: ((error: Error) => void) | undefined;
+  /** A checked-out client reports a lost connection by an event too; without a listener that ends the process. */
+  readonly #onError = (error: Error): void => this.#break(error);
+  readonly #onAbort = (): void => this.#break(gaveUp());
+
+  private constructor(client: PostgresPoolClient, timeouts: SessionTimeouts, signal: AbortSignal) {
+    this.#client = client;
+    this.#timeouts = timeouts;
+    this.#signal = signal;
+    client.on("error", this.#onError);
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Takes a connection from the pool. */
+  static async open(pool: PostgresPool, timeouts: SessionTimeouts, signal: AbortSignal): Promise<Session> {
+    if (signal.aborted) throw gaveUp();
+    const connecting = pool.connect();
+    let timer: NodeJS.Timeout | undefined;
+    let abort: (() => void) | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      // A pool of ours has the same limit for connecting and says more about why.
+      timer = setTimeout(
+        () => reject(new NoAnswerError("retry", `PostgreSQL: no connection within ${timeouts.connect} ms`)),
+        timeouts.connect + GRACE_MS,
+      );
+      abort = () => reject(gaveUp());
+      signal.addEventListener("abort", abort, { once: true });
+    });
+    try {
+      return new Session(await Promise.race([connecting, limit]), timeouts, signal);
+    } catch (error) {
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      );
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      if (abort !== undefined) signal.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Runs a statement, or several when there are no values. Gives the rows. */
+  async query(text: string, values?: unknown[]): Promise<unknown[]> {
+    const { rows } = await this.#within(this.#timeouts.statement + GRACE_MS, () => this.#client.query(text, values));
+    return rows;
+  }
+
+  /**
+   * Runs statements of which the last is a `COPY … FROM STDIN`, and sends the rows as fast as they are taken.
+   * The event loop gets a turn after each piece. When `rows` throws, the COPY fails and so does this.
+   */
+  async copy(text: string, rows: Iterable<Buffer>): Promise<void> {
+    const { from } = await import("pg-copy-streams");
+    const limit = this.#timeouts.statement + GRACE_MS;
+    const stream = from(text);
+    const finished = new Promise<void>((resolve, reject) => {
+      stream.once("finish", resolve);
+      stream.on("error", reject);
+    });
+    finished.catch(() => {});
+    await this.#within(limit, () => Promise.resolve(this.#client.query(stream)));
+    try {
+      for (const piece of rows) {
+        if (!stream.write(piece)) await this.#within(limit, () => Promise.race([once(stream, "drain"), finished]));
+        await nextTurn();
+      }
+    } catch (error) {
+      stream.destroy(error instanceof Error ? error : new Error(String(error)));
+      // The server's word that the COPY has failed comes before anything else can be asked.
+      if (this.#broken === undefined) await this.#within(limit, () => finished).catch(() => {});
+      throw error;
+    }
+    stream.end();
+    await this.#within(limit, () => finished);
+  }
+
+  /** Gives the connection back, or destroys it when it is in an unknown state. */
+  release(): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#breakOff = undefined;
+    const client = this.#client;
+    client.release(this.#broken ?? false);
+    // The socket of a destroyed client may still have something to say.
+    if (this.#broken === undefined) client.removeListener("error", this.#onError);
+  }
+
+  /** Ends a transaction that failed. The connection stays usable unless even this fails. */
+  async rollback(): Promise<void> {
+    if (this.#broken !== undefined) return;
+    try {
+      await this.query("ROLLBACK");
+    } catch (error) {
+      this.#break(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** Whether the connection was lost or given up: then what was last asked may have been done or not. */
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  async #within<T>(milliseconds: number, start: () => Promise<T>): Promise<T> {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#signal.aborted) throw gaveUp();
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      this.#breakOff = reject;
+      timer = setTimeout(
+        () => this.#break(new NoAnswerError("retry", `PostgreSQL: no answer within ${milliseconds} ms`)),
+        milliseconds,
+      );
+    });
+    const work = start();
+    // Both may lose the race and reject later.
+    work.catch(() => {});
+    limit.catch(() => {});
+    try {
+      return await Promise.race([work, limit]);
+    } finally {
+      clearTimeout(timer);
+      this.#breakOff = undefined;
+    }
+  }
+
+  #break(error: Error): void {
+    this.#broken ??= error;
+    this.#breakOff?.(error);
+  }
+}
+
+/** A pool of our own, made on the first batch: pg is loaded then, too. */
+export async function openPool(
+  config: ClientConfig,
+  size: { readonly min: number; readonly max: number },
+  timeouts: SessionTimeouts,
+): Promise<Pool> {
+  const { default: pg } = await import("pg");
+  const pool = new pg.Pool({
+    ...config,
+    ...size,
+    connectionTimeoutMillis: timeouts.connect,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    allowExitOnIdle: true,
+  });
+  // An idle connection that is lost is replaced when one is needed.
+  pool.on("error", () => {});
+  return pool;
+}
+
+function gaveUp(): NoAnswerError {
+  return new NoAnswerError("retry", "PostgreSQL: given up before the answer came");
+}

@@ -1,0 +1,151 @@
+/**
+ * The SQL of setup that is no migration: roles, the database and who may connect. Written so that each statement
+ * can run again, for `setupDatabase` and for the script that `--print-sql` gives to a DBA.
+ */
+import { migrations } from "./migrations.ts";
+
+/** The role that owns everything. Nobody logs in as it. */
+export const OWNER = "seclog_owner";
+/** The group whose members may write: `INSERT` and the source functions. */
+export const WRITER = "seclog_writer";
+/** The group whose members may read. */
+export const READER = "seclog_reader";
+
+const PURPOSES = {
+  [OWNER]: "owns the security event log; nobody logs in as it",
+  [WRITER]: "may add security events and keep its own sources'' positions, nothing else",
+  [READER]: "may read the security event log, nothing else",
+} as const;
+
+/** One login role and the group that it is a member of. */
+export interface LoginRole {
+  readonly name: string;
+  readonly group: typeof WRITER | typeof READER;
+}
+
+/** The three groups. */
+export function groupRolesSql(): string[] {
+  return Object.entries(PURPOSES).flatMap(([role, purpose]) => [
+    `DO $$ BEGIN CREATE ROLE ${role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,
+    `COMMENT ON ROLE ${role} IS '${purpose}'`,
+  ]);
+}
+
+/** A login role as a member of its group, without a password. */
+export function loginRoleSql({ name, group }: LoginRole): string[] {
+  const role = quoteIdentifier(name);
+  return [
+    `DO $$ BEGIN CREATE ROLE ${role} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,
+    `GRANT ${group} TO ${role}`,
+  ];
+}
+
+/** UTF8 whatever the cluster's default is: an event may hold any text. */
+export function createDatabaseSql(database: string): string {
+  return `CREATE DATABASE ${quoteIdentifier(database)} OWNER ${OWNER} TEMPLATE template0 ENCODING 'UTF8'`;
+}
+
+/** Who may enter the database and its schema. As the owner, in the database. */
+export function accessSql(database: string): string[] {
+  return [
+    `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
+    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}`,
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    `GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}`,
+    MIGRATION_TABLE_SQL,
+    `GRANT SELECT ON public.seclog_migration TO ${READER}`,
+  ];
+}
+
+const MIGRATION_TABLE_SQL = `CREATE TABLE IF NOT EXISTS public.seclog_migration (
+  id integer PRIMARY KEY,
+  name text NOT NULL,
+  breaking boolean NOT NULL,
+  checksum text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)`;
+
+/** Options of {@link setupSql}. */
+export interface SetupSqlOptions {
+  /** @default "seclog" */
+  readonly database?: string;
+  /** The login role of applications. @default "seclog_app" */
+  readonly writer?: string;
+  /** The login role of who reads. @default "seclog_view" */
+  readonly reader?: string;
+}
+
+/**
+ * All of setup as a script for `psql`, for a DBA to read and run. It holds no secret, and can run again.
+ */
+export function setupSql(options: SetupSqlOptions = {}): string {
+  const database = options.database ?? "seclog";
+  const writer: LoginRole = { name: options.writer ?? "seclog_app", group: WRITER };
+  const reader: LoginRole = { name: options.reader ?? "seclog_view", group: READER };
+  const statements = (list: readonly string[]): string => list.map((sql) => `${sql};\n`).join("");
+  const name = quoteLiteral(database);
+  return `-- Sets up the Seclog security event log. Run with psql as a superuser, or as a role with CREATEROLE and CREATEDB:
+--   psql --set ON_ERROR_STOP=1 --file THIS_FILE postgres
+-- It can run again: what is there stays.
+\\set ON_ERROR_STOP 1
+
+-- Roles
+${statements([...groupRolesSql(), ...loginRoleSql(writer), ...loginRoleSql(reader)])}\
+-- Give the two login roles their passwords with psql's \\password, which does not send them in the clear:
+--   \\password ${quoteIdentifier(writer.name)}
+--   \\password ${quoteIdentifier(reader.name)}
+
+-- Database
+SELECT NOT rolsuper AS borrow FROM pg_roles WHERE rolname = current_user \\gset
+\\if :borrow
+GRANT ${OWNER} TO CURRENT_USER;
+\\endif
+SELECT ${quoteLiteral(createDatabaseSql(database))}
+  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = ${name}) \\gexec
+\\connect ${quoteIdentifier(database)}
+SET ROLE ${OWNER};
+SET search_path = pg_catalog, pg_temp;
+${statements(accessSql(database))}
+${migrations()
+  .map(
+    (migration) => `-- Migration ${migration.id}
+SELECT NOT EXISTS (SELECT FROM public.seclog_migration WHERE id = ${migration.id}) AS apply \\gset
+\\if :apply
+BEGIN;
+${migration.sql.trimEnd()}
+${recordMigrationSql(migration)};
+COMMIT;
+\\endif
+`,
+  )
+  .join("\n")}
+SELECT public.seclog_ensure_partitions();
+RESET ROLE;
+\\if :borrow
+REVOKE ${OWNER} FROM CURRENT_USER;
+\\endif
+`;
+}
+
+/** Notes that a migration was applied. */
+export function recordMigrationSql(migration: {
+  readonly id: number;
+  readonly name: string;
+  readonly breaking: boolean;
+  readonly checksum: string;
+}): string {
+  const { id, name, breaking, checksum } = migration;
+  return `INSERT INTO public.seclog_migration (id, name, breaking, checksum)
+  VALUES (${id}, ${quoteLiteral(name)}, ${breaking}, ${quoteLiteral(checksum)})`;
+}
+
+/** A name, quoted. */
+export function quoteIdentifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text, quoted, also with `standard_conforming_strings` off. */
+export function quoteLiteral(text: string): string {
+  const doubled = text.replaceAll("'", "''");
+  return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
+}

@@ -1,0 +1,38 @@
+/**
+ * One PostgreSQL for all the tests of a run, started when the first of them asks: `test/support/postgres.ts` opens
+ * a connection to a small server here and gets the administrator's URL as the answer. Runs without such tests pay
+ * for nothing.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../packages/server/src/embedded-postgres.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Answers with the administrator's URL. */
+    readonly postgresBroker: string;
+  }
+}
+
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(join(tmpdir(), "seclog-test-postgres-"));
+  let postgres: Promise<EmbeddedPostgres> | undefined;
+  const server = createServer((_request, response) => {
+    postgres ??= startEmbeddedPostgres({ directory, durable: false, settings: { max_connections: "60" } });
+    postgres.then(
+      ({ url }) => response.end(url),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  project.provide("postgresBroker", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  return async () => {
+    server.close();
+    await (await postgres?.catch(() => undefined))?.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+}

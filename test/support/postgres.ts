@@ -1,0 +1,67 @@
+/** A fresh database with Seclog's tables for a test file, on the run's one real PostgreSQL. */
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { inject } from "vitest";
+import { setupDatabase } from "../../packages/seclog/src/postgres/setup.ts";
+
+/** A database of a test file's own. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly name: string;
+  /** As the superuser, to the server's database `postgres`. */
+  readonly serverUrl: string;
+  /** As the superuser, to this database. */
+  readonly adminUrl: string;
+  readonly writerUrl: string;
+  readonly readerUrl: string;
+  /** Runs a statement as the superuser. */
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
+  /** Ends its connections and drops it and its login roles. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The administrator's URL of the run's PostgreSQL, which starts now if it has not. */
+export async function postgresUrl(): Promise<string> {
+  const answer = await fetch(inject("postgresBroker"));
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return text;
+}
+
+/** Sets up a database of its own name, with a writer and a reader. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const serverUrl = await postgresUrl();
+  const suffix = randomBytes(5).toString("hex");
+  const name = `seclog_test_${suffix}`;
+  const urlOf = (user: string, password: string): string => {
+    const url = new URL(serverUrl);
+    url.pathname = `/${name}`;
+    url.username = user;
+    url.password = password;
+    return url.href;
+  };
+  const writerUrl = urlOf(`writer_${suffix}`, randomBytes(9).toString("hex"));
+  const readerUrl = urlOf(`reader_${suffix}`, randomBytes(9).toString("hex"));
+  await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl });
+  const server = new URL(serverUrl);
+  const adminUrl = urlOf(server.username, server.password);
+  const admin = new pg.Pool({ connectionString: adminUrl, max: 2 });
+  admin.on("error", () => {});
+  return {
+    name,
+    serverUrl,
+    adminUrl,
+    writerUrl,
+    readerUrl,
+    async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
+      return (await admin.query<Row>(text, values)).rows;
+    },
+    async [Symbol.asyncDispose]() {
+      await admin.end();
+      const client = new pg.Client({ connectionString: serverUrl });
+      await client.connect();
+      await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}`);
+      await client.end();
+    },
+  };
+}
