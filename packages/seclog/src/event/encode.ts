@@ -13,7 +13,7 @@
  */
 
 import { SeclogError } from "./errors.ts";
-import type { EventNotes, ImpersonalPart, PersonalPart, SecurityEvent } from "./event.ts";
+import type { EventNotes, ImpersonalPart, Optional, PersonalPart, SecurityEvent } from "./event.ts";
 import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
 import { canonicalJson, type JsonObject, type JsonValue, jsonString } from "./json.ts";
 import { isLevel } from "./level.ts";
@@ -27,7 +27,7 @@ export function encodeEvent(event: SecurityEvent): string {
 }
 
 /** The first line of {@link encodeEvent}. */
-export function encodeImpersonal(e: ImpersonalPart): string {
+export function encodeImpersonal(e: Optional<ImpersonalPart>): string {
   let text = "{";
   if (e.allowedMethods !== undefined) text += `"allowed_methods":${jsonString(e.allowedMethods)},`;
   text += `"category":${jsonString(e.category)}`;
@@ -49,7 +49,7 @@ export function encodeImpersonal(e: ImpersonalPart): string {
 }
 
 /** The second line of {@link encodeEvent}; `data` is the canonical JSON of the event's data. */
-export function encodePersonal(e: Omit<PersonalPart, "data">, data: string | undefined): string {
+export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: string | undefined): string {
   let text = "";
   if (e.actorId !== undefined) text += `,"actor_id":${jsonString(e.actorId)}`;
   if (e.actorType !== undefined) text += `,"actor_type":${jsonString(e.actorType)}`;

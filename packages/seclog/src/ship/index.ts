@@ -9,3 +9,4 @@ export {
   type QuarantinedRecord,
   type SecurityEventHandler,
 } from "./handler.ts";
+export { inspectSpool, type SpooledSource, type SpoolState } from "./inspect-spool.ts";

@@ -19,8 +19,8 @@ export interface Shipping {
   available(seq: number): void;
   /** Resolves to true when all that is available is acknowledged by all, to false at the deadline (milliseconds). */
   drain(deadline: number): Promise<boolean>;
-  /** Gives up what is under way and closes the handlers. */
-  stop(): Promise<void>;
+  /** Gives up what is under way and closes the handlers, those of the application's thread unless they are kept for another source. */
+  stop(options?: { readonly keepHandlers?: boolean }): Promise<void>;
   /** Bytes of segments that were deleted, and of dead processes' segments that remain. */
   bytes(): { readonly freed: number; readonly adopted: number };
 }
@@ -95,7 +95,7 @@ export class ShipThread implements Shipping {
     });
   }
 
-  async stop(): Promise<void> {
+  async stop(options: { readonly keepHandlers?: boolean } = {}): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
     const stopped = new Promise<void>((resolve) => {
@@ -106,6 +106,7 @@ export class ShipThread implements Shipping {
     await stopped;
     clearTimeout(timer);
     await this.#worker.terminate();
+    if (options.keepHandlers === true) return;
     const here = this.#handlers.filter((handler) => handler.worker === undefined);
     await Promise.allSettled(here.map((handler) => handler.close()));
   }

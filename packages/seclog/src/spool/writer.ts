@@ -467,7 +467,10 @@ export class SpoolWriter {
       if (file === undefined) finished(null);
       else this.#fs.fdatasync(file.fd, (error) => (error === null ? syncFile(index + 1) : finished(error)));
     };
-    if (!directoryDirty) return syncFile(0);
+    if (!directoryDirty) {
+      syncFile(0);
+      return;
+    }
     try {
       const fd = this.#fs.openSync(this.#owned.directory, "r");
       this.#fs.fsync(fd, (error) => {

@@ -1,0 +1,388 @@
+/** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
+import { hostname } from "node:os";
+import type { EventDefinitions } from "./event/catalogue.ts";
+import { DELIVERIES, type Delivery } from "./event/delivery.ts";
+import { decodeEvent, encodeEvent } from "./event/encode.ts";
+import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
+import { isLevel, LEVELS, type Level, levelRank } from "./event/level.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "./event/options.ts";
+import { type ClientIpOptions, createClientIp } from "./record/client-ip.ts";
+import { eventClock } from "./record/clock.ts";
+import { createDataEncoder } from "./record/data.ts";
+import { Diagnostics } from "./record/diagnostics.ts";
+import { DropCounter } from "./record/drops.ts";
+import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./record/receipt.ts";
+import { NO_REQUEST, Recorder } from "./record/recorder.ts";
+import { createRedactor, type RedactOptions } from "./record/redact.ts";
+import type { Diagnostic, EventType, HandlerHealth, Health, Receipt, SecurityLog } from "./record/security-log.ts";
+import { uuidv7 } from "./record/uuid.ts";
+import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
+import { type Keeping, openKeeping, type SpoolOption, spoolOptions } from "./ship/keeping.ts";
+import type { ShippingHealth } from "./ship/shipper.ts";
+
+/** What {@link createSecurityLog} takes. */
+export interface SecurityLogOptions<Events extends EventDefinitions = Record<never, never>> {
+  /**
+   * The log's name, as other loggers see it.
+   * @default "security"
+   */
+  readonly name?: string;
+  /** The application, for logs that several write to. */
+  readonly service?: string;
+  /** @default process.env.NODE_ENV */
+  readonly environment?: string;
+  /** @default the machine's host name */
+  readonly host?: string;
+  /**
+   * Events below it are not recorded. The log's own events always are.
+   * @default "info"
+   */
+  readonly level?: Level;
+  /** Where events are kept until every handler has them: a folder on a local disk, or `"memory"` where there is none (serverless). */
+  readonly spool: SpoolOption;
+  /** Where events go; at least one, each with its own name. */
+  readonly handlers: readonly SecurityEventHandler[];
+  /** The application's own types of event, from `defineEvents`. */
+  readonly events?: Events;
+  /** The delivery of types that should not have the catalogue's. */
+  readonly delivery?: { readonly [T in EventType<Events>]?: Delivery };
+  /**
+   * What happens to an event when the spool has no room: `"drop-newest"` counts it and says so in an `events_dropped`
+   * event as soon as there is room; `"fail"` does that too, and the call of a `strict` event throws.
+   * In both cases the receipt rejects.
+   * @default "drop-newest"
+   */
+  readonly whenFull?: "drop-newest" | "fail";
+  /** How the client's address is found. @default the socket's peer */
+  readonly clientIp?: ClientIpOptions;
+  /** What to redact beyond the defaults. */
+  readonly redact?: RedactOptions;
+  /**
+   * How often the log says that it lives, in milliseconds (`log_heartbeat`), or `false`.
+   * @default 900000
+   */
+  readonly heartbeat?: number | false;
+  /** Told of the log's own failures. @default process.emitWarning, once for each kind */
+  readonly diagnostics?: (diagnostic: Diagnostic) => void;
+}
+
+const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
+  "name",
+  "service",
+  "environment",
+  "host",
+  "level",
+  "spool",
+  "handlers",
+  "events",
+  "delivery",
+  "whenFull",
+  "clientIp",
+  "redact",
+  "heartbeat",
+  "diagnostics",
+];
+
+const FLUSH_MS = 10_000;
+const CLOSE_MS = 5_000;
+const HEARTBEAT_MS = 15 * 60_000;
+
+/**
+ * Opens a named log. The spool is opened here; the network is not touched: the handlers connect on a thread of their own
+ * when the first events arrive there.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the option at fault; `SECLOG_SPOOL_DIRECTORY`
+ */
+export function createSecurityLog<Events extends EventDefinitions = Record<never, never>>(
+  options: SecurityLogOptions<Events>,
+): SecurityLog<Events> {
+  return new OpenLog<Events>(options);
+}
+
+/** Logs that are open, for the one listener of the process's end. */
+const openLogs = new Set<{ processEnds(): void }>();
+const onProcessExit = (): void => {
+  for (const log of openLogs) log.processEnds();
+};
+
+class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
+  readonly name: string;
+  readonly #threshold: number;
+  readonly #handlers: readonly SecurityEventHandler[];
+  readonly #recorder: Recorder;
+  readonly #delivery: ReadonlyMap<string, Delivery>;
+  readonly #failWhenFull: boolean;
+  readonly #diagnostics: Diagnostics;
+  readonly #drops = new DropCounter();
+  readonly #heartbeat: NodeJS.Timeout | undefined;
+  #keeping: Keeping;
+  #recorded = 0;
+  #belowLevel = 0;
+  #shipping: readonly ShippingHealth[] = [];
+  #closing: Promise<void> | undefined;
+
+  constructor(options: SecurityLogOptions<Events>) {
+    rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
+    this.name = text("name", options.name) ?? "security";
+    const level = options.level ?? "info";
+    if (!isLevel(level)) throw config("level", `must be one of ${LEVELS.join(", ")}, not ${JSON.stringify(level)}`);
+    this.#threshold = levelRank(level);
+    this.#handlers = checkedHandlers(options.handlers);
+    this.#delivery = checkedDelivery(options.delivery);
+    const whenFull = options.whenFull ?? "drop-newest";
+    if (whenFull !== "drop-newest" && whenFull !== "fail") throw config("whenFull", 'must be "drop-newest" or "fail"');
+    this.#failWhenFull = whenFull === "fail";
+    const heartbeat =
+      options.heartbeat === false
+        ? undefined
+        : wholeNumber("createSecurityLog", "heartbeat", options.heartbeat, { default: HEARTBEAT_MS, min: 1_000 });
+    const spool = spoolOptions(options.spool);
+    const redactor = createRedactor(options.redact);
+    this.#diagnostics = new Diagnostics(options.diagnostics);
+    this.#recorder = new Recorder({
+      logger: this.name,
+      service: text("service", options.service),
+      environment: text("environment", options.environment) ?? process.env["NODE_ENV"],
+      host: text("host", options.host) ?? hostname(),
+      events: options.events ?? {},
+      clock: eventClock(),
+      clientIp: createClientIp(options.clientIp),
+      redactor,
+      encodeData: createDataEncoder(redactor),
+    });
+    this.#shipping = this.#handlers.map(({ name }) => ({ name, status: "ok", shipped: 0, retries: 0, quarantined: 0 }));
+    const observer = {
+      acknowledged: (): void => this.#tellDrops(),
+      health: (handlers: readonly ShippingHealth[]): void => {
+        this.#shipping = handlers;
+      },
+      failed: (handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void => {
+        this.#diagnose(kind === "destination" ? "error" : "warning", code, message, handler);
+      },
+      quarantined: (handler: string, source: string, seq: number, reason: string): void => {
+        this.#diagnose(
+          "error",
+          "SECLOG_EVENT_REJECTED",
+          `event ${seq} of ${source} is in quarantine: ${reason}`,
+          handler,
+        );
+        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+      },
+      recovered: (): void => {
+        this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
+        this.#tellDrops();
+      },
+      // The disk that was to be this log's own is another's now: go on with a new source, and lose nothing on the way.
+      lost: (pending: readonly Uint8Array[]): void => this.#reopen(pending),
+    };
+    const openNext = (): Keeping => openKeeping(spool, uuidv7(Date.now() * 1_000), this.#handlers, observer);
+    this.#openNext = openNext;
+    this.#keeping = openNext();
+    openLogs.add(this);
+    if (openLogs.size === 1) process.on("exit", onProcessExit);
+    this.#own("log_started", { pid: process.pid, node: process.version, level });
+    if (heartbeat !== undefined) {
+      this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
+    }
+  }
+
+  readonly #openNext: () => Keeping;
+
+  get sourceId(): string {
+    return this.#keeping.sourceId;
+  }
+
+  readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
+    const resolved = this.#recorder.resolve(type);
+    if (levelRank(resolved.definition.level) < this.#threshold && resolved.definition.category !== "log") {
+      const refined = resolved.definition.refine?.(data ?? {})?.level;
+      if (refined === undefined || levelRank(refined) < this.#threshold) {
+        this.#belowLevel += 1;
+        return NOTHING_TO_WAIT_FOR;
+      }
+    }
+    return this.#record(resolved, request, data);
+  };
+
+  isEnabled(type: EventType<Events>): boolean {
+    const { definition } = this.#recorder.resolve(type);
+    return definition.category === "log" || levelRank(definition.level) >= this.#threshold;
+  }
+
+  async flush(options: { readonly deadline?: number } = {}): Promise<void> {
+    const deadline = wholeNumber("flush", "deadline", options.deadline, { default: FLUSH_MS, min: 0 });
+    const wanted = this.#keeping.lastSeq;
+    if (!(await this.#keeping.drain(deadline))) {
+      throw new SeclogError(
+        "SECLOG_DEADLINE",
+        `${wanted - this.#keeping.stored} events were not stored within ${deadline} ms: they stay in the spool; health() says what holds them up`,
+      );
+    }
+  }
+
+  close(options: { readonly deadline?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.deadline ?? CLOSE_MS);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  health(): Health {
+    const { lastSeq, failing } = this.#keeping;
+    const handlers = this.#shipping.map(
+      (handler, index): HandlerHealth => ({
+        ...handler,
+        behind: Math.max(0, lastSeq - this.#keeping.acknowledgedBy(index)),
+      }),
+    );
+    const stopped = failing || handlers.some(({ status }) => status === "stopped");
+    const degraded = this.#drops.pending || handlers.some(({ status }) => status === "retrying");
+    return {
+      status: stopped ? "failing" : degraded ? "degraded" : "ok",
+      sourceId: this.sourceId,
+      ...this.#counts(),
+      spooledBytes: this.#keeping.bytes,
+      handlers,
+    };
+  }
+
+  /** The process ends without a close: what this turn recorded is written and synced before it does. */
+  processEnds(): void {
+    this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
+    this.#keeping.abandon();
+  }
+
+  #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown): Receipt {
+    const keeping = this.#keeping;
+    const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
+    if (this.#closing !== undefined && resolved.name !== "log_stopped") {
+      return this.#drop(
+        resolved.name,
+        delivery,
+        new SeclogError("SECLOG_CLOSED", "the log is closed: create it once, close it last"),
+      );
+    }
+    const refusal = keeping.refusal();
+    if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
+    if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
+    const seq = keeping.lastSeq + 1;
+    const { id, text } = this.#recorder.record(resolved, request, data, {
+      sourceId: keeping.sourceId,
+      epoch: keeping.epoch,
+      seq,
+    });
+    keeping.append(text);
+    this.#recorded += 1;
+    if (delivery === "strict") keeping.flushSync();
+    return new EventReceipt(id, seq, delivery === "process" ? keeping.written : keeping.synced, keeping.waitStored);
+  }
+
+  #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
+    this.#drops.count(type, error.message);
+    this.#diagnose("error", error.code, error.message);
+    if (delivery === "strict" && (this.#failWhenFull || error.code === "SECLOG_CLOSED")) throw error;
+    return failedReceipt(error);
+  }
+
+  /** One of the log's own events: always recorded, whatever the level. */
+  #own(
+    type: "log_started" | "log_stopped" | "log_heartbeat" | "events_dropped" | "event_quarantined",
+    data: object,
+  ): void {
+    try {
+      this.#record(this.#recorder.resolve(type), NO_REQUEST, data);
+    } catch (thrown) {
+      this.#diagnose("error", "SECLOG_SPOOL_WRITE", errorMessage(thrown));
+    }
+  }
+
+  #tellDrops(): void {
+    if (!this.#drops.pending || this.#closing !== undefined || this.#keeping.refusal() !== undefined) return;
+    const drops = this.#drops.take();
+    if (drops !== undefined) this.#own("events_dropped", drops);
+  }
+
+  #reopen(pending: readonly Uint8Array[]): void {
+    const last = this.#keeping;
+    this.#diagnose(
+      "error",
+      "SECLOG_SPOOL_LOST",
+      `another process took over the spool of ${last.sourceId}: going on with a new source`,
+    );
+    try {
+      this.#keeping = this.#openNext();
+    } catch (thrown) {
+      this.#diagnose("error", "SECLOG_SPOOL_DIRECTORY", errorMessage(thrown));
+      return;
+    }
+    for (const record of pending) {
+      const { sourceId, epoch, lastSeq } = this.#keeping;
+      this.#keeping.append(encodeEvent({ ...decodeEvent(record), sourceId, epoch, seq: lastSeq + 1 }));
+    }
+    this.#own("log_started", {
+      pid: process.pid,
+      node: process.version,
+      previous: { source_id: last.sourceId, last_seq: last.lastSeq },
+    });
+  }
+
+  async #close(deadline: number): Promise<void> {
+    this.#tellDrops();
+    clearInterval(this.#heartbeat);
+    this.#own("log_stopped", this.#counts());
+    openLogs.delete(this);
+    if (openLogs.size === 0) process.off("exit", onProcessExit);
+    // From here on nothing is recorded; `#closing` is set when this function first awaits.
+    await this.#keeping.close(deadline);
+  }
+
+  #counts(): { recorded: number; belowLevel: number; dropped: number } {
+    return { recorded: this.#recorded, belowLevel: this.#belowLevel, dropped: this.#drops.total };
+  }
+
+  #diagnose(level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string): void {
+    this.#diagnostics.tell({ level, code, message, ...(handler === undefined ? {} : { handler }) });
+  }
+}
+
+function config(key: string, problem: string): SeclogError {
+  return configError("createSecurityLog", key, problem);
+}
+
+function text(key: string, value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string" || value === "" || value.length > 100)
+    throw config(key, "must be a string of 1 to 100 characters");
+  return value;
+}
+
+function checkedHandlers(handlers: unknown): readonly SecurityEventHandler[] {
+  if (!Array.isArray(handlers) || handlers.length === 0) {
+    throw config("handlers", "must be a list of at least one, such as postgresHandler() of seclog/postgres");
+  }
+  const names = new Set<string>();
+  for (const handler of handlers as readonly Partial<SecurityEventHandler>[]) {
+    const { name } = handler;
+    if (typeof name !== "string" || !/^[a-z0-9_-]{1,40}$/.test(name))
+      throw config("handlers", `has one whose name ${JSON.stringify(name)} is not 1 to 40 characters of a-z, 0-9, _ -`);
+    if (typeof handler.handle !== "function" || typeof handler.close !== "function")
+      throw config("handlers", `has ${name}, which lacks handle() or close()`);
+    if (names.has(name)) throw config("handlers", `has two that are named ${name}: give one another name`);
+    names.add(name);
+  }
+  return handlers as readonly SecurityEventHandler[];
+}
+
+function checkedDelivery(
+  delivery: { readonly [type: string]: Delivery | undefined } | undefined,
+): ReadonlyMap<string, Delivery> {
+  const checked = new Map<string, Delivery>();
+  for (const [type, value] of Object.entries(delivery ?? {})) {
+    if (value === undefined) continue;
+    if (!DELIVERIES.includes(value)) throw config(`delivery.${type}`, `must be one of ${DELIVERIES.join(", ")}`);
+    checked.set(type, value);
+  }
+  return checked;
+}

@@ -1,0 +1,44 @@
+/** Seclog's core: `createSecurityLog` and what it takes and gives. */
+export { createSecurityLog, type SecurityLogOptions } from "./create-security-log.ts";
+export {
+  CATALOGUE,
+  type Catalogue,
+  type CatalogueData,
+  type DataOf,
+  defineEvents,
+  type EventDefinition,
+  type EventDefinitionOptions,
+  type EventDefinitions,
+  type EventSchema,
+} from "./event/catalogue.ts";
+export { DELIVERIES, type Delivery } from "./event/delivery.ts";
+export { decodeEvent, encodeEvent, eventToJson } from "./event/encode.ts";
+export { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
+export {
+  EVENT_VERSION,
+  type EventNotes,
+  type ImpersonalPart,
+  type IpSource,
+  type Outcome,
+  type PersonalPart,
+  type SecurityEvent,
+} from "./event/event.ts";
+export type { JsonObject, JsonValue } from "./event/json.ts";
+export { isLevel, LEVELS, type Level } from "./event/level.ts";
+export { visibleJson, visibleText } from "./event/visible.ts";
+export type { ClientIpOptions } from "./record/client-ip.ts";
+export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
+export type { RedactOptions } from "./record/redact.ts";
+export type {
+  Diagnostic,
+  EventFacts,
+  EventInput,
+  EventType,
+  HandlerHealth,
+  Health,
+  Party,
+  Receipt,
+  SecurityLog,
+} from "./record/security-log.ts";
+export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";
+export type { SpoolDirectoryOptions, SpoolOption } from "./ship/keeping.ts";

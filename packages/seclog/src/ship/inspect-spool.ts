@@ -1,0 +1,70 @@
+import { join } from "node:path";
+import { SeclogError } from "../event/errors.ts";
+import { isErrno, type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { listSources, sourceBytes, sourceIsOwned } from "../spool/source.ts";
+
+/** One log's folder in a spool. */
+export interface SpooledSource {
+  readonly sourceId: string;
+  /** Bytes of its segments. */
+  readonly bytes: number;
+  /** A running process owns it and ships it itself; otherwise its process is gone. */
+  readonly owned: boolean;
+}
+
+/** What {@link inspectSpool} found. */
+export interface SpoolState {
+  /** Permission bits, such as `0o700`. */
+  readonly mode: number;
+  /** The owner's user id. */
+  readonly uid: number;
+  readonly symbolicLink: boolean;
+  readonly sources: readonly SpooledSource[];
+  /** Bytes of records that a handler without a place for them refused, or that were damaged. */
+  readonly quarantineBytes: number;
+}
+
+/**
+ * Looks at a spool without touching it.
+ *
+ * @param directory the spool's root, as `spool.directory` names it
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when there is no such folder or it cannot be read
+ */
+export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolState {
+  try {
+    const stat = fs.lstatSync(directory);
+    const sources = listSources(fs, directory).map((sourceId) => ({
+      sourceId,
+      bytes: sourceBytes(fs, join(directory, sourceId)),
+      owned: sourceIsOwned(fs, directory, sourceId),
+    }));
+    return {
+      mode: stat.mode & 0o7777,
+      uid: stat.uid,
+      symbolicLink: stat.isSymbolicLink(),
+      sources,
+      quarantineBytes: sizeOf(fs, join(directory, "quarantine.ndjson")),
+    };
+  } catch (cause) {
+    const why = isErrno(cause, "ENOENT")
+      ? "does not exist"
+      : isErrno(cause, "EACCES")
+        ? "may not be read by this user"
+        : "is no spool";
+    throw new SeclogError(
+      "SECLOG_SPOOL_DIRECTORY",
+      `the spool ${JSON.stringify(directory)} ${why}: name the application's spool.directory`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function sizeOf(fs: SpoolFs, path: string): number {
+  try {
+    return fs.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,320 @@
+import { SeclogError } from "../event/errors.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { type Ownership, release } from "../spool/ownership.ts";
+import { createSource, openRoot, removeSource } from "../spool/source.ts";
+import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
+import type { SecurityEventHandler } from "./handler.ts";
+import { MemoryShipping } from "./memory-shipping.ts";
+import { type Shipping, type ShippingObserver, ShipThread } from "./ship-thread.ts";
+import { StoredPositions } from "./stored.ts";
+
+/** Where a log keeps its events until every handler has them. */
+export type SpoolOption = "memory" | SpoolDirectoryOptions;
+
+/** A spool on disk. */
+export interface SpoolDirectoryOptions {
+  /**
+   * A folder on a local disk that only this user may write to; made if it is missing (0700). All processes of an
+   * application share it.
+   */
+  readonly directory: string;
+  /**
+   * The most bytes that it may take, those that dead processes left included. Must be the same in all processes.
+   * @default 2147483648 (2 GiB: about 3 million events)
+   */
+  readonly maxBytes?: number;
+  /**
+   * The size of one file. Room is freed by whole files.
+   * @default 16777216
+   */
+  readonly segmentBytes?: number;
+  /**
+   * The most bytes that may wait in memory for a disk that refuses or stalls.
+   * @default 33554432
+   */
+  readonly memoryBytes?: number;
+}
+
+/** {@link SpoolOption}, checked and complete. */
+export type CheckedSpool = "memory" | (SpoolLimits & { readonly directory: string });
+
+/** @throws SeclogError `SECLOG_CONFIG` that names the key */
+export function spoolOptions(spool: SpoolOption): CheckedSpool {
+  if (spool === "memory") return spool;
+  if (typeof spool !== "object" || spool === null) {
+    throw configError("createSecurityLog", "spool", 'must be { directory: "./var/seclog" } or "memory"');
+  }
+  rejectUnknownOptions("spool", spool, ["directory", "maxBytes", "segmentBytes", "memoryBytes"]);
+  const { directory } = spool;
+  if (typeof directory !== "string" || directory === "") throw configError("spool", "directory", "must name a folder");
+  const MiB = 1024 * 1024;
+  const segmentBytes = wholeNumber("spool", "segmentBytes", spool.segmentBytes, {
+    default: 16 * MiB,
+    min: MiB,
+    max: 1024 * MiB,
+  });
+  return {
+    directory,
+    segmentBytes,
+    maxBytes: wholeNumber("spool", "maxBytes", spool.maxBytes, { default: 2048 * MiB, min: 2 * segmentBytes }),
+    memoryBytes: wholeNumber("spool", "memoryBytes", spool.memoryBytes, {
+      default: 32 * MiB,
+      min: MiB,
+      max: 1024 * MiB,
+    }),
+  };
+}
+
+/** The part of a log below the call: keeps the events of one source and carries them to the handlers. */
+export interface Keeping {
+  readonly sourceId: string;
+  readonly epoch: number;
+  /** The last number that was given. */
+  readonly lastSeq: number;
+  /** The number up to which every required handler has the events. */
+  readonly stored: number;
+  /** Whether the disk refuses. */
+  readonly failing: boolean;
+  /** Bytes that some handler still needs. */
+  readonly bytes: number;
+  acknowledgedBy(handler: number): number;
+  /** Why no event can be taken now; `undefined` when one can. */
+  refusal(): SeclogError | undefined;
+  /** Takes the event with the number `lastSeq + 1`. */
+  append(text: string): void;
+  /** Everything is on disk when this returns, or it throws. */
+  flushSync(): void;
+  /** Each resolves when the event is written, on disk, or stored; each may be passed around and left unhandled. */
+  readonly written: (seq: number) => Promise<void>;
+  readonly synced: (seq: number) => Promise<void>;
+  readonly waitStored: (seq: number) => Promise<void>;
+  /** Resolves to true when all handlers have all events until now, to false at the deadline (milliseconds). */
+  drain(deadline: number): Promise<boolean>;
+  /** Writes what there is, waits for the handlers up to the deadline, and gives everything up. Never rejects. */
+  close(deadline: number): Promise<void>;
+  /** The same without waiting, at the end of the process. */
+  abandon(): void;
+}
+
+/** What a {@link Keeping} tells its log. */
+export interface KeepingObserver extends ShippingObserver {
+  recovered(): void;
+  /** Another process took the spool over; these records are in memory only. */
+  lost(pending: readonly Uint8Array[]): void;
+}
+
+/** Opens a new source: its spool, and the shipper behind it. */
+export function openKeeping(
+  spool: CheckedSpool,
+  sourceId: string,
+  handlers: readonly SecurityEventHandler[],
+  observer: KeepingObserver,
+): Keeping {
+  return spool === "memory"
+    ? new MemoryKeeping(sourceId, handlers, observer)
+    : new DiskKeeping(spoolFs, spool, sourceId, handlers, observer);
+}
+
+/** Adds up who has what, on the way of the shipper's news to the log. */
+function withPositions(observer: KeepingObserver, positions: StoredPositions): ShippingObserver {
+  return {
+    acknowledged: (handler, seq) => {
+      positions.acknowledge(handler, seq);
+      observer.acknowledged(handler, seq);
+    },
+    health: (health) => observer.health(health),
+    failed: (handler, kind, code, message) => observer.failed(handler, kind, code, message),
+    quarantined: (handler, source, seq, reason) => observer.quarantined(handler, source, seq, reason),
+  };
+}
+
+class DiskKeeping implements Keeping {
+  readonly sourceId: string;
+  readonly epoch: number;
+  readonly #fs: SpoolFs;
+  readonly #spool: Exclude<CheckedSpool, "memory">;
+  readonly #owned: Ownership;
+  readonly #writer: SpoolWriter;
+  readonly #shipping: Shipping;
+  readonly #positions: StoredPositions;
+
+  constructor(
+    fs: SpoolFs,
+    spool: Exclude<CheckedSpool, "memory">,
+    sourceId: string,
+    handlers: readonly SecurityEventHandler[],
+    observer: KeepingObserver,
+  ) {
+    openRoot(fs, spool.directory);
+    this.#fs = fs;
+    this.#spool = spool;
+    this.sourceId = sourceId;
+    this.#owned = createSource(fs, spool.directory, sourceId);
+    this.epoch = this.#owned.epoch;
+    this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
+    this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
+      synced: (seq) => this.#shipping.available(seq),
+      failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
+      recovered: () => observer.recovered(),
+      lost: () => {
+        this.#positions.end(
+          new SeclogError(
+            "SECLOG_SPOOL_LOST",
+            `another process took over the spool of ${sourceId} and ships its events`,
+          ),
+        );
+        void this.#shipping.stop({ keepHandlers: true });
+        observer.lost(this.#writer.pendingPayloads().map(({ payload }) => payload));
+      },
+    });
+    this.#shipping = new ShipThread(
+      { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
+      handlers,
+      withPositions(observer, this.#positions),
+    );
+  }
+
+  get lastSeq(): number {
+    return this.#writer.lastSeq;
+  }
+
+  get stored(): number {
+    return this.#positions.stored;
+  }
+
+  get failing(): boolean {
+    return this.#writer.failing;
+  }
+
+  get bytes(): number {
+    const { freed, adopted } = this.#shipping.bytes();
+    return this.#writer.bytesWritten - freed + adopted;
+  }
+
+  acknowledgedBy(handler: number): number {
+    return this.#positions.acknowledgedBy(handler);
+  }
+
+  refusal(): SeclogError | undefined {
+    if (this.bytes > this.#spool.maxBytes) {
+      return new SeclogError(
+        "SECLOG_SPOOL_FULL",
+        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
+      );
+    }
+    if (this.#writer.memoryFull) {
+      return new SeclogError(
+        "SECLOG_SPOOL_WRITE",
+        `the spool in ${this.#spool.directory} cannot be written and spool.memoryBytes (${this.#spool.memoryBytes}) are waiting: mend the disk`,
+      );
+    }
+    return undefined;
+  }
+
+  append(text: string): void {
+    this.#writer.append(text);
+  }
+
+  flushSync(): void {
+    this.#writer.flushSync();
+  }
+
+  readonly written = (seq: number): Promise<void> => this.#writer.durable(seq, false);
+  readonly synced = (seq: number): Promise<void> => this.#writer.durable(seq, true);
+  readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
+
+  async drain(deadline: number): Promise<boolean> {
+    await this.#writer.durable(this.lastSeq, true);
+    return await this.#shipping.drain(deadline);
+  }
+
+  async close(deadline: number): Promise<void> {
+    this.#writer.close();
+    const complete = this.#writer.syncedSeq === this.lastSeq && (await this.#shipping.drain(deadline));
+    await this.#shipping.stop();
+    this.#positions.end(
+      new SeclogError("SECLOG_CLOSED", "the log was closed before every handler had the event; it is in the spool"),
+    );
+    this.#giveUp(complete);
+  }
+
+  abandon(): void {
+    this.#writer.close();
+    this.#giveUp(false);
+  }
+
+  #giveUp(complete: boolean): void {
+    try {
+      if (complete) removeSource(this.#fs, this.#spool.directory, this.#owned.directory);
+      else release(this.#fs, this.#owned);
+    } catch {
+      // The next process finds it with a dead owner.
+    }
+  }
+}
+
+/** The most bytes of events in memory when there is no disk. */
+const MEMORY_BYTES = 64 * 1024 * 1024;
+
+class MemoryKeeping implements Keeping {
+  readonly sourceId: string;
+  readonly epoch = 1;
+  readonly failing = false;
+  readonly #positions: StoredPositions;
+  readonly #shipping: MemoryShipping;
+  lastSeq = 0;
+
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: KeepingObserver) {
+    this.sourceId = sourceId;
+    this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
+    this.#shipping = new MemoryShipping(sourceId, handlers, withPositions(observer, this.#positions));
+  }
+
+  get stored(): number {
+    return this.#positions.stored;
+  }
+
+  get bytes(): number {
+    return this.#shipping.pendingBytes;
+  }
+
+  acknowledgedBy(handler: number): number {
+    return this.#positions.acknowledgedBy(handler);
+  }
+
+  refusal(): SeclogError | undefined {
+    if (this.bytes <= MEMORY_BYTES) return undefined;
+    return new SeclogError(
+      "SECLOG_SPOOL_FULL",
+      `${MEMORY_BYTES} bytes of events wait in memory: see health() for the handler that is behind`,
+    );
+  }
+
+  append(text: string): void {
+    this.lastSeq += 1;
+    this.#shipping.append(text);
+  }
+
+  flushSync(): void {
+    throw new SeclogError("SECLOG_SPOOL_WRITE", 'delivery "strict" needs a spool on disk: spool is "memory"');
+  }
+
+  readonly written = (seq: number): Promise<void> => this.#positions.wait(seq);
+  readonly synced = (seq: number): Promise<void> => this.#positions.wait(seq);
+  readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
+
+  drain(deadline: number): Promise<boolean> {
+    return this.#shipping.drain(deadline);
+  }
+
+  async close(deadline: number): Promise<void> {
+    await this.#shipping.drain(deadline);
+    await this.#shipping.stop();
+    this.#positions.end(
+      new SeclogError("SECLOG_CLOSED", "the log was closed before every handler had the event; it was in memory only"),
+    );
+  }
+
+  abandon(): void {}
+}

@@ -1,0 +1,61 @@
+import type { SeclogError } from "../event/errors.ts";
+
+interface Waiter {
+  readonly seq: number;
+  readonly resolve: () => void;
+  readonly reject: (error: SeclogError) => void;
+}
+
+/** Knows how far every required handler has the events of one source, and who waits for that. */
+export class StoredPositions {
+  readonly #acknowledged: number[];
+  readonly #required: readonly boolean[];
+  /** By rising seq, nearly: events are mostly asked for in their order. */
+  #waiters: Waiter[] = [];
+  #stored = 0;
+
+  /** @param required which handlers are */
+  constructor(required: readonly boolean[]) {
+    this.#required = required;
+    this.#acknowledged = required.map(() => 0);
+  }
+
+  /** The number up to which every required handler has the events. */
+  get stored(): number {
+    return this.#stored;
+  }
+
+  acknowledgedBy(handler: number): number {
+    return this.#acknowledged[handler] ?? 0;
+  }
+
+  acknowledge(handler: number, seq: number): void {
+    this.#acknowledged[handler] = Math.max(seq, this.acknowledgedBy(handler));
+    const stored = Math.min(
+      ...this.#acknowledged.map((at, index) => (this.#required[index] ? at : Number.POSITIVE_INFINITY)),
+    );
+    if (stored <= this.#stored) return;
+    this.#stored = stored;
+    const waiting = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiting) {
+      if (waiter.seq <= stored) waiter.resolve();
+      else this.#waiters.push(waiter);
+    }
+  }
+
+  /** Resolves when every required handler has the event. May be left unhandled. */
+  wait(seq: number): Promise<void> {
+    if (seq <= this.#stored) return Promise.resolve();
+    const promise = new Promise<void>((resolve, reject) => {
+      this.#waiters.push({ seq, resolve, reject });
+    });
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** Nobody will acknowledge any more. */
+  end(reason: SeclogError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);
+  }
+}
