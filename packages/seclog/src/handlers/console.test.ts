@@ -50,7 +50,9 @@ describe("consoleHandler()", () => {
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
     const handler = consoleHandler({ stream });
     await expect(handler.handle(exampleBatch({ count: 1 }), quiet)).rejects.toMatchObject({ kind: "destination" });
+    // Unheard, the stream's "error" would have ended the process by now; and it is heard no longer than needed.
     await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(stream.listenerCount("error")).toBe(0);
     await expect(handler.handle(exampleBatch({ count: 1 }), quiet)).rejects.toMatchObject({ kind: "destination" });
   });
 

@@ -3,7 +3,7 @@ import { errorMessage } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { HandlerError, type SecurityEventHandler } from "../ship/handler.ts";
-import { decodedEvents } from "./decoded.ts";
+import { closedError, decodedEvents } from "./batches.ts";
 import { ndjsonLine, readableLine } from "./line.ts";
 
 /** Options of {@link consoleHandler}. */
@@ -53,6 +53,7 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
   const printed = new Map<string, number>();
   // One write at a time. One that was given up is still the stream's: nothing is written behind its back.
   let writing: Promise<void> = Promise.resolve();
+  let closed = false;
 
   return {
     name,
@@ -61,6 +62,7 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
       ? { worker: { module: import.meta.url, options: { format, stream, colour, name, required } } }
       : {}),
     async handle(batch, signal) {
+      if (closed) throw closedError();
       const work = writing.then(async () => {
         const last = printed.get(batch.source.id) ?? 0;
         if (batch.lastSeq <= last || signal.aborted) return;
@@ -71,7 +73,9 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
       writing = work.catch(() => {});
       await unlessAborted(work, signal);
     },
-    async close() {},
+    async close() {
+      closed = true;
+    },
   };
 }
 
@@ -101,10 +105,9 @@ function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> 
 /** Resolves when the stream has handed the text on. */
 function write(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    // A failed write emits "error" after its callback: without a listener then, it would end the application.
-    stream.on("error", ignore);
+    const release = guard(stream);
     const settle = (error?: unknown): void => {
-      setImmediate(() => stream.off("error", ignore));
+      release();
       if (error) reject(streamFailure(error));
       else resolve();
     };
@@ -114,6 +117,26 @@ function write(stream: Writable, text: string): Promise<void> {
       settle(error);
     }
   });
+}
+
+/** How many writes each stream is guarded for. */
+const guarded = new WeakMap<Writable, number>();
+
+/**
+ * A failed write emits "error" after its callback, which without a listener would end the application. There is one
+ * only while something is written: what the application does to its streams otherwise is its own affair.
+ */
+function guard(stream: Writable): () => void {
+  const count = guarded.get(stream) ?? 0;
+  guarded.set(stream, count + 1);
+  if (count === 0) stream.on("error", ignore);
+  return () => {
+    setImmediate(() => {
+      const left = (guarded.get(stream) ?? 1) - 1;
+      guarded.set(stream, left);
+      if (left === 0) stream.off("error", ignore);
+    });
+  };
 }
 
 /** A stream that has ended stays ended: somebody must act. */

@@ -16,7 +16,7 @@ import { errorMessage } from "../event/errors.ts";
 import { type EventBatch, HandlerError } from "../ship/handler.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, release, renew, stillOwns, takeOver } from "../spool/ownership.ts";
-import { decodedEvents } from "./decoded.ts";
+import { closedError, decodedEvents } from "./batches.ts";
 import { type KnownPlace, Positions } from "./file-positions.ts";
 import { ndjsonLine } from "./line.ts";
 
@@ -62,6 +62,7 @@ export class FileLog {
   #distrusted: { readonly ino: bigint; readonly from: number } | undefined;
   /** Batches of different sources may come at once: they take turns. */
   #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(settings: FileLogSettings, fs: FileLogFs, now: () => number) {
     this.#settings = settings;
@@ -72,6 +73,7 @@ export class FileLog {
 
   handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
     return this.#inTurn(async () => {
+      if (this.#closed) throw closedError();
       if (signal.aborted) throw new HandlerError("retry", "writing was given up");
       try {
         await this.#store(batch);
@@ -83,6 +85,7 @@ export class FileLog {
 
   close(): Promise<void> {
     return this.#inTurn(async () => {
+      this.#closed = true;
       const [file, owned] = [this.#file, this.#owned];
       this.#file = undefined;
       this.#owned = undefined;

@@ -228,7 +228,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(4));
   });
 
-  it("survives the failure of any one call, at any time", async () => {
+  it("survives the failure of any one call, at any time", { timeout: 120_000 }, async () => {
     let calls = 0;
     let failAt = 0;
     const counted =
@@ -280,7 +280,7 @@ describe("fileHandler()", () => {
     }
   });
 
-  it("loses and doubles nothing when the process is killed at any time", async () => {
+  it("loses and doubles nothing when the process is killed at any time", { timeout: 120_000 }, async () => {
     const child = join(directory, "child.mjs");
     const seclog = new URL("../../dist", import.meta.url).href;
     nodeFs.writeFileSync(

@@ -14,3 +14,8 @@ export function decodedEvents(batch: EventBatch): readonly SecurityEvent[] {
     throw new HandlerError("event", errorMessage(error), { cause: error });
   }
 }
+
+/** For a batch that comes after `close()`. */
+export function closedError(): HandlerError {
+  return new HandlerError("destination", "the handler was closed", { code: "SECLOG_CLOSED" });
+}

@@ -1,0 +1,88 @@
+/** The promises of `ship/handler.ts`, kept by both handlers or skipped with the reason. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { describe, it } from "vitest";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { type HandlerContractOptions, type HandlerFixture, handlerContract } from "../testing/handler-contract.ts";
+import { consoleHandler } from "./console.ts";
+import { fileHandler } from "./file.ts";
+
+/** The seqs of a source in NDJSON. */
+function seqsIn(text: string, sourceId: string): number[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as { source_id: string; seq: number })
+    .filter((row) => row.source_id === sourceId)
+    .map((row) => row.seq);
+}
+
+async function files(): Promise<HandlerFixture> {
+  const directory = mkdtempSync(join(tmpdir(), "seclog-contract-"));
+  let last: SecurityEventHandler | undefined;
+  return {
+    async create() {
+      // One process writes a file at a time: the next one comes when the last has gone.
+      await last?.close();
+      last = fileHandler({ path: join(directory, "security.ndjson"), maxBytes: 20_000 });
+      return last;
+    },
+    async storedSeqs(sourceId) {
+      const names = readdirSync(directory).filter((name) => name.endsWith(".ndjson"));
+      // "security.2026…" sorts before "security.ndjson".
+      return names.sort().flatMap((name) => seqsIn(readFileSync(join(directory, name), "utf8"), sourceId));
+    },
+    async dispose() {
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+async function stream(): Promise<HandlerFixture> {
+  let text = "";
+  const collect = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  return {
+    create: () => consoleHandler({ format: "ndjson", stream: collect }),
+    async storedSeqs(sourceId) {
+      return seqsIn(text, sourceId);
+    },
+  };
+}
+
+const NO_QUARANTINE = "it leaves what it cannot write to quarantine.ndjson of the spool";
+const NO_READING = "a stream cannot be asked what it has had, so a new process prints the rest again";
+
+const handlers: { readonly [name: string]: HandlerContractOptions } = {
+  fileHandler: {
+    open: files,
+    skip: {
+      "refuses an older epoch": "a file has one writer at a time, which its lock sees to",
+      "notices a destination that went back": "files are moved away and deleted by their owners: that is no fault",
+      "goes on behind a quarantined record": NO_QUARANTINE,
+    },
+  },
+  consoleHandler: {
+    open: stream,
+    skip: {
+      "is idempotent": `${NO_READING}; within a process it is, see console.test.ts`,
+      "takes the rest of a batch that it has in part": NO_READING,
+      "refuses an older epoch": "a stream has no epochs",
+      "notices a destination that went back": NO_READING,
+      "goes on behind a quarantined record": NO_QUARANTINE,
+      "can be made in a worker": "a stream of the application cannot; the process's own can, see console.test.ts",
+    },
+  },
+};
+
+describe.each(Object.entries(handlers))("%s - contract", (_name, options) => {
+  for (const { title, skip, run } of handlerContract(options)) {
+    if (skip === undefined) it(title, run);
+  }
+});
