@@ -1,0 +1,79 @@
+import http from "node:http";
+import express from "express";
+import { afterEach, expect, test } from "vitest";
+import { closeServer, listen, send } from "../../../../test/support/http-client.ts";
+import { recordLogin, securityCapture } from "../capture/express.ts";
+import { defineEvents } from "../event/catalogue.ts";
+import { memoryLog } from "./memory-log.ts";
+
+const ends: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+test("memoryLog() - the events of a captured application, one per cause, with the request's facts", async () => {
+  const security = memoryLog();
+  ends.push(() => security.close());
+  const app = express();
+  app.use(securityCapture(security));
+  app.get("/orders/:id", (_req, res) => void res.send("order"));
+  app.get("/admin", (_req, res) => void res.sendStatus(403));
+  app.post("/login", (req, res) => {
+    recordLogin(security, req, { userid: "ada", success: false, reason: "password" });
+    res.sendStatus(401);
+  });
+  const server = http.createServer(app);
+  ends.push(() => closeServer(server));
+  const port = await listen(server);
+  await send(port, "DELETE", "/orders/7?token=x", { headers: { "user-agent": "probe" } });
+  await send(port, "GET", "/admin");
+  await send(port, "POST", "/login");
+
+  const wrong = await security.expectEvent("illegal_request_method", { method: "DELETE" });
+  expect(wrong).toMatchObject({
+    path: "/orders/7",
+    route: "/orders/:id",
+    statusCode: 404,
+    allowedMethods: "GET, HEAD",
+    ipAddress: "127.0.0.1",
+    userAgent: "probe",
+  });
+  await security.expectEvent("authz_fail", { path: "/admin", statusCode: 403 });
+  await security.expectEvent("authn_login_fail", { actorId: "ada", data: { reason: "password" } });
+  expect((await security.events()).map(({ type }) => type)).toEqual([
+    ...["illegal_request_method", "authz_fail", "authn_login_fail"],
+  ]);
+  await security.clear();
+  expect(await security.events()).toEqual([]);
+});
+
+test("memoryLog() - a handler's own event explains the status also through the recorder", async () => {
+  const security = memoryLog();
+  ends.push(() => security.close());
+  const app = express();
+  app.use(securityCapture(security));
+  app.get("/", (_req, res) => {
+    // No request is passed: it is found in the context, and marked.
+    security.recordSecurityEvent("malicious_direct_reference", undefined, { userid: "ada" });
+    res.sendStatus(403);
+  });
+  const server = http.createServer(app);
+  ends.push(() => closeServer(server));
+  await send(await listen(server), "GET", "/");
+  await security.expectEvent("malicious_direct_reference", { path: "/" });
+  expect(await security.events()).toHaveLength(1);
+});
+
+test("expectEvent() - waits for what is recorded later, and says what was recorded instead", async () => {
+  const events = defineEvents({ refund_refused: { level: "info" } });
+  const security = memoryLog({ events });
+  ends.push(() => security.close());
+  setTimeout(() => security.recordSecurityEvent("refund_refused", null, { amount: 7 }), 20);
+  expect(await security.expectEvent("refund_refused")).toMatchObject({ data: { amount: 7 } });
+  await expect(security.expectEvent("refund_refused", { data: { amount: 8 } }, { deadline: 20 })).rejects.toThrow(
+    'no event refund_refused {"data":{"amount":8}}; recorded was:\n  refund_refused {"data":{"amount":7}}',
+  );
+  await security.clear();
+  await expect(security.expectEvent("authz_fail", {}, { deadline: 20 })).rejects.toThrow(/nothing was recorded/);
+});

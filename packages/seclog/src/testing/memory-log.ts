@@ -1,0 +1,174 @@
+import { isDeepStrictEqual } from "node:util";
+import { createSecurityLog, type SecurityLogOptions } from "../create-security-log.ts";
+import type { EventDefinitions } from "../event/catalogue.ts";
+import type { SecurityEvent } from "../event/event.ts";
+import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
+import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
+
+/** What {@link memoryLog} takes: everything that `createSecurityLog` does, except where events are kept and go. */
+export type MemoryLogOptions<Events extends EventDefinitions = Record<never, never>> = Partial<
+  Omit<SecurityLogOptions<Events>, "spool" | "handlers">
+>;
+
+/** A property of an event that is expected. `data` needs to have what is given, and may have more. */
+export type ExpectedEvent = { readonly [K in keyof SecurityEvent]?: SecurityEvent[K] };
+
+/** A real log whose events a test can read. Its own events (`log_started`, …) are left out. */
+export interface MemoryLog<Events extends EventDefinitions = Record<never, never>> extends SecurityLog<Events> {
+  /** Everything that was recorded until now, as a handler gets it. */
+  events(): Promise<readonly SecurityEvent[]>;
+  /**
+   * Resolves with the first event of this type that has these properties; waits for it when it is not there yet, because
+   * what a response ends with is recorded when the client may already have the response.
+   *
+   * Rejects after `deadline` milliseconds, and says what was recorded instead.
+   *
+   * @param options.deadline @default 1000
+   */
+  expectEvent(
+    type: EventType<Events>,
+    expected?: ExpectedEvent,
+    options?: { readonly deadline?: number },
+  ): Promise<SecurityEvent>;
+  /** Forgets what was recorded, between two tests. */
+  clear(): Promise<void>;
+}
+
+/**
+ * A log in memory, for tests of code that records: the real one, with redaction, levels and flags, but without disk
+ * and network.
+ *
+ * ```ts
+ * const security = memoryLog();
+ * const app = createApp(security);
+ * await request(app).get("/admin").expect(403);
+ * await security.expectEvent("authz_fail", { path: "/admin", statusCode: 403 });
+ * ```
+ */
+export function memoryLog<Events extends EventDefinitions = Record<never, never>>(
+  options: MemoryLogOptions<Events> = {},
+): MemoryLog<Events> {
+  return new LogInMemory(options);
+}
+
+/** The handler at the end of the log. */
+class Collector implements SecurityEventHandler {
+  readonly name = "memory";
+  readonly events: SecurityEvent[] = [];
+  readonly waiting: Set<() => void> = new Set();
+
+  async handle(batch: EventBatch): Promise<void> {
+    for (const event of batch.events) if (event.category !== "log") this.events.push(event);
+    for (const wake of this.waiting) wake();
+  }
+
+  async close(): Promise<void> {}
+}
+
+class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> {
+  readonly #collector = new Collector();
+  readonly #log: SecurityLog<Events>;
+  readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"];
+
+  constructor(options: MemoryLogOptions<Events>) {
+    this.#log = createSecurityLog<Events>({
+      level: "debug",
+      heartbeat: false,
+      ...options,
+      spool: "memory",
+      handlers: [this.#collector],
+    });
+    this.recordSecurityEvent = this.#log.recordSecurityEvent;
+  }
+
+  get name(): string {
+    return this.#log.name;
+  }
+
+  get sourceId(): string {
+    return this.#log.sourceId;
+  }
+
+  async events(): Promise<readonly SecurityEvent[]> {
+    await this.#log.flush();
+    return [...this.#collector.events];
+  }
+
+  async expectEvent(
+    type: EventType<Events>,
+    expected: ExpectedEvent = {},
+    options: { readonly deadline?: number } = {},
+  ): Promise<SecurityEvent> {
+    const { deadline = 1000 } = options;
+    const { events, waiting } = this.#collector;
+    const find = (): SecurityEvent | undefined => events.find((event) => event.type === type && fits(event, expected));
+    const there = find();
+    if (there !== undefined) return there;
+    return await new Promise((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        waiting.delete(look);
+      };
+      const look = (): void => {
+        const found = find();
+        if (found === undefined) return;
+        end();
+        resolve(found);
+      };
+      const timer = setTimeout(() => {
+        end();
+        reject(new Error(missing(type, expected, events)));
+      }, deadline);
+      waiting.add(look);
+    });
+  }
+
+  async clear(): Promise<void> {
+    await this.#log.flush();
+    this.#collector.events.length = 0;
+  }
+
+  isEnabled(type: EventType<Events>): boolean {
+    return this.#log.isEnabled(type);
+  }
+
+  flush(options?: { readonly deadline?: number }): Promise<void> {
+    return this.#log.flush(options);
+  }
+
+  close(options?: { readonly deadline?: number }): Promise<void> {
+    return this.#log.close(options);
+  }
+
+  health(): Health {
+    return this.#log.health();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function fits(event: SecurityEvent, expected: ExpectedEvent): boolean {
+  for (const [property, value] of Object.entries(expected)) {
+    const actual = event[property as keyof SecurityEvent];
+    if (property !== "data") {
+      if (!isDeepStrictEqual(actual, value)) return false;
+      continue;
+    }
+    for (const [name, member] of Object.entries(expected.data ?? {})) {
+      if (!isDeepStrictEqual(event.data?.[name], member)) return false;
+    }
+  }
+  return true;
+}
+
+/** The properties that were asked for, of every event that there is. */
+function missing(type: string, expected: ExpectedEvent, events: readonly SecurityEvent[]): string {
+  const shown = events.slice(-20).map((event) => {
+    const asked = Object.keys(expected).map((property) => [property, event[property as keyof SecurityEvent]]);
+    return `\n  ${event.type} ${JSON.stringify(Object.fromEntries(asked))}`;
+  });
+  const instead = shown.length === 0 ? "nothing was recorded" : `recorded was:${shown.join("")}`;
+  return `no event ${type} ${JSON.stringify(expected)}; ${instead}`;
+}
