@@ -13,9 +13,8 @@ export function canonicalAddress(text: string): string | undefined {
   if (!isIPv6(text) || text.includes("%")) return undefined;
   const groups = ipv6Groups(text);
   const run = longestZeros(groups);
-  const dotted =
-    run.start === 0 &&
-    (run.length === 6 || (run.length === 7 && groups[7] !== 1) || (run.length === 5 && groups[5] === 0xffff));
+  // inet_net_ntop also names a run of 7 here, but never gets there: the dotted half would begin within that run.
+  const dotted = run.start === 0 && (run.length === 6 || (run.length === 5 && groups[5] === 0xffff));
   const hex = groups.map((group) => group.toString(16));
   if (dotted) {
     const [high = 0, low = 0] = groups.slice(6);
