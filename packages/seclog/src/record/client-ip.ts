@@ -5,6 +5,7 @@
  * it is hearsay and never believed.
  */
 import { BlockList, isIP } from "node:net";
+import { canonicalAddress } from "../event/address.ts";
 import type { IpSource } from "../event/event.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 
@@ -205,54 +206,6 @@ export function parseAddress(text: string): string | undefined {
     const withPort = /^([\d.]+):\d{1,5}$/.exec(text);
     if (withPort !== null) return isIP(withPort[1] ?? "") === 4 ? withPort[1] : undefined;
   }
-  const kind = isIP(address);
-  if (kind === 4) return address;
-  return kind === 6 ? canonicalIPv6(address) : undefined;
-}
-
-/**
- * RFC 5952, as PostgreSQL's `inet_net_ntop` applies it: the longest run of two or more zeros is `::`, the first of
- * equals; an address whose first 96 bits are zero has a dotted end, but for `::` and `::1`.
- */
-function canonicalIPv6(text: string): string {
-  const words = wordsOf(text.replace(/%.*$/s, "").toLowerCase());
-  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) return dotted(words);
-
-  let start = -1;
-  let length = 1;
-  for (let at = 0; at < 8; at++) {
-    let end = at;
-    while (end < 8 && words[end] === 0) end++;
-    if (end - at > length) {
-      start = at;
-      length = end - at;
-    }
-    at = Math.max(at, end - 1);
-  }
-  if (start === 0 && (length === 6 || (length === 7 && words[7] !== 1))) return `::${dotted(words)}`;
-  const hex = words.map((word) => word.toString(16));
-  if (start === -1) return hex.join(":");
-  return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
-}
-
-function wordsOf(address: string): number[] {
-  const [head = "", tail] = address.split("::");
-  const first = groups(head);
-  if (tail === undefined) return first;
-  const last = groups(tail);
-  return [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
-}
-
-function groups(text: string): number[] {
-  if (text === "") return [];
-  return text.split(":").flatMap((group) => {
-    if (!group.includes(".")) return [Number.parseInt(group, 16)];
-    const [a = 0, b = 0, c = 0, d = 0] = group.split(".").map(Number);
-    return [a * 256 + b, c * 256 + d];
-  });
-}
-
-function dotted(words: readonly number[]): string {
-  const [high = 0, low = 0] = words.slice(6);
-  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  const canonical = canonicalAddress(address.replace(/%.*$/s, ""));
+  return canonical?.startsWith("::ffff:") && canonical.includes(".") ? canonical.slice(7) : canonical;
 }

@@ -37,6 +37,8 @@ export type NameRule = "keep" | "redact" | "hash" | "url";
 export interface Redactor {
   /** The text with every secret in it replaced; the same string when there is none. */
   text(text: string): string;
+  /** As `text`, for short texts of which the same come again and again: those without a secret are remembered. */
+  repeatedText(text: string): string;
   /** What to do with a value of this name. */
   rule(name: string): NameRule;
   /** A keyed hash: equal ids have equal ones, and nobody without the key can test a guess. */
@@ -66,6 +68,10 @@ const URLS = /(?:url|uri|href|referr?er)$/;
 
 /** No secret is shorter, and most values of events are. */
 const SHORTEST = 8;
+
+/** Texts are remembered up to this number: strangers choose them. */
+const REMEMBERED = 1000;
+const REMEMBERED_LENGTH = 512;
 
 type Replacement = readonly [
   sign: number,
@@ -207,18 +213,30 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   });
   const key = hashKey(options.key);
 
-  return {
-    text(text) {
-      if (text.length < SHORTEST && patterns.length === 0) return text;
-      let safe = text;
-      const signs = signsIn(text);
-      if (signs !== 0) {
-        for (const [sign, pattern, by] of PATTERNS) {
-          if ((signs & sign) === 0) continue;
-          safe = typeof by === "string" ? safe.replace(pattern, by) : safe.replace(pattern, by);
-        }
+  const redact = (text: string): string => {
+    if (text.length < SHORTEST && patterns.length === 0) return text;
+    let safe = text;
+    const signs = signsIn(text);
+    if (signs !== 0) {
+      for (const [sign, pattern, by] of PATTERNS) {
+        if ((signs & sign) === 0) continue;
+        safe = typeof by === "string" ? safe.replace(pattern, by) : safe.replace(pattern, by);
       }
-      for (const pattern of patterns) safe = safe.replace(pattern, REDACTED);
+    }
+    for (const pattern of patterns) safe = safe.replace(pattern, REDACTED);
+    return safe;
+  };
+  const harmless = new Set<string>();
+
+  return {
+    text: redact,
+    repeatedText(text) {
+      if (harmless.has(text)) return text;
+      const safe = redact(text);
+      if (safe === text && text.length <= REMEMBERED_LENGTH) {
+        if (harmless.size >= REMEMBERED) harmless.clear();
+        harmless.add(text);
+      }
       return safe;
     },
     rule(name) {

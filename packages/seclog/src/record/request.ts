@@ -5,7 +5,7 @@
  * nothing is thrown.
  */
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
-import { isUnkeepable, keepText, type NoteTaker } from "../event/text.ts";
+import { cutText, keepText, type NoteTaker } from "../event/text.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
 
@@ -27,11 +27,19 @@ type RequestFact =
   | "spanId"
   | keyof ClientIp;
 
-/** Reads the facts of a request. Never throws, and gives no facts for what is no request. */
-export type RequestReader = (request: unknown, notes: NoteTaker) => RequestFacts;
-
 /** The most UTF-16 units of each text. */
-const LIMITS = { method: 64, path: 2048, route: 512, host: 255, userAgent: 512, ipChain: 1000 } as const;
+const LIMITS = {
+  method: 64,
+  path: 2048,
+  route: 512,
+  host: 255,
+  userAgent: 512,
+  requestId: 128,
+  ipChain: 1000,
+} as const;
+
+/** How far a secret is looked for behind the place where a text is cut. */
+const LOOK_BEHIND_CUT = 1024;
 
 /** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
 const METHODS: ReadonlySet<string> = new Set([
@@ -51,130 +59,129 @@ const REQUEST_ID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
 /** W3C Trace Context: version ff is invalid, later versions than 00 may add fields. */
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/;
 
-/** User agents, hosts and many paths repeat: those that are kept as they are, are remembered up to this number. */
-const REMEMBERED = 500;
-
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 type Unknown = { readonly [name: string]: unknown };
 
-/** The reader of a log. */
-export function createRequestReader(clientIp: ClientIpReader, redactor: Redactor): RequestReader {
-  const harmless = new Map<"path" | "requestHost" | "userAgent", Set<string>>([
-    ["path", new Set()],
-    ["requestHost", new Set()],
-    ["userAgent", new Set()],
-  ]);
-
-  /** A stranger's text: redacted, cut and escaped, with notes. */
-  const clean = (text: string, name: string, limit: number, notes: NoteTaker): string => {
-    // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
-    const seen = text.length > limit + 1024 ? text.slice(0, limit + 1024) : text;
-    const safe = redactor.secretPath([name]) ? REDACTED : redactor.text(seen);
-    if (safe !== seen) notes.redacted(name);
-    if (seen !== text) notes.truncated(name, text.length);
-    return seen === text || safe.length <= limit
-      ? keepText(safe, name, limit, notes)
-      : cutSilently(safe, name, limit, notes);
-  };
-
-  /** As `clean`, for texts that come again and again. */
-  const repeated = (text: string, name: "path" | "requestHost" | "userAgent", limit: number, notes: NoteTaker) => {
-    const known = harmless.get(name);
-    if (known?.has(text)) return text;
-    const kept = clean(text, name, limit, notes);
-    if (kept === text && known !== undefined) {
-      if (known.size >= REMEMBERED) known.clear();
-      known.add(text);
-    }
-    return kept;
-  };
-
-  const read = (request: Unknown, facts: RequestFacts, notes: NoteTaker): void => {
-    const raw = rawRequest(request);
-    const headers = headersOf(raw);
-
-    const method = textOf(raw, "method") ?? headers(":method");
-    if (method !== undefined && method !== "") {
-      if (METHODS.has(method)) facts.method = method;
-      else {
-        facts.method = OTHER_METHOD;
-        facts.methodOriginal = clean(method, "methodOriginal", LIMITS.method, notes);
-      }
-    }
-
-    const target =
-      textOf(request, "originalUrl") ?? textOf(raw, "originalUrl") ?? textOf(raw, "url") ?? headers(":path");
-    const path = target === undefined ? undefined : pathOf(target, method);
-    if (path !== undefined) {
-      // A slice of the target is not remembered, as it would keep the whole in memory.
-      facts.path =
-        path === target ? repeated(path, "path", LIMITS.path, notes) : clean(path, "path", LIMITS.path, notes);
-    }
-
-    const route = routeOf(request, raw);
-    if (route !== undefined) facts.route = clean(route, "route", LIMITS.route, notes);
-
-    const statusCode = statusOf(request, raw);
-    if (statusCode !== undefined) facts.statusCode = statusCode;
-
-    const host = headers("host") ?? headers(":authority") ?? hostOf(target, method);
-    if (host !== undefined && host !== "") facts.requestHost = repeated(host, "requestHost", LIMITS.host, notes);
-
-    const agent = headers("user-agent");
-    if (agent !== undefined && agent !== "") facts.userAgent = repeated(agent, "userAgent", LIMITS.userAgent, notes);
-
-    const id = headers("x-request-id");
-    if (id !== undefined && REQUEST_ID.test(id)) {
-      facts.requestId = UUID.test(id) && !redactor.secretPath(["requestId"]) ? id : clean(id, "requestId", 128, notes);
-    }
-
-    const parent = headers("traceparent");
-    if (parent !== undefined && parent.length < 512) {
-      const trace = TRACEPARENT.exec(parent);
-      if (trace !== null && (trace[1] !== "00" || trace[4] === undefined)) {
-        if (trace[2] !== undefined) facts.traceId = trace[2];
-        if (trace[3] !== undefined) facts.spanId = trace[3];
-      }
-    }
-
-    const ip = clientIp.read(peerOf(request, raw), headers);
-    if (ip.ipSource === undefined) return;
-    facts.ipSource = ip.ipSource;
-    if (redactor.secretPath(["ipAddress"])) {
-      notes.redacted("ipAddress");
-      return;
-    }
-    if (ip.ipAddress !== undefined) facts.ipAddress = ip.ipAddress;
-    if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, notes);
-  };
-
-  return (request, notes) => {
-    const facts: RequestFacts = {};
-    if (typeof request !== "object" || request === null) return facts;
-    try {
-      read(request as Unknown, facts, notes);
-    } catch {
-      // `get` catches what members throw; this is for what nobody thought of. What was read until then is kept.
-      notes.flag("the request could not be read");
-    }
-    return facts;
-  };
+/** Whether a value has the shape of a request of any framework. Never throws. */
+export function isRequest(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const raw = rawRequest(value as Unknown);
+  if (objectOf(raw, "headers") !== undefined || textOf(raw, ":method") !== undefined) return true;
+  return textOf(raw, "method") !== undefined && textOf(raw, "url") !== undefined;
 }
 
-/** Cuts a text whose length was noted already. */
-function cutSilently(text: string, name: string, limit: number, notes: NoteTaker): string {
-  let end = limit;
-  const last = text.charCodeAt(limit - 1);
-  if (last >= 0xd800 && last <= 0xdbff) end--;
-  return keepText(text.slice(0, end), name, limit, notes);
+/** The facts of a request: as many as can be read, none for what is no request. Never throws. */
+export function requestFacts(
+  request: object,
+  clientIp: ClientIpReader,
+  redactor: Redactor,
+  notes: NoteTaker,
+): RequestFacts {
+  const facts: RequestFacts = {};
+  try {
+    readFacts(request as Unknown, facts, clientIp, redactor, notes);
+  } catch {
+    // `get` catches what members throw; this is for what nobody thought of. What was read until then is kept.
+    notes.flag("the request could not be read");
+  }
+  return facts;
+}
+
+function readFacts(
+  request: Unknown,
+  facts: RequestFacts,
+  clientIp: ClientIpReader,
+  redactor: Redactor,
+  notes: NoteTaker,
+): void {
+  const raw = rawRequest(request);
+  const headers = headersOf(raw);
+
+  const method = textOf(raw, "method") ?? headers(":method");
+  if (method !== undefined && method !== "") {
+    if (METHODS.has(method)) facts.method = method;
+    else {
+      facts.method = OTHER_METHOD;
+      facts.methodOriginal = clean(method, "methodOriginal", LIMITS.method, redactor, notes);
+    }
+  }
+
+  const target = textOf(request, "originalUrl") ?? textOf(raw, "originalUrl") ?? textOf(raw, "url") ?? headers(":path");
+  const path = target === undefined ? undefined : pathOf(target, method);
+  // A slice of the target is not remembered, as it would keep the whole in memory.
+  if (path !== undefined) facts.path = clean(path, "path", LIMITS.path, redactor, notes, path === target);
+
+  const route = routeOf(request, raw);
+  if (route !== undefined) facts.route = clean(route, "route", LIMITS.route, redactor, notes, true);
+
+  const statusCode = statusOf(request, raw);
+  if (statusCode !== undefined) facts.statusCode = statusCode;
+
+  const host = headers("host") ?? headers(":authority") ?? hostOf(target, method);
+  if (host !== undefined && host !== "") {
+    facts.requestHost = clean(host, "requestHost", LIMITS.host, redactor, notes, true);
+  }
+
+  const agent = headers("user-agent");
+  if (agent !== undefined && agent !== "") {
+    facts.userAgent = clean(agent, "userAgent", LIMITS.userAgent, redactor, notes, true);
+  }
+
+  const id = headers("x-request-id");
+  if (id !== undefined && REQUEST_ID.test(id)) {
+    const plain = UUID.test(id) && !redactor.secretPath(["requestId"]);
+    facts.requestId = plain ? id : clean(id, "requestId", LIMITS.requestId, redactor, notes);
+  }
+
+  const parent = headers("traceparent");
+  if (parent !== undefined && parent.length < 512) {
+    const trace = TRACEPARENT.exec(parent);
+    if (trace !== null && (trace[1] !== "00" || trace[4] === undefined)) {
+      if (trace[2] !== undefined) facts.traceId = trace[2];
+      if (trace[3] !== undefined) facts.spanId = trace[3];
+    }
+  }
+
+  const ip = clientIp.read(peerOf(request, raw), headers);
+  if (ip.ipSource === undefined) return;
+  facts.ipSource = ip.ipSource;
+  if (redactor.secretPath(["ipAddress"])) {
+    notes.redacted("ipAddress");
+    return;
+  }
+  if (ip.ipAddress !== undefined) facts.ipAddress = ip.ipAddress;
+  if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, redactor, notes);
+}
+
+/** A stranger's text: redacted, cut and escaped, with notes. */
+function clean(
+  text: string,
+  name: RequestFact,
+  limit: number,
+  redactor: Redactor,
+  notes: NoteTaker,
+  repeats: boolean = false,
+): string {
+  if (redactor.secretPath([name])) {
+    notes.redacted(name);
+    return REDACTED;
+  }
+  if (text.length > limit) notes.truncated(name, text.length);
+  // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
+  const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
+  const safe = repeats ? redactor.repeatedText(seen) : redactor.text(seen);
+  if (safe !== seen) notes.redacted(name);
+  return keepText(cutText(safe, limit), name, limit, notes);
 }
 
 /** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
-function keepChain(chain: string, notes: NoteTaker): string {
-  if (chain.length <= LIMITS.ipChain && !isUnkeepable(chain)) return chain;
+function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string {
   if (chain.length > LIMITS.ipChain) notes.truncated("ipChain", chain.length);
-  return keepText(chain.slice(-LIMITS.ipChain), "ipChain", LIMITS.ipChain, notes);
+  const kept = chain.slice(-LIMITS.ipChain);
+  const safe = redactor.text(kept);
+  if (safe !== kept) notes.redacted("ipChain");
+  return keepText(safe, "ipChain", LIMITS.ipChain * 2, notes);
 }
 
 /** A member of a stranger's object: its getter may throw. */

@@ -1,0 +1,186 @@
+import { describe, expect, expectTypeOf, test } from "vitest";
+import { z } from "zod";
+import type { EventInput, EventType } from "../record/security-log.ts";
+import {
+  ALIASES,
+  CATALOGUE,
+  CATEGORIES,
+  canonicalType,
+  type DataOf,
+  dataIssues,
+  defineEvents,
+  definitionOf,
+  type EventDefinition,
+  isEventTypeName,
+} from "./catalogue.ts";
+import { DELIVERIES } from "./delivery.ts";
+import { OUTCOMES } from "./event.ts";
+import { LEVELS } from "./level.ts";
+
+/** The vocabulary's headings with their levels, as the cheat sheet prints them (I INFO, W WARN, C CRITICAL). */
+const OWASP = `
+authn_login_success I authn_login_successafterfail I authn_login_fail W authn_login_fail_max W authn_login_lock W
+authn_password_change I authn_password_change_fail C authn_impossible_travel C authn_token_created I
+authn_token_revoked I authn_token_reuse C authn_token_delete W authz_fail C authz_change W authz_admin W
+crypt_decrypt_fail W crypt_encrypt_fail W excess_rate_limit_exceeded W excess_sessions_exceeded W upload_complete I
+upload_stored I upload_validation I upload_delete I input_validation_fail W input_validation_discrete_fail W
+malicious_excess_404 W malicious_extraneous C malicious_attack_tool C malicious_sqli C malicious_cors C
+malicious_direct_reference C malicious_csrf W malicious_csp_violation W mcp_prompt_injection W
+mcp_resource_exhaustion W mcp_tool_poisoning W privilege_permissions_changed W sensitive_create W sensitive_read W
+sensitive_update W sensitive_delete W sequence_fail C session_created I session_renewed I session_expired I
+session_logout I session_use_after_expire C sys_startup W sys_shutdown W sys_restart W sys_crash W
+sys_monitor_disabled W sys_monitor_enabled W user_created W user_updated W user_archived W user_deleted W`
+  .trim()
+  .split(/\s+/);
+
+const OTHERS = [
+  ...["illegal_request_method", "webhook_signature_failure", "unauthenticated_request"],
+  ...["host_header_rejected", "origin_rejected", "log_started", "log_stopped", "log_heartbeat", "events_dropped"],
+  ...["event_quarantined", "log_setup", "log_retention", "log_read", "log_export", "log_erased", "log_checkpoint"],
+];
+
+describe("CATALOGUE", () => {
+  test("has the vocabulary's 57 events under its names and levels, our 16, and no other", () => {
+    const levels = { I: "info", W: "warning", C: "critical" } as const;
+    const names = OWASP.filter((_, i) => i % 2 === 0);
+    expect(names).toHaveLength(57);
+    for (const [i, name] of names.entries()) {
+      expect([name, definitionOf(name)?.level]).toEqual([name, levels[OWASP[i * 2 + 1] as "I" | "W" | "C"]]);
+    }
+    expect(Object.keys(CATALOGUE).sort()).toEqual([...names, ...OTHERS].sort());
+  });
+
+  test("defines every event completely, in a group that exists", () => {
+    for (const [type, definition] of Object.entries<EventDefinition>(CATALOGUE)) {
+      expect(isEventTypeName(type)).toBe(true);
+      expect(LEVELS).toContain(definition.level);
+      expect(OUTCOMES).toContain(definition.outcome);
+      expect(DELIVERIES).toContain(definition.delivery);
+      expect(CATEGORIES).toContain(definition.category);
+      expect(definition.description).toMatch(/^[A-Z].*\.$/);
+    }
+  });
+
+  test("upload_validation is critical and a failure when the file failed", () => {
+    expect(CATALOGUE.upload_validation.refine?.({ result: "FAILED" })).toEqual({
+      level: "critical",
+      outcome: "failure",
+    });
+    expect(CATALOGUE.upload_validation.refine?.({ result: "passed" })).toEqual({ outcome: "success" });
+    expect(CATALOGUE.upload_validation.refine?.({})).toBeUndefined();
+  });
+});
+
+describe("definitionOf()", () => {
+  test("finds the two misprints of the vocabulary under the heading's name", () => {
+    expect(Object.keys(ALIASES)).toEqual(["malicious_excess404", "permissions_changed"]);
+    for (const [alias, type] of Object.entries(ALIASES)) {
+      expect(definitionOf(alias)).toBe(CATALOGUE[type]);
+      expect(canonicalType(alias)).toBe(type);
+    }
+    expect(canonicalType("authz_fail")).toBe("authz_fail");
+  });
+
+  test("finds nothing on prototypes", () => {
+    for (const name of ["__proto__", "constructor", "toString", ""]) {
+      expect(definitionOf(name, defineEvents({}))).toBeUndefined();
+      expect(canonicalType(name)).toBe(name);
+    }
+  });
+
+  test("finds the application's own", () => {
+    const events = defineEvents({ refund_refused: { level: "error" } });
+    expect(definitionOf("refund_refused", events)).toBe(events.refund_refused);
+  });
+});
+
+describe("defineEvents()", () => {
+  test("fills in the defaults", () => {
+    expect(defineEvents({ a: {} }).a).toEqual({
+      level: "warning",
+      category: "custom",
+      outcome: "unknown",
+      delivery: "disk",
+      description: "a",
+    });
+  });
+
+  test.each([
+    ["a name with spaces", { "Not a name": {} }, 'events["Not a name"]'],
+    ["an empty name", { "": {} }, 'events[""]'],
+    ["a type of the catalogue", { authz_fail: {} }, "authz_fail"],
+    ["an alias of the catalogue", { permissions_changed: {} }, "permissions_changed"],
+    ["an unknown key", { a: { severity: 1 } }, 'events["a"].severity'],
+    ["an unknown level", { a: { level: "warn" } }, 'events["a"].level'],
+    ["an unknown outcome", { a: { outcome: "denied" } }, 'events["a"].outcome'],
+    ["an unknown delivery", { a: { delivery: "memory" } }, 'events["a"].delivery'],
+    ["a category with spaces", { a: { category: "my group" } }, 'events["a"].category'],
+    ["a schema that is none", { a: { schema: {} } }, 'events["a"].schema'],
+    ["no object", { a: null }, 'events["a"]'],
+  ])("refuses %s, naming the key", (_, options, key) => {
+    expect(() => defineEvents(options as Parameters<typeof defineEvents>[0])).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining(key) }),
+    );
+  });
+
+  test("takes a schema of Zod, which types the data and checks them", () => {
+    const events = defineEvents({
+      refund_refused: { schema: z.object({ orderId: z.string(), cents: z.number().optional() }) },
+      plain: { level: "info" },
+    });
+    type Input = EventInput<"refund_refused", typeof events>;
+    expectTypeOf<DataOf<"refund_refused", typeof events>>().toEqualTypeOf<{
+      orderId: string;
+      cents?: number | undefined;
+    }>();
+    expectTypeOf<EventType<typeof events>>().extract<"plain" | "authz_fail">().toEqualTypeOf<"plain" | "authz_fail">();
+    const good: Input = { orderId: "o-1", statusCode: 402, more: true };
+    // @ts-expect-error the schema asks for an orderId: this is what is tested
+    const missing: Input = { cents: 1 };
+    // @ts-expect-error the schema wants a number: this is what is tested
+    const wrong: Input = { orderId: "o-1", cents: "1" };
+
+    expect(dataIssues(events.refund_refused, good)).toEqual([]);
+    expect(dataIssues(events.refund_refused, missing)[0]).toContain("data.orderId: ");
+    expect(dataIssues(events.refund_refused, wrong)[0]).toContain("data.cents: ");
+    expect(dataIssues(events.plain, 5)).toEqual([]);
+  });
+});
+
+describe("DataOf", () => {
+  test("types the catalogue's data and lets the common facts and more through", () => {
+    type Input = EventInput<"illegal_request_method", Record<never, never>>;
+    const res: { statusCode: number; getHeader(name: string): number | string | string[] | undefined } = {
+      statusCode: 405,
+      getHeader: () => "GET",
+    };
+    const input: Input = { statusCode: res.statusCode, allowedMethods: res.getHeader("Allow"), anything: 1 };
+    expect(input.allowedMethods).toBe("GET");
+
+    type Lock = EventInput<"authn_login_lock", Record<never, never>>;
+    const lock: Lock = { userid: 7n, reason: "maxretries" };
+    const own: Lock = { reason: "a reason of our own" };
+    // @ts-expect-error a reason is text: this is what is tested
+    const wrong: Lock = { reason: 5 };
+    expect([lock, own, wrong]).toHaveLength(3);
+  });
+});
+
+describe("dataIssues()", () => {
+  const schema = (validate: (value: unknown) => never) =>
+    ({ ...CATALOGUE.authz_fail, schema: { "~standard": { version: 1, vendor: "test", validate } } }) as EventDefinition;
+
+  test("never throws, and says so when the schema does or is asynchronous", () => {
+    expect(
+      dataIssues(
+        schema(() => {
+          throw new Error("boom");
+        }),
+        {},
+      ),
+    ).toEqual(["the schema threw: boom"]);
+    expect(dataIssues(schema((() => Promise.reject(new Error("late"))) as () => never), {})).toEqual([
+      "the schema is asynchronous and was not applied",
+    ]);
+  });
+});

@@ -1,0 +1,184 @@
+import canonicalize from "canonicalize";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { COLUMN_NAMES, decodeEvent, encodeEvent, encodeImpersonal, encodePersonal, eventToJson } from "./encode.ts";
+import { type EventNotes, IP_SOURCES, OUTCOMES, type SecurityEvent } from "./event.ts";
+import type { JsonObject } from "./json.ts";
+import { LEVELS } from "./level.ts";
+
+/** Text as an event has it: well-formed, without NUL. */
+const text = fc.string({ unit: "binary", maxLength: 40 }).map((value) => value.toWellFormed().replaceAll("\0", ""));
+const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const time = fc
+  .date({ min: new Date(0), max: new Date("9999-12-31"), noInvalidDate: true })
+  .map((date) => date.toISOString().replace("Z", "123Z"));
+
+/** What a JSON parser gives back: `-0` is `0` in RFC 8785, and no member is called `__proto__` without being one. */
+const object = fc
+  .dictionary(text, fc.jsonValue({ maxDepth: 3 }))
+  .map((value) => JSON.parse(JSON.stringify(value).replaceAll("\\u0000", "").toWellFormed()) as JsonObject);
+
+const event: fc.Arbitrary<SecurityEvent> = fc.record(
+  {
+    v: fc.constant(1),
+    id: fc.uuid({ version: 7 }),
+    occurredAt: time,
+    sourceId: fc.uuid({ version: 7 }),
+    epoch: count,
+    seq: count,
+    type: fc.stringMatching(/^[a-z0-9_.:-]{1,100}$/),
+    level: fc.constantFrom(...LEVELS),
+    category: text,
+    outcome: fc.constantFrom(...OUTCOMES),
+    logger: text,
+    service: text,
+    environment: text,
+    host: text,
+    method: text,
+    route: text,
+    statusCode: fc.integer({ min: 100, max: 999 }),
+    allowedMethods: text,
+    count,
+    startedAt: time,
+    endedAt: time,
+    actorId: text,
+    actorType: text,
+    targetId: text,
+    targetType: text,
+    ipAddress: fc.oneof(fc.ipV4(), fc.constant("2001:db8::1")),
+    ipSource: fc.constantFrom(...IP_SOURCES),
+    ipChain: text,
+    methodOriginal: text,
+    path: text,
+    requestHost: text,
+    requestId: text,
+    traceId: fc.stringMatching(/^[0-9a-f]{32}$/),
+    spanId: fc.stringMatching(/^[0-9a-f]{16}$/),
+    userAgent: text,
+    data: object,
+    notes: fc.record(
+      {
+        escaped: fc.array(text),
+        truncated: fc.dictionary(text, count),
+        sha256: fc.dictionary(text, text),
+        redacted: fc.array(text),
+        converted: fc.dictionary(text, text),
+        flags: fc.array(text),
+      },
+      { requiredKeys: [] },
+    ) as fc.Arbitrary<EventNotes>,
+  },
+  {
+    requiredKeys: [
+      ...(["v", "id", "occurredAt", "sourceId", "epoch", "seq"] as const),
+      ...(["type", "level", "category", "outcome", "logger"] as const),
+    ],
+  },
+);
+
+const IMPERSONAL = new Set([
+  ...["v", "id", "occurredAt", "sourceId", "epoch", "seq", "type", "level", "category", "outcome", "logger"],
+  ...["service", "environment", "host", "method", "route", "statusCode", "allowedMethods"],
+  ...["count", "startedAt", "endedAt"],
+]);
+
+function columns(of: SecurityEvent, part: "impersonal" | "personal"): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(of)
+      .filter(([property]) => IMPERSONAL.has(property) === (part === "impersonal"))
+      .map(([property, value]) => [COLUMN_NAMES[property as keyof typeof COLUMN_NAMES], value]),
+  );
+}
+
+const bytes = (value: string) => new TextEncoder().encode(value);
+
+describe("encodeEvent()", () => {
+  test("round trip: decoding gives the event, and encoding that gives the same bytes", () => {
+    fc.assert(
+      fc.property(event, (original) => {
+        const encoded = encodeEvent(original);
+        const decoded = decodeEvent(bytes(encoded));
+        expect(decoded).toEqual(JSON.parse(JSON.stringify(original)));
+        expect(encodeEvent(decoded)).toBe(encoded);
+      }),
+    );
+  });
+
+  test("each of its two lines is the form of RFC 8785 of that part's columns", () => {
+    fc.assert(
+      fc.property(event, (original) => {
+        const [impersonal, personal, ...rest] = encodeEvent(original).split("\n");
+        expect(impersonal).toBe(canonicalize(columns(original, "impersonal")));
+        expect(personal).toBe(canonicalize(columns(original, "personal")));
+        expect(rest).toEqual([]);
+      }),
+    );
+  });
+
+  test("the parts can be written apart", () => {
+    fc.assert(
+      fc.property(event, ({ data, ...rest }) => {
+        const json = data === undefined ? undefined : canonicalize(data);
+        expect(`${encodeImpersonal(rest)}\n${encodePersonal(rest, json)}`).toBe(
+          encodeEvent(data === undefined ? rest : { ...rest, data }),
+        );
+      }),
+    );
+  });
+});
+
+const MINIMAL =
+  '{"category":"authn","epoch":1,"event_type":"a","id":"x","level":"info","logger":"security","occurred_at":"t","outcome":"success","seq":1,"source_id":"s","v":1}';
+
+describe("decodeEvent()", () => {
+  test("reads the least event", () => {
+    expect(decodeEvent(bytes(`${MINIMAL}\n{}`)).type).toBe("a");
+  });
+
+  test.each([
+    ["no second line", MINIMAL],
+    ["three lines", `${MINIMAL}\n{}\n{}`],
+    ["a trailing newline", `${MINIMAL}\n{}\n`],
+    ["no JSON", "{\n{}"],
+    ["a list", `${MINIMAL}\n[]`],
+    ["a missing member", `${MINIMAL.replace('"seq":1,', "")}\n{}`],
+    ["a member of the wrong type", `${MINIMAL.replace('"seq":1', '"seq":"1"')}\n{}`],
+    ["a list as data", `${MINIMAL}\n{"data":[]}`],
+    ["an unknown level", `${MINIMAL.replace('"info"', '"notice"')}\n{}`],
+    ["an unknown outcome", `${MINIMAL.replace('"success"', '"denied"')}\n{}`],
+    ["an unknown ip_source", `${MINIMAL}\n{"ip_source":"dns"}`],
+  ])("refuses %s", (_, encoded) => {
+    expect(() => decodeEvent(bytes(encoded))).toThrow(expect.objectContaining({ code: "SECLOG_EVENT_MALFORMED" }));
+  });
+
+  test("refuses bytes that are not UTF-8", () => {
+    const broken = Buffer.concat([bytes(`${MINIMAL}\n{"path":"`), Buffer.from([0xff]), bytes('"}')]);
+    expect(() => decodeEvent(broken)).toThrow(expect.objectContaining({ code: "SECLOG_EVENT_MALFORMED" }));
+  });
+
+  test("refuses the format of a newer program with its own code", () => {
+    expect(() => decodeEvent(bytes(`${MINIMAL.replace('"v":1', '"v":2')}\n{}`))).toThrow(
+      expect.objectContaining({ code: "SECLOG_EVENT_VERSION" }),
+    );
+  });
+
+  test("throws nothing but its own errors, whatever the bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
+        expect(() => decodeEvent(noise)).toThrow(expect.objectContaining({ name: "SeclogError" }));
+      }),
+    );
+  });
+});
+
+test("eventToJson() - is one line with the columns' names", () => {
+  fc.assert(
+    fc.property(event, (original) => {
+      const line = eventToJson(original);
+      expect(line).not.toContain("\n");
+      expect(Object.keys(JSON.parse(line)).sort()).toEqual(
+        Object.keys({ ...columns(original, "impersonal"), ...columns(original, "personal") }).sort(),
+      );
+    }),
+  );
+});

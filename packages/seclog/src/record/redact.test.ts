@@ -1,0 +1,200 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createRedactor, REDACTED } from "./redact.ts";
+
+const redactor = createRedactor();
+
+/** Secrets of each kind that is known by its text. None of them is or was real. */
+const hex = (length: number) => fc.stringMatching(new RegExp(`^[A-Za-z0-9]{${length}}$`));
+const luhn = (head: string) => {
+  for (let check = 0; check <= 9; check++) {
+    let sum = 0;
+    for (const [i, digit] of [...`${head}${check}`].reverse().entries()) {
+      const doubled = Number(digit) * (i % 2 === 0 ? 1 : 2);
+      sum += doubled > 9 ? doubled - 9 : doubled;
+    }
+    if (sum % 10 === 0) return `${head}${check}`;
+  }
+  throw new Error("no check digit");
+};
+const secrets: { readonly [kind: string]: fc.Arbitrary<string> } = {
+  jwt: fc.tuple(hex(20), hex(30), hex(43)).map(([a, b, c]) => `eyJ${a}.eyJ${b}.${c}`),
+  aws: fc.stringMatching(/^(?:AKIA|ASIA)[A-Z0-9]{16}$/),
+  stripe: hex(24).map((tail) => `sk_live_${tail}`),
+  github: hex(36).map((tail) => `ghp_${tail}`),
+  slack: hex(24).map((tail) => `xoxb-${tail}`),
+  pem: hex(64).map((tail) => `-----BEGIN RSA PRIVATE KEY-----\n${tail}\n-----END RSA PRIVATE KEY-----`),
+  card: fc.stringMatching(/^4[0-9]{14}$/).map(luhn),
+  groupedCard: fc.stringMatching(/^5[1-5][0-9]{13}$/).map((head) => luhn(head).replace(/(.{4})(?=.)/g, "$1 ")),
+};
+
+/** Whatever may stand around a secret; a digit would make a card number another number. */
+const around = fc.string({ unit: "binary", maxLength: 30 }).map((text) => text.replace(/\d/g, "x"));
+
+describe("text()", () => {
+  for (const [kind, secret] of Object.entries(secrets)) {
+    test(`never lets a ${kind} through, wherever it stands`, () => {
+      fc.assert(
+        fc.property(around, secret, around, (before, planted, after) => {
+          const safe = redactor.text(`${before} ${planted} ${after}`);
+          expect(safe).not.toContain(planted);
+          expect(safe).toContain(REDACTED);
+        }),
+      );
+    });
+  }
+
+  test.each([
+    ["Authorization: Bearer abcdef123456", "Authorization: [redacted]"],
+    ["failed with Bearer mF_9.B5f-4.1JqM", "failed with Bearer [redacted]"],
+    ["Basic dXNlcjpwYXNz", "Basic [redacted]"],
+    ["connect postgres://app:hunter2@db:5432/x failed", "connect postgres://app:[redacted]@db:5432/x failed"],
+    ["redis://:hunter2@cache", "redis://:[redacted]@cache"],
+    ["amqp://u:p@ss/w0rd@mq", "amqp://u:[redacted]@mq"],
+    ["invalid password: hunter2", "invalid password: [redacted]"],
+    ['{"user":"a","password":"hun\\"ter2","x":1}', '{"user":"a","password":[redacted],"x":1}'],
+    ['body {\\"api_key\\":\\"hunter2\\"}', 'body {\\"api_key\\":[redacted]}'],
+    ["GET https://x/y?token=abc&z=1", "GET https://x/y?token=[redacted]&z=1"],
+    ["Cookie: a=b; sid=c\r\nHost: x", "Cookie: [redacted]\r\nHost: x"],
+    ["-----BEGIN PRIVATE KEY-----\nMIIEv", "[redacted]"],
+  ])("%s", (text, safe) => {
+    expect(redactor.text(text)).toBe(safe);
+  });
+
+  test.each([
+    "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Basic authentication is required",
+    "the bearer token is missing",
+    "https://[::1]:8080/a/b?c=1 user@example.com",
+    "http://example.com:8080/path/@scope",
+    "order 4111111111111112 of 2026-11-22T19:43:22.123456Z",
+    "1763840602123",
+    "0192f0c8-7b0a-7000-8000-000000000000",
+    "secretary, tokens and keys",
+  ])("leaves %s alone", (text) => {
+    expect(redactor.text(text)).toBe(text);
+  });
+
+  test("is done with it: redacting again changes nothing", () => {
+    fc.assert(
+      fc.property(around, fc.oneof(...Object.values(secrets)), (before, planted) => {
+        const safe = redactor.text(`${before} password=${planted}`);
+        expect(redactor.text(safe)).toBe(safe);
+      }),
+    );
+  });
+
+  test("takes time in proportion to the text, whatever the text", () => {
+    // Each of these makes a pattern that backtracks without bound take minutes.
+    for (const part of [
+      "://",
+      "://:",
+      "eyJ",
+      "1 ",
+      "password",
+      'password="',
+      "-----BEGIN ",
+      "bearer ",
+      "a:",
+      "cookie",
+    ]) {
+      redactor.text(part.repeat(20_000 / part.length));
+    }
+  });
+
+  test("repeatedText() gives the same, first and later", () => {
+    for (let i = 0; i < 2; i++) {
+      expect(redactor.repeatedText("Mozilla/5.0")).toBe("Mozilla/5.0");
+      expect(redactor.repeatedText("curl token=abc")).toBe("curl token=[redacted]");
+    }
+  });
+});
+
+describe("rule()", () => {
+  test.each([
+    ...["password", "Passwd", "user_password", "newPassword", "PWD", "db-pwd", "secret", "client_secret", "x-api-key"],
+    ...["apiKey", "authorization", "Cookie", "set-cookie", "token", "accessToken", "csrf_token", "otp", "userOtp"],
+    ...[
+      "cvv",
+      "CVC2",
+      "privateKey",
+      "connectionString",
+      "pin",
+      "rawHeaders",
+      "credentials",
+      "creditCard",
+      "p-a-s-s-w-d",
+    ],
+  ])("%s is redacted", (name) => {
+    expect(redactor.rule(name)).toBe("redact");
+  });
+
+  test.each(["sessionId", "session_id", "tokenid", "tokenId", "connect.sid", "JSESSIONID", "jti"])(
+    "%s is hashed",
+    (name) => {
+      expect(redactor.rule(name)).toBe("hash");
+    },
+  );
+
+  test.each([
+    "userid",
+    "reason",
+    "maxTokens",
+    "keyboard",
+    "pinned",
+    "passed",
+    "resource",
+    "",
+    "__proto__",
+    "constructor",
+  ])("%s is kept", (name) => {
+    expect(redactor.rule(name)).toBe("keep");
+  });
+});
+
+describe("hash()", () => {
+  test("is equal for equal ids under one key and different under another", () => {
+    const one = createRedactor({ key: "0123456789abcdef" });
+    const same = createRedactor({ key: new TextEncoder().encode("0123456789abcdef") });
+    const other = createRedactor();
+    expect(one.hash("s1")).toMatch(/^hmac:[0-9a-f]{32}$/);
+    expect(one.hash("s1")).toBe(same.hash("s1"));
+    expect(one.hash("s1")).not.toBe(one.hash("s2"));
+    expect(one.hash("s1")).not.toBe(other.hash("s1"));
+  });
+});
+
+describe("options", () => {
+  test("add names, paths and patterns, and keep names", () => {
+    const own = createRedactor({
+      names: ["iban"],
+      keepNames: ["pin"],
+      paths: ["data.user.email", "data.items.*.code", "userAgent"],
+      patterns: [/CASE-\d+/, /x/y],
+    });
+    expect(own.rule("IBAN")).toBe("redact");
+    expect(own.rule("pin")).toBe("keep");
+    expect(own.text("see CASE-1 and CASE-22")).toBe("see [redacted] and [redacted]");
+    expect(own.text("CASE-1")).toBe(REDACTED);
+    expect(own.secretPath(["data", "user", "email"])).toBe(true);
+    expect(own.secretPath(["data", "items", "3", "code"])).toBe(true);
+    expect(own.secretPath(["data", "user"])).toBe(false);
+    expect(own.secretPath(["userAgent"])).toBe(true);
+    expect(own.hasDataPaths).toBe(true);
+    expect(redactor.hasDataPaths).toBe(false);
+  });
+
+  test.each([
+    ["an unknown key", { name: [] }, "name"],
+    ["an empty path", { paths: [""] }, "paths"],
+    ["a path with an empty step", { paths: ["data..x"] }, "paths"],
+    ["a pattern that is text", { patterns: ["x"] }, "patterns"],
+    ["a name that is no text", { names: [5] }, "names"],
+    ["a short key", { key: "short" }, "key"],
+    ["a key that is a number", { key: 5 }, "key"],
+  ])("refuse %s", (_, options, key) => {
+    expect(() => createRedactor(options as Parameters<typeof createRedactor>[0])).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining(`redact: ${key}`) }),
+    );
+  });
+});
