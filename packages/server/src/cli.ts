@@ -1,0 +1,107 @@
+/** `seclog`: the program that operates a security event log. Started by `bin/seclog.js`. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { errorMessage, SeclogError } from "seclog";
+import { addDoctor } from "./commands/doctor.ts";
+import { addQuery } from "./commands/query.ts";
+import { addSetup } from "./commands/setup.ts";
+import { addShip } from "./commands/ship.ts";
+import { addStats } from "./commands/stats.ts";
+import { addTail } from "./commands/tail.ts";
+import { refuseSecretArguments } from "./environment.ts";
+import { Interrupted } from "./interruption.ts";
+import { OutputClosed, styled } from "./output.ts";
+
+const HELP = `
+Environment (each also with _FILE appended: the name of a file that holds it):
+  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor
+  SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
+  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats
+  NO_COLOR              no colours, also on a terminal
+  SECLOG_DEBUG          the stack of an error, too
+Passwords belong into these, never into arguments, which every user can read.
+
+Exit codes:
+  0    done; also when tail was ended, or whoever read the output has gone
+  1    it failed, or doctor found something wrong
+  2    it cannot be done as asked: an option or the environment is wrong
+  130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+/** The program with all its commands. */
+export function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  const program = new Command("seclog")
+    .description("Operates a Seclog security event log.")
+    .version(version, "--version", "print the version")
+    .helpOption("-h, --help", "print this, or how a command is used")
+    .helpCommand(false)
+    .addHelpText("after", HELP)
+    .configureHelp({ helpWidth: Math.min(process.stdout.columns || 80, 100), sortSubcommands: false })
+    .showSuggestionAfterError()
+    .exitOverride()
+    // Errors are printed in one place, below.
+    .configureOutput({ outputError: () => {} });
+  for (const add of [addSetup, addDoctor, addShip, addTail, addQuery, addStats]) add(program);
+  program
+    .command("demo")
+    .description("start PostgreSQL, a sample shop and its security log, and show what happens")
+    .option("--once", "end when every expected event is stored")
+    .action(async (options: { readonly once?: true }) => {
+      const { runDemo } = await import("./demo.ts");
+      process.exitCode = await runDemo(options);
+    });
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  refuseSecretArguments(args);
+  const program = createProgram();
+  if (args.length === 0) program.help();
+  await program.parseAsync(args, { from: "user" });
+}
+
+/** Says what went wrong, and gives the exit code. */
+function report(error: unknown): number {
+  if (error instanceof OutputClosed || (error as NodeJS.ErrnoException | null)?.code === "EPIPE") return 0;
+  if (error instanceof Interrupted) return error.exitCode;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    // commander's help on an empty command line counts as an error.
+    if (error.code !== "commander.help") complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
+    return EXIT_USAGE;
+  }
+  if (error instanceof SeclogError) {
+    complain(error.message, error.code);
+    debug(error);
+    return error.code === "SECLOG_CONFIG" ? EXIT_USAGE : EXIT_FAILED;
+  }
+  complain(errorMessage(error), "SECLOG_INTERNAL");
+  if (process.env["SECLOG_DEBUG"]) debug(error);
+  else process.stderr.write("This should not have happened; SECLOG_DEBUG=1 shows where it did.\n");
+  return EXIT_FAILED;
+}
+
+function complain(message: string, code: string): void {
+  process.stderr.write(`${styled("seclog:", "red", process.stderr)} ${message} [${code}]\n`);
+}
+
+function debug(error: unknown): void {
+  if (process.env["SECLOG_DEBUG"] && error instanceof Error) process.stderr.write(`${error.stack}\n${causes(error)}`);
+}
+
+function causes(error: Error): string {
+  return error.cause instanceof Error ? `caused by ${error.cause.stack}\n${causes(error.cause)}` : "";
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  // At once: an abandoned question to the database must not hold the terminal.
+  process.exit(report(error));
+}

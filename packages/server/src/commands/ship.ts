@@ -1,0 +1,72 @@
+import type { Command } from "commander";
+import { SeclogError } from "seclog";
+import { postgresHandler } from "seclog/postgres";
+import { type DrainResult, drainSpool, inspectSpool } from "seclog/ship";
+import { requireUrl } from "../environment.ts";
+import { interruption } from "../interruption.ts";
+import { bytesText, counted, jsonLine, note, Progress, print } from "../output.ts";
+
+interface ShipOptions {
+  readonly spool: string;
+  readonly json?: true;
+}
+
+/** `seclog ship`. */
+export function addShip(program: Command): void {
+  program
+    .command("ship")
+    .description("store the events that processes left in a spool when they died")
+    .requiredOption("--spool <directory>", "the application's spool.directory")
+    .option("--json", "one JSON document")
+    .action(ship);
+}
+
+async function ship(options: ShipOptions): Promise<void> {
+  const signal = interruption();
+  const url = requireUrl("writer");
+  // A misspelt directory must not look like a spool with nothing in it.
+  const { sources } = inspectSpool(options.spool);
+  const bytes = sources.reduce((sum, source) => sum + (source.owned ? 0 : source.bytes), 0);
+  const progress = new Progress();
+  progress.show(`${bytesText(bytes)} to ship`);
+  let lastFailure = "";
+  let result: DrainResult;
+  try {
+    result = await drainSpool({
+      directory: options.spool,
+      handlers: [postgresHandler({ url })],
+      signal,
+      onProgress: ({ shipped, finished, sources: found }) =>
+        progress.show(`${counted(shipped, "event")} shipped, ${finished} of ${counted(found, "source")} done`),
+      onFailure: ({ message, kind }) => {
+        if (kind !== "retry" || message === lastFailure) return;
+        lastFailure = message;
+        progress.clear();
+        note(`seclog: ${message}; trying again, Ctrl-C gives up`);
+      },
+    });
+  } finally {
+    progress.clear();
+  }
+  if (options.json) await print(jsonLine({ ...result, complete: !signal.aborted }));
+  else await print(summary(result));
+  signal.throwIfAborted();
+  if (result.quarantined > 0) {
+    throw new SeclogError(
+      "SECLOG_EVENT_REJECTED",
+      `${counted(result.quarantined, "event")} could not be stored and went to security_event_quarantine: look at the reasons there`,
+    );
+  }
+}
+
+function summary({ shipped, sources, finished, owned }: DrainResult): string {
+  const left = sources - finished;
+  const lines = [
+    sources === 0
+      ? "Nothing was left behind."
+      : `${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`,
+  ];
+  if (left > 0) lines.push(`${counted(left, "source")} not finished: run it again.`);
+  if (owned > 0) lines.push(`${counted(owned, "source")} of running processes left alone: they ship their own events.`);
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,61 @@
+import type { ClientConfig } from "pg";
+import { SeclogError } from "seclog";
+import { connectionConfig, optionalSecretUrl } from "seclog/postgres";
+
+/** The three ways into the log's database: who sets it up, who writes events, who reads them. */
+export type Role = "admin" | "writer" | "reader";
+
+/** Where each role's URL is looked up; with `_FILE` appended, where the name of a file that holds it is. */
+export const URL_VARIABLES: { readonly [R in Role]: string } = {
+  admin: "SECLOG_ADMIN_URL",
+  writer: "SECLOG_DATABASE_URL",
+  reader: "SECLOG_READER_URL",
+};
+
+/**
+ * The role's connection URL, `undefined` when it is not configured.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that names the variable and never the value, which holds a password
+ */
+export function connectionUrl(role: Role): string | undefined {
+  const url = optionalSecretUrl("environment", {}, URL_VARIABLES[role]);
+  if (url !== undefined) roleConfig(role, url);
+  return url;
+}
+
+/**
+ * As {@link connectionUrl}, where there must be one.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`
+ */
+export function requireUrl(role: Role): string {
+  const url = connectionUrl(role);
+  if (url !== undefined) return url;
+  const variable = URL_VARIABLES[role];
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `${variable} is not set: set it, or ${variable}_FILE, to the ${role}'s postgresql:// URL`,
+  );
+}
+
+/** pg's configuration of a role's URL, with TLS as the library itself would have it. */
+export function roleConfig(role: Role, url: string): ClientConfig {
+  return connectionConfig("environment", URL_VARIABLES[role], url, undefined);
+}
+
+/** User and password in a URL, or libpq's `password=`. */
+const PASSWORD = /\w+:\/\/[^\s/?#@]*:[^\s/?#]+@|[?&\s]password=|^password=/i;
+
+/**
+ * Refuses a password among the arguments, which every user of the machine can read in the list of processes.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` that does not repeat it
+ */
+export function refuseSecretArguments(args: readonly string[]): void {
+  const at = args.findIndex((argument) => PASSWORD.test(argument));
+  if (at < 0) return;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `argument ${at + 1} holds a password, which every user of this machine can read: change that password, and put the URL in ${Object.values(URL_VARIABLES).join(", ")}, or in a file named by the same with _FILE`,
+  );
+}

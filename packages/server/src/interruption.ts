@@ -1,0 +1,51 @@
+import { OutputClosed } from "./output.ts";
+
+/** 128 + the signal's number, as shells have it. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** Somebody asked the program to end. */
+export class Interrupted extends Error {
+  readonly exitCode: number;
+
+  constructor(signal: keyof typeof EXIT_CODES) {
+    super(`interrupted by ${signal}`);
+    this.exitCode = EXIT_CODES[signal];
+  }
+}
+
+let stopping: AbortController | undefined;
+
+/**
+ * Aborts when somebody presses Ctrl-C, asks the program to end, or stops reading what it prints. A second Ctrl-C
+ * ends it at once. From the first call on, which a command makes that has something to put in order.
+ */
+export function interruption(): AbortSignal {
+  if (stopping !== undefined) return stopping.signal;
+  const controller = new AbortController();
+  stopping = controller;
+  for (const signal of Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(EXIT_CODES[signal]);
+      controller.abort(new Interrupted(signal));
+    });
+  }
+  process.stdout.on("error", () => controller.abort(new OutputClosed()));
+  return controller.signal;
+}
+
+/** Resolves to the work's result, or rejects with the reason as soon as `signal` aborts. */
+export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let abort = (): void => {};
+  const aborted = new Promise<never>((_, failed) => {
+    abort = () => failed(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // It may still fail, for nobody.
+    work.catch(() => {});
+  }
+}

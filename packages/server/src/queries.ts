@@ -1,0 +1,350 @@
+import {
+  type Expression,
+  type ExpressionBuilder,
+  type RawBuilder,
+  type SelectQueryBuilder,
+  type SqlBool,
+  sql,
+} from "kysely";
+import type { Database, Tables } from "./database.ts";
+import type { EventFilter } from "./event-filter.ts";
+
+type Log = Tables["security_event_log"];
+
+/** A row of the log: text, numbers and parsed JSON under the columns' names. */
+export type EventRow = { readonly [C in keyof Omit<Log, "data" | "notes">]: Log[C] } & {
+  readonly data: unknown;
+  readonly notes: unknown;
+};
+
+/** Microseconds and all, as events carry it. */
+function timeText(column: string): RawBuilder<string> {
+  return sql`to_char(${sql.ref(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+}
+
+const PLAIN = [
+  "id",
+  "event_type",
+  "category",
+  "method",
+  "method_original",
+  "path",
+  "route",
+  "status_code",
+  "allowed_methods",
+  "ip_source",
+  "ip_chain",
+  "user_agent",
+  "request_host",
+  "request_id",
+  "trace_id",
+  "span_id",
+  "actor_id",
+  "actor_type",
+  "target_id",
+  "target_type",
+  "data",
+  "notes",
+  "count",
+  "logger",
+  "service",
+  "environment",
+  "host",
+  "source_id",
+  "epoch",
+  "seq",
+  "v",
+] as const satisfies readonly (keyof Log)[];
+
+type EventQuery = SelectQueryBuilder<Tables, "security_event_log", EventRow>;
+
+function selectEvents(database: Database): EventQuery {
+  return database
+    .selectFrom("security_event_log")
+    .select([
+      ...PLAIN,
+      timeText("occurred_at").as("occurred_at"),
+      timeText("created_at").as("created_at"),
+      timeText("started_at").$castTo<string | null>().as("started_at"),
+      timeText("ended_at").$castTo<string | null>().as("ended_at"),
+      sql<string>`level::text`.as("level"),
+      sql<string>`outcome::text`.as("outcome"),
+      sql<string | null>`host(ip_address)`.as("ip_address"),
+    ]) as EventQuery;
+}
+
+type Condition = Expression<SqlBool>;
+
+/** The conditions of a filter. Every value is a parameter of the statement. */
+export function matches(filter: EventFilter): (eb: ExpressionBuilder<Tables, "security_event_log">) => Condition {
+  return (eb) => {
+    const conditions: RawBuilder<boolean>[] = [];
+    if (filter.since) conditions.push(sql`occurred_at >= ${filter.since.toISOString()}::timestamptz`);
+    if (filter.until) conditions.push(sql`occurred_at < ${filter.until.toISOString()}::timestamptz`);
+    if (filter.types) conditions.push(sql`event_type LIKE ANY (${filter.types.map(wildcards)}::text[])`);
+    if (filter.level) conditions.push(sql`level >= ${filter.level}::security_event_level`);
+    // `=` where it can be, since only that uses the index.
+    if (filter.ip) conditions.push(sql`ip_address ${filter.ip.includes("/") ? sql`<<=` : sql`=`} ${filter.ip}::inet`);
+    if (filter.actor) conditions.push(sql`actor_id = ${filter.actor}`);
+    if (filter.path) {
+      const pattern = filter.path.includes("*") ? wildcards(filter.path) : `${literally(filter.path)}%`;
+      conditions.push(sql`path LIKE ${pattern}`);
+    }
+    if (filter.text) conditions.push(containsText(filter.text));
+    return eb.and(conditions);
+  };
+}
+
+const TEXTS = sql.raw(
+  "concat_ws(' ', event_type, path, route, user_agent, actor_id, target_id, request_host, request_id, trace_id, method_original, service, host, logger, data::text)",
+);
+
+function containsText(text: string): RawBuilder<boolean> {
+  // Within `data` a quote or a line end is written as in JSON.
+  const inJson = JSON.stringify(text).slice(1, -1);
+  return sql`(${TEXTS} ILIKE ${`%${literally(text)}%`} OR data::text ILIKE ${`%${literally(inJson)}%`})`;
+}
+
+function literally(text: string): string {
+  return text.replace(/[\\%_]/g, "\\$&");
+}
+
+function wildcards(text: string): string {
+  return literally(text).replaceAll("*", "%");
+}
+
+/** In what order and how many. */
+export interface EventPaging {
+  readonly order: "newest" | "oldest";
+  readonly limit: number;
+}
+
+/** The most rows that are held at a time. */
+const PAGE = 1_000;
+
+/**
+ * The events that match, page by page, so that a result of any size needs the memory of one page. Each page goes on
+ * behind the last row of the one before, which an offset would not do while events arrive.
+ */
+export async function* findEvents(
+  database: Database,
+  filter: EventFilter,
+  { order, limit }: EventPaging,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly EventRow[]> {
+  const direction = order === "newest" ? "desc" : "asc";
+  let last: EventRow | undefined;
+  for (let left = limit; left > 0; ) {
+    signal?.throwIfAborted();
+    const size = Math.min(left, PAGE);
+    let query = selectEvents(database).where(matches(filter)).limit(size);
+    if (last !== undefined) {
+      const { occurred_at, source_id, seq } = last;
+      const beyond = direction === "desc" ? sql`<` : sql`>`;
+      // The comparison with the time alone is what prunes partitions.
+      query = query.where(
+        sql<boolean>`occurred_at ${beyond}= ${occurred_at}::timestamptz AND (occurred_at, source_id, seq) ${beyond} (${occurred_at}::timestamptz, ${source_id}::uuid, ${seq}::bigint)`,
+      );
+    }
+    const rows = await query
+      .orderBy("security_event_log.occurred_at", direction)
+      .orderBy("source_id", direction)
+      .orderBy("seq", direction)
+      .execute();
+    if (rows.length > 0) yield rows;
+    if (rows.length < size) return;
+    last = rows.at(-1);
+    left -= rows.length;
+  }
+}
+
+/** How far a source has come. */
+interface Position {
+  readonly id: string;
+  readonly last_seq: number;
+  readonly updated_at: string;
+}
+
+/** A source's position may become visible this much later than it says, while its commit waits for a standby. */
+const LATE_SECONDS = 60;
+
+/** How often all sources are looked at, and not only those that moved lately. */
+const LOOK_AT_ALL = 60;
+
+/**
+ * Follows the log without missing or repeating an event.
+ *
+ * Times cannot do that: rows become visible in the order of commits, which is neither that of `created_at` nor of
+ * `occurred_at`. But a source's position and its events are committed together, and its events are numbered without
+ * a hole. So: where each source stood at the beginning, then whatever is beyond.
+ */
+export class EventFollower {
+  readonly #database: Database;
+  readonly #filter: EventFilter;
+  readonly #positions: Map<string, number> = new Map();
+  #newest: string | undefined;
+  #looks = 0;
+
+  constructor(database: Database, filter: EventFilter) {
+    this.#database = database;
+    this.#filter = filter;
+  }
+
+  /** Notes where every source stands, and gives the last `count` events up to there, oldest first. */
+  async begin(count: number): Promise<readonly EventRow[]> {
+    return await this.#database
+      .transaction()
+      .setIsolationLevel("repeatable read")
+      .execute(async (snapshot) => {
+        for (const position of await this.#sources(snapshot)) this.#moved(position);
+        if (count === 0) return [];
+        const rows: EventRow[] = [];
+        for await (const page of findEvents(snapshot, this.#filter, { order: "newest", limit: count })) {
+          rows.push(...page);
+        }
+        return rows.reverse();
+      });
+  }
+
+  /** What has come since the last look, page by page: in the order of each source, and within a look by time. */
+  async *look(): AsyncGenerator<readonly EventRow[]> {
+    const all = this.#looks++ % LOOK_AT_ALL === 0;
+    for (const source of await this.#sources(this.#database, all ? undefined : this.#newest)) {
+      let seen = this.#positions.get(source.id) ?? 0;
+      while (seen < source.last_seq) {
+        const upTo = Math.min(source.last_seq, seen + PAGE);
+        const rows = await selectEvents(this.#database)
+          .where(matches(this.#filter))
+          .where(sql<boolean>`source_id = ${source.id}::uuid AND seq > ${seen}::bigint AND seq <= ${upTo}::bigint`)
+          .orderBy("seq")
+          .execute();
+        if (rows.length > 0) yield rows;
+        seen = upTo;
+        this.#positions.set(source.id, seen);
+      }
+      this.#moved(source);
+    }
+  }
+
+  #moved({ id, last_seq, updated_at }: Position): void {
+    this.#positions.set(id, last_seq);
+    if (this.#newest === undefined || updated_at > this.#newest) this.#newest = updated_at;
+  }
+
+  async #sources(database: Database, since?: string): Promise<readonly Position[]> {
+    let query = database
+      .selectFrom("security_event_source")
+      .select(["id", "last_seq", timeText("updated_at").as("updated_at")])
+      .orderBy("security_event_source.updated_at");
+    if (since !== undefined) {
+      query = query.where(
+        sql<boolean>`updated_at > ${since}::timestamptz - make_interval(secs => ${LATE_SECONDS}::integer)`,
+      );
+    }
+    return await query.execute();
+  }
+}
+
+/** A group of events and how many occurrences they stand for. */
+export interface Tally {
+  readonly name: string;
+  readonly events: number;
+  readonly occurrences: number;
+}
+
+/** What can be counted by. */
+const GROUPS: { readonly [G in "type" | "level" | "ip" | "hour"]: RawBuilder<string> } = {
+  type: sql<string>`event_type`,
+  level: sql<string>`level::text`,
+  ip: sql<string>`host(ip_address)`,
+  hour: sql<string>`to_char(date_trunc('hour', occurred_at AT TIME ZONE 'UTC'), 'YYYY-MM-DD"T"HH24:MI"Z"')`,
+};
+
+/** Counts events by one of their columns, most frequent first; hours in their order, newest first. */
+export async function countBy(
+  database: Database,
+  filter: EventFilter,
+  group: keyof typeof GROUPS,
+  limit: number,
+): Promise<readonly Tally[]> {
+  const name = GROUPS[group];
+  let query = database
+    .selectFrom("security_event_log")
+    .where(matches(filter))
+    .select([
+      name.as("name"),
+      sql<number>`count(*)`.as("events"),
+      // One row may stand for many occurrences.
+      sql<number>`sum(coalesce(count, 1))::bigint`.as("occurrences"),
+    ])
+    .groupBy(sql`1`)
+    .limit(limit);
+  if (group === "ip") query = query.where("ip_address", "is not", null);
+  query = group === "hour" ? query.orderBy(sql`1`, "desc") : query.orderBy(sql`2`, "desc").orderBy(sql`1`);
+  return await query.execute();
+}
+
+/** A log in one process, as the database knows it. */
+export interface SourceState {
+  readonly id: string;
+  readonly service: string | null;
+  readonly host: string | null;
+  readonly epoch: number;
+  readonly last_seq: number;
+  readonly quarantined: number;
+  readonly opened_at: string;
+  readonly updated_at: string;
+  readonly last_heartbeat: string | null;
+}
+
+/** The sources that were heard of last, with their service and host as their newest event has them. */
+export async function sourceStates(database: Database, limit: number): Promise<readonly SourceState[]> {
+  return await database
+    .with("latest", (db) =>
+      db.selectFrom("security_event_source").selectAll().orderBy("updated_at", "desc").limit(limit),
+    )
+    .selectFrom("latest")
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom("security_event_log")
+          .select(["service", "host"])
+          .whereRef("source_id", "=", "latest.id")
+          .whereRef("seq", "<=", "latest.last_seq")
+          .orderBy("seq", "desc")
+          .limit(1)
+          .as("newest"),
+      (join) => join.onTrue(),
+    )
+    .select([
+      "latest.id",
+      "newest.service",
+      "newest.host",
+      "latest.epoch",
+      "latest.last_seq",
+      sql<number>`(SELECT count(*) FROM security_event_quarantine q WHERE q.source_id = latest.id)`.as("quarantined"),
+      timeText("latest.opened_at").as("opened_at"),
+      timeText("latest.updated_at").as("updated_at"),
+      sql<string | null>`(
+        SELECT to_char(max(e.occurred_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        FROM security_event_log e
+        WHERE e.event_type = 'log_heartbeat' AND e.source_id = latest.id AND e.occurred_at >= latest.opened_at - interval '1 hour')`.as(
+        "last_heartbeat",
+      ),
+    ])
+    .orderBy("latest.updated_at", "desc")
+    .execute();
+}
+
+/** How many sources there are and how many events wait for a person's eye. */
+export async function sourceTotals(
+  database: Database,
+): Promise<{ readonly sources: number; readonly quarantined: number }> {
+  const row = await database
+    .selectNoFrom([
+      sql<number>`(SELECT count(*) FROM security_event_source)`.as("sources"),
+      sql<number>`(SELECT count(*) FROM security_event_quarantine)`.as("quarantined"),
+    ])
+    .executeTakeFirstOrThrow();
+  return row;
+}
