@@ -1,0 +1,74 @@
+import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
+import { promisify } from "node:util";
+
+/** Who may sign in. `password` is `salt.hash`, both base64, by scrypt. */
+export interface Account {
+  readonly id: string;
+  readonly name: string;
+  readonly role: "customer" | "admin";
+  readonly password: string;
+}
+
+const scryptAsync = promisify(scrypt) as (
+  password: string,
+  salt: Buffer,
+  length: number,
+  options: { readonly N: number; readonly r: number; readonly p: number; readonly maxmem: number },
+) => Promise<Buffer>;
+
+/** OWASP's Password Storage Cheat Sheet: N = 2^16, r = 8, p = 2 needs 64 MiB. */
+const COST = { N: 2 ** 16, r: 8, p: 2, maxmem: 128 * 2 ** 20 } as const;
+
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16);
+  const hash = await scryptAsync(password, salt, 32, COST);
+  return `${salt.toString("base64")}.${hash.toString("base64")}`;
+}
+
+/** Takes as long for an account that does not exist, so that the time tells nobody which names do. */
+export async function checkPassword(account: Account | undefined, password: string): Promise<boolean> {
+  const [salt = "", hash = ""] = (account?.password ?? NOBODY).split(".");
+  const expected = Buffer.from(hash, "base64");
+  const actual = await scryptAsync(password, Buffer.from(salt, "base64"), expected.length, COST);
+  return timingSafeEqual(actual, expected) && account !== undefined;
+}
+
+const NOBODY = `${Buffer.alloc(16).toString("base64")}.${Buffer.alloc(32).toString("base64")}`;
+
+/** How long a session lives without a request. */
+const SESSION_LIFE = 30 * 60_000;
+
+/** More than this many at once push out the oldest. */
+const MOST_SESSIONS = 10_000;
+
+/** Who is signed in, by the id in their cookie. In memory: a restart signs everybody out. */
+export class Sessions {
+  readonly #sessions = new Map<string, { readonly account: Account; seen: number }>();
+
+  start(account: Account): string {
+    const id = newSessionId();
+    const oldest = this.#sessions.keys().next();
+    if (this.#sessions.size >= MOST_SESSIONS && !oldest.done) this.#sessions.delete(oldest.value);
+    this.#sessions.set(id, { account, seen: Date.now() });
+    return id;
+  }
+
+  find(id: string): Account | undefined {
+    const session = this.#sessions.get(id);
+    if (session === undefined) return undefined;
+    if (Date.now() - session.seen > SESSION_LIFE) {
+      this.#sessions.delete(id);
+      return undefined;
+    }
+    session.seen = Date.now();
+    return session.account;
+  }
+
+  end(id: string): void {
+    this.#sessions.delete(id);
+  }
+}
+
+export function newSessionId(): string {
+  return randomBytes(32).toString("base64url");
+}
