@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { isLevel, visibleText } from "seclog";
+import { type Database, openReader } from "./database.ts";
+import { cutText, LEVEL_STYLES, styled, textWidth } from "./output.ts";
+import { EventFollower, type EventRow } from "./queries.ts";
+
+const POLL_MS = 50;
+
+/** The log's table as the reader role sees it from now on, printed as it grows. */
+export class DemoTable {
+  readonly #database: Database;
+  readonly #follower: EventFollower;
+  readonly #seen: EventRow[] = [];
+  readonly #following = new AbortController();
+  #loop: Promise<void> = Promise.resolve();
+
+  private constructor(database: Database) {
+    this.#database = database;
+    this.#follower = new EventFollower(database, {});
+  }
+
+  static async open(readerUrl: string): Promise<DemoTable> {
+    const table = new DemoTable(openReader(undefined, readerUrl));
+    await table.#follower.begin(0);
+    return table;
+  }
+
+  /** Everything that arrived, in the order of arrival. */
+  get seen(): readonly EventRow[] {
+    return this.#seen;
+  }
+
+  /** Prints the table's head, then every row as it arrives. */
+  follow(): void {
+    process.stdout.write(`${styled(row("TIME", "LEVEL", "EVENT", "REQUEST", "CODE"), "bold")}\n`);
+    this.#loop = (async () => {
+      while (!this.#following.signal.aborted) {
+        await this.#look();
+        await sleep(POLL_MS, undefined, { signal: this.#following.signal }).catch(() => {});
+      }
+    })();
+    // Whoever closes the table is told of the failure; until then it waits.
+    this.#loop.catch(() => {});
+  }
+
+  /** Prints what is there by now, and no more after that. */
+  async close(): Promise<void> {
+    this.#following.abort();
+    try {
+      await this.#loop;
+      await this.#look();
+    } finally {
+      await this.#database.destroy();
+    }
+  }
+
+  async #look(): Promise<void> {
+    for await (const page of this.#follower.look()) {
+      this.#seen.push(...page);
+      for (const event of page) process.stdout.write(`${line(event)}\n`);
+    }
+  }
+}
+
+function line(event: EventRow): string {
+  const actor = event.actor_id === null ? null : `(${event.actor_id})`;
+  const request = [event.method_original ?? event.method, event.path, actor].filter((part) => part !== null);
+  const text = row(
+    new Date(event.occurred_at).toTimeString().slice(0, 8),
+    event.level,
+    event.event_type,
+    visibleText(request.join(" ")),
+    String(event.status_code ?? ""),
+  );
+  return styled(text, isLevel(event.level) ? LEVEL_STYLES[event.level] : "plain");
+}
+
+/** 80 columns on any terminal, for the longest name of an event and the paths of the shop. */
+function row(time: string, level: string, type: string, request: string, code: string): string {
+  return `${cell(time, 8)} ${cell(level, 8)} ${cell(type, 26)} ${cell(request, 30)} ${code.padStart(4)}`.trimEnd();
+}
+
+function cell(text: string, width: number): string {
+  const cut = cutText(text, width);
+  return cut + " ".repeat(width - textWidth(cut));
+}

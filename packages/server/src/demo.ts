@@ -1,0 +1,349 @@
+/**
+ * `seclog demo`: the whole main job on one machine. It starts a real PostgreSQL on a folder of its own, sets the log
+ * up in it, starts the sample shop as a process of its own, does to it what happens to shops, and prints the events
+ * as they arrive in the table.
+ *
+ * In the data directory (`SECLOG_DATA_DIR`, `var/` of the repository by default): `postgres/` the server,
+ * `writer-url`, `reader-url` and `pg_service.conf` for those who connect, `shop/` what the shop keeps, its spool included.
+ *
+ * Nothing outlives the demo, also when it is killed: the shop watches the channel to its parent, and PostgreSQL is
+ * watched by a shell that waits on a pipe. Both have process groups of their own, so that Ctrl-C reaches only us and
+ * they are stopped in order: the shop hands over what it has, then the store goes.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join, relative, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { setupDatabase } from "seclog/postgres";
+import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
+import { DemoTable } from "./demo-table.ts";
+import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
+import { interruption } from "./interruption.ts";
+import type { EventRow } from "./queries.ts";
+
+/** How {@link runDemo} runs. */
+export interface DemoOptions {
+  /** Ends by itself when every expected event is in the table. */
+  readonly once?: boolean;
+}
+
+/** Something that the person at the terminal can put right; the message says how. */
+class DemoError extends Error {}
+
+/** The most that the events may take from the last request to the table. */
+const ARRIVAL_DEADLINE_MS = 30_000;
+
+/** The most that the shop may take to open, its first passwords included, and to hand over and end. */
+const SHOP_DEADLINE_MS = 30_000;
+
+/** Runs the demo and resolves to the exit code: 0, or 1 when it could not do what it promises. */
+export async function runDemo(options: DemoOptions = {}): Promise<number> {
+  const signal = interruption();
+  // Undone in reverse order, whatever happened.
+  const undo: (() => Promise<void>)[] = [];
+  let exitCode = 0;
+  try {
+    await demo(options, undo, signal);
+  } catch (error) {
+    if (!signal.aborted) {
+      exitCode = 1;
+      if (error instanceof DemoError || error instanceof EmbeddedPostgresError) complain(error.message);
+      else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+  for (const step of undo.reverse()) {
+    await step().catch((error: unknown) => {
+      exitCode = 1;
+      complain(error instanceof Error ? error.message : String(error));
+    });
+  }
+  return exitCode;
+}
+
+async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal: AbortSignal): Promise<void> {
+  const place = findPlace();
+  const port = readPort();
+  makeDirectory(place.data);
+
+  say("Seclog demo: a shop, its security log, and a database of its own.");
+  const postgres = await startEmbeddedPostgres({
+    directory: join(place.data, "postgres"),
+    onProgress: (what) => say(`· ${what}`),
+  });
+  undo.push(async () => {
+    await postgres.stop();
+    say("· stopped PostgreSQL");
+  });
+  signal.throwIfAborted();
+  await checkPort(port);
+
+  say("· setting up the log's database");
+  const urls = keepUrls(place.data, postgres.port);
+  await setupDatabase({ adminUrl: postgres.url, writerUrl: urls.writer, readerUrl: urls.reader });
+  signal.throwIfAborted();
+
+  say("· opening the shop");
+  const table = await DemoTable.open(urls.reader);
+  undo.push(() => table.close());
+  const shop = await startShop(place, port, signal);
+  undo.push(shop.stop);
+  say(`· the shop is open at http://127.0.0.1:${shop.port}`);
+  const ended = Promise.race([shop.exited.then(() => "the shop"), postgres.exited.then(() => "PostgreSQL")]).then(
+    (what) => {
+      if (!signal.aborted)
+        throw new DemoError(`${what} has ended by itself: see what it said above and in ${place.data}`);
+    },
+  );
+  // It is raced against below; until then nobody may be told that it was not handled.
+  ended.catch(() => {});
+
+  const requests = demoRequests(shop.port, readJson<ShopCredentials>(join(place.shopData, "credentials.json")));
+  say(`\n${requests.length} things happen to it. What the table has of them, as it arrives:\n`);
+  table.follow();
+  await Promise.race([checkRequests(requests, table, signal), ended]);
+  if (options.once === true) return;
+
+  say(`\n${whatNext(place, shop.port)}\n`);
+  await Promise.race([ended, aborted(signal)]);
+  say("");
+}
+
+/** Sends the requests one after the other and waits until what they lead to is in the table. */
+async function checkRequests(requests: readonly DemoRequest[], table: DemoTable, signal: AbortSignal): Promise<void> {
+  const started = performance.now();
+  for (const request of requests) {
+    signal.throwIfAborted();
+    const last = request.expects.at(-1);
+    const status = await request.send().catch((error: unknown) => {
+      throw new DemoError(
+        `The shop did not answer (${request.what}): ${error instanceof Error ? error.message : error}`,
+      );
+    });
+    if (last !== undefined && status !== last.statusCode) {
+      throw new DemoError(`The shop answered ${status} instead of ${last.statusCode} (${request.what}).`);
+    }
+  }
+  const sent = performance.now();
+  const missing = (): readonly string[] => missingFrom(table.seen, requests);
+  while (missing().length > 0 && performance.now() - sent < ARRIVAL_DEADLINE_MS) {
+    await sleep(50, undefined, { signal });
+  }
+  if (missing().length > 0) {
+    throw new DemoError(`Not in the table after ${ARRIVAL_DEADLINE_MS / 1000} s: ${missing().join("; ")}.`);
+  }
+  const expected = requests.reduce((sum, request) => sum + request.expects.length, 0);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  say(`\nAll ${expected} expected events are in the table, ${seconds} s after the first request.`);
+}
+
+/** What was expected and is not there, each in words. An event answers one expectation only. */
+function missingFrom(seen: readonly EventRow[], requests: readonly DemoRequest[]): readonly string[] {
+  const rest = [...seen];
+  return requests.flatMap(({ what, expects }) =>
+    expects.flatMap(({ type, statusCode }) => {
+      const found = rest.findIndex((event) => event.event_type === type && event.status_code === statusCode);
+      if (found < 0) return [`${type} with status ${statusCode} (${what})`];
+      rest.splice(found, 1);
+      return [];
+    }),
+  );
+}
+
+/** Where things are. */
+interface Place {
+  /** Where the person is whose terminal this is: npm runs scripts in the repository, wherever it was called from. */
+  readonly here: string;
+  readonly repository: string;
+  readonly shop: string;
+  readonly data: string;
+  readonly shopData: string;
+}
+
+function findPlace(): Place {
+  const repository = fileURLToPath(new URL("../../..", import.meta.url));
+  const shop = join(repository, "examples", "shop");
+  if (!existsSync(join(shop, "package.json"))) {
+    throw new DemoError("The demo needs the sample shop: run it in a clone of Seclog's repository.");
+  }
+  if (!existsSync(join(shop, "dist", "server.js"))) {
+    throw new DemoError("The sample shop is not built: run npm run build in the repository, then again.");
+  }
+  const here = process.env["INIT_CWD"] ?? process.cwd();
+  const data = resolve(here, process.env["SECLOG_DATA_DIR"] || join(repository, "var"));
+  return { here, repository, shop, data, shopData: join(data, "shop") };
+}
+
+function readPort(): number {
+  const text = process.env["PORT"] || "3000";
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new DemoError(`PORT must be a number from 0 to 65535, not "${text}".`);
+  return port;
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new DemoError(
+      `The data directory ${directory} cannot be used (${code}): make it a folder that you can write to, or set SECLOG_DATA_DIR to another.`,
+    );
+  }
+}
+
+async function checkPort(port: number): Promise<void> {
+  await new Promise<void>((done, failed) => {
+    const probe = createServer();
+    probe.once("error", ({ code }: NodeJS.ErrnoException) => {
+      const why = code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`;
+      failed(new DemoError(`Port ${port} on 127.0.0.1 ${why}: set PORT to a free one.`));
+    });
+    probe.listen(port, "127.0.0.1", () => probe.close(() => done()));
+  });
+}
+
+/**
+ * The connection URLs of the log's two roles, in files that only we can read. The passwords are drawn once and kept;
+ * the server's port is another at every start.
+ */
+function keepUrls(data: string, port: number): { readonly writer: string; readonly reader: string } {
+  const url = (role: string): string => {
+    const file = join(data, `${role}-url`);
+    const password = keptPassword(file) ?? randomBytes(24).toString("base64url");
+    const text = `postgresql://seclog_demo_${role}:${password}@127.0.0.1:${port}/seclog`;
+    writePrivately(file, `${text}\n`);
+    return text;
+  };
+  const writer = url("writer");
+  const reader = url("reader");
+  const { username, password } = new URL(reader);
+  writePrivately(
+    join(data, "pg_service.conf"),
+    `[seclog]\nhost=127.0.0.1\nport=${port}\ndbname=seclog\nuser=${username}\npassword=${password}\n`,
+  );
+  return { writer, reader };
+}
+
+function keptPassword(file: string): string | undefined {
+  try {
+    return new URL(readFileSync(file, "utf8").trim()).password || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Renamed into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
+function writePrivately(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+function readJson<T>(file: string): T {
+  return JSON.parse(readFileSync(file, "utf8")) as T;
+}
+
+/** The running shop. */
+interface Shop {
+  readonly port: number;
+  readonly exited: Promise<void>;
+  /** Asks it to close, and insists when it takes too long. Resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+async function startShop(place: Place, port: number, signal: AbortSignal): Promise<Shop> {
+  const { SECLOG_ADMIN_URL: _admin, NODE_ENV: _production, ...environment } = process.env;
+  const child = spawn(process.execPath, [join(place.shop, "dist", "server.js")], {
+    cwd: place.shop,
+    env: {
+      ...environment,
+      HOST: "127.0.0.1",
+      PORT: String(port),
+      SHOP_DATA_DIR: place.shopData,
+      SECLOG_DATABASE_URL: undefined,
+      SECLOG_DATABASE_URL_FILE: join(place.data, "writer-url"),
+    },
+    detached: true,
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const exited = new Promise<void>((done) => child.once("close", () => done()));
+  const stop = async (): Promise<void> => {
+    child.kill("SIGTERM");
+    const insist = setTimeout(() => child.kill("SIGKILL"), SHOP_DEADLINE_MS);
+    await exited;
+    clearTimeout(insist);
+  };
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(SHOP_DEADLINE_MS)]);
+  try {
+    const listening = await Promise.race([listeningPort(child), aborted(deadline)]);
+    if (listening === undefined) throw new DemoError("The shop did not open in time.");
+    return { port: listening, exited, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function listeningPort(child: ChildProcess): Promise<number> {
+  return await new Promise((done, failed) => {
+    child.on("message", (message: { readonly listening?: number }) => {
+      if (message.listening !== undefined) done(message.listening);
+    });
+    child.once("error", (error) => failed(new DemoError(`The shop could not be started: ${error.message}.`)));
+    child.once("exit", (code) => failed(new DemoError(`The shop ended with code ${code} before it was open.`)));
+  });
+}
+
+async function aborted(signal: AbortSignal): Promise<undefined> {
+  if (signal.aborted) return;
+  await new Promise((done) => signal.addEventListener("abort", done, { once: true }));
+}
+
+/** What can be tried while it runs; each line can be pasted into a shell as it stands. */
+function whatNext(place: Place, port: number): string {
+  const file = (name: string): string => quoted(shown(place, join(place.data, name)));
+  const program =
+    place.here === resolve(place.repository)
+      ? "npx seclog"
+      : `node ${quoted(shown(place, join(place.repository, "packages/server/dist/cli.js")))}`;
+  const lines = [
+    `The shop: http://127.0.0.1:${port} (names and passwords: ${shown(place, join(place.shopData, "credentials.json"))})`,
+    "Do something to it, and see it arrive here:",
+    `  curl -i -X DELETE http://127.0.0.1:${port}/products/morning-mug`,
+    "Ask the log, in another terminal:",
+    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} query --since 1h --level critical`,
+  ];
+  if (isInstalled("psql")) {
+    lines.push(
+      `  PGSERVICEFILE=${file("pg_service.conf")} psql service=seclog -c "SELECT event_type, path, ip_address FROM security_event_log WHERE created_at > now() - interval '1 day'"`,
+    );
+  }
+  lines.push("Ctrl-C stops everything; the data stay for the next start.");
+  return lines.join("\n");
+}
+
+/** A path as the person would type it. */
+function shown(place: Place, path: string): string {
+  const short = relative(place.here, path);
+  return short.startsWith("..") ? path : short;
+}
+
+function quoted(text: string): string {
+  return /^[\w./@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env["PATH"] ?? "").split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+function complain(text: string): void {
+  process.stderr.write(`seclog demo: ${text}\n`);
+}

@@ -1,0 +1,223 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+const repository = fileURLToPath(new URL("..", import.meta.url));
+const program = join(repository, "packages", "server", "dist", "cli.js");
+
+/** What the demo promises to show, with the status that the client got. */
+const EXPECTED = [
+  "unauthenticated_request 401",
+  "authn_login_fail 401",
+  "authn_login_success 303",
+  "authz_fail 403",
+  "authz_fail 404",
+  "malicious_csrf 403",
+  "illegal_request_method 404",
+  "illegal_request_method 400",
+  "webhook_signature_failure 400",
+  "input_validation_fail 400",
+  "input_validation_fail 413",
+  "input_validation_fail 415",
+  "input_validation_fail 431",
+  "excess_rate_limit_exceeded 429",
+];
+
+let data: string;
+let port: number;
+const running: ChildProcess[] = [];
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), "seclog-demo-"));
+  port = await freePort();
+});
+
+afterEach(async () => {
+  for (const child of running.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const closed = new Promise((done) => child.once("close", done));
+    child.kill("SIGTERM");
+    await closed;
+  }
+});
+
+afterAll(() => rmSync(data, { recursive: true, force: true }));
+
+describe("seclog demo", { timeout: 120_000 }, () => {
+  it("--once shows every event that the capture detects, and ends with 0", async () => {
+    const demo = start(["--once"]);
+    const code = await demo.exit;
+    expect(demo.text()).toContain("expected events are in the table");
+    expect(shown(demo.text())).toEqual(expect.arrayContaining(EXPECTED));
+    expect(code).toBe(0);
+    expect(demo.text()).not.toContain("\x1b");
+    expect(tableOf(demo.text()).filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  it("runs again on the kept data, and shows only what is new", async () => {
+    const demo = start(["--once"]);
+    expect(await demo.exit).toBe(0);
+    expect(shown(demo.text()).filter((line) => line === "malicious_csrf 403")).toHaveLength(1);
+  });
+
+  it("stays up; what it says to try next works as it is printed; SIGTERM ends it and everything of its own", async () => {
+    const demo = start([]);
+    await demo.says("Ctrl-C stops everything");
+    const children = childrenOf(demo.child);
+    expect(children.length).toBeGreaterThanOrEqual(2);
+
+    const lines = demo
+      .text()
+      .split("\n")
+      .filter((line) => line.startsWith("  "))
+      .map((line) => line.trim());
+    expect(lines.map((line) => /curl|query|psql/.exec(line)?.[0])).toEqual(
+      ["curl", "query", "psql"].slice(0, (await isInstalled("psql")) ? 3 : 2),
+    );
+    const answers: string[] = [];
+    for (const line of lines) answers.push(await shell(line));
+    expect(answers[0]).toContain("HTTP/1.1 404");
+    expect(answers[1]).toContain("authz_fail");
+    if (answers[2] !== undefined) expect(answers[2]).toContain("illegal_request_method");
+    await demo.says("DELETE /products/morning-mug", 2);
+
+    demo.child.kill("SIGTERM");
+    expect(await demo.exit).toBe(0);
+    expect(children.filter(isAlive)).toEqual([]);
+  });
+
+  it("leaves no process behind when it is killed", async () => {
+    const demo = start([]);
+    await demo.says("Ctrl-C stops everything");
+    const children = childrenOf(demo.child);
+    expect(children.length).toBeGreaterThanOrEqual(2);
+    demo.child.kill("SIGKILL");
+    await demo.exit;
+    const deadline = Date.now() + 30_000;
+    while (children.some(isAlive) && Date.now() < deadline) await sleep(50);
+    expect(children.filter(isAlive)).toEqual([]);
+  });
+
+  it("says so when another demo has the data", async () => {
+    const first = start([]);
+    await first.says("the shop is open");
+    const second = start(["--once"], { PORT: String(await freePort()) });
+    expect(await second.exit).toBe(1);
+    expect(second.text()).toMatch(/in use by process \d+.*SECLOG_DATA_DIR/);
+  });
+
+  it("says so when the port is taken, and stops what it had started", async () => {
+    const taken = await listen();
+    const demo = start(["--once"], { PORT: String(taken.port) });
+    expect(await demo.exit).toBe(1);
+    expect(demo.text()).toContain(`Port ${taken.port} on 127.0.0.1 is in use: set PORT to a free one.`);
+    expect(demo.text()).toContain("stopped PostgreSQL");
+    taken.server.close();
+  });
+
+  it("says so when the data directory cannot be used", async () => {
+    const file = join(data, "a-file");
+    writeFileSync(file, "");
+    const demo = start(["--once"], { SECLOG_DATA_DIR: join(file, "below") });
+    expect(await demo.exit).toBe(1);
+    expect(demo.text()).toMatch(/data directory .*cannot be used \(ENOTDIR\).*set SECLOG_DATA_DIR/);
+  });
+
+  it("says so when PORT is no port", async () => {
+    const demo = start(["--once"], { PORT: "http" });
+    expect(await demo.exit).toBe(1);
+    expect(demo.text()).toContain('PORT must be a number from 0 to 65535, not "http"');
+  });
+});
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly exit: Promise<number | null>;
+  text(): string;
+  /** Resolves when the output has `what`, `times` times. */
+  says(what: string, times?: number): Promise<void>;
+}
+
+function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
+  const child = spawn(process.execPath, [program, "demo", ...args], {
+    cwd: repository,
+    env: { ...process.env, INIT_CWD: repository, PORT: String(port), SECLOG_DATA_DIR: data, ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.push(child);
+  let text = "";
+  child.stdout?.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  child.stderr?.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const exit = new Promise<number | null>((done) => child.once("close", done));
+  return {
+    child,
+    exit,
+    text: () => text,
+    async says(what, times = 1) {
+      const deadline = Date.now() + 60_000;
+      while (text.split(what).length <= times) {
+        if (child.exitCode !== null || Date.now() > deadline) throw new Error(`never said "${what}":\n${text}`);
+        await sleep(25);
+      }
+    },
+  };
+}
+
+/** The lines of the table under its head. */
+function tableOf(text: string): readonly string[] {
+  return text.split("\n").filter((line) => /^\d\d:\d\d:\d\d /.test(line));
+}
+
+/** `type status` of each row. */
+function shown(text: string): readonly string[] {
+  return tableOf(text).map((line) => {
+    const words = line.trim().split(/\s+/);
+    return `${words[2]} ${words.at(-1)}`;
+  });
+}
+
+async function shell(line: string): Promise<string> {
+  const { stdout } = await promisify(execFile)("/bin/sh", ["-c", line], {
+    cwd: repository,
+    env: { ...process.env, PAGER: "cat" },
+    timeout: 30_000,
+  });
+  return stdout;
+}
+
+async function isInstalled(name: string): Promise<boolean> {
+  return (await shell(`command -v ${name} || true`)).trim() !== "";
+}
+
+/** The pids of a process's children: the shop, PostgreSQL, and the shell that watches it. */
+function childrenOf(parent: ChildProcess): readonly number[] {
+  const text = readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, "utf8");
+  return text.trim().split(" ").map(Number);
+}
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+}
+
+async function listen(): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const address = server.address();
+  return { server, port: typeof address === "object" && address !== null ? address.port : 0 };
+}
+
+async function freePort(): Promise<number> {
+  const { server, port: free } = await listen();
+  await new Promise((done) => server.close(done));
+  return free;
+}
