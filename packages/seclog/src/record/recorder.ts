@@ -157,10 +157,10 @@ export class Recorder {
       details ??= given;
       request = context?.request;
     }
-    let draft: Draft = {};
+    const draft = emptyDraft();
     if (typeof request === "object" && request !== null) {
       markCause(request, type.name);
-      draft = requestFacts(request, clientIp, redactor, notes);
+      requestFacts(request, clientIp, redactor, notes, draft);
     }
 
     draft.outcome = definition.outcome;
@@ -180,7 +180,6 @@ export class Recorder {
     const json = encodeData(details, notes, FACTS);
     if (clock.skew !== 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
 
-    draft.v = EVENT_VERSION;
     draft.id = id;
     draft.occurredAt = formatMicros(micros);
     draft.sourceId = position.sourceId;
@@ -195,6 +194,48 @@ export class Recorder {
     draft.notes = notes.notes();
     return `${encodeImpersonal(draft as Optional<ImpersonalPart>)}\n${encodePersonal(draft, json)}`;
   }
+}
+
+/** All properties at once: an object that grows one by one is several times slower, and this is the hot path. */
+function emptyDraft(): Draft {
+  return {
+    v: EVENT_VERSION,
+    id: undefined,
+    occurredAt: undefined,
+    sourceId: undefined,
+    epoch: undefined,
+    seq: undefined,
+    type: undefined,
+    level: undefined,
+    category: undefined,
+    outcome: undefined,
+    logger: undefined,
+    service: undefined,
+    environment: undefined,
+    host: undefined,
+    method: undefined,
+    route: undefined,
+    statusCode: undefined,
+    allowedMethods: undefined,
+    count: undefined,
+    startedAt: undefined,
+    endedAt: undefined,
+    actorId: undefined,
+    actorType: undefined,
+    targetId: undefined,
+    targetType: undefined,
+    ipAddress: undefined,
+    ipSource: undefined,
+    ipChain: undefined,
+    methodOriginal: undefined,
+    path: undefined,
+    requestHost: undefined,
+    requestId: undefined,
+    traceId: undefined,
+    spanId: undefined,
+    userAgent: undefined,
+    notes: undefined,
+  };
 }
 
 /** The common facts, each only if it is what it should be; what is not is flagged, never believed. */

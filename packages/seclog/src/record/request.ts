@@ -11,7 +11,7 @@ import { REDACTED, type Redactor } from "./redact.ts";
 
 /** The facts of a request that have columns of their own. Absent ones are left out. */
 export type RequestFacts = {
-  -readonly [Fact in RequestFact]?: (ImpersonalPart & PersonalPart)[Fact];
+  -readonly [Fact in RequestFact]?: (ImpersonalPart & PersonalPart)[Fact] | undefined;
 };
 
 type RequestFact =
@@ -71,14 +71,18 @@ export function isRequest(value: unknown): boolean {
   return textOf(raw, "method") !== undefined && textOf(raw, "url") !== undefined;
 }
 
-/** The facts of a request: as many as can be read, none for what is no request. Never throws. */
+/**
+ * The facts of a request: as many as can be read, none for what is no request. Never throws.
+ *
+ * @param facts where they are put
+ */
 export function requestFacts(
   request: object,
   clientIp: ClientIpReader,
   redactor: Redactor,
   notes: NoteTaker,
+  facts: RequestFacts = {},
 ): RequestFacts {
-  const facts: RequestFacts = {};
   try {
     readFacts(request as Unknown, facts, clientIp, redactor, notes);
   } catch {
