@@ -1,4 +1,4 @@
-import { OutputClosed } from "./output.ts";
+import { isGone, OutputClosed } from "./output.ts";
 
 /** 128 + the signal's number, as shells have it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -13,6 +13,12 @@ export class Interrupted extends Error {
   }
 }
 
+/**
+ * A second signal within this time is the same press of Ctrl-C: the terminal sends it to the whole process group, and
+ * npm and npx hand theirs on to us as well.
+ */
+const SAME_PRESS_MS = 500;
+
 let stopping: AbortController | undefined;
 
 /**
@@ -23,13 +29,15 @@ export function interruption(): AbortSignal {
   if (stopping !== undefined) return stopping.signal;
   const controller = new AbortController();
   stopping = controller;
+  let since = 0;
   for (const signal of Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(EXIT_CODES[signal]);
+      if (controller.signal.aborted && performance.now() - since > SAME_PRESS_MS) process.exit(EXIT_CODES[signal]);
+      if (!controller.signal.aborted) since = performance.now();
       controller.abort(new Interrupted(signal));
     });
   }
-  process.stdout.on("error", () => controller.abort(new OutputClosed()));
+  process.stdout.on("error", (error) => controller.abort(isGone(error) ? new OutputClosed() : error));
   return controller.signal;
 }
 
