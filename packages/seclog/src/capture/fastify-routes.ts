@@ -89,8 +89,13 @@ export class FastifyRoutes {
       // Fastify answers such a path itself (FST_ERR_BAD_URL).
     }
     if (this.#options.ignoreDuplicateSlashes) path = path.replace(/\/{2,}/g, "/");
+    if (this.#options.ignoreTrailingSlash) path = withoutLastSlash(path);
     return path;
   }
+}
+
+function withoutLastSlash(path: string): string {
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
 }
 
 function hostMatches(expected: string | RegExp | undefined, host: string | undefined): boolean {
@@ -103,7 +108,7 @@ function hostMatches(expected: string | RegExp | undefined, host: string | undef
 /** A route's URL as a regular expression; `undefined` for one that cannot be read. */
 export function routePattern(url: string, options: FastifyRouterOptions): RegExp | undefined {
   let text = options.ignoreDuplicateSlashes ? url.replace(/\/{2,}/g, "/") : url;
-  if (options.ignoreTrailingSlash && text.length > 1) text = text.replace(/\/$/, "");
+  if (options.ignoreTrailingSlash) text = withoutLastSlash(text);
   let source = "";
   for (let at = 0; at < text.length; ) {
     const char = text[at] ?? "";
@@ -122,13 +127,12 @@ export function routePattern(url: string, options: FastifyRouterOptions): RegExp
       source += ".*";
       at += 1;
     } else {
-      source += char.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+      source += char.replace(/[\\^$.*+?()[\]{}|]/, "\\$&");
       at += 1;
     }
   }
-  const slash = options.ignoreTrailingSlash && !source.endsWith("/") ? "/?" : "";
   try {
-    return new RegExp(`^${source}${slash}$`, options.caseSensitive === false ? "iu" : "u");
+    return new RegExp(`^${source}$`, options.caseSensitive === false ? "iu" : "u");
   } catch {
     return undefined;
   }
@@ -144,7 +148,7 @@ interface Parameter {
 function parameterAt(text: string, start: number): Parameter | undefined {
   let end = start + 1;
   while (end < text.length && !/[/\-.(?*]/.test(text[end] ?? "")) end += 1;
-  let source = "[^/]+?";
+  let source = "[^/]*?";
   if (text[end] === "(") {
     const close = closingBracket(text, end);
     if (close === undefined) return undefined;

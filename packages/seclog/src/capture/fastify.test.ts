@@ -114,6 +114,17 @@ describe("wrong method", () => {
     expect(calls).toHaveLength(known.length + 1);
   });
 
+  test("a route that has the method, but another version, is not refused for the method", async () => {
+    const { app, calls } = application();
+    app.route({ method: "GET", url: "/items", constraints: { version: "1.0.0" }, handler: async () => "x" });
+    app.put("/items", async () => "x");
+    const answer = await app.inject({ method: "GET", url: "/items", headers: { "accept-version": "2.x" } });
+    expect(answer.statusCode).toBe(404);
+    expect(calls).toEqual([]);
+    await app.inject({ method: "POST", url: "/items" });
+    expect(calls).toMatchObject([{ data: { allowedMethods: "PUT" } }]);
+  });
+
   test("a catch-all page and a preflight for everything make no path known", async () => {
     const { app, calls } = application();
     app.get("/*", async () => "page");

@@ -1,0 +1,58 @@
+import fc from "fast-check";
+import Fastify from "fastify";
+import { expect, test } from "vitest";
+import { FastifyRoutes } from "./fastify-routes.ts";
+
+const text = fc.constantFrom("a", "b", "ab", "A", "x1", "v.1", "c-d", "e%f");
+const segment = fc.oneof(
+  text,
+  fc.constantFrom(":p", ":p(^\\d+$)", ":p.:q", ":p-:q", ":p(^[ab]+)x:q", "a:p", "a::b", ":p(^\\d+).png"),
+);
+const route = fc
+  .tuple(fc.array(segment, { maxLength: 3 }), fc.constantFrom("", "/", "/*", "/:o?"))
+  .map(([parts, end]) => `${parts.map((part) => `/${part}`).join("")}${end}` || "/");
+const path = fc
+  .tuple(
+    fc.array(fc.constantFrom("a", "b", "ab", "A", "x1", "v.1", "c-d", "7", "42", "a:b", "7.png", "aax9", "a-b", ""), {
+      maxLength: 4,
+    }),
+    fc.constantFrom("", "/", "?q=/a"),
+  )
+  .map(([parts, end]) => `/${parts.join("/")}${end}`);
+const options = fc.record({
+  caseSensitive: fc.boolean(),
+  ignoreTrailingSlash: fc.boolean(),
+  ignoreDuplicateSlashes: fc.boolean(),
+});
+
+test("a path belongs to a route exactly when Fastify's router takes it there, known by hook or by print", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      route,
+      fc.array(path, { minLength: 1, maxLength: 8 }),
+      options,
+      async (url, paths, routerOptions) => {
+        const app = Fastify({ routerOptions, exposeHeadRoutes: false });
+        const hooked = new FastifyRoutes(routerOptions);
+        app.addHook("onRoute", (known) => hooked.add(known));
+        app.get(url, async () => "taken");
+        const printed = new FastifyRoutes(routerOptions);
+        printed.addPrinted(app.printRoutes());
+        for (const asked of paths) {
+          const taken = (await app.inject(asked)).body === "taken";
+          // A route that takes every path makes none known.
+          const everything = (await app.inject("/no/such.path/in-any~application")).body === "taken";
+          const context = `${url} ${asked} ${JSON.stringify(routerOptions)}\n${app.printRoutes()}`;
+          expect(hooked.otherMethods("POST", asked, undefined) !== undefined, `hook ${context}`).toBe(
+            taken && !everything,
+          );
+          expect(printed.otherMethods("POST", asked, undefined) !== undefined, `print ${context}`).toBe(
+            taken && !everything,
+          );
+        }
+        await app.close();
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
