@@ -15,7 +15,7 @@ import { currentRequest } from "../record/context.ts";
 import type { SecurityLog } from "../record/security-log.ts";
 import { type CaptureLog, checkAccess, recordLogin, securityCapture } from "./express.ts";
 import type { OutcomeLog } from "./outcomes.ts";
-import { verified } from "./webhooks.ts";
+import { hmacVerifier, verified } from "./webhooks.ts";
 
 /** It has no types of its own, and the tests use what both versions have. */
 const express4 = createRequire(import.meta.url)("express4") as typeof express5;
@@ -197,6 +197,24 @@ describe.each([
     app.options(everything, (_req, res) => void res.sendStatus(204));
     app.get(everything, (_req, res) => void res.send("page"));
     await send(await serve(app), "POST", "/wp-login.php");
+    expect(calls).toEqual([]);
+  });
+
+  test("wrong method - nothing where the method is not the reason", async () => {
+    const { app, calls } = application();
+    app.get("/orders/:id", (_req, res) => void res.sendStatus(404));
+    app.options("/preflight", (_req, res) => void res.sendStatus(204));
+    app.all("/guarded", (_req, _res, next) => next());
+    const invalid = Object.assign(new Error("not valid"), { status: 422 });
+    app.use("/checked", (_req, _res, next) => next(invalid));
+    app.get("/checked", (_req, res) => void res.send("checked"));
+    const mounted = express.Router();
+    mounted.get("/ms", (_req, res) => void res.send("never"));
+    app.use(/^\/ite/, mounted);
+    const port = await serve(app);
+    for (const method of ["GET", "HEAD"]) expect((await send(port, method, "/orders/7")).status).toBe(404);
+    for (const path of ["/preflight", "/guarded", "/items"]) expect((await send(port, "POST", path)).status).toBe(404);
+    expect((await send(port, "POST", "/checked")).status).toBe(422);
     expect(calls).toEqual([]);
   });
 
@@ -405,6 +423,28 @@ describe.each([
       ["input_validation_fail", 413, "entity.too.large"],
       ["input_validation_fail", 415, "encoding.unsupported"],
       ["input_validation_fail", 400, "URIError"],
+    ]);
+  });
+
+  test("the verify function of a body parser - a wrong signature by our verifier, anything else as malformed", async () => {
+    const { app, calls } = application();
+    const github = hmacVerifier({ secret: "s", header: "x-hub-signature-256", prefix: "sha256=" });
+    const verify = (req: http.IncomingMessage, _res: unknown, body: Buffer): void => github(body, req.headers);
+    app.use("/signed", express.json({ verify }));
+    app.use(
+      express.json({
+        verify() {
+          throw new Error("not like this");
+        },
+      }),
+    );
+    const port = await serve(app);
+    const headers = { "content-type": "application/json" };
+    await send(port, "POST", "/signed", { headers, body: "{}" });
+    await send(port, "POST", "/", { headers, body: "{}" });
+    expect(calls.map(({ type, data }) => [type, data["statusCode"], data["reason"]])).toEqual([
+      ["webhook_signature_failure", 403, expect.stringMatching(/x-hub-signature-256 is missing$/)],
+      ["input_validation_fail", 403, "entity.verify.failed"],
     ]);
   });
 
