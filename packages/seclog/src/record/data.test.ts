@@ -48,8 +48,17 @@ describe("createDataEncoder()", () => {
         fc.anything({
           ...{ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true },
           ...{ withNullPrototype: true, withObjectString: true, withBoxedValues: true, withSparseArray: true },
-          key: fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("__proto__", "constructor", "\ud800", "a\0", "toJSON")),
-          values: [fc.string({ unit: "binary" }), fc.double(), fc.bigInt(), fc.constant(Symbol("s")), fc.func(fc.integer())],
+          key: fc.oneof(
+            fc.string({ unit: "binary" }),
+            fc.constantFrom("__proto__", "constructor", "\ud800", "a\0", "toJSON"),
+          ),
+          values: [
+            fc.string({ unit: "binary" }),
+            fc.double(),
+            fc.bigInt(),
+            fc.constant(Symbol("s")),
+            fc.func(fc.integer()),
+          ],
         }),
         (data) => {
           const notes = new NoteTaker();
@@ -127,14 +136,27 @@ describe("createDataEncoder()", () => {
       (inner) => new Error("failed", { cause: inner }),
       (inner) => ({ toJSON: () => inner }),
     );
-    const name = fc.constantFrom("password", "api-key", "Authorization", "user_token", "CVV", "session.secret", "sessionId");
+    const name = fc.constantFrom(
+      "password",
+      "api-key",
+      "Authorization",
+      "user_token",
+      "CVV",
+      "session.secret",
+      "sessionId",
+    );
     fc.assert(
-      fc.property(fc.array(wrap, { maxLength: 6 }), name, fc.stringMatching(/^[a-z]{12}$/), (wraps, secretName, planted) => {
-        const data = wraps.reduce<unknown>((inner, each) => each(inner), { [secretName]: planted });
-        const notes = new NoteTaker();
-        expect(encode({ data }, notes)).not.toContain(planted);
-        expect(notes.notes()).toBeDefined();
-      }),
+      fc.property(
+        fc.array(wrap, { maxLength: 6 }),
+        name,
+        fc.stringMatching(/^[a-z]{12}$/),
+        (wraps, secretName, planted) => {
+          const data = wraps.reduce<unknown>((inner, each) => each(inner), { [secretName]: planted });
+          const notes = new NoteTaker();
+          expect(encode({ data }, notes)).not.toContain(planted);
+          expect(notes.notes()).toBeDefined();
+        },
+      ),
     );
   });
 
@@ -167,7 +189,9 @@ describe("createDataEncoder()", () => {
   });
 
   test("cuts the query off URLs, by type and by name", () => {
-    expect(kept({ a: new URL("https://u:p@x.example/p?token=1#f"), referer: "https://y.example/?q=1", url: "/z" })).toEqual({
+    expect(
+      kept({ a: new URL("https://u:p@x.example/p?token=1#f"), referer: "https://y.example/?q=1", url: "/z" }),
+    ).toEqual({
       data: { a: "https://u:[redacted]@x.example/p", referer: "https://y.example/", url: "/z" },
       notes: { redacted: ["data.a", "data.referer"] },
     });
@@ -183,7 +207,7 @@ describe("createDataEncoder()", () => {
   test("a secret that the cut would part is redacted whole", () => {
     const jwt = `eyJ${"a".repeat(40)}.eyJ${"b".repeat(40)}.${"c".repeat(40)}`;
     for (const offset of [1, 20, 60, 100, 120]) {
-      const { data } = kept({ text: "x".repeat(DATA_LIMITS.text - offset - 1) + " " + jwt + "y".repeat(9000) });
+      const { data } = kept({ text: `${"x".repeat(DATA_LIMITS.text - offset - 1)} ${jwt}${"y".repeat(9000)}` });
       expect((data as { text: string }).text).not.toMatch(/eyJ|aaa|bbb|ccc/);
     }
   });

@@ -1,10 +1,10 @@
-import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
-import { connect as http2Connect, createServer as createHttp2Server } from "node:http2";
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttp2Server, connect as http2Connect } from "node:http2";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import express4 from "express4";
-import fastify from "fastify";
 import fc from "fast-check";
+import fastify from "fastify";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker } from "../event/text.ts";
@@ -35,7 +35,11 @@ const HEADERS = {
 const COMMON = { requestHost: "shop.example", userAgent: "curl/8.0", requestId: "r-1", traceId: TRACE, spanId: SPAN };
 
 /** Sends one real request to a listener on 127.0.0.1 and waits for its answer. */
-async function send(listener: (request: IncomingMessage, response: ServerResponse) => void, path: string, method = "GET") {
+async function send(
+  listener: (request: IncomingMessage, response: ServerResponse) => void,
+  path: string,
+  method = "GET",
+) {
   const server = createServer(listener);
   onTestFinished(() => void server.close());
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
@@ -136,11 +140,36 @@ describe("requestFacts() by shape", () => {
 
   test.each<[string, unknown, object]>([
     ["a plain object", node, facts],
-    ["Koa", { req: node, res: { headersSent: true, statusCode: 405 }, request: {}, headers: HEADERS, _matchedRoute: "/:a" }, { ...facts, route: "/:a", statusCode: 405 }],
-    ["Fetch", new Request("https://shop.example/x?y#z", { method: "POST", headers: HEADERS }), { ...COMMON, method: "POST", path: "/x" }],
-    ["Hono", { req: { raw: new Request("https://shop.example/x?y", { method: "POST", headers: HEADERS }), routePath: "/:a" }, env: { incoming: node }, finalized: true, res: new Response("", { status: 418 }) }, { ...facts, route: "/:a", statusCode: 418 }],
-    ["HTTP/2 headers", { ":method": "POST", ":path": "/x?y", ":authority": "shop.example", "user-agent": "curl/8.0" }, { method: "POST", path: "/x", requestHost: "shop.example", userAgent: "curl/8.0" }],
-    ["repeated headers", { ...node, headers: { ...HEADERS, "user-agent": ["a", "b"] } }, { ...facts, userAgent: "a, b" }],
+    [
+      "Koa",
+      { req: node, res: { headersSent: true, statusCode: 405 }, request: {}, headers: HEADERS, _matchedRoute: "/:a" },
+      { ...facts, route: "/:a", statusCode: 405 },
+    ],
+    [
+      "Fetch",
+      new Request("https://shop.example/x?y#z", { method: "POST", headers: HEADERS }),
+      { ...COMMON, method: "POST", path: "/x" },
+    ],
+    [
+      "Hono",
+      {
+        req: { raw: new Request("https://shop.example/x?y", { method: "POST", headers: HEADERS }), routePath: "/:a" },
+        env: { incoming: node },
+        finalized: true,
+        res: new Response("", { status: 418 }),
+      },
+      { ...facts, route: "/:a", statusCode: 418 },
+    ],
+    [
+      "HTTP/2 headers",
+      { ":method": "POST", ":path": "/x?y", ":authority": "shop.example", "user-agent": "curl/8.0" },
+      { method: "POST", path: "/x", requestHost: "shop.example", userAgent: "curl/8.0" },
+    ],
+    [
+      "repeated headers",
+      { ...node, headers: { ...HEADERS, "user-agent": ["a", "b"] } },
+      { ...facts, userAgent: "a, b" },
+    ],
   ])("%s", (_, request, expected) => {
     expect(isRequest(request)).toBe(true);
     expect(factsOf(request)).toEqual(expected);
@@ -197,7 +226,12 @@ describe("requestFacts() by shape", () => {
     fc.assert(
       fc.property(fc.webUrl({ withQueryParameters: true }), fc.webPath(), (url, path) => {
         const planted = "pl4nt3d";
-        for (const target of [`${url}?a=${planted}`, `${path}?a=${planted}`, `${path}#${planted}`, `/a;s=${planted}/b`]) {
+        for (const target of [
+          `${url}?a=${planted}`,
+          `${path}?a=${planted}`,
+          `${path}#${planted}`,
+          `/a;s=${planted}/b`,
+        ]) {
           const request = { ...node, url: target, originalUrl: target };
           expect(JSON.stringify(factsOf(request))).not.toContain(planted);
         }
@@ -253,18 +287,46 @@ describe("requestFacts() by shape", () => {
     const member = fc.oneof(
       fc.anything(),
       fc.string({ unit: "binary" }),
-      fc.constantFrom<unknown>(new Proxy({}, { get: () => { throw new Error("trap"); } }), HEADERS, node),
+      fc.constantFrom<unknown>(
+        new Proxy(
+          {},
+          {
+            get: () => {
+              throw new Error("trap");
+            },
+          },
+        ),
+        HEADERS,
+        node,
+      ),
     );
-    const names = ["method", "url", "originalUrl", "headers", "socket", "raw", "req", "res", "route", "baseUrl", "params", "routeOptions", "env"];
+    const names = [
+      "method",
+      "url",
+      "originalUrl",
+      "headers",
+      "socket",
+      "raw",
+      "req",
+      "res",
+      "route",
+      "baseUrl",
+      "params",
+      "routeOptions",
+      "env",
+    ];
     fc.assert(
-      fc.property(fc.record(Object.fromEntries(names.map((name) => [name, member])), { requiredKeys: [] }), (request) => {
-        isRequest(request);
-        const { notes, ...facts } = factsOf(request, { clientIp: { trust: ["private"] } });
-        expect(notes?.flags).toBeUndefined();
-        for (const fact of Object.values(facts)) {
-          if (typeof fact === "string") expect(fact.isWellFormed() && !fact.includes("\0")).toBe(true);
-        }
-      }),
+      fc.property(
+        fc.record(Object.fromEntries(names.map((name) => [name, member])), { requiredKeys: [] }),
+        (request) => {
+          isRequest(request);
+          const { notes, ...facts } = factsOf(request, { clientIp: { trust: ["private"] } });
+          expect(notes?.flags).toBeUndefined();
+          for (const fact of Object.values(facts)) {
+            if (typeof fact === "string") expect(fact.isWellFormed() && !fact.includes("\0")).toBe(true);
+          }
+        },
+      ),
     );
   });
 });
