@@ -214,9 +214,10 @@ export class FileLog {
     await this.#fs.promises.mkdir(this.#state, { recursive: true, mode: 0o700 });
     this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder);
     if (this.#owned !== undefined) return;
+    // Tried again, since in a rolling restart the other one is about to leave.
     throw new HandlerError(
-      "destination",
-      `${this.#settings.path} is written by another process or log: give each its own path`,
+      "retry",
+      `${this.#settings.path} is written by another process or log: wait for it to close, or give each its own path`,
     );
   }
 

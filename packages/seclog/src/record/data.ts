@@ -7,7 +7,8 @@
  * and remembered; an object of three plain members costs less than a microsecond.
  */
 import { createHash } from "node:crypto";
-import { types } from "node:util";
+// Not "node:util": importing that opens process.stdout on Node 22 and later.
+import * as types from "node:util/types";
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
 import { type NameRule, queryStart, REDACTED, type Redactor } from "./redact.ts";
