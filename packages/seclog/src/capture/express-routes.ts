@@ -64,8 +64,8 @@ export function stackOf(app: ExpressApp): readonly ExpressLayer[] {
  * and where it answers "not found" it stands for no resource.
  */
 export function otherMethods(app: ExpressApp, request: ExpressRequest, statusCode: number): OtherMethods | undefined {
-  if (request.route?.methods["_all"] && statusCode !== 404 && statusCode !== 405 && statusCode !== 501)
-    return undefined;
+  const unrouted = statusCode === 404 || statusCode === 405 || statusCode === 501;
+  if (!unrouted && request.route !== undefined && takesAll(request.route)) return undefined;
   const path = pathOf(request);
   if (path === undefined) return undefined;
   const found = new Map<string, string | undefined>();
@@ -115,11 +115,11 @@ function collect(
     const matched = match(layer, path);
     if (matched === undefined) continue;
     if (route !== undefined) {
-      if (isCatchAll(layer)) continue;
+      if (takesAll(route) || isCatchAll(layer)) continue;
       const template = prefix !== undefined && typeof route.path === "string" ? `${prefix}${route.path}` : undefined;
       for (const method of Object.keys(route.methods)) {
         const name = method.toUpperCase();
-        if (method !== "_all" && !found.has(name)) found.set(name, template);
+        if (!found.has(name)) found.set(name, template);
       }
     } else if (nested !== undefined) {
       const rest = path.slice(matched.length);
@@ -129,6 +129,11 @@ function collect(
       collect(nested, rest.startsWith("/") ? rest : `/${rest}`, below, found, depth + 1);
     }
   }
+}
+
+/** `router.all` is a mark on the route, `app.all` registers each of Node's 30 and more methods; nobody writes out so many. */
+function takesAll({ methods }: ExpressRoute): boolean {
+  return methods["_all"] === true || Object.keys(methods).length > 20;
 }
 
 /** What the layer matches of the path; a path that cannot be decoded matches nothing. */

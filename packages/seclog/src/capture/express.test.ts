@@ -200,11 +200,30 @@ describe.each([
     expect(calls).toEqual([]);
   });
 
+  test("wrong method - behind a guard for all methods, unless the guard itself refuses", async () => {
+    for (const guard of ["app", "router"]) {
+      const { app, calls } = application();
+      const holder = guard === "app" ? app : express.Router();
+      holder.all(version === "5" ? "/api/*rest" : "/api/*", (req, res, next) => {
+        if (req.headers.authorization === undefined) res.status(400).send("who are you?");
+        else next();
+      });
+      if (holder !== app) app.use(holder);
+      app.get("/api/items", (_req, res) => void res.send("items"));
+      const port = await serve(app);
+      await send(port, "PUT", "/api/items");
+      expect(calls, guard).toEqual([]);
+      await send(port, "PUT", "/api/items", { headers: { authorization: "Bearer x" } });
+      expect(calls, guard).toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
+    }
+  });
+
   test("wrong method - nothing where the method is not the reason", async () => {
     const { app, calls } = application();
     app.get("/orders/:id", (_req, res) => void res.sendStatus(404));
     app.options("/preflight", (_req, res) => void res.sendStatus(204));
     app.all("/guarded", (_req, _res, next) => next());
+    app.use(express.Router().all("/watched", (_req, _res, next) => next()));
     const invalid = Object.assign(new Error("not valid"), { status: 422 });
     app.use("/checked", (_req, _res, next) => next(invalid));
     app.get("/checked", (_req, res) => void res.send("checked"));
@@ -213,7 +232,8 @@ describe.each([
     app.use(/^\/ite/, mounted);
     const port = await serve(app);
     for (const method of ["GET", "HEAD"]) expect((await send(port, method, "/orders/7")).status).toBe(404);
-    for (const path of ["/preflight", "/guarded", "/items"]) expect((await send(port, "POST", path)).status).toBe(404);
+    for (const path of ["/preflight", "/guarded", "/watched", "/items"])
+      expect((await send(port, "POST", path)).status).toBe(404);
     expect((await send(port, "POST", "/checked")).status).toBe(422);
     expect(calls).toEqual([]);
   });
