@@ -53,6 +53,6 @@ test("a path belongs to a route exactly when Fastify's router takes it there, kn
         await app.close();
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });

@@ -23,7 +23,7 @@ export interface MemoryLog<Events extends EventDefinitions = Record<never, never
    *
    * Rejects after `deadline` milliseconds, and says what was recorded instead.
    *
-   * @param options.deadline @default 1000
+   * @param options.deadline @default 5000
    */
   expectEvent(
     type: EventType<Events>,
@@ -99,7 +99,7 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
     expected: ExpectedEvent = {},
     options: { readonly deadline?: number } = {},
   ): Promise<SecurityEvent> {
-    const { deadline = 1000 } = options;
+    const { deadline = 5000 } = options;
     const { events, waiting } = this.#collector;
     const find = (): SecurityEvent | undefined => events.find((event) => event.type === type && fits(event, expected));
     const there = find();
