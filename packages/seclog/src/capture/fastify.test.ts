@@ -334,6 +334,6 @@ test("http2 - a method that no router knows", async () => {
   });
   expect(status).toBe(404);
   await expect
-    .poll(() => calls)
+    .poll(() => calls, { timeout: 10_000 })
     .toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
 });
