@@ -33,8 +33,8 @@ export class Findings {
     this.checks.push({ area: this.#area, status: "warning", finding, advice });
   }
 
-  fault(finding: string, advice: string): void {
-    this.checks.push({ area: this.#area, status: "fault", finding, advice });
+  fault(finding: string, advice: string | undefined): void {
+    this.checks.push({ area: this.#area, status: "fault", finding, ...(advice === undefined ? {} : { advice }) });
   }
 
   skipped(finding: string): void {
@@ -190,7 +190,9 @@ async function checkPrivileges(client: pg.Client, role: "writer" | "reader", fin
     if (rows.length > 0)
       problems.push(`it may ${rows[0]?.held} on ${some(rows.map(({ name }) => name))}, past the log itself`);
   }
-  for (const problem of problems) findings.fault(problem, RENEW);
+  for (const [index, problem] of problems.entries()) {
+    findings.fault(problem, index === problems.length - 1 ? RENEW : undefined);
+  }
   if (problems.length === 0) findings.ok(CAN[role]);
 }
 

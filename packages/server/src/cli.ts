@@ -1,7 +1,7 @@
 /** `seclog`: the program that operates a security event log. Started by `bin/seclog.js`. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { errorMessage, SeclogError } from "seclog";
+import { errorMessage, SeclogError, visibleText } from "seclog";
 import { addDoctor } from "./commands/doctor.ts";
 import { addQuery } from "./commands/query.ts";
 import { addSetup } from "./commands/setup.ts";
@@ -10,7 +10,7 @@ import { addStats } from "./commands/stats.ts";
 import { addTail } from "./commands/tail.ts";
 import { refuseSecretArguments } from "./environment.ts";
 import { Interrupted } from "./interruption.ts";
-import { OutputClosed, styled } from "./output.ts";
+import { OutputClosed, OutputFailed, styled, wrapped } from "./output.ts";
 
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
@@ -68,7 +68,7 @@ async function main(args: readonly string[]): Promise<void> {
 
 /** Says what went wrong, and gives the exit code. */
 function report(error: unknown): number {
-  if (error instanceof OutputClosed || (error as NodeJS.ErrnoException | null)?.code === "EPIPE") return 0;
+  if (error instanceof OutputClosed) return 0;
   if (error instanceof Interrupted) return error.exitCode;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
@@ -81,14 +81,21 @@ function report(error: unknown): number {
     debug(error);
     return error.code === "SECLOG_CONFIG" ? EXIT_USAGE : EXIT_FAILED;
   }
-  complain(errorMessage(error), "SECLOG_INTERNAL");
+  if (error instanceof OutputFailed) {
+    complain(error.message);
+    return EXIT_FAILED;
+  }
+  complain(errorMessage(error));
   if (process.env["SECLOG_DEBUG"]) debug(error);
   else process.stderr.write("This should not have happened; SECLOG_DEBUG=1 shows where it did.\n");
   return EXIT_FAILED;
 }
 
-function complain(message: string, code: string): void {
-  process.stderr.write(`${styled("seclog:", "red", process.stderr)} ${message} [${code}]\n`);
+function complain(message: string, code?: string): void {
+  // The message may repeat what the database or a stranger's file said.
+  const text = visibleText(message.replaceAll("\n", " ")) + (code === undefined ? "" : ` [${code}]`);
+  const shown = process.stderr.isTTY ? wrapped(text, "        ") : text;
+  process.stderr.write(`${styled("seclog:", "red", process.stderr)} ${shown}\n`);
 }
 
 function debug(error: unknown): void {
@@ -99,6 +106,9 @@ function causes(error: Error): string {
   return error.cause instanceof Error ? `caused by ${error.cause.stack}\n${causes(error.cause)}` : "";
 }
 
+// A write that fails is told to whoever awaits it; without a listener it would end the process as well.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
 try {
   await main(process.argv.slice(2));
 } catch (error) {

@@ -138,7 +138,10 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
 export function databaseError(thrown: unknown, role: Role): unknown {
   if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
   const code = errorCode(thrown);
-  const isDatabase = /^[0-9A-Z]{5}$/.test(code) || /^E[A-Z_]+$/.test(code) || CLIENT_FAILURE.test(thrown.message);
+  const isDatabase =
+    /^[0-9A-Z]{5}$/.test(code) ||
+    /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
+    CLIENT_FAILURE.test(thrown.message);
   if (!isDatabase) return thrown;
   const missing = code === "42P01" || code === "3D000";
   const advice = ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";

@@ -1,10 +1,12 @@
 import { isLevel } from "seclog";
-import { type Column, LEVEL_STYLES, Table } from "./output.ts";
+import { type Column, LEVEL_STYLES, lineWidth, Table } from "./output.ts";
 import type { EventRow } from "./queries.ts";
 
 /** Events for people. Time is UTC; the year is there when it is not this one. */
 export function eventTable(options: { readonly streaming: boolean; readonly now?: Date }): Table<EventRow> {
   const year = (options.now ?? new Date()).toISOString().slice(0, 5);
+  // In 80 columns the actor has no column of its own.
+  const wide = lineWidth() >= 100;
   const columns: readonly Column<EventRow>[] = [
     { title: "TIME (UTC)", value: (row) => timeText(row.occurred_at, year), typical: 14 },
     {
@@ -13,10 +15,10 @@ export function eventTable(options: { readonly streaming: boolean; readonly now?
       style: (row) => (isLevel(row.level) ? LEVEL_STYLES[row.level] : "plain"),
       typical: 8,
     },
-    { title: "EVENT", value: eventText, min: 14, typical: 24 },
+    { title: "EVENT", value: eventText, min: 22, typical: 22 },
     { title: "CLIENT", value: (row) => row.ip_address, min: 9, typical: 15 },
-    { title: "ACTOR", value: (row) => row.actor_id, min: 5, typical: 8 },
-    { title: "REQUEST", value: requestText, min: 15, typical: 30 },
+    ...(wide ? [{ title: "ACTOR", value: (row: EventRow) => row.actor_id, min: 8, typical: 12 }] : []),
+    { title: "REQUEST", value: (row) => requestText(row, !wide), min: 15, typical: 40 },
   ];
   return new Table(columns, options);
 }
@@ -32,18 +34,17 @@ function eventText(row: EventRow): string {
 }
 
 /** The status stands first because the end is what gets cut. Events without a request show their data. */
-function requestText(row: EventRow): string {
-  const parts = [row.status_code, row.method_original ?? row.method, row.path ?? row.route];
+function requestText(row: EventRow, withActor: boolean): string {
+  const actor = withActor && row.actor_id !== null ? `(${row.actor_id})` : null;
+  const parts = [row.status_code, row.method_original ?? row.method, row.path ?? row.route, actor];
   const request = parts.filter((part) => part !== null).join(" ");
   if (request !== "") return request;
   return row.data === null ? (row.service ?? "") : JSON.stringify(row.data);
 }
 
-/** A row as JSON: what is NULL is left out. */
+/** A row as JSON has it: what is NULL is left out. */
 export function eventObject(row: EventRow): { readonly [column: string]: unknown } {
-  return Object.fromEntries(
-    Object.entries(row)
-      .filter(([, value]) => value !== null)
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
-  );
+  const object: { [column: string]: unknown } = {};
+  for (const [column, value] of Object.entries(row)) if (value !== null) object[column] = value;
+  return object;
 }

