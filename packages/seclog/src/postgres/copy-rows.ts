@@ -76,6 +76,8 @@ export class RecordError extends Error {
 
 /** Rows are handed on when they have filled this many bytes: the event loop and the socket get their turn. */
 const CHUNK_BYTES = 65_536;
+/** Room for the row that fills them: enough for most. */
+const SPARE_BYTES = 8_192;
 const SALT_BYTES = 16;
 const SALTS_AT_ONCE = 256;
 
@@ -83,7 +85,7 @@ const SALTS_AT_ONCE = 256;
 export class CopyRows {
   readonly #sourceId: Uint8Array;
   readonly #retention: ReadonlyMap<string, string>;
-  #out: Buffer = Buffer.allocUnsafe(CHUNK_BYTES * 2);
+  #out: Buffer = Buffer.allocUnsafe(CHUNK_BYTES + SPARE_BYTES);
   #end = 0;
 
   /** @param retention the retention class of each category that is not `standard` */
@@ -112,7 +114,7 @@ export class CopyRows {
   /** The rows that were not given back yet. */
   take(): Buffer {
     const rows = this.#out.subarray(0, this.#end);
-    this.#out = Buffer.allocUnsafe(CHUNK_BYTES * 2);
+    this.#out = Buffer.allocUnsafe(CHUNK_BYTES + SPARE_BYTES);
     this.#end = 0;
     return rows;
   }

@@ -1,6 +1,9 @@
 import { type ErrorCode, errorMessage } from "../event/errors.ts";
 import { type FailureKind, HandlerError } from "../ship/handler.ts";
 
+/** Five letters and digits; with a digit, unlike EPIPE. */
+const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+
 interface Meaning {
   readonly kind: FailureKind;
   readonly code?: ErrorCode;
@@ -54,7 +57,7 @@ export function toHandlerError(thrown: unknown): HandlerError {
   const code = errorCode(thrown);
   const meaning = meaningOf(code, thrown);
   const advice = meaning.advice === undefined ? "" : `; ${meaning.advice}`;
-  const state = /^[0-9A-Z]{5}$/.test(code) ? ` (SQLSTATE ${code})` : "";
+  const state = SQLSTATE.test(code) ? ` (SQLSTATE ${code})` : "";
   return new HandlerError(meaning.kind, `PostgreSQL: ${errorMessage(thrown)}${state}${advice}`, {
     cause: thrown,
     ...(meaning.code === undefined ? {} : { code: meaning.code }),
@@ -68,7 +71,7 @@ export function errorCode(thrown: unknown): string {
 }
 
 function meaningOf(code: string, thrown: unknown): Meaning {
-  if (/^[0-9A-Z]{5}$/.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
+  if (SQLSTATE.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
   if (CLIENT_REFUSALS.test(code) || CLIENT_REFUSAL_TEXTS.test(errorMessage(thrown))) return { kind: "destination" };
   return { kind: "retry" };
 }

@@ -90,7 +90,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF current_setting('seclog.maintenance', true) = 'on' AND current_user = 'seclog_owner' THEN
     IF TG_OP = 'UPDATE' THEN RETURN NEW; END IF;
-    RETURN OLD;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    RETURN NULL;
   END IF;
   RAISE EXCEPTION '% refused: security events are never changed or deleted', TG_OP
     USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA,

@@ -1,0 +1,283 @@
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { startTcpProxy, type TcpProxy } from "../../../../test/support/tcp-proxy.ts";
+import type { HandlerError, SecurityEventHandler } from "../ship/handler.ts";
+import { exampleBatch } from "../testing/example-events.ts";
+import { type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
+
+let database: TestDatabase;
+let handlers: SecurityEventHandler[] = [];
+let nextSource = 0;
+let sourceId = "";
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+beforeEach(() => {
+  sourceId = `01936d2f-5c00-7000-8000-${String(++nextSource).padStart(12, "0")}`;
+});
+afterEach(async () => {
+  for (const handler of handlers) await handler.close();
+  handlers = [];
+});
+
+function create(options: PostgresHandlerOptions = {}): SecurityEventHandler {
+  const handler = postgresHandler(options.pool === undefined ? { url: database.writerUrl, ...options } : options);
+  handlers.push(handler);
+  return handler;
+}
+
+function store(
+  handler: SecurityEventHandler,
+  firstSeq: number,
+  count: number,
+  acknowledged = firstSeq - 1,
+): Promise<void> {
+  return handler.handle(exampleBatch({ sourceId, firstSeq, count, acknowledged }), AbortSignal.timeout(20_000));
+}
+
+async function stored(): Promise<{ rows: number; distinct: number; position: number }> {
+  const [row] = await database.query<{ rows: number; distinct: number; position: number }>(
+    `SELECT count(*)::int AS rows, count(DISTINCT seq)::int AS distinct,
+        (SELECT last_seq::int FROM security_event_source WHERE id = $1) AS position
+      FROM security_event_log WHERE source_id = $1`,
+    [sourceId],
+  );
+  return row ?? { rows: -1, distinct: -1, position: -1 };
+}
+
+const exactly = (events: number) => ({ rows: events, distinct: events, position: events });
+
+describe("postgresHandler() - failures", () => {
+  let proxy: TcpProxy;
+  beforeEach(async () => {
+    proxy = await startTcpProxy(Number(new URL(database.writerUrl).port));
+  });
+  afterEach(() => proxy[Symbol.asyncDispose]());
+
+  function throughProxy(options: PostgresHandlerOptions = {}): SecurityEventHandler {
+    const url = new URL(database.writerUrl);
+    url.port = String(proxy.port);
+    return create({ url: url.href, ...options });
+  }
+
+  it.each(["request", "answer"] as const)(
+    "a connection cut around COMMIT (%s) is neither lost nor twice",
+    async (when) => {
+      const handler = throughProxy();
+      await store(handler, 1, 50);
+      proxy.cutAt("; COMMIT", when);
+      await expect(store(handler, 51, 50)).rejects.toMatchObject({ kind: "retry" });
+      // Whether the lost one is committed by now or not.
+      await expect.poll(() => stored().then(({ position }) => position)).toBe(when === "answer" ? 100 : 50);
+      await store(handler, 51, 50);
+      expect(await stored()).toEqual(exactly(100));
+    },
+  );
+
+  it("a batch behind one that failed is not stored, and both are stored later", async () => {
+    const handler = throughProxy();
+    await store(handler, 1, 10);
+    proxy.cutAt("; COMMIT", "request");
+    const results = await Promise.allSettled([store(handler, 11, 10), store(handler, 21, 10, 10)]);
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    expect(await stored()).toEqual(exactly(10));
+    await Promise.all([store(handler, 11, 10), store(handler, 21, 10, 10)]);
+    expect(await stored()).toEqual(exactly(30));
+  });
+
+  it("a black hole ends by the handler's own clock, and smaller transactions follow", async () => {
+    const handler = throughProxy({ statementTimeout: 300, connectTimeout: 500 });
+    await store(handler, 1, 10);
+    proxy.stall();
+    const started = performance.now();
+    await expect(store(handler, 11, 200)).rejects.toMatchObject({ kind: "retry" });
+    expect(performance.now() - started).toBeLessThan(8_000);
+    proxy.resume();
+    await store(handler, 11, 200);
+    expect(await stored()).toEqual(exactly(210));
+  });
+
+  it("an aborted signal ends a call at once", async () => {
+    const handler = throughProxy();
+    await store(handler, 1, 10);
+    proxy.stall();
+    const controller = new AbortController();
+    const call = handler.handle(
+      exampleBatch({ sourceId, firstSeq: 11, count: 10, acknowledged: 10 }),
+      controller.signal,
+    );
+    setTimeout(() => controller.abort(), 50);
+    await expect(call).rejects.toMatchObject({ kind: "retry" });
+    proxy.resume();
+    await store(handler, 11, 10);
+    expect(await stored()).toEqual(exactly(20));
+  });
+
+  it("a session that is terminated in the middle is tried again", async () => {
+    const handler = create();
+    for (let round = 0; round < 10; round++) {
+      const failure = store(handler, round * 100 + 1, 100).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      await database.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'seclog' AND datname = $1",
+        [database.name],
+      );
+      expect(await failure).toSatisfy((error) => error === undefined || (error as HandlerError).kind === "retry");
+      await store(handler, round * 100 + 1, 100);
+    }
+    expect(await stored()).toEqual(exactly(1000));
+  });
+
+  it("a server that is not there is a reason to retry", async () => {
+    await expect(store(create({ url: "postgresql://a:b@127.0.0.1:1/c" }), 1, 1)).rejects.toMatchObject({
+      kind: "retry",
+    });
+  });
+
+  it("a wrong password, a missing database and a missing table need somebody", async () => {
+    const wrong = new URL(database.writerUrl);
+    wrong.password = "wrong";
+    await expect(store(create({ url: wrong.href }), 1, 1)).rejects.toMatchObject({ kind: "destination" });
+    const missing = new URL(database.writerUrl);
+    missing.pathname = "/seclog_no_such";
+    await expect(store(create({ url: missing.href }), 1, 1)).rejects.toMatchObject({ kind: "destination" });
+    const empty = new URL(database.adminUrl);
+    empty.pathname = "/postgres";
+    await expect(store(create({ url: empty.href }), 1, 1)).rejects.toMatchObject({ code: "SECLOG_SCHEMA_MISSING" });
+  });
+
+  it("a database that is read-only is a reason to retry", async () => {
+    await database.query(`ALTER DATABASE ${database.name} SET default_transaction_read_only = on`);
+    try {
+      await expect(store(create(), 1, 1)).rejects.toMatchObject({ kind: "retry" });
+    } finally {
+      await database.query("SET default_transaction_read_only = off");
+      await database.query(`ALTER DATABASE ${database.name} RESET default_transaction_read_only`);
+    }
+    await store(create(), 1, 1);
+    expect(await stored()).toEqual(exactly(1));
+  });
+
+  it("another spool cannot move a source's position", async () => {
+    await store(create(), 1, 1);
+    const batch = exampleBatch({ sourceId, firstSeq: 2, count: 1 });
+    const thief = { ...batch, source: { ...batch.source, epoch: 9, key: "f".repeat(32) } };
+    await expect(create().handle(thief, AbortSignal.timeout(5000))).rejects.toMatchObject({ kind: "destination" });
+    expect(await stored()).toEqual(exactly(1));
+  });
+});
+
+describe("postgresHandler() - what it stores", () => {
+  it("asks for nothing before the first batch, and connects once for concurrent first ones", async () => {
+    await using proxy = await startTcpProxy(Number(new URL(database.writerUrl).port));
+    const url = new URL(database.writerUrl);
+    url.port = String(proxy.port);
+    const handler = create({ url: url.href });
+    expect(proxy.connections).toBe(0);
+    await Promise.all([store(handler, 1, 10), store(handler, 11, 10, 0)]);
+    expect(proxy.connections).toBe(2);
+    expect(await stored()).toEqual(exactly(20));
+  });
+
+  it("works through the application's own pool, and leaves it usable", async () => {
+    const pool = new pg.Pool({ connectionString: database.writerUrl, max: 2 });
+    const handler = create({ pool });
+    expect(handler.worker).toBeUndefined();
+    await Promise.all([store(handler, 1, 100), store(handler, 101, 100, 0)]);
+    await handler.close();
+    expect((await pool.query("SHOW statement_timeout")).rows).toEqual([{ statement_timeout: "0" }]);
+    await pool.end();
+    expect(await stored()).toEqual(exactly(200));
+  });
+
+  it("commits with synchronous_commit = on, whatever the role's setting is", async () => {
+    const role = new URL(database.writerUrl).username;
+    await database.query(`ALTER ROLE ${role} SET synchronous_commit = off`);
+    await database.query(
+      `CREATE FUNCTION public.seclog_test_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF current_setting('synchronous_commit') <> 'on' THEN RAISE 'synchronous_commit is off'; END IF; RETURN NEW; END $$`,
+    );
+    await database.query(
+      "CREATE TRIGGER seclog_test_commit AFTER UPDATE ON security_event_source FOR EACH ROW EXECUTE FUNCTION public.seclog_test_commit()",
+    );
+    try {
+      await store(create(), 1, 1);
+    } finally {
+      await database.query("DROP FUNCTION public.seclog_test_commit() CASCADE");
+      await database.query(`ALTER ROLE ${role} RESET synchronous_commit`);
+    }
+    expect(await stored()).toEqual(exactly(1));
+  });
+
+  it("puts an event of any time into some partition, and of a category into its class", async () => {
+    await database.query("INSERT INTO security_event_retention VALUES ('authz', 'long')");
+    const handler = create();
+    const times = ["0001-01-01T00:00:00.000000Z", "2026-11-22T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"];
+    const records = times.flatMap((occurredAt, index) => {
+      return exampleBatch({ sourceId, firstSeq: index + 1, event: { occurredAt } }).records;
+    });
+    await handler.handle(exampleBatch({ sourceId, records }), AbortSignal.timeout(5000));
+    await database.query("DELETE FROM security_event_retention");
+    const rows = await database.query<{ part: string }>(
+      "SELECT tableoid::regclass::text AS part FROM security_event_log WHERE source_id = $1 ORDER BY seq",
+      [sourceId],
+    );
+    expect(rows).toHaveLength(3);
+    for (const { part } of rows) expect(part).toMatch(/^security_event_log_long_/);
+    expect(rows[0]?.part).toBe("security_event_log_long_default");
+  });
+
+  it("quarantines an event whose value the table cannot hold", async () => {
+    const handler = create();
+    const call = handler.handle(
+      exampleBatch({ sourceId, count: 1, event: { occurredAt: "2026-02-30T00:00:00.000000Z" } }),
+      AbortSignal.timeout(5000),
+    );
+    await expect(call).rejects.toMatchObject({ kind: "event" });
+    const { source } = exampleBatch({ sourceId });
+    const record = Buffer.from([0, 1, 255]);
+    await handler.quarantine?.({ source, seq: 1, reason: "no such day", record }, AbortSignal.timeout(5000));
+    expect(
+      await database.query("SELECT seq::int, reason, record FROM security_event_quarantine WHERE source_id = $1", [
+        sourceId,
+      ]),
+    ).toEqual([{ seq: 1, reason: "no such day", record }]);
+  });
+});
+
+describe("postgresHandler() - options", () => {
+  it.each([
+    [{ url: "postgresql://u:p@localhost/d", colour: "red" }, "colour"],
+    [{ url: "postgresql://u:p@localhost/d", poolMax: 0 }, "poolMax"],
+    [{ url: "postgresql://u:p@localhost/d", statementTimeout: -1 }, "statementTimeout"],
+    [{ url: "mysql://u:p@localhost/d" }, "mysql:"],
+    [{ url: "postgresql://u:p@localhost/d?options=-c%20synchronous_commit%3Doff" }, "options"],
+    [{ url: "postgresql://u:p@localhost/d?synchronous_commit=off" }, "synchronous_commit"],
+    [{ url: "postgresql://u:p@localhost/d?sslmode=no-verify" }, "no-verify"],
+    [{ url: "postgresql://u:p@localhost/d?sslmode=prefer" }, "prefer"],
+    [{ url: "postgresql://localhost/d" }, "user"],
+    [{ url: "postgresql://u:p@localhost" }, "database"],
+    [{ url: "secret-password" }, "no URL"],
+    [{ urlFile: "/no/such/file" }, "urlFile"],
+    [{ pool: {} }, "pool"],
+  ])("%j is refused by name, without the secret", (options, named) => {
+    expect(() => postgresHandler(options as PostgresHandlerOptions)).toThrow(named);
+    expect(() => postgresHandler(options as PostgresHandlerOptions)).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.not.stringMatching(/u:p|secret-password/) }),
+    );
+  });
+
+  it("asks for TLS of any other machine, and does not send the password without it", async () => {
+    const url = new URL(database.writerUrl);
+    url.searchParams.set("sslmode", "require");
+    await expect(store(create({ url: url.href }), 1, 1)).rejects.toMatchObject({
+      kind: "destination",
+      message: expect.stringContaining("SSL"),
+    });
+  });
+});
