@@ -6,7 +6,12 @@ import { fileURLToPath } from "node:url";
 /** The repository's root, without a slash at its end. */
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/[\\/]$/, "");
 
-/** Every file below a folder, as paths that begin with `folder`; none when there is no such folder. */
+/**
+ * Every file below a folder, as paths that begin with `folder`; none when there is no such folder.
+ *
+ * @param {string} folder
+ * @returns {string[]}
+ */
 export function filesBelow(folder) {
   let entries;
   try {
