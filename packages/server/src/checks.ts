@@ -229,8 +229,8 @@ async function checkDurability(client: pg.Client, findings: Findings): Promise<v
   const off = [...(server.fsync === "off" ? ["fsync"] : []), ...(server.pages === "off" ? ["full_page_writes"] : [])];
   if (off.length > 0) {
     findings.fault(
-      `${off.join(" and ")} is off: a power loss can ruin the database`,
-      `set it to on in postgresql.conf`,
+      `a power loss can ruin the database: ${off.map((name) => `${name} = off`).join(", ")}`,
+      `set ${off.map((name) => `${name} = on`).join(" and ")} in postgresql.conf`,
     );
   } else findings.ok("what the server has committed survives a power loss (fsync, full_page_writes)");
   if (server.sums === "off") {
@@ -288,7 +288,7 @@ async function checkConnections(client: pg.Client, limits: PoolLimits, findings:
 async function checkTriggers(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT t.name FROM (${OUR_TABLES}) t, unnest(ARRAY['seclog_append_only', 'seclog_no_truncate']) AS wanted
-     WHERE (t.name LIKE 'security\\_event\\_log%' OR t.name = 'security_event_quarantine')
+     WHERE (t.oid IN (SELECT relid FROM pg_partition_tree('public.security_event_log')) OR t.name = 'security_event_quarantine')
        AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgname = wanted AND g.tgenabled <> 'D')
      GROUP BY 1 ORDER BY 1`,
   );
