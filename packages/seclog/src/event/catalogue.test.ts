@@ -129,11 +129,12 @@ describe("defineEvents()", () => {
       plain: { level: "info" },
     });
     type Input = EventInput<"refund_refused", typeof events>;
-    expectTypeOf<DataOf<"refund_refused", typeof events>>().toExtend<{
+    expectTypeOf<DataOf<"refund_refused", typeof events>>().toEqualTypeOf<{
       orderId: string;
       cents?: number | undefined;
     }>();
-    expectTypeOf<EventType<typeof events>>().extract<"plain" | "authz_fail">().toEqualTypeOf<"plain" | "authz_fail">();
+    expectTypeOf<"plain" | "refund_refused" | "authz_fail">().toExtend<EventType<typeof events>>();
+    expectTypeOf<"no_such_event">().not.toExtend<EventType<typeof events>>();
     const good: Input = { orderId: "o-1", statusCode: 402, more: true };
     // @ts-expect-error the schema asks for an orderId: this is what is tested
     const missing: Input = { cents: 1 };

@@ -268,7 +268,7 @@ export interface EventDefinitionOptions<Data extends object = object> {
 /** The definitions that {@link defineEvents} makes of its options. */
 export type DefinedEvents<Options> = {
   readonly [T in keyof Options]: EventDefinition<
-    Options[T] extends { readonly schema: EventSchema<infer Data> } ? Data & object : object
+    Options[T] extends { readonly schema: EventSchema<infer Data extends object> } ? Data : object
   >;
 };
 

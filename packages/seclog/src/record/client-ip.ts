@@ -182,10 +182,24 @@ function* forwardedFor(header: string): Generator<string> {
     const char = at === -1 ? "," : value[at];
     if (char === '"') quoted = !quoted;
     if (at === -1 || (char === "," && !quoted)) {
-      const element = value.slice(at + 1, end);
-      yield /(?:^|;)\s*for\s*=\s*("[^"]*"|[^";\s]*)\s*(?=;|$)/i.exec(element)?.[1]?.replaceAll('"', "") ?? "";
+      yield forOf(value.slice(at + 1, end));
       end = at;
     }
+  }
+}
+
+/** The `for` of one element, empty when it has none or is not what RFC 7239 allows: then none of it is believed. */
+function forOf(element: string): string {
+  const pair = /\s*([^=;,\s"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^=;,\s"]*))\s*(;|$)/gy;
+  let found = "";
+  for (;;) {
+    const match = pair.exec(element);
+    if (match === null) return "";
+    if (match[1]?.toLowerCase() === "for") {
+      if (found !== "") return "";
+      found = match[2] ?? match[3] ?? "";
+    }
+    if (pair.lastIndex === element.length) return match[4] === ";" ? "" : found;
   }
 }
 

@@ -37,7 +37,7 @@ const MOST_VISITS = 20_000;
 /** A text longer than this is also hashed, so that it can be recognised. */
 const HASHED_FROM = 65_536;
 
-/** At most this many units are hashed in one event: some 20 ms, and no stranger can ask for more. */
+/** At most this many units are hashed in one event, some 50 ms: whoever sent them made the application parse them too. */
 const MOST_HASHED = 16_777_216;
 
 /** How far a secret is looked for behind the place where a text is cut, so that no half of one is kept. */

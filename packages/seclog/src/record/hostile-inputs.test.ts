@@ -222,12 +222,12 @@ describe("values", () => {
     ]);
   });
 
-  test("15: a million members and a million items are cut, with their number", () => {
-    const wide = Object.fromEntries(Array.from({ length: 1_000_000 }, (_, i) => [`k${i}`, i]));
+  test("15: 200,000 members and a million items are cut, with their number", () => {
+    const wide = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`k${i}`, i]));
     const [data, notes] = kept({ wide, list: new Array(1_000_000).fill(1), set: new Set(Array(1000).keys()) });
     const { wide: members, list, set } = data as { wide: object; list: unknown[]; set: unknown[] };
     expect([Object.keys(members).length, list.length, set.length]).toEqual([256, 256, 256]);
-    expect(notes?.truncated).toEqual({ "data.wide": 1_000_000, "data.list": 1_000_000, "data.set": 1000 });
+    expect(notes?.truncated).toEqual({ "data.wide": 200_000, "data.list": 1_000_000, "data.set": 1000 });
   });
 
   test("15: the whole stays below its limit, whatever is in it, and says what was cut", () => {

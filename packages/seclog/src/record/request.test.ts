@@ -236,6 +236,7 @@ describe("requestFacts() by shape", () => {
           expect(JSON.stringify(factsOf(request))).not.toContain(planted);
         }
       }),
+      { numRuns: 30 },
     );
   });
 
@@ -266,6 +267,11 @@ describe("requestFacts() by shape", () => {
       ...{ requestId: "[redacted]", traceId: TRACE, spanId: SPAN, ipSource: "socket" },
       notes: { redacted: ["path", "requestHost", "userAgent", "requestId", "ipAddress"] },
     });
+  });
+
+  test("a secret that the cut would part is redacted whole", () => {
+    const agent = `${"u".repeat(500)} AKIAABCDEFGHIJKLMNOP`;
+    expect(factsOf({ ...node, headers: { "user-agent": agent } }).userAgent).toBe(`${"u".repeat(500)} [redacted]`);
   });
 
   test("long texts are cut and noted, and the chain keeps its right end", () => {
