@@ -3,7 +3,7 @@ import type pg from "pg";
 import { errorMessage } from "seclog";
 import { accessProblems, checkSchemaVersion, migrations } from "seclog/postgres";
 import { inspectSpool } from "seclog/ship";
-import { connect, databaseError } from "./database.ts";
+import { connect, databaseError } from "./connection.ts";
 import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
 import { bytesText, counted } from "./output.ts";
 

@@ -2,12 +2,6 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
-import { addDoctor } from "./commands/doctor.ts";
-import { addQuery } from "./commands/query.ts";
-import { addSetup } from "./commands/setup.ts";
-import { addShip } from "./commands/ship.ts";
-import { addStats } from "./commands/stats.ts";
-import { addTail } from "./commands/tail.ts";
 import { refuseSecretArguments } from "./environment.ts";
 import { Interrupted } from "./interruption.ts";
 import { OutputClosed, OutputFailed, styled, wrapped } from "./output.ts";
@@ -30,8 +24,30 @@ Exit codes:
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** The program with all its commands. */
-export function createProgram(): Command {
+/** Each is loaded when it is meant: who asks for one pays for no other's libraries. */
+const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
+  ["setup", async () => (await import("./commands/setup.ts")).addSetup],
+  ["doctor", async () => (await import("./commands/doctor.ts")).addDoctor],
+  ["ship", async () => (await import("./commands/ship.ts")).addShip],
+  ["tail", async () => (await import("./commands/tail.ts")).addTail],
+  ["query", async () => (await import("./commands/query.ts")).addQuery],
+  ["stats", async () => (await import("./commands/stats.ts")).addStats],
+  ["demo", async () => addDemo],
+]);
+
+function addDemo(program: Command): void {
+  program
+    .command("demo")
+    .description("start PostgreSQL, a sample shop and its security log, and show what happens")
+    .option("--once", "end when every expected event is stored")
+    .action(async (options: { readonly once?: true }) => {
+      const { runDemo } = await import("./demo.ts");
+      process.exitCode = await runDemo(options);
+    });
+}
+
+/** The program with the command that the arguments name, or with all where they name none. */
+async function createProgram(args: readonly string[]): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
@@ -46,22 +62,15 @@ export function createProgram(): Command {
     .exitOverride()
     // Errors are printed in one place, below.
     .configureOutput({ outputError: () => {} });
-  for (const add of [addSetup, addDoctor, addShip, addTail, addQuery, addStats]) add(program);
-  program
-    .command("demo")
-    .description("start PostgreSQL, a sample shop and its security log, and show what happens")
-    .option("--once", "end when every expected event is stored")
-    .action(async (options: { readonly once?: true }) => {
-      const { runDemo } = await import("./demo.ts");
-      process.exitCode = await runDemo(options);
-    });
+  const named = COMMANDS.get(args.find((argument) => !argument.startsWith("-")) ?? "");
+  for (const load of named === undefined ? COMMANDS.values() : [named]) (await load())(program);
   for (const command of program.commands) command.copyInheritedSettings(program);
   return program;
 }
 
 async function main(args: readonly string[]): Promise<void> {
   refuseSecretArguments(args);
-  const program = createProgram();
+  const program = await createProgram(args);
   if (args.length === 0) program.help();
   await program.parseAsync(args, { from: "user" });
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { isLevel, SeclogError } from "seclog";
-import { databaseError, openReader } from "../database.ts";
+import { databaseError } from "../connection.ts";
+import { openReader } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";

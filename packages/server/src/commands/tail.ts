@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { type Database, databaseError, openReader } from "../database.ts";
+import { databaseError } from "../connection.ts";
+import { type Database, openReader } from "../database.ts";
 import { addFilterOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts";

@@ -1,0 +1,67 @@
+import pg from "pg";
+import { errorMessage, SeclogError } from "seclog";
+import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
+
+/** How long a connection may take, in milliseconds. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
+/** How long one statement may take before the database gives it up, in milliseconds. */
+export const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** A plain connection of one role, for what only `doctor` asks. The caller ends it. */
+export async function connect(role: Role, url: string): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...roleConfig(role, url),
+    application_name: "seclog doctor",
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
+  });
+  client.on("error", () => {});
+  await client.connect();
+  return client;
+}
+
+const ADVICE: { readonly [code: string]: (variable: string) => string } = {
+  ECONNREFUSED: (variable) => `nothing listens there: start PostgreSQL, or correct host and port in ${variable}`,
+  ENOTFOUND: (variable) => `the host name is unknown: correct it in ${variable}`,
+  EAI_AGAIN: () => "the host name cannot be looked up now: check the network's name service",
+  ETIMEDOUT: (variable) => `the host does not answer: check the network, and the host in ${variable}`,
+  ECONNRESET: () => "the connection was cut: try again, and see the server's log",
+  "28P01": (variable) => `correct the user or the password in ${variable}`,
+  "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
+  "3D000": (variable) => `run seclog setup, or correct the database's name in ${variable}`,
+  "42501": () => "this role lacks a privilege: run seclog setup to renew them, or seclog doctor to see which",
+  "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
+  "42703": () => "the tables are of an older seclog: run seclog setup",
+  "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
+  "57P01": () => "the server was shut down: try again when it is back",
+  "53300": () => "the server has no free connection: see seclog doctor",
+};
+
+/** The error of a failed question, in one sentence with the next step. Other errors are given back as they are. */
+export function databaseError(thrown: unknown, role: Role): unknown {
+  if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
+  const code = errorCode(thrown);
+  const isDatabase =
+    /^[0-9A-Z]{5}$/.test(code) ||
+    /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
+    CLIENT_FAILURE.test(thrown.message);
+  if (!isDatabase) return thrown;
+  const missing = code === "42P01" || code === "3D000";
+  const advice = ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";
+  return new SeclogError(
+    missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
+    `the database (${role}) says: ${errorMessage(thrown) || code}; ${advice}`,
+    { cause: thrown },
+  );
+}
+
+/** What pg says by itself, without a code. */
+const CLIENT_FAILURE = /timeout|terminated|SSL|SASL|certificate|Connection ended/i;
+
+function errorCode(error: Error): string {
+  // Node tries several addresses of a host and throws all the failures together.
+  const first = error instanceof AggregateError ? error.errors[0] : error;
+  return (first as NodeJS.ErrnoException | undefined)?.code ?? "";
+}

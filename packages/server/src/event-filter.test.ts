@@ -1,0 +1,73 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseFilter, parseTime } from "./event-filter.ts";
+
+const NOW = new Date("2026-11-22T19:43:22.123Z");
+
+describe("parseTime()", () => {
+  it.each([
+    ["90s", "2026-11-22T19:41:52.123Z"],
+    ["15m", "2026-11-22T19:28:22.123Z"],
+    ["6h", "2026-11-22T13:43:22.123Z"],
+    ["1d", "2026-11-21T19:43:22.123Z"],
+    ["2w", "2026-11-08T19:43:22.123Z"],
+    ["2026-11-01", "2026-11-01T00:00:00.000Z"],
+    ["2026-11-01T10:30", "2026-11-01T10:30:00.000Z"],
+    ["2026-11-01 10:30:05", "2026-11-01T10:30:05.000Z"],
+    ["2026-11-01T10:30+02:00", "2026-11-01T08:30:00.000Z"],
+    ["2026-11-01T10:30:05.123456Z", "2026-11-01T10:30:05.123Z"],
+  ])("%s", (text, time) => {
+    expect(parseTime("--since", text, NOW).toISOString()).toBe(time);
+  });
+
+  it.each([
+    "",
+    "1",
+    "d",
+    "-1d",
+    "1.5h",
+    "1y",
+    "now",
+    "2026-13-01",
+    "2026-11-01T25:00",
+    "99999999w",
+    "2026-11-01T10:30 Z",
+  ])("refuses %j", (text) => {
+    expect(() => parseTime("--since", text, NOW)).toThrow(`--since ${JSON.stringify(text)} is no time`);
+  });
+});
+
+describe("parseFilter()", () => {
+  it("takes lists of types, and networks of both families", () => {
+    expect(parseFilter({ type: ["authn_*,authz_fail", "x:y.z-1"], ip: "2001:DB8::/32" }, NOW)).toEqual({
+      types: ["authn_*", "authz_fail", "x:y.z-1"],
+      ip: "2001:DB8::/32",
+    });
+    expect(parseFilter({ ip: "::FFFF:10.1.2.3" }, NOW)).toEqual({ ip: "10.1.2.3" });
+  });
+
+  it("gives a filter or says which option is wrong, whatever is typed", () => {
+    const texts = fc.record(
+      {
+        since: fc.string(),
+        until: fc.string(),
+        type: fc.array(fc.string()),
+        level: fc.string(),
+        ip: fc.string(),
+        actor: fc.string({ unit: "binary" }),
+        path: fc.string({ unit: "binary" }),
+        text: fc.string({ unit: "binary" }),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(texts, (options) => {
+        try {
+          parseFilter(options, NOW);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "SECLOG_CONFIG", message: expect.stringMatching(/^--[a-z]+ /) });
+        }
+      }),
+    );
+  });
+});

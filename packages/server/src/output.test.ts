@@ -1,0 +1,84 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bytesText, cutText, Table, textWidth, wrapped } from "./output.ts";
+
+interface Row {
+  readonly a: string;
+  readonly b: string;
+}
+
+const COLUMNS = [
+  { title: "A", value: (row: Row) => row.a, min: 5 },
+  { title: "B", value: (row: Row) => row.b, min: 5 },
+];
+
+describe("Table", () => {
+  let columns: string | undefined;
+
+  beforeEach(() => {
+    columns = process.env["COLUMNS"];
+    process.env["COLUMNS"] = "20";
+  });
+
+  afterEach(() => {
+    if (columns === undefined) delete process.env["COLUMNS"];
+    else process.env["COLUMNS"] = columns;
+  });
+
+  it("is as wide as its values where they fit", () => {
+    expect(new Table(COLUMNS).lines([{ a: "one", b: "two" }])).toBe("A   B\none two\n");
+  });
+
+  it("takes from the widest column what is too much", () => {
+    const text = new Table(COLUMNS).lines([{ a: "short", b: "far too long for twenty" }]);
+    expect(text).toBe("A     B\nshort far too long …\n");
+  });
+
+  it("keeps its widths for the rows that come later, and its titles once", () => {
+    const table = new Table(COLUMNS);
+    table.lines([{ a: "123456", b: "x" }]);
+    expect(table.lines([{ a: "12345678", b: "y" }])).toBe("12345… y\n");
+  });
+
+  it("counts columns and not characters", () => {
+    const lines = new Table(COLUMNS)
+      .lines([{ a: "日本語日本語日本語日本語", b: "é\u0301🚨" }])
+      .trimEnd()
+      .split("\n");
+    expect(lines.map(textWidth).filter((width) => width > 20)).toEqual([]);
+    expect(lines[1]).toMatch(/^日.*… +é\u0301🚨$/u);
+  });
+
+  it("lets nothing of a value reach the terminal as a command", () => {
+    const text = new Table(COLUMNS).lines([{ a: "\x1b[2J", b: "\u202e\n" }]);
+    expect(text.split("\n")[1]).toBe("\\x1b[2J \\u202e\\n");
+  });
+});
+
+describe("cutText()", () => {
+  it("never exceeds the width, whatever it cuts", () => {
+    for (const text of ["plain text", "日本語", "a日本語", "e\u0301".repeat(9)]) {
+      for (let width = 1; width < 12; width++) expect(textWidth(cutText(text, width))).toBeLessThanOrEqual(width);
+    }
+    expect(cutText("exact", 5)).toBe("exact");
+  });
+});
+
+describe("wrapped()", () => {
+  it("breaks at spaces, and leaves words that are too long whole", () => {
+    const lines = wrapped(`${"word ".repeat(30)}${"x".repeat(100)} end`, "    ").split("\n");
+    expect(lines.filter((line) => line.length > 80)).toEqual([`    ${"x".repeat(100)}`]);
+    expect(lines[1]).toMatch(/^ {4}word/);
+  });
+});
+
+describe("bytesText()", () => {
+  it("chooses the unit", () => {
+    expect([0, 1023, 1024, 1_500_000, 5 * 1024 ** 4].map(bytesText)).toEqual([
+      "0 B",
+      "1023 B",
+      "1.0 KiB",
+      "1.4 MiB",
+      "5.0 TiB",
+    ]);
+  });
+});
