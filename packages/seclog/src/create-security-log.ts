@@ -152,22 +152,23 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     });
     this.#shipping = this.#handlers.map(({ name }) => ({ name, status: "ok", shipped: 0, retries: 0, quarantined: 0 }));
     const observer = {
-      acknowledged: (): void => this.#tellDrops(),
       health: (handlers: readonly ShippingHealth[]): void => {
         this.#shipping = handlers;
       },
       failed: (handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void => {
         this.#diagnose(kind === "destination" ? "error" : "warning", code, message, handler);
       },
-      quarantined: (handler: string, source: string, seq: number, reason: string): void => {
+      quarantined: (handler: string, source: string, seq: number, reason: string, event: string | undefined): void => {
         this.#diagnose(
           "error",
           "SECLOG_EVENT_REJECTED",
           `event ${seq} of ${source} is in quarantine: ${reason}`,
           handler,
         );
-        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+        // The event that tells of a quarantine quotes its reason: were it rejected too, telling of that would never end.
+        if (event !== "event_quarantined") this.#own("event_quarantined", { handler, source_id: source, seq, reason });
       },
+      freed: (): void => this.#tellDrops(),
       recovered: (): void => {
         this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
         this.#tellDrops();
@@ -198,6 +199,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       const refined = resolved.definition.refine?.(data ?? {})?.level;
       if (refined === undefined || levelRank(refined) < this.#threshold) {
         this.#belowLevel += 1;
+        this.#recorder.skip(resolved, request);
         return NOTHING_TO_WAIT_FOR;
       }
     }

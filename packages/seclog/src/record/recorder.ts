@@ -7,7 +7,6 @@ import {
   isEventTypeName,
   UNKNOWN_DEFINITION,
 } from "../event/catalogue.ts";
-import type { Delivery } from "../event/delivery.ts";
 import { encodeImpersonal, encodePersonal } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
 import {
@@ -124,9 +123,15 @@ export class Recorder {
     return { name, definition: UNKNOWN_DEFINITION, flag: `type ${shown} is no name of an event` };
   }
 
-  /** How an event of this type is delivered when the log does not say otherwise. */
-  delivery(type: ResolvedType): Delivery {
-    return type.definition.delivery;
+  /** Notes the cause of a request whose event is below the level, so that capture does not take it for another one. */
+  skip(type: ResolvedType, given: unknown): void {
+    const request = given ?? currentContext()?.request;
+    if (typeof request !== "object" || request === null) return;
+    try {
+      markCause(request, type.name);
+    } catch {
+      // A hostile object: it is no request of capture's.
+    }
   }
 
   /** The finished event. */

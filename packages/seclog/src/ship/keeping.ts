@@ -98,7 +98,7 @@ export interface Keeping {
 }
 
 /** What a {@link Keeping} tells its log. */
-export interface KeepingObserver extends ShippingObserver {
+export interface KeepingObserver extends Omit<ShippingObserver, "acknowledged"> {
   recovered(): void;
   /** Another process took the spool over; these records are in memory only. */
   lost(pending: readonly Uint8Array[]): void;
@@ -119,13 +119,11 @@ export function openKeeping(
 /** Adds up who has what, on the way of the shipper's news to the log. */
 function withPositions(observer: KeepingObserver, positions: StoredPositions): ShippingObserver {
   return {
-    acknowledged: (handler, seq) => {
-      positions.acknowledge(handler, seq);
-      observer.acknowledged(handler, seq);
-    },
+    acknowledged: (handler, seq) => positions.acknowledge(handler, seq),
     health: (health) => observer.health(health),
     failed: (handler, kind, code, message) => observer.failed(handler, kind, code, message),
-    quarantined: (handler, source, seq, reason) => observer.quarantined(handler, source, seq, reason),
+    quarantined: (handler, source, seq, reason, type) => observer.quarantined(handler, source, seq, reason, type),
+    freed: () => observer.freed(),
   };
 }
 

@@ -3,7 +3,7 @@ import type { SpoolRead } from "../spool/reader.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 import type { Shipping, ShippingObserver } from "./ship-thread.ts";
-import { Shipper } from "./shipper.ts";
+import { quarantinedType, Shipper } from "./shipper.ts";
 
 /**
  * A source that is in memory only, shipped on the application's thread: for serverless functions, which have no disk that
@@ -11,6 +11,7 @@ import { Shipper } from "./shipper.ts";
  */
 export class MemoryShipping implements Shipping {
   readonly #shipper: Shipper;
+  readonly #observer: ShippingObserver;
   /** The events that some handler still needs; the first one has the number `#first`. */
   #records: Buffer[] = [];
   #first = 1;
@@ -18,6 +19,7 @@ export class MemoryShipping implements Shipping {
   #limit = 0;
 
   constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: ShippingObserver) {
+    this.#observer = observer;
     const source: ShipSource = {
       id: sourceId,
       epoch: 1,
@@ -40,7 +42,7 @@ export class MemoryShipping implements Shipping {
           observer.health(this.#shipper.health());
         },
         quarantined: (lane, record) =>
-          observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason),
+          observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),
         finished: () => {},
       },
       (handler, record) => {
@@ -87,6 +89,7 @@ export class MemoryShipping implements Shipping {
   #release(seq: number): void {
     for (const record of this.#records.splice(0, seq - this.#first + 1)) this.#bytes -= record.length;
     this.#first = seq + 1;
+    this.#observer.freed();
   }
 }
 

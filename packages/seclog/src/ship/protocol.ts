@@ -59,7 +59,9 @@ export type FromWorker =
       readonly source: string;
       readonly seq: number;
       readonly reason: string;
+      readonly event: string | undefined;
     }
+  | { readonly type: "freed" }
   | { readonly type: "drained"; readonly id: number; readonly complete: boolean }
   | { readonly type: "stopped" }
   | {

@@ -10,7 +10,10 @@ export interface ShippingObserver {
   acknowledged(handler: number, seq: number): void;
   health(handlers: readonly ShippingHealth[]): void;
   failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
-  quarantined(handler: string, source: string, seq: number, reason: string): void;
+  /** @param type the type of the event, when its bytes still say it */
+  quarantined(handler: string, source: string, seq: number, reason: string, type: string | undefined): void;
+  /** Segments were deleted: there is room again. */
+  freed(): void;
 }
 
 /** A shipper, as the log sees it. */
@@ -126,7 +129,6 @@ export class ShipThread implements Shipping {
   #spawn(): Worker {
     Atomics.store(this.#shared, SHARED.adopted, 0n);
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: this.#start, name: "seclog" });
-    worker.unref();
     worker.on("message", (message: FromWorker) => this.#hear(message));
     worker.on("error", (error) => {
       this.#observer.failed(
@@ -137,6 +139,8 @@ export class ShipThread implements Shipping {
       );
     });
     worker.on("exit", () => this.#ended(worker));
+    // Last: a listener for messages takes the reference again.
+    worker.unref();
     return worker;
   }
 
@@ -172,7 +176,10 @@ export class ShipThread implements Shipping {
         this.#observer.failed(message.handler, message.kind, message.code, message.message);
         break;
       case "quarantined":
-        this.#observer.quarantined(message.handler, message.source, message.seq, message.reason);
+        this.#observer.quarantined(message.handler, message.source, message.seq, message.reason, message.event);
+        break;
+      case "freed":
+        this.#observer.freed();
         break;
       case "drained":
         this.#drained(message.id, message.complete);

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { decodeEvent } from "../event/encode.ts";
 import type { SeclogError } from "../event/errors.ts";
 import type { HandlerHealth } from "../record/security-log.ts";
 import type { SpoolFs } from "../spool/fs.ts";
@@ -155,6 +156,15 @@ export class Shipper {
         // Tried again with the next acknowledgement.
       }
     }
+  }
+}
+
+/** The type of a quarantined event, when its bytes still say it. */
+export function quarantinedType(record: QuarantinedRecord): string | undefined {
+  try {
+    return decodeEvent(record.record).type;
+  } catch {
+    return undefined;
   }
 }
 

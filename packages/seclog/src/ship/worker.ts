@@ -18,7 +18,7 @@ import {
   type WorkerHandler,
   type WorkerStart,
 } from "./protocol.ts";
-import { keepQuarantined, Shipper } from "./shipper.ts";
+import { keepQuarantined, quarantinedType, Shipper } from "./shipper.ts";
 
 /** How often dead processes' spools are looked for, in milliseconds. */
 const LOOK_MS = 15_000;
@@ -36,10 +36,12 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const handlers = await Promise.all(start.handlers.map((handler, index) => makeHandler(handler, index, calls)));
   const indexes = new Map(handlers.map((handler, index) => [handler, index]));
 
-  let healthTimer: NodeJS.Timeout | undefined;
+  let healthIsDue = false;
   const tellHealth = (): void => {
-    healthTimer ??= setTimeout(() => {
-      healthTimer = undefined;
+    if (healthIsDue) return;
+    healthIsDue = true;
+    setTimeout(() => {
+      healthIsDue = false;
       say({ type: "health", handlers: shipper.health() });
     }, HEALTH_MS);
   };
@@ -56,8 +58,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
         say({ type: "failed", handler: lane.handler.name, kind, code: error.code, message: error.message });
         tellHealth();
       },
-      quarantined: (lane, { source, seq, reason }) => {
-        say({ type: "quarantined", handler: lane.handler.name, source: source.id, seq, reason });
+      quarantined: (lane, quarantined) => {
+        const { source, seq, reason } = quarantined;
+        const event = quarantinedType(quarantined);
+        say({ type: "quarantined", handler: lane.handler.name, source: source.id, seq, reason, event });
         tellHealth();
       },
       finished: (source) => {
@@ -68,7 +72,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
     (handler, record) => keepQuarantined(spoolFs, start.root, handler, record),
   );
   const adoption = new Adoption(spoolFs, start.root, start.sourceId, shipper, {
-    bytes: (change) => void Atomics.add(shared, SHARED.adopted, BigInt(change)),
+    bytes: (change) => {
+      Atomics.add(shared, SHARED.adopted, BigInt(change));
+      if (change < 0) say({ type: "freed" });
+    },
     failed: (error) =>
       say({ type: "failed", handler: undefined, kind: "retry", code: error.code, message: error.message }),
   });
@@ -85,7 +92,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       Atomics.store(shared, SHARED.waiting, 1n);
       return Math.max(synced, Number(Atomics.load(shared, SHARED.synced)));
     },
-    freed: (bytes) => void Atomics.add(shared, SHARED.freed, BigInt(bytes)),
+    freed: (bytes) => {
+      Atomics.add(shared, SHARED.freed, BigInt(bytes));
+      say({ type: "freed" });
+    },
   });
   const owned: Ownership = { directory, epoch: start.epoch, key: start.key };
 
@@ -98,7 +108,11 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
         calls.reply(message.id, message.failure);
         break;
       case "drain":
-        void shipper.drain(message.deadline).then((complete) => say({ type: "drained", id: message.id, complete }));
+        void shipper.drain(message.deadline).then((complete) => {
+          // Before the answer, so that whoever waited for it finds the counts that belong to it.
+          say({ type: "health", handlers: shipper.health() });
+          say({ type: "drained", id: message.id, complete });
+        });
         break;
       case "stop":
         void shipper.stop().then(() => {

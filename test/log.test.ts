@@ -1,0 +1,562 @@
+/** The log as a whole, built, on a real disk with its real thread: what a call, a crash and a close do. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  createSecurityLog,
+  type Diagnostic,
+  defineEvents,
+  type EventBatch,
+  type SecurityEvent,
+  type SecurityEventHandler,
+  type SecurityLogOptions,
+} from "seclog";
+import { drainSpool, HandlerError } from "seclog/ship";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+const MODULE = new URL("support/test-handler.js", import.meta.url).href;
+
+let folder: string;
+let spool: string;
+let out: string;
+let control: string;
+let diagnostics: Diagnostic[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "seclog-log-"));
+  spool = join(folder, "spool");
+  out = join(folder, "out.ndjson");
+  control = join(folder, "control");
+  diagnostics = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Lives in the shipper's thread; `handle` here is never called. */
+function threadHandler(name = "test"): SecurityEventHandler {
+  return {
+    name,
+    handle: () => Promise.reject(new Error("called on the wrong thread")),
+    close: () => Promise.resolve(),
+    worker: { module: MODULE, options: { out, control, name } },
+  };
+}
+
+function open(options: Partial<SecurityLogOptions> = {}): ReturnType<typeof createSecurityLog> {
+  return createSecurityLog({
+    spool: { directory: spool },
+    handlers: [threadHandler()],
+    diagnostics: (diagnostic) => diagnostics.push(diagnostic),
+    ...options,
+  });
+}
+
+function delivered(): SecurityEvent[] {
+  if (!existsSync(out)) return [];
+  return readFileSync(out, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as SecurityEvent);
+}
+
+const types = (): string[] => delivered().map(({ type }) => type);
+const poll = (check: () => unknown): ReturnType<typeof expect.poll> =>
+  expect.poll(check, { timeout: 15_000, interval: 20 });
+
+describe("recordSecurityEvent()", () => {
+  test("gives a receipt whose promises resolve on disk and in the handler, and numbers without a hole", async () => {
+    await using log = open();
+    const receipts = Array.from({ length: 500 }, (_, i) =>
+      log.recordSecurityEvent("authz_fail", null, { resource: `r${i}` }),
+    );
+    await receipts[499]?.durable;
+    await receipts[499]?.stored;
+    await receipts[0]?.stored;
+    expect(receipts[0]?.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    const events = delivered();
+    expect(events.map(({ seq }) => seq)).toEqual(Array.from({ length: 501 }, (_, i) => i + 1));
+    expect(events[0]?.type).toBe("log_started");
+    expect(new Set(events.map(({ sourceId }) => sourceId))).toEqual(new Set([log.sourceId]));
+    const times = events.map(({ occurredAt }) => occurredAt);
+    expect(times).toEqual([...new Set(times)].sort());
+    expect(events[1]?.id).toBe(receipts[0]?.id);
+  });
+
+  test("does not record below the level, and counts it; the log's own events it always records", async () => {
+    await using log = open({ level: "error" });
+    const receipt = log.recordSecurityEvent("authn_login_fail", null, { userid: "ada" });
+    expect(receipt.id).toBeNull();
+    await Promise.all([receipt.durable, receipt.stored]);
+    expect(log.isEnabled("authn_login_fail")).toBe(false);
+    expect(log.isEnabled("authz_fail")).toBe(true);
+    expect(log.recordSecurityEvent("upload_validation", null, { result: "FAILED" }).id).not.toBeNull();
+    await log.flush();
+    expect(types()).toEqual(["log_started", "upload_validation"]);
+    expect(log.health()).toMatchObject({ status: "ok", belowLevel: 1, recorded: 2, dropped: 0 });
+  });
+
+  test("records what it is given, however wrong, and flags it", async () => {
+    await using log = open();
+    const record = log.recordSecurityEvent as (
+      type: unknown,
+      request?: unknown,
+      data?: unknown,
+    ) => { id: string | null };
+    record("no_such_event");
+    record("Bad Type\u0000 with spaces and \u202e");
+    record("");
+    record("x".repeat(10_000));
+    record(42);
+    record("authz_fail", { resource: "given as the request" });
+    record("authz_fail", "a string", 12n);
+    record("authz_fail", undefined, {
+      statusCode: "ab",
+      outcome: "maybe",
+      count: -1,
+      startedAt: new Date(Number.NaN),
+      actor: { id: { a: 1 } },
+    });
+    record(
+      "authz_fail",
+      new Proxy(
+        {},
+        {
+          get: () => {
+            throw new Error("trap");
+          },
+        },
+      ),
+      new Proxy(
+        {},
+        {
+          get: () => {
+            throw new Error("trap");
+          },
+          ownKeys: () => {
+            throw new Error("trap");
+          },
+        },
+      ),
+    );
+    record("authz_fail", undefined, {
+      actor: "../../etc",
+      userid: "x".repeat(1_000_000),
+      target: { id: 7, type: "doc" },
+    });
+    await log.flush();
+    const [, unknown, bad, empty, long, number, asRequest, text, wrong, trapped, parties] = delivered();
+    expect(unknown).toMatchObject({
+      type: "no_such_event",
+      notes: { flags: [expect.stringContaining("unknown type")] },
+    });
+    expect(bad?.type).toMatch(/^[a-z0-9_.:-]{1,100}$/);
+    expect(empty?.type).toBe("unknown");
+    expect(long?.type).toHaveLength(100);
+    expect(number?.notes?.flags).toHaveLength(1);
+    expect(asRequest).toMatchObject({
+      data: { resource: "given as the request" },
+      notes: { flags: ["the request argument is no request"] },
+    });
+    expect(text?.type).toBe("authz_fail");
+    expect(wrong?.notes?.flags).toHaveLength(5);
+    expect(trapped?.type).toBe("authz_fail");
+    expect(parties).toMatchObject({ actorId: "../../etc", targetId: "7", targetType: "doc" });
+    expect(log.health()).toMatchObject({ recorded: 11, dropped: 0 });
+  });
+
+  test("checks the data of an application's own events by their schema", async () => {
+    const schema = {
+      "~standard": {
+        version: 1,
+        vendor: "test",
+        validate: (value: unknown) =>
+          (value as { n?: unknown }).n === 1 ? { value } : { issues: [{ message: "n must be 1", path: ["n"] }] },
+      },
+    } as const;
+    const log = createSecurityLog({
+      spool: { directory: spool },
+      handlers: [threadHandler()],
+      events: defineEvents({ refund_refused: { level: "error", outcome: "failure", category: "payment", schema } }),
+    });
+    log.recordSecurityEvent("refund_refused", null, { n: 1 });
+    log.recordSecurityEvent("refund_refused", null, { n: 2 });
+    await log.close();
+    expect(delivered().slice(1, 3)).toMatchObject([
+      { level: "error", category: "payment" },
+      { notes: { flags: ["data.n: n must be 1"] } },
+    ]);
+    expect(delivered()[1]?.notes).toBeUndefined();
+  });
+
+  test("delivery: process resolves when written, strict returns when on disk", async () => {
+    await using log = open({ delivery: { authz_fail: "process", sys_startup: "strict" } });
+    await log.recordSecurityEvent("authz_fail").durable;
+    const strict = log.recordSecurityEvent("sys_startup");
+    await strict.durable;
+    expect(readdirSync(join(spool, log.sourceId))).toContain("00000001.seg");
+  });
+
+  test("an event recorded in the turn in which the process ends is on disk, and the next process ships it", async () => {
+    const script = `
+      import { createSecurityLog } from "seclog";
+      const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
+      log.recordSecurityEvent("authz_fail", null, { resource: "last words" });
+      process.exit(3);`;
+    const file = join(import.meta.dirname, `exit-${process.pid}.tmp.mjs`);
+    writeFileSync(file, script);
+    try {
+      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 20_000 });
+      expect([run.status, run.stderr]).toEqual([3, ""]);
+    } finally {
+      rmSync(file);
+    }
+    await using log = open();
+    await poll(() => types()).toEqual(expect.arrayContaining(["authz_fail", "log_stopped"]));
+    await poll(() => readdirSync(spool)).toEqual([log.sourceId]);
+  });
+
+  test("does not keep the process alive", () => {
+    const file = join(import.meta.dirname, `alive-${process.pid}.tmp.mjs`);
+    writeFileSync(
+      file,
+      `import { createSecurityLog } from "seclog";
+       createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: async () => {}, close: async () => {} }] }).recordSecurityEvent("authz_fail");`,
+    );
+    try {
+      expect(spawnSync(process.execPath, [file], { timeout: 20_000 }).status).toBe(0);
+    } finally {
+      rmSync(file);
+    }
+  });
+
+  test("unread and unhandled promises of receipts never become unhandled rejections", async () => {
+    const seen: unknown[] = [];
+    const listener = (reason: unknown): number => seen.push(reason);
+    process.on("unhandledRejection", listener);
+    const log = open();
+    void log.recordSecurityEvent("authz_fail").stored;
+    writeFileSync(control, "stuck");
+    void log.recordSecurityEvent("authz_fail").stored;
+    await log.close({ deadline: 50 });
+    void log.recordSecurityEvent("authz_fail").durable;
+    void log.recordSecurityEvent("authz_fail").stored;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off("unhandledRejection", listener);
+    expect(seen).toEqual([]);
+    expect(log.health().dropped).toBe(2);
+  });
+});
+
+describe("the shipper", () => {
+  test("goes on after its thread crashed, and delivers everything", async () => {
+    await using log = open();
+    log.recordSecurityEvent("authz_fail", null, { n: 1 });
+    await log.flush();
+    writeFileSync(control, "crash");
+    for (let n = 2; n <= 200; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.flush({ deadline: 15_000 });
+    expect(new Set(delivered().map(({ data }) => data?.["n"])).size).toBe(201);
+    expect(diagnostics.map(({ message }) => message)).toContainEqual(expect.stringContaining("thread ended"));
+  });
+
+  test("retries while a handler is stuck, says so in health, and catches up", async () => {
+    writeFileSync(control, "stuck");
+    await using log = open();
+    for (let n = 0; n < 50; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await expect(log.flush({ deadline: 300 })).rejects.toMatchObject({ code: "SECLOG_DEADLINE" });
+    await poll(() => log.health()).toMatchObject({
+      status: "degraded",
+      handlers: [
+        {
+          name: "test",
+          status: "retrying",
+          behind: 51,
+          lastError: { message: "stuck by the test", code: "SECLOG_HANDLER_RETRY" },
+        },
+      ],
+    });
+    rmSync(control);
+    await log.flush();
+    expect(log.health()).toMatchObject({ status: "ok", handlers: [{ status: "ok", behind: 0, shipped: 51 }] });
+  });
+
+  test("stops for a destination that somebody must mend, alarms, and keeps the events", async () => {
+    writeFileSync(control, "stopped");
+    await using log = open();
+    await poll(() => log.health()).toMatchObject({ status: "failing", handlers: [{ status: "stopped" }] });
+    expect(diagnostics).toContainEqual(
+      expect.objectContaining({ level: "error", handler: "test", code: "SECLOG_HANDLER_STOPPED" }),
+    );
+    rmSync(control);
+    await log.flush({ deadline: 20_000 });
+  });
+
+  test("a poison event among 1,000 goes to quarantine, 999 are delivered, and the log says it", async () => {
+    writeFileSync(control, "poison:arsenic");
+    await using log = open();
+    for (let n = 0; n < 1_000; n++)
+      log.recordSecurityEvent("authz_fail", null, { n, text: n === 617 ? "arsenic" : "water" });
+    await log.flush({ deadline: 20_000 });
+    const failed = delivered().filter(({ type }) => type === "authz_fail");
+    expect(failed).toHaveLength(999);
+    const [first] = readFileSync(join(spool, "quarantine.ndjson"), "utf8").split("\n");
+    const line = JSON.parse(first ?? "") as { seq: number; reason: string; record_base64: string };
+    expect(line).toMatchObject({ seq: 619, reason: "it holds arsenic" });
+    expect(Buffer.from(line.record_base64, "base64").toString()).toContain("arsenic");
+    // The event that tells of it quotes the reason, is rejected for that too, and nobody tells of it again.
+    await poll(() => log.health().handlers[0]?.quarantined).toBe(2);
+    await log.flush();
+    expect(log.health()).toMatchObject({ recorded: 1_002, handlers: [{ quarantined: 2, behind: 0 }] });
+  });
+
+  test("drives a handler that holds something of the application's on its thread, in order and in slices", async () => {
+    const batches: EventBatch[] = [];
+    const handler: SecurityEventHandler = {
+      name: "here",
+      handle: (batch) => {
+        batches.push(batch);
+        return Promise.resolve();
+      },
+      close: () => Promise.resolve(),
+    };
+    const log = open({ handlers: [handler, threadHandler()] });
+    for (let n = 0; n < 1_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.flush();
+    await log.close();
+    expect(batches.flatMap(({ events }) => events.map(({ seq }) => seq))).toEqual(
+      Array.from({ length: 1_002 }, (_, i) => i + 1),
+    );
+    expect(Math.max(...batches.map(({ records }) => records.length))).toBeLessThanOrEqual(100);
+    expect(delivered()).toHaveLength(1_002);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  test("a handler on the application's thread may reject one event for good", async () => {
+    const seen: number[] = [];
+    const log = open({
+      handlers: [
+        {
+          name: "here",
+          handle: ({ events }) => {
+            if (events.some(({ seq }) => seq === 7)) throw new HandlerError("event", "not seven");
+            seen.push(...events.map(({ seq }) => seq));
+            return Promise.resolve();
+          },
+          close: () => Promise.resolve(),
+        },
+      ],
+    });
+    for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.flush();
+    expect([...new Set(seen)]).not.toContain(7);
+    await log.close();
+    expect([...new Set(seen)].length).toBeGreaterThanOrEqual(21);
+  });
+});
+
+describe("a spool left behind", () => {
+  test("by a process that was killed is shipped by the next one, whole and once", async () => {
+    const file = join(import.meta.dirname, `killed-${process.pid}.tmp.mjs`);
+    writeFileSync(
+      file,
+      `import { createSecurityLog } from "seclog";
+       const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
+       for (let n = 0; n < 300; n++) log.recordSecurityEvent("authz_fail", null, { n });
+       await log.recordSecurityEvent("authz_fail", null, { n: 300 }).durable;
+       console.log(log.sourceId);
+       setInterval(() => {}, 1000);`,
+    );
+    const child = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"] });
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    const orphan = line.toString().trim();
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    rmSync(file);
+    await using log = open();
+    await poll(() => delivered().filter(({ sourceId }) => sourceId === orphan).length).toBe(302);
+    await poll(() => readdirSync(spool)).toEqual([log.sourceId]);
+    expect(new Set(delivered().map(({ sourceId, seq }) => `${sourceId} ${seq}`)).size).toBe(delivered().length);
+  });
+
+  test("by close() at its deadline is drained by drainSpool(), which leaves running processes alone", async () => {
+    writeFileSync(control, "stuck");
+    const log = open();
+    for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.close({ deadline: 100 });
+    expect(readdirSync(spool)).toEqual([log.sourceId]);
+    rmSync(control);
+    const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
+    await using living = open({
+      handlers: [{ name: "other", handle: () => new Promise(() => {}), close: () => Promise.resolve() }],
+    });
+    // `living` adopts it too, with a handler that takes nothing: whoever is first has it.
+    const result = await drainSpool({
+      directory: spool,
+      handlers: [createHandler({ out, control })],
+      signal: AbortSignal.timeout(3_000),
+    });
+    expect(result.owned).toBeGreaterThanOrEqual(1);
+    expect(readdirSync(spool)).toContain(living.sourceId);
+  });
+
+  test("is drained by drainSpool() when nobody runs", async () => {
+    writeFileSync(control, "stuck");
+    const log = open();
+    for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.close({ deadline: 100 });
+    rmSync(control);
+    const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
+    const result = await drainSpool({ directory: spool, handlers: [createHandler({ out, control })] });
+    expect(result).toEqual({ sources: 1, finished: 1, owned: 0, shipped: 22, quarantined: 0 });
+    expect(delivered()).toHaveLength(22);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+
+  test("two logs on one folder each have their own source and lose nothing", async () => {
+    const [one, two] = [open(), open()];
+    for (let n = 0; n < 100; n++) {
+      one.recordSecurityEvent("authz_fail", null, { n });
+      two.recordSecurityEvent("authz_fail", null, { n });
+    }
+    await Promise.all([one.close(), two.close()]);
+    expect(new Set(delivered().map(({ sourceId, seq }) => `${sourceId} ${seq}`)).size).toBe(204);
+    expect(readdirSync(spool)).toEqual([]);
+  });
+});
+
+describe("a full spool", () => {
+  test("drops the newest, counts them, rejects their receipts, and says so when there is room", async () => {
+    writeFileSync(control, "stuck");
+    const MiB = 1024 * 1024;
+    await using log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
+    const text = "x".repeat(8_000);
+    let last = log.recordSecurityEvent("authz_fail", null, { text });
+    for (let n = 0; n < 2_000 && last.id !== null; n++) {
+      last = log.recordSecurityEvent("authz_fail", null, { text });
+      if (n % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect(last.durable).rejects.toMatchObject({ code: "SECLOG_SPOOL_FULL" });
+    await expect(last.stored).rejects.toMatchObject({ code: "SECLOG_SPOOL_FULL" });
+    for (let n = 0; n < 9; n++) log.recordSecurityEvent("authn_login_fail");
+    expect(log.health()).toMatchObject({ dropped: 10 });
+    rmSync(control);
+    await poll(() => types()).toContain("events_dropped");
+    const told = delivered().find(({ type }) => type === "events_dropped");
+    expect(told).toMatchObject({ count: 10, data: { types: { authz_fail: 1, authn_login_fail: 9 } } });
+    const seqs = delivered().map(({ seq }) => seq);
+    expect(seqs).toEqual(seqs.map((_, i) => i + 1));
+    await expect(log.recordSecurityEvent("authz_fail").durable).resolves.toBeUndefined();
+  });
+
+  test('"fail" makes a strict call throw', async () => {
+    writeFileSync(control, "stuck");
+    const MiB = 1024 * 1024;
+    const log = open({
+      spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB },
+      whenFull: "fail",
+      delivery: { authz_admin: "strict" },
+    });
+    const text = "x".repeat(8_000);
+    while (log.recordSecurityEvent("authz_fail", null, { text }).id !== null)
+      await new Promise((resolve) => setImmediate(resolve));
+    expect(() => log.recordSecurityEvent("authz_admin")).toThrow(
+      expect.objectContaining({ code: "SECLOG_SPOOL_FULL" }),
+    );
+    expect(() => log.recordSecurityEvent("authz_fail")).not.toThrow();
+    await log.close({ deadline: 0 });
+  });
+
+  test("a loop that never lets the event loop turn loses nothing and keeps its memory", async () => {
+    await using log = open({ spool: { directory: spool, memoryBytes: 1024 * 1024 } });
+    for (let n = 0; n < 20_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    expect(log.health().dropped).toBe(0);
+    await log.flush({ deadline: 20_000 });
+    expect(delivered()).toHaveLength(20_001);
+  });
+});
+
+describe("spool: memory", () => {
+  test("ships on the application's thread; durable means stored", async () => {
+    const got: string[] = [];
+    const log = createSecurityLog({
+      spool: "memory",
+      handlers: [
+        {
+          name: "array",
+          handle: ({ events }) => Promise.resolve(void got.push(...events.map(({ type }) => type))),
+          close: () => Promise.resolve(),
+        },
+      ],
+    });
+    await log.recordSecurityEvent("authz_fail").durable;
+    expect(got).toEqual(["log_started", "authz_fail"]);
+    await log.close();
+    expect(got).toEqual(["log_started", "authz_fail", "log_stopped"]);
+  });
+});
+
+describe("createSecurityLog()", () => {
+  const handler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
+  test.each<[string, object, RegExp]>([
+    ["an unknown key", { spol: {} }, /spol does not exist/],
+    ["an unknown key of the spool", { spool: { directory: "x", size: 1 } }, /spool: size does not exist/],
+    ["no handler", { handlers: [] }, /handlers must be a list of at least one/],
+    ["two handlers of one name", { handlers: [handler, handler] }, /two that are named h/],
+    [
+      "a level that does not exist",
+      { level: "warn" },
+      /level must be one of debug, info, warning, error, critical, not "warn"/,
+    ],
+    ["a negative size", { spool: { directory: "x", maxBytes: -1 } }, /maxBytes must be a whole number/],
+    [
+      "a segment larger than the spool",
+      { spool: { directory: "x", segmentBytes: 64 * 2 ** 20, maxBytes: 64 * 2 ** 20 } },
+      /maxBytes/,
+    ],
+    ["a wrong delivery", { delivery: { authz_fail: "sure" } }, /delivery\.authz_fail must be one of/],
+    ["a wrong address in the trust list", { clientIp: { trust: ["10.0.0.0/99"] } }, /trust/],
+    ["a spool that is no option", { spool: "disk" }, /spool must be/],
+  ])("refuses %s and names it", (_, options, message) => {
+    expect(() => createSecurityLog({ spool: "memory", handlers: [handler], ...options })).toThrow(message);
+    expect(() => createSecurityLog({ spool: "memory", handlers: [handler], ...options })).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG" }),
+    );
+  });
+
+  test("refuses a spool folder that others may write to, that is a link, or that cannot be made", () => {
+    const at =
+      (directory: string): (() => unknown) =>
+      () =>
+        createSecurityLog({ spool: { directory }, handlers: [handler] });
+    mkdirSync(spool);
+    chmodSync(spool, 0o777);
+    expect(at(spool)).toThrow(
+      expect.objectContaining({
+        code: "SECLOG_SPOOL_DIRECTORY",
+        message: expect.stringContaining("writable by everybody"),
+      }),
+    );
+    symlinkSync(spool, join(folder, "link"));
+    expect(at(join(folder, "link"))).toThrow(/symbolic link/);
+    writeFileSync(join(folder, "file"), "");
+    expect(at(join(folder, "file", "spool"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
+    expect(at(join(folder, "file"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
+  });
+
+  test("many first uses at once start one shipper", async () => {
+    await using log = open();
+    await Promise.all(Array.from({ length: 50 }, async () => log.recordSecurityEvent("authz_fail").stored));
+    expect(types().filter((type) => type === "log_started")).toHaveLength(1);
+  });
+});
