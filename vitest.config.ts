@@ -16,7 +16,8 @@ export default defineConfig({
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // The tests start servers and processes of their own: more workers than this only wait for each other.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Generous: on a machine that does other things, too, a slow test is no broken one.
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
   },
 });

@@ -337,10 +337,12 @@ describe("fileHandler()", () => {
   it("a worker made anew in the same process takes its own file over", async () => {
     const { worker } = fileHandler({ path });
     const options = structuredClone(worker?.options) as Parameters<typeof createHandler>[0];
-    await createHandler(options).handle(exampleBatch({ count: 2 }), quiet);
+    const first = createHandler(options);
+    await first.handle(exampleBatch({ count: 2 }), quiet);
     const again = createHandler(options);
     await again.handle(exampleBatch({ count: 3 }), quiet);
     await again.close();
+    await first.close();
     expect(written()).toEqual(sequence(3));
   });
 
