@@ -137,17 +137,15 @@ function orderTable(orders: readonly Order[], withNames: boolean): Html {
           ${withNames && html`<th>For</th>`}
           <th>Pots</th>
           <th class="number">Total</th>
-          <th>Status</th>
         </tr>
       </thead>
       <tbody>
         ${orders.map(
           (order) => html`<tr>
-            <td><a href="/orders/${order.id}">${order.id}</a></td>
+            <td><a href="/orders/${order.id}">${order.id}</a> ${status(order)}</td>
             ${withNames && html`<td>${order.accountId}</td>`}
             <td>${order.pieces} × ${order.product.name}</td>
             <td class="number">${price(order.pieces * order.product.price)}</td>
-            <td>${status(order)}</td>
           </tr>`,
         )}
       </tbody>
