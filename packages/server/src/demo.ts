@@ -17,6 +17,7 @@ import { createServer } from "node:net";
 import { delimiter, join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
@@ -50,14 +51,14 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
   } catch (error) {
     if (!signal.aborted) {
       exitCode = 1;
-      if (error instanceof DemoError || error instanceof EmbeddedPostgresError) complain(error.message);
-      else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      const expected = [DemoError, EmbeddedPostgresError, SeclogError].some((known) => error instanceof known);
+      complain(expected ? errorMessage(error) : error instanceof Error ? String(error.stack) : errorMessage(error));
     }
   }
   for (const step of undo.reverse()) {
     await step().catch((error: unknown) => {
       exitCode = 1;
-      complain(error instanceof Error ? error.message : String(error));
+      complain(errorMessage(error));
     });
   }
   return exitCode;
@@ -82,7 +83,11 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
 
   say("· setting up the log's database");
   const urls = keepUrls(place.data, postgres.port);
-  await setupDatabase({ adminUrl: postgres.url, writerUrl: urls.writer, readerUrl: urls.reader });
+  await setupDatabase({ adminUrl: postgres.url, writerUrl: urls.writer, readerUrl: urls.reader }).catch((error) => {
+    throw new DemoError(
+      `The database in ${place.data} could not be set up: ${errorMessage(error)}. Set SECLOG_DATA_DIR to a new folder, or remove this one, to start anew.`,
+    );
+  });
   signal.throwIfAborted();
 
   say("· opening the shop");
@@ -118,9 +123,7 @@ async function checkRequests(requests: readonly DemoRequest[], table: DemoTable,
     signal.throwIfAborted();
     const last = request.expects.at(-1);
     const status = await request.send().catch((error: unknown) => {
-      throw new DemoError(
-        `The shop did not answer (${request.what}): ${error instanceof Error ? error.message : error}`,
-      );
+      throw new DemoError(`The shop did not answer (${request.what}): ${errorMessage(error)}`);
     });
     if (last !== undefined && status !== last.statusCode) {
       throw new DemoError(`The shop answered ${status} instead of ${last.statusCode} (${request.what}).`);
