@@ -83,6 +83,7 @@ describe("recordSecurityEvent()", () => {
     await receipts[499]?.durable;
     await receipts[499]?.stored;
     await receipts[0]?.stored;
+    expect(log.health()).toMatchObject({ recorded: 501, handlers: [{ shipped: 501, behind: 0 }] });
     expect(receipts[0]?.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     const events = delivered();
     expect(events.map(({ seq }) => seq)).toEqual(Array.from({ length: 501 }, (_, i) => i + 1));

@@ -152,6 +152,9 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     });
     this.#shipping = this.#handlers.map(({ name }) => ({ name, status: "ok", shipped: 0, retries: 0, quarantined: 0 }));
     const observer = {
+      acknowledged: (handler: number, _: number, health: ShippingHealth): void => {
+        this.#shipping = this.#shipping.with(handler, health);
+      },
       health: (handlers: readonly ShippingHealth[]): void => {
         this.#shipping = handlers;
       },

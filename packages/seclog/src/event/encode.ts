@@ -26,48 +26,113 @@ export function encodeEvent(event: SecurityEvent): string {
   )}`;
 }
 
+/** The members of the first line that are the same for most events of a type, as text. See {@link impersonalConstants}. */
+export interface ImpersonalConstants {
+  readonly category: string;
+  readonly environmentToHost: string;
+  readonly levelAndLogger: string;
+  readonly serviceAndSource: string;
+}
+
+/** The part of {@link encodeImpersonal} that need not be done again for the next event with the same values. */
+export function impersonalConstants(e: Optional<ImpersonalPart>): ImpersonalConstants {
+  const member = (name: string, value: string | undefined): string =>
+    value === undefined ? "" : `,"${name}":${jsonString(value)}`;
+  return {
+    category: `"category":${jsonString(e.category)}`,
+    environmentToHost: `${member("environment", e.environment)},"epoch":${e.epoch}${member("event_type", e.type)}${member("host", e.host)},"id":"`,
+    levelAndLogger: `","level":"${e.level}"${member("logger", e.logger)}`,
+    serviceAndSource: `${member("service", e.service)},"source_id":"${e.sourceId}"`,
+  };
+}
+
 /** The first line of {@link encodeEvent}. */
-export function encodeImpersonal(e: Optional<ImpersonalPart>): string {
-  let text = "{";
-  if (e.allowedMethods !== undefined) text += `"allowed_methods":${jsonString(e.allowedMethods)},`;
-  text += `"category":${jsonString(e.category)}`;
+export function encodeImpersonal(
+  e: Optional<ImpersonalPart>,
+  constants: ImpersonalConstants = impersonalConstants(e),
+): string {
+  let text = e.allowedMethods === undefined ? "{" : `{"allowed_methods":${jsonString(e.allowedMethods)},`;
+  text += constants.category;
   if (e.count !== undefined) text += `,"count":${e.count}`;
   if (e.endedAt !== undefined) text += `,"ended_at":"${e.endedAt}"`;
-  if (e.environment !== undefined) text += `,"environment":${jsonString(e.environment)}`;
-  text += `,"epoch":${e.epoch},"event_type":${jsonString(e.type)}`;
-  if (e.host !== undefined) text += `,"host":${jsonString(e.host)}`;
-  text += `,"id":"${e.id}","level":"${e.level}","logger":${jsonString(e.logger)}`;
+  text += constants.environmentToHost + e.id + constants.levelAndLogger;
   if (e.method !== undefined) text += `,"method":${jsonString(e.method)}`;
-  text += `,"occurred_at":"${e.occurredAt}","outcome":"${e.outcome}"`;
-  if (e.route !== undefined) text += `,"route":${jsonString(e.route)}`;
-  text += `,"seq":${e.seq}`;
-  if (e.service !== undefined) text += `,"service":${jsonString(e.service)}`;
-  text += `,"source_id":"${e.sourceId}"`;
+  text += `,"occurred_at":"${e.occurredAt}","outcome":"${e.outcome}`;
+  text += e.route === undefined ? '","seq":' : `","route":${jsonString(e.route)},"seq":`;
+  text += e.seq + constants.serviceAndSource;
   if (e.startedAt !== undefined) text += `,"started_at":"${e.startedAt}"`;
-  if (e.statusCode !== undefined) text += `,"status_code":${e.statusCode}`;
-  return `${text},"v":${e.v}}`;
+  return e.statusCode === undefined ? `${text},"v":${e.v}}` : `${text},"status_code":${e.statusCode},"v":${e.v}}`;
 }
 
 /** The second line of {@link encodeEvent}; `data` is the canonical JSON of the event's data. */
 export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: string | undefined): string {
   let text = "";
-  if (e.actorId !== undefined) text += `,"actor_id":${jsonString(e.actorId)}`;
-  if (e.actorType !== undefined) text += `,"actor_type":${jsonString(e.actorType)}`;
-  if (data !== undefined) text += `,"data":${data}`;
-  if (e.ipAddress !== undefined) text += `,"ip_address":"${e.ipAddress}"`;
-  if (e.ipChain !== undefined) text += `,"ip_chain":${jsonString(e.ipChain)}`;
-  if (e.ipSource !== undefined) text += `,"ip_source":"${e.ipSource}"`;
-  if (e.methodOriginal !== undefined) text += `,"method_original":${jsonString(e.methodOriginal)}`;
-  if (e.notes !== undefined) text += `,"notes":${canonicalJson(e.notes as JsonObject)}`;
-  if (e.path !== undefined) text += `,"path":${jsonString(e.path)}`;
-  if (e.requestHost !== undefined) text += `,"request_host":${jsonString(e.requestHost)}`;
-  if (e.requestId !== undefined) text += `,"request_id":${jsonString(e.requestId)}`;
-  if (e.spanId !== undefined) text += `,"span_id":"${e.spanId}"`;
-  if (e.targetId !== undefined) text += `,"target_id":${jsonString(e.targetId)}`;
-  if (e.targetType !== undefined) text += `,"target_type":${jsonString(e.targetType)}`;
-  if (e.traceId !== undefined) text += `,"trace_id":"${e.traceId}"`;
-  if (e.userAgent !== undefined) text += `,"user_agent":${jsonString(e.userAgent)}`;
-  return text === "" ? "{}" : `{${text.slice(1)}}`;
+  let mark = "{";
+  if (e.actorId !== undefined) {
+    text += `${mark}"actor_id":${jsonString(e.actorId)}`;
+    mark = ",";
+  }
+  if (e.actorType !== undefined) {
+    text += `${mark}"actor_type":${jsonString(e.actorType)}`;
+    mark = ",";
+  }
+  if (data !== undefined) {
+    text += `${mark}"data":${data}`;
+    mark = ",";
+  }
+  if (e.ipAddress !== undefined) {
+    text += `${mark}"ip_address":"${e.ipAddress}"`;
+    mark = ",";
+  }
+  if (e.ipChain !== undefined) {
+    text += `${mark}"ip_chain":${jsonString(e.ipChain)}`;
+    mark = ",";
+  }
+  if (e.ipSource !== undefined) {
+    text += `${mark}"ip_source":"${e.ipSource}"`;
+    mark = ",";
+  }
+  if (e.methodOriginal !== undefined) {
+    text += `${mark}"method_original":${jsonString(e.methodOriginal)}`;
+    mark = ",";
+  }
+  if (e.notes !== undefined) {
+    text += `${mark}"notes":${canonicalJson(e.notes as JsonObject)}`;
+    mark = ",";
+  }
+  if (e.path !== undefined) {
+    text += `${mark}"path":${jsonString(e.path)}`;
+    mark = ",";
+  }
+  if (e.requestHost !== undefined) {
+    text += `${mark}"request_host":${jsonString(e.requestHost)}`;
+    mark = ",";
+  }
+  if (e.requestId !== undefined) {
+    text += `${mark}"request_id":${jsonString(e.requestId)}`;
+    mark = ",";
+  }
+  if (e.spanId !== undefined) {
+    text += `${mark}"span_id":"${e.spanId}"`;
+    mark = ",";
+  }
+  if (e.targetId !== undefined) {
+    text += `${mark}"target_id":${jsonString(e.targetId)}`;
+    mark = ",";
+  }
+  if (e.targetType !== undefined) {
+    text += `${mark}"target_type":${jsonString(e.targetType)}`;
+    mark = ",";
+  }
+  if (e.traceId !== undefined) {
+    text += `${mark}"trace_id":"${e.traceId}"`;
+    mark = ",";
+  }
+  if (e.userAgent !== undefined) {
+    text += `${mark}"user_agent":${jsonString(e.userAgent)}`;
+    mark = ",";
+  }
+  return text === "" ? "{}" : `${text}}`;
 }
 
 /** The table's column of each property, where it is not the same word. */

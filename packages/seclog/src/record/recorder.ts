@@ -7,7 +7,7 @@ import {
   isEventTypeName,
   UNKNOWN_DEFINITION,
 } from "../event/catalogue.ts";
-import { encodeImpersonal, encodePersonal } from "../event/encode.ts";
+import { encodeImpersonal, encodePersonal, type ImpersonalConstants, impersonalConstants } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
 import {
   EVENT_VERSION,
@@ -93,6 +93,8 @@ type Draft = { -readonly [K in keyof SecurityEvent]?: SecurityEvent[K] | undefin
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #types = new Map<string, ResolvedType>();
+  /** The constant parts of the last events, by type, as long as nothing else in them changes. */
+  readonly #constants = new Map<string, { readonly key: string; readonly parts: ImpersonalConstants }>();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -197,7 +199,19 @@ export class Recorder {
     draft.environment = environment;
     draft.host = host;
     draft.notes = notes.notes();
-    return `${encodeImpersonal(draft as Optional<ImpersonalPart>)}\n${encodePersonal(draft, json)}`;
+    const impersonal = draft as Optional<ImpersonalPart>;
+    return `${encodeImpersonal(impersonal, this.#constantsOf(type, impersonal))}\n${encodePersonal(draft, json)}`;
+  }
+
+  #constantsOf(type: ResolvedType, event: Optional<ImpersonalPart>): ImpersonalConstants {
+    // Only for types that were defined: strangers may choose others, without end.
+    if (type.flag !== undefined) return impersonalConstants(event);
+    const key = event.sourceId + event.level;
+    const known = this.#constants.get(type.name);
+    if (known?.key === key) return known.parts;
+    const parts = impersonalConstants(event);
+    this.#constants.set(type.name, { key, parts });
+    return parts;
   }
 }
 

@@ -66,9 +66,17 @@ type Unknown = { readonly [name: string]: unknown };
 /** Whether a value has the shape of a request of any framework. Never throws. */
 export function isRequest(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
-  const raw = rawRequest(value as Unknown);
-  if (objectOf(raw, "headers") !== undefined || textOf(raw, ":method") !== undefined) return true;
-  return textOf(raw, "method") !== undefined && textOf(raw, "url") !== undefined;
+  try {
+    return hasRequestShape(value as Unknown);
+  } catch {
+    return hasRequestShape(guarded(value));
+  }
+}
+
+function hasRequestShape(value: Unknown): boolean {
+  const raw = rawRequest(value);
+  if (asObject(raw.headers) !== undefined || asText(raw[":method"]) !== undefined) return true;
+  return asText(raw.method) !== undefined && asText(raw.url) !== undefined;
 }
 
 /**
@@ -86,8 +94,12 @@ export function requestFacts(
   try {
     readFacts(request as Unknown, facts, clientIp, redactor, notes);
   } catch {
-    // `get` catches what members throw; this is for what nobody thought of. What was read until then is kept.
-    notes.flag("the request could not be read");
+    // A getter threw. Once more, with care: what can be read is taken.
+    try {
+      readFacts(guarded(request), facts, clientIp, redactor, notes);
+    } catch {
+      notes.flag("the request could not be read");
+    }
   }
   return facts;
 }
@@ -102,7 +114,7 @@ function readFacts(
   const raw = rawRequest(request);
   const headers = headersOf(raw);
 
-  const method = textOf(raw, "method") ?? headers(":method");
+  const method = asText(raw.method) ?? headers(":method");
   if (method !== undefined && method !== "") {
     if (METHODS.has(method)) facts.method = method;
     else {
@@ -111,7 +123,7 @@ function readFacts(
     }
   }
 
-  const target = textOf(request, "originalUrl") ?? textOf(raw, "originalUrl") ?? textOf(raw, "url") ?? headers(":path");
+  const target = asText(request.originalUrl) ?? asText(raw.originalUrl) ?? asText(raw.url) ?? headers(":path");
   const path = target === undefined ? undefined : pathOf(target, method);
   // A slice of the target is not remembered, as it would keep the whole in memory.
   if (path !== undefined) facts.path = clean(path, "path", LIMITS.path, redactor, notes, path === target);
@@ -188,44 +200,55 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
   return keepText(safe, "ipChain", LIMITS.ipChain * 2, notes);
 }
 
-/** A member of a stranger's object: its getter may throw. */
-function get(holder: Unknown | undefined, name: string): unknown {
-  if (holder === undefined) return undefined;
-  try {
-    return holder[name];
-  } catch {
-    return undefined;
-  }
+/**
+ * The same object behind a glass that no getter can throw through. Only for those that threw: a proxy costs as much as all
+ * the rest.
+ */
+function guarded(holder: object): Unknown {
+  return new Proxy<Unknown>(
+    {},
+    {
+      get(_, name) {
+        try {
+          const value: unknown = Reflect.get(holder, name);
+          if (typeof value === "function") return value.bind(holder) as unknown;
+          return typeof value === "object" && value !== null && !Array.isArray(value) ? guarded(value) : value;
+        } catch {
+          return undefined;
+        }
+      },
+      ownKeys: () => namesOf(holder),
+      getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }),
+    },
+  );
 }
 
-function textOf(holder: Unknown | undefined, name: string): string | undefined {
-  const value = get(holder, name);
+function asText(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-function objectOf(holder: Unknown | undefined, name: string): Unknown | undefined {
-  const value = get(holder, name);
+function asObject(value: unknown): Unknown | undefined {
   return typeof value === "object" && value !== null ? (value as Unknown) : undefined;
 }
 
 /** The request under a framework's: Fastify's `raw`, Koa's `req`, Hono's `req.raw`. */
 function rawRequest(request: Unknown): Unknown {
-  const raw = objectOf(request, "raw");
-  if (raw !== undefined && objectOf(raw, "headers") !== undefined) return raw;
-  const req = objectOf(request, "req");
+  const raw = asObject(request.raw);
+  if (raw !== undefined && asObject(raw.headers) !== undefined) return raw;
+  const req = asObject(request.req);
   // A response has a `req` too, and so has Node's own request in some frameworks: only a context has no method of its own.
-  if (req === undefined || (objectOf(request, "headers") !== undefined && objectOf(request, "res") === undefined)) {
+  if (req === undefined || (asObject(request.headers) !== undefined && asObject(request.res) === undefined)) {
     return request;
   }
-  const inner = objectOf(req, "raw");
-  return inner !== undefined && objectOf(inner, "headers") !== undefined ? inner : req;
+  const inner = asObject(req.raw);
+  return inner !== undefined && asObject(inner?.headers) !== undefined ? inner : req;
 }
 
 /** How to read a header: from Node's object or from a Fetch `Headers`. */
 function headersOf(raw: Unknown): (name: string) => string | undefined {
-  const headers = objectOf(raw, "headers") ?? (textOf(raw, ":method") === undefined ? undefined : raw);
+  const headers = asObject(raw.headers) ?? (asText(raw[":method"]) === undefined ? undefined : raw);
   if (headers === undefined) return noHeader;
-  if (typeof get(headers, "get") === "function") {
+  if (typeof headers?.get === "function") {
     return (name) => {
       // A Fetch `Headers` throws for the pseudo-headers of HTTP/2.
       if (name.startsWith(":")) return undefined;
@@ -238,7 +261,7 @@ function headersOf(raw: Unknown): (name: string) => string | undefined {
     };
   }
   return (name) => {
-    const value = get(headers, name);
+    const value = headers[name];
     if (typeof value === "string") return value;
     // More than one of a name: all of them, in the order in which they came.
     return Array.isArray(value) ? value.filter((item) => typeof item === "string").join(", ") : undefined;
@@ -274,16 +297,16 @@ function hostOf(target: string | undefined, method: string | undefined): string 
 /** The template of the route that took the request, as the application wrote it. */
 function routeOf(request: Unknown, raw: Unknown): string | undefined {
   // Express, and Koa's routers by names of their own.
-  const route = get(request, "route") ?? get(raw, "route");
+  const route = request.route ?? raw.route;
   if (typeof route === "object" && route !== null) {
-    const path = template(get(route as Unknown, "path"));
+    const path = template((route as Unknown).path);
     return path === undefined ? undefined : mountPath(request) + path;
   }
-  const fastify = textOf(objectOf(request, "routeOptions"), "url");
+  const fastify = asText(asObject(request.routeOptions)?.url);
   if (fastify !== undefined) return fastify;
-  const koa = template(get(request, "_matchedRoute") ?? get(request, "routerPath"));
+  const koa = template(request._matchedRoute ?? request.routerPath);
   if (koa !== undefined) return koa;
-  const hono = textOf(objectOf(request, "req"), "routePath");
+  const hono = asText(asObject(request.req)?.routePath);
   return hono === "*" || hono === "/*" ? undefined : hono;
 }
 
@@ -298,22 +321,22 @@ function template(path: unknown): string | undefined {
  * erased: what looks like a value becomes `*`.
  */
 function mountPath(request: Unknown): string {
-  const base = textOf(request, "baseUrl");
+  const base = asText(request.baseUrl);
   if (base === undefined || base === "") return "";
-  const params = objectOf(request, "params") ?? {};
+  const params = asObject(request.params) ?? {};
   const names = namesOf(params);
   return base
     .slice(0, LIMITS.route)
     .split("/")
     .map((step) => {
-      const param = step === "" ? undefined : names.find((name) => get(params, name) === step);
+      const param = step === "" ? undefined : names.find((name) => params[name] === step);
       if (param !== undefined) return `:${param}`;
       return /^(?:|[A-Za-z][A-Za-z_-]{0,39}|v\d{1,3})$/.test(step) ? step : "*";
     })
     .join("/");
 }
 
-function namesOf(params: Unknown): readonly string[] {
+function namesOf(params: object): readonly string[] {
   try {
     return Object.keys(params);
   } catch {
@@ -324,21 +347,21 @@ function namesOf(params: Unknown): readonly string[] {
 /** The status of the response, once its head was sent: before that it is what nobody decided yet. */
 function statusOf(request: Unknown, raw: Unknown): number | undefined {
   let status: unknown;
-  if (typeof get(request, "finalized") === "boolean") {
+  if (typeof request.finalized === "boolean") {
     // Hono makes an empty response when it is asked for one too early.
-    status = get(request, "finalized") === true ? get(objectOf(request, "res"), "status") : undefined;
+    status = request.finalized === true ? asObject(request.res)?.status : undefined;
   } else {
-    const response = objectOf(raw, "res") ?? objectOf(request, "res");
-    status = get(response, "headersSent") === true ? get(response, "statusCode") : undefined;
+    const response = asObject(raw.res) ?? asObject(request.res);
+    status = response?.headersSent === true ? response?.statusCode : undefined;
   }
   return typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 999 ? status : undefined;
 }
 
 /** The address at the other end of the socket; a destroyed one has none. */
 function peerOf(request: Unknown, raw: Unknown): string | undefined {
-  const socket = objectOf(raw, "socket") ?? objectOf(raw, "connection");
-  if (socket !== undefined) return textOf(socket, "remoteAddress");
+  const socket = asObject(raw.socket) ?? asObject(raw.connection);
+  if (socket !== undefined) return asText(socket.remoteAddress);
   // Hono on Node keeps the request in its environment.
-  const incoming = objectOf(objectOf(request, "env"), "incoming");
-  return incoming === undefined ? undefined : textOf(objectOf(incoming, "socket"), "remoteAddress");
+  const incoming = asObject(asObject(request.env)?.incoming);
+  return incoming === undefined ? undefined : asText(asObject(incoming?.socket)?.remoteAddress);
 }

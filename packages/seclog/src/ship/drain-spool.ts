@@ -54,7 +54,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   let stopReason: SeclogError | undefined;
   let wake = (): void => {};
   const result = (): DrainResult => {
-    const health = shipper.health();
+    const health = handlers.map((_, index) => shipper.health(index));
     return {
       sources,
       finished,

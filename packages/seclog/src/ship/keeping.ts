@@ -98,7 +98,7 @@ export interface Keeping {
 }
 
 /** What a {@link Keeping} tells its log. */
-export interface KeepingObserver extends Omit<ShippingObserver, "acknowledged"> {
+export interface KeepingObserver extends ShippingObserver {
   recovered(): void;
   /** Another process took the spool over; these records are in memory only. */
   lost(pending: readonly Uint8Array[]): void;
@@ -119,7 +119,11 @@ export function openKeeping(
 /** Adds up who has what, on the way of the shipper's news to the log. */
 function withPositions(observer: KeepingObserver, positions: StoredPositions): ShippingObserver {
   return {
-    acknowledged: (handler, seq) => positions.acknowledge(handler, seq),
+    acknowledged: (handler, seq, health) => {
+      // First the counts, so that whoever waited for the event finds those that belong to it.
+      observer.acknowledged(handler, seq, health);
+      positions.acknowledge(handler, seq);
+    },
     health: (health) => observer.health(health),
     failed: (handler, kind, code, message) => observer.failed(handler, kind, code, message),
     quarantined: (handler, source, seq, reason, type) => observer.quarantined(handler, source, seq, reason, type),

@@ -34,12 +34,12 @@ export class MemoryShipping implements Shipping {
       handlers,
       {
         acknowledged: (lane) => {
-          observer.acknowledged(handlers.indexOf(lane.handler), lane.acknowledged);
-          observer.health(this.#shipper.health());
+          const index = handlers.indexOf(lane.handler);
+          observer.acknowledged(index, lane.acknowledged, this.#shipper.health(index));
         },
         failed: (lane, kind, error) => {
           observer.failed(lane.handler.name, kind, error.code, error.message);
-          observer.health(this.#shipper.health());
+          observer.health(handlers.map((_, index) => this.#shipper.health(index)));
         },
         quarantined: (lane, record) =>
           observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),

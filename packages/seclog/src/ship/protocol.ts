@@ -44,7 +44,12 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "ready" }
-  | { readonly type: "acknowledged"; readonly handler: number; readonly seq: number }
+  | {
+      readonly type: "acknowledged";
+      readonly handler: number;
+      readonly seq: number;
+      readonly health: ShippingHealth;
+    }
   | { readonly type: "health"; readonly handlers: readonly ShippingHealth[] }
   | {
       readonly type: "failed";

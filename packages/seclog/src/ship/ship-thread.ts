@@ -6,8 +6,8 @@ import type { ShippingHealth } from "./shipper.ts";
 
 /** What the shipper tells the log, whichever thread it runs in. */
 export interface ShippingObserver {
-  /** The handler has this source's events up to `seq`. */
-  acknowledged(handler: number, seq: number): void;
+  /** The handler has this source's events up to `seq`, and is doing as `health` says. */
+  acknowledged(handler: number, seq: number, health: ShippingHealth): void;
   health(handlers: readonly ShippingHealth[]): void;
   failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
   /** @param type the type of the event, when its bytes still say it */
@@ -128,7 +128,12 @@ export class ShipThread implements Shipping {
 
   #spawn(): Worker {
     Atomics.store(this.#shared, SHARED.adopted, 0n);
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: this.#start, name: "seclog" });
+    const worker = new Worker(new URL("./worker.js", import.meta.url), {
+      workerData: this.#start,
+      name: "seclog",
+      // Loaders are inherited, because a handler's module may need them; what only makes sense for a main program is not.
+      execArgv: process.execArgv.filter((flag) => !/^--(?:input-type|eval|print|check|watch|test)/.test(flag)),
+    });
     worker.on("message", (message: FromWorker) => this.#hear(message));
     worker.on("error", (error) => {
       this.#observer.failed(
@@ -167,7 +172,7 @@ export class ShipThread implements Shipping {
         break;
       case "acknowledged":
         this.#restarts = 0;
-        this.#observer.acknowledged(message.handler, message.seq);
+        this.#observer.acknowledged(message.handler, message.seq, message.health);
         break;
       case "health":
         this.#observer.health(message.handlers);

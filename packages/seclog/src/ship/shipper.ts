@@ -47,20 +47,18 @@ export class Shipper {
     this.#quarantine = quarantine;
   }
 
-  /** How each handler is doing, over all sources. */
-  health(): ShippingHealth[] {
-    const lanes = this.#lanes();
-    return this.#handlers.map((handler, index) => {
-      const has = (status: Lane["status"]): boolean =>
-        lanes.some((lane) => lane.handler === handler && lane.status === status);
-      const { lastError, ...counts } = this.#tallies[index] as HandlerTally;
-      return {
-        name: handler.name,
-        status: has("stopped") ? "stopped" : has("retrying") ? "retrying" : "ok",
-        ...counts,
-        ...(lastError === undefined ? {} : { lastError }),
-      };
-    });
+  /** How a handler is doing, over all sources. */
+  health(index: number): ShippingHealth {
+    const handler = this.#handlers[index] as SecurityEventHandler;
+    const lanes = this.#lanes().filter((lane) => lane.handler === handler);
+    const has = (status: Lane["status"]): boolean => lanes.some((lane) => lane.status === status);
+    const { lastError, ...counts } = this.#tallies[index] as HandlerTally;
+    return {
+      name: handler.name,
+      status: has("stopped") ? "stopped" : has("retrying") ? "retrying" : "ok",
+      ...counts,
+      ...(lastError === undefined ? {} : { lastError }),
+    };
   }
 
   #lanes(): Lane[] {

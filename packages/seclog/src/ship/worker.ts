@@ -34,7 +34,6 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const calls = new Calls(say);
   const handlers = await Promise.all(start.handlers.map((handler, index) => makeHandler(handler, index, calls)));
-  const indexes = new Map(handlers.map((handler, index) => [handler, index]));
 
   let healthIsDue = false;
   const tellHealth = (): void => {
@@ -42,7 +41,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
     healthIsDue = true;
     setTimeout(() => {
       healthIsDue = false;
-      say({ type: "health", handlers: shipper.health() });
+      say({ type: "health", handlers: handlers.map((_, index) => shipper.health(index)) });
     }, HEALTH_MS);
   };
 
@@ -50,9 +49,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
     handlers,
     {
       acknowledged: (lane) => {
-        if (lane.source === own)
-          say({ type: "acknowledged", handler: indexes.get(lane.handler) ?? 0, seq: lane.acknowledged });
-        tellHealth();
+        const handler = handlers.indexOf(lane.handler);
+        const health = shipper.health(handler);
+        if (lane.source === own) say({ type: "acknowledged", handler, seq: lane.acknowledged, health });
+        else tellHealth();
       },
       failed: (lane, kind, error) => {
         say({ type: "failed", handler: lane.handler.name, kind, code: error.code, message: error.message });
@@ -110,7 +110,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       case "drain":
         void shipper.drain(message.deadline).then((complete) => {
           // Before the answer, so that whoever waited for it finds the counts that belong to it.
-          say({ type: "health", handlers: shipper.health() });
+          say({ type: "health", handlers: handlers.map((_, index) => shipper.health(index)) });
           say({ type: "drained", id: message.id, complete });
         });
         break;

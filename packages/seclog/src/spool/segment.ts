@@ -114,22 +114,35 @@ export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
   };
 }
 
+/** A slab of memory and the two views of it that sealing needs: making them anew for each frame would cost more than the frame. */
+export interface FrameSlab {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+}
+
+/** Memory of its own, not of Node's pool. */
+export function frameSlab(size: number): FrameSlab {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size) };
+}
+
 /**
  * Lays a frame around a payload that already stands at `offset + FRAME_BYTES`.
  *
  * @returns the offset behind it
  */
-export function sealFrame(slab: Buffer, offset: number, payloadBytes: number, seq: number): number {
-  const end = offset + FRAME_BYTES + payloadBytes;
+export function sealFrame(slab: FrameSlab, offset: number, payloadBytes: number, seq: number): number {
+  const { bytes, view } = slab;
   const low = seq >>> 0;
   const high = Math.floor(seq / 0x1_0000_0000);
-  slab.writeUInt32LE(MARKER, offset);
-  slab.writeUInt32LE(headCheck(payloadBytes, low, high), offset + 4);
-  slab.writeUInt32LE(payloadBytes, offset + 12);
-  slab.writeUInt32LE(low, offset + 16);
-  slab.writeUInt32LE(high, offset + 20);
-  slab.writeUInt32LE(crc32(slab.subarray(offset + 12, end)), offset + 8);
-  return end;
+  view.setUint32(offset, MARKER, true);
+  view.setUint32(offset + 4, headCheck(payloadBytes, low, high), true);
+  view.setUint32(offset + 12, payloadBytes, true);
+  view.setUint32(offset + 16, low, true);
+  view.setUint32(offset + 20, high, true);
+  const covered = FRAME_BYTES - 12 + payloadBytes;
+  view.setUint32(offset + 8, crc32(new Uint8Array(bytes.buffer, bytes.byteOffset + offset + 12, covered)), true);
+  return offset + FRAME_BYTES + payloadBytes;
 }
 
 /** One look at the bytes where a frame should begin. */

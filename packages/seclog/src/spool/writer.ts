@@ -3,7 +3,16 @@ import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type SpoolFs, syncDirectory } from "./fs.ts";
 import { type Ownership, stillOwns } from "./ownership.ts";
-import { encodeHeader, FRAME_BYTES, HEADER_BYTES, sealedPayload, sealFrame, segmentName } from "./segment.ts";
+import {
+  encodeHeader,
+  FRAME_BYTES,
+  type FrameSlab,
+  frameSlab,
+  HEADER_BYTES,
+  sealedPayload,
+  sealFrame,
+  segmentName,
+} from "./segment.ts";
 
 /** The sizes of a spool, in bytes. */
 export interface SpoolLimits {
@@ -30,6 +39,9 @@ export interface SpoolObserver {
 /** Bytes of memory that are filled before another slab is taken. */
 const SLAB_BYTES = 256 * 1024;
 
+/** So many slabs are kept to be filled again: memory outside of the heap that comes and goes makes the collector run. */
+const MOST_SPARES = 32;
+
 /** How long written events wait for company before they are synced when nobody waits for them, in milliseconds. */
 const SYNC_DELAY_MS = 50;
 
@@ -42,8 +54,7 @@ const STALL_MS = 1_000;
 /** Ownership is looked at again before a write when the last look is older, in milliseconds. */
 const OWNERSHIP_MS = 1_000;
 
-interface Slab {
-  readonly bytes: Buffer;
+interface Slab extends FrameSlab {
   used: number;
 }
 
@@ -102,8 +113,8 @@ export class SpoolWriter {
   #abandonments = 0;
   #directoryDirty = true;
 
-  #slab: Slab = { bytes: Buffer.allocUnsafeSlow(SLAB_BYTES), used: 0 };
-  #spare: Slab | undefined;
+  #slab: Slab = { ...frameSlab(SLAB_BYTES), used: 0 };
+  readonly #spares: Slab[] = [];
   /** Where the frames of this turn begin in the slab. */
   #openFrom = 0;
   #openEvents = 0;
@@ -186,7 +197,7 @@ export class SpoolWriter {
     const slab = this.#slab;
     const length = slab.bytes.write(text, slab.used + FRAME_BYTES, "utf8");
     this.#lastSeq += 1;
-    slab.used = sealFrame(slab.bytes, slab.used, length, this.#lastSeq);
+    slab.used = sealFrame(slab, slab.used, length, this.#lastSeq);
     this.#openEvents += 1;
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
@@ -276,14 +287,9 @@ export class SpoolWriter {
 
   #takeSlab(atLeast: number): void {
     this.#writeOut();
-    const spare = this.#spare;
-    this.#spare = undefined;
-    if (spare !== undefined && spare.bytes.length >= atLeast) {
-      spare.used = 0;
-      this.#slab = spare;
-    } else {
-      this.#slab = { bytes: Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, atLeast)), used: 0 };
-    }
+    const spare = atLeast <= SLAB_BYTES ? this.#spares.pop() : undefined;
+    this.#slab = spare ?? { ...frameSlab(Math.max(SLAB_BYTES, atLeast)), used: 0 };
+    this.#slab.used = 0;
     this.#openFrom = 0;
   }
 
@@ -499,7 +505,8 @@ export class SpoolWriter {
       const { slab, from, to } = this.#unsynced.shift() as Chunk;
       this.#unsyncedBytes -= to - from;
       const next = this.#unsynced[0] ?? this.#unwritten[0];
-      if (slab !== this.#slab && slab !== next?.slab && slab.bytes.length === SLAB_BYTES) this.#spare = slab;
+      const free = slab !== this.#slab && slab !== next?.slab && slab.bytes.length === SLAB_BYTES;
+      if (free && this.#spares.length < MOST_SPARES) this.#spares.push(slab);
     }
     if (upTo <= this.#syncedSeq) return;
     this.#syncedSeq = upTo;
