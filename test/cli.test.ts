@@ -21,6 +21,7 @@ const running: ChildProcess[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  await seed();
   folder = mkdtempSync(join(tmpdir(), "seclog-cli-"));
 });
 
@@ -138,34 +139,35 @@ const SOURCE_C = "01a00000-0000-7000-8000-00000000000c";
 const SOURCE_D = "01a00000-0000-7000-8000-00000000000d";
 const HOSTILE = "/\x1b]8;;http://evil\x07\x1b[2J\u202e\u200b\r\n\u{e0041}";
 
-describe("seclog query", LONG, () => {
-  beforeAll(async () => {
-    const client = new pg.Client({ connectionString: database.adminUrl });
-    await client.connect();
-    const events: Omit<Inserted, "source" | "seq">[] = [
-      {
-        type: "authn_login_fail",
-        ip: "203.0.113.9",
-        actor: "alice",
-        path: "/login",
-        data: '{"reason":"wrong \\"word\\""}',
-      },
-      { type: "authn_login_success", level: "info", ip: "203.0.113.77", actor: "bob", path: "/login" },
-      { type: "authz_fail", level: "critical", ip: "198.51.100.1", actor: "alice", path: "/admin/100%_sure" },
-      { type: "authz_fail", level: "error", ip: "2001:db8::1", path: "/admin/100 percent sure" },
-      { type: "malicious_csrf", path: HOSTILE, actor: "x\u202ey", agent: "a\x1bb" },
-      { type: "authz_fail", at: "2020-02-02T10:00:00Z", actor: "carol" },
-    ];
-    for (const [index, event] of events.entries()) await insert(client, { source: SOURCE_A, seq: index + 1, ...event });
-    await client.query(
-      `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
-       SELECT gen_random_uuid(), '2021-05-05T05:05:05Z', 'many', 'info', 'test', 'success', 'security', $1, 1, n, 1, ''
-       FROM generate_series(1, 12000) n`,
-      [SOURCE_B],
-    );
-    await client.end();
-  });
+/** What the tests below look for. Two of the years have no partition of their own. */
+async function seed(): Promise<void> {
+  const client = new pg.Client({ connectionString: database.adminUrl });
+  await client.connect();
+  const events: Omit<Inserted, "source" | "seq">[] = [
+    {
+      type: "authn_login_fail",
+      ip: "203.0.113.9",
+      actor: "alice",
+      path: "/login",
+      data: '{"reason":"wrong \\"word\\""}',
+    },
+    { type: "authn_login_success", level: "info", ip: "203.0.113.77", actor: "bob", path: "/login" },
+    { type: "authz_fail", level: "critical", ip: "198.51.100.1", actor: "alice", path: "/admin/100%_sure" },
+    { type: "authz_fail", level: "error", ip: "2001:db8::1", path: "/admin/100 percent sure" },
+    { type: "malicious_csrf", path: HOSTILE, actor: "x\u202ey", agent: "a\x1bb" },
+    { type: "authz_fail", at: "2020-02-02T10:00:00Z", actor: "carol" },
+  ];
+  for (const [index, event] of events.entries()) await insert(client, { source: SOURCE_A, seq: index + 1, ...event });
+  await client.query(
+    `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
+     SELECT gen_random_uuid(), '2021-05-05T05:05:05Z', 'many', 'info', 'test', 'success', 'security', $1, 1, n, 1, ''
+     FROM generate_series(1, 12000) n`,
+    [SOURCE_B],
+  );
+  await client.end();
+}
 
+describe("seclog query", LONG, () => {
   it("hands its options to the search", async () => {
     const { code, stdout, stderr } = await seclog(
       "query --ndjson --since 2020-01-01 --until 2022-01-01 --level warning --order oldest --type authz_*,x --actor carol".split(

@@ -47,6 +47,7 @@ const OLDEST_SERVER = 15;
 /** Clocks further apart than this make times of events hard to compare, and these many seconds are wrong. */
 const CLOCK_WARNING_S = 2;
 const CLOCK_FAULT_S = 60;
+const PERMISSION_DENIED = "42501";
 
 /** Connects as a role and looks at everything that it may see. */
 export async function checkRole(role: Role, url: string, limits: PoolLimits): Promise<readonly Check[]> {
@@ -76,7 +77,9 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
       }
     }
   } catch (error) {
-    findings.fault(`a check could not be made: ${errorMessage(error)}`, "see the server's log");
+    // That a privilege is missing has been said above.
+    if ((error as { readonly code?: unknown }).code === PERMISSION_DENIED) findings.skipped("not looked at further");
+    else findings.fault(`a check could not be made: ${errorMessage(error)}`, "see the server's log");
   } finally {
     await client.end().catch(() => {});
   }
@@ -196,7 +199,8 @@ async function checkPrivileges(client: pg.Client, role: "writer" | "reader", fin
   if (problems.length === 0) findings.ok(CAN[role]);
 }
 
-const RENEW = "run seclog setup to renew the privileges, REVOKE what is too much, and find out who granted it";
+const RENEW =
+  "GRANT or REVOKE it as the owner (seclog setup --print-sql has the grants as they should be), and find out who changed it";
 
 const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",

@@ -31,7 +31,7 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "28P01": (variable) => `correct the user or the password in ${variable}`,
   "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
   "3D000": (variable) => `run seclog setup, or correct the database's name in ${variable}`,
-  "42501": () => "this role lacks a privilege: run seclog setup to renew them, or seclog doctor to see which",
+  "42501": () => "this role lacks a privilege: seclog doctor says which",
   "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42703": () => "the tables are of an older seclog: run seclog setup",
   "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
