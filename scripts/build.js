@@ -1,23 +1,46 @@
 #!/usr/bin/env node
 /**
- * Builds every package: TypeScript by project references, then what the compiler leaves to others: the SQL files
- * that are read at run time, and the executable bit of the programs. Incremental: with nothing to do it takes
- * about a second. Output whose source is gone is removed, so that it can be neither imported nor packed.
+ * Builds every package: TypeScript by project references, then what the compiler leaves to others: the library's
+ * JavaScript, the SQL files that are read at run time, and the executable bit of the programs. With nothing to do it
+ * takes about a second. Output whose source is gone is removed, so that it can be neither imported nor packed.
+ *
+ * The library is bundled, one file for each entry and few that they share: Node needs about a millisecond for each file
+ * of a package, and an application waits for that at every start. Readable as it is, and pg stays outside.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { rolldown } from "rolldown";
 import { filesBelow, packageFolders, root } from "./files.js";
 
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
 
+await bundle(join(root, "packages", "seclog"), { worker: "src/ship/worker.ts" });
 for (const folder of packageFolders()) {
   removeOrphans(folder);
   copySql(folder);
   allowExecution(folder);
 }
 process.exitCode = status ?? 1;
+
+/**
+ * One JavaScript file for each entry of the package's exports, and for `more`. Code that finds a file beside it by
+ * `import.meta.url` must be in one entry only, or in the top folder with that file, as the worker's is.
+ */
+async function bundle(folder, more) {
+  const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const input = { ...more };
+  for (const entry of Object.values(exports)) {
+    const name = /^\.\/dist\/(.+)\.js$/.exec(entry.default ?? "")?.[1];
+    if (name !== undefined) input[name] = `src/${name}.ts`;
+  }
+  const build = await rolldown({ cwd: folder, input, platform: "node", external: /^[^./]/ });
+  const { output } = await build.write({ dir: join(folder, "dist"), format: "esm", chunkFileNames: "[name].js", codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } });
+  await build.close();
+  const written = new Set(output.map(({ fileName }) => join(folder, "dist", fileName)));
+  for (const path of filesBelow(join(folder, "dist"))) if (path.endsWith(".js") && !written.has(path)) rmSync(path);
+}
 
 /** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */
 function removeOrphans(folder) {

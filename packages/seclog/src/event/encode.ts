@@ -15,7 +15,7 @@
 import { SeclogError } from "./errors.ts";
 import type { EventNotes, ImpersonalPart, Optional, PersonalPart, SecurityEvent } from "./event.ts";
 import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
-import { canonicalJson, type JsonObject, type JsonValue, jsonString } from "./json.ts";
+import { canonicalJson, type JsonObject, type JsonValue, jsonString, jsonText } from "./json.ts";
 import { isLevel } from "./level.ts";
 
 /** The canonical text of an event. Its UTF-8 bytes are what is kept. */
@@ -51,14 +51,14 @@ export function encodeImpersonal(
   e: Optional<ImpersonalPart>,
   constants: ImpersonalConstants = impersonalConstants(e),
 ): string {
-  let text = e.allowedMethods === undefined ? "{" : `{"allowed_methods":${jsonString(e.allowedMethods)},`;
+  let text = e.allowedMethods === undefined ? "{" : `{"allowed_methods":"${jsonText(e.allowedMethods)}",`;
   text += constants.category;
   if (e.count !== undefined) text += `,"count":${e.count}`;
   if (e.endedAt !== undefined) text += `,"ended_at":"${e.endedAt}"`;
   text += constants.environmentToHost + e.id + constants.levelAndLogger;
-  if (e.method !== undefined) text += `,"method":${jsonString(e.method)}`;
+  if (e.method !== undefined) text += `,"method":"${jsonText(e.method)}"`;
   text += `,"occurred_at":"${e.occurredAt}","outcome":"${e.outcome}`;
-  text += e.route === undefined ? '","seq":' : `","route":${jsonString(e.route)},"seq":`;
+  text += e.route === undefined ? '","seq":' : `","route":"${jsonText(e.route)}","seq":`;
   text += e.seq + constants.serviceAndSource;
   if (e.startedAt !== undefined) text += `,"started_at":"${e.startedAt}"`;
   return e.statusCode === undefined ? `${text},"v":${e.v}}` : `${text},"status_code":${e.statusCode},"v":${e.v}}`;
@@ -69,11 +69,11 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
   let text = "";
   let mark = "{";
   if (e.actorId !== undefined) {
-    text += `${mark}"actor_id":${jsonString(e.actorId)}`;
+    text += `${mark}"actor_id":"${jsonText(e.actorId)}"`;
     mark = ",";
   }
   if (e.actorType !== undefined) {
-    text += `${mark}"actor_type":${jsonString(e.actorType)}`;
+    text += `${mark}"actor_type":"${jsonText(e.actorType)}"`;
     mark = ",";
   }
   if (data !== undefined) {
@@ -85,7 +85,7 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
     mark = ",";
   }
   if (e.ipChain !== undefined) {
-    text += `${mark}"ip_chain":${jsonString(e.ipChain)}`;
+    text += `${mark}"ip_chain":"${jsonText(e.ipChain)}"`;
     mark = ",";
   }
   if (e.ipSource !== undefined) {
@@ -93,7 +93,7 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
     mark = ",";
   }
   if (e.methodOriginal !== undefined) {
-    text += `${mark}"method_original":${jsonString(e.methodOriginal)}`;
+    text += `${mark}"method_original":"${jsonText(e.methodOriginal)}"`;
     mark = ",";
   }
   if (e.notes !== undefined) {
@@ -101,15 +101,15 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
     mark = ",";
   }
   if (e.path !== undefined) {
-    text += `${mark}"path":${jsonString(e.path)}`;
+    text += `${mark}"path":"${jsonText(e.path)}"`;
     mark = ",";
   }
   if (e.requestHost !== undefined) {
-    text += `${mark}"request_host":${jsonString(e.requestHost)}`;
+    text += `${mark}"request_host":"${jsonText(e.requestHost)}"`;
     mark = ",";
   }
   if (e.requestId !== undefined) {
-    text += `${mark}"request_id":${jsonString(e.requestId)}`;
+    text += `${mark}"request_id":"${jsonText(e.requestId)}"`;
     mark = ",";
   }
   if (e.spanId !== undefined) {
@@ -117,11 +117,11 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
     mark = ",";
   }
   if (e.targetId !== undefined) {
-    text += `${mark}"target_id":${jsonString(e.targetId)}`;
+    text += `${mark}"target_id":"${jsonText(e.targetId)}"`;
     mark = ",";
   }
   if (e.targetType !== undefined) {
-    text += `${mark}"target_type":${jsonString(e.targetType)}`;
+    text += `${mark}"target_type":"${jsonText(e.targetType)}"`;
     mark = ",";
   }
   if (e.traceId !== undefined) {
@@ -129,7 +129,7 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
     mark = ",";
   }
   if (e.userAgent !== undefined) {
-    text += `${mark}"user_agent":${jsonString(e.userAgent)}`;
+    text += `${mark}"user_agent":"${jsonText(e.userAgent)}"`;
     mark = ",";
   }
   return text === "" ? "{}" : `${text}}`;

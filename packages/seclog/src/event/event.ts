@@ -113,7 +113,9 @@ export type EventNotes = {
 };
 
 /** A part in the making: what may be absent may be `undefined`. */
-export type Optional<Part> = { readonly [K in keyof Part]: object extends Pick<Part, K> ? Part[K] | undefined : Part[K] };
+export type Optional<Part> = {
+  readonly [K in keyof Part]: object extends Pick<Part, K> ? Part[K] | undefined : Part[K];
+};
 
 /** A security event as it was recorded: what every handler, query and export sees. */
 export interface SecurityEvent extends ImpersonalPart, PersonalPart {}

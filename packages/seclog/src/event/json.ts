@@ -17,6 +17,14 @@ export function jsonString(text: string): string {
 }
 
 /**
+ * What stands between the quotes of {@link jsonString}. For templates that bring the quotes themselves: each
+ * piece of a long text that is joined costs as much as some of its characters.
+ */
+export function jsonText(text: string): string {
+  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text).slice(1, -1) : text;
+}
+
+/**
  * The canonical JSON of a value: RFC 8785 (JCS). Members sorted by UTF-16 code units, no white space,
  * numbers as ECMAScript prints them. The value must hold no lone surrogate and no non-finite number, which
  * `record/data.ts` sees to.

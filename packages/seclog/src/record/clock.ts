@@ -27,17 +27,23 @@ export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: 
   let anchorMonotonic = sources.monotonic();
   let last = 0;
   let skew = 0;
+  let checked = Number.NEGATIVE_INFINITY;
   return {
     now() {
-      const wall = sources.wall();
-      let milliseconds = anchorWall + (sources.monotonic() - anchorMonotonic);
-      if (wall - milliseconds > DRIFT_MS) {
-        anchorWall = wall;
-        anchorMonotonic = sources.monotonic();
-        milliseconds = wall;
+      const monotonic = sources.monotonic();
+      let milliseconds = anchorWall + (monotonic - anchorMonotonic);
+      // The wall clock has a resolution of a millisecond: more often it has nothing new to say.
+      if (monotonic - checked >= 1) {
+        checked = monotonic;
+        const wall = sources.wall();
+        if (wall - milliseconds > DRIFT_MS) {
+          anchorWall = wall;
+          anchorMonotonic = monotonic;
+          milliseconds = wall;
+        }
+        const ahead = milliseconds - wall;
+        skew = ahead > 1_000 ? Math.round(ahead) : 0;
       }
-      const ahead = milliseconds - wall;
-      skew = ahead > 1_000 ? Math.round(ahead) : 0;
       const micros = Math.floor(milliseconds * 1_000);
       last = micros > last ? micros : last + 1;
       return last;

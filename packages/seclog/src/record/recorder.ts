@@ -17,6 +17,7 @@ import {
   type Outcome,
   type SecurityEvent,
 } from "../event/event.ts";
+import type { Level } from "../event/level.ts";
 import { keepText, NoteTaker } from "../event/text.ts";
 import { markCause } from "./causes.ts";
 import type { ClientIpReader } from "./client-ip.ts";
@@ -94,7 +95,10 @@ export class Recorder {
   readonly #options: RecorderOptions;
   readonly #types = new Map<string, ResolvedType>();
   /** The constant parts of the last events, by type, as long as nothing else in them changes. */
-  readonly #constants = new Map<string, { readonly key: string; readonly parts: ImpersonalConstants }>();
+  readonly #constants = new Map<
+    string,
+    { readonly sourceId: string; readonly level: Level; readonly parts: ImpersonalConstants }
+  >();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
@@ -206,11 +210,10 @@ export class Recorder {
   #constantsOf(type: ResolvedType, event: Optional<ImpersonalPart>): ImpersonalConstants {
     // Only for types that were defined: strangers may choose others, without end.
     if (type.flag !== undefined) return impersonalConstants(event);
-    const key = event.sourceId + event.level;
     const known = this.#constants.get(type.name);
-    if (known?.key === key) return known.parts;
+    if (known !== undefined && known.sourceId === event.sourceId && known.level === event.level) return known.parts;
     const parts = impersonalConstants(event);
-    this.#constants.set(type.name, { key, parts });
+    this.#constants.set(type.name, { sourceId: event.sourceId, level: event.level, parts });
     return parts;
   }
 }

@@ -145,9 +145,9 @@ function readFacts(
   }
 
   const id = headers("x-request-id");
-  if (id !== undefined && REQUEST_ID.test(id)) {
-    const plain = UUID.test(id) && !redactor.secretPath(["requestId"]);
-    facts.requestId = plain ? id : clean(id, "requestId", LIMITS.requestId, redactor, notes);
+  if (id !== undefined) {
+    if (UUID.test(id) && !redactor.secretPath(["requestId"])) facts.requestId = id;
+    else if (REQUEST_ID.test(id)) facts.requestId = clean(id, "requestId", LIMITS.requestId, redactor, notes);
   }
 
   const parent = headers("traceparent");

@@ -140,6 +140,8 @@ class DiskKeeping implements Keeping {
   readonly #writer: SpoolWriter;
   readonly #shipping: Shipping;
   readonly #positions: StoredPositions;
+  #full = false;
+  #bytesSeen = -1;
 
   constructor(
     fs: SpoolFs,
@@ -199,7 +201,12 @@ class DiskKeeping implements Keeping {
   }
 
   refusal(): SeclogError | undefined {
-    if (this.bytes > this.#spool.maxBytes) {
+    // Only a write makes it fuller: for most events nothing need be added up.
+    if (this.#full || this.#writer.bytesWritten !== this.#bytesSeen) {
+      this.#bytesSeen = this.#writer.bytesWritten;
+      this.#full = this.bytes > this.#spool.maxBytes;
+    }
+    if (this.#full) {
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
         `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,

@@ -131,8 +131,7 @@ export class ShipThread implements Shipping {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: this.#start,
       name: "seclog",
-      // Loaders are inherited, because a handler's module may need them; what only makes sense for a main program is not.
-      execArgv: process.execArgv.filter((flag) => !/^--(?:input-type|eval|print|check|watch|test)/.test(flag)),
+      execArgv: loaderFlags(process.execArgv),
     });
     worker.on("message", (message: FromWorker) => this.#hear(message));
     worker.on("error", (error) => {
@@ -241,6 +240,22 @@ export class ShipThread implements Shipping {
   #say(message: ToWorker): void {
     this.#worker.postMessage(message);
   }
+}
+
+/**
+ * The flags that a handler's module may need in the thread: loaders and conditions. Others are for a main program
+ * (`--input-type`) or for the whole process (`--max-old-space-size`), and a thread refuses them.
+ */
+function loaderFlags(execArgv: readonly string[]): string[] {
+  const flags: string[] = [];
+  for (const [index, flag] of execArgv.entries()) {
+    const found = /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(=.*)?$/.exec(flag);
+    if (found === null) continue;
+    flags.push(flag);
+    const value = execArgv[index + 1];
+    if (found[1] === undefined && value !== undefined) flags.push(value);
+  }
+  return flags;
 }
 
 function codeOf(error: unknown): ErrorCode {

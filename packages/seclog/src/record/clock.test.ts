@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+import { eventClock, formatMicros } from "./clock.ts";
+import { uuidv7 } from "./uuid.ts";
+
+/** A machine whose clocks are set by the test. */
+function machine(
+  wall: number,
+): { wall: number; monotonic: number } & { now: () => number; clock: ReturnType<typeof eventClock> } {
+  const state = { wall, monotonic: 0 };
+  const clock = eventClock({ wall: () => Math.floor(state.wall), monotonic: () => state.monotonic });
+  return Object.assign(state, { clock, now: () => clock.now() });
+}
+
+describe("eventClock()", () => {
+  test("never repeats and never goes back, however often it is asked", () => {
+    const clock = eventClock();
+    let last = 0;
+    for (let i = 0; i < 100_000; i++) {
+      const now = clock.now();
+      expect(now > last).toBe(true);
+      last = now;
+    }
+    expect(Math.abs(last / 1_000 - Date.now())).toBeLessThan(1_000);
+  });
+
+  test("follows a wall clock that is set forward at once", () => {
+    const state = machine(1_000_000);
+    state.now();
+    state.monotonic += 5;
+    state.wall += 86_400_005;
+    expect(state.now()).toBe(1_000_000_000 + 86_400_005_000);
+    expect(state.clock.skew).toBe(0);
+  });
+
+  test("goes on at its own pace when the wall clock is set back, says by how much, and meets it again", () => {
+    const state = machine(100_000_000);
+    const first = state.now();
+    state.wall -= 3_600_000;
+    state.monotonic += 1_000;
+    state.wall += 1_000;
+    expect(state.now()).toBe(first + 1_000_000);
+    expect(state.clock.skew).toBe(3_600_000);
+    state.monotonic += 2_000;
+    state.wall += 3_602_000 + 5;
+    expect(state.now()).toBe(Math.floor(state.wall) * 1_000);
+    expect(state.clock.skew).toBe(0);
+  });
+});
+
+describe("formatMicros()", () => {
+  test("prints RFC 3339 with six digits, over the end of a second", () => {
+    const at = Date.UTC(2026, 10, 22, 19, 43, 22) * 1_000;
+    expect(formatMicros(at + 123_456)).toBe("2026-11-22T19:43:22.123456Z");
+    expect(formatMicros(at + 999_999)).toBe("2026-11-22T19:43:22.999999Z");
+    expect(formatMicros(at + 1_000_000)).toBe("2026-11-22T19:43:23.000000Z");
+    expect(formatMicros(0)).toBe("1970-01-01T00:00:00.000000Z");
+  });
+});
+
+describe("uuidv7()", () => {
+  test("has version, variant and time of RFC 9562, sorts by time, and does not repeat", () => {
+    const base = Date.UTC(2026, 10, 22) * 1_000;
+    const ids = Array.from({ length: 5_000 }, (_, i) => uuidv7(base + i * 7));
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(new Set(ids).size).toBe(5_000);
+    expect(ids).toEqual([...ids].sort());
+    expect(Number.parseInt(ids[0]?.replace("-", "").slice(0, 12) ?? "", 16)).toBe(base / 1_000);
+    expect(new Set(Array.from({ length: 1_000 }, () => uuidv7(base))).size).toBe(1_000);
+  });
+});
