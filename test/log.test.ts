@@ -419,9 +419,31 @@ describe("a spool left behind", () => {
     rmSync(control);
     const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
     const result = await drainSpool({ directory: spool, handlers: [createHandler({ out, control })] });
-    expect(result).toEqual({ sources: 1, finished: 1, owned: 0, shipped: 22, quarantined: 0 });
+    expect(result).toEqual({ sources: 1, finished: 1, owned: 0, shipped: 22, quarantined: 0, waiting: [] });
     expect(delivered()).toHaveLength(22);
     expect(readdirSync(spool)).toEqual([]);
+  });
+
+  test("drainSpool() keeps what a handler needs that it does not drive, and the application ships it", async () => {
+    const stuck = { name: "other", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
+    const log = open({ handlers: [threadHandler(), stuck] });
+    for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    await log.close({ deadline: 100 });
+    const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
+    const drained = await drainSpool({ directory: spool, handlers: [createHandler({ out, control })] });
+    expect(drained).toMatchObject({ finished: 1, waiting: ["other"] });
+    expect(readdirSync(spool)).toEqual([log.sourceId]);
+    const got: number[] = [];
+    const other: SecurityEventHandler = {
+      ...stuck,
+      handle: ({ events, source }) => {
+        if (source.id === log.sourceId) got.push(...events.map(({ seq }) => seq));
+        return Promise.resolve();
+      },
+    };
+    await using next = open({ handlers: [threadHandler(), other] });
+    await poll(() => got.length).toBe(22);
+    await poll(() => readdirSync(spool)).toEqual([next.sourceId]);
   });
 
   test("two logs on one folder each have their own source and lose nothing", async () => {

@@ -200,7 +200,7 @@ async function checkPrivileges(client: pg.Client, role: "writer" | "reader", fin
 }
 
 const RENEW =
-  "GRANT or REVOKE it as the owner (seclog setup --print-sql has the grants as they should be), and find out who changed it";
+  "run seclog setup, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it";
 
 const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",

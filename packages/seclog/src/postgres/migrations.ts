@@ -21,6 +21,14 @@ export function migrations(): readonly Migration[] {
   return loaded;
 }
 
+let privileges: string | undefined;
+
+/** Who may do what, for every setup to put right: `privileges.sql`, which is no migration because it is run each time. */
+export function privilegesSql(): string {
+  privileges ??= readFileSync(new URL("./privileges.sql", import.meta.url), "utf8");
+  return privileges;
+}
+
 /** Reads `0001-name.sql`, `0002-name.sql`, …: numbered from 1 without a hole. */
 export function readMigrations(directory: URL): readonly Migration[] {
   const names = readdirSync(directory)

@@ -129,6 +129,24 @@ describe("the schema", () => {
       await client.end();
     }
   });
+
+  it("setup puts right what was granted and revoked since", async () => {
+    await database.query("GRANT DELETE, TRUNCATE ON security_event_log TO seclog_writer");
+    await database.query("GRANT UPDATE (path) ON security_event_log TO seclog_reader");
+    await database.query("REVOKE EXECUTE ON FUNCTION seclog_describe() FROM seclog_writer");
+    await database.query("REVOKE SELECT ON security_event_source FROM seclog_reader");
+    await database.query("GRANT EXECUTE ON FUNCTION seclog_add_partition(text, timestamptz) TO PUBLIC");
+    await setupDatabase({ adminUrl: database.serverUrl, writerUrl: database.writerUrl, readerUrl: database.readerUrl });
+    for (const [url, role] of [
+      [database.writerUrl, "writer"],
+      [database.readerUrl, "reader"],
+    ] as const) {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      expect(await accessProblems(client, role)).toEqual([]);
+      await client.end();
+    }
+  });
 });
 
 describe("seclog_ensure_partitions()", () => {

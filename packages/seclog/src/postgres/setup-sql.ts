@@ -2,7 +2,7 @@
  * The SQL of setup that is no migration: roles, the database and who may connect. Written so that each statement
  * can run again, for `setupDatabase` and for the script that `--print-sql` gives to a DBA.
  */
-import { migrations } from "./migrations.ts";
+import { migrations, privilegesSql } from "./migrations.ts";
 
 /** The role that owns everything. Nobody logs in as it. */
 export const OWNER = "seclog_owner";
@@ -53,7 +53,6 @@ export function accessSql(database: string): string[] {
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
     `GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}`,
     MIGRATION_TABLE_SQL,
-    `GRANT SELECT ON public.seclog_migration TO ${READER}`,
   ];
 }
 
@@ -119,6 +118,10 @@ COMMIT;
 `,
   )
   .join("\n")}
+-- Privileges
+BEGIN;
+${privilegesSql().trimEnd()}
+COMMIT;
 SELECT public.seclog_ensure_partitions();
 RESET ROLE;
 \\if :borrow

@@ -3,7 +3,7 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { connectionConfig, type TlsOption } from "./connection-config.ts";
 import { errorCode } from "./failure.ts";
-import { migrations } from "./migrations.ts";
+import { migrations, privilegesSql } from "./migrations.ts";
 import { checkSchemaVersion } from "./schema-version.ts";
 import { scramVerifier } from "./scram.ts";
 import {
@@ -257,6 +257,7 @@ async function setUpSchema(
       await client.query(recordMigrationSql(migration));
       await client.query("COMMIT");
     }
+    await client.query(`BEGIN; ${privilegesSql()}; COMMIT`);
     say("making partitions ahead");
     const ensured = await client.query<{ created: number }>("SELECT public.seclog_ensure_partitions() AS created");
     return { migrationsApplied: pending.map(({ name }) => name), partitionsCreated: ensured.rows[0]?.created ?? 0 };

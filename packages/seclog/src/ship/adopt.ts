@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { listCursors } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { type Ownership, release, renew } from "../spool/ownership.ts";
 import { adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
@@ -7,8 +8,13 @@ import { fileSource } from "./file-source.ts";
 import type { ShipSource } from "./lane.ts";
 import type { Shipper } from "./shipper.ts";
 
-/** What whoever adopts wants to know. */
-export interface AdoptionObserver {
+/** What whoever adopts wants, and wants to know. */
+export interface AdoptionOptions {
+  /**
+   * The handlers that are shipped to, when the source's process may have had others: what those still need is kept.
+   * Absent for an application, whose configuration is the last word.
+   */
+  readonly only?: readonly string[];
   /** Bytes of dead processes' segments that were found (positive) or removed (negative). */
   bytes(change: number): void;
   failed(error: SeclogError): void;
@@ -23,21 +29,28 @@ export class Adoption {
   readonly #root: string;
   readonly #holder: string;
   readonly #shipper: Shipper;
-  readonly #observer: AdoptionObserver;
+  readonly #options: AdoptionOptions;
+  /** Sources that other handlers still need. */
+  readonly #kept = new Map<string, readonly string[]>();
   readonly #adopted = new Map<ShipSource, { readonly owned: Ownership; bytes: number }>();
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
-  constructor(fs: SpoolFs, root: string, holder: string, shipper: Shipper, observer: AdoptionObserver) {
+  constructor(fs: SpoolFs, root: string, holder: string, shipper: Shipper, options: AdoptionOptions) {
     this.#fs = fs;
     this.#root = root;
     this.#holder = holder;
     this.#shipper = shipper;
-    this.#observer = observer;
+    this.#options = options;
   }
 
   /** How many sources are being shipped for the dead. */
   get size(): number {
     return this.#adopted.size;
+  }
+
+  /** The names of handlers that still need something of a source that was shipped to the others. */
+  get waiting(): string[] {
+    return [...new Set([...this.#kept.values()].flat())].sort();
   }
 
   /** Looks for dead processes' sources and starts to ship them. Returns how many it took over. */
@@ -47,7 +60,7 @@ export class Adoption {
       const known = new Set([...this.#adopted.keys()].map((source) => source.id));
       for (const id of listSources(this.#fs, this.#root)) {
         if (this.#adopted.size >= AT_ONCE) break;
-        if (id === this.#holder || known.has(id)) continue;
+        if (id === this.#holder || known.has(id) || this.#kept.has(id)) continue;
         const adopted = adoptSource(this.#fs, this.#root, id, this.#holder);
         if (adopted === undefined) continue;
         this.#ship(adopted.owned, id, adopted.key);
@@ -76,22 +89,39 @@ export class Adoption {
     this.#adopted.clear();
   }
 
-  /** Removes the directory of a source that was shipped to its end. */
+  /** Removes the directory of a source that was shipped to its end, unless other handlers need it. */
   finished(source: ShipSource): void {
     const entry = this.#adopted.get(source);
     if (entry === undefined) return;
     this.#adopted.delete(source);
+    const { owned, bytes } = entry;
     try {
-      removeSource(this.#fs, this.#root, entry.owned.directory);
-      this.#observer.bytes(-entry.bytes);
+      const others = [...this.#others(owned.directory).keys()];
+      if (others.length > 0) {
+        this.#kept.set(source.id, others);
+        release(this.#fs, owned);
+        return;
+      }
+      removeSource(this.#fs, this.#root, owned.directory);
+      this.#options.bytes(-bytes);
     } catch (error) {
       this.#failed(error);
     }
   }
 
+  /**
+   * How far the handlers are that are not shipped to here. One that has all is counted too: only it knows that, and it is
+   * quick to see it again.
+   */
+  #others(directory: string): Map<string, number> {
+    const { only } = this.#options;
+    if (only === undefined) return new Map();
+    return new Map([...listCursors(this.#fs, directory)].filter(([name]) => !only.includes(name)));
+  }
+
   #ship(owned: Ownership, id: string, key: string): void {
     const entry = { owned, bytes: sourceBytes(this.#fs, owned.directory) };
-    this.#observer.bytes(entry.bytes);
+    this.#options.bytes(entry.bytes);
     const source = fileSource({
       fs: this.#fs,
       directory: join(this.#root, id),
@@ -99,9 +129,10 @@ export class Adoption {
       epoch: owned.epoch,
       key,
       limit: () => undefined,
+      releasable: (seq) => Math.min(seq, ...this.#others(owned.directory).values()),
       freed: (bytes) => {
         entry.bytes -= bytes;
-        this.#observer.bytes(-bytes);
+        this.#options.bytes(-bytes);
       },
     });
     this.#adopted.set(source, entry);
@@ -109,7 +140,7 @@ export class Adoption {
   }
 
   #failed(error: unknown): void {
-    this.#observer.failed(
+    this.#options.failed(
       error instanceof SeclogError
         ? error
         : new SeclogError(

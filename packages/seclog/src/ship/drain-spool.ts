@@ -32,6 +32,8 @@ export interface DrainResult {
   /** Dead processes' sources that were found, and how many of them all handlers have whole. */
   readonly sources: number;
   readonly finished: number;
+  /** Names of handlers that the dead processes had and that are not among `handlers`: what they need was kept. */
+  readonly waiting: readonly string[];
   /** Sources that running processes own and ship themselves. */
   readonly owned: number;
   /** Events acknowledged, summed over the handlers, and put in quarantine. */
@@ -40,8 +42,8 @@ export interface DrainResult {
 }
 
 /**
- * Ships what dead processes left in a spool, and removes what was shipped. Sources of running processes are left
- * alone. Resolves when nothing is left, or when `signal` aborts.
+ * Ships what dead processes left in a spool, and removes what all their handlers have. Sources of running processes are
+ * left alone. Resolves when nothing is left, or when `signal` aborts.
  *
  * @throws SeclogError the first failure of kind `destination` (somebody must act), or `SECLOG_SPOOL_DIRECTORY`
  */
@@ -59,6 +61,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
       sources,
       finished,
       owned,
+      waiting: adoption.waiting,
       shipped: health.reduce((sum, handler) => sum + handler.shipped, 0),
       quarantined: health.reduce((sum, handler) => sum + handler.quarantined, 0),
     };
@@ -85,6 +88,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     (handler, record) => keepQuarantined(fs, directory, handler, record),
   );
   const adoption = new Adoption(fs, directory, randomUUID(), shipper, {
+    only: handlers.map(({ name }) => name),
     bytes: () => {},
     failed: (error) =>
       onFailure?.({ handler: undefined, kind: "retry", code: error.code, message: errorMessage(error) }),

@@ -13,6 +13,8 @@ export interface FileSourceOptions {
   readonly key: string;
   /** The last number that is on disk; gives `undefined` when its process is dead. */
   readonly limit: () => number | undefined;
+  /** How much of what may go may really go. @default all */
+  readonly releasable?: (seq: number) => number;
   /** Told how many bytes of segments were deleted. */
   readonly freed: (bytes: number) => void;
 }
@@ -29,7 +31,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     loadCursor: (handler) => readCursor(fs, directory, handler),
     saveCursor: (handler, seq) => writeCursor(fs, directory, handler, seq),
     release: (seq) => {
-      const bytes = deleteShipped(fs, directory, seq);
+      const bytes = deleteShipped(fs, directory, options.releasable?.(seq) ?? seq);
       if (bytes > 0) options.freed(bytes);
     },
   };

@@ -1,5 +1,6 @@
 import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { type Ownership, release } from "../spool/ownership.ts";
 import { createSource, openRoot, removeSource } from "../spool/source.ts";
@@ -156,6 +157,8 @@ class DiskKeeping implements Keeping {
     this.sourceId = sourceId;
     this.#owned = createSource(fs, spool.directory, sourceId);
     this.epoch = this.#owned.epoch;
+    // So that whoever ships this source one day knows which handlers wait for it.
+    for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
     this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
     this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
       synced: (seq) => this.#shipping.available(seq),

@@ -26,6 +26,12 @@ export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq
   fs.renameSync(`${path}.tmp`, path);
 }
 
+/** How far each handler has acknowledged a source, of those that its process had. */
+export function listCursors(fs: SpoolFs, directory: string): Map<string, number> {
+  const names = fs.readdirSync(directory).flatMap((name) => /^cursor\.([a-z0-9_-]+)$/.exec(name)?.[1] ?? []);
+  return new Map(names.map((name) => [name, readCursor(fs, directory, name)]));
+}
+
 function cursorName(handler: string): string {
   return `cursor.${handler}`;
 }

@@ -8,6 +8,7 @@ import { bytesText, counted, jsonLine, note, Progress, print } from "../output.t
 
 interface ShipOptions {
   readonly spool: string;
+  readonly name: string;
   readonly json?: true;
 }
 
@@ -17,6 +18,7 @@ export function addShip(program: Command): void {
     .command("ship")
     .description("store the events that processes left in a spool when they died")
     .requiredOption("--spool <directory>", "the application's spool.directory")
+    .option("--name <handler>", "the name of the application's PostgreSQL handler", "postgres")
     .option("--json", "one JSON document")
     .action(ship);
 }
@@ -34,7 +36,7 @@ async function ship(options: ShipOptions): Promise<void> {
   try {
     result = await drainSpool({
       directory: options.spool,
-      handlers: [postgresHandler({ url })],
+      handlers: [postgresHandler({ url, name: options.name })],
       signal,
       onProgress: ({ shipped, finished, sources: found }) =>
         progress.show(`${counted(shipped, "event")} shipped, ${finished} of ${counted(found, "source")} done`),
@@ -59,7 +61,7 @@ async function ship(options: ShipOptions): Promise<void> {
   }
 }
 
-function summary({ shipped, sources, finished, owned }: DrainResult): string {
+function summary({ shipped, sources, finished, owned, waiting }: DrainResult): string {
   const left = sources - finished;
   const lines = [
     sources === 0
@@ -67,6 +69,9 @@ function summary({ shipped, sources, finished, owned }: DrainResult): string {
       : `${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`,
   ];
   if (left > 0) lines.push(`${counted(left, "source")} not finished: run it again.`);
+  if (waiting.length > 0) {
+    lines.push(`Kept for other handlers of the application: ${waiting.join(", ")}. It ships to them when it runs.`);
+  }
   if (owned > 0) lines.push(`${counted(owned, "source")} of running processes left alone: they ship their own events.`);
   return `${lines.join("\n")}\n`;
 }

@@ -116,13 +116,3 @@ CREATE TABLE public.security_event_retention (
   category text PRIMARY KEY,
   retention text NOT NULL CHECK (retention IN ('short', 'standard', 'long'))
 );
-
-REVOKE ALL ON public.security_event_log, public.security_event_retention FROM PUBLIC;
--- Not created_at, which is the database's to say.
-GRANT INSERT (
-  id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code,
-  allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id,
-  actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service,
-  environment, host, source_id, epoch, seq, v, salt, commitment, retention
-) ON public.security_event_log TO seclog_writer;
-GRANT SELECT ON public.security_event_log, public.security_event_retention TO seclog_reader;

@@ -61,7 +61,3 @@ BEGIN
   END LOOP;
   RETURN created;
 END $$;
-
-REVOKE ALL ON FUNCTION public.seclog_add_partition(text, timestamptz) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.seclog_ensure_partitions(integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION public.seclog_ensure_partitions(integer) TO seclog_writer;

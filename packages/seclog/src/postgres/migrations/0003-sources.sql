@@ -94,16 +94,3 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     (SELECT json_agg(json_build_object('id', id, 'breaking', breaking) ORDER BY id) FROM public.seclog_migration),
     (SELECT json_object_agg(category, r.retention) FROM public.security_event_retention r)
 $$;
-
-REVOKE ALL ON public.security_event_source, public.security_event_quarantine FROM PUBLIC;
-GRANT SELECT ON public.security_event_source, public.security_event_quarantine TO seclog_reader;
-REVOKE ALL ON FUNCTION public.seclog_open_source(uuid, integer, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.seclog_advance(uuid, integer, text, bigint, bigint) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.seclog_quarantine(uuid, integer, text, bigint, text, bytea) FROM PUBLIC;
-REVOKE ALL ON FUNCTION public.seclog_describe() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION
-  public.seclog_open_source(uuid, integer, text),
-  public.seclog_advance(uuid, integer, text, bigint, bigint),
-  public.seclog_quarantine(uuid, integer, text, bigint, text, bytea)
-  TO seclog_writer;
-GRANT EXECUTE ON FUNCTION public.seclog_describe() TO seclog_writer, seclog_reader;
