@@ -172,7 +172,7 @@ class DiskKeeping implements Keeping {
           ),
         );
         void this.#shipping.stop({ keepHandlers: true });
-        observer.lost(this.#writer.pendingPayloads().map(({ payload }) => payload));
+        observer.lost(this.#writer.unwrittenPayloads());
       },
     });
     this.#shipping = new ShipThread(

@@ -358,7 +358,7 @@ describe("ownership", () => {
     append(writer, 2);
     await expect(writer.durable(3, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
     await expect.poll(() => calls).toContain("lost");
-    expect(writer.pendingPayloads().map(({ seq }) => seq)).toEqual([2, 3]);
+    expect(writer.unwrittenPayloads().map(String)).toEqual([payload(2), payload(3)]);
   });
 
   test("a root that everybody may write to, or a link, is refused by name", () => {

@@ -1,18 +1,9 @@
-import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { type Chunk, FrameMemory } from "./frames.ts";
 import { type SpoolFs, syncDirectory } from "./fs.ts";
 import { type Ownership, stillOwns } from "./ownership.ts";
-import {
-  encodeHeader,
-  FRAME_BYTES,
-  type FrameSlab,
-  frameSlab,
-  HEADER_BYTES,
-  sealedPayload,
-  sealFrame,
-  segmentName,
-} from "./segment.ts";
+import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
 
 /** The sizes of a spool, in bytes. */
 export interface SpoolLimits {
@@ -36,12 +27,6 @@ export interface SpoolObserver {
   lost(): void;
 }
 
-/** Bytes of memory that are filled before another slab is taken. */
-const SLAB_BYTES = 256 * 1024;
-
-/** So many slabs are kept to be filled again: memory outside of the heap that comes and goes makes the collector run. */
-const MOST_SPARES = 32;
-
 /** How long written events wait for company before they are synced when nobody waits for them, in milliseconds. */
 const SYNC_DELAY_MS = 50;
 
@@ -53,19 +38,6 @@ const STALL_MS = 1_000;
 
 /** Ownership is looked at again before a write when the last look is older, in milliseconds. */
 const OWNERSHIP_MS = 1_000;
-
-interface Slab extends FrameSlab {
-  used: number;
-}
-
-/** Consecutive frames in one slab. */
-interface Chunk {
-  readonly slab: Slab;
-  readonly from: number;
-  readonly to: number;
-  readonly lastSeq: number;
-  readonly events: number;
-}
 
 interface Segment {
   readonly fd: number;
@@ -90,13 +62,7 @@ class Shared {
   }
 }
 
-/**
- * Writes one source's segments. The design stands at the head of `segment.ts`.
- *
- * A frame is in one of four places, in this order: `open` (laid into a slab during this turn of the event loop), `unwritten`
- * (the turn is over and the write failed or has not been tried), `unsynced` (written, not known to be on
- * disk), and on disk, where only numbers are left of it: `syncedSeq`.
- */
+/** Writes one source's segments. The design stands at the head of `segment.ts`. */
 export class SpoolWriter {
   readonly #fs: SpoolFs;
   readonly #owned: Ownership;
@@ -113,17 +79,7 @@ export class SpoolWriter {
   #abandonments = 0;
   #directoryDirty = true;
 
-  #slab: Slab = { ...frameSlab(SLAB_BYTES), used: 0 };
-  readonly #spares: Slab[] = [];
-  /** Where the frames of this turn begin in the slab. */
-  #openFrom = 0;
-  #openEvents = 0;
-  #unwritten: Chunk[] = [];
-  #unsynced: Chunk[] = [];
-  #unsyncedBytes = 0;
-  #unwrittenBytes = 0;
-
-  #lastSeq = 0;
+  readonly #frames = new FrameMemory();
   #writtenSeq = 0;
   #syncedSeq = 0;
   #flushScheduled = false;
@@ -159,7 +115,7 @@ export class SpoolWriter {
 
   /** The last number that was given. */
   get lastSeq(): number {
-    return this.#lastSeq;
+    return this.#frames.lastSeq;
   }
 
   get syncedSeq(): number {
@@ -176,8 +132,7 @@ export class SpoolWriter {
    * in a loop that records without ever letting the event loop turn, this call waits for it.
    */
   get memoryFull(): boolean {
-    if (this.#unsyncedBytes + this.#unwrittenBytes + this.#slab.used - this.#openFrom <= this.#limits.memoryBytes)
-      return false;
+    if (this.#frames.bytes <= this.#limits.memoryBytes) return false;
     if (this.#failing || (this.#syncing && performance.now() - this.#syncStarted > STALL_MS)) return true;
     try {
       this.flushSync();
@@ -192,13 +147,7 @@ export class SpoolWriter {
    * of the event loop ends.
    */
   append(text: string): void {
-    const most = FRAME_BYTES + text.length * 3;
-    if (this.#slab.used + most > this.#slab.bytes.length) this.#takeSlab(most);
-    const slab = this.#slab;
-    const length = slab.bytes.write(text, slab.used + FRAME_BYTES, "utf8");
-    this.#lastSeq += 1;
-    slab.used = sealFrame(slab, slab.used, length, this.#lastSeq);
-    this.#openEvents += 1;
+    if (this.#frames.append(text)) this.#writeOut();
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(this.#onTurnEnd);
@@ -240,7 +189,7 @@ export class SpoolWriter {
     this.#retryTimer = undefined;
     for (let attempt = 1; ; attempt++) {
       this.#writeOut();
-      if (this.#unwritten.length > 0 || this.#closed) throw this.#lastError ?? closedError();
+      if (this.#frames.nextUnwritten !== undefined || this.#closed) throw this.#lastError ?? closedError();
       try {
         this.#syncAll();
         break;
@@ -270,47 +219,15 @@ export class SpoolWriter {
     this.#end(this.#lastError ?? closedError());
   }
 
-  /** The frames that are in memory only, as (seq, payload), for a log that must go on with another source. */
-  pendingPayloads(): { readonly seq: number; readonly payload: Buffer }[] {
-    this.#cutChunk();
-    const payloads: { seq: number; payload: Buffer }[] = [];
-    for (const chunk of this.#unwritten) {
-      let seq = chunk.lastSeq - chunk.events + 1;
-      for (let at = chunk.from; at < chunk.to; seq++) {
-        const payload = Buffer.from(sealedPayload(chunk.slab.bytes, at));
-        payloads.push({ seq, payload });
-        at += FRAME_BYTES + payload.length;
-      }
-    }
-    return payloads;
-  }
-
-  #takeSlab(atLeast: number): void {
-    this.#writeOut();
-    const spare = atLeast <= SLAB_BYTES ? this.#spares.pop() : undefined;
-    this.#slab = spare ?? { ...frameSlab(Math.max(SLAB_BYTES, atLeast)), used: 0 };
-    this.#slab.used = 0;
-    this.#openFrom = 0;
+  /** The events that never reached a segment, for a log that must go on with another source. */
+  unwrittenPayloads(): Buffer[] {
+    return this.#frames.unwrittenPayloads();
   }
 
   #writeOut(): void {
-    this.#cutChunk();
-    if (this.#unwritten.length > 0 && this.#retryTimer === undefined && !this.#closed) this.#writeChunks();
-  }
-
-  #cutChunk(): void {
-    const to = this.#slab.used;
-    if (to === this.#openFrom) return;
-    this.#unwritten.push({
-      slab: this.#slab,
-      from: this.#openFrom,
-      to,
-      lastSeq: this.#lastSeq,
-      events: this.#openEvents,
-    });
-    this.#unwrittenBytes += to - this.#openFrom;
-    this.#openFrom = to;
-    this.#openEvents = 0;
+    this.#frames.cut();
+    const waiting = this.#frames.nextUnwritten !== undefined;
+    if (waiting && this.#retryTimer === undefined && !this.#closed) this.#writeChunks();
   }
 
   #writeChunks(): void {
@@ -322,9 +239,11 @@ export class SpoolWriter {
         return;
       }
     }
-    for (let attempt = 1; this.#unwritten.length > 0; attempt++) {
+    for (let attempt = 1; this.#frames.nextUnwritten !== undefined; attempt++) {
       try {
-        while (this.#unwritten.length > 0) this.#writeChunk(this.#unwritten[0] as Chunk);
+        for (let chunk = this.#frames.nextUnwritten; chunk !== undefined; chunk = this.#frames.nextUnwritten) {
+          this.#writeChunk(chunk);
+        }
       } catch (error) {
         const failure = this.#abandon(error);
         if (attempt === 2) {
@@ -341,7 +260,7 @@ export class SpoolWriter {
     const length = chunk.to - chunk.from;
     let segment = this.#segment;
     if (segment === undefined || (segment.bytes > HEADER_BYTES && segment.bytes + length > this.#limits.segmentBytes)) {
-      segment = this.#openSegment(chunk.lastSeq - chunk.events + 1);
+      segment = this.#openSegment(chunk.firstSeq);
     }
     let at = chunk.from;
     while (at < chunk.to) {
@@ -351,10 +270,7 @@ export class SpoolWriter {
       segment.bytes += wrote;
       this.bytesWritten += wrote;
     }
-    this.#unwritten.shift();
-    this.#unwrittenBytes -= length;
-    this.#unsynced.push(chunk);
-    this.#unsyncedBytes += length;
+    this.#frames.written();
     this.#writtenSeq = chunk.lastSeq;
   }
 
@@ -399,10 +315,7 @@ export class SpoolWriter {
     this.#retiring = [];
     this.#segment = undefined;
     if (!this.#syncing) this.#closeAbandoned();
-    this.#unwritten = [...this.#unsynced, ...this.#unwritten];
-    this.#unwrittenBytes += this.#unsyncedBytes;
-    this.#unsynced = [];
-    this.#unsyncedBytes = 0;
+    this.#frames.unwrite();
     this.#writtenSeq = this.#syncedSeq;
     return failure;
   }
@@ -422,8 +335,8 @@ export class SpoolWriter {
   }
 
   #scheduleSync(): void {
-    if (this.#syncing || this.#closed || this.#unsynced.length === 0) return;
-    if (this.#syncWanted || this.#unsyncedBytes > SYNC_BYTES) {
+    if (this.#syncing || this.#closed || !this.#frames.hasUnsynced) return;
+    if (this.#syncWanted || this.#frames.unsyncedBytes > SYNC_BYTES) {
       this.#sync();
     } else if (this.#syncTimer === undefined) {
       this.#syncTimer = setTimeout(() => this.#sync(), SYNC_DELAY_MS);
@@ -435,7 +348,7 @@ export class SpoolWriter {
   #sync(): void {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
-    if (this.#syncing || this.#closed || this.#unsynced.length === 0) return;
+    if (this.#syncing || this.#closed || !this.#frames.hasUnsynced) return;
     const upTo = this.#writtenSeq;
     const abandonments = this.#abandonments;
     const retired = this.#retiring.length;
@@ -501,16 +414,10 @@ export class SpoolWriter {
   }
 
   #markSynced(upTo: number): void {
-    while (this.#unsynced[0] !== undefined && this.#unsynced[0].lastSeq <= upTo) {
-      const { slab, from, to } = this.#unsynced.shift() as Chunk;
-      this.#unsyncedBytes -= to - from;
-      const next = this.#unsynced[0] ?? this.#unwritten[0];
-      const free = slab !== this.#slab && slab !== next?.slab && slab.bytes.length === SLAB_BYTES;
-      if (free && this.#spares.length < MOST_SPARES) this.#spares.push(slab);
-    }
+    this.#frames.synced(upTo);
     if (upTo <= this.#syncedSeq) return;
     this.#syncedSeq = upTo;
-    if (this.#failing && this.#unwritten.length === 0) {
+    if (this.#failing && this.#frames.nextUnwritten === undefined) {
       this.#failing = false;
       this.#retryDelay = 0;
       this.#observer.recovered();
