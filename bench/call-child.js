@@ -19,7 +19,8 @@ const request = {
   originalUrl: "/products/17",
   headers: {
     host: "shop.example:3000",
-    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "user-agent":
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
     "x-request-id": "0f8fad5b-d9cb-469f-a165-70867728950e",
   },
   socket: { remoteAddress: "203.0.113.9" },
@@ -57,7 +58,12 @@ const contestants = {
       handlers: [{ name: "none", handle: () => new Promise(() => {}), close: async () => {} }],
     });
     return {
-      call: (attempt) => log.recordSecurityEvent("illegal_request_method", request, { statusCode: 404, allowedMethods: "GET, HEAD", attempt }),
+      call: (attempt) =>
+        log.recordSecurityEvent("illegal_request_method", request, {
+          statusCode: 404,
+          allowedMethods: "GET, HEAD",
+          attempt,
+        }),
       end: () => log.close({ deadline: 0 }),
     };
   },
@@ -65,7 +71,10 @@ const contestants = {
     const { default: pino } = await import("pino");
     const destination = pino.destination({ dest: join(folder, "pino.log"), sync: false, minLength: 4096 });
     const log = pino({ base }, destination);
-    return { call: (attempt) => log.warn(fields(attempt), "illegal_request_method"), end: async () => destination.flushSync() };
+    return {
+      call: (attempt) => log.warn(fields(attempt), "illegal_request_method"),
+      end: async () => destination.flushSync(),
+    };
   },
   async winston() {
     const { default: winston } = await import("winston");

@@ -12,7 +12,9 @@ export function benchCall({ rounds = 7, events = 60_000 } = {}) {
   // In turn, each in a process of its own: what the machine does meanwhile meets all of them.
   for (let round = 0; round < rounds; round++) {
     for (const name of CONTESTANTS) {
-      results.get(name).push(JSON.parse(execFileSync(process.execPath, [child, name, String(events)], { encoding: "utf8" })));
+      results
+        .get(name)
+        .push(JSON.parse(execFileSync(process.execPath, [child, name, String(events)], { encoding: "utf8" })));
     }
   }
   const figures = Object.fromEntries(

@@ -6,14 +6,20 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
 import { postgresHandler, setupDatabase } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
-import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
 import { median, table } from "./report.js";
 
-const TYPES = ["illegal_request_method", "authz_fail", "authn_login_fail", "input_validation_fail", "excess_rate_limit_exceeded"];
+const TYPES = [
+  "illegal_request_method",
+  "authz_fail",
+  "authn_login_fail",
+  "input_validation_fail",
+  "excess_rate_limit_exceeded",
+];
 
 /** A spool of so many events that nobody has shipped. */
 async function makeSpool(directory, events) {
@@ -28,10 +34,17 @@ async function makeSpool(directory, events) {
       method: "POST",
       originalUrl: `/products/${n % 500}/reviews`,
       url: `/products/${n % 500}/reviews`,
-      headers: { host: "shop.example", "user-agent": `Mozilla/5.0 (X11; Linux x86_64) Chrome/${100 + (n % 40)}.0.0.0 Safari/537.36` },
+      headers: {
+        host: "shop.example",
+        "user-agent": `Mozilla/5.0 (X11; Linux x86_64) Chrome/${100 + (n % 40)}.0.0.0 Safari/537.36`,
+      },
       socket: { remoteAddress: `203.0.${n % 113}.${n % 251}` },
     };
-    log.recordSecurityEvent(TYPES[n % TYPES.length], request, { statusCode: 404, userid: `user-${n % 1_000}`, attempt: n });
+    log.recordSecurityEvent(TYPES[n % TYPES.length], request, {
+      statusCode: 404,
+      userid: `user-${n % 1_000}`,
+      attempt: n,
+    });
     if (n % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await log.close({ deadline: 0 });
@@ -44,7 +57,10 @@ export async function benchIngest({ rounds = 3, events = 200_000, inserts = 10_0
   const rows = join(folder, "rows.copy");
   console.error(`Making a spool of ${events} events …`);
   await makeSpool(spool, events);
-  const postgres = await startEmbeddedPostgres({ directory: join(folder, "postgres"), settings: { shared_buffers: "256MB", max_wal_size: "4GB" } });
+  const postgres = await startEmbeddedPostgres({
+    directory: join(folder, "postgres"),
+    settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
+  });
   let database = 0;
   const fresh = async () => {
     database += 1;
@@ -76,7 +92,10 @@ export async function benchIngest({ rounds = 3, events = 200_000, inserts = 10_0
       const copyOfSpool = join(folder, `spool-${round}`);
       cpSync(spool, copyOfSpool, { recursive: true });
       let start = performance.now();
-      const { shipped } = await drainSpool({ directory: copyOfSpool, handlers: [postgresHandler({ url: one.writer })] });
+      const { shipped } = await drainSpool({
+        directory: copyOfSpool,
+        handlers: [postgresHandler({ url: one.writer })],
+      });
       results.seclog.push(shipped / ((performance.now() - start) / 1_000));
       if (columns === undefined) {
         const found = await one.client.query(
@@ -100,13 +119,19 @@ export async function benchIngest({ rounds = 3, events = 200_000, inserts = 10_0
     rmSync(folder, { recursive: true, force: true });
   }
   const figures = { seclog: median(results.seclog), copy: median(results.copy), insert: median(results.insert) };
-  console.log(`\nRows per second into security_event_log: ${events} events, median of ${rounds} rounds in turn (INSERT: ${inserts} events, once)\n`);
+  console.log(
+    `\nRows per second into security_event_log: ${events} events, median of ${rounds} rounds in turn (INSERT: ${inserts} events, once)\n`,
+  );
   table(
     ["", "rows/s", "Seclog is"],
     [
       ["Seclog: spool to table", Math.round(figures.seclog).toString(), ""],
       ["psql \\copy, same rows", Math.round(figures.copy).toString(), `${(figures.seclog / figures.copy).toFixed(2)}×`],
-      ["INSERT each, pool of 2", Math.round(figures.insert).toString(), `${(figures.seclog / figures.insert).toFixed(1)}×`],
+      [
+        "INSERT each, pool of 2",
+        Math.round(figures.insert).toString(),
+        `${(figures.seclog / figures.insert).toFixed(1)}×`,
+      ],
     ],
   );
   return { events, rounds, figures, toCopy: figures.seclog / figures.copy, toInsert: figures.seclog / figures.insert };
@@ -115,8 +140,18 @@ export async function benchIngest({ rounds = 3, events = 200_000, inserts = 10_0
 /** Runs one psql command. The password goes through the environment, as for any program. */
 function psql(url, command) {
   const { hostname, port, username, password, pathname } = new URL(url);
-  const env = { ...process.env, PGHOST: hostname, PGPORT: port, PGUSER: username, PGPASSWORD: password, PGDATABASE: pathname.slice(1) };
-  execFileSync("psql", ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command], { env, stdio: ["ignore", "ignore", "inherit"] });
+  const env = {
+    ...process.env,
+    PGHOST: hostname,
+    PGPORT: port,
+    PGUSER: username,
+    PGPASSWORD: password,
+    PGDATABASE: pathname.slice(1),
+  };
+  execFileSync("psql", ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 /** What a logging handler without a spool does: one INSERT and commit for each event, two at a time. */

@@ -1,0 +1,20 @@
+#!/usr/bin/env node
+/**
+ * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`
+ * or `-- memory` runs one. Takes about ten minutes; the machine should have nothing else to do.
+ */
+import { cpus } from "node:os";
+import { benchCall } from "./call.js";
+import { benchIngest, hasPsql } from "./ingest.js";
+import { benchMemory } from "./memory.js";
+
+const wanted = process.argv.slice(2);
+const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
+
+console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}`);
+if (isWanted("call")) benchCall();
+if (isWanted("ingest")) {
+  if (hasPsql()) await benchIngest();
+  else console.log("\nIngest was skipped: psql is not installed (postgresql-client).");
+}
+if (isWanted("memory")) benchMemory();
