@@ -36,7 +36,12 @@ async function bundle(folder, more) {
     if (name !== undefined) input[name] = `src/${name}.ts`;
   }
   const build = await rolldown({ cwd: folder, input, platform: "node", external: /^[^./]/ });
-  const { output } = await build.write({ dir: join(folder, "dist"), format: "esm", chunkFileNames: "[name].js", codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] } });
+  const { output } = await build.write({
+    dir: join(folder, "dist"),
+    format: "esm",
+    chunkFileNames: "[name].js",
+    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
+  });
   await build.close();
   const written = new Set(output.map(({ fileName }) => join(folder, "dist", fileName)));
   for (const path of filesBelow(join(folder, "dist"))) if (path.endsWith(".js") && !written.has(path)) rmSync(path);

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { root } from "./files.js";
 
 const source = readFileSync(join(root, "packages/seclog/src/event/catalogue.ts"), "utf8");
-const { ALIASES, CATALOGUE } = await import("../packages/seclog/dist/event/catalogue.js");
+const { CATALOGUE, EVENT_ALIASES: ALIASES } = await import("seclog");
 const page = join(root, "docs", "events.md");
 const text = eventsPage();
 

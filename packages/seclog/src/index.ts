@@ -1,6 +1,7 @@
 /** Seclog's core: `createSecurityLog` and what it takes and gives. */
 export { createSecurityLog, type SecurityLogOptions } from "./create-security-log.ts";
 export {
+  ALIASES as EVENT_ALIASES,
   CATALOGUE,
   type Catalogue,
   type CatalogueData,
