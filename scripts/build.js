@@ -5,7 +5,8 @@
  * takes about a second. Output whose source is gone is removed, so that it can be neither imported nor packed.
  *
  * The library is bundled, one file for each entry and few that they share: Node needs about a millisecond for each file
- * of a package, and an application waits for that at every start. Readable as it is, and pg stays outside.
+ * of a package, and an application waits for that at every start. The code stays readable, and pg stays outside; the
+ * comments are in the sources and the declarations.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -40,7 +41,8 @@ async function bundle(folder, more) {
     dir: join(folder, "dist"),
     format: "esm",
     chunkFileNames: "[name].js",
-    codeSplitting: { groups: [{ name: "shared", minShareCount: 2 }] },
+    comments: false,
+    codeSplitting: { groups: [{ name: "core", test: /src.(?:event|record|spool|ship|create-)/, minShareCount: 2 }] },
   });
   await build.close();
   const written = new Set(output.map(({ fileName }) => join(folder, "dist", fileName)));
