@@ -57,6 +57,10 @@ describe("text()", () => {
     ["GET https://x/y?token=abc&z=1", "GET https://x/y?token=[redacted]&z=1"],
     ["Cookie: a=b; sid=c\r\nHost: x", "Cookie: [redacted]\r\nHost: x"],
     ["-----BEGIN PRIVATE KEY-----\nMIIEv", "[redacted]"],
+    ["-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOY\n-----END PGP PRIVATE KEY BLOCK----- x", "[redacted] x"],
+    ["paid with 4111.1111.1111.1111.", "paid with [redacted]."],
+    ["paid with 3782.822463.10005", "paid with [redacted]"],
+    ["newPass=hunter2 db_pass: hunter2", "newPass=[redacted] db_pass: [redacted]"],
   ])("%s", (text, safe) => {
     expect(redactor.text(text)).toBe(safe);
   });
@@ -71,6 +75,9 @@ describe("text()", () => {
     "1763840602123",
     "0192f0c8-7b0a-7000-8000-000000000000",
     "secretary, tokens and keys",
+    "password reset requested",
+    "boardingpass: gate 5, compass: north",
+    "at 4.111111111111111, 1.4111.1111.1111.1111 and 4111.1111",
   ])("leaves %s alone", (text) => {
     expect(redactor.text(text)).toBe(text);
   });
@@ -125,6 +132,8 @@ describe("rule()", () => {
       "creditCard",
       "p-a-s-s-w-d",
     ],
+    ...["newPass", "userPass", "dbpass", "db_user_pass", "tokenValue", "accessTokens", "pwdHash", "passHash"],
+    ...["authHeader", "cookieJar"],
   ])("%s is redacted", (name) => {
     expect(redactor.rule(name)).toBe("redact");
   });
@@ -139,7 +148,8 @@ describe("rule()", () => {
   test.each([
     "userid",
     "reason",
-    "maxTokens",
+    ...["maxTokens", "tokenCount", "tokensUsed", "accessTokenCount"],
+    ...["compass", "passenger", "bypass", "trespass", "boardingPass", "renderPass", "cookieConsent", "author"],
     "keyboard",
     "pinned",
     "passed",
@@ -188,6 +198,9 @@ describe("options", () => {
     ["an unknown key", { name: [] }, "name"],
     ["an empty path", { paths: [""] }, "paths"],
     ["a path with an empty step", { paths: ["data..x"] }, "paths"],
+    ["a path of what has no such text", { paths: ["actor.id"] }, 'paths has "actor.id"'],
+    ["a path below a text", { paths: ["userAgent.x"] }, 'paths has "userAgent.x"'],
+    ["a path that is all data", { paths: ["data"] }, 'paths has "data"'],
     ["a pattern that is text", { patterns: ["x"] }, "patterns"],
     ["a name that is no text", { names: [5] }, "names"],
     ["a short key", { key: "short" }, "key"],

@@ -17,7 +17,10 @@ export interface RedactOptions {
   readonly names?: readonly string[];
   /** Names that the defaults take for secret and that are not, such as `"pin"` on a map. */
   readonly keepNames?: readonly string[];
-  /** Paths whose values are secret: `"data.user.email"`, `"data.items.*.code"`, `"userAgent"`. `*` is any one step. */
+  /**
+   * Paths whose values are secret: `"data.user.email"`, `"data.items.*.code"`, or the name of a text that is no data:
+   * `"userAgent"`, `"actorId"`. `*` is any one step.
+   */
   readonly paths?: readonly string[];
   /** More patterns of text that is secret. They are run over strangers' text: mind their backtracking. */
   readonly patterns?: readonly RegExp[];
@@ -49,12 +52,25 @@ export interface Redactor {
   readonly hasDataPaths: boolean;
 }
 
+/** Texts of an event besides `data` that a path may name. */
+const COLUMNS: readonly string[] = [
+  ...["actorId", "actorType", "targetId", "targetType", "allowedMethods", "route", "path", "methodOriginal"],
+  ...["ipAddress", "ipChain", "requestHost", "requestId", "userAgent"],
+];
+
 /** Part of a name, in lower case and without signs. */
 const SECRET_PART =
-  /passw(?:or)?d|passphrase|passcode|secret|apikey|accesskey|privatekey|encryptionkey|signingkey|authorization|credential|bearer|connectionstring|databaseurl|(?:recovery|backup|verification|security|onetime|otp)codes?|creditcard|cardnumber|mnemonic/;
+  /passw(?:or)?d|pwd|passhash|passphrase|passcode|secret|apikey|accesskey|privatekey|encryptionkey|signingkey|authorization|credential|bearer|connectionstring|databaseurl|(?:recovery|backup|verification|security|onetime|otp)codes?|creditcard|cardnumber|mnemonic/;
 
-/** The end of a name. `tokens` alone is a secret, `maxTokens` is a number. */
-const SECRET_END = /(?:token|cookies?|pwd|otp|jwt|cvv2?|cvc2?|pincode|csrf|xsrf)$/;
+/** Whose `pass` is a password: most other words that end so are none, such as `compass` and `bypass`. */
+const PASS_OWNER =
+  "(?:new|old|current|confirm|user|login|my|admin|root|db|database|sql|mysql|pg|postgres|redis|mongo|ldap|ftp|ssh|smtp|imap|mail|http|proxy)";
+
+/** The end of a name. `tokens` alone and `accessTokens` are secrets, `maxTokens` and `tokenCount` are numbers. */
+const SECRET_END = new RegExp(
+  `(?:token(?:value|string|hash)?|(?:access|refresh|id|auth|api|session|reset|csrf)tokens|cookies?(?:jar|header|string|value)?|` +
+    `authheaders?|otp|jwt|cvv2?|cvc2?|pincode|csrf|xsrf)$|^${PASS_OWNER}{1,2}pass$`,
+);
 
 const SECRET_NAMES: ReadonlySet<string> = new Set([
   ...["pass", "pin", "pan", "dsn", "tan", "tokens", "ssn", "rawheaders"],
@@ -93,7 +109,7 @@ const SECRET_WORDS = /pass|pwd|secret|token|key|authori|cookie|credential|otp|cv
 const SCHEMES = /(?:bearer|basic)\s/i;
 const PREFIXES = /eyJ|-----B|A(?:KIA|SIA)|[srp]k[-_]|gh[pousr]_|_pat_|whsec_|xox|xapp-|AIza|npm_|glpat-/;
 /** Cards are grouped 4-4-4-4, 4-6-5 or 4-6-4, or not at all. */
-const DIGIT_GROUPS = /\d{4}[ -]?\d{4}/;
+const DIGIT_GROUPS = /\d{4}[ .-]?\d{4}/;
 
 /** Which of the signs a text has. */
 function signsIn(text: string): number {
@@ -108,8 +124,7 @@ function signsIn(text: string): number {
   return signs;
 }
 
-const SECRET_WORD =
-  "passw(?:or)?d|passphrase|passcode|(?<![a-z])pass|pwd|secret|token|api[-_ ]?key|(?:access|private)[-_ ]?key|authorization|cookie|credentials?|otp|cvv2?|cvc2?|sess(?:ion)?[-_]?id|(?<![a-z])sid|csrf";
+const SECRET_WORD = `passw(?:or)?d|passphrase|passcode|(?<![a-z])(?:${PASS_OWNER}[-_]?){0,2}pass|pwd|secret|token|api[-_ ]?key|(?:access|private)[-_ ]?key|authorization|cookie|credentials?|otp|cvv2?|cvc2?|sess(?:ion)?[-_]?id|(?<![a-z])sid|csrf`;
 const NAME_END = "[\\w-]{0,20}[\\\\\"'\\]]{0,6}\\s{0,4}";
 
 const TOKEN = "[A-Za-z0-9_-]";
@@ -118,7 +133,7 @@ const PATTERNS: readonly Replacement[] = [
   // A private key, also one whose end was cut off.
   [
     DASHES,
-    /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)/g,
+    /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)/g,
     REDACTED,
   ],
   // The header of a request, to the end of its line.
@@ -149,6 +164,8 @@ const PATTERNS: readonly Replacement[] = [
     `$1${REDACTED}`,
   ],
   [DIGITS, /\d(?:[ -]?\d){12,}/g, cardNumbers],
+  // Points only where all of a card's groups have them: else it is a fraction, or an address.
+  [DIGITS, /(?<!\d\.?)\d{4}\.(?:\d{4}\.\d{4}\.\d{1,7}|\d{6}\.\d{4,5})(?!\.?\d)/g, cardNumbers],
 ];
 
 /** "Basic authentication" is prose, "Basic dXNlcjpwYXNz" is not. */
@@ -203,7 +220,13 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
     if (!/^[^.]+(\.[^.]+)*$/.test(path)) {
       throw configError("redact", "paths", `has ${JSON.stringify(path)}, which is no dotted path`);
     }
-    return path.split(".");
+    const steps = path.split(".");
+    const [first = ""] = steps;
+    if (first === "data" ? steps.length === 1 : first !== "*" && (steps.length > 1 || !COLUMNS.includes(first))) {
+      const known = `a path begins with data. or is one of ${COLUMNS.join(", ")}`;
+      throw configError("redact", "paths", `has ${JSON.stringify(path)}, which names nothing: ${known}`);
+    }
+    return steps;
   });
   const patterns = (options.patterns ?? []).map((pattern): RegExp => {
     if (!(pattern instanceof RegExp)) {
