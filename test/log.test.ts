@@ -70,6 +70,15 @@ function delivered(): SecurityEvent[] {
     .map((line) => JSON.parse(line) as SecurityEvent);
 }
 
+/** Keeps what it gets. */
+function sink(got: SecurityEvent[]): SecurityEventHandler {
+  return {
+    name: "sink",
+    handle: ({ events }) => Promise.resolve(void got.push(...events)),
+    close: () => Promise.resolve(),
+  };
+}
+
 const types = (): string[] => delivered().map(({ type }) => type);
 const poll = (check: () => unknown): ReturnType<typeof expect.poll> =>
   expect.poll(check, { timeout: 15_000, interval: 20 });
@@ -176,6 +185,64 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ recorded: 11, dropped: 0 });
   });
 
+  test("types the data of a call: what is known is checked, more may be added, also by an interface", async () => {
+    interface MyData {
+      resource: string;
+      tenant: number;
+    }
+    const log = createSecurityLog({ spool: "memory", handlers: [sink([])] });
+    const { recordSecurityEvent } = log;
+    const response: { getHeader(name: string): number | string | string[] | undefined } = { getHeader: () => "GET" };
+    recordSecurityEvent("illegal_request_method", null, {
+      statusCode: 405,
+      allowedMethods: response.getHeader("Allow"),
+    });
+    const data: MyData = { resource: "r", tenant: 1 };
+    recordSecurityEvent("authz_fail", null, data);
+    recordSecurityEvent("authz_fail", null, { resource: "r", more: [1, 2] });
+    recordSecurityEvent("authz_fail");
+    // @ts-expect-error no such event: this is what is tested
+    recordSecurityEvent("authz_fial");
+    // @ts-expect-error a resource is text: this is what is tested
+    recordSecurityEvent("authz_fail", null, { resource: 5 });
+    // @ts-expect-error an outcome is one of three: this is what is tested
+    recordSecurityEvent("authz_fail", null, { outcome: "maybe" });
+    await log.close();
+  });
+
+  test("below the level, data that throw are nothing to it", () => {
+    const log = createSecurityLog({ level: "warning", spool: "memory", handlers: [sink([])] });
+    const hostile = {
+      get result(): "FAILED" {
+        throw new Error("trap");
+      },
+    };
+    expect(log.recordSecurityEvent("upload_validation", null, hostile).id).toBeNull();
+  });
+
+  test("an event recorded from within another one's data has a number and a time of its own", async () => {
+    const got: SecurityEvent[] = [];
+    const log = createSecurityLog({ spool: "memory", handlers: [sink(got)] });
+    log.recordSecurityEvent("authz_fail", null, {
+      resource: "outer",
+      more: {
+        toJSON: () => {
+          log.recordSecurityEvent("authz_fail", null, { resource: "inner" });
+          return "json";
+        },
+      },
+    });
+    await log.close();
+    expect(got.map(({ seq, data }) => [seq, data?.["resource"]])).toEqual([
+      [1, undefined],
+      [2, "inner"],
+      [3, "outer"],
+      [4, undefined],
+    ]);
+    const times = got.map(({ occurredAt }) => occurredAt);
+    expect(times).toEqual([...times].sort());
+  });
+
   test("checks the data of an application's own events by their schema", async () => {
     const schema = {
       "~standard": {
@@ -256,6 +323,30 @@ describe("recordSecurityEvent()", () => {
     process.off("unhandledRejection", listener);
     expect(seen).toEqual([]);
     expect(log.health().dropped).toBe(2);
+  });
+});
+
+describe("close()", () => {
+  test("settles every promise, also one that is first read afterwards", async () => {
+    const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
+    for (const option of [{ directory: spool }, "memory"] as const) {
+      const log = open({ spool: option, handlers: [stuck] });
+      const [before, after] = [log.recordSecurityEvent("authz_fail"), log.recordSecurityEvent("authz_fail")];
+      const { stored } = before;
+      await log.close({ deadline: 20 });
+      await expect(stored).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      await expect(after.stored).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      if (option === "memory") await expect(after.durable).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      else await after.durable;
+      await expect(log.flush()).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+    }
+  });
+
+  test("leaves nothing to flush when everything was stored", async () => {
+    const log = open();
+    log.recordSecurityEvent("authz_fail");
+    await log.close();
+    await log.flush();
   });
 });
 
@@ -482,6 +573,24 @@ describe("a full spool", () => {
     await expect(log.recordSecurityEvent("authz_fail").durable).resolves.toBeUndefined();
   });
 
+  test("counts what other processes have in the same folder", async () => {
+    writeFileSync(control, "stuck");
+    const MiB = 1024 * 1024;
+    const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };
+    const first = open({ spool: limited });
+    const text = "x".repeat(8_000);
+    while (first.recordSecurityEvent("authz_fail", null, { text }).id !== null) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const second = open({ spool: limited });
+    await poll(() => {
+      const { id } = second.recordSecurityEvent("authz_fail", null, { text });
+      return id;
+    }).toBeNull();
+    expect(second.health().spooledBytes).toBeLessThan(MiB);
+    await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
+  });
+
   test('"fail" makes a strict call throw', async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
@@ -549,6 +658,14 @@ describe("createSecurityLog()", () => {
     ],
     ["a wrong delivery", { delivery: { authz_fail: "sure" } }, /delivery\.authz_fail must be one of/],
     ["a wrong address in the trust list", { clientIp: { trust: ["10.0.0.0/99"] } }, /trust/],
+    ["a delivery of a type that does not exist", { delivery: { nonsense: "disk" } }, /delivery\.nonsense is no type/],
+    ["a delivery that is no object", { delivery: 5 }, /delivery must be an object/],
+    ["strict delivery without a disk", { delivery: { authz_fail: "strict" } }, /authz_fail is "strict", which needs/],
+    ["events that are no object", { events: 5 }, /events must be an object/],
+    ["an event of a wrong level", { events: { mine: { level: "warn" } } }, /events\["mine"\]\.level must be one of/],
+    ["redact that is no object", { redact: 5 }, /redact must be an object/],
+    ["diagnostics that are no function", { diagnostics: 5 }, /diagnostics must be a function/],
+    ["a handler that is null", { handlers: [null] }, /handlers has one whose name/],
     ["a spool that is no option", { spool: "disk" }, /spool must be/],
   ])("refuses %s and names it", (_, options, message) => {
     expect(() => createSecurityLog({ spool: "memory", handlers: [handler], ...options })).toThrow(message);
@@ -574,6 +691,7 @@ describe("createSecurityLog()", () => {
     expect(at(join(folder, "link"))).toThrow(/symbolic link/);
     writeFileSync(join(folder, "file"), "");
     expect(at(join(folder, "file", "spool"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
+    expect(at("/proc/no/such")).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
     expect(at(join(folder, "file"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
   });
 

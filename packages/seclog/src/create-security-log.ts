@@ -1,6 +1,6 @@
 /** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
 import { hostname } from "node:os";
-import type { EventDefinitions } from "./event/catalogue.ts";
+import { CATALOGUE, canonicalType, defineEvents, definitionOf, type EventDefinitions } from "./event/catalogue.ts";
 import { DELIVERIES, type Delivery } from "./event/delivery.ts";
 import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
@@ -26,44 +26,44 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
    * The log's name, as other loggers see it.
    * @default "security"
    */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** The application, for logs that several write to. */
-  readonly service?: string;
+  readonly service?: string | undefined;
   /** @default process.env.NODE_ENV */
-  readonly environment?: string;
+  readonly environment?: string | undefined;
   /** @default the machine's host name */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /**
    * Events below it are not recorded. The log's own events always are.
    * @default "info"
    */
-  readonly level?: Level;
+  readonly level?: Level | undefined;
   /** Where events are kept until every handler has them: a folder on a local disk, or `"memory"` where there is none (serverless). */
   readonly spool: SpoolOption;
   /** Where events go; at least one, each with its own name. */
   readonly handlers: readonly SecurityEventHandler[];
   /** The application's own types of event, from `defineEvents`. */
-  readonly events?: Events;
+  readonly events?: Events | undefined;
   /** The delivery of types that should not have the catalogue's. */
-  readonly delivery?: { readonly [T in EventType<Events>]?: Delivery };
+  readonly delivery?: { readonly [T in EventType<Events>]?: Delivery } | undefined;
   /**
    * What happens to an event when the spool has no room: `"drop-newest"` counts it and says so in an `events_dropped`
    * event as soon as there is room; `"fail"` does that too, and the call of a `strict` event throws.
    * In both cases the receipt rejects.
    * @default "drop-newest"
    */
-  readonly whenFull?: "drop-newest" | "fail";
+  readonly whenFull?: "drop-newest" | "fail" | undefined;
   /** How the client's address is found. @default the socket's peer */
-  readonly clientIp?: ClientIpOptions;
+  readonly clientIp?: ClientIpOptions | undefined;
   /** What to redact beyond the defaults. */
-  readonly redact?: RedactOptions;
+  readonly redact?: RedactOptions | undefined;
   /**
    * How often the log says that it lives, in milliseconds (`log_heartbeat`), or `false`.
    * @default 900000
    */
-  readonly heartbeat?: number | false;
+  readonly heartbeat?: number | false | undefined;
   /** Told of the log's own failures. @default process.emitWarning, once for each kind */
-  readonly diagnostics?: (diagnostic: Diagnostic) => void;
+  readonly diagnostics?: ((diagnostic: Diagnostic) => void) | undefined;
 }
 
 const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
@@ -128,7 +128,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (!isLevel(level)) throw config("level", `must be one of ${LEVELS.join(", ")}, not ${JSON.stringify(level)}`);
     this.#threshold = levelRank(level);
     this.#handlers = checkedHandlers(options.handlers);
-    this.#delivery = checkedDelivery(options.delivery);
+    if (options.diagnostics !== undefined && typeof options.diagnostics !== "function") {
+      throw config("diagnostics", "must be a function");
+    }
+    const events = defineEvents(object("events", options.events) ?? {});
+    this.#delivery = checkedDelivery(object("delivery", options.delivery) ?? {}, events);
     const whenFull = options.whenFull ?? "drop-newest";
     if (whenFull !== "drop-newest" && whenFull !== "fail") throw config("whenFull", 'must be "drop-newest" or "fail"');
     this.#failWhenFull = whenFull === "fail";
@@ -137,16 +141,22 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         ? undefined
         : wholeNumber("createSecurityLog", "heartbeat", options.heartbeat, { default: HEARTBEAT_MS, min: 1_000 });
     const spool = spoolOptions(options.spool);
-    const redactor = createRedactor(options.redact);
+    const strict = Object.entries({ ...CATALOGUE, ...events }).find(([type, { delivery }]) => {
+      return (this.#delivery.get(type) ?? delivery) === "strict";
+    });
+    if (spool === "memory" && strict !== undefined) {
+      throw config("delivery", `of ${strict[0]} is "strict", which needs a spool on disk, and spool is "memory"`);
+    }
+    const redactor = createRedactor(object("redact", options.redact));
     this.#diagnostics = new Diagnostics(options.diagnostics);
     this.#recorder = new Recorder({
       logger: this.name,
       service: text("service", options.service),
       environment: text("environment", options.environment) ?? process.env["NODE_ENV"],
       host: text("host", options.host) ?? hostname(),
-      events: options.events ?? {},
+      events,
       clock: eventClock(),
-      clientIp: createClientIp(options.clientIp),
+      clientIp: createClientIp(object("clientIp", options.clientIp)),
       redactor,
       encodeData: createDataEncoder(redactor),
     });
@@ -199,7 +209,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
     const resolved = this.#recorder.resolve(type);
     if (levelRank(resolved.definition.level) < this.#threshold && resolved.definition.category !== "log") {
-      const refined = resolved.definition.refine?.(data ?? {})?.level;
+      const refined = this.#recorder.refinedLevel(resolved, data);
       if (refined === undefined || levelRank(refined) < this.#threshold) {
         this.#belowLevel += 1;
         this.#recorder.skip(resolved, request);
@@ -217,6 +227,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
     const deadline = wholeNumber("flush", "deadline", options.deadline, { default: FLUSH_MS, min: 0 });
     const wanted = this.#keeping.lastSeq;
+    if (this.#closing !== undefined) {
+      await this.#closing;
+      if (this.#keeping.stored >= wanted) return;
+      throw closed();
+    }
     if (!(await this.#keeping.drain(deadline))) {
       throw new SeclogError(
         "SECLOG_DEADLINE",
@@ -263,21 +278,12 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     const keeping = this.#keeping;
     const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
     if (this.#closing !== undefined && resolved.name !== "log_stopped") {
-      return this.#drop(
-        resolved.name,
-        delivery,
-        new SeclogError("SECLOG_CLOSED", "the log is closed: create it once, close it last"),
-      );
+      return this.#drop(resolved.name, delivery, closed());
     }
     const refusal = keeping.refusal();
     if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
-    const seq = keeping.lastSeq + 1;
-    const { id, text } = this.#recorder.record(resolved, request, data, {
-      sourceId: keeping.sourceId,
-      epoch: keeping.epoch,
-      seq,
-    });
+    const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
     keeping.append(text);
     this.#recorded += 1;
     if (delivery === "strict") keeping.flushSync();
@@ -352,6 +358,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 }
 
+function closed(): SeclogError {
+  return new SeclogError("SECLOG_CLOSED", "the log is closed: create it once, close it last");
+}
+
 function config(key: string, problem: string): SeclogError {
   return configError("createSecurityLog", key, problem);
 }
@@ -363,16 +373,22 @@ function text(key: string, value: unknown): string | undefined {
   return value;
 }
 
+/** An option that is an object of options. */
+function object<T extends object>(key: string, value: T | undefined): T | undefined {
+  if (value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value))) return value;
+  throw config(key, "must be an object");
+}
+
 function checkedHandlers(handlers: unknown): readonly SecurityEventHandler[] {
   if (!Array.isArray(handlers) || handlers.length === 0) {
     throw config("handlers", "must be a list of at least one, such as postgresHandler() of seclog/postgres");
   }
   const names = new Set<string>();
-  for (const handler of handlers as readonly Partial<SecurityEventHandler>[]) {
-    const { name } = handler;
+  for (const handler of handlers as readonly (Partial<SecurityEventHandler> | null | undefined)[]) {
+    const name = handler?.name;
     if (typeof name !== "string" || !/^[a-z0-9_-]{1,40}$/.test(name))
       throw config("handlers", `has one whose name ${JSON.stringify(name)} is not 1 to 40 characters of a-z, 0-9, _ -`);
-    if (typeof handler.handle !== "function" || typeof handler.close !== "function")
+    if (typeof handler?.handle !== "function" || typeof handler.close !== "function")
       throw config("handlers", `has ${name}, which lacks handle() or close()`);
     if (names.has(name)) throw config("handlers", `has two that are named ${name}: give one another name`);
     names.add(name);
@@ -381,13 +397,15 @@ function checkedHandlers(handlers: unknown): readonly SecurityEventHandler[] {
 }
 
 function checkedDelivery(
-  delivery: { readonly [type: string]: Delivery | undefined } | undefined,
+  delivery: { readonly [type: string]: Delivery | undefined },
+  events: EventDefinitions,
 ): ReadonlyMap<string, Delivery> {
   const checked = new Map<string, Delivery>();
-  for (const [type, value] of Object.entries(delivery ?? {})) {
+  for (const [type, value] of Object.entries(delivery)) {
     if (value === undefined) continue;
+    if (definitionOf(type, events) === undefined) throw config(`delivery.${type}`, "is no type of event of this log");
     if (!DELIVERIES.includes(value)) throw config(`delivery.${type}`, `must be one of ${DELIVERIES.join(", ")}`);
-    checked.set(type, value);
+    checked.set(canonicalType(type), value);
   }
   return checked;
 }

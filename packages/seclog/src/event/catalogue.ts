@@ -369,10 +369,10 @@ export function dataIssues(definition: EventDefinition, data: unknown): readonly
     if (result.issues === undefined) return NO_DATA;
     return result.issues.slice(0, 5).map((issue) => {
       const path = issue.path?.map((step) => String(typeof step === "object" ? step.key : step)).join(".");
-      return `data${path ? `.${path}` : ""}: ${issue.message}`.slice(0, 200);
+      return `data${path ? `.${path}` : ""}: ${issue.message}`;
     });
   } catch (thrown) {
-    return [`the schema threw: ${errorMessage(thrown)}`.slice(0, 200)];
+    return [`the schema threw: ${errorMessage(thrown)}`];
   }
 }
 

@@ -50,3 +50,10 @@ export function errorMessage(thrown: unknown): string {
     return "a value that cannot be printed was thrown";
   }
 }
+
+/** A rejected promise that nobody has to handle. */
+export function rejected(error: SeclogError): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
+}

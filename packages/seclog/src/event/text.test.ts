@@ -76,6 +76,17 @@ describe("NoteTaker", () => {
     expect(taken?.flags).toEqual(["1900 more notes"]);
   });
 
+  test("takes secrets out of flags before it cuts them, and escapes them", () => {
+    const notes = new NoteTaker((text) => text.replaceAll("hunter2", "*"));
+    notes.flag(`${"x".repeat(297)}hunter2 \0`);
+    notes.flag("hunter2 \0 \ud800");
+    expect(notes.notes()).toEqual({
+      flags: [`${"x".repeat(297)}* \\u0000`, "* \\u0000 \\ud800"],
+      redacted: ["notes.flags"],
+      escaped: ["notes.flags"],
+    });
+  });
+
   test("keeps a path called __proto__ as a path", () => {
     const notes = new NoteTaker();
     notes.truncated("__proto__", 3);

@@ -11,8 +11,13 @@ const MOST_NOTES = 50;
 /** The most characters of a path in notes: keys are chosen by strangers, and a path may have 32 of them. */
 const LONGEST_PATH = 200;
 
+/** The most characters of a flag, and how many are looked at for secrets: it may quote a stranger's text. */
+const LONGEST_FLAG = 300;
+const LOOKED_AT = 2_000;
+
 /** What was done to the values of one event. Costs nothing until something was done. */
 export class NoteTaker {
+  readonly #redact: (text: string) => string;
   #escaped: string[] | undefined;
   #truncated: Map<string, number> | undefined;
   #sha256: Map<string, string> | undefined;
@@ -20,6 +25,11 @@ export class NoteTaker {
   #converted: Map<string, string> | undefined;
   #flags: string[] | undefined;
   #leftOut = 0;
+
+  /** @param redact takes the secrets out of the flags */
+  constructor(redact: (text: string) => string = (text) => text) {
+    this.#redact = redact;
+  }
 
   /** The value at `path` was escaped by {@link escapeText}. */
   escaped(path: string): void {
@@ -46,9 +56,17 @@ export class NoteTaker {
     this.#converted = this.#map(this.#converted, path, from);
   }
 
-  /** Something about the event is not as it should be. */
+  /** Something about the event is not as it should be. What is quoted need not be clean, and is cut here. */
   flag(text: string): void {
-    this.#flags = this.#list(this.#flags, text);
+    const seen = text.slice(0, LOOKED_AT);
+    const safe = this.#redact(seen);
+    if (safe !== seen) this.redacted("notes.flags");
+    let kept = cutText(safe, LONGEST_FLAG);
+    if (isUnkeepable(kept)) {
+      this.escaped("notes.flags");
+      kept = escapeText(kept);
+    }
+    this.#flags = this.#list(this.#flags, kept);
   }
 
   /** The notes so far, `undefined` when there are none. */

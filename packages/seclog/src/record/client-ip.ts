@@ -17,14 +17,14 @@ export interface ClientIpOptions {
    *
    * @default none: the address is the socket's peer
    */
-  readonly trust?: readonly string[];
+  readonly trust?: readonly string[] | undefined;
   /**
    * The header that those proxies write: `x-forwarded-for`, `forwarded` (RFC 7239), or another that holds one
    * address, such as `cf-connecting-ip`. Only this one is read.
    *
    * @default "x-forwarded-for"
    */
-  readonly header?: string;
+  readonly header?: string | undefined;
 }
 
 /** The client's address and how it was found. */

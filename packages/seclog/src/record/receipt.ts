@@ -1,3 +1,4 @@
+import { rejected, type SeclogError } from "../event/errors.ts";
 import type { Receipt } from "./security-log.ts";
 
 /** Makes a receipt's promise when it is first read. Must give a promise that may be left unhandled. */
@@ -38,11 +39,7 @@ export const NOTHING_TO_WAIT_FOR: Receipt = Object.freeze({
 });
 
 /** The receipt of an event that was not recorded. */
-export function failedReceipt(error: Error): Receipt {
-  const fail = (): Promise<void> => {
-    const promise = Promise.reject(error);
-    promise.catch(() => {});
-    return promise;
-  };
+export function failedReceipt(error: SeclogError): Receipt {
+  const fail = (): Promise<void> => rejected(error);
   return new EventReceipt(null, 0, fail, fail);
 }

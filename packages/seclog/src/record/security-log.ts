@@ -27,9 +27,8 @@ export interface EventFacts {
   readonly endedAt?: Date | undefined;
 }
 
-/** What a call may say about an event of type `T`: the type's own data, the common facts, and anything else. */
-export type EventInput<T extends string, Events extends EventDefinitions> = DataOf<T, Events> &
-  EventFacts & { readonly [key: string]: unknown };
+/** What is known of the data of an event of type `T`: the type's own, and the common facts. Anything else may be added. */
+export type EventInput<T extends string, Events extends EventDefinitions> = DataOf<T, Events> & EventFacts;
 
 /** The types of the catalogue and of the application's own definitions. */
 export type EventType<Events extends EventDefinitions> = (keyof Catalogue & string) | (keyof Events & string);
@@ -110,10 +109,10 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
    * @param request a Node, Express, Fastify, Koa, Hono or Fetch request or context; without one, the current one
    *   that a capture middleware knows.
    */
-  readonly recordSecurityEvent: <T extends EventType<Events>>(
+  readonly recordSecurityEvent: <T extends EventType<Events>, Data extends object>(
     type: T,
     request?: object | null,
-    data?: EventInput<T, Events>,
+    data?: Data & EventInput<T, Events>,
   ) => Receipt;
   /** Whether an event of this type would be recorded at the log's level. */
   isEnabled(type: EventType<Events>): boolean;

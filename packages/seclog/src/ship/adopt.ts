@@ -17,6 +17,8 @@ export interface AdoptionOptions {
   readonly only?: readonly string[];
   /** Bytes of dead processes' segments that were found (positive) or removed (negative). */
   bytes(change: number): void;
+  /** Bytes of all segments that are neither the holder's nor adopted, at each look. */
+  others?(bytes: number): void;
   failed(error: SeclogError): void;
 }
 
@@ -56,16 +58,23 @@ export class Adoption {
   /** Looks for dead processes' sources and starts to ship them. Returns how many it took over. */
   look(): number {
     let found = 0;
+    let others = 0;
     try {
       const known = new Set([...this.#adopted.keys()].map((source) => source.id));
       for (const id of listSources(this.#fs, this.#root)) {
-        if (this.#adopted.size >= AT_ONCE) break;
-        if (id === this.#holder || known.has(id) || this.#kept.has(id)) continue;
-        const adopted = adoptSource(this.#fs, this.#root, id, this.#holder);
-        if (adopted === undefined) continue;
-        this.#ship(adopted.owned, id, adopted.key);
-        found += 1;
+        if (id === this.#holder || known.has(id)) continue;
+        const adopted =
+          this.#kept.has(id) || this.#adopted.size >= AT_ONCE
+            ? undefined
+            : adoptSource(this.#fs, this.#root, id, this.#holder);
+        if (adopted === undefined) {
+          others += sourceBytes(this.#fs, join(this.#root, id));
+        } else {
+          this.#ship(adopted.owned, id, adopted.key);
+          found += 1;
+        }
       }
+      this.#options.others?.(others);
     } catch (error) {
       this.#failed(error);
     }

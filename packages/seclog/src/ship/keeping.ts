@@ -21,20 +21,21 @@ export interface SpoolDirectoryOptions {
    */
   readonly directory: string;
   /**
-   * The most bytes that it may take, those that dead processes left included. Must be the same in all processes.
+   * The most bytes that the folder may take, for all processes that share it and what dead ones left. Each process looks every 15
+   * seconds what the others take, so for a moment it may be more. Must be the same in all of them.
    * @default 2147483648 (2 GiB: about 3 million events)
    */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /**
    * The size of one file. Room is freed by whole files.
    * @default 16777216
    */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
   /**
    * The most bytes that may wait in memory for a disk that refuses or stalls.
    * @default 33554432
    */
-  readonly memoryBytes?: number;
+  readonly memoryBytes?: number | undefined;
 }
 
 /** {@link SpoolOption}, checked and complete. */
@@ -207,7 +208,7 @@ class DiskKeeping implements Keeping {
     // Only a write makes it fuller: for most events nothing need be added up.
     if (this.#full || this.#writer.bytesWritten !== this.#bytesSeen) {
       this.#bytesSeen = this.#writer.bytesWritten;
-      this.#full = this.bytes > this.#spool.maxBytes;
+      this.#full = this.bytes + this.#shipping.bytes().others > this.#spool.maxBytes;
     }
     if (this.#full) {
       return new SeclogError(
@@ -237,8 +238,9 @@ class DiskKeeping implements Keeping {
   readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
 
   async drain(deadline: number): Promise<boolean> {
-    await this.#writer.durable(this.lastSeq, true);
-    return await this.#shipping.drain(deadline);
+    const started = performance.now();
+    if (!(await within(deadline, this.#writer.durable(this.lastSeq, true)))) return false;
+    return await this.#shipping.drain(Math.max(0, deadline - (performance.now() - started)));
   }
 
   async close(deadline: number): Promise<void> {
@@ -263,6 +265,19 @@ class DiskKeeping implements Keeping {
     } catch {
       // The next process finds it with a dead owner.
     }
+  }
+}
+
+/** Whether the promise resolves within so many milliseconds; rejects as it does. */
+async function within(deadline: number, promise: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, deadline, false);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

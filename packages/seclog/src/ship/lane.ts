@@ -54,6 +54,9 @@ const DEFAULT_BATCH = 1_000;
 /** How long one call of a handler may take before its signal aborts, in milliseconds. */
 const HANDLE_TIMEOUT_MS = 120_000;
 
+/** How long a call that was aborted may take to settle before it is left alone, in milliseconds. */
+const GRACE_MS = 1_000;
+
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = { retry: 30_000, event: 30_000, destination: 60_000 } as const;
 
@@ -256,15 +259,26 @@ export class Lane {
     const controller = new AbortController();
     this.#calls.add(controller);
     const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS);
+    let grace: NodeJS.Timeout | undefined;
+    const ignored = new Promise<never>((_, reject) => {
+      controller.signal.addEventListener("abort", () => {
+        grace = setTimeout(
+          reject,
+          GRACE_MS,
+          new HandlerError("retry", `${this.handler.name} did not give up when asked`),
+        );
+      });
+    });
     try {
       if (this.#stop.signal.aborted) controller.abort();
-      await method(controller.signal);
+      await Promise.race([method(controller.signal), ignored]);
       return undefined;
     } catch (thrown) {
       if (thrown instanceof HandlerError) return thrown;
       return new HandlerError("retry", errorMessage(thrown), { cause: thrown });
     } finally {
       clearTimeout(timer);
+      clearTimeout(grace);
       this.#calls.delete(controller);
     }
   }

@@ -82,8 +82,8 @@ export class MemoryShipping implements Shipping {
     return this.#shipper.stop();
   }
 
-  bytes(): { freed: number; adopted: number } {
-    return { freed: 0, adopted: 0 };
+  bytes(): ReturnType<Shipping["bytes"]> {
+    return { freed: 0, adopted: 0, others: 0 };
   }
 
   #release(seq: number): void {

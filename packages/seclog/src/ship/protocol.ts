@@ -33,7 +33,9 @@ export const SHARED = {
   adopted: 2,
   /** 1 while the worker waits and wants to be woken. */
   waiting: 3,
-  length: 4,
+  /** Bytes of the segments of other processes. Written by the worker. */
+  others: 4,
+  length: 5,
 } as const;
 
 export type ToWorker =

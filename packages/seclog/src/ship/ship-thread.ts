@@ -24,8 +24,8 @@ export interface Shipping {
   drain(deadline: number): Promise<boolean>;
   /** Gives up what is under way and closes the handlers, those of the application's thread unless they are kept for another source. */
   stop(options?: { readonly keepHandlers?: boolean }): Promise<void>;
-  /** Bytes of segments that were deleted, and of dead processes' segments that remain. */
-  bytes(): { readonly freed: number; readonly adopted: number };
+  /** Bytes of segments that were deleted, of dead processes' segments that remain, and of other processes' segments. */
+  bytes(): { readonly freed: number; readonly adopted: number; readonly others: number };
 }
 
 const FIRST_RESTART_MS = 100;
@@ -114,11 +114,9 @@ export class ShipThread implements Shipping {
     await Promise.allSettled(here.map((handler) => handler.close()));
   }
 
-  bytes(): { freed: number; adopted: number } {
-    return {
-      freed: Number(Atomics.load(this.#shared, SHARED.freed)),
-      adopted: Number(Atomics.load(this.#shared, SHARED.adopted)),
-    };
+  bytes(): ReturnType<Shipping["bytes"]> {
+    const at = (index: number): number => Number(Atomics.load(this.#shared, index));
+    return { freed: at(SHARED.freed), adopted: at(SHARED.adopted), others: at(SHARED.others) };
   }
 
   /** Ends the worker as a crash would. For fault tests. */

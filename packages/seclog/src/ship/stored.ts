@@ -1,4 +1,4 @@
-import type { SeclogError } from "../event/errors.ts";
+import { rejected, type SeclogError } from "../event/errors.ts";
 
 interface Waiter {
   readonly seq: number;
@@ -13,6 +13,7 @@ export class StoredPositions {
   /** By rising seq, nearly: events are mostly asked for in their order. */
   #waiters: Waiter[] = [];
   #stored = 0;
+  #ended: SeclogError | undefined;
 
   /** @param required which handlers are */
   constructor(required: readonly boolean[]) {
@@ -47,6 +48,7 @@ export class StoredPositions {
   /** Resolves when every required handler has the event. May be left unhandled. */
   wait(seq: number): Promise<void> {
     if (seq <= this.#stored) return Promise.resolve();
+    if (this.#ended !== undefined) return rejected(this.#ended);
     const promise = new Promise<void>((resolve, reject) => {
       this.#waiters.push({ seq, resolve, reject });
     });
@@ -56,6 +58,7 @@ export class StoredPositions {
 
   /** Nobody will acknowledge any more. */
   end(reason: SeclogError): void {
+    this.#ended = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);
   }
 }

@@ -76,6 +76,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       Atomics.add(shared, SHARED.adopted, BigInt(change));
       if (change < 0) say({ type: "freed" });
     },
+    others: (bytes) => {
+      const before = Atomics.exchange(shared, SHARED.others, BigInt(bytes));
+      if (before > BigInt(bytes)) say({ type: "freed" });
+    },
     failed: (error) =>
       say({ type: "failed", handler: undefined, kind: "retry", code: error.code, message: error.message }),
   });

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import { isOwned, type Ownership, ownNew, takeOver } from "./ownership.ts";
@@ -17,10 +17,9 @@ export function openRoot(fs: SpoolFs, root: string): void {
   const refuse = (why: string, cause?: unknown): SeclogError =>
     new SeclogError("SECLOG_SPOOL_DIRECTORY", `spool.directory ${JSON.stringify(root)} ${why}`, { cause });
   try {
-    fs.mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeFolder(fs, resolve(root));
   } catch (cause) {
-    if (!isErrno(cause, "EEXIST"))
-      throw refuse(`cannot be made (${errorMessage(cause)}): name a folder that this user may write`, cause);
+    throw refuse(`cannot be made (${errorMessage(cause)}): name a folder that this user may write`, cause);
   }
   const stat = fs.lstatSync(root);
   if (stat.isSymbolicLink())
@@ -28,6 +27,18 @@ export function openRoot(fs: SpoolFs, root: string): void {
   if (!stat.isDirectory()) throw refuse("is not a folder");
   if (process.platform !== "win32" && (stat.mode & 0o002) !== 0) {
     throw refuse(`is writable by everybody (mode ${(stat.mode & 0o7777).toString(8)}): run chmod 0700 on it`);
+  }
+}
+
+/** As `mkdir -p`. Node's own `recursive` never ends below /proc (Node 20). */
+function makeFolder(fs: SpoolFs, path: string): void {
+  try {
+    fs.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return;
+    if (!isErrno(error, "ENOENT") || dirname(path) === path) throw error;
+    makeFolder(fs, dirname(path));
+    fs.mkdirSync(path, { mode: 0o700 });
   }
 }
 

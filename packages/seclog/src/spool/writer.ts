@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { errorMessage, SeclogError } from "../event/errors.ts";
+import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
 import { type Chunk, FrameMemory } from "./frames.ts";
 import { type SpoolFs, syncDirectory } from "./fs.ts";
 import { type Ownership, stillOwns } from "./ownership.ts";
@@ -471,13 +471,6 @@ export class SpoolWriter {
       // Its data is on disk or will be written again: a failing close changes nothing.
     }
   }
-}
-
-/** A rejected promise that nobody has to handle. */
-export function rejected(error: SeclogError): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
 }
 
 function closedError(): SeclogError {
