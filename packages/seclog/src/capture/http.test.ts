@@ -161,6 +161,33 @@ describe("watchServer()", () => {
     },
   );
 
+  test("a request without Host - is recorded where Node refuses it, and nowhere else", async () => {
+    const { log, calls } = recordedCalls();
+    const strict = serverOf(statusListener);
+    const lax = serverOf(statusListener, { requireHostHeader: false });
+    const ends = [strict, lax].map((server) => watchServer(log, server));
+    watchServer(log, strict);
+    const port = await listen(strict);
+    const bytes = "GET /200?x=1 HTTP/1.1\r\nUser-Agent: probe\r\nConnection: close\r\n\r\n";
+    expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 400 /);
+    expect(calls).toMatchObject([
+      {
+        type: "input_validation_fail",
+        request: { method: "GET", url: "/200?x=1", headers: { "user-agent": "probe" } },
+        data: { statusCode: 400, reason: "MISSING_HOST" },
+      },
+    ]);
+    expect(calls).toHaveLength(1);
+    calls.length = 0;
+    expect(await sendRaw(await listen(lax), bytes)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await sendRaw(port, bytes.replace("1.1", "1.0"))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await sendRaw(port, bytes.replace("User-Agent", "Host"))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await sendRaw(await listen(serverOf(statusListener)), bytes)).toMatch(/^HTTP\/1\.1 400 /);
+    for (const end of ends) end();
+    expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 400 /);
+    expect(calls).toEqual([]);
+  });
+
   test("method, target and headers of the request line that was refused, behind another request in the same packet", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);

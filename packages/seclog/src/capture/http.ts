@@ -53,8 +53,8 @@ export function securityCapture<Request extends object, Response extends object,
 
 /**
  * Records what Node's parser refuses before any application code runs: unknown methods as `illegal_request_method`,
- * headers that are too large (431), requests that take too long (408) and bytes that are no HTTP (400) as
- * `input_validation_fail`. Node, or a `clientError` listener of the application, answers as without it.
+ * headers that are too large (431), requests that take too long (408), bytes that are no HTTP and requests without
+ * `Host` (400) as `input_validation_fail`. Node, or a `clientError` listener of the application, answers as without it.
  *
  * @returns what ends it.
  * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector.

@@ -1,10 +1,13 @@
 /**
  * Watches a server for requests that no application code ever sees, because Node's parser refuses them: an unknown
- * method, a header that is too large, bytes that are no HTTP.
+ * method, a header that is too large, bytes that are no HTTP, HTTP/1.1 without `Host`.
  *
  * It looks at what the server emits instead of listening for `clientError`: Node answers such a request itself only
  * while nobody listens, and an own listener would have to answer in its place, in the words of every Node version.
+ * A request without `Host` is not emitted: of that one, Node's diagnostics channel tells.
  */
+import { subscribe } from "node:diagnostics_channel";
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Capture, CaptureFacts, RouteKnowledge } from "./observe.ts";
 
@@ -22,14 +25,19 @@ export interface WatchOptions {
   readonly onRequest?: ((request: unknown, response: unknown) => void) | undefined;
 }
 
-const watched = new WeakMap<object, Set<object>>();
+/** The logs of every watched server, each with the capture that records to it. */
+const watched = new WeakMap<object, Map<object, Capture>>();
+let subscribed = false;
 
 /** Starts watching, once per server and log. Gives the function that ends it. */
 export function watch(capture: Capture, server: WatchedServer, options: WatchOptions = {}): () => void {
-  const logs = watched.get(server) ?? new Set();
+  const logs = watched.get(server) ?? new Map<object, Capture>();
   watched.set(server, logs);
   if (logs.has(capture.log)) return () => {};
-  logs.add(capture.log);
+  logs.set(capture.log, capture);
+  // Once for all servers, of which the subscription holds none.
+  if (!subscribed) subscribe("http.server.request.start", recordMissingHost);
+  subscribed = true;
   let active = true;
   const { onRequest } = options;
   const emit = server.emit as (event: string | symbol, ...values: unknown[]) => boolean;
@@ -47,6 +55,24 @@ export function watch(capture: Capture, server: WatchedServer, options: WatchOpt
     // Somebody who wrapped `emit` after us still calls ours, which then only passes on.
     if (server.emit === emitWatched) server.emit = emit;
   };
+}
+
+interface StartedRequest {
+  readonly request: IncomingMessage;
+  readonly server: object & { readonly requireHostHeader?: boolean };
+}
+
+/** RFC 9112, section 3.2. Node tells of the request, and then answers 400 before anybody else hears of it. */
+function recordMissingHost(message: unknown): void {
+  try {
+    const { request, server } = message as StartedRequest;
+    if (request.headers.host !== undefined || request.httpVersion !== "1.1" || !server.requireHostHeader) return;
+    for (const capture of watched.get(server)?.values() ?? []) {
+      capture.record("malformed", request, { reason: "MISSING_HOST", statusCode: 400 });
+    }
+  } catch {
+    // Not what Node tells.
+  }
 }
 
 /** The request as far as it could be read, in the shape of an `IncomingMessage`. */
