@@ -43,7 +43,6 @@ export interface ExpressRequest {
   readonly url?: string;
   readonly originalUrl?: string;
   readonly baseUrl?: string;
-  readonly route?: ExpressRoute;
 }
 
 /** The application that the request came in by: where errors end that no mounted application handled. */
@@ -62,14 +61,28 @@ export function stackOf(app: ExpressApp): readonly ExpressLayer[] {
  * The methods of the routes at the request's path, or `undefined` when there are none, or when its method is among
  * them. A route for `all` methods counts for nothing: where it does not answer itself it is a guard before the others,
  * and where it answers "not found" it stands for no resource.
+ *
+ * 404, 405 and 501 say themselves that nothing took the request. Any other status, also of success, says so only when
+ * it comes from the application's fallback: middleware that takes every path and stands behind the routes of this one,
+ * such as the page of a client-side application. Everything else is an answer to the method: middleware mounted at a
+ * path (a proxy, GraphQL), middleware in front of the routes, a route for all methods. So a proxy to which everything
+ * goes that has no route yet belongs into `app.all`: in `app.use` it cannot be told from a fallback.
+ *
+ * @param last the layer that answered; unknown for a request that no layer saw.
  */
-export function otherMethods(app: ExpressApp, request: ExpressRequest, statusCode: number): OtherMethods | undefined {
-  const unrouted = statusCode === 404 || statusCode === 405 || statusCode === 501;
-  if (!unrouted && request.route !== undefined && takesAll(request.route)) return undefined;
+export function otherMethods(
+  app: ExpressApp,
+  request: ExpressRequest,
+  statusCode: number,
+  last: ExpressLayer | undefined,
+): OtherMethods | undefined {
+  const fallback = statusCode === 404 || statusCode === 405 || statusCode === 501 ? undefined : last;
+  // Nearly every answer of success ends here.
+  if (fallback !== undefined && !isCatchAll(fallback)) return undefined;
   const path = pathOf(request);
   if (path === undefined) return undefined;
   const found = new Map<string, string | undefined>();
-  collect(stackOf(app), path, "", found, 0);
+  if (!collect(stackOf(app), path, "", found, fallback, 0) && fallback !== undefined) return undefined;
   // An `OPTIONS` route alone is a CORS preflight for everything.
   if (found.size === 0 || (found.size === 1 && found.has("OPTIONS"))) return undefined;
   const method = request.method ?? "";
@@ -100,18 +113,23 @@ function pathname(url: string): string | undefined {
 /** Deeper than any application nests its routers; a router that holds itself ends here. */
 const MAXIMUM_DEPTH = 20;
 
+/** Collects the routes up to the fallback, or all. Gives whether the fallback was met. */
 function collect(
   stack: readonly ExpressLayer[],
   path: string,
   prefix: string | undefined,
   found: Map<string, string | undefined>,
+  fallback: ExpressLayer | undefined,
   depth: number,
-): void {
-  if (depth > MAXIMUM_DEPTH) return;
+): boolean {
+  if (depth > MAXIMUM_DEPTH) return false;
   for (const layer of stack) {
     const route = layer.route;
     const nested = route === undefined ? nestedStack(layer) : undefined;
-    if (route === undefined && nested === undefined) continue;
+    if (route === undefined && nested === undefined) {
+      if (layer === fallback) return true;
+      continue;
+    }
     const matched = match(layer, path);
     if (matched === undefined) continue;
     if (route !== undefined) {
@@ -126,9 +144,15 @@ function collect(
       if (rest !== "" && !rest.startsWith("/") && !matched.endsWith("/")) continue;
       const mount = mountTemplate(layer, matched);
       const below = prefix === undefined || mount === undefined ? undefined : `${prefix}${mount}`;
-      collect(nested, rest.startsWith("/") ? rest : `/${rest}`, below, found, depth + 1);
+      const inner: typeof found = new Map();
+      const ended = collect(nested, rest.startsWith("/") ? rest : `/${rest}`, below, inner, fallback, depth + 1);
+      // The fallback of a router that is mounted at a path is middleware at that path for the routes outside.
+      if (ended && matched !== "" && matched !== "/") found.clear();
+      for (const [name, template] of inner) if (!found.has(name)) found.set(name, template);
+      if (ended) return true;
     }
   }
+  return false;
 }
 
 /** `router.all` is a mark on the route, `app.all` registers each of Node's 30 and more methods; nobody writes out so many. */
@@ -149,7 +173,7 @@ function match(layer: ExpressLayer, path: string): string | undefined {
 
 const catchAlls = new WeakMap<object, boolean>();
 
-/** Whether a route takes every path (`*`, `/{*rest}`, `/.*\/`): the page of a client-side application makes no path known. */
+/** Whether a layer takes every path (`*`, `/{*rest}`, `/.*\/`): the page of a client-side application makes no path known. */
 function isCatchAll(layer: ExpressLayer): boolean {
   let answer = catchAlls.get(layer);
   if (answer === undefined) {

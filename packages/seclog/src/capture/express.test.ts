@@ -173,6 +173,47 @@ describe.each([
     expect(calls).toEqual([]);
   });
 
+  test("wrong method - a method that changes things, answered by the page for everything unknown", async () => {
+    const { app, calls } = application();
+    app.get("/known", (_req, res) => void res.send("known"));
+    app.post("/form", (_req, res) => void res.send("made"));
+    const api = express.Router();
+    api.get("/items", (_req, res) => void res.send("items"));
+    api.use((_req, res) => void res.json({ found: false }));
+    app.use("/api", api);
+    app.use((_req, res) => void res.send("the page of a client-side application"));
+    const port = await serve(app);
+    for (const path of ["/known", "/api/items"]) expect((await send(port, "POST", path)).status).toBe(200);
+    expect(calls).toMatchObject([
+      { type: "illegal_request_method", data: { statusCode: 200, allowedMethods: "GET, HEAD", route: "/known" } },
+      { type: "illegal_request_method", data: { statusCode: 200, allowedMethods: "GET, HEAD", route: "/api/items" } },
+    ]);
+    calls.length = 0;
+    for (const path of ["/form", "/unknown", "/api/unknown"]) await send(port, "POST", path);
+    for (const method of ["GET", "HEAD", "OPTIONS"]) await send(port, method, "/form");
+    expect(calls).toEqual([]);
+  });
+
+  test("wrong method - middleware that answers a path has the method, whatever it answers", async () => {
+    for (const status of [200, 302, 400, 409, 422]) {
+      const { app, calls } = application();
+      const answer: express5.RequestHandler = (_req, res) => void res.status(status).send("answer");
+      app.use((req, res, next) => (req.path === "/early" ? answer(req, res, next) : next()));
+      for (const path of ["/early", "/graphql", "/files/:id"]) app.get(path, (_req, res) => void res.send("page"));
+      app.use("/graphql", answer);
+      app.use("/files", express.Router().use(answer));
+      const everything = version === "5" ? "/{*rest}" : "*";
+      app.get("/migrated", (_req, res) => void res.send("page"));
+      app.all(everything, answer);
+      app.use((_req, res) => void res.sendStatus(404));
+      const port = await serve(app);
+      for (const path of ["/early", "/graphql", "/files/5", "/migrated"]) {
+        expect((await send(port, "POST", path)).status).toBe(status);
+      }
+      expect(calls, String(status)).toEqual([]);
+    }
+  });
+
   test("wrong method - answered by a route for all methods, with its own Allow header or without", async () => {
     const { app, calls } = application();
     app

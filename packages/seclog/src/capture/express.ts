@@ -37,7 +37,8 @@ export type ExpressMiddleware = (
  * ```
  *
  * It sees the errors that later middleware throws or passes on, also those that the application's own error handlers
- * answer, and it asks the application's router whether a refused path belongs to other methods. It adds one error
+ * answer, and it asks the application's router whether a refused path belongs to other methods: where the status is 404,
+ * 405 or 501, or where middleware behind the routes of that path answered that takes every path. It adds one error
  * handler at the end of the application, which passes every error on. From the first request on it also watches the
  * server for what Node refuses by itself; `watchServer` of `seclog/http` does so from the start.
  *
@@ -51,7 +52,10 @@ export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): 
     try {
       const app = (request as ExpressRequest).app;
       if (app !== undefined && (app !== prepared || stackOf(app).length !== layers)) {
-        const routes: RouteKnowledge = { otherMethods: (asked, status) => otherMethods(rootApp(app), asked, status) };
+        const routes: RouteKnowledge = {
+          otherMethods: (asked, status) =>
+            otherMethods(rootApp(app), asked, status, observationOf(asked)?.layer as ExpressLayer | undefined),
+        };
         routesOf.set(app, routes);
         prepare(app);
         watchServerOf(capture, request, routes);
@@ -77,10 +81,10 @@ function watchServerOf(capture: Capture, request: IncomingMessage, routes: Route
   if (typeof server?.emit === "function") watch(capture, server, { routes });
 }
 
-/** Sees to it that every error of the application is seen. Called again whenever the application has grown. */
+/** Sees to it that every error of the application is seen, and which layer answers. Called again whenever the application has grown. */
 function prepare(app: ExpressApp): void {
   const first = stackOf(app)[0];
-  if (first !== undefined) observeErrorsAt(Object.getPrototypeOf(first) as ErrorLayer);
+  if (first !== undefined) observeLayersOf(Object.getPrototypeOf(first) as LayerPrototype);
   const root = rootApp(app);
   // An error that nobody handles passes no layer after the one that raised it: it gets this one to pass.
   if (stackOf(root).at(-1)?.handle !== passErrorOn) root.use(passErrorOn);
@@ -91,26 +95,42 @@ function passErrorOn(error: unknown, request: object, _response: object, next: (
   next(error);
 }
 
-/** The prototype of all layers of one copy of Express: `handle_error` in Express 4, `handleError` in Express 5. */
-type ErrorLayer = ExpressLayer & { [method in "handle_error" | "handleError"]?: ErrorMethod };
+/** The prototype of all layers of one copy of Express: with an underscore in Express 4, in camel case in Express 5. */
+type LayerPrototype = ExpressLayer & { [method in ErrorMethodName]?: ErrorMethod } & {
+  [method in RequestMethodName]?: RequestMethod;
+};
+type ErrorMethodName = "handle_error" | "handleError";
 type ErrorMethod = (error: unknown, request: object, ...rest: unknown[]) => unknown;
+type RequestMethodName = "handle_request" | "handleRequest";
+type RequestMethod = (request: object, ...rest: unknown[]) => unknown;
 
 const observed = new WeakSet<object>();
 
 /**
- * Every layer that an error passes is asked by this method, those of nested routers, routes and mounted
+ * Every layer that a request or an error passes is asked by these methods, those of nested routers, routes and mounted
  * applications too, so this is the one place where an error can be seen before the application's own handler
- * answers it. Requests that no capture opened pass untouched, and requests without an error never come here.
+ * answers it, and where the layer is known that answers. Requests that no capture opened pass untouched.
  */
-function observeErrorsAt(layer: ErrorLayer): void {
+function observeLayersOf(layer: LayerPrototype): void {
   if (observed.has(layer)) return;
   observed.add(layer);
   for (const name of ["handle_error", "handleError"] as const) {
     const original = layer[name];
     if (typeof original !== "function") continue;
     layer[name] = function (this: unknown, error, request, ...rest) {
-      observationOf(request)?.sawError(error);
+      const observation = observationOf(request);
+      if (observation !== undefined) observation.layer = this as object;
+      observation?.sawError(error);
       return Reflect.apply(original, this, [error, request, ...rest]);
+    };
+  }
+  for (const name of ["handle_request", "handleRequest"] as const) {
+    const original = layer[name];
+    if (typeof original !== "function") continue;
+    layer[name] = function (this: unknown, request, ...rest) {
+      const observation = observationOf(request);
+      if (observation !== undefined) observation.layer = this as object;
+      return Reflect.apply(original, this, [request, ...rest]);
     };
   }
 }

@@ -8,7 +8,8 @@
  * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a body that cannot be read);
  * 2. the application recorded an event that explains the refusal;
  * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
- * 4. the path belongs to routes of other methods: `illegal_request_method`, whatever the status.
+ * 4. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
+ *    status.
  *
  * Nothing here may change what the application does: every entry point swallows its own failures.
  */
@@ -110,6 +111,8 @@ export class Observation extends RequestCauses {
   context: RequestContext | undefined;
   /** Whether the framework said that no route takes this request. */
   unrouted = false;
+  /** The layer of middleware that the request came to last, for frameworks that have them. */
+  layer: object | undefined;
   readonly #capture: Capture;
   readonly #response: ServerResponse;
   #refusals: Refusal[] | undefined;
@@ -146,12 +149,18 @@ export class Observation extends RequestCauses {
     // The client went away before there was an answer: `prefinish` comes when the application gives one.
     if (!headersSent && !writableEnded) return;
     this.#judged = true;
-    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
+    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted && !this.#mayBeFallback()) return;
     try {
       this.#judgeRefusal(statusCode);
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
     }
+  }
+
+  /** Whether success may come from middleware for everything unknown. Pages are there to be read: reading is no attack. */
+  #mayBeFallback(): boolean {
+    const { method } = this.request as { readonly method?: unknown };
+    return this.layer !== undefined && method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
   }
 
   #judgeRefusal(statusCode: number): void {
@@ -185,16 +194,20 @@ export class Observation extends RequestCauses {
     return {};
   }
 
-  /** @param answered whether the application itself said that the method is the reason. */
-  #judgeMethod(statusCode: number, answered: boolean): void {
-    if (!this.#capture.detects("wrongMethod")) return;
+  /**
+   * @param answered whether the application itself said that the method is the reason.
+   * @returns whether the method is the reason.
+   */
+  #judgeMethod(statusCode: number, answered: boolean): boolean {
+    if (!this.#capture.detects("wrongMethod")) return false;
     const other = this.routes?.otherMethods(this.request, statusCode);
-    if (other === undefined && !answered) return;
+    if (other === undefined && !answered) return false;
     this.#capture.record("wrongMethod", this.request, {
       statusCode,
       allowedMethods: this.#response.getHeader("allow") ?? other?.allowed.join(", "),
       ...(other?.route !== undefined && { route: other.route }),
     });
+    return true;
   }
 }
 
