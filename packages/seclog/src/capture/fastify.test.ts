@@ -133,6 +133,36 @@ describe("wrong method", () => {
     expect(calls).toEqual([]);
   });
 
+  test("is the cause also where the body, which nobody would have got, cannot be read", async () => {
+    const { app, calls } = application({ bodyLimit: 10 });
+    app.get("/page", async () => "page");
+    app.post("/form", async () => "made");
+    const json = { "content-type": "application/json" };
+    const bodies = [
+      { headers: json, payload: "{bad" },
+      { headers: json, payload: "" },
+      { headers: json, payload: '{"much":"too long"}' },
+      { headers: { "content-type": "text/weird" }, payload: "x" },
+    ];
+    for (const body of bodies) await app.inject({ method: "POST", url: "/page", ...body });
+    expect(calls.map(({ type, data }) => [type, data["allowedMethods"]])).toEqual(
+      Array(bodies.length).fill(["illegal_request_method", "GET, HEAD"]),
+    );
+    calls.length = 0;
+    for (const body of bodies) await app.inject({ method: "POST", url: "/form", ...body });
+    // Fastify's "not found" takes bodies of any type.
+    for (const body of bodies.slice(0, -1)) await app.inject({ method: "POST", url: "/unknown", ...body });
+    expect(typesOf(calls)).toEqual(Array(2 * bodies.length - 1).fill("input_validation_fail"));
+  });
+
+  test("a body that cannot be read is recorded as such where wrong methods are not", async () => {
+    const { app, calls } = application({}, { detect: { wrongMethod: false } });
+    app.get("/page", async () => "page");
+    const headers = { "content-type": "application/json" };
+    await app.inject({ method: "POST", url: "/page", headers, payload: "{bad" });
+    expect(typesOf(calls)).toEqual(["input_validation_fail"]);
+  });
+
   test("one that Node's parser refuses, with the methods of the path", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");

@@ -9,7 +9,7 @@
  * 2. the application recorded an event that explains the refusal;
  * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
  * 4. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
- *    status.
+ *    status. It comes before a body that cannot be read, where the framework reads bodies that no route would get.
  *
  * Nothing here may change what the application does: every entry point swallows its own failures.
  */
@@ -167,6 +167,7 @@ export class Observation extends RequestCauses {
     const capture = this.#capture;
     if (this.#refusals !== undefined) {
       for (const { detector, facts } of this.#refusals) {
+        if (detector === "malformed" && this.unrouted && this.#judgeMethod(statusCode, false)) continue;
         if (!this.types.includes(DETECTED[detector])) capture.record(detector, this.request, { ...facts, statusCode });
       }
       return;
