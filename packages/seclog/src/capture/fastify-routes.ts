@@ -64,6 +64,8 @@ export class FastifyRoutes {
 
   /** See `RouteKnowledge.otherMethods`. */
   otherMethods(method: string, url: string, host: string | undefined): OtherMethods | undefined {
+    // A browser's preflight, which asks what there is.
+    if (method === "OPTIONS") return undefined;
     const path = this.#path(url);
     const allowed = new Set<string>();
     let route: string | undefined;

@@ -163,6 +163,13 @@ describe("wrong method", () => {
     expect(typesOf(calls)).toEqual(["input_validation_fail"]);
   });
 
+  test("nothing for a preflight that nobody answers", async () => {
+    const { app, calls } = application();
+    app.get("/page", async () => "page");
+    expect((await app.inject({ method: "OPTIONS", url: "/page" })).statusCode).toBe(404);
+    expect(calls).toEqual([]);
+  });
+
   test("one that Node's parser refuses, with the methods of the path", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
