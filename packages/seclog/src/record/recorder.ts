@@ -18,8 +18,9 @@ import {
   type SecurityEvent,
 } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
-import { keepText, NoteTaker } from "../event/text.ts";
+import { cutText, NoteTaker } from "../event/text.ts";
 import { markCause } from "./causes.ts";
+import { clean } from "./clean.ts";
 import type { ClientIpReader } from "./client-ip.ts";
 import { type EventClock, formatMicros } from "./clock.ts";
 import { currentContext } from "./context.ts";
@@ -42,16 +43,18 @@ export interface RecorderOptions {
   readonly encodeData: DataEncoder;
 }
 
-/** Where an event stands in its source. */
+/** The source that an event will belong to. */
 export interface Position {
   readonly sourceId: string;
   readonly epoch: number;
-  readonly seq: number;
+  /** The last number that was given. */
+  readonly lastSeq: number;
 }
 
-/** An event, ready to be kept. */
+/** An event, ready to be kept as the next one of its source. */
 export interface RecordedEvent {
   readonly id: string;
+  readonly seq: number;
   /** Its canonical encoding. */
   readonly text: string;
 }
@@ -69,20 +72,6 @@ const LONGEST_ID = 256;
 const LONGEST_KIND = 64;
 const LONGEST_ROUTE = 1_024;
 const LONGEST_METHODS = 256;
-
-/** Facts that have columns; `data` is given without them. `userid` too: it is the actor. */
-const FACTS: ReadonlySet<string> = new Set([
-  "actor",
-  "target",
-  "outcome",
-  "statusCode",
-  "allowedMethods",
-  "route",
-  "count",
-  "startedAt",
-  "endedAt",
-  "userid",
-] satisfies (keyof EventFacts | "userid")[]);
 
 /** Given as the request, keeps also the current one out of the event. */
 export const NO_REQUEST: object = Object.freeze({});
@@ -116,10 +105,11 @@ export class Recorder {
         return resolved;
       }
     }
-    const text = typeof type === "string" ? type : String(typeof type);
-    const shown = JSON.stringify(text.slice(0, 100));
-    if (typeof type === "string" && isEventTypeName(type)) {
-      return { name: type, definition: UNKNOWN_DEFINITION, flag: `unknown type ${shown}` };
+    // A stranger's text too, when it comes to the worst.
+    const text = typeof type === "string" ? this.#options.redactor.text(type.slice(0, 1_000)) : typeof type;
+    const shown = JSON.stringify(cutText(text, 100));
+    if (text === type && isEventTypeName(text)) {
+      return { name: text, definition: UNKNOWN_DEFINITION, flag: `unknown type ${shown}` };
     }
     const name =
       text
@@ -127,6 +117,11 @@ export class Recorder {
         .toLowerCase()
         .replace(/[^a-z0-9_.:-]+/g, "_") || "unknown";
     return { name, definition: UNKNOWN_DEFINITION, flag: `type ${shown} is no name of an event` };
+  }
+
+  /** The level that the data give the event, when the type lets them. */
+  refinedLevel(type: ResolvedType, data: unknown): Level | undefined {
+    return refinement(type.definition, data ?? {})?.level;
   }
 
   /** Notes the cause of a request whose event is below the level, so that capture does not take it for another one. */
@@ -140,31 +135,35 @@ export class Recorder {
     }
   }
 
-  /** The finished event. */
+  /**
+   * The finished event, with the next number of its source. It must be kept before the next call.
+   *
+   * Number, time and id are taken last: until then code of the application's may run (getters, `toJSON`, validators), and that
+   * may record events of its own.
+   */
   record(type: ResolvedType, request: unknown, data: unknown, position: Position): RecordedEvent {
-    const micros = this.#options.clock.now();
-    const id = uuidv7(micros);
     try {
-      return { id, text: this.#encode(id, micros, type, request, data, position) };
+      return this.#encode(type, request, data, position);
     } catch (thrown) {
       // A hostile value found a way to throw that nobody thought of. The event is kept without it.
-      const flag = `the event's details could not be read: ${errorMessage(thrown).slice(0, 200)}`;
-      return { id, text: this.#encode(id, micros, { ...type, flag }, undefined, undefined, position) };
+      const flag = `the event's details could not be read: ${errorMessage(thrown)}`;
+      return this.#encode({ ...type, flag }, undefined, undefined, position);
     }
   }
 
-  #encode(id: string, micros: number, type: ResolvedType, given: unknown, data: unknown, position: Position): string {
+  #encode(type: ResolvedType, given: unknown, data: unknown, position: Position): RecordedEvent {
     const { logger, service, environment, host, clock, clientIp, redactor, encodeData } = this.#options;
     const { definition } = type;
-    const notes = new NoteTaker();
+    const notes = new NoteTaker(redactor.text);
     if (type.flag !== undefined) notes.flag(type.flag);
 
     let details = data ?? undefined;
     const context = given === NO_REQUEST ? undefined : currentContext();
     let request = given === NO_REQUEST ? undefined : (given ?? context?.request);
     if (request !== undefined && request === given && !isRequest(request)) {
-      // Whatever was meant by it is kept: as the data, when there are no others.
-      notes.flag("the request argument is no request");
+      // Whatever was meant by it is kept: as the data, when there are no others, else what fits into a flag.
+      const quoted = details === undefined ? "" : `: ${encodeData(given, new NoteTaker()) ?? "{}"}`;
+      notes.flag(`the request argument is no request${quoted}`);
       details ??= given;
       request = context?.request;
     }
@@ -176,26 +175,30 @@ export class Recorder {
 
     draft.outcome = definition.outcome;
     draft.level = definition.level;
+    let omit = FACTS;
     if (typeof details === "object" && details !== null) {
-      const said = details as { readonly [key: string]: unknown };
-      const refined = definition.refine?.(said);
-      draft.outcome = isOutcome(said["outcome"]) ? said["outcome"] : (refined?.outcome ?? draft.outcome);
+      const refined = refinement(definition, details);
+      draft.outcome = refined?.outcome ?? draft.outcome;
       draft.level = refined?.level ?? draft.level;
       for (const issue of dataIssues(definition, details)) notes.flag(issue);
-      commonFacts(said, draft, redactor, notes);
-      party(said["actor"] ?? said["userid"] ?? context?.actor, "actor", draft, redactor, notes);
-      party(said["target"], "target", draft, redactor, notes);
-    } else {
-      party(context?.actor, "actor", draft, redactor, notes);
+      const refused = takeFacts(details as Said, draft, redactor, notes);
+      if (refused !== undefined) omit = new Set([...FACTS].filter((name) => !refused.includes(name)));
     }
-    const json = encodeData(details, notes, FACTS);
+    // Only where the call names nobody: what it names and was not taken is not the context's actor.
+    const named = draft.actorId !== undefined || !(omit.has("actor") && omit.has("userid"));
+    if (!named && context?.actor !== undefined) takeFacts({ actor: context.actor }, draft, redactor, notes);
+    const json = encodeData(details, notes, omit);
+
+    const micros = clock.now();
+    const id = uuidv7(micros);
+    const seq = position.lastSeq + 1;
     if (clock.skew !== 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
 
     draft.id = id;
     draft.occurredAt = formatMicros(micros);
     draft.sourceId = position.sourceId;
     draft.epoch = position.epoch;
-    draft.seq = position.seq;
+    draft.seq = seq;
     draft.type = type.name;
     draft.category = definition.category;
     draft.logger = logger;
@@ -204,7 +207,8 @@ export class Recorder {
     draft.host = host;
     draft.notes = notes.notes();
     const impersonal = draft as Optional<ImpersonalPart>;
-    return `${encodeImpersonal(impersonal, this.#constantsOf(type, impersonal))}\n${encodePersonal(draft, json)}`;
+    const constants = this.#constantsOf(type, impersonal);
+    return { id, seq, text: `${encodeImpersonal(impersonal, constants)}\n${encodePersonal(draft, json)}` };
   }
 
   #constantsOf(type: ResolvedType, event: Optional<ImpersonalPart>): ImpersonalConstants {
@@ -260,58 +264,128 @@ function emptyDraft(): Draft {
   };
 }
 
-/** The common facts, each only if it is what it should be; what is not is flagged, never believed. */
-function commonFacts(
-  said: { readonly [key: string]: unknown },
-  into: Draft,
-  redactor: Redactor,
-  notes: NoteTaker,
-): void {
-  const { outcome, statusCode, allowedMethods, route, count, startedAt, endedAt } = said;
-  if (outcome !== undefined && !isOutcome(outcome)) notes.flag("outcome is not success, failure or unknown");
-  if (statusCode !== undefined) {
-    if (Number.isInteger(statusCode) && Number(statusCode) >= 100 && Number(statusCode) <= 999)
-      into.statusCode = Number(statusCode);
-    else notes.flag("statusCode is no number from 100 to 999");
+/** What a call says about its event. */
+type Said = { readonly [name: string]: unknown };
+
+/** Takes a fact only if it is what it should be, and says what is wrong with it when it is not. May throw. */
+type Take = (value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker) => string | undefined;
+
+/** The facts that have columns of their own. */
+const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])[] = [
+  ["outcome", takeOutcome],
+  ["statusCode", takeStatusCode],
+  ["allowedMethods", takeAllowedMethods],
+  ["route", takeRoute],
+  ["count", takeCount],
+  ["startedAt", (value, into) => takeMoment(value, "startedAt", into)],
+  ["endedAt", (value, into) => takeMoment(value, "endedAt", into)],
+  ["actor", (value, into, redactor, notes) => party(value, "actor", into, redactor, notes)],
+  [
+    "userid",
+    // After the actor, which it is when no other is named.
+    (value, into, redactor, notes) =>
+      into.actorId === undefined ? party(value, "actor", into, redactor, notes) : undefined,
+  ],
+  ["target", (value, into, redactor, notes) => party(value, "target", into, redactor, notes)],
+];
+
+/** `data` is kept without them. */
+const FACTS: ReadonlySet<string> = new Set(TAKES.map(([name]) => name));
+
+/**
+ * Takes the facts that a call says. What is no fact is flagged and never believed.
+ *
+ * @returns the names of those that were not taken, which stay in `data`
+ */
+function takeFacts(said: Said, into: Draft, redactor: Redactor, notes: NoteTaker): readonly string[] | undefined {
+  let refused: string[] | undefined;
+  for (const [name, take] of TAKES) {
+    let problem: string | undefined;
+    try {
+      const value = said[name];
+      if (value === undefined) continue;
+      // Nothing is wrong with it, but only in the data is it redacted.
+      if (redactor.hasDataPaths && redactor.secretPath(["data", name])) problem = "";
+      else problem = take(value, into, redactor, notes);
+    } catch {
+      // A getter or a method of the value's own threw: the others are taken all the same.
+      problem = "could not be read";
+    }
+    if (problem === undefined) continue;
+    if (problem !== "") notes.flag(`${name} ${problem}`);
+    refused = [...(refused ?? []), name];
   }
-  if (allowedMethods !== undefined) {
-    const text = Array.isArray(allowedMethods) ? allowedMethods.map(String).join(", ") : String(allowedMethods);
-    into.allowedMethods = keepText(redactor.text(text), "allowedMethods", LONGEST_METHODS, notes);
-  }
-  if (route !== undefined) {
-    if (typeof route === "string") into.route = keepText(redactor.text(route), "route", LONGEST_ROUTE, notes);
-    else notes.flag("route is no string");
-  }
-  if (count !== undefined) {
-    if (Number.isInteger(count) && Number(count) >= 1 && Number(count) <= 0x7fffffff) into.count = Number(count);
-    else notes.flag("count is no whole number from 1 to 2147483647");
-  }
-  const started = moment(startedAt, "startedAt", notes);
-  if (started !== undefined) into.startedAt = started;
-  const ended = moment(endedAt, "endedAt", notes);
-  if (ended !== undefined) into.endedAt = ended;
+  return refused;
 }
 
-/** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
-function moment(value: unknown, name: string, notes: NoteTaker): string | undefined {
-  if (value === undefined) return undefined;
-  const ms = value instanceof Date ? value.getTime() : Number.NaN;
-  if (ms >= 0 && ms < 253_402_300_800_000) return formatMicros(ms * 1_000);
-  notes.flag(`${name} is no date between 1970 and 9999`);
+function takeOutcome(value: unknown, into: Draft): string | undefined {
+  if (!isOutcome(value)) return "is not success, failure or unknown";
+  into.outcome = value;
   return undefined;
 }
 
-function party(value: unknown, role: "actor" | "target", into: Draft, redactor: Redactor, notes: NoteTaker): void {
-  if (value === undefined || value === null) return;
-  const object = typeof value === "object" ? (value as { readonly id?: unknown; readonly type?: unknown }) : undefined;
-  const id = object === undefined ? value : object.id;
-  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
-    notes.flag(`${role} is no id`);
-    return;
+function takeStatusCode(value: unknown, into: Draft): string | undefined {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 100 || value > 999) {
+    return "is no number from 100 to 999";
   }
-  into[`${role}Id`] = keepText(redactor.text(String(id)), `${role}Id`, LONGEST_ID, notes);
-  if (typeof object?.type === "string") {
-    into[`${role}Type`] = keepText(redactor.text(object.type), `${role}Type`, LONGEST_KIND, notes);
+  into.statusCode = value;
+  return undefined;
+}
+
+function takeAllowedMethods(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): undefined {
+  const text = Array.isArray(value) ? value.map(String).join(", ") : String(value);
+  into.allowedMethods = clean(text, "allowedMethods", LONGEST_METHODS, redactor, notes, true);
+}
+
+function takeRoute(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): string | undefined {
+  if (typeof value !== "string") return "is no string";
+  into.route = clean(value, "route", LONGEST_ROUTE, redactor, notes, true);
+  return undefined;
+}
+
+function takeCount(value: unknown, into: Draft): string | undefined {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
+    return "is no whole number from 1 to 2147483647";
+  }
+  into.count = value;
+  return undefined;
+}
+
+/** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
+function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
+  const ms = value instanceof Date ? value.getTime() : Number.NaN;
+  if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is no date between 1970 and 9999";
+  into[name] = formatMicros(ms * 1_000);
+  return undefined;
+}
+
+function party(
+  value: unknown,
+  role: "actor" | "target",
+  into: Draft,
+  redactor: Redactor,
+  notes: NoteTaker,
+): string | undefined {
+  if (value === null) return undefined;
+  // All is read before anything is taken, as reading may throw.
+  const object = typeof value === "object";
+  const { id, type } = object ? (value as Said) : { id: value, type: undefined };
+  const others = object ? Object.keys(value).filter((name) => name !== "id" && name !== "type") : [];
+  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is no id";
+  into[`${role}Id`] = clean(String(id), `${role}Id`, LONGEST_ID, redactor, notes);
+  if (typeof type === "string") into[`${role}Type`] = clean(type, `${role}Type`, LONGEST_KIND, redactor, notes);
+  else if (type !== undefined) notes.flag(`${role}.type is no string`);
+  if (others.length > 0) notes.flag(`of ${role} only id and type are kept, not ${others.slice(0, 10).join(", ")}`);
+  return undefined;
+}
+
+/** What the data say about an event's level and outcome, when its type lets them. */
+function refinement(definition: EventDefinition, data: object): ReturnType<NonNullable<EventDefinition["refine"]>> {
+  try {
+    return definition.refine?.(data);
+  } catch {
+    // A getter threw: the type's own level and outcome stand.
+    return undefined;
   }
 }
 

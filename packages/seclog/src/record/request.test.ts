@@ -269,6 +269,12 @@ describe("requestFacts() by shape", () => {
     });
   });
 
+  test("the application may redact the chain of addresses alone", () => {
+    const proxied = { ...node, headers: { "x-forwarded-for": "192.0.2.7" }, socket: { remoteAddress: "127.0.0.1" } };
+    const facts = factsOf(proxied, { clientIp: { trust: ["loopback"] }, redact: { paths: ["ipChain"] } });
+    expect(facts).toMatchObject({ ipAddress: "192.0.2.7", ipChain: "[redacted]", notes: { redacted: ["ipChain"] } });
+  });
+
   test("a secret that the cut would part is redacted whole", () => {
     const agent = `${"u".repeat(500)} AKIAABCDEFGHIJKLMNOP`;
     expect(factsOf({ ...node, headers: { "user-agent": agent } }).userAgent).toBe(`${"u".repeat(500)} [redacted]`);

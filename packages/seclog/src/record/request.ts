@@ -5,7 +5,8 @@
  * nothing is thrown.
  */
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
-import { cutText, keepText, type NoteTaker } from "../event/text.ts";
+import { keepText, type NoteTaker } from "../event/text.ts";
+import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
 
@@ -37,9 +38,6 @@ const LIMITS = {
   requestId: 128,
   ipChain: 1000,
 } as const;
-
-/** How far a secret is looked for behind the place where a text is cut. */
-const LOOK_BEHIND_CUT = 1024;
 
 /** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
 const METHODS: ReadonlySet<string> = new Set([
@@ -170,29 +168,12 @@ function readFacts(
   if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, redactor, notes);
 }
 
-/** A stranger's text: redacted, cut and escaped, with notes. */
-function clean(
-  text: string,
-  name: RequestFact,
-  limit: number,
-  redactor: Redactor,
-  notes: NoteTaker,
-  repeats: boolean = false,
-): string {
-  if (redactor.secretPath([name])) {
-    notes.redacted(name);
-    return REDACTED;
-  }
-  if (text.length > limit) notes.truncated(name, text.length);
-  // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
-  const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
-  const safe = repeats ? redactor.repeatedText(seen) : redactor.text(seen);
-  if (safe !== seen) notes.redacted(name);
-  return keepText(cutText(safe, limit), name, limit, notes);
-}
-
 /** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
 function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string {
+  if (redactor.secretPath(["ipChain"])) {
+    notes.redacted("ipChain");
+    return REDACTED;
+  }
   if (chain.length > LIMITS.ipChain) notes.truncated("ipChain", chain.length);
   const kept = chain.slice(-LIMITS.ipChain);
   const safe = redactor.text(kept);

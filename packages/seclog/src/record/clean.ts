@@ -1,0 +1,31 @@
+import type { SecurityEvent } from "../event/event.ts";
+import { cutText, keepText, type NoteTaker } from "../event/text.ts";
+import { REDACTED, type Redactor } from "./redact.ts";
+
+/** How far a secret is looked for behind the place where a text is cut. */
+const LOOK_BEHIND_CUT = 1024;
+
+/**
+ * A stranger's text that has a column of its own: redacted, cut and escaped, with notes.
+ *
+ * @param repeats whether the same text comes again and again
+ */
+export function clean(
+  text: string,
+  name: keyof SecurityEvent,
+  limit: number,
+  redactor: Redactor,
+  notes: NoteTaker,
+  repeats: boolean = false,
+): string {
+  if (redactor.secretPath([name])) {
+    notes.redacted(name);
+    return REDACTED;
+  }
+  if (text.length > limit) notes.truncated(name, text.length);
+  // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
+  const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
+  const safe = repeats ? redactor.repeatedText(seen) : redactor.text(seen);
+  if (safe !== seen) notes.redacted(name);
+  return keepText(cutText(safe, limit), name, limit, notes);
+}

@@ -1,0 +1,165 @@
+import { expect, test } from "vitest";
+import { defineEvents, type EventDefinitions } from "../event/catalogue.ts";
+import type { SecurityEvent } from "../event/event.ts";
+import { createClientIp } from "./client-ip.ts";
+import { eventClock } from "./clock.ts";
+import { runWithRequest, setActor } from "./context.ts";
+import { createDataEncoder } from "./data.ts";
+import { Recorder } from "./recorder.ts";
+import { createRedactor, REDACTED, type RedactOptions } from "./redact.ts";
+
+interface Call {
+  readonly type?: unknown;
+  readonly request?: unknown;
+  readonly data?: unknown;
+  readonly events?: EventDefinitions;
+  readonly redact?: RedactOptions;
+}
+
+/** What is kept of one call. */
+function kept({ type = "authz_fail", request, data, events = {}, redact }: Call): Partial<SecurityEvent> {
+  const redactor = createRedactor(redact);
+  const recorder = new Recorder({
+    logger: "security",
+    service: undefined,
+    environment: undefined,
+    host: undefined,
+    events,
+    clock: eventClock(),
+    clientIp: createClientIp(),
+    redactor,
+    encodeData: createDataEncoder(redactor),
+  });
+  const position = { sourceId: "01a204f8-8c28-7000-9f1a-38f98eabf569", epoch: 1, lastSeq: 0 };
+  const { text } = recorder.record(recorder.resolve(type), request, data, position);
+  const columns = Object.assign({}, ...text.split("\n").map((line) => JSON.parse(line) as object));
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, value]) => [name.replace(/_(.)/g, (_, letter) => letter.toUpperCase()), value]),
+  );
+}
+
+const trap = (): never => {
+  throw new Error("trap");
+};
+
+/** An object whose member of this name throws. */
+function trapped(name: string, others: object = {}): object {
+  return Object.defineProperty({ ...others }, name, { get: trap, enumerable: true });
+}
+
+test("a flag holds no secret, and nothing that PostgreSQL cannot", () => {
+  const validate = (message: string) => {
+    const schema = {
+      "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message }] }) },
+    } as const;
+    const events = defineEvents({ own: { description: "An own event.", schema } });
+    return kept({ type: "own", data: { a: 1 }, events }).notes;
+  };
+  expect(validate("received password=hunter2 \0 \ud800")).toEqual({
+    flags: ["data: received password=[redacted] \\u0000 \\ud800"],
+    redacted: ["notes.flags"],
+    escaped: ["notes.flags"],
+  });
+  // A secret on the limit of the flag's length leaves no half.
+  expect(JSON.stringify(validate(`${"x".repeat(185)} 4111111111111111`))).not.toContain("4111");
+  expect(JSON.stringify(kept({ type: "Hack token=hunter2\0" }))).not.toMatch(/hunter2|\\u0000.*hunter|\0/);
+});
+
+test.each([
+  ["outcome", trapped("outcome")],
+  ["actor", { actor: trapped("id") }],
+  ["allowedMethods", trapped("allowedMethods")],
+  ["allowedMethods", { allowedMethods: { toString: trap } }],
+  ["route", trapped("route")],
+  ["startedAt", { startedAt: Object.assign(new Date(0), { getTime: trap }) }],
+  ["target", trapped("target")],
+  ["userid", trapped("userid")],
+])("a trap in %s costs that fact alone, and is flagged", (name, data) => {
+  const others = Object.getOwnPropertyDescriptors({ statusCode: 403, reason: "no role" });
+  const event = kept({
+    request: { method: "GET", url: "/a", headers: {} },
+    data: Object.defineProperties(data, others),
+  });
+  expect(event).toMatchObject({ method: "GET", path: "/a", statusCode: 403, data: { reason: "no role" } });
+  expect(event.notes?.flags).toEqual([`${name} could not be read`]);
+});
+
+test("a trap in what refines an event costs only the refinement", () => {
+  expect(kept({ type: "upload_validation", data: trapped("result", { filename: "a" }) })).toMatchObject({
+    level: "info",
+    data: { filename: "a", result: "[Unserializable]" },
+  });
+});
+
+test("paths redact the facts of a call, and say so", () => {
+  const paths = ["actorId", "actorType", "targetId", "targetType", "allowedMethods", "route"];
+  const party = { id: "a", type: "b" };
+  const event = kept({
+    data: { actor: party, target: party, allowedMethods: "GET", route: "/a" },
+    redact: { paths },
+  });
+  expect(event).toMatchObject(Object.fromEntries(paths.map((path) => [path, REDACTED])));
+  expect([...(event.notes?.redacted ?? [])].sort()).toEqual(paths.sort());
+});
+
+test("paths below data find also what is a fact elsewhere", () => {
+  const event = kept({ data: { userid: "u1" }, redact: { paths: ["data.userid"] } });
+  expect([event.actorId, event.data, event.notes?.redacted]).toEqual([
+    undefined,
+    { userid: REDACTED },
+    ["data.userid"],
+  ]);
+});
+
+test("an actor or a target with a secret is noted as redacted", () => {
+  const event = kept({ data: { actor: { id: "sk_live_abcdefgh12345678" }, target: "password=hunter22" } });
+  expect([event.actorId, event.targetId]).toEqual([REDACTED, "password=[redacted]"]);
+  expect(event.notes).toEqual({ redacted: ["actorId", "targetId"] });
+});
+
+test("what is no fact is flagged and stays in the data", () => {
+  expect(kept({ data: { userid: { a: 1 } } })).toMatchObject({
+    data: { userid: { a: 1 } },
+    notes: { flags: ["userid is no id"] },
+  });
+  expect(kept({ data: { userid: ["../../", "x"], statusCode: "many", outcome: "won" } }).data).toEqual({
+    userid: ["../../", "x"],
+    statusCode: "many",
+    outcome: "won",
+  });
+  expect(kept({ data: { actor: {}, userid: "u1" } })).toMatchObject({ actorId: "u1", data: { actor: {} } });
+});
+
+test("the members of an actor that are not kept are flagged by name", () => {
+  const event = kept({ data: { actor: { id: 1, type: "user", email: "a@example.com", roles: [] } } });
+  expect([event.actorId, event.actorType, event.data]).toEqual(["1", "user", undefined]);
+  expect(event.notes?.flags).toEqual(["of actor only id and type are kept, not email, roles"]);
+  expect(kept({ data: { target: { id: 1, type: 5 } } }).notes?.flags).toEqual(["target.type is no string"]);
+});
+
+test("what stands in the place of the request is quoted beside other data", () => {
+  expect(kept({ request: "str", data: { a: 1 } })).toMatchObject({
+    data: { a: 1 },
+    notes: { flags: ['the request argument is no request: {"value":"str"}'] },
+  });
+  expect(JSON.stringify(kept({ request: "password=hunter2", data: { a: 1 } }))).not.toContain("hunter2");
+  expect(kept({ request: { password: "hunter2", b: "x".repeat(9999) }, data: { a: 1 } }).notes?.flags?.[0]).toMatch(
+    /^the request argument is no request: .{100,300}$/,
+  );
+});
+
+test("the context's actor is taken where the call names none, and may be a trap too", () => {
+  runWithRequest({ method: "GET", url: "/a", headers: {} }, () => {
+    setActor("u1");
+    expect(kept({}).actorId).toBe("u1");
+    expect(kept({ data: { a: 1 } }).actorId).toBe("u1");
+    expect(kept({ data: { userid: "u2" } }).actorId).toBe("u2");
+    expect(kept({ data: { userid: ["u2"] } }).actorId).toBeUndefined();
+    setActor(trapped("id") as { id: string });
+    expect(kept({ data: { a: 1 } })).toMatchObject({
+      path: "/a",
+      data: { a: 1 },
+      notes: { flags: ["actor could not be read"] },
+    });
+  });
+});
