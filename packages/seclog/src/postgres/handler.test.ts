@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
@@ -46,6 +48,13 @@ async function stored(): Promise<{ rows: number; distinct: number; position: num
     [sourceId],
   );
   return row ?? { rows: -1, distinct: -1, position: -1 };
+}
+
+/** A message of PostgreSQL's protocol. */
+function message(type: string, body: string): Buffer {
+  const bytes = Buffer.from(`${type}\0\0\0\0${body}`, "latin1");
+  bytes.writeInt32BE(bytes.length - 1, 1);
+  return bytes;
 }
 
 const exactly = (events: number) => ({ rows: events, distinct: events, position: events });
@@ -138,6 +147,31 @@ describe("postgresHandler() - failures", () => {
       kind: "retry",
     });
   });
+
+  it.each(["its own", "the application's"])(
+    "a server that ends %s new connection at once does no harm",
+    async (whose) => {
+      const server = createServer((socket) => {
+        socket.on("error", () => {});
+        // In one piece: authenticated, ready, and the end.
+        socket.once("data", () => {
+          const fatal = "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0";
+          socket.end(Buffer.concat([message("R", "\0\0\0\0"), message("Z", "I"), message("E", fatal)]));
+        });
+      }).listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const url = `postgresql://a:b@127.0.0.1:${(server.address() as AddressInfo).port}/c?sslmode=disable`;
+      const pool = new pg.Pool({ connectionString: url });
+      pool.on("error", () => {});
+      try {
+        const call = store(create(whose === "its own" ? { url } : { pool }), 1, 1);
+        await expect(call).rejects.toMatchObject({ kind: "retry" });
+      } finally {
+        await pool.end();
+        server.close();
+      }
+    },
+  );
 
   it("a wrong password, a missing database and a missing table need somebody", async () => {
     const wrong = new URL(database.writerUrl);

@@ -6,7 +6,7 @@ import { HandlerError } from "../ship/handler.ts";
 
 /** What is used of pg's `Pool`, so that an application's own can be given. Sessions may come through PgBouncer. */
 export interface PostgresPool {
-  connect(): Promise<PostgresPoolClient>;
+  connect(callback: (error: Error | undefined, client: PostgresPoolClient | undefined) => void): void;
 }
 
 /** What is used of pg's `PoolClient`. */
@@ -54,33 +54,41 @@ export class Session {
     signal.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Takes a connection from the pool. */
-  static async open(pool: PostgresPool, timeouts: SessionTimeouts, signal: AbortSignal): Promise<Session> {
-    if (signal.aborted) throw gaveUp();
-    const connecting = pool.connect();
-    let timer: NodeJS.Timeout | undefined;
-    let abort: (() => void) | undefined;
-    const limit = new Promise<never>((_, reject) => {
+  /**
+   * Takes a connection from the pool: by a callback, since a promise's listener comes a moment after the pool has let
+   * go of the client, and an error that the server sends in that moment would end the process.
+   */
+  static open(pool: PostgresPool, timeouts: SessionTimeouts, signal: AbortSignal): Promise<Session> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) throw gaveUp();
+      let over = false;
+      const finish = (): void => {
+        over = true;
+        clearTimeout(timer);
+        signal.removeEventListener("abort", abort);
+      };
+      const giveUp = (error: Error): void => {
+        finish();
+        reject(error);
+      };
+      const abort = (): void => giveUp(gaveUp());
       // A pool of ours has the same limit for connecting and says more about why.
-      timer = setTimeout(
-        () => reject(new NoAnswerError("retry", `PostgreSQL: no connection within ${timeouts.connect} ms`)),
+      const timer = setTimeout(
+        () => giveUp(new NoAnswerError("retry", `PostgreSQL: no connection within ${timeouts.connect} ms`)),
         timeouts.connect + GRACE_MS,
       );
-      abort = () => reject(gaveUp());
       signal.addEventListener("abort", abort, { once: true });
+      pool.connect((error, client) => {
+        if (over) {
+          client?.release();
+        } else if (client === undefined) {
+          giveUp(error ?? new Error("the pool gave no connection"));
+        } else {
+          finish();
+          resolve(new Session(client, timeouts, signal));
+        }
+      });
     });
-    try {
-      return new Session(await Promise.race([connecting, limit]), timeouts, signal);
-    } catch (error) {
-      connecting.then(
-        (client) => client.release(),
-        () => {},
-      );
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      if (abort !== undefined) signal.removeEventListener("abort", abort);
-    }
   }
 
   /** Runs a statement, or several when there are no values. Gives the rows. */
