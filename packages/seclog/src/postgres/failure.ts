@@ -24,14 +24,14 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
     code: "SECLOG_SOURCE_FENCED",
     advice: "the spool was copied or its source.json was edited",
   },
-  // The event: a value or a combination of values that the table cannot hold.
+  // The event: a value or a combination of values that the table cannot hold, or that a constraint forbids.
   "22": { kind: "event" },
   "23": { kind: "event" },
   "54": { kind: "event" },
   // Two tries of the same batch met; the position says which of them is stored.
   "23505": { kind: "retry" },
-  // No partition, not even a default one: they are made anew when the source is opened again.
-  "23514": { kind: "retry" },
+  // RAISE EXCEPTION in a trigger that somebody has added.
+  P0001: { kind: "event" },
   // Cancelled by statement_timeout, an administrator, a shutdown.
   "57": { kind: "retry" },
   // Somebody must act.
@@ -70,7 +70,16 @@ export function errorCode(thrown: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
+/**
+ * No partition for an event, not even a default one: they are made anew when the source is opened again. It has
+ * the SQLSTATE of a CHECK constraint, but no constraint's name.
+ */
+export function isNoPartition(thrown: unknown): boolean {
+  return errorCode(thrown) === "23514" && (thrown as { constraint?: string }).constraint === undefined;
+}
+
 function meaningOf(code: string, thrown: unknown): Meaning {
+  if (isNoPartition(thrown)) return { kind: "retry" };
   if (SQLSTATE.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
   if (CLIENT_REFUSALS.test(code) || CLIENT_REFUSAL_TEXTS.test(errorMessage(thrown))) return { kind: "destination" };
   return { kind: "retry" };

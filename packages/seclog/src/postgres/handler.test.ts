@@ -4,6 +4,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
 import { startTcpProxy, type TcpProxy } from "../../../../test/support/tcp-proxy.ts";
+import { createSecurityLog } from "../create-security-log.ts";
 import type { HandlerError, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
@@ -281,6 +282,70 @@ describe("postgresHandler() - what it stores", () => {
         sourceId,
       ]),
     ).toEqual([{ seq: 1, reason: "no such day", record }]);
+  });
+});
+
+describe("postgresHandler() - what the database's administrator added", () => {
+  const REFUSALS = {
+    "a CHECK constraint":
+      "ALTER TABLE security_event_log ADD CONSTRAINT house_rule CHECK (data->>'resource' <> 'bad') NOT VALID",
+    "a trigger": `
+      CREATE FUNCTION public.house_rule() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN IF NEW.data->>'resource' = 'bad' THEN RAISE EXCEPTION 'not in this house'; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER house_rule BEFORE INSERT ON security_event_log FOR EACH ROW EXECUTE FUNCTION public.house_rule()`,
+  };
+  afterEach(async () => {
+    await database.query("ALTER TABLE security_event_log DROP CONSTRAINT IF EXISTS house_rule");
+    await database.query("DROP FUNCTION IF EXISTS public.house_rule() CASCADE");
+  });
+
+  it.each(Object.entries(REFUSALS))("%s that refuses one event of 50 sends that one to quarantine", async (_, ddl) => {
+    await database.query(ddl);
+    const log = createSecurityLog({
+      spool: "memory",
+      handlers: [create()],
+      service: sourceId,
+      heartbeat: false,
+      diagnostics: () => {},
+    });
+    for (let index = 1; index <= 50; index++) {
+      log.recordSecurityEvent("authz_fail", null, { resource: index === 17 ? "bad" : "good" });
+    }
+    await log.close();
+    const stored = await database.query<{ source: string; seq: number; position: number }>(
+      `SELECT l.source_id AS source, l.seq::int, s.last_seq::int AS position
+        FROM security_event_log l JOIN security_event_source s ON s.id = l.source_id WHERE l.service = $1`,
+      [sourceId],
+    );
+    const quarantined = await database.query<{ seq: number; reason: string }>(
+      "SELECT seq::int, reason FROM security_event_quarantine WHERE source_id = $1",
+      [stored[0]?.source],
+    );
+    expect(quarantined).toEqual([{ seq: expect.any(Number), reason: expect.stringMatching(/house/) }]);
+    const seqs = [...stored, ...quarantined].map(({ seq }) => seq).sort((a, b) => a - b);
+    // The log's own log_started and log_stopped are two more.
+    expect(seqs).toEqual(Array.from({ length: 52 }, (_, index) => index + 1));
+    expect(stored[0]?.position).toBe(52);
+  });
+
+  it("no partition at all is a reason to retry, not the event's fault", async () => {
+    await store(create(), 1, 1);
+    await database.query("ALTER TABLE security_event_log DETACH PARTITION security_event_log_standard");
+    await database.query("ALTER TABLE security_event_log DETACH PARTITION security_event_log_other");
+    const handler = create();
+    try {
+      await expect(store(handler, 2, 1)).rejects.toMatchObject({
+        kind: "retry",
+        message: expect.stringContaining("no partition"),
+      });
+    } finally {
+      await database.query("ALTER TABLE security_event_log ATTACH PARTITION security_event_log_other DEFAULT");
+      await database.query(
+        "ALTER TABLE security_event_log ATTACH PARTITION security_event_log_standard FOR VALUES IN ('standard')",
+      );
+    }
+    await store(handler, 2, 1);
+    expect(await stored()).toEqual(exactly(2));
   });
 });
 

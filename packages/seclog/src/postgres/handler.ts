@@ -27,7 +27,7 @@ import {
 } from "../ship/handler.ts";
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
 import { COPY_COLUMNS, CopyRows, RecordError } from "./copy-rows.ts";
-import { errorCode, toHandlerError } from "./failure.ts";
+import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
 import { migrations } from "./migrations.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
 import { NoAnswerError, openPool, type PostgresPool, Session, type SessionTimeouts } from "./session.ts";
@@ -334,7 +334,7 @@ class PostgresHandler implements SecurityEventHandler {
       );
     } catch (error) {
       if (isTimeout(error)) source.rows = Math.max(FEWEST_ROWS, Math.ceil((to - from + 1) / 4));
-      if (errorCode(error) === NO_PARTITION) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
+      if (isNoPartition(error)) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
       await session.rollback();
       throw error;
     }
@@ -343,7 +343,6 @@ class PostgresHandler implements SecurityEventHandler {
   }
 }
 
-const NO_PARTITION = "23514";
 const QUERY_CANCELED = "57014";
 
 const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
