@@ -350,7 +350,7 @@ const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM S
 /**
  * What the promise rests on is set in every transaction, not once for a connection: PgBouncer, a role's or a
  * database's settings and a user's pool may all have other ideas. The keepalives make the server give up on a client
- * that has vanished within about a minute, so that its half-done COPY does not hold up the next try; the limit on
+ * that has vanished within 20 seconds, so that its half-done COPY does not hold up the next try; the limit on
  * an idle transaction covers the wait for the batch before.
  */
 function beginTransaction(statementTimeout: number): string {
@@ -360,8 +360,8 @@ function beginTransaction(statementTimeout: number): string {
     `SET LOCAL statement_timeout = ${statementTimeout}`,
     "SET LOCAL lock_timeout = 0",
     `SET LOCAL idle_in_transaction_session_timeout = ${2 * statementTimeout}`,
-    "SET LOCAL tcp_keepalives_idle = 20",
-    "SET LOCAL tcp_keepalives_interval = 10",
+    "SET LOCAL tcp_keepalives_idle = 5",
+    "SET LOCAL tcp_keepalives_interval = 5",
     "SET LOCAL tcp_keepalives_count = 3",
   ].join("; ");
 }
@@ -390,7 +390,10 @@ function isTimeout(error: unknown): boolean {
   return error instanceof NoAnswerError || errorCode(error) === QUERY_CANCELED;
 }
 
-/** A string for SQL text: the position is moved in one message with COMMIT, and such a message takes no parameters. */
+/**
+ * A string for SQL text: the position is moved in one message with COMMIT, and such a message takes no parameters. In two
+ * messages, a connection lost between them would leave the position locked for the next try.
+ */
 function literal(text: string): string {
   if (text.includes("\\") || text.includes("\0"))
     throw new SeclogError("SECLOG_EVENT_MALFORMED", "a source's id or key");
