@@ -130,7 +130,7 @@ CREATE OR REPLACE FUNCTION public.seclog_add_partition(class text, month timesta
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
  SET "TimeZone" TO 'UTC'
- SET lock_timeout TO '1s'
+ SET lock_timeout TO '200ms'
 AS $function$
 DECLARE
   parent text := 'security_event_log_' || class;
@@ -221,7 +221,10 @@ BEGIN
       BEGIN
         PERFORM public.seclog_add_partition(class, month);
         created := created + 1;
-      EXCEPTION WHEN OTHERS THEN
+      EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
+        RETURN created;
+      WHEN OTHERS THEN
         RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
       END;
     END LOOP;

@@ -72,7 +72,8 @@ CREATE TABLE public.security_event_log_long_default PARTITION OF public.security
 
 -- Each index costs every event; the two texts are COLLATE "C" because comparing bytes costs less than a
 -- locale does, and a prefix can use the index. An id needs none: a UUIDv7 says in which millisecond to look. The first is
--- braces to the belt of security_event_source.last_seq: no event twice, whatever the program does.
+-- braces to the belt of security_event_source.last_seq: the same event of a source, sent twice, is refused. It must contain
+-- the partition keys, so it would let a second event with the same number but another time or retention pass.
 CREATE UNIQUE INDEX security_event_log_source ON public.security_event_log (source_id, seq, occurred_at, retention);
 CREATE INDEX security_event_log_time ON public.security_event_log (occurred_at);
 CREATE INDEX security_event_log_type ON public.security_event_log (event_type, occurred_at);

@@ -5,7 +5,7 @@
 -- CREATE … PARTITION OF, because that would wait for every running COPY and hold up every later one.
 CREATE FUNCTION public.seclog_add_partition(class text, month timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '200ms' AS $$
 DECLARE
   parent text := 'security_event_log_' || class;
   child text := parent || to_char(month, '_YYYY_MM');
@@ -30,7 +30,8 @@ END $$;
 
 -- Makes what is missing from last month to `months_ahead` (1 to 24) after this one, for every retention class, and
 -- says how many partitions that were. Reads the catalogue only when nothing is missing. Never raises: a month that
--- could not be added now is added by a later call, and its events are in the default partition until then.
+-- could not be added now is added by a later call, and its events are in the default partition until then. Gives up
+-- at the first lock that somebody holds: an open reader of the log holds them all, and shipping waits for this.
 CREATE FUNCTION public.seclog_ensure_partitions(months_ahead integer DEFAULT 3) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
@@ -54,7 +55,10 @@ BEGIN
       BEGIN
         PERFORM public.seclog_add_partition(class, month);
         created := created + 1;
-      EXCEPTION WHEN OTHERS THEN
+      EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
+        RETURN created;
+      WHEN OTHERS THEN
         RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
       END;
     END LOOP;
