@@ -286,7 +286,7 @@ describe("fileHandler()", () => {
     nodeFs.writeFileSync(
       child,
       `import { fileHandler } from "${seclog}/handlers/file.js";
-       import { exampleBatch } from "${seclog}/testing/example-events.js";
+       import { exampleBatch } from "${seclog}/testing/index.js";
        const handler = fileHandler({ path: process.argv[2], maxBytes: 20_000 });
        for (let firstSeq = 1; ; firstSeq += 7) {
          await handler.handle(exampleBatch({ firstSeq, count: 7 }), new AbortController().signal);
@@ -311,6 +311,7 @@ describe("fileHandler()", () => {
         started.on("close", () => resolve());
       });
       const last = Number(said.slice(0, said.lastIndexOf("\n")).split("\n").at(-1));
+      expect(last, "the child wrote and was killed").toBeGreaterThan(0);
       acknowledged = Math.max(acknowledged, last);
       await withHandler({ maxBytes: 20_000 }, (handler) => handler.handle(exampleBatch({ count: 1 }), quiet));
       const events = written();

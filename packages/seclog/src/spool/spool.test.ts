@@ -266,6 +266,45 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
+  test("a busy event loop is no disk that stalls: nothing is refused", async () => {
+    const { writer, directory } = open(spoolFs, { memoryBytes: 1e6, segmentBytes: 1e8 });
+    append(writer, 1);
+    await writer.durable(1, false);
+    // The sync's delay passes, so that one is under way while the loop below never lets its callback run.
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    const end = performance.now() + 1_500;
+    let refused = 0;
+    while (performance.now() < end) {
+      append(writer, 50);
+      if (writer.memoryFull) refused += 1;
+    }
+    expect(refused).toBe(0);
+    await writer.durable(writer.lastSeq, true);
+    writer.close();
+    expect(readAll(directory).seqs.length).toBe(writer.lastSeq);
+  });
+
+  test("a disk that stalls while the event loop turns makes memory full, and is forgiven when it answers", async () => {
+    let answer = (): void => {};
+    const fs = failing("fdatasync", (real) =>
+      Object.assign(
+        (_: number, callback: (error: NodeJS.ErrnoException | null) => void) => {
+          answer = () => callback(null);
+        },
+        { __promisify__: real.__promisify__ },
+      ),
+    );
+    const { writer } = open(fs, { memoryBytes: 1_000 });
+    append(writer, 1);
+    void writer.durable(1, true);
+    await new Promise((resolve) => setTimeout(resolve, 1_300));
+    append(writer, 30);
+    expect(writer.memoryFull).toBe(true);
+    answer();
+    expect(writer.memoryFull).toBe(false);
+    writer.close();
+  });
+
   test("strict: flushSync returns with the event on disk, or throws", () => {
     let refuse = false;
     const fs = failing("fdatasyncSync", (real) => (fd) => {

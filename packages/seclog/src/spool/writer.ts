@@ -87,7 +87,9 @@ export class SpoolWriter {
   #retryTimer: NodeJS.Timeout | undefined;
   #retryDelay = 0;
   #syncing = false;
-  #syncStarted = 0;
+  /** The sync has not ended although the event loop turned for {@link STALL_MS}. */
+  #stalled = false;
+  #stallTimer: NodeJS.Timeout | undefined;
   /** Numbers up to this are covered by the sync that runs. */
   #syncingSeq = 0;
   /** Whether somebody waits for the next sync. */
@@ -133,7 +135,7 @@ export class SpoolWriter {
    */
   get memoryFull(): boolean {
     if (this.#frames.bytes <= this.#limits.memoryBytes) return false;
-    if (this.#failing || (this.#syncing && performance.now() - this.#syncStarted > STALL_MS)) return true;
+    if (this.#failing || this.#stalled) return true;
     try {
       this.flushSync();
       return false;
@@ -356,7 +358,7 @@ export class SpoolWriter {
     const directoryDirty = this.#directoryDirty;
     this.#directoryDirty = false;
     this.#syncing = true;
-    this.#syncStarted = performance.now();
+    this.#watchForStall();
     this.#syncingSeq = upTo;
     const waiting = this.#nextSync;
     this.#currentSync = waiting;
@@ -365,6 +367,8 @@ export class SpoolWriter {
 
     const finished = (error: unknown): void => {
       this.#syncing = false;
+      this.#stalled = false;
+      clearTimeout(this.#stallTimer);
       this.#closeAbandoned();
       if (this.#closed) {
         this.#closeFiles();
@@ -403,6 +407,19 @@ export class SpoolWriter {
     }
   }
 
+  /**
+   * A busy event loop must not be taken for a disk that stalls: there the sync is long done, and only its callback could not
+   * run. So it is a timer that says it, and it asks again after the callbacks that were waiting.
+   */
+  #watchForStall(): void {
+    this.#stallTimer = setTimeout(() => {
+      setImmediate((timer) => {
+        this.#stalled = this.#syncing && this.#stallTimer === timer;
+      }, this.#stallTimer);
+    }, STALL_MS);
+    this.#stallTimer.unref();
+  }
+
   #syncAll(): void {
     if (this.#directoryDirty) {
       syncDirectory(this.#fs, this.#owned.directory);
@@ -435,6 +452,7 @@ export class SpoolWriter {
     this.#lastError = reason;
     clearTimeout(this.#syncTimer);
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#stallTimer);
     for (const shared of [this.#currentSync, this.#nextSync, this.#nextWrite]) shared.reject(reason);
     // A sync that runs in the thread pool still uses its descriptors: its callback closes them.
     if (!this.#syncing) this.#closeFiles();
