@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { ClientConfig } from "pg";
+import type { PeerCertificate } from "node:tls";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
 import { configError } from "../event/options.ts";
 
@@ -15,6 +15,25 @@ export type TlsOption = boolean | { readonly ca?: string; readonly cert?: string
 /** Parameters of a URL that are understood. Any other is refused: it would be silently without effect. */
 const PARAMETERS = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name", "host", "port"]);
 
+/** The part of pg's configuration that a URL gives. */
+export interface ConnectionConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly password?: string;
+  readonly application_name: string;
+  readonly ssl:
+    | false
+    | {
+        readonly rejectUnauthorized: true;
+        readonly checkServerIdentity: (name: string, certificate: PeerCertificate) => Error | undefined;
+        readonly ca?: string;
+        readonly cert?: string;
+        readonly key?: string;
+      };
+}
+
 /**
  * pg's configuration for a URL, checked: a mistake must show when the application starts, not in the first night
  * that it matters.
@@ -26,7 +45,12 @@ const PARAMETERS = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "appl
  * @param where what is being configured, for the message: `postgresHandler`
  * @throws SeclogError `SECLOG_CONFIG` that names the part of the URL, never the URL: it holds the password
  */
-export function connectionConfig(where: string, key: string, url: string, tls: TlsOption | undefined): ClientConfig {
+export function connectionConfig(
+  where: string,
+  key: string,
+  url: string,
+  tls: TlsOption | undefined,
+): ConnectionConfig {
   const refuse = (problem: string): SeclogError => configError(where, key, problem);
   let parsed: URL;
   try {
@@ -66,7 +90,7 @@ function tlsConfig(
   host: string,
   tls: TlsOption | undefined,
   refuse: (problem: string) => SeclogError,
-): NonNullable<ClientConfig["ssl"]> {
+): ConnectionConfig["ssl"] {
   const mode = parameters.get("sslmode");
   if (tls === false || (tls === undefined && mode === "disable")) return false;
   if (mode !== null && !["disable", "require", "verify-ca", "verify-full"].includes(mode)) {

@@ -29,36 +29,37 @@ import { connectionConfig, secretUrl, type TlsOption } from "./connection-config
 import { COPY_COLUMNS, CopyRows, RecordError } from "./copy-rows.ts";
 import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
 import { migrations } from "./migrations.ts";
+import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
-import { NoAnswerError, openPool, type PostgresPool, Session, type SessionTimeouts } from "./session.ts";
+import { NoAnswerError, openPool, Session, type SessionTimeouts } from "./session.ts";
 
 /** Options of {@link postgresHandler}. */
 export interface PostgresHandlerOptions {
   /** The writer's URL, `postgresql://user:password@host/database`. @default `SECLOG_DATABASE_URL` */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** A file that holds the URL. @default `SECLOG_DATABASE_URL_FILE` */
-  readonly urlFile?: string;
+  readonly urlFile?: string | undefined;
   /**
    * The application's own pool, of pg or of its shape, instead of a URL. The handler then runs on the main thread, and
    * takes two of its connections at a time.
    */
-  readonly pool?: PostgresPool;
+  readonly pool?: PostgresPool | undefined;
   /** See {@link TlsOption}. @default as the URL says; verified TLS for any other machine */
-  readonly tls?: TlsOption;
+  readonly tls?: TlsOption | undefined;
   /** Connections that stay open when there is nothing to do. @default 1 */
-  readonly poolMin?: number;
+  readonly poolMin?: number | undefined;
   /** The most connections of this process. @default 2 */
-  readonly poolMax?: number;
+  readonly poolMax?: number | undefined;
   /** Milliseconds for a connection to be made. @default 10000 */
-  readonly connectTimeout?: number;
+  readonly connectTimeout?: number | undefined;
   /** Milliseconds for a statement, a COPY of a whole batch included. @default 30000 */
-  readonly statementTimeout?: number;
+  readonly statementTimeout?: number | undefined;
   /** The most events in one transaction. @default 4000 */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** @default "postgres" */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Whether a receipt's `stored` waits for it. @default true */
-  readonly required?: boolean;
+  readonly required?: boolean | undefined;
 }
 
 const WHERE = "postgresHandler";

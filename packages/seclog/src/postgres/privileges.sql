@@ -1,4 +1,4 @@
--- Who may do what. Every setup runs this, after the migrations and in one transaction, so that what was revoked or
+-- Who may do what, and that nobody may change what was stored. Every setup runs this, after the migrations and in one transaction, so that what was revoked or
 -- granted since is put right. Only the groups are touched: a privilege that somebody gave to another role is doctor's
 -- business.
 
@@ -30,3 +30,17 @@ GRANT SELECT ON
   public.seclog_migration
   TO seclog_reader;
 GRANT EXECUTE ON FUNCTION public.seclog_describe() TO seclog_reader;
+
+-- Triggers that somebody disabled. Only those: enabling locks the table for a moment.
+DO $$
+DECLARE
+  disabled record;
+BEGIN
+  FOR disabled IN
+    SELECT tgrelid::regclass AS rel, tgname FROM pg_trigger
+      WHERE NOT tgisinternal AND tgenabled = 'D' AND tgname LIKE 'seclog\_%'
+      ORDER BY 1, 2
+  LOOP
+    EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', disabled.rel, disabled.tgname);
+  END LOOP;
+END $$;

@@ -136,7 +136,9 @@ describe("the schema", () => {
     await database.query("REVOKE EXECUTE ON FUNCTION seclog_describe() FROM seclog_writer");
     await database.query("REVOKE SELECT ON security_event_source FROM seclog_reader");
     await database.query("GRANT EXECUTE ON FUNCTION seclog_add_partition(text, timestamptz) TO PUBLIC");
+    await database.query("ALTER TABLE security_event_log DISABLE TRIGGER seclog_append_only");
     await setupDatabase({ adminUrl: database.serverUrl, writerUrl: database.writerUrl, readerUrl: database.readerUrl });
+    expect(await database.query("SELECT tgrelid::regclass FROM pg_trigger WHERE tgenabled = 'D'")).toEqual([]);
     for (const [url, role] of [
       [database.writerUrl, "writer"],
       [database.readerUrl, "reader"],

@@ -1,22 +1,8 @@
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ClientConfig, Pool } from "pg";
-import type { CopyStreamQuery } from "pg-copy-streams";
 import { HandlerError } from "../ship/handler.ts";
-
-/** What is used of pg's `Pool`, so that an application's own can be given. Sessions may come through PgBouncer. */
-export interface PostgresPool {
-  connect(callback: (error: Error | undefined, client: PostgresPoolClient | undefined) => void): void;
-}
-
-/** What is used of pg's `PoolClient`. */
-export interface PostgresPoolClient {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-  query(stream: CopyStreamQuery): CopyStreamQuery;
-  release(destroy?: Error | boolean): void;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  removeListener(event: "error", listener: (error: Error) => void): unknown;
-}
+import type { PostgresPool, PostgresPoolClient } from "./pool.ts";
 
 /** Limits of time, in milliseconds. */
 export interface SessionTimeouts {
