@@ -66,6 +66,33 @@ describe("the packed library", () => {
     expect(packed).toBeLessThan(250 * 1024);
   });
 
+  it("has types that compile with every check on, in a project that has no types but Node's", async () => {
+    mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
+    symlinkSync(join(root, "node_modules", "@types", "node"), join(project, "node_modules", "@types", "node"));
+    symlinkSync(join(root, "node_modules", "undici-types"), join(project, "node_modules", "undici-types"));
+    const imports = entries.map((entry, index) => `import * as entry${index} from "${entry}";\nvoid entry${index};`);
+    writeFileSync(
+      join(project, "strict.mts"),
+      `${imports.join("\n")}
+      import { createSecurityLog } from "seclog";
+      import { postgresHandler } from "seclog/postgres";
+      const url = process.env["SECLOG_DATABASE_URL"];
+      createSecurityLog({ spool: { directory: "x" }, handlers: [postgresHandler({ url })] });`,
+    );
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      module: "nodenext",
+      noEmit: true,
+      types: ["node"],
+    };
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["strict.mts"] }));
+    const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+    const compiled = await run(process.execPath, [compiler, "-p", project]).catch((error: { stdout: string }) => error);
+    expect(compiled.stdout).toBe("");
+  });
+
   it.each(entries)("%s - comes by import and by require, the same", async (entry) => {
     const script = (load: string): string => `
       const load = ${load};
