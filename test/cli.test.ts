@@ -281,8 +281,28 @@ describe("seclog tail", LONG, () => {
     const stdout = collect(child.stdout);
     await eventually(() => ndjson(stdout().replace(/[^\n]*$/, "")).length === 2, "two events");
     child.kill("SIGTERM");
+    // Well before the pool gives up an idle connection (10 s).
+    const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
     expect(await once(child, "close")).toEqual([0, null]);
+    clearTimeout(late);
     expect(ndjson(stdout()).map((event) => event["seq"])).toEqual([1, 2]);
+  });
+});
+
+describe("seclog query, stats and tail", LONG, () => {
+  it("refuse a schema that is newer in a breaking way, or older", async () => {
+    const ask = async (code: string): Promise<void> => {
+      for (const command of ["query", "stats", "tail"]) {
+        const child = startProgram([command]);
+        const killer = setTimeout(() => child.kill("SIGKILL"), 30_000);
+        expect(await resultOf(child)).toEqual({ code: 1, stdout: "", stderr: expect.stringContaining(code) });
+        clearTimeout(killer);
+      }
+    };
+    await database.query("INSERT INTO seclog_migration VALUES (9999, 'later', true, '')");
+    await ask("SECLOG_SCHEMA_NEWER").finally(() => database.query("DELETE FROM seclog_migration WHERE id = 9999"));
+    await database.query("UPDATE seclog_migration SET id = -3 WHERE id = 3");
+    await ask("SECLOG_SCHEMA_OLDER").finally(() => database.query("UPDATE seclog_migration SET id = 3 WHERE id = -3"));
   });
 });
 

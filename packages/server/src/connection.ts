@@ -32,6 +32,7 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
   "3D000": (variable) => `run seclog setup, or correct the database's name in ${variable}`,
   "42501": () => "this role lacks a privilege: seclog doctor says which",
+  "42883": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42703": () => "the tables are of an older seclog: run seclog setup",
   "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
@@ -48,7 +49,7 @@ export function databaseError(thrown: unknown, role: Role): unknown {
     /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
     CLIENT_FAILURE.test(thrown.message);
   if (!isDatabase) return thrown;
-  const missing = code === "42P01" || code === "3D000";
+  const missing = ["42P01", "42883", "3D000"].includes(code);
   const advice = ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";
   return new SeclogError(
     missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",

@@ -1,5 +1,6 @@
 import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
+import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
 import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "./connection.ts";
 import { requireUrl, roleConfig } from "./environment.ts";
 
@@ -93,6 +94,18 @@ export function openReader(
       },
     }),
   });
+}
+
+/**
+ * To be asked before anything else: the answers of a schema that this program does not know could be wrong.
+ *
+ * @throws SeclogError `SECLOG_SCHEMA_NEWER`, `SECLOG_SCHEMA_OLDER`, `SECLOG_SCHEMA_MISSING`
+ */
+export async function checkSchema(database: Database): Promise<void> {
+  const { rows } = await database.executeQuery<{ applied: AppliedMigration[] | null }>(
+    CompiledQuery.raw("SELECT migrations AS applied FROM public.seclog_describe()"),
+  );
+  checkSchemaVersion(migrations(), rows[0]?.applied ?? []);
 }
 
 /** Positions and counts are bigint in PostgreSQL and safe integers here. */

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { openReader } from "../database.ts";
+import { checkSchema, openReader } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
@@ -55,6 +55,7 @@ async function query(options: QueryOptions): Promise<void> {
   let printed = 0;
   let more = false;
   try {
+    await unlessInterrupted(signal, checkSchema(database));
     // One more than asked for, to know whether there are more.
     const pages = findEvents(database, filter, { order: options.order, limit: limit + 1 }, signal);
     for (;;) {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { isLevel, SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { openReader } from "../database.ts";
+import { checkSchema, openReader } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
@@ -38,6 +38,7 @@ async function stats(options: StatsOptions): Promise<void> {
   const signal = interruption();
   const database = openReader(parseTimeout(options.timeout));
   try {
+    await unlessInterrupted(signal, checkSchema(database));
     const counts = await unlessInterrupted(
       signal,
       (async () => ({

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { type Database, openReader } from "../database.ts";
+import { checkSchema, openReader } from "../database.ts";
 import { addFilterOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts";
@@ -44,15 +44,17 @@ async function tail(options: TailOptions): Promise<void> {
   const database = openReader();
   const follower = new EventFollower(database, filter);
   try {
+    await unlessInterrupted(signal, checkSchema(database));
     const last = await unlessInterrupted(signal, follower.begin(count));
     // The titles come even when there is nothing below them yet.
     if (!options.json || last.length > 0) await show(last);
     await follow(follower, show, seconds * 1000, signal);
   } catch (error) {
-    // To end it is what Ctrl-C is for here.
-    if (!(error instanceof Interrupted)) throw databaseError(error, "reader");
+    // To end it is what Ctrl-C is for here; at once, also while a question is under way.
+    if (error instanceof Interrupted) process.exit(0);
+    throw databaseError(error, "reader");
   } finally {
-    await close(database, signal);
+    if (!signal.aborted) await database.destroy();
   }
 }
 
@@ -84,8 +86,4 @@ async function follow(
     }
     await unlessInterrupted(signal, sleep(pause, undefined, { signal }));
   }
-}
-
-async function close(database: Database, signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await database.destroy();
 }
