@@ -31,7 +31,8 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "28P01": (variable) => `correct the user or the password in ${variable}`,
   "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
   "3D000": (variable) => `run seclog setup, or correct the database's name in ${variable}`,
-  "42501": () => "this role lacks a privilege: seclog doctor says which",
+  "42501": (variable) =>
+    `this role lacks a privilege: run seclog setup, which puts the groups' privileges right, or name the right role in ${variable}`,
   "42883": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42703": () => "the tables are of an older seclog: run seclog setup",
