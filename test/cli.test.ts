@@ -414,6 +414,16 @@ describe("seclog, its arguments and environment", LONG, () => {
   });
 });
 
+describe("seclog demo", LONG, () => {
+  it.runIf(process.platform === "linux")("ends where its folder cannot be made", async () => {
+    const child = startProgram(["demo", "--once"], { SECLOG_DATA_DIR: "/proc/seclog/demo" });
+    const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    const { code, stderr } = await resultOf(child);
+    clearTimeout(late);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("/proc/seclog/demo cannot be used (ENOENT)")]);
+  });
+});
+
 describe("seclog setup", LONG, () => {
   it("prints the SQL without secrets and without a connection", async () => {
     const environment = {

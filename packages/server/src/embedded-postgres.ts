@@ -28,6 +28,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isRunningPostgres, lockDirectory } from "./embedded-postgres-lock.ts";
 import { type Account, accountForRoot, EmbeddedPostgresError, locateBinaries } from "./embedded-postgres-runtime.ts";
+import { makeFolder } from "./make-folder.ts";
 
 export { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 
@@ -114,7 +115,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 async function makeDirectory(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makeFolder(directory);
     const probe = join(directory, `.probe-${process.pid}`);
     await writeFile(probe, "", { mode: 0o600 });
     await rm(probe);

@@ -1,0 +1,15 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** As `mkdir -p`, for its owner alone. Node's own `recursive` never ends below /proc (Node 20). */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
+}
