@@ -549,7 +549,13 @@ describe("seclog doctor", LONG, () => {
     );
     for (const { name } of partitions)
       await database.query(`ALTER TABLE security_event_log_long DETACH PARTITION ${name}`);
+    const [middle] = await database.query<{ name: string }>(
+      "SELECT 'security_event_log_standard_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM') AS name",
+    );
+    await database.query(`ALTER TABLE security_event_log_standard DETACH PARTITION ${middle?.name}`);
     const text = (await findings()).join("\n");
+    const month = middle?.name.slice(-7).replace("_", "-");
+    expect(text).toContain(`security_event_log_standard has no partition from ${month}-01 to `);
     expect(text).toContain("changes are not refused on security_event_log_short_default");
     expect(text).toContain("1 event could not be stored and is set aside");
     expect(text).toContain("security_event_log_long has no partition for now");

@@ -336,6 +336,12 @@ async function checkPartitions(client: pg.Client, findings: Findings): Promise<v
     } else if (days < 28)
       findings.warning(`the partitions of ${parent} end in ${counted(days, "day")}`, PARTITIONS_ADVICE);
     else findings.ok(`the partitions of ${parent} reach ${counted(days, "day")} ahead`);
+    for (const { from, to } of gaps(ranges)) {
+      findings.warning(
+        `${parent} has no partition from ${from} to ${to}: events of that time go to its default partition`,
+        PARTITIONS_ADVICE,
+      );
+    }
     const outside = await countOutside(client, parent, ranges);
     if (outside > 0) {
       findings.warning(
@@ -352,6 +358,20 @@ const PARTITIONS_ADVICE =
 
 function timeOf(text: string): number {
   return Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`);
+}
+
+/** What no partition holds between now and the last one's end. */
+function gaps(
+  ranges: readonly { readonly start: number; readonly end: number }[],
+): { readonly from: string; readonly to: string }[] {
+  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
+  const found: { from: string; to: string }[] = [];
+  let covered = Date.now();
+  for (const { start, end } of ranges) {
+    if (start > covered) found.push({ from: day(covered), to: day(start) });
+    covered = Math.max(covered, end);
+  }
+  return found;
 }
 
 /** Events of a retention class that no monthly partition holds; the conditions let PostgreSQL prune all those. */
@@ -427,7 +447,7 @@ export function checkSpool(directory: string): readonly Check[] {
   if (left.length > 0) {
     findings.warning(
       `${counted(left.length, "source")} left behind by processes that have ended, ${bytes(left)}`,
-      `the application's next start ships them, or: seclog ship --spool ${directory}`,
+      `the application ships them when it runs; those for PostgreSQL also: seclog ship --spool ${directory}`,
     );
   }
   if (spool.quarantineBytes > 0) {
