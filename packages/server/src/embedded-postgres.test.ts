@@ -184,7 +184,7 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 120_000 }
       },
     );
     const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-    for (const name of ["embedded-postgres", "embedded-postgres-lock", "embedded-postgres-runtime"]) {
+    for (const name of ["embedded-postgres", "embedded-postgres-lock", "embedded-postgres-runtime", "make-folder"]) {
       cpSync(join(dist, `${name}.js`), join(place, `${name}.js`));
     }
     writeFileSync(join(place, "package.json"), '{"type":"module"}');
