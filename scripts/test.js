@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * Runs the tests (`npm test -- path` for some of them), says which were skipped and which programs were missing,
- * and ends with one line that programs can read: `N passed, N failed, N skipped`.
+ * Runs the tests (`npm test -- path` for some of them), says again at the end which failed and why, which were skipped
+ * and which programs were missing, and ends with one line that programs can read: `N passed, N failed, N skipped`.
  */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { root } from "./files.js";
 
 /** Programs that some tests drive. Without them those tests are skipped: aloud, since a skipped test proves nothing. */
@@ -29,16 +30,23 @@ const run = spawnSync(
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped = [];
+const failed = [];
 try {
   for (const file of JSON.parse(readFileSync(report, "utf8")).testResults) {
+    const path = relative(root, file.name);
     // A file that cannot be loaded has no tests to count: it counts as one that failed.
-    if (file.assertionResults.length === 0 && file.status === "failed") counts.failed++;
+    if (file.assertionResults.length === 0 && file.status === "failed") {
+      counts.failed++;
+      failed.push(`${path}${reason(file.message)}`);
+    }
     for (const test of file.assertionResults) {
       if (test.status === "passed") counts.passed++;
-      else if (test.status === "failed") counts.failed++;
-      else {
+      else if (test.status === "failed") {
+        counts.failed++;
+        failed.push(`${path}: ${test.fullName}${reason(test.failureMessages.join("\n"))}`);
+      } else {
         counts.skipped++;
-        skipped.push(`${relative(root, file.name)}: ${test.fullName}`);
+        skipped.push(`${path}: ${test.fullName}`);
       }
     }
   }
@@ -48,6 +56,7 @@ try {
 }
 rmSync(folder, { recursive: true, force: true });
 
+if (failed.length > 0) console.log(`\nFailed:\n${failed.map((title) => `  ${title}`).join("\n")}`);
 if (skipped.length > 0) {
   console.log(`\nSkipped:\n${skipped.map((title) => `  ${title}`).join("\n")}`);
 }
@@ -60,6 +69,12 @@ if (run.status !== 0 && counts.failed === 0) {
 }
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exitCode = run.status === 0 && counts.failed === 0 ? 0 : (run.status ?? 0) || 1;
+
+/** The first lines of a failure's message, set in below its test. */
+function reason(message) {
+  const lines = stripVTControlCharacters(message).trim().split("\n").slice(0, 12);
+  return lines.map((line) => `\n      ${line}`).join("");
+}
 
 function isInstalled(program) {
   return (process.env.PATH ?? "").split(delimiter).some((directory) => {
