@@ -1,6 +1,8 @@
 /** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
 import { hostname } from "node:os";
-import { CATALOGUE, canonicalType, defineEvents, definitionOf, type EventDefinitions } from "./event/catalogue.ts";
+import { CATALOGUE, canonicalType, definitionOf } from "./event/catalogue.ts";
+import { defineEvents } from "./event/define-events.ts";
+import type { EventDefinitions } from "./event/definition.ts";
 import { DELIVERIES, type Delivery } from "./event/delivery.ts";
 import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";

@@ -6,12 +6,9 @@ export {
   type Catalogue,
   type CatalogueData,
   type DataOf,
-  defineEvents,
-  type EventDefinition,
-  type EventDefinitionOptions,
-  type EventDefinitions,
-  type EventSchema,
 } from "./event/catalogue.ts";
+export { defineEvents, type EventDefinitionOptions } from "./event/define-events.ts";
+export type { EventDefinition, EventDefinitions, EventSchema } from "./event/definition.ts";
 export { DELIVERIES, type Delivery } from "./event/delivery.ts";
 export { decodeEvent, encodeEvent, eventToJson } from "./event/encode.ts";
 export { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";

@@ -10,7 +10,7 @@ import { Stripe } from "stripe";
 import { afterEach, describe, expect, test } from "vitest";
 import { closeServer, listen, send, sendRaw } from "../../../../test/support/http-client.ts";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
-import type { EventDefinition } from "../event/catalogue.ts";
+import type { EventDefinition } from "../event/definition.ts";
 import { currentRequest } from "../record/context.ts";
 import type { SecurityLog } from "../record/security-log.ts";
 import { type CaptureLog, checkAccess, recordLogin, securityCapture } from "./express.ts";

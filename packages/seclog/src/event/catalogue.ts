@@ -7,10 +7,10 @@
  * levels INFO, WARN and CRITICAL are `info`, `warning` and `critical`. The outcomes are what OCSF 1.8 calls the
  * event's status; a finding whose result nobody knows is `unknown`.
  */
-import { DELIVERIES, type Delivery } from "./delivery.ts";
-import { errorMessage, SeclogError } from "./errors.ts";
-import { OUTCOMES, type Outcome } from "./event.ts";
-import { isLevel, LEVELS, type Level } from "./level.ts";
+import type { EventDefinition, EventDefinitions } from "./definition.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Outcome } from "./event.ts";
+import type { Level } from "./level.ts";
 
 /** An account's id. It also fills `actorId` when the call names no actor. */
 export type UserId = string | number | bigint;
@@ -174,6 +174,15 @@ export interface CatalogueData {
 /** The events that every log knows. */
 export type Catalogue = CatalogueData;
 
+/** What a call may say about an event of type `T`. */
+export type DataOf<T extends string, Events> = T extends keyof Events
+  ? Events[T] extends EventDefinition<infer Data>
+    ? Data
+    : object
+  : T extends keyof CatalogueData
+    ? CatalogueData[T]
+    : object;
+
 /** The groups of the catalogue, the vocabulary's own first. An application's events may name others. */
 export const CATEGORIES = [
   "authn",
@@ -197,184 +206,6 @@ export const CATEGORIES = [
 
 /** One of {@link CATEGORIES}. */
 export type Category = (typeof CATEGORIES)[number];
-
-/**
- * The part of Standard Schema 1 (https://standardschema.dev) that is called. Zod, Valibot, ArkType and others
- * implement it; `validate` must answer at once, because the request does not wait for a promise.
- */
-export interface EventSchema<Data = unknown> {
-  readonly "~standard": {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>;
-    readonly types?: { readonly input: Data; readonly output: unknown } | undefined;
-  };
-}
-
-/** What a schema says about a value: no issues, or what is wrong with it. */
-type SchemaResult =
-  | { readonly value: unknown; readonly issues?: undefined }
-  | { readonly issues: readonly SchemaIssue[] };
-
-interface SchemaIssue {
-  readonly message: string;
-  readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
-}
-
-/** What the log knows about a type of event. */
-export interface EventDefinition<Data = object> {
-  readonly level: Level;
-  /** One of {@link CATEGORIES}, or the application's own: `[a-z0-9_.:-]`, at most 40 characters. */
-  readonly category: string;
-  /** What became of it when the call does not say. */
-  readonly outcome: Outcome;
-  readonly delivery: Delivery;
-  /** One sentence for people who read the log. */
-  readonly description: string;
-  /** Types the data of a call and checks it at run time: what does not fit is recorded and flagged. */
-  readonly schema?: EventSchema<Data>;
-  /** Level and outcome where the data decide them. Must be quick and must not throw. */
-  refine?(data: Data): { readonly level?: Level; readonly outcome?: Outcome } | undefined;
-}
-
-/** Definitions by type, as {@link defineEvents} gives them. */
-export type EventDefinitions = { readonly [type: string]: EventDefinition };
-
-/** What a call may say about an event of type `T`. */
-export type DataOf<T extends string, Events> = T extends keyof Events
-  ? Events[T] extends EventDefinition<infer Data>
-    ? Data
-    : object
-  : T extends keyof CatalogueData
-    ? CatalogueData[T]
-    : object;
-
-/** What `defineEvents` takes for each type: everything has a default. */
-export interface EventDefinitionOptions<Data extends object = object> {
-  /** @default "warning" */
-  readonly level?: Level;
-  /** @default "custom" */
-  readonly category?: string;
-  /** @default "unknown" */
-  readonly outcome?: Outcome;
-  /** @default "disk" */
-  readonly delivery?: Delivery;
-  /** @default the type itself */
-  readonly description?: string;
-  /** Any Standard Schema validator of the data. It must not be asynchronous. */
-  readonly schema?: EventSchema<Data>;
-}
-
-/** The definitions that {@link defineEvents} makes of its options. */
-export type DefinedEvents<Options> = {
-  readonly [T in keyof Options]: EventDefinition<
-    Options[T] extends { readonly schema: EventSchema<infer Data extends object> } ? Data : object
-  >;
-};
-
-/**
- * An application's own types of event, for `createSecurityLog({ events })`.
- *
- * ```ts
- * const events = defineEvents({
- *   "refund_refused": { level: "error", schema: z.object({ orderId: z.string() }) },
- * });
- * ```
- *
- * @throws SeclogError `SECLOG_CONFIG` that names the type and the key at fault. Redefining a type of the catalogue
- *   is such a fault: its meaning must be the same in every application.
- */
-export function defineEvents<const Options extends { readonly [type: string]: EventDefinitionOptions }>(
-  options: Options,
-): DefinedEvents<Options> {
-  const definitions: [string, EventDefinition][] = [];
-  for (const [type, given] of Object.entries(options)) {
-    definitions.push([type, checkedDefinition(type, given)]);
-  }
-  // fromEntries makes own properties also of `__proto__`, which the pattern refuses anyway.
-  return Object.freeze(Object.fromEntries(definitions)) as DefinedEvents<Options>;
-}
-
-const TYPE_NAME = /^[a-z0-9_.:-]{1,100}$/;
-const CATEGORY_NAME = /^[a-z0-9_.:-]{1,40}$/;
-const OPTION_NAMES: ReadonlySet<string> = new Set([
-  "level",
-  "category",
-  "outcome",
-  "delivery",
-  "description",
-  "schema",
-  // What defineEvents gave may be given to it again, to join the definitions of two modules.
-  "refine",
-]);
-
-/** Whether `type` has the form of an event's type: 1 to 100 characters of `[a-z0-9_.:-]`. */
-export function isEventTypeName(type: string): boolean {
-  return TYPE_NAME.test(type);
-}
-
-function checkedDefinition(type: string, given: EventDefinitionOptions): EventDefinition {
-  if (!TYPE_NAME.test(type)) {
-    throw config(type, undefined, "must be 1 to 100 characters of a-z, 0-9, _ . : -");
-  }
-  if (definitionOf(type) !== undefined) {
-    throw config(type, undefined, "is a type of the catalogue: choose a name of your own");
-  }
-  if (typeof given !== "object" || given === null) throw config(type, undefined, "must be an object");
-  for (const key of Object.keys(given)) {
-    if (!OPTION_NAMES.has(key)) throw config(type, key, `is unknown: use ${[...OPTION_NAMES].join(", ")}`);
-  }
-  const { level = "warning", category = "custom", outcome = "unknown", delivery = "disk", description = type } = given;
-  if (!isLevel(level)) throw config(type, "level", `must be one of ${LEVELS.join(", ")}`);
-  if (!OUTCOMES.includes(outcome)) throw config(type, "outcome", `must be one of ${OUTCOMES.join(", ")}`);
-  if (!DELIVERIES.includes(delivery)) throw config(type, "delivery", `must be one of ${DELIVERIES.join(", ")}`);
-  if (typeof category !== "string" || !CATEGORY_NAME.test(category)) {
-    throw config(type, "category", "must be 1 to 40 characters of a-z, 0-9, _ . : -");
-  }
-  if (typeof description !== "string") throw config(type, "description", "must be a string");
-  const schema = given.schema;
-  if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
-    throw config(type, "schema", "must be a Standard Schema validator (Zod 3.24, Valibot 1, ArkType 2 or later)");
-  }
-  return Object.freeze({
-    level,
-    category,
-    outcome,
-    delivery,
-    description,
-    ...(schema === undefined ? {} : { schema }),
-  });
-}
-
-function config(type: string, key: string | undefined, problem: string): SeclogError {
-  const name = JSON.stringify(type.length > 120 ? `${type.slice(0, 120)}…` : type);
-  return new SeclogError("SECLOG_CONFIG", `events[${name}]${key === undefined ? "" : `.${key}`} ${problem}`);
-}
-
-const NO_DATA: readonly string[] = [];
-
-/**
- * What is wrong with an event's data by its definition's schema, in words without the values; empty when nothing
- * is. Never throws: a schema that throws or answers with a promise is itself what is wrong.
- */
-export function dataIssues(definition: EventDefinition, data: unknown): readonly string[] {
-  const schema = definition.schema;
-  if (schema === undefined) return NO_DATA;
-  try {
-    const result = schema["~standard"].validate(data ?? {});
-    if (result instanceof Promise) {
-      result.catch(() => {});
-      return ["the schema is asynchronous and was not applied"];
-    }
-    if (result.issues === undefined) return NO_DATA;
-    return result.issues.slice(0, 5).map((issue) => {
-      const path = issue.path?.map((step) => String(typeof step === "object" ? step.key : step)).join(".");
-      return `data${path ? `.${path}` : ""}: ${issue.message}`;
-    });
-  } catch (thrown) {
-    return [`the schema threw: ${errorMessage(thrown)}`];
-  }
-}
 
 /** Names under which a type is also found, because the vocabulary's own examples print them. The value is what is kept. */
 export const ALIASES: { readonly [alias: string]: keyof CatalogueData } = {

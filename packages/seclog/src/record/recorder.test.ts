@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { defineEvents, type EventDefinitions } from "../event/catalogue.ts";
+import { defineEvents } from "../event/define-events.ts";
+import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { createClientIp } from "./client-ip.ts";
 import { eventClock } from "./clock.ts";

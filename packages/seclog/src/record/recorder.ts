@@ -1,12 +1,5 @@
-import {
-  canonicalType,
-  dataIssues,
-  definitionOf,
-  type EventDefinition,
-  type EventDefinitions,
-  isEventTypeName,
-  UNKNOWN_DEFINITION,
-} from "../event/catalogue.ts";
+import { canonicalType, definitionOf, UNKNOWN_DEFINITION } from "../event/catalogue.ts";
+import { dataIssues, type EventDefinition, type EventDefinitions, isEventTypeName } from "../event/definition.ts";
 import { encodeImpersonal, encodePersonal, type ImpersonalConstants, impersonalConstants } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
 import {

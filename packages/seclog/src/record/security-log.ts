@@ -1,4 +1,5 @@
-import type { Catalogue, DataOf, EventDefinitions } from "../event/catalogue.ts";
+import type { Catalogue, DataOf } from "../event/catalogue.ts";
+import type { EventDefinitions } from "../event/definition.ts";
 import type { SeclogError } from "../event/errors.ts";
 import type { Outcome } from "../event/event.ts";
 

@@ -3,7 +3,7 @@ import express from "express";
 import { afterEach, expect, test } from "vitest";
 import { closeServer, listen, send } from "../../../../test/support/http-client.ts";
 import { recordLogin, securityCapture } from "../capture/express.ts";
-import { defineEvents } from "../event/catalogue.ts";
+import { defineEvents } from "../event/define-events.ts";
 import { memoryLog } from "./memory-log.ts";
 
 const ends: (() => Promise<void>)[] = [];
