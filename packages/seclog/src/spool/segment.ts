@@ -35,7 +35,7 @@
  * a frame that was cut can be told from one whose length is damaged. The payload is the canonical encoding of one
  * event. Nothing follows the last frame.
  *
- * ## Writing (spool/writer.ts)
+ * ## Writing (spool/writer.ts, spool/segment-files.ts)
  *
  * Frames are laid into slabs of memory, and stay there until an `fdatasync` has covered them. If a write or a sync
  * fails, the segment is abandoned: after a failed fsync Linux marks the pages clean, and a second fsync reports

@@ -1,9 +1,8 @@
-import { join } from "node:path";
 import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
-import { type Chunk, FrameMemory } from "./frames.ts";
-import { type SpoolFs, syncDirectory } from "./fs.ts";
+import { FrameMemory } from "./frames.ts";
+import type { SpoolFs } from "./fs.ts";
 import { type Ownership, stillOwns } from "./ownership.ts";
-import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
+import { SegmentFiles } from "./segment-files.ts";
 
 /** The sizes of a spool, in bytes. */
 export interface SpoolLimits {
@@ -39,13 +38,6 @@ const STALL_MS = 1_000;
 /** Ownership is looked at again before a write when the last look is older, in milliseconds. */
 const OWNERSHIP_MS = 1_000;
 
-interface Segment {
-  readonly fd: number;
-  readonly path: string;
-  readonly firstSeq: number;
-  bytes: number;
-}
-
 /** A promise that many wait for. */
 class Shared {
   readonly promise: Promise<void>;
@@ -62,31 +54,23 @@ class Shared {
   }
 }
 
-/** Writes one source's segments. The design stands at the head of `segment.ts`. */
+/**
+ * Decides when one source's frames go from memory to the operating system and to the disk, tries again when they are
+ * refused, and tells who waits. The design stands at the head of `segment.ts`.
+ */
 export class SpoolWriter {
   readonly #fs: SpoolFs;
   readonly #owned: Ownership;
-  readonly #sourceId: string;
   readonly #limits: SpoolLimits;
   readonly #observer: SpoolObserver;
-  #segment: Segment | undefined;
-  #nextSegment = 1;
-  /** Segments that were rotated out and are not synced yet; closed when they are. */
-  #retiring: Segment[] = [];
-  /** Segments that failed; closed when no sync uses them. */
-  #abandoned: Segment[] = [];
-  /** How often segments were abandoned: the result of a sync that began before the last time says nothing. */
-  #abandonments = 0;
-  #directoryDirty = true;
-
   readonly #frames = new FrameMemory();
-  #writtenSeq = 0;
-  #syncedSeq = 0;
+  readonly #files: SegmentFiles;
+  /** The last number that the log was told to be on disk. */
+  #toldSeq = 0;
   #flushScheduled = false;
   #syncTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #retryDelay = 0;
-  #syncing = false;
   /** The sync has not ended although the event loop turned for {@link STALL_MS}. */
   #stalled = false;
   #stallTimer: NodeJS.Timeout | undefined;
@@ -102,17 +86,13 @@ export class SpoolWriter {
   #ownershipSeen: number;
   #closed = false;
 
-  /** Bytes in this source's segments, those that were deleted included. */
-  bytesWritten = 0;
-
   constructor(fs: SpoolFs, owned: Ownership, sourceId: string, limits: SpoolLimits, observer: SpoolObserver) {
     this.#fs = fs;
     this.#owned = owned;
-    this.#sourceId = sourceId;
     this.#limits = limits;
     this.#observer = observer;
     this.#ownershipSeen = Date.now();
-    this.#openSegment(1);
+    this.#files = new SegmentFiles(fs, owned, sourceId, limits.segmentBytes);
   }
 
   /** The last number that was given. */
@@ -121,7 +101,12 @@ export class SpoolWriter {
   }
 
   get syncedSeq(): number {
-    return this.#syncedSeq;
+    return this.#files.syncedSeq;
+  }
+
+  /** Bytes in this source's segments, those that were deleted included. */
+  get bytesWritten(): number {
+    return this.#files.bytes;
   }
 
   /** Whether the last write or sync failed and has not succeeded since. */
@@ -158,10 +143,10 @@ export class SpoolWriter {
 
   /** Resolves when the event is written (`process`) or on disk (`disk`). */
   durable(seq: number, toDisk: boolean): Promise<void> {
-    if (seq <= (toDisk ? this.#syncedSeq : this.#writtenSeq)) return Promise.resolve();
+    if (seq <= (toDisk ? this.#files.syncedSeq : this.#files.writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
     if (!toDisk) return this.#nextWrite.promise;
-    if (this.#syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
+    if (this.#files.syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
     this.#syncWanted = true;
     // Taken before the sync may begin, which makes another one for those who come later.
     const { promise } = this.#nextSync;
@@ -193,7 +178,7 @@ export class SpoolWriter {
       this.#writeOut();
       if (this.#frames.nextUnwritten !== undefined || this.#closed) throw this.#lastError ?? closedError();
       try {
-        this.#syncAll();
+        this.#files.syncNow();
         break;
       } catch (error) {
         const failure = this.#abandon(error);
@@ -203,11 +188,11 @@ export class SpoolWriter {
         }
       }
     }
-    this.#markSynced(this.#writtenSeq);
+    this.#tellSynced();
     this.#nextSync.resolve();
     this.#nextSync = new Shared();
     this.#syncWanted = false;
-    if (this.#syncing) this.#currentSync.resolve();
+    if (this.#files.syncing) this.#currentSync.resolve();
   }
 
   /** Writes, syncs and closes. What could not be written is reported by the rejection of its promises. */
@@ -244,7 +229,8 @@ export class SpoolWriter {
     for (let attempt = 1; this.#frames.nextUnwritten !== undefined; attempt++) {
       try {
         for (let chunk = this.#frames.nextUnwritten; chunk !== undefined; chunk = this.#frames.nextUnwritten) {
-          this.#writeChunk(chunk);
+          this.#files.write(chunk);
+          this.#frames.written();
         }
       } catch (error) {
         const failure = this.#abandon(error);
@@ -258,49 +244,6 @@ export class SpoolWriter {
     this.#nextWrite = new Shared();
   }
 
-  #writeChunk(chunk: Chunk): void {
-    const length = chunk.to - chunk.from;
-    let segment = this.#segment;
-    if (segment === undefined || (segment.bytes > HEADER_BYTES && segment.bytes + length > this.#limits.segmentBytes)) {
-      segment = this.#openSegment(chunk.firstSeq);
-    }
-    let at = chunk.from;
-    while (at < chunk.to) {
-      // A short write is no error: the rest goes on where it stopped, and fails if the disk is full.
-      const wrote = this.#fs.writeSync(segment.fd, chunk.slab.bytes, at, chunk.to - at);
-      at += wrote;
-      segment.bytes += wrote;
-      this.bytesWritten += wrote;
-    }
-    this.#frames.written();
-    this.#writtenSeq = chunk.lastSeq;
-  }
-
-  #openSegment(firstSeq: number): Segment {
-    const path = join(this.#owned.directory, segmentName(this.#nextSegment));
-    const fd = this.#fs.openSync(path, "ax", 0o600);
-    this.#nextSegment += 1;
-    const segment = { fd, path, firstSeq, bytes: HEADER_BYTES };
-    try {
-      const header = encodeHeader(
-        { sourceId: this.#sourceId, key: this.#owned.key ?? "", firstSeq, epoch: this.#owned.epoch },
-        Date.now(),
-      );
-      if (this.#fs.writeSync(fd, header, 0, header.length) !== header.length)
-        throw new Error("short write of a header");
-    } catch (error) {
-      this.#closeFile(segment);
-      this.#unlink(segment);
-      throw error;
-    }
-    if (this.#segment !== undefined) this.#retiring.push(this.#segment);
-    this.#segment = segment;
-    this.bytesWritten += HEADER_BYTES;
-    this.#directoryDirty = true;
-    return segment;
-  }
-
-  /** Never trusts the unsynced segments again: what is not known to be on disk will be written to a new one. */
   #abandon(cause: unknown): SeclogError {
     const failure = new SeclogError(
       "SECLOG_SPOOL_WRITE",
@@ -312,13 +255,8 @@ export class SpoolWriter {
       this.#failing = true;
       setImmediate(() => this.#observer.failed(failure));
     }
-    this.#abandonments += 1;
-    this.#abandoned.push(...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment]));
-    this.#retiring = [];
-    this.#segment = undefined;
-    if (!this.#syncing) this.#closeAbandoned();
+    this.#files.abandon();
     this.#frames.unwrite();
-    this.#writtenSeq = this.#syncedSeq;
     return failure;
   }
 
@@ -337,7 +275,7 @@ export class SpoolWriter {
   }
 
   #scheduleSync(): void {
-    if (this.#syncing || this.#closed || !this.#frames.hasUnsynced) return;
+    if (this.#files.syncing || this.#closed || !this.#frames.hasUnsynced) return;
     if (this.#syncWanted || this.#frames.unsyncedBytes > SYNC_BYTES) {
       this.#sync();
     } else if (this.#syncTimer === undefined) {
@@ -346,65 +284,34 @@ export class SpoolWriter {
     }
   }
 
-  /** One grouped sync in the thread pool: the directory if files came, then every file that was written to. */
+  /** One sync for all who wait. */
   #sync(): void {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
-    if (this.#syncing || this.#closed || !this.#frames.hasUnsynced) return;
-    const upTo = this.#writtenSeq;
-    const abandonments = this.#abandonments;
-    const retired = this.#retiring.length;
-    const files = [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])];
-    const directoryDirty = this.#directoryDirty;
-    this.#directoryDirty = false;
-    this.#syncing = true;
+    if (this.#files.syncing || this.#closed || !this.#frames.hasUnsynced) return;
+    this.#syncingSeq = this.#files.writtenSeq;
     this.#watchForStall();
-    this.#syncingSeq = upTo;
     const waiting = this.#nextSync;
     this.#currentSync = waiting;
     this.#nextSync = new Shared();
     this.#syncWanted = false;
 
-    const finished = (error: unknown): void => {
-      this.#syncing = false;
+    this.#files.sync((error, abandoned) => {
       this.#stalled = false;
       clearTimeout(this.#stallTimer);
-      this.#closeAbandoned();
-      if (this.#closed) {
-        this.#closeFiles();
-      } else if (error === null && this.#abandonments === abandonments) {
-        for (const file of this.#retiring.splice(0, retired)) this.#closeFile(file);
-        this.#markSynced(upTo);
+      if (this.#closed) return;
+      if (error === null && !abandoned) {
+        this.#tellSynced();
         waiting.resolve();
         this.#scheduleSync();
       } else {
-        if (this.#abandonments === abandonments) this.#abandon(error);
+        if (!abandoned) this.#abandon(error);
         // Whoever waited for this sync waits for the one after the rewrite.
         this.#nextSync.promise.then(waiting.resolve, waiting.reject);
         this.#syncWanted = true;
         this.flush();
       }
-    };
-    const syncFile = (index: number): void => {
-      const file = files[index];
-      if (file === undefined) finished(null);
-      else this.#fs.fdatasync(file.fd, (error) => (error === null ? syncFile(index + 1) : finished(error)));
-    };
-    if (!directoryDirty) {
-      syncFile(0);
-      return;
-    }
-    try {
-      const fd = this.#fs.openSync(this.#owned.directory, "r");
-      this.#fs.fsync(fd, (error) => {
-        this.#fs.closeSync(fd);
-        if (error === null) syncFile(0);
-        else finished(error);
-      });
-    } catch (error) {
-      // Not from within the caller's turn: `finished` may flush again.
-      setImmediate(finished, error);
-    }
+    });
   }
 
   /**
@@ -414,32 +321,23 @@ export class SpoolWriter {
   #watchForStall(): void {
     this.#stallTimer = setTimeout(() => {
       setImmediate((timer) => {
-        this.#stalled = this.#syncing && this.#stallTimer === timer;
+        this.#stalled = this.#files.syncing && this.#stallTimer === timer;
       }, this.#stallTimer);
     }, STALL_MS);
     this.#stallTimer.unref();
   }
 
-  #syncAll(): void {
-    if (this.#directoryDirty) {
-      syncDirectory(this.#fs, this.#owned.directory);
-      this.#directoryDirty = false;
-    }
-    for (const file of this.#retiring) this.#fs.fdatasyncSync(file.fd);
-    if (!this.#syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
-    if (this.#segment !== undefined) this.#fs.fdatasyncSync(this.#segment.fd);
-  }
-
-  #markSynced(upTo: number): void {
-    this.#frames.synced(upTo);
-    if (upTo <= this.#syncedSeq) return;
-    this.#syncedSeq = upTo;
+  #tellSynced(): void {
+    const { syncedSeq } = this.#files;
+    this.#frames.synced(syncedSeq);
+    if (syncedSeq === this.#toldSeq) return;
+    this.#toldSeq = syncedSeq;
     if (this.#failing && this.#frames.nextUnwritten === undefined) {
       this.#failing = false;
       this.#retryDelay = 0;
       this.#observer.recovered();
     }
-    this.#observer.synced(upTo);
+    this.#observer.synced(syncedSeq);
   }
 
   #lost(): void {
@@ -454,40 +352,7 @@ export class SpoolWriter {
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#stallTimer);
     for (const shared of [this.#currentSync, this.#nextSync, this.#nextWrite]) shared.reject(reason);
-    // A sync that runs in the thread pool still uses its descriptors: its callback closes them.
-    if (!this.#syncing) this.#closeFiles();
-  }
-
-  #closeAbandoned(): void {
-    for (const file of this.#abandoned.splice(0)) {
-      this.#closeFile(file);
-      // Nobody reads beyond what is synced, so a file that begins there is of no use and only fills the disk.
-      if (file.firstSeq > this.#syncedSeq) this.#unlink(file);
-    }
-  }
-
-  #closeFiles(): void {
-    this.#closeAbandoned();
-    for (const file of this.#retiring.splice(0)) this.#closeFile(file);
-    if (this.#segment !== undefined) this.#closeFile(this.#segment);
-    this.#segment = undefined;
-  }
-
-  #unlink(file: Segment): void {
-    try {
-      this.#fs.unlinkSync(file.path);
-      this.bytesWritten -= file.bytes;
-    } catch {
-      // It stays until the shipper has passed it.
-    }
-  }
-
-  #closeFile(file: Segment): void {
-    try {
-      this.#fs.closeSync(file.fd);
-    } catch {
-      // Its data is on disk or will be written again: a failing close changes nothing.
-    }
+    this.#files.close();
   }
 }
 

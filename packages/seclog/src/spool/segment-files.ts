@@ -1,0 +1,204 @@
+import { join } from "node:path";
+import type { Chunk } from "./frames.ts";
+import { type SpoolFs, syncDirectory } from "./fs.ts";
+import type { Ownership } from "./ownership.ts";
+import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
+
+interface Segment {
+  readonly fd: number;
+  readonly path: string;
+  readonly firstSeq: number;
+  bytes: number;
+}
+
+/** The segments of one source as files: the one that is written to, those that wait for their last sync, those that failed. */
+export class SegmentFiles {
+  readonly #fs: SpoolFs;
+  readonly #owned: Ownership;
+  readonly #sourceId: string;
+  readonly #segmentBytes: number;
+  #segment: Segment | undefined;
+  #nextSegment = 1;
+  /** Segments that were rotated out and are not synced yet; closed when they are. */
+  #retiring: Segment[] = [];
+  /** Segments that failed; closed when no sync uses them. */
+  #abandoned: Segment[] = [];
+  /** How often segments were abandoned: the result of a sync that began before the last time says nothing. */
+  #abandonments = 0;
+  #directoryDirty = true;
+  #syncing = false;
+  #closed = false;
+
+  /** The last number that was written and not abandoned. */
+  writtenSeq = 0;
+
+  /** The last number that is on disk. */
+  syncedSeq = 0;
+
+  /** Bytes in all segments, those that the shipper deleted included. */
+  bytes = 0;
+
+  constructor(fs: SpoolFs, owned: Ownership, sourceId: string, segmentBytes: number) {
+    this.#fs = fs;
+    this.#owned = owned;
+    this.#sourceId = sourceId;
+    this.#segmentBytes = segmentBytes;
+    this.#open(1);
+  }
+
+  /** Whether a sync runs in the thread pool. */
+  get syncing(): boolean {
+    return this.#syncing;
+  }
+
+  /** Writes frames, to a new segment when they would pass the limit. What was thrown calls for {@link abandon}. */
+  write(chunk: Chunk): void {
+    const length = chunk.to - chunk.from;
+    let segment = this.#segment;
+    if (segment === undefined || (segment.bytes > HEADER_BYTES && segment.bytes + length > this.#segmentBytes)) {
+      segment = this.#open(chunk.firstSeq);
+    }
+    let at = chunk.from;
+    while (at < chunk.to) {
+      // A short write is no error: the rest goes on where it stopped, and fails if the disk is full.
+      const wrote = this.#fs.writeSync(segment.fd, chunk.slab.bytes, at, chunk.to - at);
+      at += wrote;
+      segment.bytes += wrote;
+      this.bytes += wrote;
+    }
+    this.writtenSeq = chunk.lastSeq;
+  }
+
+  /** Syncs what was written, on this thread. What was thrown calls for {@link abandon}. */
+  syncNow(): void {
+    if (this.#directoryDirty) {
+      syncDirectory(this.#fs, this.#owned.directory);
+      this.#directoryDirty = false;
+    }
+    for (const file of this.#retiring) this.#fs.fdatasyncSync(file.fd);
+    if (!this.#syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
+    if (this.#segment !== undefined) this.#fs.fdatasyncSync(this.#segment.fd);
+    this.syncedSeq = this.writtenSeq;
+  }
+
+  /**
+   * Syncs what was written, in the thread pool: the directory if files came, then every file that was written to.
+   *
+   * @param done gets `null` or the error, and whether segments were abandoned meanwhile: then it says nothing
+   */
+  sync(done: (error: unknown, abandoned: boolean) => void): void {
+    const upTo = this.writtenSeq;
+    const abandonments = this.#abandonments;
+    const retired = this.#retiring.length;
+    const files = [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])];
+    const directoryDirty = this.#directoryDirty;
+    this.#directoryDirty = false;
+    this.#syncing = true;
+
+    const finished = (error: unknown): void => {
+      this.#syncing = false;
+      this.#closeAbandoned();
+      const abandoned = this.#abandonments !== abandonments;
+      if (this.#closed) {
+        this.#closeFiles();
+      } else if (error === null && !abandoned) {
+        for (const file of this.#retiring.splice(0, retired)) this.#closeFile(file);
+        // `syncNow` may have come further meanwhile.
+        this.syncedSeq = Math.max(this.syncedSeq, upTo);
+      }
+      done(error, abandoned);
+    };
+    const syncFile = (index: number): void => {
+      const file = files[index];
+      if (file === undefined) finished(null);
+      else this.#fs.fdatasync(file.fd, (error) => (error === null ? syncFile(index + 1) : finished(error)));
+    };
+    if (!directoryDirty) {
+      syncFile(0);
+      return;
+    }
+    try {
+      const fd = this.#fs.openSync(this.#owned.directory, "r");
+      this.#fs.fsync(fd, (error) => {
+        this.#fs.closeSync(fd);
+        if (error === null) syncFile(0);
+        else finished(error);
+      });
+    } catch (error) {
+      // Not from within the caller's turn: `done` may write again.
+      setImmediate(finished, error);
+    }
+  }
+
+  /** Never trusts the unsynced segments again: what is not known to be on disk is to be written to a new one. */
+  abandon(): void {
+    this.#abandonments += 1;
+    this.#abandoned.push(...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment]));
+    this.#retiring = [];
+    this.#segment = undefined;
+    if (!this.#syncing) this.#closeAbandoned();
+    this.writtenSeq = this.syncedSeq;
+  }
+
+  /** A sync that runs in the thread pool still uses its descriptors: then its end closes them. */
+  close(): void {
+    this.#closed = true;
+    if (!this.#syncing) this.#closeFiles();
+  }
+
+  #open(firstSeq: number): Segment {
+    const path = join(this.#owned.directory, segmentName(this.#nextSegment));
+    const fd = this.#fs.openSync(path, "ax", 0o600);
+    this.#nextSegment += 1;
+    const segment = { fd, path, firstSeq, bytes: HEADER_BYTES };
+    try {
+      const header = encodeHeader(
+        { sourceId: this.#sourceId, key: this.#owned.key ?? "", firstSeq, epoch: this.#owned.epoch },
+        Date.now(),
+      );
+      if (this.#fs.writeSync(fd, header, 0, header.length) !== header.length)
+        throw new Error("short write of a header");
+    } catch (error) {
+      this.#closeFile(segment);
+      this.#unlink(segment);
+      throw error;
+    }
+    if (this.#segment !== undefined) this.#retiring.push(this.#segment);
+    this.#segment = segment;
+    this.bytes += HEADER_BYTES;
+    this.#directoryDirty = true;
+    return segment;
+  }
+
+  #closeAbandoned(): void {
+    for (const file of this.#abandoned.splice(0)) {
+      this.#closeFile(file);
+      // Nobody reads beyond what is synced, so a file that begins there is of no use and only fills the disk.
+      if (file.firstSeq > this.syncedSeq) this.#unlink(file);
+    }
+  }
+
+  #closeFiles(): void {
+    this.#closeAbandoned();
+    for (const file of this.#retiring.splice(0)) this.#closeFile(file);
+    if (this.#segment !== undefined) this.#closeFile(this.#segment);
+    this.#segment = undefined;
+  }
+
+  #unlink(file: Segment): void {
+    try {
+      this.#fs.unlinkSync(file.path);
+      this.bytes -= file.bytes;
+    } catch {
+      // It stays until the shipper has passed it.
+    }
+  }
+
+  #closeFile(file: Segment): void {
+    try {
+      this.#fs.closeSync(file.fd);
+    } catch {
+      // Its data is on disk or will be written again: a failing close changes nothing.
+    }
+  }
+}
