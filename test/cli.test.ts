@@ -353,6 +353,9 @@ describe("seclog, its arguments and environment", LONG, () => {
     expect((await seclog(["query", "--limit", "1"], environment)).code).toBe(0);
     const missing = await seclog(["query"], { ...environment, SECLOG_READER_URL_FILE: join(folder, "no-such-file") });
     expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining("SECLOG_READER_URL_FILE")]);
+    const both = await seclog(["query"], { SECLOG_READER_URL_FILE: file });
+    expect([both.code, both.stdout]).toEqual([2, ""]);
+    expect(both.stderr).toContain("SECLOG_READER_URL and SECLOG_READER_URL_FILE are both set");
   });
 
   it.each([

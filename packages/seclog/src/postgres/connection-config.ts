@@ -138,10 +138,10 @@ function decode(text: string, refuse: (problem: string) => SeclogError): string 
 }
 
 /**
- * A secret URL from an option, a file or the environment, in this order: `url`, `urlFile`, the variable, the
+ * A secret URL from an option, a file or the environment, in this order: `url`, `urlFile`, the variable or the
  * variable with `_FILE`.
  *
- * @throws SeclogError `SECLOG_CONFIG` when none is given or the file cannot be read
+ * @throws SeclogError `SECLOG_CONFIG` when none is given, both variables are set or the file cannot be read
  */
 export function secretUrl(
   where: string,
@@ -161,10 +161,12 @@ export function optionalSecretUrl(
 ): string | undefined {
   if (given.url !== undefined) return given.url;
   if (given.urlFile !== undefined) return readSecret(where, "urlFile", given.urlFile);
-  const value = process.env[variable];
-  if (value !== undefined && value !== "") return value;
-  const file = process.env[`${variable}_FILE`];
-  return file === undefined || file === "" ? undefined : readSecret(where, `${variable}_FILE`, file);
+  const value = process.env[variable] || undefined;
+  const file = process.env[`${variable}_FILE`] || undefined;
+  // Whichever won, somebody would wonder why the other one's database has nothing.
+  if (value !== undefined && file !== undefined)
+    throw configError(where, variable, `and ${variable}_FILE are both set; keep one`);
+  return file === undefined ? value : readSecret(where, `${variable}_FILE`, file);
 }
 
 function readSecret(where: string, key: string, path: string): string {
