@@ -337,12 +337,20 @@ describe("seclog, its arguments and environment", LONG, () => {
     for (const secret of [
       "postgresql://me:hunter2@db/seclog",
       "--url=postgres://me:hunter2@db/seclog",
+      "postgresql://db/seclog?user=me&password=hunter2",
       "host=db password=hunter2",
+      "--url=password=hunter2 user=me",
     ]) {
       const { code, stdout, stderr } = await seclog(["query", secret]);
       expect(code).toBe(2);
       expect(stderr).toContain("argument 2 holds a password");
       expect(stdout + stderr).not.toContain("hunter2");
+    }
+  });
+
+  it("lets the log be searched for what looks like a password", async () => {
+    for (const text of ["password=x", "https://shop.example/login?user=me&password=x"]) {
+      expect(await seclog(["query", "--json", "--text", text])).toMatchObject({ code: 0, stderr: "" });
     }
   });
 

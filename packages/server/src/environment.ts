@@ -43,8 +43,12 @@ export function roleConfig(role: Role, url: string): ClientConfig {
   return connectionConfig("environment", URL_VARIABLES[role], url, undefined);
 }
 
-/** User and password in a URL, or libpq's `password=`. */
-const PASSWORD = /\w+:\/\/[^\s/?#@]*:[^\s/?#]+@|[?&\s]password=|^password=/i;
+/** A password in any URL, or among the parameters of PostgreSQL's. */
+const URL_PASSWORD = /\w:\/\/[^\s/?#@]*:[^\s/?#]+@|postgres(?:ql)?:\/\/\S*[?&]password=/i;
+
+/** libpq's form, `host=db password=x`: both of them, since `password=` alone may be what somebody searches the log for. */
+const CONNINFO = /(?:^|[\s=])(?:host|hostaddr|user|dbname)\s*=/i;
+const CONNINFO_PASSWORD = /(?:^|[\s=])password\s*=/i;
 
 /**
  * Refuses a password among the arguments, which every user of the machine can read in the list of processes.
@@ -52,7 +56,9 @@ const PASSWORD = /\w+:\/\/[^\s/?#@]*:[^\s/?#]+@|[?&\s]password=|^password=/i;
  * @throws SeclogError `SECLOG_CONFIG` that does not repeat it
  */
 export function refuseSecretArguments(args: readonly string[]): void {
-  const at = args.findIndex((argument) => PASSWORD.test(argument));
+  const at = args.findIndex(
+    (argument) => URL_PASSWORD.test(argument) || (CONNINFO.test(argument) && CONNINFO_PASSWORD.test(argument)),
+  );
   if (at < 0) return;
   throw new SeclogError(
     "SECLOG_CONFIG",
