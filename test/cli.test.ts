@@ -379,7 +379,10 @@ describe("seclog, its arguments and environment", LONG, () => {
     [["query", "--no-such-option"], "--no-such-option"],
     [["tail", "--interval", "0"], '--interval "0" is not from'],
     [["doctor", "--processes", "many"], '--processes "many" is no number'],
+    [["setup", "--database", ""], "--database is empty"],
+    [["setup", "--print-sql", "--database", " "], "--database is empty"],
     [["ship"], "--spool"],
+    [["ship", "--spool", "misspelt"], 'the spool "misspelt" does not exist'],
     [["fly"], "unknown command 'fly'"],
   ])("%j ends with 2 and the reason", async (args, reason) => {
     const { code, stdout, stderr } = await seclog(args);
@@ -422,6 +425,11 @@ describe("seclog, its arguments and environment", LONG, () => {
     for (const command of ["setup", "doctor", "ship", "tail", "query", "stats", "demo"])
       expect(stdout).toContain(`  ${command} `);
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(await seclog(["help"])).toEqual({ code, stdout, stderr: "" });
+    const query = await seclog(["query", "--help"]);
+    expect(query.stdout).toContain("--limit <number>");
+    expect(await seclog(["help", "query"])).toEqual(query);
+    expect((await seclog(["help", "fly"])).code).toBe(2);
   });
 });
 
@@ -600,12 +608,13 @@ describe("seclog doctor", LONG, () => {
 
 describe("seclog ship", LONG, () => {
   /** An application that dies with its events on disk, shipped or not. */
-  async function leaveBehind(spool: string, count: number): Promise<void> {
+  async function leaveBehind(spool: string, count: number, secondHandler = ""): Promise<void> {
     const code = `
       import { createSecurityLog } from "seclog";
+      import { fileHandler } from "seclog/file";
       import { postgresHandler } from "seclog/postgres";
       const log = createSecurityLog({ service: "left-behind", spool: { directory: ${JSON.stringify(spool)} },
-        handlers: [postgresHandler({ url: "postgresql://app:none@127.0.0.1:1/seclog" })] });
+        handlers: [postgresHandler({ url: "postgresql://app:none@127.0.0.1:1/seclog" }), ${secondHandler}] });
       let last;
       for (let n = 0; n < ${count}; n++) last = log.recordSecurityEvent("authz_fail", null, { userid: "u" + n });
       await last.durable;
@@ -649,8 +658,14 @@ describe("seclog ship", LONG, () => {
     expect((await seclog(["ship", "--spool", spool])).stdout).toMatch(/^\d+ events shipped from 1 source left behind/);
   });
 
-  it("does not take a misspelt directory for an empty spool", async () => {
-    const { code, stderr } = await seclog(["ship", "--spool", join(folder, "misspelt")]);
-    expect([code, stderr]).toEqual([1, expect.stringContaining("does not exist")]);
+  it("says who else waits for what it has shipped, and counts nothing a second time", async () => {
+    const spool = join(folder, "two-handlers");
+    await leaveBehind(spool, 3, 'fileHandler({ path: "/dev/null/seclog.ndjson" })');
+    const waits = "Kept for other handlers of the application: file. It ships to them when it runs.\n";
+    const first = await seclog(["ship", "--spool", spool]);
+    expect([first.code, first.stderr]).toEqual([0, ""]);
+    expect(first.stdout).toMatch(/^\d+ events shipped from 1 source left behind/);
+    expect(first.stdout).toContain(waits);
+    expect(await seclog(["ship", "--spool", spool])).toEqual({ code: 0, stdout: waits, stderr: "" });
   });
 });

@@ -1,7 +1,7 @@
 /** `seclog`: the program that operates a security event log. Started by `bin/seclog.js`. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { errorMessage, SeclogError, visibleText } from "seclog";
+import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "./environment.ts";
 import { Interrupted } from "./interruption.ts";
 import { OutputClosed, OutputFailed, styled, wrapped } from "./output.ts";
@@ -18,11 +18,14 @@ Passwords belong into these, never into arguments, which every user can read.
 Exit codes:
   0    done; also when tail was ended, or whoever read the output has gone
   1    it failed, or doctor found something wrong
-  2    it cannot be done as asked: an option or the environment is wrong
+  2    it cannot be done as asked: an option, a URL or the spool is wrong
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+
+/** What only other arguments, another environment or another folder can put right. */
+const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
 
 /** Each is loaded when it is meant: who asks for one pays for no other's libraries. */
 const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
@@ -55,7 +58,7 @@ async function createProgram(args: readonly string[]): Promise<Command> {
     .description("Operates a Seclog security event log.")
     .version(version, "--version", "print the version")
     .helpOption("-h, --help", "print this, or how a command is used")
-    .helpCommand(false)
+    .helpCommand("help [command]", "print this, or how a command is used")
     .addHelpText("after", HELP)
     .configureHelp({ helpWidth: Math.min(process.stdout.columns || 80, 100), sortSubcommands: false })
     .showSuggestionAfterError()
@@ -88,7 +91,7 @@ function report(error: unknown): number {
   if (error instanceof SeclogError) {
     complain(error.message, error.code);
     debug(error);
-    return error.code === "SECLOG_CONFIG" ? EXIT_USAGE : EXIT_FAILED;
+    return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAILED;
   }
   if (error instanceof OutputFailed) {
     complain(error.message);

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { SeclogError } from "seclog";
 import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres";
 import { connectionUrl, requireUrl, roleConfig } from "../environment.ts";
 import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
@@ -21,6 +22,9 @@ export function addSetup(program: Command): void {
 }
 
 async function setup(options: SetupCommandOptions): Promise<void> {
+  if (options.database?.trim() === "") {
+    throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name, or leave the option out");
+  }
   const writerUrl = connectionUrl("writer");
   const readerUrl = connectionUrl("reader");
   if (options.printSql) {

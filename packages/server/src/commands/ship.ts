@@ -63,11 +63,11 @@ async function ship(options: ShipOptions): Promise<void> {
 
 function summary({ shipped, sources, finished, owned, waiting }: DrainResult): string {
   const left = sources - finished;
-  const lines = [
-    sources === 0
-      ? "Nothing was left behind."
-      : `${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`,
-  ];
+  const lines: string[] = [];
+  if (sources === 0) lines.push("Nothing was left behind.");
+  else if (shipped > 0 || waiting.length === 0) {
+    lines.push(`${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`);
+  }
   if (left > 0) lines.push(`${counted(left, "source")} not finished: run it again.`);
   if (waiting.length > 0) {
     lines.push(`Kept for other handlers of the application: ${waiting.join(", ")}. It ships to them when it runs.`);
