@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { canonicalAddress } from "../event/address.ts";
 import { COLUMN_NAMES, encodeEvent } from "../event/encode.ts";
 import { EXAMPLE_SOURCE, exampleBatch, exampleEvent } from "../testing/example-events.ts";
-import { COPY_COLUMNS, CopyRows, RecordError } from "./copy-rows.ts";
+import { COPY_COLUMNS, CopyRows } from "./copy-rows.ts";
+import { RecordError } from "./line-reader.ts";
 
 /** The values of one row by column, as PostgreSQL reads them (COPY's text format). */
 function row(record: Uint8Array | string, seq = 1, retention = new Map<string, string>()): Map<string, string | null> {

@@ -26,8 +26,9 @@ import {
   type SecurityEventHandler,
 } from "../ship/handler.ts";
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
-import { COPY_COLUMNS, CopyRows, RecordError } from "./copy-rows.ts";
+import { COPY_COLUMNS, CopyRows } from "./copy-rows.ts";
 import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
+import { RecordError } from "./line-reader.ts";
 import { migrations } from "./migrations.ts";
 import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
