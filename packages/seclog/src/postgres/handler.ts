@@ -33,6 +33,7 @@ import { migrations } from "./migrations.ts";
 import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
 import { NoAnswerError, openPool, Session, type SessionTimeouts } from "./session.ts";
+import { Slots, Turns } from "./turns.ts";
 
 /** Options of {@link postgresHandler}. */
 export interface PostgresHandlerOptions {
@@ -103,18 +104,11 @@ interface OpenSource {
   opening: Promise<void> | undefined;
   /** The last number that is stored. Owned by the call whose turn it is. */
   position: number;
-  /** The last call that was begun and has not settled. */
-  last: Call | undefined;
+  readonly turns: Turns;
   /** The most events in a transaction: less than a batch after one took too long. */
   rows: number;
   /** The retention class of each category that has one. */
   retention: ReadonlyMap<string, string>;
-}
-
-interface Call {
-  settled: boolean;
-  /** Whether it stored its events. Never rejects. */
-  stored: Promise<boolean>;
 }
 
 const DAY_MS = 86_400_000;
@@ -214,10 +208,7 @@ class PostgresHandler implements SecurityEventHandler {
     await pool?.end();
   }
 
-  /**
-   * Gives a call its place behind the one before it. `turn` resolves when that one has stored its events, and
-   * rejects when it has not: then this one must not store anything either.
-   */
+  /** Gives a call its place behind the one before it of the same source; see {@link Turns}. */
   async #inTurn(
     { id, epoch }: BatchSource,
     work: (source: OpenSource, turn: () => Promise<void>) => Promise<void>,
@@ -229,29 +220,18 @@ class PostgresHandler implements SecurityEventHandler {
         epoch,
         opening: undefined,
         position: 0,
-        last: undefined,
+        turns: new Turns(),
         rows: Number.POSITIVE_INFINITY,
         retention: new Map(),
       };
       this.#sources.set(id, source);
     }
     const mine = source;
-    const before = mine.last;
-    const done = work(mine, async () => {
-      if (before === undefined || (await before.stored)) return;
-      throw new HandlerError("retry", "PostgreSQL: the batch before this one was not stored");
-    });
-    const call: Call = { settled: false, stored: done.then(...outcome) };
-    mine.last = call;
     try {
-      await done;
+      await mine.turns.take((turn) => work(mine, turn));
     } catch (error) {
       mine.opening = undefined;
       throw error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
-    } finally {
-      call.settled = true;
-      // The next call follows whatever is still under way.
-      if (mine.last === call) mine.last = before?.settled === false ? before : undefined;
     }
   }
 
@@ -386,8 +366,6 @@ function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number
   yield rows.take();
 }
 
-const outcome = [() => true, () => false] as const;
-
 function isTimeout(error: unknown): boolean {
   return error instanceof NoAnswerError || errorCode(error) === QUERY_CANCELED;
 }
@@ -408,42 +386,4 @@ function warnOnce(warning: string): void {
   if (warned) return;
   warned = true;
   process.emitWarning(`${warning}; it still works, but should be brought up to date`, { code: "SECLOG_SCHEMA_NEWER" });
-}
-
-/** How many may work at a time; the others wait in order. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async take(signal: AbortSignal): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(new NoAnswerError("retry", "PostgreSQL: given up before a connection was free"));
-      };
-      const go = (): void => {
-        signal.removeEventListener("abort", onAbort);
-        resolve();
-      };
-      if (signal.aborted) reject(new NoAnswerError("retry", "PostgreSQL: given up before a connection was free"));
-      else {
-        signal.addEventListener("abort", onAbort, { once: true });
-        this.#waiting.push(go);
-      }
-    });
-  }
-
-  give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free++;
-    else next();
-  }
 }
