@@ -4,14 +4,16 @@
  * the walk ends, returns text that PostgreSQL's `json` and `jsonb` both take, and notes what it did.
  *
  * This runs on the request's thread. So there is no clone and no second pass; names of members are looked at once
- * and remembered; an object of three plain members costs less than a microsecond.
+ * and remembered (member-names.ts); an object of three plain members costs less than a microsecond. What there is to do
+ * for each kind of value stands in one class, because all of it draws on the same path, room and notes.
  */
 import { createHash } from "node:crypto";
 // Not "node:util": importing that opens process.stdout on Node 22 and later.
 import * as types from "node:util/types";
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
-import { type NameRule, queryStart, REDACTED, type Redactor } from "./redact.ts";
+import { distinctNames, LONGEST_NAME, type MemberName, MemberNames, sortNames } from "./member-names.ts";
+import { LOOK_BEHIND_DATA_CUT, type NameRule, queryStart, REDACTED, type Redactor } from "./redact.ts";
 
 /** How much of an event's data is kept. What exceeds a limit is cut, and `notes.truncated` has what there was. */
 export interface DataLimits {
@@ -28,9 +30,6 @@ export interface DataLimits {
 /** The limits of every log. */
 export const DATA_LIMITS: DataLimits = { depth: 32, members: 256, text: 8192, total: 65_536 };
 
-/** UTF-16 units of one name. */
-const LONGEST_NAME = 200;
-
 /** Members looked at in one event, kept or not: bounds the time where nothing would be written. */
 const MOST_VISITS = 20_000;
 
@@ -40,27 +39,11 @@ const HASHED_FROM = 65_536;
 /** At most this many units are hashed in one event, some 50 ms: whoever sent them made the application parse them too. */
 const MOST_HASHED = 16_777_216;
 
-/** How far a secret is looked for behind the place where a text is cut, so that no half of one is kept. */
-const LOOK_BEHIND_CUT = 4096;
-
-/** Names are remembered up to this number and length: strangers choose names too. */
-const REMEMBERED_NAMES = 2000;
-const REMEMBERED_LENGTH = 64;
-
 /** Longer integers are written in base 16, which takes linear time; base 10 does not. */
 const LONGEST_DECIMAL: bigint = 10n ** 100n;
 
 /** What is kept for a value that throws when it is looked at. */
 export const UNSERIALIZABLE = "[Unserializable]";
-
-/** A member's name as it is written, and what it says about the value. */
-interface MemberName {
-  readonly key: string;
-  readonly name: string;
-  /** `"name":` */
-  readonly json: string;
-  readonly rule: NameRule;
-}
 
 /**
  * The canonical JSON object of a call's data, `undefined` when there is none or nothing in it. What is no object is
@@ -72,7 +55,7 @@ export type DataEncoder = (data: unknown, notes: NoteTaker, omit?: ReadonlySet<s
 
 /** The encoder of a log. */
 export function createDataEncoder(redactor: Redactor, limits: DataLimits = DATA_LIMITS): DataEncoder {
-  const names = new Map<string, MemberName>();
+  const names = new MemberNames(redactor);
   return (data, notes, omit) => {
     if (data === undefined || data === null) return undefined;
     const json = new DataWalk(redactor, limits, names, notes).run(data, omit);
@@ -85,7 +68,7 @@ export function createDataEncoder(redactor: Redactor, limits: DataLimits = DATA_
 class DataWalk {
   readonly #redactor: Redactor;
   readonly #limits: DataLimits;
-  readonly #names: Map<string, MemberName>;
+  readonly #names: MemberNames;
   readonly #notes: NoteTaker;
   /** The names that lead to the value being written. */
   readonly #path: string[] = [];
@@ -97,7 +80,7 @@ class DataWalk {
   #visits: number = MOST_VISITS;
   #hashable: number = MOST_HASHED;
 
-  constructor(redactor: Redactor, limits: DataLimits, names: Map<string, MemberName>, notes: NoteTaker) {
+  constructor(redactor: Redactor, limits: DataLimits, names: MemberNames, notes: NoteTaker) {
     this.#redactor = redactor;
     this.#limits = limits;
     this.#names = names;
@@ -157,7 +140,7 @@ class DataWalk {
   }
 
   #cut(text: string, limit: number): string {
-    const seen = text.slice(0, limit + LOOK_BEHIND_CUT);
+    const seen = text.slice(0, limit + LOOK_BEHIND_DATA_CUT);
     const safe = this.#redactor.text(seen);
     const where = this.#where();
     this.#notes.truncated(where, text.length);
@@ -301,7 +284,7 @@ class DataWalk {
   #bytes(bytes: Buffer): string {
     const most = Math.floor((Math.min(this.#limits.text, Math.max(this.#room, 0)) * 3) / 4);
     const kept = bytes.subarray(0, most);
-    const text = bytes.toString("latin1", 0, most + LOOK_BEHIND_CUT);
+    const text = bytes.toString("latin1", 0, most + LOOK_BEHIND_DATA_CUT);
     // Base64 would hide a secret from the patterns.
     if (this.#redactor.text(text) !== text) return this.#redacted();
     this.#notes.converted(this.#where(), "base64");
@@ -364,7 +347,7 @@ class DataWalk {
       if (name.name !== key) changed = true;
       names.push(name);
     }
-    if (changed) names = distinct(names);
+    if (changed) names = distinctNames(names);
     sortNames(names);
     const secretValue = names.some(isValueName) && this.#besideSecretName(value);
 
@@ -425,20 +408,9 @@ class DataWalk {
   }
 
   #name(key: string): MemberName {
-    const known = this.#names.get(key);
-    if (known !== undefined) return known;
-    const rule = this.#redactor.rule(key.length > LONGEST_NAME ? key.slice(0, LONGEST_NAME) : key);
-    let name = cutText(this.#redactor.text(key.slice(0, LONGEST_NAME + LOOK_BEHIND_CUT)), LONGEST_NAME);
-    if (isUnkeepable(name)) name = escapeText(name);
-    const made: MemberName = { key, name, json: `${jsonString(name)}:`, rule };
-    // A name that was changed is noted each time it is seen.
-    if (name !== key) {
-      this.#notes.converted(this.#where(name), "name");
-    } else if (key.length <= REMEMBERED_LENGTH) {
-      if (this.#names.size >= REMEMBERED_NAMES) this.#names.clear();
-      this.#names.set(key, made);
-    }
-    return made;
+    const name = this.#names.of(key);
+    if (name.name !== key) this.#notes.converted(this.#where(name.name), "name");
+    return name;
   }
 
   /** The path of the value being written, as notes have it. */
@@ -453,32 +425,6 @@ const NOT_SPECIAL: unique symbol = Symbol("not special");
 
 function isValueName(name: MemberName): boolean {
   return name.key === "value";
-}
-
-/** Sorts by UTF-16 units, as RFC 8785 asks. Most objects are small, and then this is quicker than `sort`. */
-function sortNames(names: MemberName[]): void {
-  if (names.length > 16) {
-    names.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-    return;
-  }
-  for (let i = 1; i < names.length; i++) {
-    const moved = names[i] as MemberName;
-    let at = i - 1;
-    for (; at >= 0 && (names[at] as MemberName).name > moved.name; at--) names[at + 1] = names[at] as MemberName;
-    names[at + 1] = moved;
-  }
-}
-
-/** Cutting and escaping may make two names equal, and JSON with a name twice means something else to each reader. */
-function distinct(names: readonly MemberName[]): MemberName[] {
-  const taken = new Set(names.filter(({ key, name }) => key === name).map(({ name }) => name));
-  return names.map((member) => {
-    if (member.name === member.key) return member;
-    let name = member.name;
-    for (let copy = 2; taken.has(name); copy++) name = `${member.name}~${copy}`;
-    taken.add(name);
-    return { ...member, name, json: `${jsonString(name)}:` };
-  });
 }
 
 function firstOf<Item>(items: Iterable<Item>, most: number): Item[] {

@@ -11,6 +11,9 @@ import { configError, rejectUnknownOptions } from "../event/options.ts";
 /** What is kept in the place of a secret. */
 export const REDACTED = "[redacted]";
 
+/** How far a secret is looked for behind the place where a text of `data` is cut, so that no half of one is kept. */
+export const LOOK_BEHIND_DATA_CUT = 4096;
+
 /** What to redact beyond the defaults. */
 export interface RedactOptions {
   /** More names whose values are secret, at any depth. Case, `-`, `_` and other signs do not matter. */

@@ -1,0 +1,69 @@
+import { jsonString } from "../event/json.ts";
+import { cutText, escapeText, isUnkeepable } from "../event/text.ts";
+import { LOOK_BEHIND_DATA_CUT, type NameRule, type Redactor } from "./redact.ts";
+
+/** UTF-16 units of one name. */
+export const LONGEST_NAME = 200;
+
+/** Names are remembered up to this number and length: strangers choose names too. */
+const REMEMBERED_NAMES = 2000;
+const REMEMBERED_LENGTH = 64;
+
+/** A member's name as it is written, and what it says about the value. */
+export interface MemberName {
+  readonly key: string;
+  readonly name: string;
+  /** `"name":` */
+  readonly json: string;
+  readonly rule: NameRule;
+}
+
+/** The names of one log's data. What there is to say about a name is found once. */
+export class MemberNames {
+  readonly #redactor: Redactor;
+  readonly #known = new Map<string, MemberName>();
+
+  constructor(redactor: Redactor) {
+    this.#redactor = redactor;
+  }
+
+  of(key: string): MemberName {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const rule = this.#redactor.rule(key.length > LONGEST_NAME ? key.slice(0, LONGEST_NAME) : key);
+    let name = cutText(this.#redactor.text(key.slice(0, LONGEST_NAME + LOOK_BEHIND_DATA_CUT)), LONGEST_NAME);
+    if (isUnkeepable(name)) name = escapeText(name);
+    const made: MemberName = { key, name, json: `${jsonString(name)}:`, rule };
+    if (name === key && key.length <= REMEMBERED_LENGTH) {
+      if (this.#known.size >= REMEMBERED_NAMES) this.#known.clear();
+      this.#known.set(key, made);
+    }
+    return made;
+  }
+}
+
+/** Sorts by UTF-16 units, as RFC 8785 asks. Most objects are small, and then this is quicker than `sort`. */
+export function sortNames(names: MemberName[]): void {
+  if (names.length > 16) {
+    names.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    return;
+  }
+  for (let i = 1; i < names.length; i++) {
+    const moved = names[i] as MemberName;
+    let at = i - 1;
+    for (; at >= 0 && (names[at] as MemberName).name > moved.name; at--) names[at + 1] = names[at] as MemberName;
+    names[at + 1] = moved;
+  }
+}
+
+/** Cutting and escaping may make two names equal, and JSON with a name twice means something else to each reader. */
+export function distinctNames(names: readonly MemberName[]): MemberName[] {
+  const taken = new Set(names.filter(({ key, name }) => key === name).map(({ name }) => name));
+  return names.map((member) => {
+    if (member.name === member.key) return member;
+    let name = member.name;
+    for (let copy = 2; taken.has(name); copy++) name = `${member.name}~${copy}`;
+    taken.add(name);
+    return { ...member, name, json: `${jsonString(name)}:` };
+  });
+}
