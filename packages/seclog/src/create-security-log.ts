@@ -18,7 +18,7 @@ import { NO_REQUEST, Recorder } from "./record/recorder.ts";
 import { createRedactor, type RedactOptions } from "./record/redact.ts";
 import type { Diagnostic, EventType, HandlerHealth, Health, Receipt, SecurityLog } from "./record/security-log.ts";
 import { uuidv7 } from "./record/uuid.ts";
-import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
+import { checkedHandlers, type FailureKind, type SecurityEventHandler } from "./ship/handler.ts";
 import { type Keeping, openKeeping, type SpoolOption, spoolOptions } from "./ship/keeping.ts";
 import type { ShippingHealth } from "./ship/shipper.ts";
 
@@ -379,23 +379,6 @@ function text(key: string, value: unknown): string | undefined {
 function object<T extends object>(key: string, value: T | undefined): T | undefined {
   if (value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value))) return value;
   throw config(key, "must be an object");
-}
-
-function checkedHandlers(handlers: unknown): readonly SecurityEventHandler[] {
-  if (!Array.isArray(handlers) || handlers.length === 0) {
-    throw config("handlers", "must be a list of at least one, such as postgresHandler() of seclog/postgres");
-  }
-  const names = new Set<string>();
-  for (const handler of handlers as readonly (Partial<SecurityEventHandler> | null | undefined)[]) {
-    const name = handler?.name;
-    if (typeof name !== "string" || !/^[a-z0-9_-]{1,40}$/.test(name))
-      throw config("handlers", `has one whose name ${JSON.stringify(name)} is not 1 to 40 characters of a-z, 0-9, _ -`);
-    if (typeof handler?.handle !== "function" || typeof handler.close !== "function")
-      throw config("handlers", `has ${name}, which lacks handle() or close()`);
-    if (names.has(name)) throw config("handlers", `has two that are named ${name}: give one another name`);
-    names.add(name);
-  }
-  return handlers as readonly SecurityEventHandler[];
 }
 
 function checkedDelivery(
