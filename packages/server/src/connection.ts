@@ -1,5 +1,6 @@
 import pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
+import { tlsAdvice } from "seclog/postgres";
 import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
 
 /** How long a connection may take, in milliseconds. */
@@ -45,13 +46,15 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
 export function databaseError(thrown: unknown, role: Role): unknown {
   if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
   const code = errorCode(thrown);
+  const tls = tlsAdvice(thrown);
   const isDatabase =
+    tls !== undefined ||
     /^[0-9A-Z]{5}$/.test(code) ||
     /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
     CLIENT_FAILURE.test(thrown.message);
   if (!isDatabase) return thrown;
   const missing = ["42P01", "42883", "3D000"].includes(code);
-  const advice = ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";
+  const advice = tls ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";
   return new SeclogError(
     missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
     `the database (${role}) says: ${errorMessage(thrown) || code}; ${advice}`,
@@ -60,7 +63,7 @@ export function databaseError(thrown: unknown, role: Role): unknown {
 }
 
 /** What pg says by itself, without a code. */
-const CLIENT_FAILURE = /timeout|terminated|SSL|SASL|certificate|Connection ended/i;
+const CLIENT_FAILURE = /timeout|terminated|SSL|SASL|Connection ended/i;
 
 function errorCode(error: Error): string {
   // Node tries several addresses of a host and throws all the failures together.

@@ -46,10 +46,24 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: "run seclog setup" },
 };
 
-/** Failures of TLS and of authentication that the client finds: waiting does not mend them. */
-const CLIENT_REFUSALS =
-  /^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH|ERR_SSL_|ERR_OSSL_)/;
-const CLIENT_REFUSAL_TEXTS = /does not support SSL|SASL|client password must be/;
+/** Failures of TLS that the client finds, by code and message, and what to do. The first that fits counts. */
+const TLS_ADVICE: readonly (readonly [failure: RegExp, advice: string])[] = [
+  [/^ERR_TLS_CERT_ALTNAME_INVALID|^HOSTNAME_MISMATCH/, "connect by a name that the server's certificate holds"],
+  [/^CERT_HAS_EXPIRED/, "renew the server's certificate, and see that this machine's clock is right"],
+  [/^CERT_NOT_YET_VALID/, "see that this machine's clock is right"],
+  [
+    /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(GET|VERIFY))/,
+    "if it is the right server, name the authority of its certificate: sslrootcert=/path/ca.pem in the URL",
+  ],
+  [/^(ERR_TLS_|ERR_SSL_|ERR_OSSL_)/, "see the server's log"],
+  [/does not support SSL/, "set ssl = on at the server, or sslmode=disable where plain connections are meant to be"],
+];
+
+/** What to do about a failure of TLS; `undefined` for any other failure. */
+export function tlsAdvice(thrown: unknown): string | undefined {
+  const text = `${errorCode(thrown)}: ${errorMessage(thrown)}`;
+  return TLS_ADVICE.find(([failure]) => failure.test(text))?.[1];
+}
 
 /** Whatever was thrown while storing, as the failure that it is. */
 export function toHandlerError(thrown: unknown): HandlerError {
@@ -81,6 +95,8 @@ export function isNoPartition(thrown: unknown): boolean {
 function meaningOf(code: string, thrown: unknown): Meaning {
   if (isNoPartition(thrown)) return { kind: "retry" };
   if (SQLSTATE.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
-  if (CLIENT_REFUSALS.test(code) || CLIENT_REFUSAL_TEXTS.test(errorMessage(thrown))) return { kind: "destination" };
-  return { kind: "retry" };
+  // Waiting mends neither TLS nor what the client finds wrong with the authentication.
+  const advice = tlsAdvice(thrown);
+  if (advice !== undefined) return { kind: "destination", advice };
+  return { kind: /SASL|client password must be/.test(errorMessage(thrown)) ? "destination" : "retry" };
 }

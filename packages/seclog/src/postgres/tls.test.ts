@@ -1,0 +1,243 @@
+/** TLS to a real PostgreSQL: who is believed, and that nobody else gets a credential or an event. */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import {
+  type CertificateName,
+  hasOpenssl,
+  startTlsPostgres,
+  type TlsPostgres,
+} from "../../../../test/support/tls-postgres.ts";
+import { createSecurityLog } from "../create-security-log.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { exampleBatch } from "../testing/example-events.ts";
+import { type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
+import { setupDatabase } from "./setup.ts";
+
+const PASSWORD = "tls-test-password";
+
+let server: TlsPostgres;
+let admin: pg.Pool;
+let handlers: SecurityEventHandler[] = [];
+let nextSource = 0;
+let sourceId = "";
+
+describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
+  beforeAll(async () => {
+    server = await startTlsPostgres();
+    await setupDatabase({ adminUrl: server.url, writerUrl: writerUrl() });
+    const url = new URL(server.url);
+    url.pathname = "/seclog_tls";
+    admin = new pg.Pool({ connectionString: url.href, max: 2 });
+    await admin.query("GRANT seclog_writer TO tls_client");
+  });
+  afterAll(async () => {
+    await admin?.end();
+    await server?.[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    sourceId = `01936d2f-5c00-7000-8000-${String(++nextSource).padStart(12, "0")}`;
+  });
+  afterEach(async () => {
+    for (const handler of handlers) await handler.close();
+    handlers = [];
+  });
+
+  describe("a certificate of the given authority", () => {
+    it.each(["require", "verify-ca", "verify-full"])(
+      "is believed, and events are stored over TLS: sslmode=%s",
+      async (sslmode) => {
+        await store(create(writerUrl({ sslmode, sslrootcert: server.certificates.authority })));
+        expect(await result()).toEqual({ stored: 1, tls: [true] });
+      },
+    );
+
+    it("is believed when the authority comes as an option, whatever the URL says", async () => {
+      const tls = { ca: readFileSync(server.certificates.authority, "utf8") };
+      await store(create(writerUrl({ sslmode: "disable" }), { tls }));
+      expect(await result()).toEqual({ stored: 1, tls: [true] });
+    });
+
+    it("goes with a certificate of the client's own instead of a password", async () => {
+      const { cert: sslcert, key: sslkey } = server.certificates.client;
+      const url = new URL(writerUrl({ sslrootcert: server.certificates.authority, sslcert, sslkey }));
+      url.username = "tls_client";
+      url.password = "";
+      const handler = create(url.href);
+      await Promise.all([store(handler), store(handler, 2)]);
+      expect(await result()).toEqual({ stored: 2, tls: [true] });
+    });
+  });
+
+  it.each([
+    ["sslmode=disable", { sslmode: "disable" }, {}],
+    ["tls: false", { sslmode: "verify-full" }, { tls: false }],
+    ["this machine itself, and no wish", {}, {}],
+  ] as const)("is not used where plain connections are meant to be: %s", async (_, parameters, options) => {
+    await store(create(writerUrl(parameters), options));
+    expect(await result()).toEqual({ stored: 1, tls: [false] });
+  });
+
+  describe("a certificate that is not the right server's", () => {
+    afterEach(() => server.use("good"));
+
+    const FAULTS: readonly [CertificateName, says: RegExp][] = [
+      ["foreign", /unable to verify.*name the authority.*sslrootcert=/],
+      ["expired", /expired; renew/],
+      ["otherName", /127\.0\.0\.1 is not in the cert's list.*; connect by a name/],
+    ];
+    const MODES = ["require", "verify-ca", "verify-full"];
+
+    it.each(FAULTS)("%s: is refused before any authentication, in every mode", async (name, says) => {
+      await server.use(name);
+      for (const sslmode of MODES) {
+        const before = server.log().length;
+        const call = store(create(writerUrl({ sslmode, sslrootcert: server.certificates.authority })));
+        await expect(call).rejects.toMatchObject({
+          kind: "destination",
+          code: "SECLOG_HANDLER_STOPPED",
+          message: expect.stringMatching(says),
+        });
+        await expect.poll(() => server.log().slice(before)).toContain("connection received");
+        expect(server.log().slice(before)).not.toMatch(/authenticat|authorized|user=writer_tls/);
+      }
+      expect(await result()).toEqual({ stored: 0, tls: [] });
+    });
+
+    it("is refused when no authority is given, since none that is public has signed it", async () => {
+      await expect(store(create(writerUrl({ sslmode: "require" })))).rejects.toMatchObject({
+        kind: "destination",
+        message: expect.stringMatching(/unable to verify|self-signed/),
+      });
+      await expect(store(create(writerUrl(), { tls: true }))).rejects.toMatchObject({ kind: "destination" });
+    });
+
+    it("keeps events back only until the server has a good one", async () => {
+      await server.use("expired");
+      const log = createSecurityLog({
+        spool: "memory",
+        handlers: [create(writerUrl({ sslmode: "verify-full", sslrootcert: server.certificates.authority }))],
+        service: sourceId,
+        heartbeat: false,
+        diagnostics: () => {},
+      });
+      for (let index = 0; index < 20; index++) log.recordSecurityEvent("authz_fail", null, { index });
+      await expect.poll(() => log.health().handlers[0]?.lastError?.message, { timeout: 20_000 }).toContain("expired");
+      await server.use("good");
+      await log.close();
+      const { rows } = await admin.query(
+        "SELECT count(*)::int AS events FROM security_event_log WHERE service = $1 AND event_type = 'authz_fail'",
+        [sourceId],
+      );
+      expect(rows).toEqual([{ events: 20 }]);
+    });
+  });
+
+  describe("somebody who stands between", () => {
+    it("gets nothing but the wish for TLS when he says that the server has none", async () => {
+      await using thief = await listen((socket, take) => {
+        socket.on("data", (data) => {
+          take(data);
+          socket.write("N");
+        });
+      });
+      await expect(store(create(thief.url({ sslmode: "require" })))).rejects.toMatchObject({
+        kind: "destination",
+        message: expect.stringMatching(/does not support SSL connections; set ssl = on/),
+      });
+      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+    });
+
+    it("gets nothing but the wish for TLS when he asks for the password with a certificate of his own", async () => {
+      const { cert, key } = server.certificates.server("foreign");
+      const pair = { cert: readFileSync(cert), key: readFileSync(key) };
+      await using thief = await listen((socket, take) => {
+        socket.once("data", (data) => {
+          take(data);
+          socket.write("S");
+          const inside = new TLSSocket(socket, { isServer: true, ...pair });
+          inside.on("error", () => {});
+          inside.on("data", take);
+          // AuthenticationCleartextPassword, without waiting for who asks.
+          inside.write(Buffer.from("520000000800000003", "hex"));
+        });
+      });
+      const call = store(create(thief.url({ sslmode: "require", sslrootcert: server.certificates.authority })));
+      await expect(call).rejects.toMatchObject({ kind: "destination" });
+      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+    });
+
+    it("gets nothing but the wish for TLS when he says more than the answer to it", async () => {
+      await using thief = await listen((socket, take) => {
+        socket.on("data", take);
+        socket.once("data", () => socket.write(Buffer.from("53520000000800000003", "hex")));
+      });
+      await expect(store(create(thief.url({ sslmode: "require" })))).rejects.toMatchObject({ kind: "retry" });
+      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+    });
+  });
+});
+
+function writerUrl(parameters: { readonly [name: string]: string } = {}): string {
+  const url = new URL(server.url);
+  url.username = "writer_tls";
+  url.password = PASSWORD;
+  url.pathname = "/seclog_tls";
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+function create(url: string, options: PostgresHandlerOptions = {}): SecurityEventHandler {
+  const handler = postgresHandler({ url, ...options });
+  handlers.push(handler);
+  return handler;
+}
+
+function store(handler: SecurityEventHandler, firstSeq = 1): Promise<void> {
+  return handler.handle(exampleBatch({ sourceId, firstSeq }), AbortSignal.timeout(20_000));
+}
+
+/** How many events the server has, and whether the connections that brought them are encrypted. */
+async function result(): Promise<{ stored: number; tls: boolean[] }> {
+  const stored = await admin.query<{ events: number }>(
+    "SELECT count(*)::int AS events FROM security_event_log WHERE source_id = $1",
+    [sourceId],
+  );
+  const connections = await admin.query<{ ssl: boolean }>(
+    "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'seclog'",
+  );
+  return { stored: stored.rows[0]?.events ?? -1, tls: connections.rows.map(({ ssl }) => ssl) };
+}
+
+interface Thief extends AsyncDisposable {
+  url(parameters: { readonly [name: string]: string }): string;
+  /** All that he was sent. */
+  taken(): Buffer;
+}
+
+async function listen(serve: (socket: Socket, take: (data: Buffer) => void) => void): Promise<Thief> {
+  const taken: Buffer[] = [];
+  const sockets: Socket[] = [];
+  const listener = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => {});
+    serve(socket, (data) => taken.push(data));
+  }).listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  return {
+    url(parameters) {
+      const url = new URL(writerUrl(parameters));
+      url.port = String((listener.address() as AddressInfo).port);
+      return url.href;
+    },
+    taken: () => Buffer.concat(taken),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await once(listener, "close");
+    },
+  };
+}
