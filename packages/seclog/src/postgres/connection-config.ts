@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { PeerCertificate } from "node:tls";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
@@ -109,6 +110,20 @@ function tlsConfig(
   const ca = pem("sslrootcert", given.ca);
   const cert = pem("sslcert", given.cert);
   const clientKey = pem("sslkey", given.key);
+  // Node says nothing of a text without a certificate, and trusts every public authority when it is empty.
+  try {
+    if (ca !== undefined) new X509Certificate(ca);
+  } catch (cause) {
+    throw refuse(`has no certificate in sslrootcert (ca): ${errorMessage(cause)}`);
+  }
+  try {
+    if (cert !== undefined || clientKey !== undefined) {
+      const fit = new X509Certificate(cert ?? "").checkPrivateKey(createPrivateKey(clientKey ?? ""));
+      if (!fit) throw new Error("the key is another certificate's");
+    }
+  } catch (cause) {
+    throw refuse(`needs a certificate in sslcert (cert) and its key in sslkey (key): ${errorMessage(cause)}`);
+  }
   const asked = tls !== undefined || (mode !== null && mode !== "disable") || ca !== undefined || cert !== undefined;
   if (!asked && isThisMachine(host)) return false;
   return {

@@ -1,7 +1,9 @@
 /** TLS to a real PostgreSQL: who is believed, and that nobody else gets a credential or an event. */
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -177,6 +179,37 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
       });
       await expect(store(create(thief.url({ sslmode: "require" })))).rejects.toMatchObject({ kind: "retry" });
       expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+    });
+  });
+
+  describe("a file that is no certificate or key", () => {
+    let folder: string;
+    beforeAll(() => {
+      folder = mkdtempSync(join(tmpdir(), "seclog-test-pem-"));
+    });
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+    it("is refused when the application starts, rather than trusting every public authority", () => {
+      const { client, authority, server: pair } = server.certificates;
+      const empty = join(folder, "empty.pem");
+      writeFileSync(empty, "");
+      const broken = join(folder, "broken.pem");
+      writeFileSync(broken, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+      for (const [parameters, named] of [
+        [{ sslrootcert: empty }, "sslrootcert"],
+        [{ sslrootcert: broken }, "sslrootcert"],
+        [{ sslrootcert: join(folder, "none.pem") }, "sslrootcert"],
+        [{ sslcert: empty, sslkey: client.key }, "sslcert"],
+        [{ sslcert: client.cert }, "sslkey"],
+        [{ sslkey: client.key }, "sslkey"],
+        [{ sslrootcert: authority, sslcert: client.cert, sslkey: pair("good").key }, "sslkey"],
+        [{ sslcert: client.cert, sslkey: empty }, "sslkey"],
+      ] as const) {
+        expect(() => postgresHandler({ url: writerUrl(parameters) }), JSON.stringify(parameters)).toThrow(
+          expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining(named) }),
+        );
+      }
+      expect(() => postgresHandler({ url: writerUrl(), tls: { ca: "" } })).toThrow("ca");
     });
   });
 });
