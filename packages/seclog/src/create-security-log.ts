@@ -191,7 +191,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       // The disk that was to be this log's own is another's now: go on with a new source, and lose nothing on the way.
       lost: (pending: readonly Uint8Array[]): void => this.#reopen(pending),
     };
-    const openNext = (): Keeping => openKeeping(spool, uuidv7(Date.now() * 1_000), this.#handlers, observer);
+    const openNext = (): Keeping => openKeeping(spool, uuidv7(eventClock().now()), this.#handlers, observer);
     this.#openNext = openNext;
     this.#keeping = openNext();
     openLogs.add(this);

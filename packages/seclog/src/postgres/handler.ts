@@ -289,8 +289,9 @@ class PostgresHandler implements SecurityEventHandler {
 
   /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
   async #ensurePartitions(session: Session): Promise<void> {
-    if (Date.now() - this.#partitionsEnsuredAt < DAY_MS) return;
-    this.#partitionsEnsuredAt = Date.now();
+    // The monotonic clock: the other may come back from a far future.
+    if (performance.now() - this.#partitionsEnsuredAt < DAY_MS) return;
+    this.#partitionsEnsuredAt = performance.now();
     try {
       await session.query("SELECT public.seclog_ensure_partitions()");
     } catch (error) {
@@ -308,7 +309,7 @@ class PostgresHandler implements SecurityEventHandler {
   ): Promise<void> {
     const { id, epoch, key } = batch.source;
     try {
-      if (Date.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session);
+      if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session);
       await session.copy(`${this.#begin}; ${COPY}`, rowsOf(batch, source, from, to));
       await turn();
       await session.query(

@@ -47,6 +47,42 @@ describe("eventClock()", () => {
   });
 });
 
+describe("eventClock() of a machine whose year is wrong", () => {
+  const YEARS = [-9999, 0, 1900, 1969, 2255, 9999, 10_000, 275_000];
+
+  test.each(YEARS)(
+    "%i: gives times that rise, have a year of four digits, and make ids; and says how wrong they are",
+    (year) => {
+      const wall = new Date(0).setUTCFullYear(year, 6, 1);
+      const state = machine(wall);
+      const times = Array.from({ length: 2_000 }, (_, i) => {
+        state.wall = wall + i;
+        state.monotonic = i;
+        return state.now();
+      });
+      expect(new Set(times).size).toBe(2_000);
+      expect(times).toEqual(times.toSorted((a, b) => a - b));
+      const last = times.at(-1) ?? 0;
+      expect(formatMicros(last)).toMatch(
+        year < 1970 ? /^1970-01-01T00:00:0\d\.\d{6}Z$/ : /^2255-01-01T00:00:0\d\.\d{6}Z$/,
+      );
+      expect(uuidv7(last)).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      expect(state.clock.skew).toBe(last / 1_000 - state.wall);
+    },
+  );
+
+  test.each(YEARS)("%i: follows the wall clock once that is right, or says how far ahead it is", (year) => {
+    const state = machine(new Date(0).setUTCFullYear(year, 6, 1));
+    state.now();
+    const right = Date.UTC(2026, 10, 22);
+    state.wall = right;
+    state.monotonic = 10;
+    const now = state.now();
+    if (year < 1970) expect([now, state.clock.skew]).toEqual([right * 1_000, 0]);
+    else expect(now / 1_000 - state.clock.skew).toBe(right);
+  });
+});
+
 describe("formatMicros()", () => {
   test("prints RFC 3339 with six digits, over the end of a second", () => {
     const at = Date.UTC(2026, 10, 22, 19, 43, 22) * 1_000;

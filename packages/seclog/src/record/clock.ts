@@ -2,7 +2,7 @@
 export interface EventClock {
   /** Microseconds since the Unix epoch, higher than the last ones. */
   now(): number;
-  /** Milliseconds that the times given are ahead of the wall clock, when that is more than a second; else 0. */
+  /** Milliseconds that the times given are ahead of the wall clock (behind: negative), when more than a second; else 0. */
   readonly skew: number;
 }
 
@@ -18,12 +18,19 @@ export interface ClockSources {
 const DRIFT_MS = 2;
 
 /**
+ * The last moment that a clock is believed, with some months to go on from there: in June 2255 the microseconds exceed
+ * what a number holds exactly, and times would repeat.
+ */
+const LATEST_MS = Date.UTC(2255, 0, 1);
+
+/**
  * Makes the clock of one source. It runs on the monotonic clock and follows the wall clock: at once when that is
  * ahead (the machine slept, or its time was set forward), and not at all when it is behind (set back): then
  * times go on from where they were until the wall clock has passed them, and `skew` says by how much they are ahead.
+ * A wall clock before 1970 or after 2254 is not followed there, and `skew` says that, too.
  */
 export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: () => performance.now() }): EventClock {
-  let anchorWall = sources.wall();
+  let anchorWall = believable(sources.wall());
   let anchorMonotonic = sources.monotonic();
   let last = 0;
   let skew = 0;
@@ -36,13 +43,14 @@ export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: 
       if (monotonic - checked >= 1) {
         checked = monotonic;
         const wall = sources.wall();
-        if (wall - milliseconds > DRIFT_MS) {
-          anchorWall = wall;
+        const believed = believable(wall);
+        if (believed - milliseconds > DRIFT_MS) {
+          anchorWall = believed;
           anchorMonotonic = monotonic;
-          milliseconds = wall;
+          milliseconds = believed;
         }
         const ahead = milliseconds - wall;
-        skew = ahead > 1_000 ? Math.round(ahead) : 0;
+        skew = Math.abs(ahead) > 1_000 ? Math.round(ahead) : 0;
       }
       const micros = Math.floor(milliseconds * 1_000);
       last = micros > last ? micros : last + 1;
@@ -52,6 +60,10 @@ export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: 
       return skew;
     },
   };
+}
+
+function believable(wall: number): number {
+  return Math.min(Math.max(wall, 0), LATEST_MS);
 }
 
 let cachedSecond = -1;

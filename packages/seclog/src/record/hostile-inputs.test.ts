@@ -180,6 +180,18 @@ const ROWS: readonly [row: number, matter: string, input: unknown, data: unknown
     { converted: { "data.a": "unsafe integer", "data.b": "unsafe integer" } },
   ],
   [16, "1e400", { a: Number("1e400") }, { a: "Infinity" }, { converted: { "data.a": "number" } }],
+  [
+    19,
+    "times of any year",
+    { a: new Date(-8.64e15), b: new Date(8.64e15), c: "+292278994-08-17T07:12:55.807Z", d: 8.64e15 },
+    {
+      a: "-271821-04-20T00:00:00.000Z",
+      b: "+275760-09-13T00:00:00.000Z",
+      c: "+292278994-08-17T07:12:55.807Z",
+      d: 8.64e15,
+    },
+    undefined,
+  ],
 ];
 
 function revoked(): object {

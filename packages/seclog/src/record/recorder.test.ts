@@ -164,3 +164,36 @@ test("the context's actor is taken where the call names none, and may be a trap 
     });
   });
 });
+
+// Of the project's list of hostile inputs.
+test("19: the time is the clock's, whatever the data say", () => {
+  const claimed = { occurredAt: "1999-01-01T00:00:00Z", occurred_at: new Date(0), created_at: Number.NaN, time: "-1" };
+  const before = new Date().toISOString();
+  const { occurredAt = "", data, notes } = kept({ data: claimed });
+  expect(occurredAt >= before.slice(0, -1) && occurredAt < "2255").toBe(true);
+  expect(data).toEqual({ ...claimed, occurred_at: "1970-01-01T00:00:00.000Z", created_at: "NaN" });
+  expect(notes).toEqual({ converted: { "data.created_at": "number" } });
+});
+
+test.each([
+  [new Date(0), "1970-01-01T00:00:00.000000Z"],
+  [new Date("2026-11-22T19:43:22.123Z"), "2026-11-22T19:43:22.123000Z"],
+  [new Date("9999-12-31T23:59:59.999Z"), "9999-12-31T23:59:59.999000Z"],
+])("19: %s is a time that an event began", (startedAt, text) => {
+  expect(kept({ data: { startedAt, endedAt: startedAt } })).toMatchObject({ startedAt: text, endedAt: text });
+});
+
+test.each([
+  new Date(-1),
+  new Date(253_402_300_800_000),
+  new Date(8.64e15),
+  new Date(Number.NaN),
+  Number.NaN,
+  0,
+  "soon",
+])("19: %s is none, and stays in the data", (startedAt) => {
+  const event = kept({ data: { startedAt } });
+  expect(event).not.toHaveProperty("startedAt");
+  expect(event.data).toHaveProperty("startedAt");
+  expect(event.notes?.flags).toEqual(["startedAt is no date between 1970 and 9999"]);
+});

@@ -185,7 +185,8 @@ export class Recorder {
     const micros = clock.now();
     const id = uuidv7(micros);
     const seq = position.lastSeq + 1;
-    if (clock.skew !== 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
+    if (clock.skew > 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
+    if (clock.skew < 0) notes.flag(`the clock is past 2254: occurred_at is ${-clock.skew} ms behind it`);
 
     draft.id = id;
     draft.occurredAt = formatMicros(micros);
@@ -348,7 +349,8 @@ function takeCount(value: unknown, into: Draft): string | undefined {
 function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
   const ms = value instanceof Date ? value.getTime() : Number.NaN;
   if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is no date between 1970 and 9999";
-  into[name] = formatMicros(ms * 1_000);
+  // Not by way of microseconds, which are not exact after 2255.
+  into[name] = `${new Date(ms).toISOString().slice(0, -1)}000Z`;
   return undefined;
 }
 
