@@ -70,3 +70,15 @@ function errorCode(error: Error): string {
   const first = error instanceof AggregateError ? error.errors[0] : error;
   return (first as NodeJS.ErrnoException | undefined)?.code ?? "";
 }
+
+/** The one row that a question has for an answer. */
+export async function oneRow<Row extends pg.QueryResultRow>(
+  client: pg.Client,
+  text: string,
+  values?: unknown[],
+): Promise<Row> {
+  const { rows } = await client.query<Row>(text, values);
+  const [row] = rows;
+  if (row === undefined) throw new Error("the server gave no row");
+  return row;
+}

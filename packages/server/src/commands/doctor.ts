@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { type Check, checkRole, checkSameDatabase, checkSpool } from "../checks.ts";
+import { checkRole, checkSameDatabase, checkSpool } from "../checks.ts";
 import { connectionUrl, type Role, URL_VARIABLES } from "../environment.ts";
 import { quoted } from "../event-filter.ts";
+import type { Check } from "../findings.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, Progress, print, type Style, styled, wrapped } from "../output.ts";
 

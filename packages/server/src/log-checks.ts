@@ -1,0 +1,213 @@
+/** Whether the log's own tables are whole: the schema, who may do what, triggers, partitions, contents. */
+import type pg from "pg";
+import { errorMessage } from "seclog";
+import { accessProblems, checkSchemaVersion, migrations } from "seclog/postgres";
+import { oneRow } from "./connection.ts";
+import type { Findings } from "./findings.ts";
+import { counted } from "./output.ts";
+
+/** Whether the tables are there. */
+export async function checkSchema(client: pg.Client, findings: Findings): Promise<boolean> {
+  const { there } = await oneRow<{ there: boolean }>(
+    client,
+    "SELECT to_regclass('public.security_event_log') IS NOT NULL AND to_regproc('public.seclog_describe') IS NOT NULL AS there",
+  );
+  if (!there) {
+    findings.fault(
+      "the database has no tables of Seclog",
+      "run seclog setup, or correct the database's name in the URL",
+    );
+    return false;
+  }
+  try {
+    const { applied } = await oneRow<{ applied: { id: number; breaking: boolean }[] | null }>(
+      client,
+      "SELECT migrations AS applied FROM public.seclog_describe()",
+    );
+    const warning = checkSchemaVersion(migrations(), applied ?? []);
+    if (warning === undefined) findings.ok(`the schema is this program's (migration ${migrations().at(-1)?.id})`);
+    else findings.warning(warning, "use the newer seclog here, too");
+  } catch (error) {
+    findings.fault(errorMessage(error), "the schema and this program do not fit each other");
+  }
+  return true;
+}
+
+/** The log, every partition, and the tables beside it. */
+const OUR_TABLES = `
+  SELECT c.oid, c.relname::text AS name FROM pg_class c
+  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+    AND (c.relname LIKE 'security\\_event\\_%' OR c.relname LIKE 'seclog\\_%')`;
+
+/** Whether the role may do what it must, and nothing else. */
+export async function checkPrivileges(client: pg.Client, role: "writer" | "reader", findings: Findings): Promise<void> {
+  const problems = await accessProblems(client, role);
+  const { superuser, create, stamp } = await oneRow<{ superuser: boolean; create: boolean; stamp: boolean }>(
+    client,
+    `SELECT rolsuper AS superuser, has_schema_privilege('public', 'CREATE') AS create,
+            has_column_privilege('public.security_event_log', 'created_at', 'INSERT') AS stamp
+     FROM pg_roles WHERE rolname = current_user`,
+  );
+  // Who has all privileges has each.
+  if (!superuser) {
+    if (create) problems.push("it may create objects in the schema public");
+    if (stamp) problems.push("it may say itself when an event was stored (INSERT of created_at)");
+    const { rows } = await client.query<{ name: string; held: string }>(
+      `SELECT t.name, string_agg(p.privilege, ', ') AS held FROM (${OUR_TABLES}) t,
+         unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
+       WHERE t.name LIKE 'security\\_event\\_log\\_%' AND has_table_privilege(t.oid, p.privilege) GROUP BY 1 ORDER BY 1`,
+    );
+    if (rows.length > 0)
+      problems.push(`it may ${rows[0]?.held} on ${some(rows.map(({ name }) => name))}, past the log itself`);
+  }
+  for (const [index, problem] of problems.entries()) {
+    findings.fault(problem, index === problems.length - 1 ? RENEW : undefined);
+  }
+  if (problems.length === 0) findings.ok(CAN[role]);
+}
+
+const RENEW =
+  "run seclog setup, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it";
+
+const CAN = {
+  writer: "may insert events and move its own sources' positions, and nothing else",
+  reader: "may read everything and change nothing",
+} as const;
+
+function some(list: readonly string[]): string {
+  const shown = list.slice(0, 6).join(", ");
+  return list.length > 6 ? `${shown} and ${list.length - 6} more` : shown;
+}
+
+/** Whether changes are refused. */
+export async function checkTriggers(client: pg.Client, findings: Findings): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT t.name FROM (${OUR_TABLES}) t, unnest(ARRAY['seclog_append_only', 'seclog_no_truncate']) AS wanted
+     WHERE (t.oid IN (SELECT relid FROM pg_partition_tree('public.security_event_log')) OR t.name = 'security_event_quarantine')
+       AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgname = wanted AND g.tgenabled <> 'D')
+     GROUP BY 1 ORDER BY 1`,
+  );
+  const { login } = await oneRow<{ login: boolean }>(
+    client,
+    `SELECT r.rolcanlogin AS login FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner
+     WHERE c.oid = 'public.security_event_log'::regclass`,
+  );
+  if (login)
+    findings.fault("the owner of the tables can log in, and could change them", "ALTER ROLE seclog_owner NOLOGIN");
+  if (rows.length > 0) {
+    findings.fault(
+      `changes are not refused on ${some(rows.map(({ name }) => name))}: a trigger is missing or disabled`,
+      "find out who did that; ALTER TABLE … ENABLE TRIGGER ALL, or run seclog setup",
+    );
+  } else findings.ok("UPDATE, DELETE and TRUNCATE are refused on the log and every partition");
+}
+
+const DAY_MS = 86_400_000;
+
+/** Whether every class has partitions for now and the time to come, and what fell outside. */
+export async function checkPartitions(client: pg.Client, findings: Findings): Promise<void> {
+  const { rows } = await client.query<{ parent: string; bound: string }>(
+    `SELECT p.relname::text AS parent, pg_get_expr(c.relpartbound, c.oid) AS bound
+     FROM pg_partition_tree('public.security_event_log') t
+     JOIN pg_class c ON c.oid = t.relid JOIN pg_class p ON p.oid = t.parentrelid
+     WHERE t.level = 2 ORDER BY 1, 2`,
+  );
+  const classes = [...new Set(rows.map(({ parent }) => parent))];
+  for (const parent of classes) {
+    const ranges = rows
+      .filter((row) => row.parent === parent)
+      .flatMap(({ bound }) => {
+        const [, from, to] = /FROM \('([^']+)'\) TO \('([^']+)'\)/.exec(bound) ?? [];
+        return from === undefined || to === undefined ? [] : [{ from, to, start: timeOf(from), end: timeOf(to) }];
+      })
+      .sort((a, b) => a.start - b.start);
+    const end = Math.max(0, ...ranges.map((range) => range.end));
+    const days = Math.floor((end - Date.now()) / DAY_MS);
+    if (days < 0) {
+      findings.fault(`${parent} has no partition for now: events go to its default partition`, PARTITIONS_ADVICE);
+    } else if (days < 28)
+      findings.warning(`the partitions of ${parent} end in ${counted(days, "day")}`, PARTITIONS_ADVICE);
+    else findings.ok(`the partitions of ${parent} reach ${counted(days, "day")} ahead`);
+    for (const { from, to } of gaps(ranges)) {
+      findings.warning(
+        `${parent} has no partition from ${from} to ${to}: events of that time go to its default partition`,
+        PARTITIONS_ADVICE,
+      );
+    }
+    const outside = await countOutside(client, parent, ranges);
+    if (outside > 0) {
+      findings.warning(
+        `${counted(outside, "event")} in the default partition of ${parent}: a clock was wrong, or partitions were missing`,
+        "seclog_ensure_partitions() takes over what is of its months; look at the others' occurred_at",
+      );
+    }
+  }
+  if (classes.length === 0) findings.fault("the log has no partitions", "run seclog setup");
+}
+
+const PARTITIONS_ADVICE =
+  "applications make them when they start and daily: see their diagnostics; or SELECT seclog_ensure_partitions() as the writer";
+
+function timeOf(text: string): number {
+  return Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`);
+}
+
+/** What no partition holds between now and the last one's end. */
+function gaps(
+  ranges: readonly { readonly start: number; readonly end: number }[],
+): { readonly from: string; readonly to: string }[] {
+  const day = (time: number): string => new Date(time).toISOString().slice(0, 10);
+  const found: { from: string; to: string }[] = [];
+  let covered = Date.now();
+  for (const { start, end } of ranges) {
+    if (start > covered) found.push({ from: day(covered), to: day(start) });
+    covered = Math.max(covered, end);
+  }
+  return found;
+}
+
+/** Events of a retention class that no monthly partition holds; the conditions let PostgreSQL prune all those. */
+async function countOutside(
+  client: pg.Client,
+  parent: string,
+  ranges: readonly { readonly from: string; readonly to: string }[],
+): Promise<number> {
+  const retention = parent.replace(/^security_event_log_/, "");
+  const values: string[] = [retention];
+  const parameter = (value: string): string => `$${values.push(value)}::timestamptz`;
+  const conditions = ranges.map((range, index) => {
+    const after = ranges[index - 1];
+    const upTo = `occurred_at < ${parameter(range.from)}`;
+    return after === undefined ? upTo : `(occurred_at >= ${parameter(after.to)} AND ${upTo})`;
+  });
+  const last = ranges.at(-1);
+  if (last !== undefined) conditions.push(`occurred_at >= ${parameter(last.to)}`);
+  const where = conditions.length === 0 ? "true" : conditions.join(" OR ");
+  const { events } = await oneRow<{ events: string }>(
+    client,
+    `SELECT count(*) AS events FROM public.security_event_log WHERE retention = $1 AND (${where})`,
+    values,
+  );
+  return Number(events);
+}
+
+/** What the tables hold. */
+export async function checkContents(client: pg.Client, findings: Findings): Promise<void> {
+  const { sources, aside, latest } = await oneRow<{ sources: string; aside: string; latest: Date | null }>(
+    client,
+    `SELECT (SELECT count(*) FROM public.security_event_source) AS sources,
+            (SELECT count(*) FROM public.security_event_quarantine) AS aside,
+            (SELECT max(updated_at) FROM public.security_event_source WHERE last_seq > 0) AS latest`,
+  );
+  if (Number(aside) > 0) {
+    findings.warning(
+      `${counted(Number(aside), "event")} could not be stored and ${aside === "1" ? "is" : "are"} set aside`,
+      "SELECT source_id, seq, reason FROM security_event_quarantine says why",
+    );
+  }
+  if (latest === null) findings.ok("no application has stored an event yet");
+  else
+    findings.ok(
+      `${counted(Number(sources), "source")}; the last batch came ${latest.toISOString().slice(0, 19).replace("T", " ")} UTC`,
+    );
+}
