@@ -213,3 +213,31 @@ async function openToAll(path: string): Promise<void> {
     for (const name of await readdir(path)) await openToAll(join(path, name));
   } else await chmod(path, (found.mode & 0o111) === 0 ? 0o644 : 0o755);
 }
+
+/** How a child sees the data folder: by descriptor 3 when another account runs it, else by its path. */
+export function seenBy(account: Account | undefined, path: string, descriptor: number): string {
+  return account !== undefined && process.platform === "linux" ? `/proc/self/fd/${descriptor}` : path;
+}
+
+/** Nothing of our own environment: it may hold PG… variables that redirect the server, and secrets. */
+export const CHILD_ENVIRONMENT: NodeJS.ProcessEnv = {
+  PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+  LC_ALL: "C",
+  TZ: "UTC",
+};
+
+/** Why a program could not even be started. */
+export function cannotRun(command: string, error: NodeJS.ErrnoException): EmbeddedPostgresError {
+  const why =
+    error.code === "ENOENT"
+      ? "its binaries need the GNU C library (on Alpine use a Debian image), or give SECLOG_ADMIN_URL of a server of your own"
+      : `${error.code ?? error.message}: is the file system mounted noexec, or may root not change its user here?`;
+  return new EmbeddedPostgresError(`${command} cannot be run: ${why}`, { cause: error });
+}
+
+/** The reason in a server's output: its first FATAL or error line, else the last line. */
+export function lastWords(output: string): string {
+  const lines = output.split("\n").filter((line) => line.trim() !== "");
+  const line = lines.find((text) => /FATAL|PANIC|error:/.test(text)) ?? lines.at(-1) ?? "it said nothing";
+  return line.replace(/^.*?(FATAL|PANIC|error):\s*/, "").trim();
+}

@@ -184,8 +184,8 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 120_000 }
       },
     );
     const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-    for (const name of ["embedded-postgres", "embedded-postgres-lock", "embedded-postgres-runtime", "make-folder"]) {
-      cpSync(join(dist, `${name}.js`), join(place, `${name}.js`));
+    for (const name of readdirSync(dist).filter((file) => /^(embedded-postgres.*|make-folder)\.js$/.test(file))) {
+      cpSync(join(dist, name), join(place, name));
     }
     writeFileSync(join(place, "package.json"), '{"type":"module"}');
     writeFileSync(
