@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 /**
- * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`
- * or `-- memory` runs one. Takes about ten minutes; the machine should have nothing else to do.
+ * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
+ * `-- memory` or `-- load` runs one. Takes about ten minutes; the machine should have nothing else to do.
  */
 import { cpus } from "node:os";
 import { benchCall } from "./call.js";
 import { benchIngest, hasPsql } from "./ingest.js";
+import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
 
 const wanted = process.argv.slice(2);
@@ -18,3 +19,4 @@ if (isWanted("ingest")) {
   else console.log("\nIngest was skipped: psql is not installed (postgresql-client).");
 }
 if (isWanted("memory")) benchMemory();
+if (isWanted("load")) benchLoad();
