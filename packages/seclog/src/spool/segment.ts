@@ -96,7 +96,7 @@ export function encodeHeader(header: SegmentHeader, nowMs: number): Buffer {
   bytes.write(header.key, 24, "hex");
   bytes.writeBigUInt64LE(BigInt(header.firstSeq), 40);
   bytes.writeUInt32LE(header.epoch, 48);
-  bytes.writeBigUInt64LE(BigInt(nowMs), 52);
+  bytes.writeBigInt64LE(BigInt(nowMs), 52);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);
   return bytes;
 }

@@ -2,7 +2,7 @@ import * as nodeFs from "node:fs";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SeclogError } from "../event/errors.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { release, stillOwns, takeOver } from "./ownership.ts";
@@ -18,7 +18,10 @@ let root: string;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "seclog-spool-"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(root, { recursive: true, force: true });
+});
 
 interface Opened {
   writer: SpoolWriter;
@@ -398,6 +401,25 @@ describe("ownership", () => {
     await expect(writer.durable(3, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
     await expect.poll(() => calls).toContain("lost");
     expect(writer.unwrittenPayloads().map(String)).toEqual([payload(2), payload(3)]);
+  });
+
+  test("the writer finds that it was replaced also after its clock was set back", async () => {
+    vi.setSystemTime(new Date("9999-01-01"));
+    const { writer, directory } = open();
+    append(writer, 1);
+    await writer.durable(1, true);
+    writeFileSync(join(directory, "owner.2"), "{}");
+    vi.useRealTimers();
+    append(writer, 1);
+    await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
+  });
+
+  test.each([-9_999, 1900, 1969, 9999, 275_000])("a clock in the year %i does not stop it", async (year) => {
+    vi.setSystemTime(new Date(0).setUTCFullYear(year, 6, 1));
+    const { writer, directory } = open();
+    append(writer, 1_000);
+    await writer.durable(1_000, true);
+    expect(readAll(directory)).toMatchObject({ seqs: range(1, 1_000), damaged: [] });
   });
 
   test("a root that everybody may write to, or a link, is refused by name", () => {

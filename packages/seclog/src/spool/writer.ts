@@ -218,8 +218,9 @@ export class SpoolWriter {
   }
 
   #writeChunks(): void {
+    // The wall clock, which goes on while the machine sleeps; it may also have been set back.
     const now = Date.now();
-    if (now - this.#ownershipSeen > OWNERSHIP_MS) {
+    if (Math.abs(now - this.#ownershipSeen) > OWNERSHIP_MS) {
       this.#ownershipSeen = now;
       if (!stillOwns(this.#fs, this.#owned)) {
         this.#lost();
