@@ -1,0 +1,146 @@
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FrameMemory } from "./frames.ts";
+import { type SpoolFs, spoolFs } from "./fs.ts";
+import { SegmentFiles } from "./segment-files.ts";
+import { createSource } from "./source.ts";
+
+const ID = "0191f7a0-0000-7000-8000-000000000001";
+const SEGMENT_BYTES = 300;
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-segments-"));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+type Done = (error: NodeJS.ErrnoException | null) => void;
+
+/** Files whose syncs in the thread pool end when the test says so, and say what they were of. */
+class Held {
+  readonly files: SegmentFiles;
+  readonly directory: string;
+  /** What was synced, in order: `directory`, or the file's name. */
+  readonly synced: string[] = [];
+  readonly #frames = new FrameMemory();
+  readonly #names = new Map<number, string>();
+  #end: Done | undefined;
+
+  constructor() {
+    const hold = (fd: number, done: Done): void => {
+      this.synced.push(this.#names.get(fd) ?? `descriptor ${fd} is closed`);
+      this.#end = done;
+    };
+    const fs: SpoolFs = {
+      ...spoolFs,
+      openSync: (path, flags, mode) => {
+        const fd = spoolFs.openSync(path, flags, mode);
+        this.#names.set(fd, path === this.directory ? "directory" : String(path).slice(this.directory.length + 1));
+        return fd;
+      },
+      closeSync: (fd) => {
+        this.#names.delete(fd);
+        spoolFs.closeSync(fd);
+      },
+    };
+    Object.assign(fs, { fsync: hold, fdatasync: hold });
+    const owned = createSource(spoolFs, root, ID);
+    this.directory = owned.directory;
+    this.files = new SegmentFiles(fs, owned, ID, SEGMENT_BYTES);
+  }
+
+  /** Writes the next event, of which two do not fit into a segment. */
+  write(): void {
+    this.#frames.append("x".repeat(200));
+    this.#frames.cut();
+    const chunk = this.#frames.nextUnwritten;
+    if (chunk === undefined) throw new Error("there is no chunk");
+    this.files.write(chunk);
+    this.#frames.written();
+  }
+
+  /** Ends the sync that runs, and those that follow from it. */
+  end(error: NodeJS.ErrnoException | null = null): void {
+    for (let end = this.#end; end !== undefined; end = this.#end) {
+      this.#end = undefined;
+      end(error);
+    }
+  }
+
+  get segments(): string[] {
+    return readdirSync(this.directory).filter((name) => name.endsWith(".seg"));
+  }
+
+  get open(): string[] {
+    return [...this.#names.values()];
+  }
+}
+
+describe("SegmentFiles", () => {
+  test("syncs the directory and what was rotated out before it says that what follows is on disk", () => {
+    const held = new Held();
+    for (let count = 0; count < 3; count++) held.write();
+    const segments = held.segments;
+    expect(segments).toHaveLength(3);
+    const results: unknown[] = [];
+    held.files.sync((...result) => results.push(result));
+    expect([results, held.files.syncedSeq]).toEqual([[], 0]);
+    held.end();
+    expect(held.synced).toEqual(["directory", ...segments]);
+    expect([results, held.files.syncedSeq]).toEqual([[[null, false]], 3]);
+    expect(held.open).toEqual(segments.slice(2));
+    held.files.close();
+    expect(held.open).toEqual([]);
+  });
+
+  test("a sync during which segments were abandoned says nothing, and their files are closed when it ends", () => {
+    const held = new Held();
+    held.write();
+    const results: unknown[] = [];
+    held.files.sync((...result) => results.push(result));
+    held.files.abandon();
+    expect(held.files.writtenSeq).toBe(0);
+    // The thread pool still uses the descriptor: another file must not get its number.
+    expect(held.segments).toHaveLength(1);
+    expect(held.open).toContain(held.segments[0]);
+    held.end();
+    expect(results).toEqual([[null, true]]);
+    expect(held.files.syncedSeq).toBe(0);
+    expect([held.open, held.segments]).toEqual([[], []]);
+  });
+
+  test("abandons at once when no sync runs, and keeps the files of which something is on disk", () => {
+    const held = new Held();
+    held.write();
+    held.files.syncNow();
+    held.write();
+    const [first] = held.segments;
+    held.files.abandon();
+    expect([held.files.writtenSeq, held.files.syncedSeq]).toEqual([1, 1]);
+    expect([held.open, held.segments]).toEqual([[], [first]]);
+  });
+
+  test("a sync that ends after a later one on this thread takes nothing back", () => {
+    const held = new Held();
+    held.write();
+    held.files.sync(() => {});
+    held.write();
+    held.files.syncNow();
+    expect(held.files.syncedSeq).toBe(2);
+    held.end();
+    expect(held.files.syncedSeq).toBe(2);
+    held.files.close();
+  });
+
+  test("a close while a sync runs leaves the descriptors to its end", () => {
+    const held = new Held();
+    held.write();
+    held.files.sync(() => {});
+    held.files.close();
+    expect(held.open).toContain(held.segments[0]);
+    held.end();
+    expect(held.open).toEqual([]);
+  });
+});
