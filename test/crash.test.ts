@@ -7,24 +7,15 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
 import { setupDatabase } from "../packages/seclog/src/postgres/setup.ts";
 import { startEmbeddedPostgres } from "../packages/server/src/embedded-postgres.ts";
+import { steadyPort } from "./support/port.ts";
 
 const EVENTS = Number(process.env["SECLOG_CRASH_EVENTS"] ?? 8_000);
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 test(`an application killed three times and a restarted PostgreSQL lose nothing of ${EVENTS} events and store nothing twice`, {
   timeout: 300_000,
@@ -34,8 +25,8 @@ test(`an application killed three times and a restarted PostgreSQL lose nothing 
   const ledger = join(folder, "ledger");
   writeFileSync(ledger, "");
   const started = performance.now();
-  const port = await freePort();
-  let postgres = await startEmbeddedPostgres({ directory: join(folder, "postgres") });
+  const port = await steadyPort();
+  let postgres = await startEmbeddedPostgres({ directory: join(folder, "postgres"), port: await steadyPort() });
   const urlFor = (user: string): string => {
     const url = new URL(postgres.url);
     url.username = user;
@@ -84,10 +75,11 @@ test(`an application killed three times and a restarted PostgreSQL lose nothing 
       }
     }
     if (load.exitCode === null) await once(load, "exit");
+    const ended = once(app, "exit");
     const response = await fetch(`http://127.0.0.1:${port}/close`, { method: "POST" });
     const health = (await response.json()) as { handlers: { behind: number }[] };
     expect(health.handlers[0]?.behind).toBe(0);
-    await once(app, "exit");
+    await ended;
 
     // What a process that was killed left behind is adopted by the living one; should the last of it not be done, wait.
     const admin = new pg.Client({ connectionString: postgres.url.replace(/\/[^/]*$/, "/seclog") });

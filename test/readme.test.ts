@@ -1,12 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { steadyPort } from "./support/port.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
@@ -30,7 +30,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe("README.md", { timeout: 60_000 }, () => {
+describe("README.md", { timeout: 180_000 }, () => {
   it("marks every block of TypeScript for this test", () => {
     expect(blocks(readme, "ts")).toHaveLength([...readme.matchAll(/^```ts$/gm)].length);
     expect(blocks(readme, "ts").length).toBeGreaterThan(1);
@@ -69,7 +69,7 @@ describe("README.md", { timeout: 60_000 }, () => {
   });
 
   it("has code that runs and leads to the rows that it says", async () => {
-    const port = await freePort();
+    const port = await steadyPort();
     base = `http://127.0.0.1:${port}`;
     application = spawn(process.execPath, [join(folder, "dist", "server.js")], {
       cwd: folder,
@@ -136,7 +136,7 @@ async function run(command: string, args: readonly string[]): Promise<void> {
 }
 
 async function answers(url: string): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 90_000;
   while (Date.now() < deadline) {
     if (application?.exitCode !== null) throw new Error(`the application ended with ${application?.exitCode}`);
     const open = await fetch(url).then(
@@ -147,12 +147,4 @@ async function answers(url: string): Promise<void> {
     await sleep(25);
   }
   throw new Error(`${url} does not answer`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const address = server.address();
-  await new Promise((done) => server.close(done));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

@@ -1,0 +1,26 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+/** Below the ports that systems give to outgoing connections and to who asks for any (from 32768 or 49152 on). */
+const FIRST = 20_000;
+const COUNT = 10_000;
+
+/**
+ * A port of 127.0.0.1 for whoever starts and stops a server on it more than once. It is free and stays so: one that
+ * the system chose would be given to others between two starts, even to a client that tries to reach it.
+ */
+export async function steadyPort(): Promise<number> {
+  for (;;) {
+    const port = FIRST + Math.floor(Math.random() * COUNT);
+    const server = createServer();
+    server.listen(port, "127.0.0.1");
+    const free = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
