@@ -90,11 +90,13 @@ function isAlive(owner: string): boolean {
   return startTime(Number(pid)) === started;
 }
 
-/** When a process began, in clock ticks since boot; empty where the system does not tell. */
+/** When a process began, in clock ticks since boot; empty where it has ended or the system does not tell. */
 function startTime(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    // One that has ended keeps its number until its parent asks for it, which in a container may be never.
+    return /[ZX]/.test(fields[0] ?? "") ? "" : (fields[19] ?? "");
   } catch {
     return "";
   }

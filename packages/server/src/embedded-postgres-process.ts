@@ -39,8 +39,8 @@ export interface Server {
   readonly exited: Promise<void>;
 }
 
-/** A server that was just killed leaves shared memory until its last backend notices: some tries are worth it. */
-const START_ATTEMPTS = 40;
+/** A server that was just killed leaves shared memory until its last backend notices: it is worth to try so long. */
+const START_DEADLINE_MS = 60_000;
 const START_PAUSE_MS = 250;
 
 /** Starts the server and resolves when it takes connections. */
@@ -51,7 +51,8 @@ export async function launch(
   account: Account | undefined,
   options: ServerOptions,
 ): Promise<Server> {
-  for (let attempt = 1; ; attempt++) {
+  const deadline = performance.now() + START_DEADLINE_MS;
+  for (;;) {
     const port = options.port || (await freePort());
     if (options.port) await checkPort(port);
     await removeStalePid(pgdata);
@@ -59,7 +60,7 @@ export async function launch(
     if (typeof started !== "string") return started;
     const passing =
       started.includes("shared memory block") || (!options.port && started.includes("Address already in use"));
-    if (!passing || attempt === START_ATTEMPTS) {
+    if (!passing || performance.now() > deadline) {
       throw new EmbeddedPostgresError(
         `PostgreSQL did not start on port ${port}: ${lastWords(started)} (log: ${join(directory, "postgres.log")})`,
       );
