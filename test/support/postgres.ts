@@ -1,5 +1,6 @@
 /** A fresh database with Seclog's tables for a test file, on the run's one real PostgreSQL. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { inject } from "vitest";
 import { setupDatabase } from "../../packages/seclog/src/postgres/setup.ts";
@@ -59,6 +60,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await admin.end();
       const client = new pg.Client({ connectionString: serverUrl });
       await client.connect();
+      // DROP would wait five seconds for the connections that it ends, and then fail.
+      await client.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
+      const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
+      while ((await client.query(others)).rows.length > 0) await sleep(20);
       await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
       await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}`);
       await client.end();

@@ -161,7 +161,7 @@ class Browser {
   }
 }
 
-const ANSWER_DEADLINE_MS = 10_000;
+const ANSWER_DEADLINE_MS = 30_000;
 
 /** Sends bytes that no HTTP client would, and reads the status of the answer. */
 async function raw(port: number, text: string): Promise<number> {

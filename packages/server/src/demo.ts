@@ -36,10 +36,10 @@ export interface DemoOptions {
 class DemoError extends Error {}
 
 /** The most that the events may take from the last request to the table. */
-const ARRIVAL_DEADLINE_MS = 30_000;
+const ARRIVAL_DEADLINE_MS = 60_000;
 
 /** The most that the shop may take to open, its first passwords included, and to hand over and end. */
-const SHOP_DEADLINE_MS = 30_000;
+const SHOP_DEADLINE_MS = 60_000;
 
 /** Runs the demo and resolves to the exit code: 0, or 1 when it could not do what it promises. */
 export async function runDemo(options: DemoOptions = {}): Promise<number> {
