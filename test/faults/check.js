@@ -1,0 +1,85 @@
+/** The checker: compares what the ledger knows with what the database has. Set algebra as in Jepsen's tests. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import pg from "pg";
+
+/** What must be found in the row of an event, as one short hash: for the ledger before the call, for the checker after it. */
+export function contentHash(type, path, actor, key, text) {
+  return createHash("sha256")
+    .update(JSON.stringify([type, path, actor, key, text]))
+    .digest("hex")
+    .slice(0, 24);
+}
+
+/**
+ * @typedef {object} Verdict
+ * @property {number} tried calls that were begun
+ * @property {number} acknowledged whose promise resolved
+ * @property {number} stored rows with different keys
+ * @property {number} lost acknowledged, and neither stored nor in quarantine
+ * @property {number} twice rows of a key, an id or a (source, seq) that has one already
+ * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded
+ * @property {number} holes numbers of a source that are neither stored nor in quarantine
+ * @property {number} quarantined acknowledged, not stored, and in quarantine
+ * @property {number} recovered stored and not acknowledged: allowed
+ */
+
+/**
+ * @param {string} ledgerFile
+ * @param {string} adminUrl a superuser's, of the database with the events
+ * @returns {Promise<Verdict>}
+ */
+export async function check(ledgerFile, adminUrl) {
+  const tried = new Map();
+  const acknowledged = new Set();
+  for (const line of readFileSync(ledgerFile, "latin1").split("\n")) {
+    const [verb, key, hash] = line.split(" ");
+    if (verb === "try") tried.set(key, hash);
+    else if (verb === "ack") acknowledged.add(key);
+  }
+  const client = new pg.Client({ connectionString: adminUrl });
+  await client.connect();
+  try {
+    const stored = new Set();
+    const ids = new Set();
+    const places = new Set();
+    let twice = 0;
+    let unexpected = 0;
+    const { rows } = await client.query(
+      `SELECT id, source_id || '/' || seq AS place, event_type, path, actor_id, data->>'key' AS key, data->>'text' AS text
+       FROM security_event_log WHERE event_type NOT LIKE 'log\\_%'`,
+    );
+    for (const { id, place, event_type, path, actor_id, key, text } of rows) {
+      if (tried.get(key) !== contentHash(event_type, path, actor_id, key, text)) unexpected++;
+      if (stored.has(key) || ids.has(id) || places.has(place)) twice++;
+      stored.add(key);
+      ids.add(id);
+      places.add(place);
+    }
+    const quarantine = await client.query(`SELECT coalesce(sum(1), 0)::int AS count FROM security_event_quarantine`);
+    const holes = await client.query(
+      `SELECT coalesce(sum(abs(s.last_seq - coalesce(e.rows, 0) - coalesce(q.rows, 0))), 0)::int AS count
+       FROM security_event_source s
+       LEFT JOIN (SELECT source_id, count(DISTINCT seq) AS rows FROM security_event_log GROUP BY 1) e ON e.source_id = s.id
+       LEFT JOIN (SELECT source_id, count(*) AS rows FROM security_event_quarantine GROUP BY 1) q ON q.source_id = s.id`,
+    );
+    let missing = 0;
+    let recovered = 0;
+    for (const key of acknowledged) if (!stored.has(key)) missing++;
+    for (const key of stored) if (tried.has(key) && !acknowledged.has(key)) recovered++;
+    const quarantined = Math.min(missing, quarantine.rows[0].count);
+    return {
+      tried: tried.size,
+      acknowledged: acknowledged.size,
+      stored: stored.size,
+      lost: missing - quarantined,
+      twice,
+      unexpected,
+      holes: holes.rows[0].count,
+      quarantined,
+      recovered,
+    };
+  } finally {
+    await client.end();
+  }
+}

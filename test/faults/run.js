@@ -1,0 +1,230 @@
+#!/usr/bin/env node
+/**
+ * `npm run faults`: every fault of the list, each in a world of its own, and one table of what became of the events.
+ *
+ *     npm run faults                      all faults and negative controls, at full count: about half an hour
+ *     npm run faults -- --short           the same faults with few runs: a few minutes (CI)
+ *     npm run faults -- --only 1,5-7,C1   some of them
+ *     npm run faults -- --runs 20         another count
+ *     npm run faults -- --json            for programs: one JSON object, progress on standard error
+ *     npm run faults -- --write           puts the table into docs/guarantees.md
+ *
+ * Exit code 0: every promise held and every negative control was red. 1: one did not. 2: the arguments are wrong.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { FAULTS } from "./faults.js";
+import { Server, World } from "./world.js";
+
+const GUARANTEES = fileURLToPath(new URL("../../docs/guarantees.md", import.meta.url));
+/** What must be zero in the row of every fault, and must not be in the row of a negative control. */
+const ZEROS = ["lost", "twice", "unexpected", "holes"];
+const SUMS = ["tried", "acknowledged", "stored", ...ZEROS, "quarantined", "recovered"];
+const COLUMNS = {
+  tried: "tried",
+  acknowledged: "acked",
+  stored: "stored",
+  lost: "lost",
+  twice: "twice",
+  unexpected: "unexp.",
+  holes: "holes",
+  quarantined: "quar.",
+  recovered: "recov.",
+  stall: "stall ms",
+  drain: "drain ms",
+};
+
+const options = readArguments();
+const chosen = FAULTS.filter(({ number }) => options.only === undefined || options.only.has(String(number)));
+const progress = (text) => process.stderr.write(text);
+let shared;
+const results = [];
+const interrupted = new AbortController();
+process.once("SIGINT", () => interrupted.abort());
+process.once("SIGTERM", () => interrupted.abort());
+
+progress(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}\n`);
+try {
+  for (const fault of chosen) if (!interrupted.signal.aborted) results.push(await runFault(fault));
+} finally {
+  await shared?.end();
+}
+const failed = results.filter(({ problems }) => problems.length > 0);
+const skipped = results.filter((result) => result.skipped !== undefined);
+if (options.json) console.log(JSON.stringify({ node: process.version, short: options.short, results }, null, 2));
+else console.log(`\n${table(results)}`);
+if (options.write) writeGuarantees();
+for (const { number, name, skipped: why } of skipped) progress(`SKIPPED ${number} ${name}: ${why}\n`);
+for (const { number, name, problems } of failed)
+  for (const problem of problems) progress(`FAILED ${number} ${name}: ${problem}\n`);
+if (!options.json)
+  console.log(
+    `\n${results.length - failed.length - skipped.length} passed, ${failed.length} failed, ${skipped.length} skipped`,
+  );
+process.exitCode = failed.length > 0 || interrupted.signal.aborted ? 1 : 0;
+
+/** Runs one fault in worlds of its own, and adds up what the checker says of each. */
+async function runFault(fault) {
+  const { number, name } = fault;
+  const runs = options.runs ?? (options.short ? fault.runs.short : fault.runs.full);
+  const result = {
+    number,
+    name,
+    control: fault.control !== undefined,
+    runs: 0,
+    problems: [],
+    notes: [],
+    seconds: 0,
+    stall: undefined,
+    drain: undefined,
+  };
+  for (const column of SUMS) result[column] = 0;
+  result.skipped = fault.issue === undefined ? await fault.needs?.() : `comes with ${fault.issue}`;
+  const start = performance.now();
+  if (result.skipped === undefined) {
+    progress(`${String(number).padStart(3)} ${name} …`);
+    const worlds = new Set();
+    let own;
+    const context = {
+      runs,
+      short: options.short,
+      signal: interrupted.signal,
+      /** A world on the run's PostgreSQL, or on one of the fault's own that may be killed (`ownServer`, with settings). */
+      async world({ ownServer, ...more } = {}) {
+        if (ownServer !== undefined) own ??= await Server.start(ownServer === true ? {} : ownServer);
+        else shared ??= await Server.start();
+        const world = await World.create({ server: own ?? shared, ...more });
+        worlds.add(world);
+        return world;
+      },
+      /** Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped. */
+      async finish(world) {
+        const verdict = await world.check();
+        for (const column of SUMS) result[column] += verdict[column];
+        if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);
+        if (world.drained > 0) result.drain = Math.max(result.drain ?? 0, world.drained);
+        worlds.delete(world);
+        await world.end();
+        return verdict;
+      },
+      /** One more run is over: for progress, and for the table. */
+      ran(count = 1) {
+        result.runs += count;
+        if (process.stderr.isTTY) progress(`\r\x1b[K${String(number).padStart(3)} ${name} ${result.runs}/${runs}`);
+        if (interrupted.signal.aborted) throw new Error("interrupted");
+      },
+      /** A promise beside the zeros. */
+      expect(holds, sentence) {
+        if (!holds) result.problems.push(sentence);
+      },
+      /** A figure or a fact for the guarantees. */
+      note(sentence) {
+        result.notes.push(sentence);
+      },
+    };
+    try {
+      await fault.run(context);
+      if (result.runs === 0) result.problems.push("nothing ran");
+      if (result.tried === 0) result.problems.push("nothing was tried");
+    } catch (error) {
+      result.problems.push(error.stack ?? String(error));
+    } finally {
+      for (const world of worlds) await world.end();
+      await own?.end();
+    }
+    if (fault.control === undefined) {
+      for (const column of ZEROS) if (result[column] !== 0) result.problems.push(`${column} is ${result[column]}`);
+    } else if (result.problems.length === 0 && !fault.control.some((column) => result[column] > 0)) {
+      result.problems.push(`the checker saw nothing: ${fault.control.join(" and ")} should not be 0`);
+    }
+    result.seconds = (performance.now() - start) / 1000;
+    const outcome = result.problems.length > 0 ? "FAILED" : fault.control === undefined ? "ok" : "red, as it must be";
+    progress(
+      `${process.stderr.isTTY ? `\r\x1b[K${String(number).padStart(3)} ${name}` : ""} ${outcome}, ${result.seconds.toFixed(0)} s\n`,
+    );
+  }
+  return result;
+}
+
+function cells(result) {
+  const whole = (value) => (value === undefined ? "–" : String(Math.round(value)));
+  if (result.skipped !== undefined) return [`${result.number}`, result.name, `skipped: ${result.skipped}`];
+  return [
+    `${result.number}`,
+    result.name,
+    whole(result.runs),
+    ...Object.keys(COLUMNS).map((column) => whole(result[column])),
+  ];
+}
+
+function table(rows) {
+  const lines = [["#", "fault", "runs", ...Object.values(COLUMNS)], ...rows.map(cells)];
+  const widths = lines[0].map((_, column) =>
+    Math.max(...lines.map((line) => (line.length === 3 && column === 2 ? 0 : (line[column] ?? "").length))),
+  );
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => (column === 1 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
+        .join("  "),
+    )
+    .join("\n");
+}
+
+/** Replaces what stands between the markers of docs/guarantees.md. */
+function writeGuarantees() {
+  const [begin, end] = ["<!-- faults -->", "<!-- /faults -->"];
+  const head = ["#", "fault", "runs", ...Object.values(COLUMNS)];
+  const line = (list) => `| ${list.join(" | ")} |`;
+  const rows = results.map((result) => line([...cells(result), ...Array(head.length).fill("")].slice(0, head.length)));
+  const day = new Date().toISOString().slice(0, 10);
+  const what = `Made by \`npm run faults -- --write\`${options.short ? " in its short form" : ""} on ${day}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
+  const notes = results.flatMap(({ number, notes: list }) => list.map((note) => `- ${number}: ${note}`));
+  const text = readFileSync(GUARANTEES, "utf8");
+  const [before, after] = [text.slice(0, text.indexOf(begin) + begin.length), text.slice(text.indexOf(end))];
+  const align = line(head.map((_, column) => (column === 1 ? "---" : "--:")));
+  writeFileSync(
+    GUARANTEES,
+    `${before}\n${what}\n\n${[line(head), align, ...rows].join("\n")}\n\n${notes.join("\n")}\n${after}`,
+  );
+}
+
+function readArguments() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string" },
+        runs: { type: "string" },
+        short: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
+      },
+    });
+    if (values.runs !== undefined && !/^[1-9]\d{0,5}$/.test(values.runs))
+      throw new Error(`--runs ${values.runs} is no count`);
+    return { ...values, runs: values.runs && Number(values.runs), only: values.only && numbers(values.only) };
+  } catch (error) {
+    console.error(`${error.message}\nnpm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json] [--write]`);
+    process.exit(2);
+  }
+}
+
+/** The faults that `1,5-7,C1` names. */
+function numbers(text) {
+  const known = new Set(FAULTS.map(({ number }) => String(number)));
+  const wanted = new Set();
+  for (const part of text.split(",")) {
+    const range = /^(\d+)-(\d+)$/.exec(part);
+    const names =
+      range === null
+        ? [part]
+        : Array.from({ length: Math.max(0, range[2] - range[1] + 1) }, (_, i) => `${Number(range[1]) + i}`);
+    for (const name of names) {
+      if (!known.has(name)) throw new Error(`--only ${part}: there is no fault ${name}`);
+      wanted.add(name);
+    }
+  }
+  return wanted;
+}

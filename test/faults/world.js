@@ -1,0 +1,317 @@
+/** The world of one fault: a folder, a database, a ledger, and the applications that live in it. */
+import { execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
+import pg from "pg";
+import { postgresHandler, setupDatabase } from "seclog/postgres";
+import { drainSpool } from "seclog/ship";
+import { check } from "./check.js";
+
+const file = (name) => fileURLToPath(new URL(name, import.meta.url));
+const PASSWORDS = { writer: "faults-writer", reader: "faults-reader" };
+
+/** A PostgreSQL of our own, in a folder that is removed with it; it can be killed and started again on the same port. */
+export class Server {
+  #folder = mkdtempSync(join(tmpdir(), "seclog-faults-postgres-"));
+  #postgres;
+  #databases = 0;
+  #settings;
+
+  /** @param {Record<string, string>} settings of the server */
+  static async start(settings = {}) {
+    const server = new Server();
+    server.#settings = settings;
+    await server.up();
+    return server;
+  }
+
+  async up() {
+    this.#postgres = await startEmbeddedPostgres({
+      directory: this.#folder,
+      port: this.#postgres?.port ?? 0,
+      settings: { max_connections: "60", ...this.#settings },
+    });
+  }
+
+  get url() {
+    return this.#postgres.url;
+  }
+  get port() {
+    return this.#postgres.port;
+  }
+  /** The postmaster's process id; its children are the sessions. */
+  get pid() {
+    return this.#postgres.pid;
+  }
+  /** Where its data lies: `pgdata` below. */
+  get folder() {
+    return this.#folder;
+  }
+
+  /** SIGKILL to the postmaster. Call {@link up} afterwards. */
+  async kill() {
+    this.#postgres.kill();
+    await this.#postgres.exited;
+  }
+
+  /** A fast shutdown. */
+  async down() {
+    await this.#postgres.stop();
+  }
+
+  /** A database of its own with Seclog's tables. */
+  async database() {
+    const name = `faults_${++this.#databases}`;
+    const urlOf = (user, password) => {
+      const url = new URL(this.url);
+      url.pathname = `/${name}`;
+      if (user !== undefined) Object.assign(url, { username: user, password });
+      return url.href;
+    };
+    const urls = {
+      name,
+      adminUrl: urlOf(),
+      writerUrl: urlOf("faults_writer", PASSWORDS.writer),
+      readerUrl: urlOf("faults_reader", PASSWORDS.reader),
+    };
+    await setupDatabase({ adminUrl: this.url, writerUrl: urls.writerUrl, readerUrl: urls.readerUrl });
+    return urls;
+  }
+
+  async end() {
+    await this.#postgres.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** What {@link World.startApp} may be told; the application is app.js. */
+const APP = {
+  /** How many events; without it until it is stopped or killed. */
+  count: undefined,
+  /** Events in one turn of the event loop, and milliseconds between two turns. */
+  perTurn: 20,
+  pause: 0,
+  /** At most so many events that are not acknowledged. */
+  inFlight: 500,
+  /** The longest text. */
+  textLength: 200,
+  types: ["authz_fail"],
+  /** What the ledger's `ack` waits for: `durable` or `stored`. */
+  wait: "durable",
+  /** Waits for all acknowledgements when `count` is reached. */
+  settle: true,
+  /** Closes by itself then, with this deadline in milliseconds; otherwise it waits for {@link App.close}. */
+  close: undefined,
+  closeDeadline: 60_000,
+  spool: {},
+  handler: {},
+  delivery: {},
+  whenFull: undefined,
+};
+
+/** A running application. */
+class App {
+  exited;
+  /** The last report: counts, failures by code, the longest stall in milliseconds, resident bytes, health. */
+  state = { stall: 0 };
+  errors = "";
+  #onReport;
+
+  constructor(child, life, onReport) {
+    this.child = child;
+    this.life = life;
+    this.#onReport = onReport;
+    this.exited = once(child, "exit").then(([code, signal]) => signal ?? code);
+    child.stderr?.on("data", (text) => {
+      this.errors += text;
+    });
+    child.on("message", (message) => {
+      if (message === "ready") return;
+      this.state = message;
+      this.#onReport(message);
+    });
+  }
+
+  get ended() {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  async kill(signal = "SIGKILL") {
+    this.child.kill(signal);
+    return await this.exited;
+  }
+
+  /** Resolves when it has reported something that `condition` wants; rejects when it ends before, or at the deadline. */
+  async until(condition, deadline = 60_000) {
+    const end = performance.now() + deadline;
+    while (!condition(this.state)) {
+      if (this.ended) throw new Error(`the application ended (${await this.exited}): ${this.errors}`);
+      if (performance.now() > end) throw new Error(`not within ${deadline} ms; last: ${JSON.stringify(this.state)}`);
+      await sleep(20);
+    }
+    return this.state;
+  }
+
+  /** Resolves when `count` events were recorded and acknowledged. */
+  async done(deadline) {
+    return await this.until((state) => state.done === true || state.closed !== undefined, deadline);
+  }
+
+  /** No more events, and `close()` with the options' deadline. Resolves to the last report. */
+  async close() {
+    if (!this.ended) this.child.send("stop");
+    await this.exited;
+    return this.state;
+  }
+}
+
+/** A folder, a database and a ledger, and what a fault does to them. */
+export class World {
+  /** The root of the spool. */
+  spool;
+  folder;
+  database;
+  server;
+  /** The longest stall of an application's event loop, and the longest drain, in milliseconds. */
+  stall = 0;
+  drained = 0;
+  #ledger;
+  #pipe;
+  #lives = 0;
+  #marks = 0;
+  #apps = new Set();
+
+  /** @param {{ server: Server, spool?: string }} options @param options.spool its root, when it is on another disk */
+  static async create({ server, spool }) {
+    const world = new World();
+    world.server = server;
+    world.folder = mkdtempSync(join(tmpdir(), "seclog-fault-"));
+    world.spool = spool ?? join(world.folder, "spool");
+    world.database = await server.database();
+    const pipe = join(world.folder, "pipe");
+    execFileSync("mkfifo", ["-m", "600", pipe]);
+    writeFileSync(join(world.folder, "ledger"), "");
+    world.#ledger = fork(file("ledger.js"), [pipe, join(world.folder, "ledger")], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    await once(world.#ledger, "message");
+    world.#pipe = openSync(pipe, constants.O_WRONLY);
+    return world;
+  }
+
+  /**
+   * Starts an application and resolves when it takes events.
+   *
+   * @param {Partial<typeof APP>} options
+   * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[] }} how the database's URL
+   *   (a proxy's, say), Node's arguments (a preload, say), and a command that runs it (`["strace", "-f"]`)
+   */
+  async startApp(options = {}, { url = this.database.writerUrl, execArgv = [], env = {}, wrap = [] } = {}) {
+    const life = `${this.#lives++}`;
+    const merged = { ...APP, ...options, life, ledger: join(this.folder, "pipe") };
+    merged.spool = options.spool === "memory" ? "memory" : { directory: this.spool, ...options.spool };
+    const [command, ...before] = [...wrap, process.execPath];
+    const child = fork(file("app.js"), [], {
+      execPath: command,
+      execArgv: [...before, ...execArgv],
+      env: { ...process.env, ...env, FAULT_APP: JSON.stringify(merged), SECLOG_DATABASE_URL: url },
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    const app = new App(child, life, ({ stall }) => {
+      this.stall = Math.max(this.stall, stall);
+    });
+    this.#apps.add(app);
+    await Promise.race([
+      once(child, "message"),
+      // It may be killed on the way to its first event; whoever wanted that looks at `ended`.
+      app.exited,
+    ]);
+    return app;
+  }
+
+  /**
+   * Ships all that dead applications left, as `seclog ship` does.
+   *
+   * @returns {Promise<object>} what `drainSpool` says
+   */
+  async drain({ url = this.database.writerUrl, deadline = 120_000, directory = this.spool } = {}) {
+    const start = performance.now();
+    const failures = [];
+    if (!existsSync(directory)) return { sources: 0, finished: 0, owned: 0, shipped: 0, quarantined: 0, failures };
+    const result = await drainSpool({
+      directory,
+      handlers: [postgresHandler({ url })],
+      signal: AbortSignal.timeout(deadline),
+      onFailure: (failure) => failures.push(failure),
+    });
+    this.drained = Math.max(this.drained, performance.now() - start);
+    return { ...result, failures };
+  }
+
+  /** Directories of sources that are left in the spool. */
+  get sources() {
+    return existsSync(this.spool) ? readdirSync(this.spool).filter((name) => /^[0-9a-f-]{36}$/.test(name)) : [];
+  }
+
+  /** Resolves when the ledger has read all that was written before. */
+  async ledgerIsRead() {
+    const word = `${++this.#marks}`;
+    const read = new Promise((resolve) => {
+      this.#ledger.on("message", function listen(message) {
+        if (message !== word) return;
+        this.off("message", listen);
+        resolve();
+      });
+    });
+    writeSync(this.#pipe, `end ${word}\n`);
+    await read;
+  }
+
+  /** Runs SQL as the superuser in the world's database. */
+  async query(text, values) {
+    const client = new pg.Client({ connectionString: this.database.adminUrl });
+    await client.connect();
+    try {
+      return (await client.query(text, values)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** The checker's verdict on all that happened in this world. */
+  async check() {
+    await this.ledgerIsRead();
+    return await check(join(this.folder, "ledger"), this.database.adminUrl);
+  }
+
+  async end() {
+    for (const app of this.#apps) if (!app.ended) await app.kill();
+    closeSync(this.#pipe);
+    this.#ledger.disconnect();
+    await once(this.#ledger, "exit");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A new empty folder in the world. */
+export function subfolder(world, name) {
+  const folder = join(world.folder, name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
