@@ -56,13 +56,18 @@ const skipped = results.filter((result) => result.skipped !== undefined);
 if (options.json) console.log(JSON.stringify({ node: process.version, short: options.short, results }, null, 2));
 else console.log(`\n${table(results)}`);
 if (options.write) writeGuarantees();
-for (const { number, name, skipped: why } of skipped) progress(`SKIPPED ${number} ${name}: ${why}\n`);
-for (const { number, name, problems } of failed)
-  for (const problem of problems) progress(`FAILED ${number} ${name}: ${problem}\n`);
-if (!options.json)
-  console.log(
-    `\n${results.length - failed.length - skipped.length} passed, ${failed.length} failed, ${skipped.length} skipped`,
-  );
+const list = (title, lines) =>
+  lines.length > 0 && progress(`\n${title}:\n${lines.map((line) => `  ${line}`).join("\n")}\n`);
+list(
+  "Failed",
+  failed.flatMap(({ number, name, problems }) => problems.map((problem) => `${number} ${name}: ${problem}`)),
+);
+list(
+  "Skipped",
+  skipped.map(({ number, name, skipped: why }) => `${number} ${name}: ${why}`),
+);
+const passed = results.length - failed.length - skipped.length;
+progress(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`);
 process.exitCode = failed.length > 0 || interrupted.signal.aborted ? 1 : 0;
 
 /** Runs one fault in worlds of its own, and adds up what the checker says of each. */
