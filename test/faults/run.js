@@ -66,7 +66,8 @@ list(
   "Skipped",
   skipped.map(({ number, name, skipped: why }) => `${number} ${name}: ${why}`),
 );
-const passed = results.length - failed.length - skipped.length;
+const later = results.filter((result) => result.later !== undefined);
+const passed = results.length - failed.length - skipped.length - later.length;
 progress(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`);
 process.exitCode = failed.length > 0 || interrupted.signal.aborted ? 1 : 0;
 
@@ -86,9 +87,10 @@ async function runFault(fault) {
     drain: undefined,
   };
   for (const column of SUMS) result[column] = 0;
-  result.skipped = fault.issue === undefined ? await fault.needs?.() : `comes with ${fault.issue}`;
+  result.later = fault.comesWith;
+  result.skipped = result.later === undefined ? await fault.needs?.() : undefined;
   const start = performance.now();
-  if (result.skipped === undefined) {
+  if (result.skipped === undefined && result.later === undefined) {
     progress(`${String(number).padStart(3)} ${name} …`);
     const worlds = new Set();
     let own;
@@ -155,6 +157,7 @@ async function runFault(fault) {
 
 function cells(result) {
   const whole = (value) => (value === undefined ? "–" : String(Math.round(value)));
+  if (result.later !== undefined) return [`${result.number}`, result.name, `comes with ${result.later}`];
   if (result.skipped !== undefined) return [`${result.number}`, result.name, `skipped: ${result.skipped}`];
   return [
     `${result.number}`,
