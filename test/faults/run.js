@@ -74,7 +74,7 @@ process.exitCode = failed.length > 0 || interrupted.signal.aborted ? 1 : 0;
 /** Runs one fault in worlds of its own, and adds up what the checker says of each. */
 async function runFault(fault) {
   const { number, name } = fault;
-  const runs = options.runs ?? (options.short ? fault.runs.short : fault.runs.full);
+  const runs = options.runs ?? (options.short ? fault.runs?.short : fault.runs?.full);
   const result = {
     number,
     name,
