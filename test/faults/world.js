@@ -142,7 +142,8 @@ class App {
       this.errors += text;
     });
     child.on("message", (message) => {
-      if (message === "ready") return;
+      // "ready", and the answers of programs that are asked.
+      if (message.stall === undefined) return;
       this.state = message;
       this.#onReport(message);
     });
@@ -219,15 +220,19 @@ export class World {
    * Starts an application and resolves when it takes events.
    *
    * @param {Partial<typeof APP>} options
-   * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[] }} how the database's URL
-   *   (a proxy's, say), Node's arguments (a preload, say), and a command that runs it (`["strace", "-f"]`)
+   * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[], program?: string }} how
+   *   the database's URL (a proxy's, say), Node's arguments (a preload, say), a command that runs it (`["strace", "-f"]`),
+   *   and another program than app.js
    */
-  async startApp(options = {}, { url = this.database.writerUrl, execArgv = [], env = {}, wrap = [] } = {}) {
+  async startApp(
+    options = {},
+    { url = this.database.writerUrl, execArgv = [], env = {}, wrap = [], program = "app.js" } = {},
+  ) {
     const life = `${this.#lives++}`;
     const merged = { ...APP, ...options, life, ledger: join(this.folder, "pipe") };
     merged.spool = options.spool === "memory" ? "memory" : { directory: this.spool, ...options.spool };
     const [command, ...before] = [...wrap, process.execPath];
-    const child = fork(file("app.js"), [], {
+    const child = fork(file(program), [], {
       execPath: command,
       execArgv: [...before, ...execArgv],
       env: { ...process.env, ...env, FAULT_APP: JSON.stringify(merged), SECLOG_DATABASE_URL: url },
