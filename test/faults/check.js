@@ -30,32 +30,16 @@ export function contentHash(type, path, actor, key, text) {
  * @returns {Promise<Verdict>}
  */
 export async function check(ledgerFile, adminUrl) {
-  const tried = new Map();
-  const acknowledged = new Set();
-  for (const line of readFileSync(ledgerFile, "latin1").split("\n")) {
-    const [verb, key, hash] = line.split(" ");
-    if (verb === "try") tried.set(key, hash);
-    else if (verb === "ack") acknowledged.add(key);
-  }
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    const stored = new Set();
-    const ids = new Set();
-    const places = new Set();
-    let twice = 0;
-    let unexpected = 0;
-    const { rows } = await client.query(
-      `SELECT id, source_id || '/' || seq AS place, event_type, path, actor_id, data->>'key' AS key, data->>'text' AS text
-       FROM security_event_log WHERE event_type NOT LIKE 'log\\_%'`,
+    const found = await compare(
+      ledgerFile,
+      client,
+      `SELECT id, source_id || '/' || seq AS place, event_type AS type, path, actor_id AS actor, data->>'key' AS key,
+         data->>'text' AS text
+       FROM security_event_log WHERE category <> 'log'`,
     );
-    for (const { id, place, event_type, path, actor_id, key, text } of rows) {
-      if (tried.get(key) !== contentHash(event_type, path, actor_id, key, text)) unexpected++;
-      if (stored.has(key) || ids.has(id) || places.has(place)) twice++;
-      stored.add(key);
-      ids.add(id);
-      places.add(place);
-    }
     const quarantine = await client.query(`SELECT coalesce(sum(1), 0)::int AS count FROM security_event_quarantine`);
     const holes = await client.query(
       `SELECT coalesce(sum(abs(s.last_seq - coalesce(e.rows, 0) - coalesce(q.rows, 0))), 0)::int AS count
@@ -63,23 +47,62 @@ export async function check(ledgerFile, adminUrl) {
        LEFT JOIN (SELECT source_id, count(DISTINCT seq) AS rows FROM security_event_log GROUP BY 1) e ON e.source_id = s.id
        LEFT JOIN (SELECT source_id, count(*) AS rows FROM security_event_quarantine GROUP BY 1) q ON q.source_id = s.id`,
     );
-    let missing = 0;
-    let recovered = 0;
-    for (const key of acknowledged) if (!stored.has(key)) missing++;
-    for (const key of stored) if (tried.has(key) && !acknowledged.has(key)) recovered++;
-    const quarantined = Math.min(missing, quarantine.rows[0].count);
-    return {
-      tried: tried.size,
-      acknowledged: acknowledged.size,
-      stored: stored.size,
-      lost: missing - quarantined,
-      twice,
-      unexpected,
-      holes: holes.rows[0].count,
-      quarantined,
-      recovered,
-    };
+    const quarantined = Math.min(found.missing, quarantine.rows[0].count);
+    const { missing, ...counts } = found;
+    return { ...counts, lost: missing - quarantined, holes: holes.rows[0].count, quarantined };
   } finally {
     await client.end();
   }
+}
+
+/** So many rows are read at once. */
+const ROWS = 20_000;
+
+/**
+ * Compares a ledger with rows of any table.
+ *
+ * @param {string} ledgerFile
+ * @param {pg.Client} client
+ * @param {string} select gives `key`, `type`, `path`, `actor` and `text`; `id` and `place` where a table has such
+ */
+export async function compare(ledgerFile, client, select) {
+  const tried = new Map();
+  const acknowledged = new Set();
+  for (const line of readFileSync(ledgerFile, "latin1").split("\n")) {
+    const [verb, key, hash] = line.split(" ");
+    if (verb === "try") tried.set(key, hash);
+    else if (verb === "ack") acknowledged.add(key);
+  }
+  const stored = new Set();
+  const ids = new Set();
+  const places = new Set();
+  let twice = 0;
+  let unexpected = 0;
+  await client.query("BEGIN");
+  await client.query(`DECLARE rows CURSOR FOR ${select}`);
+  for (let read = ROWS; read === ROWS; ) {
+    const { rows } = await client.query(`FETCH ${ROWS} FROM rows`);
+    read = rows.length;
+    for (const { id, place, type, path, actor, key, text } of rows) {
+      if (tried.get(key) !== contentHash(type, path, actor, key, text)) unexpected++;
+      if (stored.has(key) || ids.has(id) || places.has(place)) twice++;
+      stored.add(key);
+      if (id !== undefined) ids.add(id);
+      if (place !== undefined) places.add(place);
+    }
+  }
+  await client.query("COMMIT");
+  let missing = 0;
+  let recovered = 0;
+  for (const key of acknowledged) if (!stored.has(key)) missing++;
+  for (const key of stored) if (tried.has(key) && !acknowledged.has(key)) recovered++;
+  return {
+    tried: tried.size,
+    acknowledged: acknowledged.size,
+    stored: stored.size,
+    missing,
+    twice,
+    unexpected,
+    recovered,
+  };
 }
