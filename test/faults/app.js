@@ -4,6 +4,7 @@
  */
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
+import { crashingHandler } from "./crashing-handler.js";
 import { eventSource, requestOf, stallMeter } from "./events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
@@ -12,10 +13,11 @@ const events = eventSource(options);
 const stall = stallMeter();
 const state = { recorded: 0, acknowledged: 0, refused: 0, rss: 0, failures: {} };
 
+const makeHandler = options.crashes ? crashingHandler : postgresHandler;
 const security = createSecurityLog({
   service: "faults",
   spool,
-  handlers: [postgresHandler({ url: process.env.SECLOG_DATABASE_URL, ...handler })],
+  handlers: [makeHandler({ url: process.env.SECLOG_DATABASE_URL, ...handler })],
   delivery: options.delivery,
   whenFull: options.whenFull,
   diagnostics: ({ code }) => {
@@ -44,17 +46,49 @@ function record(n) {
 
 /** Tells the parent, while there is one. */
 const report = (more = {}, told) =>
-  process.send?.(
+  process.connected &&
+  process.send(
     { ...state, stall: stall.longest, rss: process.memoryUsage.rss(), health: security.health(), ...more },
     told,
   );
 setInterval(report, 200).unref();
 
 let stopped = false;
+for (const signal of options.signals) {
+  process.once(signal, () => {
+    stopped = true;
+  });
+}
+
+/** Ways out of the process without a close, in the middle of a turn whose events are in memory only. */
+const LEAVE = {
+  exit: () => process.exit(3),
+  throw: () => {
+    process.nextTick(() => {
+      throw new Error("nobody catches this");
+    });
+  },
+  reject: () => void Promise.reject(new Error("nobody handles this")),
+  /** The natural end: there is nothing more to do. */
+  end: () => {
+    stopped = true;
+    process.exitCode = 5;
+    process.disconnect();
+  },
+};
+
+/** Takes memory until somebody ends it. */
+const eaten = [];
+const EAT = {
+  heap: () => eaten.push(Array.from({ length: 1024 * 1024 }, (_, i) => i + 0.5)),
+  memory: () => eaten.push(Buffer.alloc(8 * 1024 * 1024, 1)),
+};
+
 process.on("message", (message) => {
   if (message === "report") report();
   if (message === "stop") stopped = true;
   if (message.block !== undefined) for (const end = performance.now() + message.block; performance.now() < end; );
+  if (message.eat !== undefined) setInterval(EAT[message.eat], 5);
 });
 process.send?.("ready");
 
@@ -63,6 +97,7 @@ let roomMade = () => {};
 for (let n = 1; n <= (count ?? Infinity) && !stopped; ) {
   for (let i = 0; i < perTurn && n <= (count ?? Infinity); i++, n++) {
     const done = record(n);
+    if (n === options.leave?.at) LEAVE[options.leave.how]();
     if (done === undefined) continue;
     waiting.add(done);
     void done.then(() => {
@@ -78,11 +113,15 @@ for (let n = 1; n <= (count ?? Infinity) && !stopped; ) {
   if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
   else await new Promise(setImmediate);
 }
-if (options.settle) await Promise.all(waiting);
-report({ done: true });
-while (!stopped && close === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
-const before = performance.now();
-await security.close({ deadline: close ?? options.closeDeadline });
-await Promise.all(waiting);
-report({ closed: performance.now() - before }, () => process.exit(0));
-if (process.send === undefined) process.exit(0);
+if (options.leave?.how !== "end") await finish();
+
+async function finish() {
+  if (options.settle) await Promise.all(waiting);
+  report({ done: true });
+  while (!stopped && close === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+  const before = performance.now();
+  await security.close({ deadline: close ?? options.closeDeadline });
+  await Promise.all(waiting);
+  report({ closed: performance.now() - before }, () => process.exit(0));
+  if (process.send === undefined) process.exit(0);
+}

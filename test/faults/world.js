@@ -123,6 +123,12 @@ const APP = {
   handler: {},
   delivery: {},
   whenFull: undefined,
+  /** The shipper's thread crashes again and again. */
+  crashes: false,
+  /** Signals on which it closes the log and ends. */
+  signals: [],
+  /** `{ at, how }`: after which event it leaves, without a close, by `exit`, `throw`, `reject` or `end`. */
+  leave: undefined,
 };
 
 /** A running application. */
