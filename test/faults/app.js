@@ -11,7 +11,7 @@ const options = JSON.parse(process.env.FAULT_APP);
 const { count, perTurn, inFlight, pause, wait, spool, handler, close } = options;
 const events = eventSource(options);
 const stall = stallMeter();
-const state = { recorded: 0, acknowledged: 0, refused: 0, rss: 0, failures: {} };
+const state = { recorded: 0, acknowledged: 0, refused: 0, thrown: 0, rss: 0, failures: {} };
 
 const makeHandler = options.crashes ? crashingHandler : postgresHandler;
 const security = createSecurityLog({
@@ -40,6 +40,7 @@ function record(n) {
       events.acknowledged(event);
     }, failed);
   } catch {
+    state.thrown++;
     failed();
   }
 }

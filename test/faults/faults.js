@@ -8,6 +8,7 @@
  * - `run(context)`: see run.js
  */
 import { KILL_FAULTS } from "./kill.js";
+import { OUTAGE_FAULTS } from "./outage.js";
 
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
@@ -17,4 +18,4 @@ const LATER = [
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 
-export const FAULTS = [...KILL_FAULTS, ...LATER];
+export const FAULTS = [...KILL_FAULTS, ...LATER, ...OUTAGE_FAULTS];

@@ -1,0 +1,75 @@
+/**
+ * An Express application that records an event for each request, and others beside them when it is told to. The load on it
+ * is outage-load.js. Its options come as JSON in `FAULT_APP` (see `startApp` in world.js).
+ */
+import { once } from "node:events";
+import express from "express";
+import { createSecurityLog } from "seclog";
+import { securityCapture } from "seclog/express";
+import { postgresHandler } from "seclog/postgres";
+import { eventSource, requestOf, stallMeter } from "./events.js";
+
+const options = JSON.parse(process.env.FAULT_APP);
+const events = eventSource(options);
+const stall = stallMeter();
+const state = { recorded: 0, acknowledged: 0, refused: 0, rss: 0, failures: {} };
+
+const security = createSecurityLog({
+  service: "faults",
+  spool: options.spool,
+  handlers: [postgresHandler({ url: process.env.SECLOG_DATABASE_URL })],
+  diagnostics: ({ code }) => {
+    state.failures[code] = (state.failures[code] ?? 0) + 1;
+  },
+});
+
+function record(request, path) {
+  const event = events.begin(++state.recorded, path);
+  const { type, key, actor, text } = event;
+  security.recordSecurityEvent(type, request ?? requestOf(event), { actor, key, text }).durable.then(
+    () => {
+      state.acknowledged++;
+      events.acknowledged(event);
+    },
+    () => {
+      state.refused++;
+      events.refused(event);
+    },
+  );
+}
+
+const app = express();
+app.use(securityCapture(security));
+app.get("/orders/:order", (request, response) => {
+  record(request, request.originalUrl);
+  response.status(403).json({ message: "not yours" });
+});
+const server = app.listen(0, "127.0.0.1");
+await once(server, "listening");
+
+/** Events that are still to be recorded without a request: 25 every 5 ms, 5,000 a second when the machine can. */
+let left = 0;
+setInterval(() => {
+  for (let i = 0; i < 25 && left > 0; i++, left--) record();
+}, 5);
+
+const report = (more = {}, told) => {
+  state.rss = Math.max(state.rss, process.memoryUsage.rss());
+  process.send?.(
+    { ...state, left, port: server.address().port, stall: stall.longest, health: security.health(), ...more },
+    told,
+  );
+};
+setInterval(report, 100);
+process.on("message", async (message) => {
+  if (message.record !== undefined) left = message.record;
+  if (message !== "stop") return;
+  left = 0;
+  server.close();
+  server.closeAllConnections();
+  const before = performance.now();
+  await security.close({ deadline: options.closeDeadline });
+  report({ closed: performance.now() - before }, () => process.exit(0));
+});
+process.on("disconnect", () => process.exit(1));
+process.send?.("ready");
