@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { PostgresProxy } from "../../../../test/faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { startTcpProxy, type TcpProxy } from "../../../../test/support/tcp-proxy.ts";
 import { createSecurityLog } from "../create-security-log.ts";
 import type { HandlerError, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";
@@ -61,16 +61,23 @@ function message(type: string, body: string): Buffer {
 const exactly = (events: number) => ({ rows: events, distinct: events, position: events });
 
 describe("postgresHandler() - failures", () => {
-  let proxy: TcpProxy;
+  let proxy: PostgresProxy;
   beforeEach(async () => {
-    proxy = await startTcpProxy(Number(new URL(database.writerUrl).port));
+    proxy = await PostgresProxy.start(Number(new URL(database.writerUrl).port));
   });
   afterEach(() => proxy[Symbol.asyncDispose]());
 
   function throughProxy(options: PostgresHandlerOptions = {}): SecurityEventHandler {
-    const url = new URL(database.writerUrl);
-    url.port = String(proxy.port);
-    return create({ url: url.href, ...options });
+    return create({ url: proxy.through(database.writerUrl), ...options });
+  }
+
+  /** Cuts the next connection that commits, before (`request`) or after (`answer`) the server was told to. */
+  function cutAtCommit(when: "request" | "answer"): void {
+    proxy.trap = ({ data }) => {
+      if (!data.includes("; COMMIT")) return undefined;
+      proxy.trap = undefined;
+      return { how: "reset", pass: when === "request" ? 0 : data.length };
+    };
   }
 
   it.each(["request", "answer"] as const)(
@@ -78,7 +85,7 @@ describe("postgresHandler() - failures", () => {
     async (when) => {
       const handler = throughProxy();
       await store(handler, 1, 50);
-      proxy.cutAt("; COMMIT", when);
+      cutAtCommit(when);
       await expect(store(handler, 51, 50)).rejects.toMatchObject({ kind: "retry" });
       // Whether the lost one is committed by now or not.
       await expect.poll(() => stored().then(({ position }) => position)).toBe(when === "answer" ? 100 : 50);
@@ -90,7 +97,7 @@ describe("postgresHandler() - failures", () => {
   it("a batch behind one that failed is not stored, and both are stored later", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);
-    proxy.cutAt("; COMMIT", "request");
+    cutAtCommit("request");
     const results = await Promise.allSettled([store(handler, 11, 10), store(handler, 21, 10, 10)]);
     expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
     expect(await stored()).toEqual(exactly(10));
@@ -209,10 +216,8 @@ describe("postgresHandler() - failures", () => {
 
 describe("postgresHandler() - what it stores", () => {
   it("asks for nothing before the first batch, and connects once for concurrent first ones", async () => {
-    await using proxy = await startTcpProxy(Number(new URL(database.writerUrl).port));
-    const url = new URL(database.writerUrl);
-    url.port = String(proxy.port);
-    const handler = create({ url: url.href });
+    await using proxy = await PostgresProxy.start(Number(new URL(database.writerUrl).port));
+    const handler = create({ url: proxy.through(database.writerUrl) });
     expect(proxy.connections).toBe(0);
     await Promise.all([store(handler, 1, 10), store(handler, 11, 10, 0)]);
     expect(proxy.connections).toBe(2);

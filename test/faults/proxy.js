@@ -1,0 +1,200 @@
+/**
+ * A TCP proxy on 127.0.0.1 between a client and PostgreSQL that knows where the protocol's messages begin and end, and
+ * misbehaves at any of them as networks do.
+ */
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * @typedef {object} Message of PostgreSQL's protocol, version 3; nothing is encrypted here
+ * @property {number} number 1, 2, 3, … in the order of passing, over all connections, since {@link PostgresProxy.number} was set
+ * @property {"client" | "server"} from who sent it
+ * @property {string} type its first byte; empty for the one that begins a connection and has none
+ * @property {Buffer} data all its bytes
+ */
+
+/**
+ * @typedef {object} Cut
+ * @property {"reset" | "end" | "half" | "late"} how `reset`: RST to both ends. `end`: FIN to both. `half`: RST to the
+ *   client, while the server hears of it only {@link LATE_MS} later. `late`: as `half`, and the message itself, when it is
+ *   the client's, reaches the server only then, as a packet does that was on its way for long
+ * @property {number} [pass] how many bytes of the message pass; without it all
+ */
+
+/** How much later the server hears of a `half` or `late` cut, in milliseconds: the client is back by then. */
+export const LATE_MS = 250;
+
+export class PostgresProxy {
+  /** Connections that were made through it so far. */
+  connections = 0;
+  /** The number of the last message. */
+  number = 0;
+  /**
+   * Sees every whole message before it passes, and may cut its connection there.
+   *
+   * @type {((message: Message) => Cut | undefined) | undefined}
+   */
+  trap;
+  /**
+   * The most bytes a second in each direction of a connection.
+   *
+   * @type {number | undefined}
+   */
+  rate;
+  #stalled = false;
+  #links = new Set();
+  #server = createServer((client) => void this.#carry(client));
+  #target;
+
+  /**
+   * @param {number} target a port of 127.0.0.1
+   * @returns {Promise<PostgresProxy>}
+   */
+  static async start(target) {
+    const proxy = new PostgresProxy();
+    proxy.#target = target;
+    proxy.#server.listen(0, "127.0.0.1");
+    await once(proxy.#server, "listening");
+    return proxy;
+  }
+
+  /** @returns {number} */
+  get port() {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /**
+   * A URL of the server, through the proxy.
+   *
+   * @param {string} url
+   */
+  through(url) {
+    const changed = new URL(url);
+    changed.port = String(this.port);
+    return changed.href;
+  }
+
+  /** Resets every connection. */
+  cut() {
+    for (const link of this.#links) reset(link);
+  }
+
+  /** A black hole: what is sent arrives nowhere, and nobody is told, until {@link resume}. */
+  stall() {
+    this.#stalled = true;
+  }
+
+  /** Ends the black hole, and the connections that have fallen into it. */
+  resume() {
+    this.#stalled = false;
+    this.cut();
+  }
+
+  async end() {
+    this.#server.close();
+    this.cut();
+    await once(this.#server, "close");
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.end();
+  }
+
+  async #carry(client) {
+    this.connections++;
+    const link = { client, server: connect(this.#target, "127.0.0.1"), over: false };
+    for (const socket of [client, link.server]) {
+      socket.setNoDelay();
+      // Whoever reads from it is told, too.
+      socket.on("error", () => {});
+    }
+    this.#links.add(link);
+    await Promise.all([
+      this.#pump(link, "client", client, link.server),
+      this.#pump(link, "server", link.server, client),
+    ]);
+    this.#links.delete(link);
+  }
+
+  async #pump(link, from, sender, receiver) {
+    const messages = new Messages(from === "client");
+    try {
+      for await (const chunk of sender) {
+        for (const { type, data } of messages.add(chunk)) {
+          if (link.over || this.#stalled) continue;
+          const cut = this.trap?.({ number: ++this.number, from, type, data });
+          if (cut === undefined) await this.#pass(receiver, data);
+          else await this.#cut(link, receiver, data, cut);
+        }
+      }
+    } catch {
+      // One of the two has broken it off.
+    }
+    if (link.over || this.#stalled) return;
+    receiver.destroySoon();
+  }
+
+  async #pass(receiver, data) {
+    let left = data;
+    while (this.rate !== undefined && left.length > 0) {
+      const slice = Math.ceil(this.rate / 20);
+      receiver.write(left.subarray(0, slice));
+      left = left.subarray(slice);
+      await sleep(50);
+    }
+    if (left.length > 0 && !receiver.write(left))
+      await Promise.race([once(receiver, "drain"), once(receiver, "close")]);
+  }
+
+  async #cut(link, receiver, data, { how, pass = data.length }) {
+    link.over = true;
+    const part = data.subarray(0, pass);
+    const late = how === "late" && receiver === link.server;
+    if (!late && part.length > 0) await new Promise((resolve) => receiver.write(part, () => resolve()));
+    if (how === "reset") {
+      reset(link);
+    } else if (how === "end") {
+      link.client.end();
+      link.server.end();
+    } else {
+      link.client.resetAndDestroy();
+      await sleep(LATE_MS);
+      if (late) link.server.end(part);
+      else link.server.end();
+    }
+  }
+}
+
+/** Parts the bytes of one direction of a connection into messages. */
+class Messages {
+  #rest = Buffer.alloc(0);
+  #hasType;
+
+  constructor(fromClient) {
+    // A client's first message, with which it introduces itself, has no type.
+    this.#hasType = !fromClient;
+  }
+
+  /** @returns {Generator<{ type: string, data: Buffer }>} */
+  *add(chunk) {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    for (;;) {
+      const head = this.#hasType ? 1 : 0;
+      if (this.#rest.length < head + 4) return;
+      const end = head + this.#rest.readInt32BE(head);
+      if (this.#rest.length < end) return;
+      const data = this.#rest.subarray(0, end);
+      this.#rest = this.#rest.subarray(end);
+      this.#hasType = true;
+      yield { type: data.latin1Slice(0, head), data };
+    }
+  }
+}
+
+function reset(link) {
+  link.over = true;
+  link.client.resetAndDestroy();
+  link.server.resetAndDestroy();
+}
