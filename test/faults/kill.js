@@ -1,5 +1,6 @@
 /** Processes that are killed. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { NOWHERE } from "./world.js";
 
 export const KILL_FAULTS = [
   {
@@ -19,4 +20,48 @@ export const KILL_FAULTS = [
       await finish(world);
     },
   },
+  {
+    number: 2,
+    name: "kill -9 of the process that drains",
+    runs: { full: 200, short: 8 },
+    async run({ runs, world: create, finish, ran, expect, note }) {
+      const world = await create();
+      const ship = () => world.startProgram(["ship", "--spool", world.spool, "--json"]);
+      let backlogs = 0;
+      let halfway = 0;
+      for (let run = 0; run < runs; run++) {
+        if (world.sources.length === 0) {
+          const app = await world.startApp({ count: 20_000, perTurn: 200, inFlight: 5_000 }, { url: NOWHERE });
+          await app.done();
+          await app.kill();
+          backlogs++;
+        }
+        const before = await position(world);
+        const program = ship();
+        // Any moment from its start on; and, every other time, any moment after its first batch.
+        if (run % 2 === 0) await sleep(Math.random() * 1_000);
+        else {
+          while (!program.ended && (await position(world)) === before);
+          await sleep(Math.random() * 300);
+        }
+        const ended = await program.kill();
+        if (ended === "SIGKILL" && world.sources.length > 0 && (await position(world)) > before) halfway++;
+        ran();
+      }
+      const start = performance.now();
+      const program = ship();
+      expect((await program.exited) === 0, `the last seclog ship failed: ${program.output}`);
+      world.drained = performance.now() - start;
+      expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+      expect(halfway > 0, "no kill met a transfer under way");
+      note(`${backlogs} backlogs of 20,000 events; ${halfway} of ${runs} kills in the middle of a transfer`);
+      await finish(world);
+    },
+  },
 ];
+
+/** Events that all sources have stored. */
+async function position(world) {
+  const [row] = await world.query("SELECT coalesce(sum(last_seq), 0)::int AS stored FROM security_event_source");
+  return row.stored;
+}

@@ -1,5 +1,5 @@
 /** The world of one fault: a folder, a database, a ledger, and the applications that live in it. */
-import { execFileSync, fork } from "node:child_process";
+import { execFileSync, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   closeSync,
@@ -22,6 +22,9 @@ import pg from "pg";
 import { postgresHandler, setupDatabase } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
 import { check } from "./check.js";
+
+/** A PostgreSQL that is not there: the connection is refused at once. */
+export const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PASSWORDS = { writer: "faults-writer", reader: "faults-reader" };
@@ -254,6 +257,41 @@ export class World {
       app.exited,
     ]);
     return app;
+  }
+
+  /**
+   * Starts the program `seclog`.
+   *
+   * @param {string[]} args
+   * @param {{ wrap?: string[] }} how a command that runs it
+   * @returns its process, `exited` with code or signal, and what it wrote to both streams
+   */
+  startProgram(args, { wrap = [] } = {}) {
+    const [command, ...before] = [...wrap, process.execPath];
+    const child = spawn(command, [...before, file("../../packages/server/bin/seclog.js"), ...args], {
+      env: { ...process.env, SECLOG_DATABASE_URL: this.database.writerUrl, SECLOG_READER_URL: this.database.readerUrl },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const program = {
+      child,
+      output: "",
+      get ended() {
+        return child.exitCode !== null || child.signalCode !== null;
+      },
+      /** When the streams are at their end, too. */
+      exited: once(child, "close").then(([code, signal]) => signal ?? code),
+      async kill() {
+        child.kill("SIGKILL");
+        return await program.exited;
+      },
+    };
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (text) => {
+        program.output += text;
+      });
+    }
+    this.#apps.add(program);
+    return program;
   }
 
   /**
