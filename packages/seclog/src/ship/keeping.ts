@@ -3,7 +3,7 @@ import { configError, rejectUnknownOptions, wholeNumber } from "../event/options
 import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { type Ownership, release } from "../spool/ownership.ts";
-import { createSource, openRoot, removeSource } from "../spool/source.ts";
+import { createSource, openRoot, removeSource, unwritable } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
@@ -106,16 +106,25 @@ export interface KeepingObserver extends ShippingObserver {
   lost(pending: readonly Uint8Array[]): void;
 }
 
-/** Opens a new source: its spool, and the shipper behind it. */
+/**
+ * Opens a new source: its spool, and the shipper behind it.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
+ */
 export function openKeeping(
   spool: CheckedSpool,
   sourceId: string,
   handlers: readonly SecurityEventHandler[],
   observer: KeepingObserver,
+  fs: SpoolFs = spoolFs,
 ): Keeping {
-  return spool === "memory"
-    ? new MemoryKeeping(sourceId, handlers, observer)
-    : new DiskKeeping(spoolFs, spool, sourceId, handlers, observer);
+  if (spool === "memory") return new MemoryKeeping(sourceId, handlers, observer);
+  try {
+    openRoot(fs, spool.directory);
+    return new DiskKeeping(fs, spool, sourceId, handlers, observer);
+  } catch (error) {
+    throw error instanceof SeclogError ? error : unwritable(spool.directory, error);
+  }
 }
 
 /** Adds up who has what, on the way of the shipper's news to the log. */
@@ -133,6 +142,9 @@ function withPositions(observer: KeepingObserver, positions: StoredPositions): S
   };
 }
 
+/** No event is taken when less is left of the spool's limit: enough for the longest event and for the small files. */
+const RESERVE_BYTES = 256 * 1024;
+
 class DiskKeeping implements Keeping {
   readonly sourceId: string;
   readonly epoch: number;
@@ -142,7 +154,8 @@ class DiskKeeping implements Keeping {
   readonly #writer: SpoolWriter;
   readonly #shipping: Shipping;
   readonly #positions: StoredPositions;
-  #full = false;
+  /** Bytes that were left for frames when so many were written. */
+  #room = 0;
   #bytesSeen = -1;
 
   constructor(
@@ -152,7 +165,6 @@ class DiskKeeping implements Keeping {
     handlers: readonly SecurityEventHandler[],
     observer: KeepingObserver,
   ) {
-    openRoot(fs, spool.directory);
     this.#fs = fs;
     this.#spool = spool;
     this.sourceId = sourceId;
@@ -205,12 +217,13 @@ class DiskKeeping implements Keeping {
   }
 
   refusal(): SeclogError | undefined {
-    // Only a write makes it fuller: for most events nothing need be added up.
-    if (this.#full || this.#writer.bytesWritten !== this.#bytesSeen) {
+    // The files grow by writes only: for most events nothing need be added up.
+    const waiting = this.#writer.bytesWaiting;
+    if (waiting > this.#room || this.#writer.bytesWritten !== this.#bytesSeen) {
       this.#bytesSeen = this.#writer.bytesWritten;
-      this.#full = this.bytes + this.#shipping.bytes().others > this.#spool.maxBytes;
+      this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
-    if (this.#full) {
+    if (waiting > this.#room) {
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
         `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,

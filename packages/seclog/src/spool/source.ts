@@ -42,25 +42,22 @@ function makeFolder(fs: SpoolFs, path: string): void {
   }
 }
 
-/**
- * Makes the directory of a new source and owns it. It is durable when this returns.
- *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
- */
+/** Makes the directory of a new source and owns it. It is durable when this returns. */
 export function createSource(fs: SpoolFs, root: string, sourceId: string): Ownership {
   const directory = join(root, sourceId);
-  try {
-    fs.mkdirSync(directory, { mode: 0o700 });
-    const owned = ownNew(fs, directory, sourceId, randomBytes(16).toString("hex"));
-    syncDirectory(fs, root);
-    return owned;
-  } catch (cause) {
-    throw new SeclogError(
-      "SECLOG_SPOOL_DIRECTORY",
-      `spool.directory ${JSON.stringify(root)} cannot be written (${errorMessage(cause)}): name a folder that this user may write`,
-      { cause },
-    );
-  }
+  fs.mkdirSync(directory, { mode: 0o700 });
+  const owned = ownNew(fs, directory, sourceId, randomBytes(16).toString("hex"));
+  syncDirectory(fs, root);
+  return owned;
+}
+
+/** What a log says that cannot begin because the operating system refused. */
+export function unwritable(root: string, cause: unknown): SeclogError {
+  return new SeclogError(
+    "SECLOG_SPOOL_DIRECTORY",
+    `spool.directory ${JSON.stringify(root)} cannot be written (${errorMessage(cause)}): name a folder on a disk that has room and that this user may write`,
+    { cause },
+  );
 }
 
 /** The ids of all sources in a root, oldest first; none when the root is missing. */

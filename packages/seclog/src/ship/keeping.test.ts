@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import type { SecurityEventHandler } from "./handler.ts";
+import { type KeepingObserver, openKeeping, spoolOptions } from "./keeping.ts";
+
+const ID = "0191f7a0-0000-7000-8000-000000000001";
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-keeping-"));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
+const observer: KeepingObserver = {
+  acknowledged: () => {},
+  health: () => {},
+  failed: () => {},
+  quarantined: () => {},
+  freed: () => {},
+  recovered: () => {},
+  lost: () => {},
+};
+
+/** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
+test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "writeFileSync", "renameSync"] as const)(
+  "openKeeping() - says which folder it is when %s fails",
+  (name) => {
+    const fail = (): never => {
+      throw Object.assign(new Error("EIO: made by the test"), { code: "EIO" });
+    };
+    const fs: SpoolFs = Object.assign({ ...spoolFs }, { [name]: fail });
+    expect(() => openKeeping(spoolOptions({ directory: join(root, "spool") }), ID, [handler], observer, fs)).toThrow(
+      expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY", message: expect.stringContaining(root) }),
+    );
+  },
+);
