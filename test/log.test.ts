@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -571,6 +572,19 @@ describe("a full spool", () => {
     const seqs = delivered().map(({ seq }) => seq);
     expect(seqs).toEqual(seqs.map((_, i) => i + 1));
     await expect(log.recordSecurityEvent("authz_fail").durable).resolves.toBeUndefined();
+  });
+
+  test("never takes more than maxBytes, however many events one turn records", async () => {
+    writeFileSync(control, "stuck");
+    const MiB = 1024 * 1024;
+    const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
+    for (let n = 0; n < 10_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    expect(log.health().dropped).toBeGreaterThan(0);
+    await log.close({ deadline: 0 });
+    const sizes = readdirSync(join(spool, log.sourceId)).map((name) => statSync(join(spool, log.sourceId, name)).size);
+    const taken = sizes.reduce((sum, size) => sum + size, 0);
+    expect(taken).toBeLessThanOrEqual(2 * MiB);
+    expect(taken).toBeGreaterThan(1.5 * MiB);
   });
 
   test("counts what other processes have in the same folder", async () => {

@@ -109,6 +109,11 @@ export class SpoolWriter {
     return this.#files.bytes;
   }
 
+  /** Bytes of frames that are still to be written to one. */
+  get bytesWaiting(): number {
+    return this.#frames.bytes - this.#frames.unsyncedBytes;
+  }
+
   /** Whether the last write or sync failed and has not succeeded since. */
   get failing(): boolean {
     return this.#failing;
