@@ -7,6 +7,7 @@
  * - `control`: for a negative control, the columns of which one must not be zero
  * - `run(context)`: see run.js
  */
+import { CONNECTION_FAULTS } from "./connection.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 
@@ -18,4 +19,4 @@ const LATER = [
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 
-export const FAULTS = [...KILL_FAULTS, ...LATER, ...OUTAGE_FAULTS];
+export const FAULTS = [...KILL_FAULTS, ...CONNECTION_FAULTS, ...LATER, ...OUTAGE_FAULTS];

@@ -8,7 +8,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /**
  * @typedef {object} Message of PostgreSQL's protocol, version 3; nothing is encrypted here
- * @property {number} number 1, 2, 3, … in the order of passing, over all connections, since {@link PostgresProxy.number} was set
  * @property {"client" | "server"} from who sent it
  * @property {string} type its first byte; empty for the one that begins a connection and has none
  * @property {Buffer} data all its bytes
@@ -28,8 +27,6 @@ export const LATE_MS = 250;
 export class PostgresProxy {
   /** Connections that were made through it so far. */
   connections = 0;
-  /** The number of the last message. */
-  number = 0;
   /**
    * Sees every whole message before it passes, and may cut its connection there.
    *
@@ -124,7 +121,7 @@ export class PostgresProxy {
       for await (const chunk of sender) {
         for (const { type, data } of messages.add(chunk)) {
           if (link.over || this.#stalled) continue;
-          const cut = this.trap?.({ number: ++this.number, from, type, data });
+          const cut = this.trap?.({ from, type, data });
           if (cut === undefined) await this.#pass(receiver, data);
           else await this.#cut(link, receiver, data, cut);
         }

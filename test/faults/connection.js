@@ -1,0 +1,197 @@
+/** What networks do to the connection between the shipper and PostgreSQL. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { PostgresProxy } from "./proxy.js";
+import { handlerOf, LOAD, shippedSince } from "./server.js";
+
+/** Small batches: always some to be shipped, and two under way whenever a pause has let them pile up. */
+const SMALL_BATCHES = { ...LOAD, handler: { batchSize: 10 } };
+/** As many commits belong to the run whose messages are counted: each of the two connections makes some. */
+const COMMITS = 6;
+
+const isCommit = ({ from, data }) => from === "client" && data.includes("; COMMIT");
+const isCommitted = ({ from, type, data }) => from === "server" && type === "C" && data.includes("COMMIT");
+
+/** Runs a fault with an application that reaches PostgreSQL through a proxy. */
+async function throughProxy({ world: create, finish, expect }, options, use) {
+  const world = await create();
+  const proxy = await PostgresProxy.start(world.server.port);
+  try {
+    const app = await world.startApp(options, { url: proxy.through(world.database.writerUrl) });
+    await app.until((state) => handlerOf(state)?.shipped > 0);
+    await use({ app, proxy });
+    const state = await app.close();
+    expect(
+      handlerOf(state)?.behind === 0,
+      `the application ended with ${handlerOf(state)?.behind} events to be shipped`,
+    );
+    const verdict = await finish(world);
+    expect(verdict.quarantined === 0, `${verdict.quarantined} events went to quarantine for a fault of the network`);
+  } finally {
+    await proxy.end();
+  }
+}
+
+/** Resolves when the proxy has seen a message that `wanted` accepts, which it may cut at. */
+function seen(proxy, wanted, deadline = 60_000) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no such message within ${deadline} ms`)), deadline);
+    proxy.trap = (message) => {
+      const { over, cut } = wanted(message);
+      if (over) {
+        clearTimeout(timer);
+        proxy.trap = undefined;
+        resolve();
+      }
+      return cut;
+    };
+  });
+}
+
+/** The messages of fresh connections up to the answer to the last commit. */
+async function messagesOfARun(proxy) {
+  const messages = [];
+  let commits = 0;
+  proxy.cut();
+  await seen(proxy, (message) => {
+    messages.push(message);
+    if (isCommitted(message)) commits++;
+    return { over: commits === COMMITS };
+  });
+  return messages;
+}
+
+/**
+ * Three kinds of cuts: around the answer to a commit, when only the server knows what became of it; after each message
+ * from fresh connections on; and within messages, at random bytes.
+ */
+function cutsOf(messages) {
+  const commits = Array.from({ length: COMMITS }, (_, index) => index + 1);
+  const hows = ["reset", "end", "half", "late"];
+  return [
+    commits.flatMap((nth) => [...hows.map((how) => ({ commit: nth, how })), { answer: nth, how: "reset", part: 0 }]),
+    messages.flatMap(({ from }, index) =>
+      (from === "client" ? ["reset", "late"] : [index % 2 === 0 ? "reset" : "half"]).map((how) => ({
+        number: index + 1,
+        how,
+      })),
+    ),
+    Array.from({ length: 60 }, (_, index) => ({
+      number: 1 + Math.floor(Math.random() * messages.length),
+      how: index % 2 === 0 ? "reset" : "end",
+      part: Math.random(),
+    })),
+  ];
+}
+
+/** `count` of a list, evenly, or all of it. */
+function spread(list, count) {
+  return list.length <= count
+    ? list
+    : Array.from({ length: count }, (_, i) => list[Math.floor(((i + 0.5) * list.length) / count)]);
+}
+
+export const CONNECTION_FAULTS = [
+  {
+    number: 16,
+    name: "connection cut at every message of the protocol",
+    // A third for each kind of cut; a kind that has fewer is run whole.
+    runs: { full: 1_000, short: 15 },
+    async run(context) {
+      const { runs, ran, note } = context;
+      await throughProxy(context, SMALL_BATCHES, async ({ proxy }) => {
+        const messages = await messagesOfARun(proxy);
+        const cuts = cutsOf(messages).flatMap((list) => spread(list, Math.ceil(runs / 3)));
+        let inDoubt = 0;
+        let late = 0;
+        for (const { how, part, ...where } of cuts) {
+          let isCut = false;
+          const at = { number: 0, commit: 0, answer: 0 };
+          proxy.cut();
+          await seen(proxy, (message) => {
+            at.number++;
+            if (isCommit(message)) at.commit++;
+            if (isCommitted(message)) at.answer++;
+            if (isCut) return { over: isCommitted(message) };
+            // The n-th message is whatever it is; the n-th commit is only met by itself.
+            isCut =
+              at.number === where.number ||
+              (isCommit(message) && at.commit === where.commit) ||
+              (isCommitted(message) && at.answer === where.answer);
+            if (!isCut) return {};
+            const pass = part === undefined ? message.data.length : Math.floor(part * message.data.length);
+            if (isCommit(message) ? pass === message.data.length : isCommitted(message) && pass === 0) inDoubt++;
+            if (isCommit(message) && how === "late") late++;
+            return { cut: { how, pass } };
+          });
+          ran();
+        }
+        note(
+          `${messages.length} messages from connecting to the ${COMMITS}th commit; ${cuts.length} cuts, ${inDoubt} of ` +
+            `them between COMMIT and its answer; ${late} times the server got the COMMIT when the client was back`,
+        );
+      });
+    },
+  },
+  {
+    number: 18,
+    name: "black hole between shipper and PostgreSQL",
+    runs: { full: 10, short: 1 },
+    async run(context) {
+      const { runs, ran, expect } = context;
+      const options = { ...LOAD, handler: { batchSize: 50, connectTimeout: 500, statementTimeout: 500 } };
+      await throughProxy(context, options, async ({ app, proxy }) => {
+        for (let run = 0; run < runs; run++) {
+          const before = app.state;
+          await sleep(Math.random() * 200);
+          proxy.stall();
+          // Nobody tells it: it must give up by its own clock, connect again, and give that up, too.
+          const state = await app.until(({ health }) => health.handlers[0].retries >= handlerOf(before).retries + 2);
+          expect(handlerOf(state).status === "retrying", `the handler is ${handlerOf(state).status}, not retrying`);
+          expect(state.health.status === "degraded", `health() says ${state.health.status}, not degraded`);
+          expect(state.failures.SECLOG_HANDLER_RETRY > 0, "diagnostics heard of no SECLOG_HANDLER_RETRY");
+          await app.until(({ acknowledged }) => acknowledged > state.acknowledged);
+          proxy.resume();
+          await shippedSince(app);
+          ran();
+        }
+      });
+    },
+  },
+  {
+    number: 19,
+    name: "PostgreSQL takes 10 KB/s",
+    runs: { full: 1, short: 1 },
+    async run(context) {
+      const { ran, expect, note, short } = context;
+      // More than the line takes by far, so that the spool grows; and an impatient handler, to see it find the size of
+      // transaction that can still pass in its time.
+      const options = { perTurn: 20, pause: 20, handler: { statementTimeout: 2_000 } };
+      await throughProxy(context, options, async ({ app, proxy }) => {
+        await app.until(({ recorded }) => recorded > 1_000);
+        const before = app.state;
+        let rss = 0;
+        proxy.rate = 10_000;
+        const deadline = performance.now() + (short ? 6_000 : 60_000);
+        while (performance.now() < deadline) {
+          await sleep(200);
+          rss = Math.max(rss, app.state.rss ?? 0);
+        }
+        const grown = app.state.health.spooledBytes - before.health.spooledBytes;
+        const seconds = short ? 6 : 60;
+        note(
+          `in ${seconds} s at 10 KB/s the spool grew by ${(grown / 1e6).toFixed(1)} MB and the application's memory ` +
+            `from ${mega(before.rss)} to at most ${mega(rss)}; ${handlerOf(app.state).shipped - handlerOf(before).shipped} events passed`,
+        );
+        expect(app.state.acknowledged > before.acknowledged + 1_000, "the application was held up");
+        expect(rss < before.rss + 150e6, `memory grew from ${mega(before.rss)} to ${mega(rss)}`);
+        // Slow is not down: it goes on, in parts that pass.
+        await app.until((state) => handlerOf(state).shipped > handlerOf(before).shipped, 120_000);
+        proxy.rate = undefined;
+        await shippedSince(app);
+        ran();
+      });
+    },
+  },
+];
+
+const mega = (bytes) => `${Math.round(bytes / 1e6)} MB`;

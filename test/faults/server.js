@@ -1,0 +1,16 @@
+/** What the faults of the server and of the way to it have in common. */
+
+/** About 250 events a second: enough that something is always under way. */
+export const LOAD = { perTurn: 5, pause: 20 };
+
+/** What the application's health() says of its only handler. */
+export function handlerOf(state) {
+  return state.health?.handlers[0];
+}
+
+/** Resolves when all that is recorded by now is stored: by the application as it runs. */
+export async function shippedSince(app, deadline = 120_000) {
+  const { recorded } = app.state;
+  // The log's own events are in this count and not in that.
+  return await app.until((state) => handlerOf(state).shipped > recorded, deadline);
+}
