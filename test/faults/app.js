@@ -45,13 +45,19 @@ function record(n) {
   }
 }
 
+/** To be read it takes a descriptor, and some faults leave none. */
+const residentBytes = () => {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
+};
+
 /** Tells the parent, while there is one. */
 const report = (more = {}, told) =>
   process.connected &&
-  process.send(
-    { ...state, stall: stall.longest, rss: process.memoryUsage.rss(), health: security.health(), ...more },
-    told,
-  );
+  process.send({ ...state, stall: stall.longest, rss: residentBytes(), health: security.health(), ...more }, told);
 setInterval(report, 200).unref();
 
 let stopped = false;
