@@ -107,6 +107,28 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(texts).toEqual(range(1, 3_000).map(payload));
   });
 
+  test("acknowledges an event of a turn that has not ended only by a sync that covers it", async () => {
+    const held: (() => void)[] = [];
+    const { writer } = open(
+      failing("fdatasync", () => ((_: number, done: (error: null) => void) => held.push(() => done(null))) as never),
+    );
+    const syncBegins = (): Promise<unknown> => vi.waitUntil(() => held.length > 0);
+    append(writer, 1);
+    void writer.durable(1, true);
+    await syncBegins();
+    append(writer, 1);
+    writer.flush();
+    append(writer, 1);
+    // The first sync ends in the middle of the turn, and the second begins at once: event 2 is written, event 3 is not yet.
+    const third = writer.durable(3, true);
+    held.shift()?.();
+    await syncBegins();
+    held.shift()?.();
+    await third;
+    expect(writer.syncedSeq).toBe(3);
+    writer.close();
+  });
+
   test("writes before the turn of the event loop ends, without being asked", async () => {
     const { writer, directory } = open();
     append(writer, 2);

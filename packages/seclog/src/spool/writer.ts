@@ -294,7 +294,10 @@ export class SpoolWriter {
   #sync(): void {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
-    if (this.#files.syncing || this.#closed || !this.#frames.hasUnsynced) return;
+    if (this.#files.syncing) return;
+    // The sync before may have ended in the middle of a turn: whoever waits for this one has recorded what is not written yet.
+    this.#writeOut();
+    if (this.#closed || !this.#frames.hasUnsynced) return;
     this.#syncingSeq = this.#files.writtenSeq;
     this.#watchForStall();
     const waiting = this.#nextSync;
