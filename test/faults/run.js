@@ -230,8 +230,10 @@ function numbers(text) {
         ? [part]
         : Array.from({ length: Math.max(0, range[2] - range[1] + 1) }, (_, i) => `${Number(range[1]) + i}`);
     for (const name of names) {
-      if (!known.has(name)) throw new Error(`--only ${part}: there is no fault ${name}`);
-      wanted.add(name);
+      // 20 is all of 20a, 20b, …
+      const found = [...known].filter((number) => number === name || number.replace(/(?<=\d)[a-z]$/, "") === name);
+      if (found.length === 0) throw new Error(`--only ${part}: there is no fault ${name}`);
+      for (const number of found) wanted.add(number);
     }
   }
   return wanted;
