@@ -272,6 +272,14 @@ describe("postgresHandler() - what it stores", () => {
     expect(rows[0]?.part).toBe("security_event_log_long_default");
   });
 
+  it("says what is wrong with an event at the front of a batch that is still being sent", async () => {
+    const batch = exampleBatch({ sourceId, count: 4_000, event: { occurredAt: "2026-02-30T00:00:00.000000Z" } });
+    await expect(create().handle(batch, AbortSignal.timeout(20_000))).rejects.toMatchObject({
+      kind: "event",
+      message: expect.stringContaining("out of range"),
+    });
+  });
+
   it("quarantines an event whose value the table cannot hold", async () => {
     const handler = create();
     const call = handler.handle(

@@ -95,10 +95,15 @@ export class Session {
       stream.once("finish", resolve);
       stream.on("error", reject);
     });
-    finished.catch(() => {});
+    let failed = false;
+    finished.catch(() => {
+      failed = true;
+    });
     await this.#within(limit, () => Promise.resolve(this.#client.query(stream)));
     try {
       for (const piece of rows) {
+        // The server refused a row and listens to no more of them: to write would throw, and hide why.
+        if (failed) break;
         if (!stream.write(piece)) await this.#within(limit, () => Promise.race([once(stream, "drain"), finished]));
         await nextTurn();
       }
@@ -108,7 +113,7 @@ export class Session {
       if (this.#broken === undefined) await this.#within(limit, () => finished).catch(() => {});
       throw error;
     }
-    stream.end();
+    if (!failed) stream.end();
     await this.#within(limit, () => finished);
   }
 
