@@ -30,16 +30,18 @@ export function openRoot(fs: SpoolFs, root: string): void {
   }
 }
 
-/** As `mkdir -p`. Node's own `recursive` never ends below /proc (Node 20). */
+/** As `mkdir -p`, and durable. Node's own `recursive` never ends below /proc (Node 20). */
 function makeFolder(fs: SpoolFs, path: string): void {
+  const parent = dirname(path);
   try {
     fs.mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (isErrno(error, "EEXIST")) return;
-    if (!isErrno(error, "ENOENT") || dirname(path) === path) throw error;
-    makeFolder(fs, dirname(path));
+    if (!isErrno(error, "ENOENT") || parent === path) throw error;
+    makeFolder(fs, parent);
     fs.mkdirSync(path, { mode: 0o700 });
   }
+  syncDirectory(fs, parent);
 }
 
 /** Makes the directory of a new source and owns it. It is durable when this returns. */

@@ -444,6 +444,23 @@ describe("ownership", () => {
     expect(readAll(directory)).toMatchObject({ seqs: range(1, 1_000), damaged: [] });
   });
 
+  test("a root is durable with every folder above it that had to be made", () => {
+    const calls: string[] = [];
+    const told = <K extends keyof SpoolFs>(name: K): SpoolFs[K] =>
+      ((...args: unknown[]) => {
+        const result = (spoolFs[name] as (...args: unknown[]) => unknown)(...args);
+        calls.push(`${name} ${String(args[0])} ${name === "openSync" ? String(result) : ""}`.trim());
+        return result;
+      }) as SpoolFs[K];
+    const fs = { ...nodeFs, mkdirSync: told("mkdirSync"), openSync: told("openSync"), fsyncSync: told("fsyncSync") };
+    openRoot(fs, join(root, "var", "seclog"));
+    const synced = calls.flatMap((call, index) => {
+      const opened = /^openSync (.+) (\d+)$/.exec(call);
+      return opened !== null && calls[index + 1] === `fsyncSync ${opened[2]}` ? [opened[1]] : [];
+    });
+    expect(synced).toEqual([root, join(root, "var")]);
+  });
+
   test("a root that everybody may write to, or a link, is refused by name", () => {
     nodeFs.chmodSync(root, 0o777);
     expect(() => openRoot(spoolFs, root)).toThrow(/spool\.directory .* is writable by everybody/);
