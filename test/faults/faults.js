@@ -10,6 +10,7 @@
 import { CONNECTION_FAULTS } from "./connection.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
+import { POWER_FAULTS } from "./power.js";
 
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
@@ -19,4 +20,4 @@ const LATER = [
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 
-export const FAULTS = [...KILL_FAULTS, ...CONNECTION_FAULTS, ...LATER, ...OUTAGE_FAULTS];
+export const FAULTS = [...KILL_FAULTS, ...CONNECTION_FAULTS, ...LATER, ...OUTAGE_FAULTS, ...POWER_FAULTS];

@@ -1,0 +1,161 @@
+/**
+ * A model of a power cut for machines where no file system may be mounted. Preloaded into an application (`--import`),
+ * it notes what the application has done to the spool and what it has synced of that; {@link cutPower} then
+ * does to the files of the killed application what a power cut may do under POSIX:
+ *
+ * - of a file's bytes, those at the last sync stay; of what was written since, nothing, a part, or zeros in its place;
+ * - of a directory's changes, those at its last sync stay; of those since, the first few of all (as a journal does it) or
+ *   of each name on its own (which POSIX allows).
+ *
+ * The notes are lines that are appended with one write each, so they outlive kill -9. A file that is unlinked or replaced
+ * gets another name before, so that it can come back.
+ */
+import fs from "node:fs";
+import { dirname, join } from "node:path";
+import { isMainThread, threadId } from "node:worker_threads";
+
+/** The real ones. */
+const real = { ...fs };
+const { POWER_NOTES: notes, POWER_SPOOL: spool } = process.env;
+
+if (notes !== undefined && spool !== undefined) {
+  const fd = real.openSync(join(notes, "notes"), "a");
+  const paths = new Map();
+  let graves = 0;
+  const note = (line) => real.writeSync(fd, `${JSON.stringify(line)}\n`);
+  const ours = (path) => typeof path === "string" && path.startsWith(spool);
+  /** Another name for the file, if there is one. */
+  const bury = (path) => {
+    const grave = join(notes, `${isMainThread ? "m" : threadId}-${++graves}`);
+    if (!real.existsSync(path)) return undefined;
+    real.linkSync(path, grave);
+    return grave;
+  };
+  const created = (path, make) => {
+    const isNew = ours(path) && !real.existsSync(path);
+    const made = make();
+    if (isNew) note({ op: "create", path });
+    return made;
+  };
+  const synced = (fd, size) => {
+    const path = paths.get(fd);
+    if (path !== undefined) note({ op: "sync", path, size });
+  };
+  const later = (method) => (fd, callback) => {
+    // What is written while the sync runs is not covered by it.
+    const { size } = real.fstatSync(fd);
+    real[method](fd, (error) => {
+      if (error === null) synced(fd, size);
+      callback(error);
+    });
+  };
+  const now = (method) => (fd) => {
+    const { size } = real.fstatSync(fd);
+    real[method](fd);
+    synced(fd, size);
+  };
+  Object.assign(fs, {
+    openSync(path, ...more) {
+      const fd = created(path, () => real.openSync(path, ...more));
+      if (ours(path)) paths.set(fd, path);
+      else paths.delete(fd);
+      return fd;
+    },
+    mkdirSync: (path, ...more) => created(path, () => real.mkdirSync(path, ...more)),
+    writeFileSync: (path, ...more) => created(path, () => real.writeFileSync(path, ...more)),
+    renameSync(from, to) {
+      const grave = ours(to) ? bury(to) : undefined;
+      real.renameSync(from, to);
+      if (ours(to)) note({ op: "rename", from, path: to, grave });
+    },
+    unlinkSync(path) {
+      const grave = ours(path) ? bury(path) : undefined;
+      real.unlinkSync(path);
+      if (ours(path)) note({ op: "unlink", path, grave });
+    },
+    rmdirSync(path) {
+      real.rmdirSync(path);
+      if (ours(path)) note({ op: "rmdir", path });
+    },
+    fsync: later("fsync"),
+    fdatasync: later("fdatasync"),
+    fsyncSync: now("fsyncSync"),
+    fdatasyncSync: now("fdatasyncSync"),
+  });
+}
+
+/**
+ * What a power cut does to a spool whose application has just been killed.
+ *
+ * @param {string} folder with the notes
+ * @param {() => number} random
+ * @returns {{ bytes: number, names: number }} how many bytes and changes of names were taken back
+ */
+export function cutPower(folder, random = Math.random) {
+  const { unsynced, sizes } = readNotes(join(folder, "notes"));
+  const taken = { bytes: 0, names: 0 };
+
+  // The first few of all changes stay, or the first few of each name.
+  const asJournal = random() < 0.5;
+  const keptOf = new Map();
+  const kept = Math.floor(random() * (unsynced.length + 1));
+  const stays = (change, index) => {
+    if (asJournal) return index < kept;
+    const changes = unsynced.filter(({ path }) => path === change.path);
+    if (!keptOf.has(change.path)) keptOf.set(change.path, Math.floor(random() * (changes.length + 1)));
+    return changes.indexOf(change) < keptOf.get(change.path);
+  };
+  const undone = unsynced.filter((change, index) => !stays(change, index));
+  const gone = unsynced.filter((change) => change.op === "rmdir" && !undone.includes(change));
+  for (const { op, path, grave } of undone.toReversed()) {
+    // A folder can only have gone if all was gone that was in it.
+    if (gone.some((folder) => folder.path === dirname(path))) continue;
+    taken.names++;
+    if (op === "rmdir") real.mkdirSync(path, { mode: 0o700 });
+    else if (!real.existsSync(dirname(path))) continue;
+    else if (op === "create") real.rmSync(path, { recursive: true, force: true });
+    else {
+      real.rmSync(path, { force: true });
+      if (grave !== undefined) real.linkSync(grave, path);
+    }
+  }
+
+  for (const [path, durable] of sizes) {
+    const stat = real.statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined || !stat.isFile() || stat.size <= durable) continue;
+    const from = durable + Math.floor(random() * random() * (stat.size - durable));
+    if (random() < 0.3) zero(path, from, stat.size);
+    else real.truncateSync(path, random() < 0.5 ? durable : from);
+    taken.bytes += stat.size - durable;
+  }
+  for (const name of real.readdirSync(folder)) real.rmSync(join(folder, name));
+  return taken;
+}
+
+/** The changes of names that no sync of their directory covers, in order, and how many bytes of each file were synced. */
+function readNotes(path) {
+  let unsynced = [];
+  const sizes = new Map();
+  for (const line of real.readFileSync(path, "utf8").split("\n").filter(Boolean)) {
+    const { op, size, ...change } = JSON.parse(line);
+    if (op === "sync") {
+      sizes.set(change.path, Math.max(size, sizes.get(change.path) ?? 0));
+      unsynced = unsynced.filter((other) => dirname(other.path) !== change.path);
+      continue;
+    }
+    if (op === "create") sizes.set(change.path, 0);
+    if (op === "rename") {
+      sizes.set(change.path, sizes.get(change.from) ?? 0);
+      unsynced = unsynced.filter((other) => other.path !== change.from);
+    }
+    if (op === "unlink") sizes.delete(change.path);
+    unsynced.push({ op, ...change });
+  }
+  return { unsynced, sizes };
+}
+
+function zero(path, from, to) {
+  const fd = real.openSync(path, "r+");
+  real.writeSync(fd, Buffer.alloc(to - from), 0, to - from, from);
+  real.closeSync(fd);
+}

@@ -1,0 +1,246 @@
+/** Power cuts: real ones on a file system of their own, and modelled ones where no file system may be mounted. */
+import { execFile, execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { cutPower } from "./power-model.js";
+import { subfolder } from "./world.js";
+
+const run = promisify(execFile);
+const preload = (name) => ["--import", new URL(name, import.meta.url).href];
+/** Nobody listens there: what is recorded is in the spool and nowhere else. */
+const NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable";
+
+/** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from now on nothing reaches the disk, not even the journal. */
+const SHUTDOWN = [
+  "-e",
+  'open(my $fs, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl($fs, 0x8004587D, $flags) or die $!;',
+];
+
+/** ext4 in a file. Cutting its power loses what is in the page cache; it does not model a disk that lies. */
+class Disk {
+  #folder = mkdtempSync(join(tmpdir(), "seclog-fault-disk-"));
+  #mounted = false;
+  #lastResort = () => this.#unmountNow();
+
+  static async create(mebibytes = 256) {
+    const disk = new Disk();
+    try {
+      const image = join(disk.#folder, "image");
+      writeFileSync(image, "");
+      truncateSync(image, mebibytes * 1024 * 1024);
+      mkdirSync(disk.path, { mode: 0o700 });
+      await run("mkfs.ext4", ["-q", "-F", image]);
+      process.on("exit", disk.#lastResort);
+      await disk.#mount();
+      return disk;
+    } catch (error) {
+      await disk.end();
+      throw error;
+    }
+  }
+
+  /** Where it is mounted. */
+  get path() {
+    return join(this.#folder, "disk");
+  }
+
+  async cutPower() {
+    await run("perl", [...SHUTDOWN, this.path]);
+  }
+
+  /** As the machine comes back: the journal is replayed. No process may use it. */
+  async powerUp() {
+    await run("umount", [this.path]);
+    this.#mounted = false;
+    await this.#mount();
+  }
+
+  async end() {
+    process.off("exit", this.#lastResort);
+    this.#unmountNow();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #mount() {
+    // Marked first: when the mount is interrupted, it may or may not be there.
+    this.#mounted = true;
+    await run("mount", ["-o", "loop", join(this.#folder, "image"), this.path]);
+  }
+
+  #unmountNow() {
+    if (!this.#mounted) return;
+    this.#mounted = false;
+    // Lazily: an application that is about to be killed may still use it.
+    try {
+      execFileSync("umount", ["-l", this.path], { stdio: "ignore" });
+    } catch {
+      // It was not mounted.
+    }
+  }
+}
+
+/** Tries it: containers and users without the right to mount are told by nothing else. */
+async function needsDisk() {
+  let disk;
+  try {
+    disk = await Disk.create(16);
+    await disk.cutPower();
+    await disk.powerUp();
+  } catch (error) {
+    const why = String(error.stderr ?? error.message)
+      .trim()
+      .split("\n")[0];
+    return `needs root, losetup, mkfs.ext4, mount and perl, to cut the power of a file system (${why})`;
+  } finally {
+    await disk?.end();
+  }
+  return undefined;
+}
+
+/** Cuts a real disk's power under an application again and again; each life adopts what the ones before left. */
+async function cutDisk({ runs, world: create, finish, ran, expect, note }, options = {}, execArgv = []) {
+  const { atLeast = 1, ...appOptions } = options;
+  const disk = await Disk.create();
+  try {
+    const world = await create({ spool: join(disk.path, "spool") });
+    let found = 0;
+    let deleted = 0;
+    for (let cut = 0; cut < runs; cut++) {
+      // Every other life has no database: then all that was acknowledged depends on the disk.
+      const url = cut % 2 === 0 ? NOWHERE : undefined;
+      const app = await world.startApp(appOptions, { url, execArgv });
+      await app.until(({ acknowledged }) => acknowledged >= atLeast);
+      await sleep(Math.random() * 500);
+      await disk.cutPower();
+      await sleep(Math.random() * 50);
+      await app.kill();
+      await disk.powerUp();
+      const segments = segmentsBySource(world);
+      found += segments.flat().length;
+      // A source's segments are numbered from 1, and deleted from the oldest on.
+      for (const numbers of segments) if (numbers.length > 0) deleted += Math.max(...numbers) - numbers.length;
+      ran();
+    }
+    await drainAll(world);
+    await expectNoFalseAlarm(world, expect);
+    note(`${found} segments were found after ${runs} cuts, ${deleted} had been deleted before`);
+    await finish(world);
+    return { deleted };
+  } finally {
+    await disk.end();
+  }
+}
+
+/** The numbers of each source's segments. */
+function segmentsBySource(world) {
+  return world.sources.map((source) =>
+    readdirSync(join(world.spool, source)).flatMap((name) => {
+      const number = /^(\d+)\.seg$/.exec(name)?.[1];
+      return number === undefined ? [] : [Number(number)];
+    }),
+  );
+}
+
+/** Ships until nothing is left. A torn owner's file makes a source wait for up to 20 seconds. */
+async function drainAll(world) {
+  for (const end = performance.now() + 90_000; ; await sleep(500)) {
+    const { failures } = await world.drain();
+    if (world.sources.length === 0) return;
+    if (performance.now() > end) throw new Error(`not drained: ${JSON.stringify(failures)}`);
+  }
+}
+
+/**
+ * What a power cut takes was not acknowledged: nothing is damaged, and nobody is to be told that it is. One frame of each
+ * source may look so: the one of which the head is there and the rest is zeros.
+ */
+async function expectNoFalseAlarm(world, expect, most = 0) {
+  const rows = await world.query(
+    `SELECT source_id FROM security_event_log WHERE event_type = 'event_quarantined'
+     UNION ALL SELECT source_id FROM security_event_quarantine`,
+  );
+  expect(rows.length <= 2 * most, `${rows.length} words of damaged events, where ${2 * most} could be`);
+}
+
+/** Small segments, long texts: each life begins and deletes many segments. */
+const ROTATING = { spool: { segmentBytes: 1024 * 1024 }, textLength: 7_000, inFlight: 200, atLeast: 600 };
+
+/** As {@link cutDisk}, with the model. */
+async function cutModel({ runs, world: create, finish, ran, expect, note }, execArgv = []) {
+  const world = await create();
+  const notes = subfolder(world, "power");
+  const taken = { bytes: 0, names: 0 };
+  for (let cut = 0; cut < runs; cut++) {
+    const { atLeast, ...options } = cut % 4 < 2 ? { atLeast: 1 } : ROTATING;
+    const app = await world.startApp(options, {
+      url: cut % 2 === 0 ? NOWHERE : undefined,
+      execArgv: [...preload("power-model.js"), ...execArgv],
+      env: { POWER_NOTES: notes, POWER_SPOOL: world.spool },
+    });
+    await app.until(({ acknowledged }) => acknowledged >= atLeast);
+    await sleep(Math.random() * 500);
+    await app.kill();
+    const { bytes, names } = cutPower(notes);
+    taken.bytes += bytes;
+    taken.names += names;
+    ran();
+  }
+  await drainAll(world);
+  await expectNoFalseAlarm(world, expect, runs);
+  expect(taken.bytes > 0 && taken.names > 0, "the cuts took nothing back");
+  note(`${taken.bytes} unsynced bytes and ${taken.names} unsynced changes of names were taken back in ${runs} cuts`);
+  await finish(world);
+}
+
+/** A control has no promises but to be red. */
+const unpromising = (context) => ({ ...context, expect: () => {} });
+
+export const POWER_FAULTS = [
+  {
+    number: 6,
+    name: "power cut",
+    runs: { full: 30, short: 4 },
+    needs: needsDisk,
+    async run(context) {
+      await cutDisk(context);
+    },
+  },
+  {
+    number: "6m",
+    name: "power cut, modelled",
+    runs: { full: 60, short: 6 },
+    run: cutModel,
+  },
+  {
+    number: 7,
+    name: "power cut while segments come and go",
+    runs: { full: 30, short: 4 },
+    needs: needsDisk,
+    async run(context) {
+      const { deleted } = await cutDisk(context, ROTATING);
+      context.expect(deleted > 0, "no segment was deleted before a cut");
+    },
+  },
+  {
+    number: "C1",
+    name: "control: power cut, and fsync does nothing",
+    control: ["lost"],
+    runs: { full: 4, short: 2 },
+    needs: needsDisk,
+    async run(context) {
+      await cutDisk(unpromising(context), {}, preload("no-fsync.js"));
+    },
+  },
+  {
+    number: "C1m",
+    name: "control: modelled power cut, and fsync does nothing",
+    control: ["lost"],
+    runs: { full: 4, short: 2 },
+    async run(context) {
+      await cutModel(unpromising(context), preload("no-fsync.js"));
+    },
+  },
+];
