@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory` or `-- load` runs one. Takes about ten minutes; the machine should have nothing else to do.
+ * `-- memory`, `-- load` or `-- rivals` runs one. Takes about a quarter of an hour; the machine should have nothing else to do.
  */
 import { cpus } from "node:os";
 import { benchCall } from "./call.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
+import { benchRivals } from "./rivals.js";
 
 const wanted = process.argv.slice(2);
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
@@ -20,3 +21,4 @@ if (isWanted("ingest")) {
 }
 if (isWanted("memory")) benchMemory();
 if (isWanted("load")) benchLoad();
+if (isWanted("rivals")) await benchRivals();

@@ -24,22 +24,22 @@ export function contentHash(type, path, actor, key, text) {
  * @property {number} recovered stored and not acknowledged: allowed
  */
 
+/** Seclog's rows, without the log's own events. */
+const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, event_type AS type, path, actor_id AS actor,
+    data->>'key' AS key, data->>'text' AS text
+  FROM security_event_log WHERE category <> 'log'`;
+
 /**
  * @param {string} ledgerFile
  * @param {string} adminUrl a superuser's, of the database with the events
+ * @param {string} select gives `key`, `type`, `path`, `actor` and `text` of each row; `id` and `place` where there are such
  * @returns {Promise<Verdict>}
  */
-export async function check(ledgerFile, adminUrl) {
+export async function check(ledgerFile, adminUrl, select = SECLOG_ROWS) {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    const found = await compare(
-      ledgerFile,
-      client,
-      `SELECT id, source_id || '/' || seq AS place, event_type AS type, path, actor_id AS actor, data->>'key' AS key,
-         data->>'text' AS text
-       FROM security_event_log WHERE category <> 'log'`,
-    );
+    const found = await compare(ledgerFile, client, select);
     const quarantine = await client.query(`SELECT coalesce(sum(1), 0)::int AS count FROM security_event_quarantine`);
     const holes = await client.query(
       `SELECT coalesce(sum(abs(s.last_seq - coalesce(e.rows, 0) - coalesce(q.rows, 0))), 0)::int AS count
@@ -58,14 +58,7 @@ export async function check(ledgerFile, adminUrl) {
 /** So many rows are read at once. */
 const ROWS = 20_000;
 
-/**
- * Compares a ledger with rows of any table.
- *
- * @param {string} ledgerFile
- * @param {pg.Client} client
- * @param {string} select gives `key`, `type`, `path`, `actor` and `text`; `id` and `place` where a table has such
- */
-export async function compare(ledgerFile, client, select) {
+async function compare(ledgerFile, client, select) {
   const tried = new Map();
   const acknowledged = new Set();
   for (const line of readFileSync(ledgerFile, "latin1").split("\n")) {

@@ -19,8 +19,8 @@ export const OUTAGE_FAULTS = [
     runs: { full: 1, short: 1 },
     async run({ runs, short, signal, world: create, finish, ran, expect, note }) {
       const count = short ? 30_000 : 1_000_000;
-      // Three windows of each, so that one that another program disturbs does not count.
-      const [seconds, windows] = short ? [1, 3] : [10, 4];
+      // Several windows of each, so that one that another program disturbs does not count.
+      const [seconds, windows] = short ? [1, 2] : [10, 4];
       for (let run = 0; run < runs; run++) {
         const world = await create({ ownServer: true });
         const app = await world.startApp({}, { program: "outage-app.js" });
@@ -117,7 +117,7 @@ export const OUTAGE_FAULTS = [
       const most = {};
       for (let run = 0; run < runs; run++) {
         const { what, options } = ways[run % ways.length];
-        const maxBytes = 4 * MiB;
+        const maxBytes = 2 * MiB;
         const world = await create({ ownServer: true });
         const app = await world.startApp({ ...options, spool: { maxBytes, segmentBytes: MiB } });
         await app.until(({ health }) => health?.handlers[0].shipped > 0);
@@ -125,7 +125,7 @@ export const OUTAGE_FAULTS = [
         let bytes = 0;
         const full = await app.until((state) => {
           bytes = Math.max(bytes, bytesOf(world.spool));
-          return state.refused > 10_000;
+          return state.refused > 3_000;
         });
         most[what] = Math.max(most[what] ?? 0, bytes);
         expect(bytes <= maxBytes, `${what}: the spool took ${bytes} bytes, maxBytes are ${maxBytes}`);
@@ -162,7 +162,7 @@ export const OUTAGE_FAULTS = [
         );
         ran();
       }
-      for (const [what, bytes] of Object.entries(most)) note(`${what}: at most ${bytes} bytes of ${4 * MiB}`);
+      for (const [what, bytes] of Object.entries(most)) note(`${what}: at most ${bytes} bytes of ${2 * MiB}`);
     },
   },
 ];

@@ -229,13 +229,13 @@ export class World {
    * Starts an application and resolves when it takes events.
    *
    * @param {Partial<typeof APP>} options
-   * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[], program?: string }} how
-   *   the database's URL (a proxy's, say), Node's arguments (a preload, say), a command that runs it (`["strace", "-f"]`),
-   *   and another program than app.js
+   * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[], program?: string,
+   *   stdout?: number }} how the database's URL (a proxy's, say), Node's arguments (a preload, say), a command that runs it
+   *   (`["strace", "-f"]`), another program than app.js, and a descriptor for its standard output
    */
   async startApp(
     options = {},
-    { url = this.database.writerUrl, execArgv = [], env = {}, wrap = [], program = "app.js" } = {},
+    { url = this.database.writerUrl, execArgv = [], env = {}, wrap = [], program = "app.js", stdout = "ignore" } = {},
   ) {
     const life = `${this.#lives++}`;
     const merged = { ...APP, ...options, life, ledger: join(this.folder, "pipe") };
@@ -245,7 +245,7 @@ export class World {
       execPath: command,
       execArgv: [...before, ...execArgv],
       env: { ...process.env, ...env, FAULT_APP: JSON.stringify(merged), SECLOG_DATABASE_URL: url },
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      stdio: ["ignore", stdout, "pipe", "ipc"],
     });
     const app = new App(child, life, ({ stall }) => {
       this.stall = Math.max(this.stall, stall);
@@ -343,10 +343,10 @@ export class World {
     }
   }
 
-  /** The checker's verdict on all that happened in this world. */
-  async check() {
+  /** The checker's verdict on all that happened in this world; with `select`, on another table than Seclog's. */
+  async check(select) {
     await this.ledgerIsRead();
-    return await check(join(this.folder, "ledger"), this.database.adminUrl);
+    return await check(join(this.folder, "ledger"), this.database.adminUrl, select);
   }
 
   async end() {

@@ -1,0 +1,140 @@
+/**
+ * One contestant of `bench/rivals.js` in an application: 10,000 events at 2,000 a second. Each contestant gives `record`, whose
+ * promise is the best word that it gives an application on an event, and `end`, which is how it ends properly. Options come
+ * as JSON in `FAULT_APP` (see `startApp` in test/faults/world.js).
+ */
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { eventSource, requestOf, stallMeter } from "../test/faults/events.js";
+
+const options = JSON.parse(process.env.FAULT_APP);
+const { contestant, count, rate, modules } = options;
+const url = process.env.SECLOG_DATABASE_URL;
+const require = createRequire(join(modules, "package.json"));
+const events = eventSource(options);
+const state = { tried: 0, acknowledged: 0, refused: 0, uncaught: 0 };
+/** Errors that nobody caught would end the application: they are caught here, so that the contestant can go on. */
+for (const name of ["uncaughtException", "unhandledRejection"]) process.on(name, () => state.uncaught++);
+
+/** Events of which nothing was heard yet. */
+const waiting = new Set();
+
+const CONTESTANTS = {
+  async seclog() {
+    const { createSecurityLog } = await import("seclog");
+    const { postgresHandler } = await import("seclog/postgres");
+    const log = createSecurityLog({
+      service: "rivals",
+      spool: options.spool,
+      handlers: [postgresHandler({ url })],
+      diagnostics: () => {},
+    });
+    return {
+      record: (event) => {
+        const { type, actor, key, text } = event;
+        return log.recordSecurityEvent(type, requestOf(event), { actor, key, text }).durable;
+      },
+      end: () => log.close({ deadline: 60_000 }),
+    };
+  },
+
+  /** `node app.js | pino-postgres`: pino writes to standard output. It says nothing of an event: the call has returned. */
+  async pino() {
+    const log = require("pino")();
+    return { record: async (event) => log.info(event), end: async () => log.flush() };
+  },
+
+  /** Its transport emits `logged` when the INSERT of an event has succeeded. */
+  async winston() {
+    const winston = require("winston");
+    const { PostgresTransport } = require("@innova2/winston-pg");
+    const text = (name) => ({ name, dataType: "VARCHAR" });
+    const transport = new PostgresTransport({
+      connectionString: url,
+      maxPool: 10,
+      tableName: "winston_logs",
+      tableColumns: [
+        { name: "id", dataType: "SERIAL", primaryKey: true, unique: true },
+        { name: "timestamp", dataType: "TIMESTAMP" },
+        ...["level", "message", "key", "type", "path", "actor", "text"].map(text),
+      ],
+    });
+    const log = winston.createLogger({ transports: [transport] });
+    log.on("error", () => {});
+    // Without it, an idle connection that PostgreSQL closes is an uncaught error.
+    transport.pool.on("error", () => {});
+    const told = new Map();
+    transport.on("logged", ({ key }) => told.get(key)?.());
+    return {
+      record: (event) =>
+        new Promise((resolve) => {
+          told.set(event.key, resolve);
+          log.info({ message: "refused", ...event });
+        }),
+      end: () =>
+        new Promise((resolve) => {
+          transport.once("finish", resolve);
+          log.end();
+        }),
+    };
+  },
+
+  /** What a handler of a request would do: it waits for its INSERT. */
+  async insert() {
+    const { Pool } = (await import("pg")).default;
+    const pool = new Pool({ connectionString: url, max: 2 });
+    pool.on("error", () => {});
+    return {
+      record: ({ key, type, path, actor, text }) =>
+        pool.query({
+          name: "insert",
+          text: "INSERT INTO inserted_logs (key, type, path, actor, text) VALUES ($1, $2, $3, $4, $5)",
+          values: [key, type, path, actor, text],
+        }),
+      end: async () => {
+        await Promise.all(waiting);
+        await pool.end();
+      },
+    };
+  },
+};
+
+const { record, end } = await CONTESTANTS[contestant]();
+// What opening takes is not counted.
+const stall = stallMeter();
+const report = (more = {}, told) => process.send?.({ ...state, stall: stall.longest, ...more }, told);
+setInterval(report, 20).unref();
+let mayEnd = false;
+process.once("message", () => {
+  mayEnd = true;
+});
+process.send?.("ready");
+
+const start = performance.now();
+while (state.tried < count) {
+  while (state.tried < count && state.tried < ((performance.now() - start) * rate) / 1_000) {
+    const event = events.begin(++state.tried);
+    const done = record(event).then(
+      () => {
+        state.acknowledged++;
+        events.acknowledged(event);
+      },
+      () => {
+        state.refused++;
+        events.refused(event);
+      },
+    );
+    waiting.add(done);
+    void done.then(() => waiting.delete(done));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 10));
+}
+// PostgreSQL is back: it is told by the parent.
+if (!mayEnd) await once(process, "message");
+// Each may take a minute to bring in what it still has.
+const ended = await Promise.race([
+  end().then(() => true),
+  new Promise((resolve) => setTimeout(resolve, 60_000, false)),
+]);
+report({ closed: ended }, () => process.exit());
