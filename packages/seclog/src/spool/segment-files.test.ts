@@ -24,6 +24,9 @@ class Held {
   readonly directory: string;
   /** What was synced, in order: `directory`, or the file's name. */
   readonly synced: string[] = [];
+  /** What was synced on this thread. */
+  readonly syncedNow: string[] = [];
+  closeFails = false;
   readonly #frames = new FrameMemory();
   readonly #names = new Map<number, string>();
   #end: Done | undefined;
@@ -43,6 +46,11 @@ class Held {
       closeSync: (fd) => {
         this.#names.delete(fd);
         spoolFs.closeSync(fd);
+        if (this.closeFails) throw new Error("EIO: made by the test");
+      },
+      fsyncSync: (fd) => {
+        this.syncedNow.push(this.#names.get(fd) ?? "");
+        spoolFs.fsyncSync(fd);
       },
     };
     Object.assign(fs, { fsync: hold, fdatasync: hold });
@@ -131,6 +139,28 @@ describe("SegmentFiles", () => {
     expect(held.files.syncedSeq).toBe(2);
     held.end();
     expect(held.files.syncedSeq).toBe(2);
+    held.files.close();
+  });
+
+  test("a sync on this thread does not rely on the directory's sync that is still under way", () => {
+    const held = new Held();
+    held.write();
+    held.files.sync(() => {});
+    expect(held.synced).toEqual(["directory"]);
+    held.files.syncNow();
+    expect([held.files.syncedSeq, held.syncedNow]).toEqual([1, ["directory"]]);
+    held.end();
+    held.files.close();
+  });
+
+  test("a directory whose descriptor cannot be closed is synced all the same", () => {
+    const held = new Held();
+    held.write();
+    const results: unknown[] = [];
+    held.files.sync((...result) => results.push(result));
+    held.closeFails = true;
+    held.end();
+    expect([results, held.files.syncedSeq]).toEqual([[[null, false]], 1]);
     held.files.close();
   });
 

@@ -91,8 +91,7 @@ export class SegmentFiles {
     const abandonments = this.#abandonments;
     const retired = this.#retiring.length;
     const files = [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])];
-    const directoryDirty = this.#directoryDirty;
-    this.#directoryDirty = false;
+    const newest = this.#nextSegment;
     this.#syncing = true;
 
     const finished = (error: unknown): void => {
@@ -113,16 +112,21 @@ export class SegmentFiles {
       if (file === undefined) finished(null);
       else this.#fs.fdatasync(file.fd, (error) => (error === null ? syncFile(index + 1) : finished(error)));
     };
-    if (!directoryDirty) {
+    if (!this.#directoryDirty) {
       syncFile(0);
       return;
     }
     try {
       const fd = this.#fs.openSync(this.#owned.directory, "r");
       this.#fs.fsync(fd, (error) => {
-        this.#fs.closeSync(fd);
-        if (error === null) syncFile(0);
-        else finished(error);
+        this.#closeFile({ fd });
+        if (error !== null) {
+          finished(error);
+          return;
+        }
+        // Not before: `syncNow` may come meanwhile, and must not believe what is still under way.
+        if (this.#nextSegment === newest) this.#directoryDirty = false;
+        syncFile(0);
       });
     } catch (error) {
       // Not from within the caller's turn: `done` may write again.
@@ -194,9 +198,9 @@ export class SegmentFiles {
     }
   }
 
-  #closeFile(file: Segment): void {
+  #closeFile({ fd }: Pick<Segment, "fd">): void {
     try {
-      this.#fs.closeSync(file.fd);
+      this.#fs.closeSync(fd);
     } catch {
       // Its data is on disk or will be written again: a failing close changes nothing.
     }
