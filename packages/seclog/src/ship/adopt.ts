@@ -3,8 +3,9 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 import { listCursors } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { type Ownership, release, renew } from "../spool/ownership.ts";
-import { adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
+import { type AdoptedSource, adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
 import { fileSource } from "./file-source.ts";
+import type { FailureKind } from "./handler.ts";
 import type { ShipSource } from "./lane.ts";
 import type { Shipper } from "./shipper.ts";
 
@@ -19,7 +20,7 @@ export interface AdoptionOptions {
   bytes(change: number): void;
   /** Bytes of all segments that are neither the holder's nor adopted, at each look. */
   others?(bytes: number): void;
-  failed(error: SeclogError): void;
+  failed(error: SeclogError, kind: FailureKind): void;
 }
 
 /** Dead processes' sources that are shipped at a time. */
@@ -34,6 +35,8 @@ export class Adoption {
   readonly #options: AdoptionOptions;
   /** Sources that other handlers still need. */
   readonly #kept = new Map<string, readonly string[]>();
+  /** Sources that a newer program wrote. */
+  readonly #newer = new Set<string>();
   readonly #adopted = new Map<ShipSource, { readonly owned: Ownership; bytes: number }>();
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
@@ -59,26 +62,45 @@ export class Adoption {
   look(): number {
     let found = 0;
     let others = 0;
-    try {
-      const known = new Set([...this.#adopted.keys()].map((source) => source.id));
-      for (const id of listSources(this.#fs, this.#root)) {
-        if (id === this.#holder || known.has(id)) continue;
-        const adopted =
-          this.#kept.has(id) || this.#adopted.size >= AT_ONCE
-            ? undefined
-            : adoptSource(this.#fs, this.#root, id, this.#holder);
+    const known = new Set([...this.#adopted.keys()].map((source) => source.id));
+    for (const id of this.#list()) {
+      if (id === this.#holder || known.has(id)) continue;
+      // One that cannot be read must not hold up the others; it is looked at again the next time.
+      try {
+        const adopted = this.#kept.has(id) || this.#adopted.size >= AT_ONCE ? undefined : this.#adopt(id);
         if (adopted === undefined) {
           others += sourceBytes(this.#fs, join(this.#root, id));
         } else {
           this.#ship(adopted.owned, id, adopted.key);
           found += 1;
         }
+      } catch (error) {
+        this.#failed(error);
       }
-      this.#options.others?.(others);
+    }
+    this.#options.others?.(others);
+    return found;
+  }
+
+  #list(): string[] {
+    try {
+      return listSources(this.#fs, this.#root);
     } catch (error) {
       this.#failed(error);
+      return [];
     }
-    return found;
+  }
+
+  /** Takes a source over, unless its process lives or a newer program wrote it: that is told once, and the others go on. */
+  #adopt(id: string): AdoptedSource | undefined {
+    try {
+      return adoptSource(this.#fs, this.#root, id, this.#holder);
+    } catch (error) {
+      if (!(error instanceof SeclogError && error.code === "SECLOG_SPOOL_NEWER")) throw error;
+      if (!this.#newer.has(id)) this.#options.failed(error, "destination");
+      this.#newer.add(id);
+      return undefined;
+    }
   }
 
   /** Shows processes that cannot look this one up that it lives. */
@@ -130,7 +152,6 @@ export class Adoption {
 
   #ship(owned: Ownership, id: string, key: string): void {
     const entry = { owned, bytes: sourceBytes(this.#fs, owned.directory) };
-    this.#options.bytes(entry.bytes);
     const source = fileSource({
       fs: this.#fs,
       directory: join(this.#root, id),
@@ -144,8 +165,10 @@ export class Adoption {
         this.#options.bytes(-bytes);
       },
     });
-    this.#adopted.set(source, entry);
+    // Throws when a cursor cannot be read: then it counts for nothing yet.
     void this.#shipper.add(source);
+    this.#adopted.set(source, entry);
+    this.#options.bytes(entry.bytes);
   }
 
   #failed(error: unknown): void {

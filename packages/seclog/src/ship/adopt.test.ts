@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { release } from "../spool/ownership.ts";
+import { createSource, listSources } from "../spool/source.ts";
+import { SpoolWriter } from "../spool/writer.ts";
+import { Adoption } from "./adopt.ts";
+import type { SecurityEventHandler } from "./handler.ts";
+import { Shipper } from "./shipper.ts";
+
+const IDS = ["0191f7a0-0000-7000-8000-000000000001", "0191f7a0-0000-7000-8000-000000000002"];
+const LIMITS = { segmentBytes: 64 * 1024, maxBytes: 1e9, memoryBytes: 1e6 };
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-adopt-"));
+  for (const id of IDS) {
+    const owned = createSource(spoolFs, root, id);
+    const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+    const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
+    writer.append(`{"of":"${id}"}\n{}`);
+    writer.close();
+    release(spoolFs, owned);
+  }
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** What adopts with `fs`, and the sources whose events came. */
+function adopter(fs: SpoolFs): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
+  const shipped: string[] = [];
+  const failures: string[] = [];
+  const handler: SecurityEventHandler = {
+    name: "h",
+    handle: async ({ source }) => void shipped.push(source.id),
+    close: () => Promise.resolve(),
+  };
+  const ignore = (): void => {};
+  const shipper = new Shipper(
+    [handler],
+    { acknowledged: ignore, failed: ignore, quarantined: ignore, finished: (source) => adoption.finished(source) },
+    ignore,
+  );
+  const adoption = new Adoption(fs, root, "holder", shipper, {
+    bytes: ignore,
+    failed: (error) => failures.push(error.message),
+  });
+  return { adoption, shipper, shipped, failures };
+}
+
+test.each([
+  ["the owner's file cannot be made", "openSync", "owner.2"],
+  ["the handler's cursor cannot be read", "readFileSync", "cursor.h"],
+] as const)("look() - ships the other sources while of one %s, and that one the next time", async (_, name, file) => {
+  let failing = true;
+  const real = spoolFs[name] as (...args: unknown[]) => unknown;
+  const fs = Object.assign(
+    { ...spoolFs },
+    {
+      [name]: (...args: unknown[]): unknown => {
+        if (failing && args[0] === join(root, IDS[0] as string, file)) throw new Error("EIO: made by the test");
+        return real(...args);
+      },
+    },
+  );
+  const { adoption, shipper, shipped, failures } = adopter(fs);
+  expect(adoption.look()).toBe(1);
+  expect(failures).toEqual([expect.stringContaining("EIO")]);
+  await expect.poll(() => shipped).toEqual([IDS[1]]);
+  failing = false;
+  expect(adoption.look()).toBe(1);
+  await expect.poll(() => shipped).toEqual([IDS[1], IDS[0]]);
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  await shipper.stop();
+});
