@@ -173,14 +173,22 @@ function highest(fs: SpoolFs, directory: string): number | undefined {
 }
 
 function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile): void {
-  const fd = fs.openSync(join(directory, ownerName(epoch)), "wx", 0o600);
+  const path = join(directory, ownerName(epoch));
+  const fd = fs.openSync(path, "wx", 0o600);
   try {
-    fs.writeSync(fd, JSON.stringify(owner));
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
+    try {
+      const text = Buffer.from(JSON.stringify(owner));
+      if (fs.writeSync(fd, text, 0, text.length) !== text.length) throw new Error("short write of an owner");
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    syncDirectory(fs, directory);
+  } catch (error) {
+    // Half a file would pass for that of an owner who is just writing it, and nobody could take over.
+    remove(fs, path);
+    throw error;
   }
-  syncDirectory(fs, directory);
 }
 
 function readOwner(fs: SpoolFs, directory: string, epoch: number): OwnerFile | undefined {

@@ -82,15 +82,23 @@ export interface AdoptedSource {
   readonly key: string;
 }
 
-/** Takes over a source if its owner is gone. Its key comes from the owner's file or, when that is damaged, from a segment. */
+/**
+ * Takes over a source if its owner is gone. Its key comes from a segment, whose checksum finds damage, or from the owner's
+ * file when no segment says it.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_NEWER`, and has touched nothing
+ */
 export function adoptSource(fs: SpoolFs, root: string, sourceId: string, holder: string): AdoptedSource | undefined {
+  // One life of one program: what holds for its first segment holds for all.
+  const [first] = segmentNumbers(fs, join(root, sourceId));
+  if (first !== undefined) readHeader(fs, join(root, sourceId), first);
   const owned = takeOver(fs, join(root, sourceId), holder);
   if (owned === undefined) return undefined;
-  let key = owned.key ?? "";
-  for (const number of key === "" ? segmentNumbers(fs, owned.directory) : []) {
-    key ||= readHeader(fs, owned.directory, number)?.key ?? "";
+  for (const number of segmentNumbers(fs, owned.directory)) {
+    const key = readHeader(fs, owned.directory, number)?.key;
+    if (key !== undefined && key !== "") return { sourceId, owned, key };
   }
-  return { sourceId, owned, key };
+  return { sourceId, owned, key: owned.key ?? "" };
 }
 
 /** Whether a living process owns this source. */

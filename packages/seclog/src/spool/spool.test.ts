@@ -397,6 +397,30 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, owned.directory, "other")?.epoch).toBe(2);
   });
 
+  test.each(["writeSync", "fsyncSync"] as const)(
+    "a take-over that %s refused leaves nothing that holds up the next",
+    (name) => {
+      const owned = createSource(spoolFs, root, ID);
+      release(spoolFs, owned);
+      const refuse = failing(name, () => () => {
+        throw errno("EIO");
+      });
+      expect(() => takeOver(refuse, owned.directory, "other")).toThrow("EIO");
+      expect(takeOver(spoolFs, owned.directory, "next")?.epoch).toBe(2);
+    },
+  );
+
+  test("the key is found also when the owner's file has another one", async () => {
+    const { writer, directory } = open();
+    append(writer, 1);
+    writer.close();
+    const path = join(directory, "owner.1");
+    const owner = JSON.parse(readFileSync(path, "utf8")) as { key: string };
+    const key = owner.key.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
+    writeFileSync(path, JSON.stringify({ ...owner, key, released: true }));
+    expect(adoptSource(spoolFs, root, ID, "other")?.key).toBe(owner.key);
+  });
+
   test("of many that try at once one gets it", () => {
     const owned = createSource(spoolFs, root, ID);
     release(spoolFs, owned);
