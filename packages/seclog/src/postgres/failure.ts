@@ -32,6 +32,8 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   "23505": { kind: "retry" },
   // RAISE EXCEPTION in a trigger that somebody has added.
   P0001: { kind: "event" },
+  // In a failover it passes; otherwise the URL names a standby, or somebody has set default_transaction_read_only.
+  "25006": { kind: "retry", advice: "should it stay so, run seclog doctor" },
   // Cancelled by statement_timeout, an administrator, a shutdown.
   "57": { kind: "retry" },
   // Somebody must act.
@@ -44,6 +46,7 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
   "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
   "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: "run seclog setup" },
+  "53100": { kind: "destination", advice: "make room on the server's disk" },
 };
 
 /** Failures of TLS that the client finds, by code and message, and what to do. The first that fits counts. */

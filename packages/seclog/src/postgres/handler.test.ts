@@ -196,7 +196,10 @@ describe("postgresHandler() - failures", () => {
   it("a database that is read-only is a reason to retry", async () => {
     await database.query(`ALTER DATABASE ${database.name} SET default_transaction_read_only = on`);
     try {
-      await expect(store(create(), 1, 1)).rejects.toMatchObject({ kind: "retry" });
+      await expect(store(create(), 1, 1)).rejects.toMatchObject({
+        kind: "retry",
+        message: expect.stringMatching(/read-only transaction \(SQLSTATE 25006\).*seclog doctor/),
+      });
     } finally {
       await database.query("SET default_transaction_read_only = off");
       await database.query(`ALTER DATABASE ${database.name} RESET default_transaction_read_only`);
