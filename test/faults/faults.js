@@ -10,6 +10,7 @@
 import { CONNECTION_FAULTS } from "./connection.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
+import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 
 /** Of the list, and not to be had before what they harm exists. */
@@ -20,4 +21,14 @@ const LATER = [
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 
-export const FAULTS = [...KILL_FAULTS, ...CONNECTION_FAULTS, ...LATER, ...OUTAGE_FAULTS, ...POWER_FAULTS];
+/** 1, 2, … 20a, 20b, … and then what has letters first. */
+const byNumber = (a, b) => String(a.number).localeCompare(String(b.number), "en", { numeric: true });
+
+export const FAULTS = [
+  ...KILL_FAULTS,
+  ...CONNECTION_FAULTS,
+  ...LATER,
+  ...OUTAGE_FAULTS,
+  ...POSTGRES_FAULTS,
+  ...POWER_FAULTS,
+].sort(byNumber);

@@ -1,0 +1,481 @@
+/** What becomes of the PostgreSQL server itself. */
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { setupDatabase } from "seclog/postgres";
+import { handlerOf, LOAD, shippedSince } from "./server.js";
+
+/** How the sessions of the writer are ended, those of other databases too: the role is the run's own. */
+const END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'faults_writer'";
+
+/** Runs SQL as the superuser in the server's own database, where nothing is harmed. */
+async function asAdmin(world, ...statements) {
+  const client = new pg.Client({ connectionString: world.server.url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+/** As `seclog setup` does. */
+async function setUp({ server, database: { writerUrl, readerUrl } }) {
+  await setupDatabase({ adminUrl: server.url, writerUrl, readerUrl });
+}
+
+async function startLoad(world, options = {}) {
+  const app = await world.startApp({ ...LOAD, ...options });
+  await app.until((state) => handlerOf(state)?.shipped > 0);
+  return app;
+}
+
+/** The application is left to ship all, and then ended. */
+async function endLoad(app, { finish, expect }, world) {
+  const start = performance.now();
+  await shippedSince(app);
+  world.drained = Math.max(world.drained, performance.now() - start);
+  const state = await app.close();
+  expect(handlerOf(state)?.behind === 0, `the application ended with ${handlerOf(state)?.behind} events to be shipped`);
+  const verdict = await finish(world);
+  expect(verdict.quarantined === 0, `${verdict.quarantined} events went to quarantine for a fault of the server`);
+}
+
+/** The application must go on recording while its handler is in trouble. */
+async function isAlive(app) {
+  const { recorded, acknowledged } = app.state;
+  return await app.until((state) => state.recorded > recorded + 50 && state.acknowledged > acknowledged + 50);
+}
+
+/**
+ * Something that PostgreSQL refuses for as long as it lasts.
+ *
+ * @param {object} context
+ * @param {object} trouble
+ * @param {"retrying" | "stopped"} trouble.status what health() calls the handler: does it pass, or must somebody act?
+ * @param {string} trouble.code of the diagnostics
+ * @param {RegExp} trouble.says in the handler's last error
+ */
+async function outage(context, world, app, { harm, mend, status, code, says }) {
+  const { expect } = context;
+  const before = app.state.failures?.[code] ?? 0;
+  await harm(world);
+  try {
+    const state = await app.until(
+      ({ failures, health }) => failures?.[code] > before && health.handlers[0].status === status,
+      30_000,
+    );
+    expect(says.test(handlerOf(state).lastError.message), `it says: ${handlerOf(state).lastError.message}`);
+    const all = status === "stopped" ? "failing" : "degraded";
+    expect(state.health.status === all, `health() says ${state.health.status}, not ${all}`);
+    await isAlive(app);
+  } finally {
+    await mend(world, app);
+  }
+  await shippedSince(app);
+  expect(app.state.health.status === "ok", `health() says ${app.state.health.status} when all is well again`);
+}
+
+/** A fault that is one outage of a running application in a world on the run's own server. */
+function outageFault(number, name, trouble) {
+  return {
+    number,
+    name,
+    runs: { full: 3, short: 1 },
+    async run(context) {
+      const world = await context.world();
+      const app = await startLoad(world);
+      for (let run = 0; run < context.runs; run++) {
+        await outage(context, world, app, trouble);
+        context.ran();
+      }
+      await endLoad(app, context, world);
+    },
+  };
+}
+
+/** The postmaster first, which would start sessions anew, then all its processes. */
+function processesOf(postmaster) {
+  const children = readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const text = readFileSync(`/proc/${name}/stat`, "latin1");
+      return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]) === postmaster;
+    } catch {
+      return false; // It has ended meanwhile.
+    }
+  });
+  return children.map(Number);
+}
+
+function signal(pids, name) {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (error.code !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** A small file system that can be filled, or the reason why there is none. */
+function smallDisk() {
+  if (process.platform !== "linux" || process.getuid() !== 0)
+    return "a file system of a few megabytes is mounted by root on Linux";
+  const folder = mkdtempSync(join(tmpdir(), "seclog-faults-disk-"));
+  chmodSync(folder, 0o755);
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m,mode=0755", "seclog-faults", folder], { stdio: "pipe" });
+  } catch (error) {
+    rmSync(folder, { recursive: true });
+    return `mount says: ${String(error.stderr ?? error).trim()}`;
+  }
+  return {
+    folder,
+    end() {
+      execFileSync("umount", [folder]);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+export const POSTGRES_FAULTS = [
+  {
+    number: 14,
+    name: "PostgreSQL stopped (SIGSTOP), 60 s",
+    needs: () => (process.platform === "linux" ? undefined : "its processes are found in /proc"),
+    runs: { full: 1, short: 1 },
+    async run(context) {
+      const { short, ran, expect, note } = context;
+      const world = await context.world({ ownServer: true });
+      const handler = short ? { connectTimeout: 500, statementTimeout: 500 } : {};
+      const app = await startLoad(world, { handler });
+      await isAlive(app);
+      const healthy = app.state.stall;
+      const spooled = app.state.health.spooledBytes;
+      const { pid } = world.server;
+      signal([pid], "SIGSTOP");
+      const sessions = processesOf(pid);
+      signal(sessions, "SIGSTOP");
+      try {
+        const { recorded, acknowledged } = app.state;
+        await sleep(short ? 5_000 : 60_000);
+        const state = await app.until(({ health }) => health.handlers[0].status === "retrying");
+        expect(state.acknowledged > acknowledged + 200, "the application was held up");
+        expect(state.health.spooledBytes > spooled, "the spool did not grow");
+        expect(state.health.status === "degraded", `health() says ${state.health.status}, not degraded`);
+        note(
+          `${state.recorded - recorded} events recorded while it stood still; longest stall of the event loop ` +
+            `${Math.round(healthy)} ms before, ${Math.round(state.stall)} ms with it`,
+        );
+        expect(state.stall < 2_500, `the event loop stood still for ${state.stall} ms`);
+      } finally {
+        signal([...sessions, pid], "SIGCONT");
+      }
+      ran();
+      await endLoad(app, context, world);
+    },
+  },
+  {
+    number: 15,
+    name: "PostgreSQL killed (SIGKILL), stopped (immediate, fast)",
+    runs: { full: 15, short: 3 },
+    async run(context) {
+      const { runs, ran, expect } = context;
+      const world = await context.world({ ownServer: true });
+      const { server } = world;
+      const app = await startLoad(world);
+      for (let run = 0; run < runs; run++) {
+        await sleep(Math.random() * 500);
+        const before = app.state.failures.SECLOG_HANDLER_RETRY ?? 0;
+        if (run % 3 === 0) await server.kill();
+        else {
+          if (run % 3 === 1) process.kill(server.pid, "SIGQUIT");
+          await server.down();
+        }
+        await app.until(({ failures }) => failures.SECLOG_HANDLER_RETRY > before);
+        await isAlive(app);
+        await server.up();
+        await shippedSince(app);
+        ran();
+      }
+      expect(
+        !("SECLOG_HANDLER_STOPPED" in app.state.failures),
+        "a server that comes back was taken for an operator's error",
+      );
+      await endLoad(app, context, world);
+    },
+  },
+  {
+    number: 17,
+    name: "pg_terminate_backend during COPY",
+    runs: { full: 300, short: 30 },
+    async run(context) {
+      const { runs, ran, note } = context;
+      const world = await context.world();
+      // Long texts, so that there is something to be copied.
+      const app = await startLoad(world, { textLength: 4_000, perTurn: 20, handler: { batchSize: 200 } });
+      const client = new pg.Client({ connectionString: world.database.adminUrl });
+      await client.connect();
+      let ended = 0;
+      let amidCopy = 0;
+      try {
+        for (let run = 0; run < runs; run++) {
+          const deadline = performance.now() + 30_000;
+          for (;;) {
+            const { rows } = await client.query(
+              // In two steps: a condition may be looked at after the function was called.
+              `WITH found AS MATERIALIZED (SELECT pid, state = 'active' AND query LIKE '%COPY%' AS copies
+                 FROM pg_stat_activity WHERE usename = 'faults_writer' AND datname = current_database())
+               SELECT copies FROM found WHERE CASE WHEN copies OR $1 THEN pg_terminate_backend(pid) END`,
+              [run % 3 === 2],
+            );
+            amidCopy += rows.filter(({ copies }) => copies).length;
+            ended += rows.length;
+            if (rows.length > 0) break;
+            if (performance.now() > deadline) throw new Error("no session within 30 s");
+            await sleep(Math.random() * 5);
+          }
+          // Some in a row, and then the time to come through.
+          if (run % 10 === 9) await shippedSince(app);
+          ran();
+        }
+      } finally {
+        await client.end();
+      }
+      note(`${ended} sessions were ended, ${amidCopy} of them in the middle of a COPY`);
+      await endLoad(app, context, world);
+    },
+  },
+  {
+    number: "20a",
+    name: "PostgreSQL's disk is full",
+    needs() {
+      const disk = smallDisk();
+      if (typeof disk === "string") return disk;
+      disk.end();
+    },
+    runs: { full: 3, short: 1 },
+    async run(context) {
+      const world = await context.world({ ownServer: true });
+      const { server, database } = world;
+      const disk = smallDisk();
+      try {
+        const { uid, gid } = statSync(join(server.folder, "pgdata"));
+        const place = join(disk.folder, "tablespace");
+        mkdirSync(place);
+        chownSync(place, uid, gid);
+        await asAdmin(
+          world,
+          `CREATE TABLESPACE small LOCATION '${place}'`,
+          `ALTER DATABASE ${database.name} SET TABLESPACE small`,
+        );
+        const app = await startLoad(world);
+        const ballast = join(disk.folder, "ballast");
+        for (let run = 0; run < context.runs; run++) {
+          await outage(context, world, app, {
+            harm: () => execFileSync("sh", ["-c", 'cat /dev/zero > "$0" 2>/dev/null || :', ballast]),
+            mend: () => rmSync(ballast),
+            status: "stopped",
+            code: "SECLOG_HANDLER_STOPPED",
+            says: /53100.*make room/,
+          });
+          context.ran();
+        }
+        await endLoad(app, context, world);
+      } finally {
+        await server.down();
+        disk.end();
+      }
+    },
+  },
+  outageFault("20b", "PostgreSQL is read-only", {
+    harm: (world) =>
+      asAdmin(world, `ALTER DATABASE ${world.database.name} SET default_transaction_read_only = on`, END_SESSIONS),
+    mend: (world) =>
+      asAdmin(world, `ALTER DATABASE ${world.database.name} RESET default_transaction_read_only`, END_SESSIONS),
+    // It may be a failover that passes.
+    status: "retrying",
+    code: "SECLOG_HANDLER_RETRY",
+    says: /read-only.*25006.*seclog doctor/,
+  }),
+  outageFault("20c", "the writer's password was changed", {
+    harm: (world) => asAdmin(world, "ALTER ROLE faults_writer PASSWORD 'changed'", END_SESSIONS),
+    mend: setUp,
+    status: "stopped",
+    code: "SECLOG_HANDLER_STOPPED",
+    says: /28P01.*password/,
+  }),
+  {
+    number: "20d",
+    name: "the tables are missing",
+    runs: { full: 2, short: 2 },
+    async run(context) {
+      const missing = { status: "stopped", code: "SECLOG_SCHEMA_MISSING", says: /run seclog setup/ };
+      const world = await context.world();
+      const { name } = world.database;
+      // First as an application finds it that is started before `seclog setup` has run.
+      await asAdmin(world, `DROP DATABASE ${name}`, `CREATE DATABASE ${name}`);
+      const app = await world.startApp(LOAD);
+      await outage(context, world, app, { ...missing, harm() {}, mend: setUp });
+      context.ran();
+      const rename = (from, to) => world.query(`ALTER TABLE ${from} RENAME TO ${to}`);
+      await outage(context, world, app, {
+        ...missing,
+        harm: () => rename("security_event_log", "elsewhere"),
+        mend: () => rename("elsewhere", "security_event_log"),
+      });
+      context.ran();
+      await endLoad(app, context, world);
+    },
+  },
+  {
+    number: "20e",
+    name: "too many connections",
+    runs: { full: 3, short: 1 },
+    async run(context) {
+      const world = await context.world({ ownServer: { max_connections: "12" } });
+      const app = await startLoad(world);
+      for (let run = 0; run < context.runs; run++) {
+        const clients = [];
+        await outage(context, world, app, {
+          async harm() {
+            const deadline = performance.now() + 30_000;
+            // Whoever comes first gets the writer's two; it waits between its tries.
+            for (let refused = 0; refused < 3; ) {
+              if (performance.now() > deadline) throw new Error("the connections are not used up within 30 s");
+              const client = new pg.Client({ connectionString: world.database.readerUrl });
+              client.on("error", () => {});
+              try {
+                await client.connect();
+                clients.push(client);
+                refused = 0;
+              } catch (error) {
+                if (error.code !== "53300") throw error;
+                refused++;
+                if (refused < 3) await asAdmin(world, END_SESSIONS);
+              }
+            }
+          },
+          mend: () => Promise.all(clients.map((client) => client.end())),
+          status: "retrying",
+          code: "SECLOG_HANDLER_RETRY",
+          says: /53300/,
+        });
+        context.ran();
+      }
+      await endLoad(app, context, world);
+    },
+  },
+  {
+    number: "20f",
+    name: "failover to a stale standby",
+    runs: { full: 2, short: 1 },
+    async run(context) {
+      const { expect, runs, ran } = context;
+      const world = await context.world({ ownServer: true });
+      const { server } = world;
+      const data = join(server.folder, "pgdata");
+      const [stale, newest] = [`${data}.stale`, `${data}.newest`];
+      const app = await startLoad(world);
+      for (let run = 0; run < runs; run++) {
+        await server.down();
+        cpSync(data, stale, { recursive: true, preserveTimestamps: true });
+        sameOwners(data, stale);
+        await server.up();
+        await shippedSince(app);
+        await isAlive(app);
+        await shippedSince(app);
+        await outage(context, world, app, {
+          async harm() {
+            await server.down();
+            renameSync(data, newest);
+            renameSync(stale, data);
+            await server.up();
+          },
+          async mend() {
+            // It looks again and again, and stores nothing.
+            const count =
+              "SELECT count(*)::int AS rows, (SELECT sum(last_seq)::int FROM security_event_source) AS last FROM security_event_log";
+            const before = await world.query(count);
+            const tries = app.state.failures.SECLOG_STORE_BEHIND;
+            await app.until(
+              ({ failures, health }) => failures.SECLOG_STORE_BEHIND > tries && health.handlers[0].status === "stopped",
+            );
+            const [after] = await world.query(count);
+            expect(
+              after.rows === before[0].rows && after.last === before[0].last,
+              "it went on storing on the stale standby",
+            );
+            await server.down();
+            rmSync(data, { recursive: true });
+            renameSync(newest, data);
+            await server.up();
+          },
+          status: "stopped",
+          code: "SECLOG_STORE_BEHIND",
+          says: /older copy of the database/,
+        });
+        ran();
+      }
+      await endLoad(app, context, world);
+    },
+  },
+  outageFault("20g", "the database is gone, then an empty one has its name", {
+    // Kept under another name, as a backup is.
+    harm: (world) =>
+      asAdmin(
+        world,
+        `ALTER DATABASE ${world.database.name} ALLOW_CONNECTIONS false`,
+        END_SESSIONS,
+        `ALTER DATABASE ${world.database.name} RENAME TO ${world.database.name}_kept`,
+      ),
+    async mend(world, app) {
+      const { name } = world.database;
+      const before = app.state.failures.SECLOG_STORE_BEHIND ?? 0;
+      await setUp(world);
+      await app.until(({ failures }) => failures.SECLOG_STORE_BEHIND > before);
+      const rows = await world.query("SELECT 1 FROM security_event_log");
+      if (rows.length > 0) throw new Error("it went on in the empty database as if nothing had been");
+      await asAdmin(
+        world,
+        `DROP DATABASE ${name} WITH (FORCE)`,
+        `ALTER DATABASE ${name}_kept RENAME TO ${name}`,
+        `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`,
+      );
+    },
+    status: "stopped",
+    code: "SECLOG_HANDLER_STOPPED",
+    says: /3D000.*seclog setup/,
+  }),
+  outageFault("20h", "the writer's privilege is revoked", {
+    harm: (world) => world.query("REVOKE INSERT ON security_event_log FROM seclog_writer"),
+    mend: setUp,
+    status: "stopped",
+    code: "SECLOG_HANDLER_STOPPED",
+    says: /42501.*seclog setup/,
+  }),
+];
+
+/** The server's account owns its data; whoever copies it may be root. */
+function sameOwners(from, to) {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(from);
+  chownSync(to, uid, gid);
+  for (const name of readdirSync(to, { recursive: true })) chownSync(join(to, name), uid, gid);
+}
