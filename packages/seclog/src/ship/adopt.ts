@@ -179,6 +179,7 @@ export class Adoption {
             "SECLOG_SPOOL_DIRECTORY",
             `a spool left behind in ${this.#root} cannot be used: ${errorMessage(error)}`,
           ),
+      "retry",
     );
   }
 }

@@ -45,7 +45,8 @@ export interface DrainResult {
  * Ships what dead processes left in a spool, and removes what all their handlers have. Sources of running processes are
  * left alone. Resolves when nothing is left, or when `signal` aborts.
  *
- * @throws SeclogError the first failure of kind `destination` (somebody must act), or `SECLOG_SPOOL_DIRECTORY`
+ * @throws SeclogError the first failure of kind `destination` (somebody must act), `SECLOG_SPOOL_DIRECTORY`, or, when the rest
+ *   has been shipped, `SECLOG_SPOOL_NEWER`
  */
 export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const { directory, handlers, signal, onProgress, onFailure } = options;
@@ -54,6 +55,8 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   let finished = 0;
   const owned = listSources(fs, directory).filter((id) => sourceIsOwned(fs, directory, id)).length;
   let stopReason: SeclogError | undefined;
+  /** Why a source was left alone; the others are shipped first. */
+  let refused: SeclogError | undefined;
   let wake = (): void => {};
   const result = (): DrainResult => {
     const health = handlers.map((_, index) => shipper.health(index));
@@ -90,8 +93,10 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const adoption = new Adoption(fs, directory, randomUUID(), shipper, {
     only: handlers.map(({ name }) => name),
     bytes: () => {},
-    failed: (error) =>
-      onFailure?.({ handler: undefined, kind: "retry", code: error.code, message: errorMessage(error) }),
+    failed: (error, kind) => {
+      onFailure?.({ handler: undefined, kind, code: error.code, message: errorMessage(error) });
+      if (kind === "destination") refused ??= error;
+    },
   });
   const renewal = setInterval(() => adoption.renew(), RENEW_MS);
   signal?.addEventListener("abort", () => wake(), { once: true });
@@ -107,6 +112,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     await shipper.stop();
     adoption.release();
   }
-  if (stopReason !== undefined) throw stopReason;
+  const failure = stopReason ?? refused;
+  if (failure !== undefined) throw failure;
   return result();
 }

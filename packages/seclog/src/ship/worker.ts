@@ -80,8 +80,8 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       const before = Atomics.exchange(shared, SHARED.others, BigInt(bytes));
       if (before > BigInt(bytes)) say({ type: "freed" });
     },
-    failed: (error) =>
-      say({ type: "failed", handler: undefined, kind: "retry", code: error.code, message: error.message }),
+    failed: (error, kind) =>
+      say({ type: "failed", handler: undefined, kind, code: error.code, message: error.message }),
   });
   const directory = join(start.root, start.sourceId);
   const own = fileSource({

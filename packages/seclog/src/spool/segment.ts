@@ -31,6 +31,9 @@
  *                       Unix ms u64 · CRC32 of the 60 bytes before it
  *     frame:            marker u32 · check u32 · CRC32 u32 · length u32 · seq u64 · payload
  *
+ * A change of the format raises the magic's number, and keeps the place of the magic and of the header's CRC: so an older
+ * program knows a newer segment from a damaged one, and leaves it alone.
+ *
  * All little-endian. The CRC (zlib's, ISO 3309) covers length, seq and payload; the check covers length and seq, so that
  * a frame that was cut can be told from one whose length is damaged. The payload is the canonical encoding of one
  * event. Nothing follows the last frame.
@@ -63,8 +66,11 @@
  * that is being written. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";
+import { SeclogError } from "../event/errors.ts";
 
-const MAGIC = Buffer.from("SECLOG\x01\n", "latin1");
+const FORMAT = 1;
+const MAGIC = Buffer.from(`SECLOG${String.fromCharCode(FORMAT)}\n`, "latin1");
+const FORMAT_AT = 6;
 
 /** Bytes of a segment's header. */
 export const HEADER_BYTES = 64;
@@ -101,10 +107,21 @@ export function encodeHeader(header: SegmentHeader, nowMs: number): Buffer {
   return bytes;
 }
 
-/** Reads a header; `undefined` when it is cut or damaged. */
+/**
+ * Reads a header; `undefined` when it is cut or damaged.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_NEWER` when a newer program wrote it
+ */
 export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
-  if (bytes.length < HEADER_BYTES || !bytes.subarray(0, 8).equals(MAGIC)) return undefined;
-  if (bytes.readUInt32LE(60) !== crc32(bytes.subarray(0, 60))) return undefined;
+  if (bytes.length < HEADER_BYTES || bytes.readUInt32LE(60) !== crc32(bytes.subarray(0, 60))) return undefined;
+  const format = bytes.readUInt8(FORMAT_AT);
+  if (format > FORMAT && bytes.subarray(0, FORMAT_AT).equals(MAGIC.subarray(0, FORMAT_AT))) {
+    throw new SeclogError(
+      "SECLOG_SPOOL_NEWER",
+      `a segment has format ${format}, this program reads up to ${FORMAT}: use a newer seclog; nothing of it was touched`,
+    );
+  }
+  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
   const id = bytes.toString("hex", 8, 24);
   return {
     sourceId: `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`,

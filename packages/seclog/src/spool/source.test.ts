@@ -1,0 +1,45 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { spoolFs } from "./fs.ts";
+import { release } from "./ownership.ts";
+import { encodeHeader } from "./segment.ts";
+import { adoptSource, createSource } from "./source.ts";
+
+const ID = "0191f7a0-0000-7000-8000-000000000001";
+let root: string;
+let directory: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-source-"));
+  const owned = createSource(spoolFs, root, ID);
+  release(spoolFs, owned);
+  directory = owned.directory;
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** A header of another format. */
+function header(format: number): Buffer {
+  const bytes = encodeHeader({ sourceId: ID, key: "a".repeat(32), firstSeq: 1, epoch: 1 }, 0);
+  bytes.writeUInt8(format, 6);
+  return bytes;
+}
+
+describe("adoptSource()", () => {
+  test("leaves a source that a newer program wrote as it is, and says so", () => {
+    const bytes = header(2);
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);
+    writeFileSync(join(directory, "00000001.seg"), bytes);
+    expect(() => adoptSource(spoolFs, root, ID, "other")).toThrow(
+      expect.objectContaining({ code: "SECLOG_SPOOL_NEWER" }),
+    );
+    expect(readdirSync(directory).sort()).toEqual(["00000001.seg", "owner.1"]);
+  });
+
+  test("takes a damaged header for no newer one", () => {
+    writeFileSync(join(directory, "00000001.seg"), header(2));
+    expect(adoptSource(spoolFs, root, ID, "other")?.owned.epoch).toBe(2);
+  });
+});
