@@ -35,7 +35,7 @@ const SYNC_BYTES = 1024 * 1024;
 /** A sync that takes longer than this means a disk that stalls; then events are dropped rather than the process blocked. */
 const STALL_MS = 1_000;
 
-/** Ownership is looked at again before a write when the last look is older, in milliseconds. */
+/** Ownership is looked at again before and after a write when the last look is older, in milliseconds. */
 const OWNERSHIP_MS = 1_000;
 
 /** A promise that many wait for. */
@@ -65,6 +65,8 @@ export class SpoolWriter {
   readonly #observer: SpoolObserver;
   readonly #frames = new FrameMemory();
   readonly #files: SegmentFiles;
+  /** The last number that was written while the directory was ours. */
+  #writtenSeq = 0;
   /** The last number that the log was told to be on disk. */
   #toldSeq = 0;
   #flushScheduled = false;
@@ -148,7 +150,7 @@ export class SpoolWriter {
 
   /** Resolves when the event is written (`process`) or on disk (`disk`). */
   durable(seq: number, toDisk: boolean): Promise<void> {
-    if (seq <= (toDisk ? this.#files.syncedSeq : this.#files.writtenSeq)) return Promise.resolve();
+    if (seq <= (toDisk ? this.#files.syncedSeq : this.#writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
     if (!toDisk) return this.#nextWrite.promise;
     if (this.#files.syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
@@ -223,14 +225,9 @@ export class SpoolWriter {
   }
 
   #writeChunks(): void {
-    // The wall clock, which goes on while the machine sleeps; it may also have been set back.
-    const now = Date.now();
-    if (Math.abs(now - this.#ownershipSeen) > OWNERSHIP_MS) {
-      this.#ownershipSeen = now;
-      if (!stillOwns(this.#fs, this.#owned)) {
-        this.#lost();
-        return;
-      }
+    if (!this.#stillOurs()) {
+      this.#lost();
+      return;
     }
     for (let attempt = 1; this.#frames.nextUnwritten !== undefined; attempt++) {
       try {
@@ -246,8 +243,25 @@ export class SpoolWriter {
         }
       }
     }
+    // A process may be stopped for minutes at any instruction, also just before the write. If the directory was ours after
+    // it, whoever takes it over reads what was written. If not, nobody knows whether it was read: it is neither
+    // acknowledged nor written again, which could store it twice.
+    if (!this.#stillOurs()) {
+      this.#lost();
+      return;
+    }
+    this.#writtenSeq = this.#files.writtenSeq;
     this.#nextWrite.resolve();
     this.#nextWrite = new Shared();
+  }
+
+  /** Whether nobody took the directory over, as far as {@link OWNERSHIP_MS} ago. */
+  #stillOurs(): boolean {
+    // The wall clock, which goes on while the machine sleeps; it may also have been set back.
+    const now = Date.now();
+    if (Math.abs(now - this.#ownershipSeen) <= OWNERSHIP_MS) return true;
+    this.#ownershipSeen = now;
+    return stillOwns(this.#fs, this.#owned);
   }
 
   #abandon(cause: unknown): SeclogError {
@@ -262,6 +276,7 @@ export class SpoolWriter {
       setImmediate(() => this.#observer.failed(failure));
     }
     this.#files.abandon();
+    this.#writtenSeq = this.#files.writtenSeq;
     this.#frames.unwrite();
     return failure;
   }
