@@ -12,6 +12,7 @@ import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
+import { PROCESS_FAULTS } from "./process.js";
 
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
@@ -31,4 +32,5 @@ export const FAULTS = [
   ...OUTAGE_FAULTS,
   ...POSTGRES_FAULTS,
   ...POWER_FAULTS,
+  ...PROCESS_FAULTS,
 ].sort(byNumber);

@@ -1,0 +1,429 @@
+/** What happens to processes: stopped and replaced, several on one spool, out of memory, and every way to end. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { POISON_FAULTS } from "./poison.js";
+import { NOWHERE } from "./world.js";
+
+/** As in another container on the same volume: a process there cannot be looked up here, nor one here there. */
+const ELSEWHERE = [
+  ..."unshare --pid --fork --kill-child --mount-proc sh -c".split(" "),
+  // Not the namespace's first process, which could not stop itself.
+  '"$0" "$@"; exit $?',
+];
+
+const noNamespaces = () => {
+  try {
+    execFileSync("unshare", ["--pid", "--fork", "--mount-proc", "true"], { stdio: "ignore" });
+  } catch {
+    return "needs unshare(1) and the privilege to make a PID namespace";
+  }
+};
+
+const ZOMBIES = [
+  {
+    number: "22a",
+    name: "application stopped, its spool taken over, continued",
+    runs: { full: 40, short: 3 },
+    needs: noNamespaces,
+    async run({ runs, world: create, finish, ran, expect, note }) {
+      const world = await create();
+      let lostTold = 0;
+      for (let run = 0; run < runs; run++) {
+        const app = await world.startApp(
+          // One event after the other, so that nothing but its own write comes before its acknowledgement; or many at a time.
+          {
+            ...(run % 4 < 2 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }),
+            pause: 1,
+            handler: { statementTimeout: 2_000 },
+          },
+          { wrap: ELSEWHERE, execArgv: ["--import", fileURLToPath(new URL("stop-self.js", import.meta.url))] },
+        );
+        const pid = lastDescendant(app.child.pid);
+        await app.until(({ acknowledged }) => acknowledged > 50);
+        // The first calls one by one, then later ones.
+        app.child.send({ stopAt: run < 10 ? run + 1 : 1 + Math.floor(Math.random() * 60) });
+        await until(() => isStopped(pid), "the application did not stop");
+        beSilent(world);
+        // A stop that costs the ownership lasts minutes; the writer looks again when more than a second has passed.
+        await sleep(1_100);
+        const draining = world.drain();
+        if (run % 2 === 0) await draining;
+        else await sleep(Math.random() * 300);
+        process.kill(pid, "SIGCONT");
+        const { acknowledged } = app.state;
+        const { failures } = await app.until((state) => state.acknowledged > acknowledged + 100);
+        if (failures.SECLOG_SPOOL_LOST > 0) lostTold++;
+        await draining;
+        await app.close();
+        await world.drain();
+        ran();
+      }
+      expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+      expect(lostTold === runs, `${lostTold} of ${runs} applications said that they lost their spool`);
+      note(`${lostTold} times the application went on with a new source`);
+      await finish(world);
+    },
+  },
+  {
+    number: "22b",
+    name: "seclog ship stopped, another one takes over, continued",
+    runs: { full: 20, short: 1 },
+    needs: noNamespaces,
+    async run({ runs, world: create, finish, ran, expect, note }) {
+      const world = await create();
+      let contests = 0;
+      let fenced = 0;
+      for (let run = 0; run < runs; run++) {
+        const app = await world.startApp({ count: 20_000, perTurn: 200, inFlight: 5_000 }, { url: NOWHERE });
+        await app.done();
+        await app.kill();
+        beSilent(world);
+        const zombie = world.startProgram(["ship", "--spool", world.spool], { wrap: ELSEWHERE });
+        await until(() => zombie.ended || owners(world) !== 1, "seclog ship took nothing over");
+        // The first one at once, so that one at least has not ended.
+        await sleep(run === 0 ? 0 : Math.random() * 800);
+        if (!zombie.ended) {
+          const pid = lastDescendant(zombie.child.pid);
+          process.kill(pid, "SIGSTOP");
+          await until(() => isStopped(pid), "seclog ship did not stop");
+          if (owners(world) === 2) contests++;
+          beSilent(world);
+          const heir = world.startProgram(["ship", "--spool", world.spool]);
+          // The zombie may hold a transaction that the heir waits for; it wakes up while the heir works, or after it.
+          await Promise.race([heir.exited, sleep(500 + Math.random() * 3_000)]);
+          process.kill(pid, "SIGCONT");
+          await zombie.exited;
+          await heir.exited;
+          if (/SECLOG_SOURCE_FENCED|has moved on to epoch/.test(zombie.output)) fenced++;
+        } else await zombie.exited;
+        const last = world.startProgram(["ship", "--spool", world.spool]);
+        expect((await last.exited) === 0, `seclog ship failed: ${last.output}`);
+        ran();
+      }
+      expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+      expect(contests > 0, "no seclog ship was stopped while it held a source");
+      note(`${contests} contests for a source; ${fenced} times the database refused the old owner`);
+      await finish(world);
+    },
+  },
+];
+
+const SHARED_SPOOL = {
+  number: 23,
+  name: "four applications on one spool, one of them killed",
+  runs: { full: 12, short: 1 },
+  async run({ runs, short, world: create, finish, ran, expect, note }) {
+    const world = await create();
+    for (let run = 0; run < runs; run++) {
+      const apps = await Promise.all([1, 2, 3, 4].map(() => world.startApp({ pause: 4 })));
+      await sleep(Math.random() * 1_000);
+      await apps[run % 4].kill();
+      const living = apps.filter((app) => !app.ended);
+      // Either a new one looks at its start, or the others find it within 15 seconds.
+      if (short || run > 0) living.push(await world.startApp({ pause: 4 }));
+      await until(() => world.sources.length <= living.length, "nobody adopted the dead one's events");
+      for (const app of living) {
+        const { failures, refused, health } = await app.until(({ health: of }) => of !== undefined);
+        const told = Object.keys(failures).join(", ");
+        expect(refused === 0 && !/LOST|FENCED|LOCKED/.test(told), `one of four: ${refused} refused, ${told}`);
+        expect(health.status === "ok", `one of four: health is ${health.status}`);
+      }
+      await Promise.all(living.map((app) => app.close()));
+      ran();
+    }
+    expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+
+    // A limit for all of them: the first fills it, the others must not.
+    const spool = { maxBytes: 8 * MiB, segmentBytes: MiB };
+    const start = () => world.startApp({ spool, pause: 5 }, { url: NOWHERE });
+    const first = await start();
+    await first.until(({ refused }) => refused > 0);
+    const full = folderBytes(world.spool);
+    const others = await Promise.all([start(), start(), start()]);
+    for (const app of others) await app.until(({ refused }) => refused > 0);
+    const together = folderBytes(world.spool);
+    await sleep(2_000);
+    const later = folderBytes(world.spool);
+    expect(later <= together + MiB, `the spool went on growing from ${together} to ${later} bytes`);
+    expect(together < 2 * spool.maxBytes, `four applications took ${together} bytes of ${spool.maxBytes}`);
+    for (const app of [first, ...others]) {
+      const { health } = await app.until((state) => state.health?.dropped > 0);
+      expect(health.status !== "ok", "health is ok although events are dropped");
+      expect((await app.kill()) === "SIGKILL", "an application with a full spool had ended");
+    }
+    await world.drain();
+    note(`spool.maxBytes ${MB(spool.maxBytes)}: one application ${MB(full)}, four ${MB(later)}`);
+    ran();
+    await finish(world);
+  },
+};
+
+const MEMORY = {
+  number: 25,
+  name: "event loop blocked, memory tight, killed for it",
+  runs: { full: 2, short: 1 },
+  async run({ runs, short, world: create, finish, ran, expect, note }) {
+    const world = await create();
+    const blockMs = short ? 3_000 : 10_000;
+    const most = short ? 20_000 : 50_000;
+    const died = { heap: new Set(), memory: new Set() };
+    let rss = 0;
+    let oneTurn = 0;
+    const skipped = new Set();
+    for (let run = 0; run < runs; run++) {
+      const blocked = await world.startApp();
+      await blocked.until(({ acknowledged }) => acknowledged > 100);
+      const { recorded } = blocked.state;
+      blocked.child.send({ block: blockMs });
+      const { health, failures, refused } = await blocked.until(
+        (state) => state.stall >= blockMs - 100 && state.acknowledged > recorded + 1_000,
+      );
+      expect(refused === 0 && health.dropped === 0, `${health.dropped} events dropped after a blocked event loop`);
+      expect(Object.keys(failures).length === 0, `a blocked event loop was taken for ${Object.keys(failures)}`);
+      await blocked.close();
+
+      // One turn that records more than spool.memoryBytes: the call waits for the disk instead of dropping.
+      const greedy = await world.startApp({
+        count: most,
+        perTurn: most,
+        inFlight: most,
+        spool: { memoryBytes: MiB },
+      });
+      const state = await greedy.done();
+      expect(state.refused === 0, `${state.refused} of ${most} events of one turn were refused`);
+      oneTurn = Math.max(oneTurn, state.rss);
+      await greedy.close();
+
+      // No database, little memory, many events: the queue is on disk.
+      for (const [what, place] of Object.entries(TIGHT)) {
+        const limits = place();
+        if (limits === undefined) {
+          skipped.add(what);
+          continue;
+        }
+        try {
+          const app = await world.startApp({ count: most, perTurn: 50 }, { url: NOWHERE, ...limits.how });
+          const done = await app.done();
+          expect(done.refused === 0, `${what}: ${done.refused} of ${most} events were refused`);
+          rss = Math.max(rss, done.rss);
+          app.child.send({ eat: limits.eat });
+          died[limits.eat].add(await app.exited);
+        } finally {
+          limits.end?.();
+        }
+      }
+      await world.drain();
+      ran();
+    }
+    const ends = `${[...died.heap]} and ${[...died.memory]}`;
+    expect(!died.heap.has(0) && !died.memory.has(0), `memory did not run out: ${ends}`);
+    note(
+      `${most} events with PostgreSQL away and memory tight: at most ${MB(rss)} resident; in one turn ${MB(oneTurn)}`,
+    );
+    for (const what of skipped) note(`${what}: skipped, this machine lets us make no memory cgroup`);
+    note(`ended by heap limit and by the kernel as ${ends}`);
+    await finish(world);
+  },
+};
+
+/** How memory is made tight, and what is taken then. */
+const TIGHT = {
+  "--max-old-space-size=48": () => ({ how: { execArgv: ["--max-old-space-size=48"] }, eat: "heap" }),
+  "cgroup with 192 MiB": () => {
+    const folder = memoryCgroup(192 * MiB);
+    if (folder === undefined) return undefined;
+    const wrap = ["sh", "-c", `echo $$ > ${folder}/cgroup.procs && exec "$0" "$@"`];
+    return { how: { wrap }, eat: "memory", end: () => rmdirSync(folder) };
+  },
+};
+
+const EXITS = {
+  number: 26,
+  name: "every way out of a process",
+  runs: { full: 5, short: 1 },
+  async run({ runs, world: create, finish, ran, expect, note }) {
+    const world = await create();
+    const longest = {};
+    /** Runs an application to its end, ships what it left, and says how many of its events were tried and are stored. */
+    const life = async (what, options, how, wanted, act = () => {}) => {
+      const app = await world.startApp(options, how);
+      await act(app);
+      const ended = await within(app.exited, `${what}: it did not end`);
+      expect(ended === wanted, `${what}: ended with ${ended}, not ${wanted}: ${app.errors}`);
+      await world.drain();
+      await world.ledgerIsRead();
+      const tried = (
+        readFileSync(join(world.folder, "ledger"), "latin1").match(new RegExp(`^try ${app.life}-`, "gm")) ?? []
+      ).length;
+      const [{ stored }] = await world.query(
+        "SELECT count(*)::int AS stored FROM security_event_log WHERE data->>'key' LIKE $1",
+        [`${app.life}-%`],
+      );
+      return { app, tried, stored };
+    };
+    const whole = ({ tried, stored }, what) =>
+      expect(tried > 0 && tried === stored, `${what}: ${stored} of ${tried} recorded events are stored`);
+
+    for (let run = 0; run < runs; run++) {
+      // The 'exit' event runs: also what the turn had recorded and nobody had awaited is kept.
+      for (const [how, code] of [
+        ["exit", 3],
+        ["throw", 1],
+        ["reject", 1],
+        ["end", 5],
+      ]) {
+        for (const url of [undefined, NOWHERE]) {
+          const at = 1 + Math.floor(Math.random() * 500);
+          const what = `${how}${url === undefined ? "" : " without PostgreSQL"}`;
+          whole(await life(what, { leave: { at, how } }, { url }, code), what);
+          ran();
+        }
+      }
+      // A signal without a handler ends the process as SIGKILL does; with one that closes the log, everything is stored.
+      for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
+        const some = async (app) => {
+          await app.until(({ acknowledged }) => acknowledged > 20);
+          await sleep(Math.random() * 100);
+          app.child.kill(signal);
+        };
+        await life(signal, {}, {}, signal, some);
+        whole(await life(`${signal} with close()`, { signals: [signal] }, {}, 0, some), `${signal} with close()`);
+        ran(2);
+      }
+      // close() with a deadline, when PostgreSQL refuses and when it never answers.
+      const mute = createServer((socket) => socket.on("error", () => {}));
+      await new Promise((resolve) => mute.listen(0, "127.0.0.1", resolve));
+      try {
+        const silent = `postgresql://nobody:nothing@127.0.0.1:${mute.address().port}/nowhere`;
+        for (const [what, url] of Object.entries({ refusing: NOWHERE, silent })) {
+          const sentence = `close() with PostgreSQL ${what}`;
+          const result = await life(sentence, { count: 500, close: 500 }, { url }, 0);
+          whole(result, sentence);
+          const { closed } = result.app.state;
+          // 500 ms, up to 5 s for the thread to stop, and what a slow machine needs.
+          expect(closed < 15_000, `${sentence} took ${Math.round(closed)} ms`);
+          longest[sentence] = Math.max(longest[sentence] ?? 0, Math.round(closed));
+          ran();
+        }
+      } finally {
+        mute.close();
+      }
+      // The shipper's thread crashes, again and again, and the application goes on.
+      const count = 3_000;
+      const crashing = async (app) => {
+        const { failures, refused } = await app.until(
+          (state) => state.done && Object.values(state.failures).some((times) => times > 0),
+        );
+        expect(refused === 0, `thread crash: ${refused} events refused`);
+        expect(Object.keys(failures).length > 0, "thread crash: nobody was told");
+        await app.close();
+      };
+      const result = await life(
+        "thread crash",
+        { count, pause: 10, crashes: true, closeDeadline: 2_000 },
+        {},
+        0,
+        crashing,
+      );
+      whole(result, "thread crash");
+      ran();
+    }
+    for (const [sentence, ms] of Object.entries(longest))
+      note(`${sentence}: ${ms} ms at most with a deadline of 500 ms`);
+    await finish(world);
+  },
+};
+
+export const PROCESS_FAULTS = [...POISON_FAULTS, ...ZOMBIES, SHARED_SPOOL, MEMORY, EXITS];
+
+const MiB = 1024 * 1024;
+const MB = (bytes) => `${(bytes / MiB).toFixed(1)} MiB`;
+
+async function until(condition, otherwise, deadline = 60_000) {
+  const end = performance.now() + deadline;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(otherwise);
+    await sleep(5);
+  }
+}
+
+async function within(promise, otherwise, deadline = 60_000) {
+  const controller = new AbortController();
+  const late = sleep(deadline, undefined, { signal: controller.signal, ref: false }).then(() => {
+    throw new Error(otherwise);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    controller.abort();
+    late.catch(() => {});
+  }
+}
+
+/** The process that a command runs in the end. */
+function lastDescendant(pid) {
+  for (let last = pid; ; ) {
+    const [child] = readFileSync(`/proc/${last}/task/${last}/children`, "latin1").trim().split(" ");
+    if (child === "") return last;
+    last = Number(child);
+  }
+}
+
+function isStopped(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  return stat[stat.lastIndexOf(")") + 2] === "T";
+}
+
+/** As if no owner of the spool had renewed its file for longer than a foreign owner may be silent. */
+function beSilent(world) {
+  const then = new Date(Date.now() - 6 * 60_000);
+  for (const id of world.sources) {
+    for (const name of readdirSync(join(world.spool, id))) {
+      if (/^owner\.\d+$/.test(name)) utimesSync(join(world.spool, id, name), then, then);
+    }
+  }
+}
+
+/** The highest epoch in the spool, 0 when it is empty. */
+function owners(world) {
+  return Math.max(
+    0,
+    ...world.sources.flatMap((id) =>
+      readdirSync(join(world.spool, id)).map((name) => Number(/^owner\.(\d+)$/.exec(name)?.[1] ?? 0)),
+    ),
+  );
+}
+
+function folderBytes(folder) {
+  let bytes = 0;
+  for (const name of readdirSync(folder, { recursive: true })) {
+    if (name.endsWith(".seg")) bytes += statSync(join(folder, name)).size;
+  }
+  return bytes;
+}
+
+/** A memory cgroup of either version; `undefined` where we may make none. */
+function memoryCgroup(bytes) {
+  const name = `seclog-faults-${process.pid}`;
+  for (const [root, limit] of [
+    ["/sys/fs/cgroup/memory", "memory.limit_in_bytes"],
+    ["/sys/fs/cgroup", "memory.max"],
+  ]) {
+    const folder = join(root, name);
+    try {
+      mkdirSync(folder);
+      try {
+        writeFileSync(join(folder, limit), `${bytes}`, { flag: "r+" });
+        return folder;
+      } catch {
+        rmdirSync(folder);
+      }
+    } catch {
+      // The other version, or none.
+    }
+  }
+}
