@@ -211,7 +211,7 @@ const MEMORY = {
           expect(done.refused === 0, `${what}: ${done.refused} of ${most} events were refused`);
           rss = Math.max(rss, done.rss);
           app.child.send({ eat: limits.eat });
-          died[limits.eat].add(await app.exited);
+          died[limits.eat].add(await within(app.exited, `${what}: memory did not run out`));
         } finally {
           limits.end?.();
         }

@@ -263,15 +263,17 @@ export class World {
    * Starts the program `seclog`.
    *
    * @param {string[]} args
-   * @param {{ wrap?: string[] }} how a command that runs it
+   * @param {{ wrap?: string[], deadline?: number }} how a command that runs it, and the milliseconds after which it is
+   *   killed
    * @returns its process, `exited` with code or signal, and what it wrote to both streams
    */
-  startProgram(args, { wrap = [] } = {}) {
+  startProgram(args, { wrap = [], deadline = 120_000 } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
     const child = spawn(command, [...before, file("../../packages/server/bin/seclog.js"), ...args], {
       env: { ...process.env, SECLOG_DATABASE_URL: this.database.writerUrl, SECLOG_READER_URL: this.database.readerUrl },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    const late = setTimeout(() => child.kill("SIGKILL"), deadline);
     const program = {
       child,
       output: "",
@@ -279,7 +281,10 @@ export class World {
         return child.exitCode !== null || child.signalCode !== null;
       },
       /** When the streams are at their end, too. */
-      exited: once(child, "close").then(([code, signal]) => signal ?? code),
+      exited: once(child, "close").then(([code, signal]) => {
+        clearTimeout(late);
+        return signal ?? code;
+      }),
       async kill() {
         child.kill("SIGKILL");
         return await program.exited;
