@@ -2,10 +2,11 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ModelFs } from "../../../../test/support/model-fs.ts";
 import { FrameMemory } from "./frames.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { SegmentFiles } from "./segment-files.ts";
-import { createSource } from "./source.ts";
+import { createSource, openRoot } from "./source.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 const SEGMENT_BYTES = 300;
@@ -82,11 +83,54 @@ class Held {
   }
 
   get open(): string[] {
-    return [...this.#names.values()];
+    return [...new Set(this.#names.values())];
+  }
+}
+
+/** Files on a disk that fails and loses power when the test says so. */
+function onModelDisk(): { disk: ModelFs; files: SegmentFiles; frames: FrameMemory; bytesOnDisk: () => number } {
+  const disk = new ModelFs(1);
+  const fs = disk.process();
+  openRoot(fs, "/spool");
+  const owned = createSource(fs, "/spool", ID);
+  const files = new SegmentFiles(fs, owned, ID, SEGMENT_BYTES);
+  const frames = new FrameMemory();
+  const segments = (): string[] => disk.names(owned.directory).filter((name) => name.endsWith(".seg"));
+  const size = (name: string): number => disk.file(join(owned.directory, name))?.cache.length ?? 0;
+  return { disk, files, frames, bytesOnDisk: () => segments().reduce((sum, name) => sum + size(name), 0) };
+}
+
+/** Gives the next event to a segment. */
+function writeTo(files: SegmentFiles, frames: FrameMemory): void {
+  frames.append("x".repeat(200));
+  frames.cut();
+  for (let chunk = frames.nextUnwritten; chunk !== undefined; chunk = frames.nextUnwritten) {
+    files.write(chunk);
+    frames.written();
   }
 }
 
 describe("SegmentFiles", () => {
+  test("a sync on this thread does not succeed over one in the thread pool that failed and has not said so yet", () => {
+    const { disk, files, frames } = onModelDisk();
+    files.syncNow();
+    writeTo(files, frames);
+    files.sync(() => {});
+    disk.inject({ calls: "sync", after: 0, count: 1, code: "EIO" });
+    disk.runPool();
+    expect(() => files.syncNow()).toThrow("EIO");
+    expect(files.syncedSeq).toBe(0);
+  });
+
+  test.each(["EIO", "SHORT"] as const)("counts the bytes on disk also when a header is refused (%s)", (code) => {
+    const { disk, files, frames, bytesOnDisk } = onModelDisk();
+    writeTo(files, frames);
+    // The next segment's file is made, its header is not written.
+    disk.inject({ calls: "write", after: 1, count: 1, code });
+    expect(() => writeTo(files, frames)).toThrow();
+    expect(files.bytes).toBe(bytesOnDisk());
+  });
+
   test("syncs the directory and what was rotated out before it says that what follows is on disk", () => {
     const held = new Held();
     for (let count = 0; count < 3; count++) held.write();

@@ -5,7 +5,13 @@ import type { Ownership } from "./ownership.ts";
 import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
 
 interface Segment {
+  /** Written to, and synced by the thread pool. */
   readonly fd: number;
+  /**
+   * Synced by this thread. The kernel tells a failure once to each open file: were there one for both, a sync here
+   * would succeed after one in the thread pool has failed whose callback has not run yet.
+   */
+  ownFd: number | undefined;
   readonly path: string;
   readonly firstSeq: number;
   bytes: number;
@@ -75,9 +81,9 @@ export class SegmentFiles {
       syncDirectory(this.#fs, this.#owned.directory);
       this.#directoryDirty = false;
     }
-    for (const file of this.#retiring) this.#fs.fdatasyncSync(file.fd);
+    for (const file of this.#retiring) this.#syncFile(file);
     if (!this.#syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
-    if (this.#segment !== undefined) this.#fs.fdatasyncSync(this.#segment.fd);
+    if (this.#segment !== undefined) this.#syncFile(this.#segment);
     this.syncedSeq = this.writtenSeq;
   }
 
@@ -119,7 +125,7 @@ export class SegmentFiles {
     try {
       const fd = this.#fs.openSync(this.#owned.directory, "r");
       this.#fs.fsync(fd, (error) => {
-        this.#closeFile({ fd });
+        this.#close(fd);
         if (error !== null) {
           finished(error);
           return;
@@ -154,14 +160,16 @@ export class SegmentFiles {
     const path = join(this.#owned.directory, segmentName(this.#nextSegment));
     const fd = this.#fs.openSync(path, "ax", 0o600);
     this.#nextSegment += 1;
-    const segment = { fd, path, firstSeq, bytes: HEADER_BYTES };
+    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, bytes: 0 };
     try {
+      segment.ownFd = this.#fs.openSync(path, "r");
       const header = encodeHeader(
         { sourceId: this.#sourceId, key: this.#owned.key ?? "", firstSeq, epoch: this.#owned.epoch },
         Date.now(),
       );
-      if (this.#fs.writeSync(fd, header, 0, header.length) !== header.length)
-        throw new Error("short write of a header");
+      segment.bytes = this.#fs.writeSync(fd, header, 0, header.length);
+      this.bytes += segment.bytes;
+      if (segment.bytes !== header.length) throw new Error("short write of a header");
     } catch (error) {
       this.#closeFile(segment);
       this.#unlink(segment);
@@ -169,7 +177,6 @@ export class SegmentFiles {
     }
     if (this.#segment !== undefined) this.#retiring.push(this.#segment);
     this.#segment = segment;
-    this.bytes += HEADER_BYTES;
     this.#directoryDirty = true;
     return segment;
   }
@@ -198,7 +205,16 @@ export class SegmentFiles {
     }
   }
 
-  #closeFile({ fd }: Pick<Segment, "fd">): void {
+  #syncFile({ ownFd }: Segment): void {
+    if (ownFd !== undefined) this.#fs.fdatasyncSync(ownFd);
+  }
+
+  #closeFile({ fd, ownFd }: Segment): void {
+    this.#close(fd);
+    if (ownFd !== undefined) this.#close(ownFd);
+  }
+
+  #close(fd: number): void {
     try {
       this.#fs.closeSync(fd);
     } catch {

@@ -1,0 +1,414 @@
+import { join } from "node:path";
+import type { SpoolFs } from "../../packages/seclog/src/spool/fs.ts";
+
+type Errno = NodeJS.ErrnoException;
+
+/** An operation on a directory that a power loss may still take back. */
+type DirectoryChange = (entries: Map<string, Node>) => void;
+
+/** A file as processes see it, and as much of it as the disk has. */
+export class FileNode {
+  cache: Buffer = Buffer.alloc(0);
+  disk: Buffer = Buffer.alloc(0);
+  /** What `cache` and `disk` would be had nothing been damaged. */
+  intact: Buffer = Buffer.alloc(0);
+  intactDisk: Buffer = Buffer.alloc(0);
+  /** Byte ranges that were written since the last sync, in order. */
+  dirty: [from: number, to: number][] = [];
+  /** How many failed syncs the kernel has to tell: each open file learns it once, and the pages count as clean. */
+  failures = 0;
+  mtimeMs: number = Date.now();
+}
+
+class DirectoryNode {
+  entries = new Map<string, Node>();
+  durable = new Map<string, Node>();
+  changes: DirectoryChange[] = [];
+}
+
+type Node = FileNode | DirectoryNode;
+
+interface OpenFile {
+  readonly node: Node;
+  readonly path: string;
+  /** As many failures as this open file was told. */
+  told: number;
+}
+
+/** What kind of call an injected error meets. */
+export type FaultyCalls = "write" | "sync" | "read";
+
+/** So many calls of a kind, after some that succeed, fail; `SHORT` writes half and reports it. */
+export interface Fault {
+  readonly calls: FaultyCalls;
+  readonly after: number;
+  readonly count: number;
+  readonly code: "EIO" | "ENOSPC" | "SHORT";
+}
+
+/** How a process ends: `kill` leaves the page cache, `power` does not. */
+export type CrashKind = "kill" | "power";
+
+/**
+ * A file system in memory with a page cache, as POSIX promises it and no better:
+ *
+ * - what was not synced may be lost wholly, in part, or torn at any byte, later pages before earlier ones;
+ * - a file may vanish, or come back, until its directory was synced; the changes of one directory reach the disk in their
+ *   order, as in every file system with a journal; an `fsync` of the file alone does not keep its name;
+ * - a failed `fdatasync` marks the pages clean, some of them lost; each open file is told so once, and then syncs succeed.
+ *
+ * Calls of the thread pool run, and are answered, when the test says so.
+ */
+export class ModelFs {
+  readonly #root = new DirectoryNode();
+  readonly #open = new Map<number, OpenFile>();
+  #nextFd = 3;
+  #faults: { calls: FaultyCalls; after: number; count: number; code: Fault["code"] }[] = [];
+  #queued: (() => () => void)[] = [];
+  #answers: (() => void)[] = [];
+  #process = 0;
+  #random: () => number;
+  #scheduled: { after: number; action: () => void }[] = [];
+  /** Told of every file before it is unlinked. */
+  onUnlink: (path: string) => void = () => {};
+
+  constructor(seed: number) {
+    this.#random = randomNumbers(seed);
+  }
+
+  /** Errors from now on. */
+  inject(fault: Fault): void {
+    this.#faults.push({ ...fault });
+  }
+
+  /** No more errors, and nothing that was scheduled. */
+  heal(): void {
+    this.#faults = [];
+    this.#scheduled = [];
+  }
+
+  /** Runs `action` just before the call that comes after so many: another thread's work, or the end of the process. */
+  schedule(after: number, action: () => void): void {
+    this.#scheduled.push({ after, action });
+  }
+
+  /** Lets the thread pool do its oldest call, and says whether it had one. Its answer waits for {@link answer}. */
+  runPool(): boolean {
+    const run = this.#queued.shift();
+    if (run === undefined) return false;
+    this.#answers.push(run());
+    return true;
+  }
+
+  /** Calls back with the oldest answer of the thread pool. */
+  answer(): boolean {
+    const answer = this.#answers.shift();
+    answer?.();
+    return answer !== undefined;
+  }
+
+  /** The process ends now. What it still calls fails, and a `power` loss takes what the disk does not have. */
+  crash(kind: CrashKind): void {
+    this.#process += 1;
+    this.#open.clear();
+    this.#queued = [];
+    this.#answers = [];
+    this.#faults = [];
+    this.#scheduled = [];
+    if (kind === "power") this.#losePower(this.#root);
+  }
+
+  /** Damages a file where it is read and where it is kept. */
+  damage(path: string, change: (bytes: Buffer) => Buffer): void {
+    const file = this.file(path);
+    if (file === undefined) return;
+    const same = file.cache === file.disk;
+    file.cache = change(Buffer.from(file.cache));
+    file.disk = same ? file.cache : change(Buffer.from(file.disk));
+    file.dirty = file.dirty.filter(([from]) => from < file.cache.length);
+  }
+
+  file(path: string): FileNode | undefined {
+    const node = this.#find(path);
+    return node instanceof FileNode ? node : undefined;
+  }
+
+  /** The names in a directory; none when there is no such directory. */
+  names(path: string): string[] {
+    const node = this.#find(path);
+    return node instanceof DirectoryNode ? [...node.entries.keys()].sort() : [];
+  }
+
+  /** The calls that one process makes. They fail when it has ended. */
+  process(): SpoolFs {
+    const process = this.#process;
+    const guard = (calls: FaultyCalls, name: string, path: string): Fault["code"] | undefined => {
+      if (process === this.#process) this.#runScheduled();
+      if (process !== this.#process) throw errno("EIO", `${name} of a process that has ended`);
+      const code = this.#takeFault(calls);
+      if (code === undefined || code === "SHORT") return code;
+      if (calls !== "sync") throw errno(code, `${name} ${path}`);
+      return code;
+    };
+    const opened = (fd: number): OpenFile => {
+      const file = this.#open.get(fd);
+      if (file === undefined) throw errno("EBADF", `descriptor ${fd}`);
+      return file;
+    };
+    const openFile = (fd: number): { file: FileNode; path: string } => {
+      const { node, path } = opened(fd);
+      if (!(node instanceof FileNode)) throw errno("EISDIR", path);
+      return { file: node, path };
+    };
+    const sync = (name: string, fd: number): void => {
+      const entry = opened(fd);
+      const failed = guard("sync", name, entry.path);
+      const { node } = entry;
+      if (node instanceof DirectoryNode) {
+        if (failed !== undefined) throw errno("EIO", `${name} ${entry.path}`);
+        for (const change of node.changes.splice(0)) change(node.durable);
+        return;
+      }
+      if (failed !== undefined) {
+        node.failures += 1;
+        this.#writeBack(node, () => this.#random() < 0.5);
+      } else {
+        this.#writeBack(node, () => true);
+      }
+      if (entry.told < node.failures) {
+        entry.told = node.failures;
+        throw errno("EIO", `${name} ${entry.path}`);
+      }
+    };
+    const inPool = (name: string) => (fd: number, done: (error: Errno | null) => void) => {
+      this.#queued.push(() => {
+        let result: Errno | null = null;
+        try {
+          sync(name, fd);
+        } catch (error) {
+          result = error as Errno;
+        }
+        return () => done(result);
+      });
+    };
+    const stat = (node: Node): object => ({
+      size: node instanceof FileNode ? node.cache.length : 0,
+      mode: node instanceof FileNode ? 0o100600 : 0o40700,
+      mtimeMs: node instanceof FileNode ? node.mtimeMs : 0,
+      isDirectory: () => node instanceof DirectoryNode,
+      isSymbolicLink: () => false,
+    });
+    const statPath = (path: string): object => {
+      guard("read", "stat", path);
+      return stat(this.#existing(path));
+    };
+    const open = (path: string, flags: string): number => {
+      const creates = flags !== "r";
+      guard(creates ? "write" : "read", "open", path);
+      let node = this.#find(path);
+      if (node !== undefined && flags.includes("x")) throw errno("EEXIST", path);
+      if (node === undefined && !creates) throw errno("ENOENT", path);
+      if (node === undefined) {
+        const made = new FileNode();
+        node = made;
+        this.#change(path, (entries, name) => entries.set(name, made));
+      }
+      const fd = this.#nextFd++;
+      this.#open.set(fd, { node, path, told: node instanceof FileNode ? node.failures : 0 });
+      return fd;
+    };
+    /** As in node:fs: behind a string stands a position, behind a buffer which piece of it. Without a position it appends. */
+    const write = (fd: number, data: Buffer | string, offset?: number, length?: number): number => {
+      const { file, path } = openFile(fd);
+      const from = (typeof data === "string" ? offset : undefined) ?? file.cache.length;
+      const start = offset ?? 0;
+      const all = typeof data === "string" ? Buffer.from(data) : data.subarray(start, start + (length ?? data.length));
+      const short = guard("write", "write", path) === "SHORT" && all.length > 1;
+      const bytes = short ? all.subarray(0, 1 + Math.floor(this.#random() * (all.length - 1))) : all;
+      file.dirty.push([from, from + bytes.length]);
+      file.cache = overlay(file.cache, bytes, from);
+      file.intact = overlay(file.intact, bytes, from);
+      file.mtimeMs = Date.now();
+      return bytes.length;
+    };
+    const calls = {
+      closeSync: (fd: number): void => {
+        if (process === this.#process) this.#runScheduled();
+        // The files of a process that has ended are closed.
+        if (process !== this.#process) return;
+        if (!this.#open.delete(fd)) throw errno("EBADF", `descriptor ${fd}`);
+      },
+      fdatasync: inPool("fdatasync"),
+      fdatasyncSync: (fd: number): void => sync("fdatasync", fd),
+      fsync: inPool("fsync"),
+      fsyncSync: (fd: number): void => sync("fsync", fd),
+      fstatSync: (fd: number): object => {
+        guard("read", "fstat", "");
+        return stat(opened(fd).node);
+      },
+      lstatSync: statPath,
+      statSync: statPath,
+      mkdirSync: (path: string): void => {
+        guard("write", "mkdir", path);
+        if (this.#find(path) !== undefined) throw errno("EEXIST", path);
+        const made = new DirectoryNode();
+        this.#change(path, (entries, name) => entries.set(name, made));
+      },
+      openSync: open,
+      readFileSync: (path: string): string => {
+        guard("read", "read", path);
+        const node = this.#existing(path);
+        if (!(node instanceof FileNode)) throw errno("EISDIR", path);
+        return node.cache.toString("utf8");
+      },
+      readSync: (fd: number, into: Buffer, offset: number, length: number, position: number): number => {
+        const { file, path } = openFile(fd);
+        guard("read", "read", path);
+        return file.cache.copy(into, offset, position, Math.min(file.cache.length, position + length));
+      },
+      readdirSync: (path: string): string[] => {
+        guard("read", "readdir", path);
+        if (!(this.#existing(path) instanceof DirectoryNode)) throw errno("ENOTDIR", path);
+        return this.names(path);
+      },
+      renameSync: (from: string, to: string): void => {
+        guard("write", "rename", from);
+        const node = this.#existing(from);
+        const [old, name] = [lastPart(from), lastPart(to)];
+        this.#change(from, (entries) => {
+          entries.delete(old);
+          entries.set(name, node);
+        });
+      },
+      rmdirSync: (path: string): void => {
+        guard("write", "rmdir", path);
+        const node = this.#existing(path);
+        if (!(node instanceof DirectoryNode)) throw errno("ENOTDIR", path);
+        if (node.entries.size > 0) throw errno("ENOTEMPTY", path);
+        this.#change(path, (entries, name) => entries.delete(name));
+      },
+      unlinkSync: (path: string): void => {
+        guard("write", "unlink", path);
+        this.#existing(path);
+        this.onUnlink(path);
+        this.#change(path, (entries, name) => entries.delete(name));
+      },
+      utimesSync: (path: string): void => {
+        guard("write", "utimes", path);
+        const node = this.#existing(path);
+        if (node instanceof FileNode) node.mtimeMs = Date.now();
+      },
+      writeFileSync: (path: string, text: string): void => {
+        const fd = open(path, "w");
+        try {
+          const { file } = openFile(fd);
+          file.cache = Buffer.alloc(0);
+          file.intact = Buffer.alloc(0);
+          file.dirty = [];
+          for (let at = 0; at < text.length; ) at += write(fd, text.slice(at));
+        } finally {
+          this.#open.delete(fd);
+        }
+      },
+      writeSync: write,
+    };
+    // The calls that the spool makes, with the arguments that it gives: node:fs takes more.
+    return calls as unknown as SpoolFs;
+  }
+
+  #runScheduled(): void {
+    const due = this.#scheduled.filter((entry) => entry.after-- <= 0);
+    this.#scheduled = this.#scheduled.filter((entry) => !due.includes(entry));
+    for (const { action } of due) action();
+  }
+
+  #takeFault(calls: FaultyCalls): Fault["code"] | undefined {
+    let code: Fault["code"] | undefined;
+    for (const fault of this.#faults) {
+      if (fault.calls !== calls) continue;
+      if (fault.after > 0) {
+        fault.after -= 1;
+      } else if (fault.count > 0) {
+        fault.count -= 1;
+        code = fault.code;
+      }
+    }
+    return code;
+  }
+
+  #find(path: string): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const name of parts(path)) node = node instanceof DirectoryNode ? node.entries.get(name) : undefined;
+    return node;
+  }
+
+  #existing(path: string): Node {
+    const node = this.#find(path);
+    if (node === undefined) throw errno("ENOENT", path);
+    return node;
+  }
+
+  #change(path: string, change: (entries: Map<string, Node>, name: string) => void): void {
+    const parent = this.#find(join(path, ".."));
+    if (!(parent instanceof DirectoryNode)) throw errno("ENOENT", path);
+    const name = lastPart(path);
+    change(parent.entries, name);
+    parent.changes.push((entries) => change(entries, name));
+  }
+
+  /** Brings written ranges to the disk; of a range that is `kept` only in part, the pieces are of any length. */
+  #writeBack(file: FileNode, kept: () => boolean): void {
+    for (const [from, to] of file.dirty.splice(0)) {
+      for (let at = from; at < to; ) {
+        const end = Math.min(to, at + 1 + Math.floor(this.#random() * 96));
+        if (kept()) {
+          file.disk = overlay(file.disk, file.cache.subarray(at, end), at);
+          file.intactDisk = overlay(file.intactDisk, file.intact.subarray(at, end), at);
+        }
+        at = end;
+      }
+    }
+  }
+
+  #losePower(directory: DirectoryNode): void {
+    const survive = Math.floor(this.#random() * (directory.changes.length + 1));
+    for (const change of directory.changes.splice(0).slice(0, survive)) change(directory.durable);
+    directory.entries = new Map(directory.durable);
+    for (const node of directory.entries.values()) {
+      if (node instanceof DirectoryNode) {
+        this.#losePower(node);
+      } else {
+        const share = this.#random();
+        this.#writeBack(node, () => this.#random() < share);
+        node.cache = Buffer.from(node.disk);
+        node.intact = Buffer.from(node.intactDisk);
+      }
+    }
+  }
+}
+
+/** `bytes` laid over `target` at an offset, with zeros where neither has anything. */
+function overlay(target: Buffer, bytes: Buffer, at: number): Buffer {
+  const result = Buffer.alloc(Math.max(target.length, bytes.length === 0 ? 0 : at + bytes.length));
+  target.copy(result);
+  bytes.copy(result, at);
+  return result;
+}
+
+const parts = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");
+const lastPart = (path: string): string => parts(path).at(-1) ?? "";
+
+function errno(code: string, what: string): Errno {
+  return Object.assign(new Error(`${code}: ${what}`), { code });
+}
+
+/** Numbers from 0 up to 1 that follow from the seed (mulberry32). */
+function randomNumbers(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
