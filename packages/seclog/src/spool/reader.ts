@@ -96,8 +96,10 @@ export class SpoolReader {
         this.#held = found;
         break;
       } else {
-        this.#nextSeq = found.lastSeq + 1;
-        return found;
+        // What is beyond the limit may still be written again.
+        const lastSeq = Math.min(found.lastSeq, limit ?? found.lastSeq);
+        this.#nextSeq = lastSeq + 1;
+        return { ...found, lastSeq };
       }
     }
     if (records.length > 0) return { kind: "records", firstSeq, records };
@@ -148,39 +150,46 @@ export class SpoolReader {
         if (following.seq <= this.#nextSeq) continue;
         return this.#damage(from, length, following.seq - 1);
       }
-      const next = this.#following(segment.number);
+      const next = this.#later(segment.number)[0];
       if (next !== undefined) {
-        const header = this.#header(next);
-        const first = header?.firstSeq ?? this.#firstSeqIn(next);
-        if (first !== undefined && first > this.#nextSeq) {
-          const damage = this.#damage(segment.offset, rest, first - 1);
-          this.#enter(next);
-          return damage;
-        }
-        this.#enter(next);
-        continue;
-      }
-      if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
-        const damage = this.#damage(segment.offset, rest, this.#nextSeq);
-        segment.offset += rest;
+        const damage = this.#damage(segment.offset, rest, next.firstSeq - 1);
+        this.#enter(next.number);
+        // It may have come after `#newerWith` had looked.
+        if (next.firstSeq <= this.#nextSeq) continue;
         return damage;
       }
-      return undefined;
+      if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
+        const length = (frame.end ?? this.#bytes.length) - at;
+        const damage = this.#damage(segment.offset, length, this.#nextSeq);
+        segment.offset += length;
+        return damage;
+      }
+      // One that does not say where it begins has nothing, or damage.
+      const unknown = this.#numbers().find((number) => number > segment.number);
+      if (live || unknown === undefined) return undefined;
+      this.#enter(unknown);
     }
     return undefined;
   }
 
+  /** Up to `lastSeq`, or to where a later segment begins before that: it may have what this one, abandoned, has not. */
   #damage(offset: number, length: number, lastSeq: number): Damage {
     const bytes = Buffer.alloc(Math.min(length, DAMAGE_BYTES));
-    if (this.#open !== undefined && bytes.length > 0) this.#fs.readSync(this.#open.fd, bytes, 0, bytes.length, offset);
-    return { kind: "damage", firstSeq: this.#nextSeq, lastSeq, bytes };
+    let last = lastSeq;
+    if (this.#open !== undefined) {
+      if (bytes.length > 0) this.#fs.readSync(this.#open.fd, bytes, 0, bytes.length, offset);
+      for (const { firstSeq } of this.#later(this.#open.number)) {
+        if (firstSeq > this.#nextSeq) last = Math.min(last, firstSeq - 1);
+      }
+    }
+    return { kind: "damage", firstSeq: this.#nextSeq, lastSeq: last, bytes };
   }
 
   /** The next valid frame behind the place where none is. */
   #searchFrame(segment: OpenSegment): { offset: number; seq: number } | undefined {
     const overlap = FRAME_BYTES + MAX_PAYLOAD_BYTES;
     for (let from = segment.offset + 1; ; from += CHUNK_BYTES) {
-      const bytes = this.#readAt(segment.fd, from, CHUNK_BYTES + overlap);
+      const bytes = readAt(this.#fs, segment.fd, from, CHUNK_BYTES + overlap);
       const at = findFrame(bytes, 0);
       if (at >= 0) {
         const frame = readFrame(bytes, at);
@@ -197,21 +206,9 @@ export class SpoolReader {
       const frame = readFrame(this.#bytes, at);
       if (frame.kind === "valid") return frame;
     }
-    this.#bytes = this.#readAt(segment.fd, segment.offset, CHUNK_BYTES + MAX_PAYLOAD_BYTES);
+    this.#bytes = readAt(this.#fs, segment.fd, segment.offset, CHUNK_BYTES + MAX_PAYLOAD_BYTES);
     this.#bytesAt = segment.offset;
     return readFrame(this.#bytes, 0);
-  }
-
-  #readAt(fd: number, offset: number, length: number): Buffer {
-    const size = this.#fs.fstatSync(fd).size;
-    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
-    let at = 0;
-    while (at < bytes.length) {
-      const got = this.#fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
-      if (got === 0) break;
-      at += got;
-    }
-    return bytes.subarray(0, at);
   }
 
   #enter(number: number): void {
@@ -227,7 +224,7 @@ export class SpoolReader {
   #openFor(seq: number): OpenSegment | undefined {
     const numbers = this.#numbers();
     for (const number of numbers.toReversed()) {
-      const first = this.#header(number)?.firstSeq ?? this.#firstSeqIn(number);
+      const first = this.#firstSeqOf(number);
       if (first !== undefined && first <= seq) {
         this.#enter(number);
         return this.#open;
@@ -239,34 +236,23 @@ export class SpoolReader {
 
   /** A later segment that begins at or before `seq`: it replaces this one from there on. */
   #newerWith(number: number, seq: number): number | undefined {
-    return this.#numbers().findLast(
-      (other) => other > number && (this.#header(other)?.firstSeq ?? Number.POSITIVE_INFINITY) <= seq,
-    );
+    return this.#later(number).findLast(({ firstSeq }) => firstSeq <= seq)?.number;
   }
 
-  #following(number: number): number | undefined {
-    return this.#numbers().find((other) => other > number);
+  /** The later segments of which it is known where they begin. */
+  #later(number: number): { number: number; firstSeq: number }[] {
+    return this.#numbers().flatMap((other) => {
+      const firstSeq = other > number ? this.#firstSeqOf(other) : undefined;
+      return firstSeq === undefined ? [] : [{ number: other, firstSeq }];
+    });
   }
 
   #numbers(): number[] {
     return segmentNumbers(this.#fs, this.#directory);
   }
 
-  #header(number: number): SegmentHeader | undefined {
-    return readHeader(this.#fs, this.#directory, number);
-  }
-
-  /** Where the header is damaged: the number of the first valid frame. */
-  #firstSeqIn(number: number): number | undefined {
-    const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
-    try {
-      const bytes = this.#readAt(fd, HEADER_BYTES, CHUNK_BYTES);
-      const at = findFrame(bytes, 0);
-      const frame = at < 0 ? undefined : readFrame(bytes, at);
-      return frame?.kind === "valid" ? frame.seq : undefined;
-    } finally {
-      this.#fs.closeSync(fd);
-    }
+  #firstSeqOf(number: number): number | undefined {
+    return firstSeqOf(this.#fs, this.#directory, number);
   }
 }
 
@@ -286,6 +272,23 @@ export function segmentNumbers(fs: SpoolFs, directory: string): number[] {
 
 /** A segment's header, `undefined` when it is damaged or the file is gone. */
 export function readHeader(fs: SpoolFs, directory: string, number: number): SegmentHeader | undefined {
+  return inSegment(fs, directory, number, (fd) => decodeHeader(readAt(fs, fd, 0, HEADER_BYTES)));
+}
+
+/** Where a segment begins: by its header or, when that is damaged, by its first valid frame. */
+export function firstSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    const header = decodeHeader(readAt(fs, fd, 0, HEADER_BYTES));
+    if (header !== undefined) return header.firstSeq;
+    const bytes = readAt(fs, fd, HEADER_BYTES, CHUNK_BYTES);
+    const at = findFrame(bytes, 0);
+    const frame = at < 0 ? undefined : readFrame(bytes, at);
+    return frame?.kind === "valid" ? frame.seq : undefined;
+  });
+}
+
+/** What `look` finds in a segment; `undefined` when the file is gone. */
+function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd: number) => T): T | undefined {
   let fd: number;
   try {
     fd = fs.openSync(join(directory, segmentName(number)), "r");
@@ -294,11 +297,22 @@ export function readHeader(fs: SpoolFs, directory: string, number: number): Segm
     throw error;
   }
   try {
-    const bytes = Buffer.alloc(HEADER_BYTES);
-    return decodeHeader(bytes.subarray(0, fs.readSync(fd, bytes, 0, HEADER_BYTES, 0)));
+    return look(fd);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+function readAt(fs: SpoolFs, fd: number, offset: number, length: number): Buffer {
+  const size = fs.fstatSync(fd).size;
+  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+  let at = 0;
+  while (at < bytes.length) {
+    const got = fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
+    if (got === 0) break;
+    at += got;
+  }
+  return bytes.subarray(0, at);
 }
 
 function isZero(bytes: Buffer): boolean {

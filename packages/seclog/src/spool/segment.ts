@@ -46,24 +46,29 @@
  * USENIX ATC 2020). A new segment is opened and all frames that are not known to be on disk are written again,
  * with the numbers they have. So two segments may overlap: the newer one is right.
  *
+ * The kernel tells a failed sync once to each open file, to whoever asks first. So the thread pool and the application's
+ * thread sync by descriptors of their own: neither takes the other's error away.
+ *
  * Rotation: a new segment is opened when the next write would pass the limit. The old file, the new file and the
  * directory are synced before anything in the new one is acknowledged.
  *
  * ## Reading (spool/reader.ts)
  *
- * Frames are taken in the order of their numbers. Where a frame is not valid at seq s:
+ * Frames are taken in the order of their numbers. A segment whose header is damaged begins where its first valid frame
+ * says. Where a frame is not valid at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
  *  - a valid frame follows in the same segment: the bytes between are damage, quarantined, and as many
  *    numbers are missing as the valid frame says;
  *  - the segment ends there, and another one follows: damage up to that one's first number;
- *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC, or whose head fails
- *    its check, is damage; one that is cut, or zeros, was being written when the process died, was never
- *    acknowledged, and is dropped.
+ *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC is damage, and the
+ *    next one is behind it; one whose head fails its check is damage, too, and nobody can say what was behind it; one that
+ *    is cut, or zeros, was being written when the process died, was never acknowledged, and is dropped.
+ * Damage never goes beyond the number with which a later segment begins.
  *
  * ## Deleting
  *
- * The shipper unlinks a segment when every handler's cursor has passed its last number, oldest first, never the one
- * that is being written. A dead source's directory goes when all of it has been shipped.
+ * The shipper unlinks a segment when every handler's cursor has passed its last number and is on disk, oldest first, never
+ * the one that is being written: so what is missing in front is no damage, whenever the power goes. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";
 import { SeclogError } from "../event/errors.ts";
@@ -167,8 +172,8 @@ export type Frame =
   | { readonly kind: "valid"; readonly seq: number; readonly payload: Buffer; readonly end: number }
   /** It may go on beyond the bytes at hand. */
   | { readonly kind: "cut" }
-  /** It is whole by its own length and fails its check. */
-  | { readonly kind: "damaged" };
+  /** It is whole by its own length and fails its check; `end` when its head does not, so that it says where the next one begins. */
+  | { readonly kind: "damaged"; readonly end?: number };
 
 /** Looks at the frame that begins at `offset`. The payload is a view of `bytes`, not a copy. */
 export function readFrame(bytes: Buffer, offset: number): Frame {
@@ -181,7 +186,7 @@ export function readFrame(bytes: Buffer, offset: number): Frame {
   }
   const end = offset + FRAME_BYTES + length;
   if (end > bytes.length) return { kind: "cut" };
-  if (bytes.readUInt32LE(offset + 8) !== crc32(bytes.subarray(offset + 12, end))) return { kind: "damaged" };
+  if (bytes.readUInt32LE(offset + 8) !== crc32(bytes.subarray(offset + 12, end))) return { kind: "damaged", end };
   return { kind: "valid", seq: low + high * 0x1_0000_0000, payload: bytes.subarray(offset + FRAME_BYTES, end), end };
 }
 

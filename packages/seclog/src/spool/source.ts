@@ -3,8 +3,8 @@ import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import { isOwned, type Ownership, ownNew, takeOver } from "./ownership.ts";
-import { readHeader, segmentNumbers } from "./reader.ts";
-import { segmentName } from "./segment.ts";
+import { firstSeqOf, readHeader, segmentNumbers } from "./reader.ts";
+import { segmentName, segmentNumber } from "./segment.ts";
 
 const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -115,24 +115,38 @@ export function sourceBytes(fs: SpoolFs, directory: string): number {
 
 /** Unlinks the segments of which every number is at most `seq`, the last one never. Returns the bytes freed. */
 export function deleteShipped(fs: SpoolFs, directory: string, seq: number): number {
-  let freed = 0;
   const numbers = segmentNumbers(fs, directory);
+  let passed = 0;
   for (const [index, number] of numbers.entries()) {
-    const next = numbers[index + 1];
-    const nextFirst = next === undefined ? undefined : readHeader(fs, directory, next)?.firstSeq;
-    if (nextFirst === undefined || nextFirst > seq + 1) break;
+    const first = firstSeqOf(fs, directory, number);
+    if (first === undefined) continue;
+    if (first > seq + 1) break;
+    passed = index;
+  }
+  if (passed === 0) return 0;
+  // Were a power loss to take a cursor, what is deleted would look like damage.
+  syncDirectory(fs, directory);
+  let freed = 0;
+  for (const number of numbers.slice(0, passed)) {
     const bytes = segmentBytes(fs, directory, number);
-    fs.unlinkSync(join(directory, segmentName(number)));
+    try {
+      fs.unlinkSync(join(directory, segmentName(number)));
+    } catch {
+      // It goes the next time, and those behind it, too: only the oldest may be missing.
+      break;
+    }
     freed += bytes;
   }
   return freed;
 }
 
-/** Removes a source of which everything was shipped: segments first, oldest first, the owner's file last. */
+/**
+ * Removes a source of which everything was shipped. The segments go newest first: should this end halfway, what is left
+ * is repeated, and nothing is missing in front of it. Then the cursors; the owner's file last.
+ */
 export function removeSource(fs: SpoolFs, root: string, directory: string): void {
-  const names = fs
-    .readdirSync(directory)
-    .sort((a, b) => Number(a.startsWith("owner.")) - Number(b.startsWith("owner.")) || (a < b ? -1 : 1));
+  const rank = (name: string): number => (segmentNumber(name) !== undefined ? 0 : name.startsWith("owner.") ? 2 : 1);
+  const names = fs.readdirSync(directory).sort((a, b) => rank(a) - rank(b) || (a > b ? -1 : 1));
   for (const name of names) fs.unlinkSync(join(directory, name));
   fs.rmdirSync(directory);
   syncDirectory(fs, root);

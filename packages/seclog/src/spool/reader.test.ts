@@ -1,0 +1,138 @@
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { ModelFs } from "../../../../test/support/model-fs.ts";
+import type { SpoolFs } from "./fs.ts";
+import { SpoolReader } from "./reader.ts";
+import { encodeHeader, FRAME_BYTES, frameSlab, HEADER_BYTES, sealFrame, segmentName } from "./segment.ts";
+import { deleteShipped, removeSource } from "./source.ts";
+
+const ID = "0191f7a0-0000-7000-8000-000000000001";
+const ROOT = "/spool";
+const DIRECTORY = join(ROOT, ID);
+const payload = (seq: number): string => `event ${seq}`;
+const FRAME = FRAME_BYTES + payload(1).length;
+let disk: ModelFs;
+let fs: SpoolFs;
+
+beforeEach(() => {
+  disk = new ModelFs(1);
+  fs = disk.process();
+  fs.mkdirSync(ROOT);
+  fs.mkdirSync(DIRECTORY);
+});
+
+/** A segment with the events from `first` to `last`, as a writer leaves it. */
+function segment(number: number, first: number, last: number): void {
+  const slab = frameSlab(10_000);
+  let end = 0;
+  for (let seq = first; seq <= last; seq++) {
+    slab.bytes.write(payload(seq), end + FRAME_BYTES);
+    end = sealFrame(slab, end, payload(seq).length, seq);
+  }
+  const header = encodeHeader({ sourceId: ID, key: "0".repeat(32), firstSeq: first, epoch: 1 }, 0);
+  file(number, Buffer.concat([header, slab.bytes.subarray(0, end)]));
+}
+
+function file(number: number, bytes: Buffer): void {
+  const fd = fs.openSync(join(DIRECTORY, segmentName(number)), "wx");
+  if (bytes.length > 0) fs.writeSync(fd, bytes, 0, bytes.length);
+  fs.closeSync(fd);
+}
+
+/** Flips a bit of a segment's file. */
+function flip(number: number, at: number): void {
+  disk.damage(join(DIRECTORY, segmentName(number)), (bytes) => {
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    return bytes;
+  });
+}
+
+/** Within the payload of the event that stands at this place in its segment, counted from 0. */
+const inPayload = (index: number): number => HEADER_BYTES + index * FRAME + FRAME_BYTES + 2;
+
+/** What is read up to the limit, as `1-3 !4 5`. */
+function read(limit?: number, afterSeq = 0): string {
+  const reader = new SpoolReader(fs, DIRECTORY, afterSeq);
+  const found: string[] = [];
+  for (let got = reader.read(limit, 100, 1e6); got.kind !== "end"; got = reader.read(limit, 100, 1e6)) {
+    const last = got.kind === "damage" ? got.lastSeq : got.firstSeq + got.records.length - 1;
+    const numbers = last === got.firstSeq ? `${last}` : `${got.firstSeq}-${last}`;
+    found.push(`${got.kind === "damage" ? "!" : ""}${numbers}`);
+  }
+  reader.close();
+  return found.join(" ");
+}
+
+describe("SpoolReader", () => {
+  test("names every damaged record at a dead source's end whose head is whole", () => {
+    segment(1, 1, 4);
+    for (const index of [1, 2, 3]) flip(1, inPayload(index));
+    expect(read()).toBe("1 !2 !3 !4");
+  });
+
+  test("a segment that was just begun when the process died does not hide damage in the one before", () => {
+    segment(1, 1, 2);
+    flip(1, inPayload(1));
+    file(2, Buffer.alloc(0));
+    expect(read()).toBe("1 !2");
+  });
+
+  test("damage ends where a newer segment has what an abandoned one lost", () => {
+    segment(1, 1, 5);
+    segment(2, 3, 6);
+    for (const index of [1, 2, 3]) flip(1, inPayload(index));
+    expect(read()).toBe("1 !2 3-6");
+  });
+
+  test("a newer segment with a damaged header is found by its first record", () => {
+    segment(1, 1, 5);
+    segment(2, 9, 9);
+    segment(3, 3, 9);
+    flip(1, inPayload(2));
+    flip(3, 10);
+    expect(read()).toBe("1-9");
+  });
+
+  test("calls nothing damaged that is beyond the limit", () => {
+    segment(1, 1, 4);
+    for (const index of [0, 1, 2]) flip(1, inPayload(index));
+    const reader = new SpoolReader(fs, DIRECTORY, 0);
+    expect(reader.read(2, 100, 1e6)).toMatchObject({ kind: "damage", firstSeq: 1, lastSeq: 2 });
+    expect(reader.read(2, 100, 1e6)).toEqual({ kind: "end" });
+    expect(reader.read(4, 100, 1e6)).toMatchObject({ kind: "damage", firstSeq: 3, lastSeq: 3 });
+    expect(reader.read(4, 100, 1e6)).toMatchObject({ kind: "records", firstSeq: 4 });
+    reader.close();
+  });
+});
+
+describe("deleteShipped()", () => {
+  test("is not held up by a damaged header", () => {
+    segment(1, 1, 3);
+    segment(2, 4, 6);
+    segment(3, 7, 9);
+    flip(2, 10);
+    expect(deleteShipped(fs, DIRECTORY, 7)).toBeGreaterThan(0);
+    expect(disk.names(DIRECTORY)).toEqual([segmentName(3)]);
+  });
+
+  test("says what it freed although the next unlink is refused, and leaves no hole", () => {
+    for (const number of [1, 2, 3, 4]) segment(number, number, number);
+    disk.inject({ calls: "write", after: 1, count: 1, code: "EIO" });
+    expect(deleteShipped(fs, DIRECTORY, 3)).toBe(HEADER_BYTES + FRAME);
+    expect(disk.names(DIRECTORY)).toEqual([2, 3, 4].map(segmentName));
+  });
+});
+
+describe("removeSource()", () => {
+  test.each([0, 1, 2, 3, 4])("halfway through, after %i files, repeats events and misses none", (after) => {
+    for (const number of [1, 2, 3]) segment(number, number, number);
+    disk.inject({ calls: "write", after, count: 1, code: "EIO" });
+    try {
+      removeSource(fs, ROOT, DIRECTORY);
+    } catch {
+      // Whoever comes next finds what is left.
+    }
+    expect(read()).not.toContain("!");
+  });
+});
