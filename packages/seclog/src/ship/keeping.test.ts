@@ -26,7 +26,7 @@ const observer: KeepingObserver = {
 };
 
 /** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
-test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "writeFileSync", "renameSync"] as const)(
+test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
   "openKeeping() - says which folder it is when %s fails",
   (name) => {
     const fail = (): never => {

@@ -17,6 +17,16 @@ export interface ShipperObserver {
   finished(source: ShipSource): void;
 }
 
+/** A source on its way. */
+interface Shipment {
+  readonly lanes: readonly Lane[];
+  readonly done: Promise<void>;
+  /** For each lane the number that its cursor says. */
+  readonly kept: number[];
+  /** What up to this number is only needed for, was let go. */
+  released: number;
+}
+
 /** The part of a handler's health that its shipper knows. */
 export type ShippingHealth = Omit<HandlerHealth, "behind">;
 
@@ -28,9 +38,8 @@ export class Shipper {
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShipperObserver;
   readonly #quarantine: (handler: string, record: QuarantinedRecord) => void;
-  readonly #sources = new Map<ShipSource, { readonly lanes: Lane[]; readonly done: Promise<void>; released: number }>();
+  readonly #sources = new Map<ShipSource, Shipment>();
   readonly #tallies: readonly HandlerTally[];
-  readonly #dirty = new Set<Lane>();
   #keepTimer: NodeJS.Timeout | undefined;
   #caughtUp: (() => void) | undefined;
   #stopping = false;
@@ -85,7 +94,7 @@ export class Shipper {
         this.#observer.finished(source);
       }
     });
-    this.#sources.set(source, { lanes, done, released: 0 });
+    this.#sources.set(source, { lanes, done, kept: lanes.map((lane) => lane.acknowledged), released: 0 });
     return done;
   }
 
@@ -125,7 +134,6 @@ export class Shipper {
   }
 
   #acknowledged(lane: Lane): void {
-    this.#dirty.add(lane);
     this.#observer.acknowledged(lane);
     this.#caughtUp?.();
     this.#keepTimer ??= setTimeout(() => {
@@ -134,24 +142,21 @@ export class Shipper {
     }, KEEP_MS).unref();
   }
 
-  /** Keeps the cursors, then lets go of what all handlers have: in this order, so that a cursor never points at less. */
+  /** Keeps the cursors, then lets go of what all handlers have: what is deleted must not be asked for after a crash. */
   #keep(): void {
-    for (const lane of this.#dirty) {
-      try {
-        lane.source.saveCursor(lane.handler.name, lane.acknowledged);
-      } catch {
-        // A hint that could not be kept: the store will recognise what it already has.
-      }
-    }
-    this.#dirty.clear();
     for (const [source, entry] of this.#sources) {
-      const seq = Math.min(...entry.lanes.map((lane) => lane.acknowledged));
-      if (seq <= entry.released || !Number.isFinite(seq)) continue;
-      entry.released = seq;
       try {
+        for (const [index, lane] of entry.lanes.entries()) {
+          const { acknowledged } = lane;
+          if (acknowledged !== entry.kept[index]) source.saveCursor(lane.handler.name, acknowledged);
+          entry.kept[index] = acknowledged;
+        }
+        const seq = Math.min(...entry.kept);
+        if (seq <= entry.released || !Number.isFinite(seq)) continue;
         source.release(seq);
+        entry.released = seq;
       } catch {
-        // Tried again with the next acknowledgement.
+        // Tried again with the next acknowledgement. Should there be none, the store will recognise what it already has.
       }
     }
   }

@@ -4,32 +4,52 @@
  * A hint, and never ahead of the truth: it is written after the handler's word, and after a crash a handler may
  * be given events again, which it must recognise. It is what tells that a store was rolled back: a store
  * that has less than the cursor has lost what it once acknowledged.
+ *
+ * The file has two lines of equal length, and the older one is written over and synced: in place, so that it can be kept
+ * on a full disk, where segments can only be deleted once it is. Each has the number twice: a damaged one
+ * must not be taken for one that is further on, since that would skip events.
  */
 import { join } from "node:path";
 import { isErrno, type SpoolFs } from "./fs.ts";
 
+const DIGITS = 15;
+const LINE_BYTES = 2 * DIGITS + 2;
+
 /** The number up to which the handler has acknowledged, 0 when nothing is known. */
 export function readCursor(fs: SpoolFs, directory: string, handler: string): number {
-  try {
-    const text = fs.readFileSync(join(directory, cursorName(handler)), "utf8");
-    return /^\d{1,15}\n$/.test(text) ? Number(text) : 0;
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return 0;
-    throw error;
-  }
+  return Math.max(0, ...readLines(fs, join(directory, cursorName(handler))));
 }
 
-/** Keeps it. Atomic by rename; not synced, because losing it costs only a repetition. */
+/** Keeps it. It is on disk when this returns, but for the name of a new file. */
 export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq: number): void {
   const path = join(directory, cursorName(handler));
-  fs.writeFileSync(`${path}.tmp`, `${seq}\n`, { mode: 0o600 });
-  fs.renameSync(`${path}.tmp`, path);
+  const [first = -1, second = -1] = readLines(fs, path);
+  const number = String(seq).padStart(DIGITS, "0");
+  const fd = fs.openSync(path, first < 0 && second < 0 ? "w" : "r+", 0o600);
+  try {
+    const written = fs.writeSync(fd, `${number} ${number}\n`, first <= second ? 0 : LINE_BYTES);
+    if (written !== LINE_BYTES) throw new Error("short write of a cursor");
+    fs.fdatasyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** How far each handler has acknowledged a source, of those that its process had. */
 export function listCursors(fs: SpoolFs, directory: string): Map<string, number> {
   const names = fs.readdirSync(directory).flatMap((name) => /^cursor\.([a-z0-9_-]+)$/.exec(name)?.[1] ?? []);
   return new Map(names.map((name) => [name, readCursor(fs, directory, name)]));
+}
+
+/** The numbers of both lines, -1 for one that is damaged; none when there is no such file. */
+function readLines(fs: SpoolFs, path: string): number[] {
+  try {
+    const text = fs.readFileSync(path, "latin1");
+    return [0, LINE_BYTES].map((at) => Number(/^(\d{15}) \1\n$/.exec(text.slice(at, at + LINE_BYTES))?.[1] ?? -1));
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
 }
 
 function cursorName(handler: string): string {

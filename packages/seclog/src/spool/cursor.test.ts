@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
+
+const PATH = "/cursor.h";
+
+describe("writeCursor()", () => {
+  test("gives back the last number that was kept", () => {
+    const fs = new ModelFs(1).process();
+    expect(readCursor(fs, "/", "h")).toBe(0);
+    for (const seq of [0, 1, 9, 10, 123_456_789_012_345]) {
+      writeCursor(fs, "/", "h", seq);
+      expect(readCursor(fs, "/", "h")).toBe(seq);
+    }
+  });
+
+  test("a power loss at any moment leaves this number or the one before", () => {
+    for (let seed = 0; seed < 50; seed++) {
+      for (let after = 0; after < 8; after++) {
+        const disk = new ModelFs(seed);
+        const fs = disk.process();
+        for (const seq of [3, 5]) writeCursor(fs, "/", "h", seq);
+        const directory = fs.openSync("/", "r");
+        fs.fsyncSync(directory);
+        disk.schedule(after, () => disk.crash("power"));
+        try {
+          writeCursor(fs, "/", "h", 9);
+        } catch {
+          // The process has ended.
+        }
+        disk.crash("power");
+        expect([5, 9]).toContain(readCursor(disk.process(), "/", "h"));
+      }
+    }
+  });
+
+  test("is written over in place: a full disk, which takes no new file and no longer one, does not refuse it", () => {
+    const disk = new ModelFs(1);
+    const fs = disk.process();
+    for (const seq of [3, 5]) writeCursor(fs, "/", "h", seq);
+    const size = disk.file(PATH)?.cache.length;
+    const full = (): never => {
+      throw new Error("ENOSPC");
+    };
+    writeCursor({ ...fs, writeFileSync: full, renameSync: full }, "/", "h", 7);
+    expect(readCursor(fs, "/", "h")).toBe(7);
+    expect(disk.file(PATH)?.cache.length).toBe(size);
+  });
+
+  test("a short write is no cursor", () => {
+    const disk = new ModelFs(1);
+    const fs = disk.process();
+    writeCursor(fs, "/", "h", 3);
+    disk.inject({ calls: "write", after: 1, count: 1, code: "SHORT" });
+    expect(() => writeCursor(fs, "/", "h", 5)).toThrow("short write");
+    expect(readCursor(fs, "/", "h")).toBe(3);
+  });
+});
+
+describe("readCursor()", () => {
+  test("no flipped bit, no zeros and no cut make it further on than it was", () => {
+    const disk = new ModelFs(1);
+    const fs = disk.process();
+    for (const seq of [300, 500]) writeCursor(fs, "/", "h", seq);
+    const whole = Buffer.from(disk.file(PATH)?.cache ?? "");
+    for (let at = 0; at < whole.length; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        const flipped = Buffer.from(whole);
+        flipped[at] = (whole[at] ?? 0) ^ (1 << bit);
+        disk.damage(PATH, () => flipped);
+        expect([300, 500]).toContain(readCursor(fs, "/", "h"));
+      }
+      disk.damage(PATH, () => whole.subarray(0, at));
+      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));
+      disk.damage(PATH, () => Buffer.concat([whole.subarray(0, at), Buffer.alloc(whole.length - at)]));
+      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));
+    }
+  });
+});
