@@ -1,4 +1,4 @@
-import { type ErrorCode, errorMessage } from "../event/errors.ts";
+import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import { type FailureKind, HandlerError } from "../ship/handler.ts";
 
 /** Five letters and digits; with a digit, unlike EPIPE. */
@@ -71,6 +71,10 @@ export function tlsAdvice(thrown: unknown): string | undefined {
 /** Whatever was thrown while storing, as the failure that it is. */
 export function toHandlerError(thrown: unknown): HandlerError {
   if (thrown instanceof HandlerError) return thrown;
+  // Our own: the schema is not the one that this program knows, and waiting does not change it.
+  if (thrown instanceof SeclogError) {
+    return new HandlerError("destination", `PostgreSQL: ${thrown.message}`, { cause: thrown, code: thrown.code });
+  }
   const code = errorCode(thrown);
   const meaning = meaningOf(code, thrown);
   const advice = meaning.advice === undefined ? "" : `; ${meaning.advice}`;
