@@ -80,7 +80,7 @@ export const POISON_FAULTS = [
         );
         // The bytes as they were found, for whoever looks at it.
         expect(
-          quarantine.every(({ seq, record }) => poisoned.get(seq).bytes.equals(record)),
+          quarantine.every(({ seq, record }) => poisoned.get(seq)?.bytes.equals(record)),
           `${what}: the bytes in quarantine are not the event's`,
         );
         return quarantine.map(({ reason }) => reason);
