@@ -92,6 +92,8 @@ export class Shipper {
       if (source.limit() === undefined && !this.#stopping) {
         this.#sources.delete(source);
         this.#observer.finished(source);
+        // Only now does it count as drained: its last acknowledgement came before its end was read.
+        this.#caughtUp?.();
       }
     });
     this.#sources.set(source, { lanes, done, kept: lanes.map((lane) => lane.acknowledged), released: 0 });
