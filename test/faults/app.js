@@ -124,7 +124,9 @@ if (options.leave?.how !== "end") await finish();
 
 async function finish() {
   if (options.settle) await Promise.all(waiting);
-  report({ done: true });
+  // In every report from now on: one alone may be overtaken before anybody has looked.
+  state.done = true;
+  report();
   while (!stopped && close === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
   const before = performance.now();
   await security.close({ deadline: close ?? options.closeDeadline });
