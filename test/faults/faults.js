@@ -8,11 +8,14 @@
  * - `run(context)`: see run.js
  */
 import { CONNECTION_FAULTS } from "./connection.js";
+import { DISK_FAULTS } from "./disk.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
+import { SPOOL_FAULTS } from "./spool.js";
+import { SYSCALL_FAULTS } from "./syscalls.js";
 
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
@@ -33,4 +36,7 @@ export const FAULTS = [
   ...POSTGRES_FAULTS,
   ...POWER_FAULTS,
   ...PROCESS_FAULTS,
+  ...DISK_FAULTS,
+  ...SPOOL_FAULTS,
+  ...SYSCALL_FAULTS,
 ].sort(byNumber);

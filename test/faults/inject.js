@@ -1,0 +1,149 @@
+/**
+ * A preload (`--import`) that lets file system calls of the spool fail. It wraps the functions that spool/fs.ts names on
+ * the one object through which the product calls them, in the application's thread and in the shipper's, and counts
+ * those whose path lies below `root`.
+ *
+ * What it does stands in `FAULT_INJECT` when a thread starts, or is given to {@link arm}:
+ *
+ *     root     the spool
+ *     thread   "main" or "worker"
+ *     at       which of the thread's calls it is, counted from 1; without it nothing fails
+ *     times    how many in a row, 1 without it
+ *     only     names of the calls that are counted, all without it
+ *     action   EIO, ENOSPC   the call fails. A write of ENOSPC is cut first, as by a disk that becomes full. A failed sync
+ *                            also takes back what was not synced before: Linux marks such pages clean and forgets them
+ *              short         a write that writes half
+ *              before, after SIGKILL at that moment
+ *              torn          SIGKILL when half was written
+ *     report   a file: one line for the call that was hit
+ *     trace    a file: one line for every call
+ */
+import fs from "node:fs";
+import { isMainThread } from "node:worker_threads";
+
+const real = { ...fs };
+const thread = isMainThread ? "main" : "worker";
+const BY_PATH = [
+  "lstatSync",
+  "mkdirSync",
+  "openSync",
+  "readFileSync",
+  "readdirSync",
+  "renameSync",
+  "rmdirSync",
+  "statSync",
+  "unlinkSync",
+  "utimesSync",
+  "writeFileSync",
+];
+const BY_DESCRIPTOR = ["closeSync", "fdatasyncSync", "fstatSync", "fsyncSync", "readSync", "writeSync"];
+const WITH_CALLBACK = ["fdatasync", "fsync"];
+/** Paths of the open descriptors, and the size of each file when it was last synced. */
+const paths = new Map();
+const synced = new Map();
+let spec;
+let count = 0;
+
+/** What is to fail from now on, in this thread. */
+export function arm(next) {
+  spec = next?.thread === thread ? next : undefined;
+  count = 0;
+}
+
+/** What happens to this call, `undefined` for nothing. */
+function fate(name, path) {
+  if (spec === undefined || path === undefined) return undefined;
+  if (path !== spec.root && !path.startsWith(`${spec.root}/`)) return undefined;
+  if (spec.only !== undefined && !spec.only.includes(name)) return undefined;
+  count += 1;
+  const line = `${thread} ${name} ${path.slice(spec.root.length + 1)}\n`;
+  if (spec.trace !== undefined) real.appendFileSync(spec.trace, line);
+  if (count < spec.at || count >= spec.at + (spec.times ?? 1) || spec.at === undefined) return undefined;
+  if (spec.report !== undefined) real.appendFileSync(spec.report, line);
+  return spec.action;
+}
+
+function errno(code, name, path) {
+  const syscall = name.replace(/Sync$/, "");
+  return Object.assign(new Error(`${code}: made by the fault, ${syscall} '${path}'`), { code, syscall, path });
+}
+
+function die() {
+  process.kill(process.pid, "SIGKILL");
+}
+
+/** What the kernel does to pages that it could not write. */
+function forgetUnsynced(path) {
+  if (!path.endsWith(".seg")) return;
+  const fd = real.openSync(path, "r+");
+  const from = synced.get(path) ?? 0;
+  const zeros = Buffer.alloc(Math.max(0, real.fstatSync(fd).size - from));
+  real.writeSync(fd, zeros, 0, zeros.length, from);
+  real.closeSync(fd);
+}
+
+/** Half of what a write was to write. */
+function writeHalf(name, args) {
+  if (name === "writeFileSync") return real.writeFileSync(args[0], args[1].slice(0, args[1].length / 2), args[2]);
+  const [fd, data] = args;
+  const bytes = typeof data === "string" ? Buffer.from(data) : data.subarray(args[2], args[2] + args[3]);
+  return real.writeSync(fd, bytes, 0, Math.ceil(bytes.length / 2));
+}
+
+const writes = (name) => name === "writeSync" || name === "writeFileSync";
+const syncs = (name) => name.startsWith("fdatasync") || name.startsWith("fsync");
+const sizeOf = (path) => (path?.endsWith(".seg") ? real.statSync(path).size : 0);
+
+function wrap(name, pathOf) {
+  fs[name] = (...args) => {
+    const path = pathOf(args);
+    const action = fate(name, path);
+    if (action === "before") die();
+    if (action === "torn") {
+      if (writes(name)) writeHalf(name, args);
+      die();
+    }
+    if (action === "short" && name === "writeSync") return writeHalf(name, args);
+    if (action === "ENOSPC" && name === "writeSync" && args.length > 2) {
+      spec = { ...spec, action: "EIO", at: count + 1, code: "ENOSPC" };
+      return writeHalf(name, args);
+    }
+    if (action === "ENOSPC" && writes(name)) writeHalf(name, args);
+    if (action === "EIO" || action === "ENOSPC") {
+      if (syncs(name)) forgetUnsynced(path);
+      // A descriptor is gone also when its close has failed.
+      if (name === "closeSync") real.closeSync(args[0]);
+      throw errno(spec.code ?? action, name, path);
+    }
+    const size = syncs(name) ? sizeOf(path) : 0;
+    const result = real[name](...args);
+    if (action === "after") die();
+    if (syncs(name)) synced.set(path, size);
+    if (name === "openSync") paths.set(result, path);
+    if (name === "closeSync") paths.delete(args[0]);
+    return result;
+  };
+}
+
+for (const name of BY_PATH) wrap(name, ([path]) => String(path));
+for (const name of BY_DESCRIPTOR) wrap(name, ([fd]) => paths.get(fd));
+for (const name of WITH_CALLBACK) {
+  fs[name] = (fd, done) => {
+    const path = paths.get(fd);
+    const action = fate(name, path);
+    if (action === "before" || action === "torn") die();
+    if (action === "EIO" || action === "ENOSPC") {
+      forgetUnsynced(path);
+      setImmediate(done, errno(action, name, path));
+      return;
+    }
+    const size = sizeOf(path);
+    real[name](fd, (error) => {
+      if (action === "after") die();
+      if (error === null) synced.set(path, size);
+      done(error);
+    });
+  };
+}
+
+if (process.env.FAULT_INJECT) arm(JSON.parse(process.env.FAULT_INJECT));

@@ -1,0 +1,126 @@
+/**
+ * An application that opens one log after the other, each with a spool of its own, as its parent says: for faults of
+ * which there are hundreds, where a process for each would take an hour. It tells the ledger as app.js does. With the
+ * preload inject.js a command's `inject` says what fails.
+ */
+import { constants, openSync, readdirSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createSecurityLog } from "seclog";
+import { postgresHandler } from "seclog/postgres";
+import { drainSpool } from "seclog/ship";
+import { contentHash } from "./check.js";
+import { requestOf } from "./events.js";
+import { arm } from "./inject.js";
+
+const ledger = openSync(JSON.parse(process.env.FAULT_APP).ledger, constants.O_WRONLY);
+const tell = (line) => writeSync(ledger, `${line}\n`);
+const logs = new Map();
+/** Of a directory: 62 KiB, so that few events fill a segment, and compressible, so that the database does not mind. */
+const PAD = Array(7).fill("x".repeat(8_000));
+
+/** Opens a log, records events in several turns, and waits until each is acknowledged or refused. */
+async function open({ life, directory, url, count = 3, perTurn = 4, padded = false, untold = false, inject, close }) {
+  const state = { recorded: 0, acknowledged: 0, refused: 0, failures: {} };
+  process.env.FAULT_INJECT = inject === undefined ? "" : JSON.stringify(inject);
+  arm(inject);
+  let security;
+  try {
+    security = createSecurityLog({
+      service: "faults",
+      spool: { directory, segmentBytes: 1024 * 1024 },
+      handlers: [url === null ? NOWHERE : postgresHandler({ url })],
+      diagnostics: ({ code }) => {
+        state.failures[code] = (state.failures[code] ?? 0) + 1;
+      },
+    });
+  } catch (error) {
+    return { ...state, error: error.message, code: error.code };
+  } finally {
+    process.env.FAULT_INJECT = "";
+  }
+  const waiting = [];
+  for (let n = 1; n <= count; n++) {
+    const key = `${life}-${n}`;
+    const text = `${key} "${"é😀\t".repeat(n)}`;
+    const actor = `user-${n}`;
+    const path = `/orders/${n}`;
+    tell(`try ${key} ${contentHash("authz_fail", path, actor, key, text)}`);
+    const receipt = security.recordSecurityEvent("authz_fail", requestOf({ path }), {
+      actor,
+      key,
+      text,
+      ...(padded ? { pad: PAD } : {}),
+    });
+    state.recorded += 1;
+    waiting.push(
+      receipt.durable.then(
+        () => {
+          state.acknowledged += 1;
+          if (!untold) tell(`ack ${key}`);
+        },
+        () => {
+          state.refused += 1;
+          tell(`no ${key}`);
+        },
+      ),
+    );
+    if (n % perTurn === 0) await Promise.race([Promise.all(waiting), sleep(20)]);
+  }
+  await Promise.all(waiting);
+  logs.set(life, { security, state, directory });
+  return close === undefined ? { ...state, health: security.health() } : await end({ life, deadline: close });
+}
+
+/** Closes a log. What it could not ship is there for the next. */
+async function end({ life, deadline }) {
+  const { security, state } = logs.get(life);
+  await security.close({ deadline });
+  logs.delete(life);
+  arm(undefined);
+  return { ...state, health: security.health() };
+}
+
+/** Resolves to true when a log's spool has no source but its own, to false at the deadline. */
+async function adopted({ life, deadline }) {
+  const { security, directory } = logs.get(life);
+  const until = performance.now() + deadline;
+  const others = () => readdirSync(directory).some((name) => name.length === 36 && name !== security.sourceId);
+  while (others() && performance.now() < until) await sleep(10);
+  return !others();
+}
+
+/** Ships what is left, as `seclog ship` does. */
+async function drain({ directory, url, inject, deadline }) {
+  arm(inject);
+  const failures = [];
+  const onFailure = ({ code }) => failures.push(code);
+  const signal = AbortSignal.timeout(deadline);
+  try {
+    return {
+      ...(await drainSpool({ directory, handlers: [postgresHandler({ url })], signal, onFailure })),
+      failures,
+      late: signal.aborted,
+    };
+  } catch (error) {
+    return { error: error.message, code: error.code, failures, late: signal.aborted };
+  } finally {
+    arm(undefined);
+  }
+}
+
+/** A database that is away, for spools that are to stay full. It costs no thread a connection. */
+const NOWHERE = {
+  name: "postgres",
+  handle: () => Promise.reject(new Error("away")),
+  close: () => Promise.resolve(),
+};
+
+const commands = { open, end, adopted, drain };
+process.on("message", ({ id, name, options }) => {
+  commands[name](options).then(
+    (result) => process.send({ id, result }),
+    (error) => process.send({ id, thrown: error.stack ?? String(error) }),
+  );
+});
+process.send("ready");
+process.on("disconnect", () => process.exit());

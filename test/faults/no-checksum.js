@@ -1,0 +1,6 @@
+/** A preload that takes the checksum off the spool's records: for the negative control. */
+import { syncBuiltinESMExports } from "node:module";
+import zlib from "node:zlib";
+
+zlib.crc32 = () => 0;
+syncBuiltinESMExports();

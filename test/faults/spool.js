@@ -1,0 +1,179 @@
+/** Spools whose bytes are not what was written. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Lives } from "./lives.js";
+import { subfolder } from "./world.js";
+
+const NO_CHECKSUM = new URL("./no-checksum.js", import.meta.url).href;
+const HEADER_BYTES = 64;
+const FRAME_BYTES = 24;
+/** Folders made. */
+let last = 0;
+/** Events of a life, between the log's own that it has started and stopped. */
+const COUNT = 2;
+
+export const SPOOL_FAULTS = [
+  {
+    number: 12,
+    name: "torn tail: the last bytes are missing, every number of them",
+    runs: { full: 10_000, short: 25 },
+    async run({ runs, world: create, finish, ran, expect }) {
+      const world = await create();
+      const { files } = await spools(world, 1);
+      const size = readFileSync(files[0].segment).length - HEADER_BYTES;
+      const step = Math.max(1, size / runs);
+      // Nothing is acknowledged to these: a disk that loses what it has synced is another fault.
+      const torn = await spools(world, Math.floor(size / step), { untold: true });
+      for (const [index, file] of torn.files.entries()) {
+        const bytes = readFileSync(file.segment);
+        file.left = Math.max(0, bytes.length - 1 - Math.floor(index * step));
+        file.whole = framesOf(bytes).filter(({ end }) => end <= file.left).length;
+        truncateSync(file.segment, file.left);
+      }
+      await world.drain();
+      expect(world.sources.length === 0, `${world.sources.length} sources are left`);
+      const found = await stored(world);
+      for (const { source, left, whole } of torn.files) {
+        const { rows = [], bad = [] } = found.get(source) ?? {};
+        expect(
+          rows.length === whole && rows.every((seq, index) => seq === index + 1) && bad.length === 0,
+          `cut to ${left} bytes: ${whole} are whole, ${rows} were stored, ${bad} are in quarantine`,
+        );
+        ran();
+      }
+      await finish(world);
+    },
+  },
+  {
+    number: 13,
+    name: "each byte of a spool flipped in turn",
+    runs: { full: 10_000, short: 40 },
+    async run(context) {
+      const { expect, ran, finish } = context;
+      const { world, files } = await flipped(context);
+      const { quarantined } = await world.drain();
+      expect(world.sources.length === 0, `${world.sources.length} sources are left`);
+      const found = await stored(world);
+      let damaged = 0;
+      for (const { source, at, count, hit } of files) {
+        const { rows = [], bad = [] } = found.get(source) ?? {};
+        const wanted = Array.from({ length: count }, (_, index) => index + 1).filter((seq) => seq !== hit);
+        const right = `${rows}` === `${wanted}` && `${bad}` === `${hit || ""}`;
+        expect(right, `byte ${at} flipped, of event ${hit}: ${rows} stored, ${bad} in quarantine`);
+        damaged += bad.length;
+        ran();
+      }
+      expect(quarantined === damaged, `${damaged} are in quarantine, and drainSpool counted ${quarantined}`);
+      await finish(world);
+    },
+  },
+  {
+    number: "C3",
+    name: "control: no checksum",
+    control: ["unexpected"],
+    runs: { full: 9, short: 9 },
+    async run(context) {
+      const execArgv = ["--import", NO_CHECKSUM];
+      const { world, files } = await flipped(context, { execArgv, rangesOf: inAnEvent });
+      const lives = await Lives.start(world, { execArgv });
+      await lives.ask("drain", { directory: world.spool, url: world.database.writerUrl, deadline: 60_000 });
+      await lives.end();
+      context.ran(files.length);
+      await context.finish(world);
+    },
+  },
+];
+
+/**
+ * Spools of dead lives, in each of which another byte is flipped.
+ *
+ * @param rangesOf where, in the files of one: by default everywhere
+ */
+async function flipped({ runs, world: create }, { execArgv, rangesOf = everywhere } = {}) {
+  const world = await create();
+  const probe = await spools(world, 1, {}, execArgv);
+  const places = (file) =>
+    rangesOf(file).flatMap(({ name, from, to }) =>
+      Array.from({ length: to - from }, (_, n) => ({ name, at: from + n })),
+    );
+  const total = places(probe.files[0]).length;
+  const step = Math.max(1, total / runs);
+  const { files } = await spools(world, Math.floor(total / step), {}, execArgv);
+  for (const [index, file] of files.entries()) {
+    const all = places(file);
+    const { name, at } = all[Math.min(Math.floor(index * step), all.length - 1)];
+    const bytes = readFileSync(name);
+    const frames = framesOf(readFileSync(file.segment));
+    file.count = frames.length;
+    file.hit = name === file.segment ? frames.findIndex(({ from, end }) => at >= from && at < end) + 1 : 0;
+    file.at = `${at} of ${name.split("/").at(-1)}`;
+    bytes[at] ^= 1 << (index % 8);
+    writeFileSync(name, bytes);
+    // Whose owner cannot be read is left alone for a while; these have been dead for long.
+    for (const each of file.names) utimesSync(each, 0, 0);
+  }
+  return { world, files };
+}
+
+/** The segment, the owner's file and the handler's cursor. */
+function everywhere({ names }) {
+  return names.map((name) => ({ name, from: 0, to: readFileSync(name).length }));
+}
+
+/** The first event's path: another one there is as good an event, and not what was recorded. */
+function inAnEvent({ segment }) {
+  const from = readFileSync(segment).indexOf("/orders/");
+  return [{ name: segment, from, to: from + "/orders/1".length }];
+}
+
+/** Makes spools with a few events each, of two processes that are killed then, and puts them all into the world's. */
+async function spools(world, count, options = {}, execArgv = []) {
+  mkdirSync(world.spool, { recursive: true, mode: 0o700 });
+  const made = [];
+  await Promise.all(
+    [0, 1].map(async (part) => {
+      const lives = await Lives.start(world, { execArgv });
+      for (let n = part; n < count; n += 2) {
+        // Each has a folder of its own first: the next log would ship what it finds beside its own.
+        const directory = subfolder(world, `made-${++last}`);
+        await lives.ask("open", {
+          ...options,
+          life: directory.split("-").at(-1),
+          directory,
+          url: null,
+          count: COUNT,
+          close: 0,
+        });
+        made.push(directory);
+      }
+      await lives.end();
+    }),
+  );
+  const files = made.map((folder) => {
+    const [source] = readdirSync(folder);
+    const directory = join(world.spool, source);
+    renameSync(join(folder, source), directory);
+    const names = readdirSync(directory).map((name) => join(directory, name));
+    const segment = names.find((name) => name.endsWith(".seg"));
+    return { source, segment, names: [segment, ...names.filter((name) => name !== segment)] };
+  });
+  return { files };
+}
+
+/** Where the frames of a sound segment lie. */
+function framesOf(bytes) {
+  const frames = [];
+  for (let from = HEADER_BYTES; from < bytes.length; from = frames.at(-1).end)
+    frames.push({ from, end: from + FRAME_BYTES + bytes.readUInt32LE(from + 12) });
+  return frames;
+}
+
+/** The numbers of each source that are stored and that are in quarantine. */
+async function stored(world) {
+  const rows = await world.query(
+    `SELECT s.id, (SELECT array_agg(seq::int ORDER BY seq) FROM security_event_log e WHERE e.source_id = s.id) AS rows,
+       (SELECT array_agg(seq::int ORDER BY seq) FROM security_event_quarantine q WHERE q.source_id = s.id) AS bad
+     FROM security_event_source s`,
+  );
+  return new Map(rows.map(({ id, rows: seqs, bad }) => [id, { rows: seqs ?? [], bad: bad ?? [] }]));
+}

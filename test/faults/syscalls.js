@@ -1,0 +1,307 @@
+/** The sweep over the spool's file system calls: each fails once, and is once the moment of death. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Lives } from "./lives.js";
+import { subfolder } from "./world.js";
+
+/** What one life of a log records: enough that a segment is rotated out and deleted. */
+const LIFE = { count: 20, perTurn: 4, padded: true };
+/** What is left for another to ship. */
+const LEFT = { ...LIFE, url: null };
+const SYNCS = ["fdatasync", "fdatasyncSync", "fsync", "fsyncSync"];
+const WRITES = ["writeSync", "writeFileSync"];
+const READS = ["closeSync", "fstatSync", "lstatSync", "readFileSync", "readSync", "readdirSync", "statSync"];
+
+/**
+ * The three ways in which a spool is used: by a log of its own, by the next life that adopts what a dead one left, and by
+ * `drainSpool`. `threads` are those whose calls are swept.
+ */
+const PHASES = [
+  { name: "record", threads: ["main", "worker"] },
+  { name: "adopt", threads: ["worker"] },
+  { name: "drain", threads: ["main"] },
+];
+
+/** The thread that syncs. */
+const WRITER = { name: "record", threads: ["main"] };
+
+export const SYSCALL_FAULTS = [
+  {
+    number: 3,
+    name: "kill -9 at every file system call",
+    runs: { full: 2_000, short: 8 },
+    async run(context) {
+      const world = await context.world();
+      // Death after a call that only reads is death before the next one.
+      const points = await pointsOf(world, (name) => [
+        "before",
+        ...(READS.includes(name) ? [] : ["after"]),
+        ...(WRITES.includes(name) ? ["torn"] : []),
+      ]);
+      const chosen = placed(world, spread(points, context.runs));
+      const lives = await Lives.start(world);
+      for (const point of chosen) await leaveFor(lives, point);
+      await lives.end();
+      const owned = [];
+      await inParallel(chosen, 2, async (point) => {
+        const lives = await Lives.start(world);
+        try {
+          await use(lives, world, point);
+        } catch {
+          // It died, as it should.
+        }
+        const died = await lives.end();
+        if (existsSync(point.report)) {
+          context.expect(died === "SIGKILL", `${told(point)}: it was not killed (${died})`);
+          context.ran();
+        }
+        // Who died while he wrote that he is the owner counts as alive for 20 seconds.
+        if (!(await recover(context, world, point))) owned.push(point);
+      });
+      const deadline = performance.now() + 60_000;
+      for (let point = owned.shift(); point !== undefined; point = owned.shift()) {
+        if (await recover(context, world, point)) continue;
+        context.expect(performance.now() < deadline, `${told(point)}: it has an owner`);
+        if (performance.now() > deadline) break;
+        owned.push(point);
+        await sleep(1_000);
+      }
+      context.note(coverage(points, chosen));
+      await context.finish(world);
+    },
+  },
+  {
+    number: 4,
+    name: "EIO, ENOSPC or half a write at every file system call",
+    runs: { full: 2_000, short: 20 },
+    async run(context) {
+      const world = await context.world();
+      const points = await pointsOf(world, (name) => ["EIO", "ENOSPC", ...(name === "writeSync" ? ["short"] : [])]);
+      await sweepErrors(context, world, points);
+      await context.finish(world);
+    },
+  },
+  {
+    number: 5,
+    name: "sync fails, then succeeds, and what it was to sync is gone",
+    runs: { full: 200, short: 4 },
+    async run(context) {
+      const world = await context.world();
+      // Once; twice, so that the rewritten segment fails, too; and often, so that the writer gives up for a while.
+      const points = await pointsOf(world, () => ["EIO"], { only: SYNCS, phases: [WRITER] });
+      const repeated = points.flatMap((point) => [1, 2, 5].map((times) => ({ ...point, times })));
+      await sweepErrors(context, world, repeated);
+      await context.finish(world);
+    },
+  },
+  {
+    number: "3b",
+    name: "kill -9 by strace",
+    runs: { full: 24, short: 1 },
+    needs: needsStrace,
+    run: (context) => straced(context, "signal=KILL"),
+  },
+  {
+    number: "4b",
+    name: "EIO by strace",
+    runs: { full: 24, short: 1 },
+    needs: needsStrace,
+    run: (context) => straced(context, "error=EIO"),
+  },
+];
+
+/** Uses the spool of a point in its phase, while what the point says happens. */
+async function use(lives, world, { phase, directory, life, inject }) {
+  const url = world.database.writerUrl;
+  if (phase === "record") return await lives.ask("open", { ...LIFE, life, directory, url, inject, close: 20_000 });
+  if (phase === "drain") return await lives.ask("drain", { directory, url, inject, deadline: 20_000 });
+  const opened = await lives.ask("open", { life, directory, url, count: 2, inject });
+  if (opened.code !== undefined) return opened;
+  // It looks again every 15 seconds: whoever is that late is awaited at the end, with the others.
+  if (!(await lives.ask("adopted", { life, deadline: 1_000 }))) return { ...opened, late: true };
+  return await lives.ask("end", { life, deadline: 20_000 });
+}
+
+/** A first run without a fault counts the calls of each phase. Gives every call with every action. */
+async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
+  const points = [];
+  const lives = await Lives.start(world);
+  for (const { name: phase, threads } of phases) {
+    for (const thread of threads) {
+      const directory = subfolder(world, `count-${phase}-${thread}`);
+      const trace = join(world.folder, `calls-${phase}-${thread}`);
+      const inject = { root: directory, thread, trace, ...(only === undefined ? {} : { only }) };
+      const life = `c-${phase}-${thread}`;
+      await leaveFor(lives, { phase, directory, life }, { close: 0 });
+      await use(lives, world, { phase, directory, life, inject });
+      const calls = readFileSync(trace, "utf8").trimEnd().split("\n");
+      for (const [index, call] of calls.entries()) {
+        const [, name] = call.split(" ");
+        for (const action of actionsOf(name)) points.push({ phase, thread, at: index + 1, call, name, action, only });
+      }
+    }
+  }
+  await lives.end();
+  return points;
+}
+
+/** At most `most` of the points, evenly; each with a spool of its own. */
+function spread(points, most) {
+  const step = Math.max(1, points.length / most);
+  const chosen = [];
+  for (let at = 0; at < points.length; at += step) chosen.push(points[Math.floor(at)]);
+  return chosen;
+}
+
+/** The same points, each with a spool of its own. */
+function placed(world, points) {
+  return points.map((point, index) => {
+    const life = `p${index}`;
+    const directory = subfolder(world, life);
+    const report = join(world.folder, `${life}-hit`);
+    const { thread, at, action, only, times } = point;
+    return { ...point, life, directory, report, inject: { root: directory, thread, at, action, only, times, report } };
+  });
+}
+
+/** What another life left in the spool, for the phases that need it. */
+async function leaveFor(lives, { phase, directory, life }, options = {}) {
+  if (phase !== "record") await lives.ask("open", { ...LEFT, ...options, life: `${life}-left`, directory });
+}
+
+/** Runs the points in two applications, which must survive them all. */
+async function sweepErrors(context, world, points) {
+  const chosen = placed(world, spread(points, context.runs));
+  const half = Math.ceil(chosen.length / 2);
+  await Promise.all([chosen.slice(0, half), chosen.slice(half)].map((part) => survive(context, world, part)));
+  context.note(coverage(points, chosen));
+}
+
+/** Runs the points in one application, one after the other. */
+async function survive(context, world, points) {
+  let lives = await Lives.start(world);
+  const late = [];
+  const owned = [];
+  for (const point of points) {
+    await leaveFor(lives, point, { close: 0 });
+    let result;
+    try {
+      result = await use(lives, world, point);
+    } catch (error) {
+      context.expect(false, `${told(point)}: the application ended: ${error.message}`);
+      await lives.end();
+      lives = await Lives.start(world);
+      continue;
+    }
+    if (!existsSync(point.report)) continue;
+    context.ran();
+    judge(context, point, result);
+    if (result.late) late.push(point);
+    else if (!(await recover(context, world, point))) owned.push(point);
+  }
+  for (const point of late) {
+    const found = await lives.ask("adopted", { life: point.life, deadline: 40_000 });
+    context.expect(found, `${told(point)}: what the dead one left was never shipped by the living`);
+    await lives.ask("end", { life: point.life, deadline: 20_000 });
+    if (!(await recover(context, world, point))) owned.push(point);
+  }
+  context.expect((await lives.end()) === "SIGKILL", "the application ended by itself");
+  for (const point of owned) context.expect(await recover(context, world, point), `${told(point)}: it has an owner`);
+}
+
+/** The promises beside the zeros. */
+function judge({ expect }, point, result) {
+  if (point.phase === "drain") {
+    expect(!result.late, `${told(point)}: drainSpool did not end: ${JSON.stringify(result)}`);
+    return;
+  }
+  if (result.recorded === 0) {
+    // It could not begin: an application must see that at its start, and as an error of ours.
+    expect(result.code?.startsWith("SECLOG_"), `${told(point)}: createSecurityLog threw ${result.error}`);
+    return;
+  }
+  const { recorded, acknowledged, refused, failures } = result;
+  expect(acknowledged + refused === recorded, `${told(point)}: ${recorded - acknowledged - refused} never settled`);
+  // Events wait in memory for a disk that refuses once: only one that goes on refusing makes a call fail.
+  if ((point.times ?? 1) < 3) expect(refused === 0, `${told(point)}: ${refused} refused`);
+  const writing = point.thread === "main" && point.action !== "short" && [...SYNCS, "writeSync"].includes(point.name);
+  if (writing) expect(failures.SECLOG_SPOOL_WRITE > 0, `${told(point)}: no alarm: ${JSON.stringify(failures)}`);
+}
+
+/**
+ * Ships what a point left, and looks that nothing remains.
+ *
+ * @returns false when it still belongs to the living, and must be tried again when they are dead
+ */
+async function recover({ expect }, world, point) {
+  const left = () => readdirSync(point.directory).filter((name) => name.length === 36);
+  if (left().length > 0) {
+    const result = await world.drain({ directory: point.directory, deadline: 30_000 });
+    if (left().length > 0 && left().length === result.owned) return false;
+    expect(left().length === 0, `${told(point)}: ${left().length} sources are left: ${JSON.stringify(result)}`);
+  }
+  rmSync(point.directory, { recursive: true, force: true });
+  return true;
+}
+
+function told({ phase, call, at, action, times = 1 }) {
+  return `${phase}, ${action}${times > 1 ? ` × ${times}` : ""} at ${call} (call ${at})`;
+}
+
+function coverage(points, chosen) {
+  const calls = new Set(points.map(({ phase, thread, at }) => `${phase} ${thread} ${at}`));
+  const names = new Set(chosen.map(({ name }) => name));
+  return `${chosen.length} of ${points.length} points: ${calls.size} calls of ${names.size} functions`;
+}
+
+async function inParallel(items, width, work) {
+  const queue = [...items];
+  const take = async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: width }, take));
+}
+
+/** The system calls that only the spool makes in an application, by the names that the kernel has for them. */
+const KERNEL_CALLS = ["fdatasync", "fsync", "rename", "unlink", "rmdir", "mkdir"];
+
+/** The same with the kernel's own calls, whichever function made them; `when` counts in each thread. */
+async function straced(context, what) {
+  const { runs, expect, ran, finish } = context;
+  const world = await context.world();
+  const url = world.database.writerUrl;
+  for (let run = 0; run < runs; run++) {
+    const call = KERNEL_CALLS[run % KERNEL_CALLS.length];
+    const when = 1 + Math.floor(run / KERNEL_CALLS.length);
+    const directory = subfolder(world, `s${run}`);
+    const log = join(world.folder, `strace-${run}`);
+    const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${when}`];
+    const wrap = ["strace", "-f", "--seccomp-bpf", "-qq", "-o", log, ...inject];
+    const lives = await Lives.start(world, { execArgv: [], wrap });
+    const point = { phase: "record", action: what, call, at: when, directory };
+    let result;
+    try {
+      const life = { ...LIFE, life: `s${run}`, directory, url, close: 20_000 };
+      result = await lives.ask("open", life);
+      // A log that could not begin is opened again, as an operator would.
+      if (result.code !== undefined) result = await lives.ask("open", life);
+    } catch {
+      // Killed.
+    }
+    const ended = await lives.leave();
+    const hit = readFileSync(log, "utf8").includes(what.startsWith("error") ? "(INJECTED)" : "+++ killed by SIGKILL");
+    if (what === "signal=KILL") expect(hit === (ended === "SIGKILL"), `${told(point)}: it ended with ${ended}`);
+    else expect(result !== undefined, `${told(point)}: the application ended with ${ended}`);
+    if (hit) ran();
+    await recover(context, world, point);
+  }
+  await finish(world);
+}
+
+function needsStrace() {
+  const { status, error } = spawnSync("strace", ["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "true"]);
+  if (error !== undefined) return "needs strace, which is not installed";
+  return status === 0 ? undefined : "needs strace to be allowed to trace (CAP_SYS_PTRACE), and it is not";
+}
