@@ -22,7 +22,7 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   SL004: {
     kind: "destination",
     code: "SECLOG_SOURCE_FENCED",
-    advice: "the spool was copied or its source.json was edited",
+    advice: "the spool was copied or its owner file was edited",
   },
   // The event: a value or a combination of values that the table cannot hold, or that a constraint forbids.
   "22": { kind: "event" },
