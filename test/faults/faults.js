@@ -13,6 +13,7 @@ import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
+import { STATE_FAULTS } from "./state.js";
 import { PROCESS_FAULTS } from "./process.js";
 import { SPOOL_FAULTS } from "./spool.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
@@ -35,6 +36,7 @@ export const FAULTS = [
   ...OUTAGE_FAULTS,
   ...POSTGRES_FAULTS,
   ...POWER_FAULTS,
+  ...STATE_FAULTS,
   ...PROCESS_FAULTS,
   ...DISK_FAULTS,
   ...SPOOL_FAULTS,
