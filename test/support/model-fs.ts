@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname } from "node:path";
 import type { SpoolFs } from "../../packages/seclog/src/spool/fs.ts";
 
 type Errno = NodeJS.ErrnoException;
@@ -349,7 +349,7 @@ export class ModelFs {
   }
 
   #change(path: string, change: (entries: Map<string, Node>, name: string) => void): void {
-    const parent = this.#find(join(path, ".."));
+    const parent = this.#find(dirname(path));
     if (!(parent instanceof DirectoryNode)) throw errno("ENOENT", path);
     const name = lastPart(path);
     change(parent.entries, name);
@@ -395,11 +395,21 @@ function overlay(target: Buffer, bytes: Buffer, at: number): Buffer {
   return result;
 }
 
-const parts = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");
+const parts = (path: string): string[] => {
+  const known = PARTS.get(path) ?? path.split("/").filter((name) => name !== "" && name !== ".");
+  PARTS.set(path, known);
+  return known;
+};
+const PARTS = new Map<string, string[]>();
 const lastPart = (path: string): string => parts(path).at(-1) ?? "";
 
 function errno(code: string, what: string): Errno {
-  return Object.assign(new Error(`${code}: ${what}`), { code });
+  // Errors are ordinary here, and a stack is most of what one costs.
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = Object.assign(new Error(`${code}: ${what}`), { code });
+  Error.stackTraceLimit = limit;
+  return error;
 }
 
 /** Numbers from 0 up to 1 that follow from the seed (mulberry32). */
