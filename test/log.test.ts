@@ -587,6 +587,20 @@ describe("a full spool", () => {
     expect(taken).toBeGreaterThan(1.5 * MiB);
   });
 
+  test("is no reason to be silent about what it dropped when the log is closed", async () => {
+    writeFileSync(control, "stuck");
+    const MiB = 1024 * 1024;
+    const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
+    for (let n = 0; n < 10_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
+    const { dropped } = log.health();
+    expect(dropped).toBeGreaterThan(0);
+    const closing = log.close();
+    rmSync(control);
+    await closing;
+    expect(delivered().find(({ type }) => type === "events_dropped")).toMatchObject({ count: dropped });
+    expect(delivered().at(-1)).toMatchObject({ type: "log_stopped", data: { dropped } });
+  });
+
   test("counts what other processes have in the same folder", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;

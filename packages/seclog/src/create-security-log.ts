@@ -122,6 +122,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #belowLevel = 0;
   #shipping: readonly ShippingHealth[] = [];
   #closing: Promise<void> | undefined;
+  /** The log records its last events: what was dropped, and that it stopped. */
+  #ending = false;
 
   constructor(options: SecurityLogOptions<Events>) {
     rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
@@ -272,6 +274,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   /** The process ends without a close: what this turn recorded is written and synced before it does. */
   processEnds(): void {
+    this.#ending = true;
+    this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
     this.#keeping.abandon();
   }
@@ -282,7 +286,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (this.#closing !== undefined && resolved.name !== "log_stopped") {
       return this.#drop(resolved.name, delivery, closed());
     }
-    const refusal = keeping.refusal();
+    const refusal = keeping.refusal(this.#ending);
     if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
     const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
@@ -312,7 +316,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   #tellDrops(): void {
-    if (!this.#drops.pending || this.#closing !== undefined || this.#keeping.refusal() !== undefined) return;
+    if (!this.#drops.pending || this.#closing !== undefined || this.#keeping.refusal(this.#ending) !== undefined)
+      return;
     const drops = this.#drops.take();
     if (drops !== undefined) this.#own("events_dropped", drops);
   }
@@ -342,6 +347,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   async #close(deadline: number): Promise<void> {
+    this.#ending = true;
     this.#tellDrops();
     clearInterval(this.#heartbeat);
     this.#own("log_stopped", this.#counts());

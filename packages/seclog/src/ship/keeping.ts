@@ -82,8 +82,12 @@ export interface Keeping {
   /** Bytes that some handler still needs. */
   readonly bytes: number;
   acknowledgedBy(handler: number): number;
-  /** Why no event can be taken now; `undefined` when one can. */
-  refusal(): SeclogError | undefined;
+  /**
+   * Why no event can be taken now; `undefined` when one can.
+   *
+   * @param last whether it is one of the log's last, for which room is kept
+   */
+  refusal(last: boolean): SeclogError | undefined;
   /** Takes the event with the number `lastSeq + 1`. */
   append(text: string): void;
   /** Everything is on disk when this returns, or it throws. */
@@ -143,7 +147,7 @@ function withPositions(observer: KeepingObserver, positions: StoredPositions): S
   };
 }
 
-/** No event is taken when less is left of the spool's limit: enough for the longest event and for the small files. */
+/** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
 const RESERVE_BYTES = 256 * 1024;
 
 class DiskKeeping implements Keeping {
@@ -217,14 +221,14 @@ class DiskKeeping implements Keeping {
     return this.#positions.acknowledgedBy(handler);
   }
 
-  refusal(): SeclogError | undefined {
+  refusal(last: boolean): SeclogError | undefined {
     // The files grow by writes only: for most events nothing need be added up.
     const waiting = this.#writer.bytesWaiting;
     if (waiting > this.#room || this.#writer.bytesWritten !== this.#bytesSeen) {
       this.#bytesSeen = this.#writer.bytesWritten;
       this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
-    if (waiting > this.#room) {
+    if (waiting > this.#room + (last ? RESERVE_BYTES : 0)) {
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
         `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
@@ -324,8 +328,8 @@ class MemoryKeeping implements Keeping {
     return this.#positions.acknowledgedBy(handler);
   }
 
-  refusal(): SeclogError | undefined {
-    if (this.bytes <= MEMORY_BYTES) return undefined;
+  refusal(last: boolean): SeclogError | undefined {
+    if (last || this.bytes <= MEMORY_BYTES) return undefined;
     return new SeclogError(
       "SECLOG_SPOOL_FULL",
       `${MEMORY_BYTES} bytes of events wait in memory: see health() for the handler that is behind`,
