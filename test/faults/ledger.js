@@ -24,5 +24,7 @@ socket.on("data", (text) => {
   appendFileSync(file, lines);
   for (const [, word] of lines.matchAll(/^end (.+)$/gm)) process.send?.(word);
 });
+// Ctrl-C goes to the whole group; its parent ends it when the last of the world is written.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
 process.on("disconnect", () => process.exit());
 process.send?.("ready");

@@ -27,11 +27,10 @@ const ZOMBIES = [
   {
     number: "22a",
     name: "application stopped, its spool taken over, continued",
-    runs: { full: 40, short: 3 },
+    runs: { full: 30, short: 3 },
     needs: noNamespaces,
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
-      let lostTold = 0;
       for (let run = 0; run < runs; run++) {
         const app = await world.startApp(
           // One event after the other, so that nothing but its own write comes before its acknowledgement; or many at a time.
@@ -54,17 +53,15 @@ const ZOMBIES = [
         if (run % 2 === 0) await draining;
         else await sleep(Math.random() * 300);
         process.kill(pid, "SIGCONT");
-        const { acknowledged } = app.state;
-        const { failures } = await app.until((state) => state.acknowledged > acknowledged + 100);
-        if (failures.SECLOG_SPOOL_LOST > 0) lostTold++;
+        const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
+        await app.until((state) => state.acknowledged > acknowledged + 20);
         await draining;
         await app.close();
         await world.drain();
         ran();
       }
       expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
-      expect(lostTold === runs, `${lostTold} of ${runs} applications said that they lost their spool`);
-      note(`${lostTold} times the application went on with a new source`);
+      note(`${runs} times the application said that it lost its spool, and went on with a new source`);
       await finish(world);
     },
   },

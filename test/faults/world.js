@@ -40,7 +40,12 @@ export class Server {
   static async start(settings = {}) {
     const server = new Server();
     server.#settings = settings;
-    await server.up();
+    try {
+      await server.up();
+    } catch (error) {
+      rmSync(server.#folder, { recursive: true, force: true });
+      throw error;
+    }
     return server;
   }
 
@@ -357,8 +362,9 @@ export class World {
   async end() {
     for (const app of this.#apps) if (!app.ended) await app.kill();
     closeSync(this.#pipe);
+    const ended = once(this.#ledger, "exit");
     this.#ledger.disconnect();
-    await once(this.#ledger, "exit");
+    await ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
