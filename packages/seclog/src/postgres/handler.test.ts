@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PostgresProxy } from "../../../../test/faults/proxy.js";
@@ -180,6 +180,25 @@ describe("postgresHandler() - failures", () => {
       }
     },
   );
+
+  it("close() does not wait for a connection that a silent server never makes", async () => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => sockets.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = `postgresql://a:b@127.0.0.1:${(server.address() as AddressInfo).port}/c?sslmode=disable`;
+    const handler = create({ url, connectTimeout: 600_000 });
+    try {
+      const giveUp = new AbortController();
+      const call = handler.handle(exampleBatch({ sourceId, firstSeq: 1, count: 1 }), giveUp.signal);
+      await once(server, "connection");
+      giveUp.abort();
+      await expect(call).rejects.toMatchObject({ kind: "retry" });
+      await handler.close();
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
+  });
 
   it("a wrong password, a missing database and a missing table need somebody", async () => {
     const wrong = new URL(database.writerUrl);

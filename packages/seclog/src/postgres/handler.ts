@@ -112,6 +112,8 @@ interface OpenSource {
 }
 
 const DAY_MS = 86_400_000;
+/** How long connections may take to end. One that is still being made would keep `close` for `connectTimeout`. */
+const CLOSE_MS = 1_000;
 /** A transaction that took too long is tried in parts, not smaller than this. */
 const FEWEST_ROWS = 50;
 
@@ -205,7 +207,13 @@ class PostgresHandler implements SecurityEventHandler {
 
   async #close(): Promise<void> {
     const pool = await this.#ownPool?.catch(() => undefined);
-    await pool?.end();
+    if (pool === undefined) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    await Promise.race([pool.end(), late]);
+    clearTimeout(timer);
   }
 
   /** Gives a call its place behind the one before it of the same source; see {@link Turns}. */
