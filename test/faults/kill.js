@@ -23,7 +23,7 @@ export const KILL_FAULTS = [
   {
     number: 2,
     name: "kill -9 of the process that drains",
-    runs: { full: 200, short: 6 },
+    runs: { full: 200, short: 4 },
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
       const ship = () => world.startProgram(["ship", "--spool", world.spool, "--json"]);
