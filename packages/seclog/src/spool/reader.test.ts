@@ -71,6 +71,28 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1 !2 !3 !4");
   });
 
+  test("a damaged record whose head is whole says which number it is, whatever is missing before it", () => {
+    segment(1, 1, 3);
+    for (const index of [1, 2]) flip(1, inPayload(index) - FRAME_BYTES);
+    segment(2, 4, 5);
+    flip(2, 10);
+    for (const index of [0, 1]) flip(2, inPayload(index));
+    // Where the first of two damaged heads is, the other one is not found: but its number is not given to another.
+    expect(read()).toBe("1 !2 !3-4 !5");
+  });
+
+  test("a head that is damaged in two places is no frame that was cut", () => {
+    segment(1, 1, 1);
+    // The highest bits of the check and of the length: the check holds again.
+    for (const at of [7, 15]) {
+      disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => {
+        bytes[HEADER_BYTES + at] = (bytes[HEADER_BYTES + at] ?? 0) ^ 0x80;
+        return bytes;
+      });
+    }
+    expect(read()).toBe("!1");
+  });
+
   test("a segment that was just begun when the process died does not hide damage in the one before", () => {
     segment(1, 1, 2);
     flip(1, inPayload(1));

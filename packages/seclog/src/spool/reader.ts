@@ -159,9 +159,11 @@ export class SpoolReader {
         return damage;
       }
       if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
-        const length = (frame.end ?? this.#bytes.length) - at;
-        const damage = this.#damage(segment.offset, length, this.#nextSeq);
+        const length = (frame.head?.end ?? this.#bytes.length) - at;
+        const lastSeq = frame.head?.seq ?? this.#nextSeq;
+        const damage = this.#damage(segment.offset, length, lastSeq);
         segment.offset += length;
+        if (lastSeq < this.#nextSeq) continue;
         return damage;
       }
       // One that does not say where it begins has nothing, or damage.

@@ -172,8 +172,8 @@ export type Frame =
   | { readonly kind: "valid"; readonly seq: number; readonly payload: Buffer; readonly end: number }
   /** It may go on beyond the bytes at hand. */
   | { readonly kind: "cut" }
-  /** It is whole by its own length and fails its check; `end` when its head does not, so that it says where the next one begins. */
-  | { readonly kind: "damaged"; readonly end?: number };
+  /** It is whole by its own length and fails its check; `head` is what its head says when that one is whole. */
+  | { readonly kind: "damaged"; readonly head?: { readonly seq: number; readonly end: number } };
 
 /** Looks at the frame that begins at `offset`. The payload is a view of `bytes`, not a copy. */
 export function readFrame(bytes: Buffer, offset: number): Frame {
@@ -181,13 +181,17 @@ export function readFrame(bytes: Buffer, offset: number): Frame {
   const length = bytes.readUInt32LE(offset + 12);
   const low = bytes.readUInt32LE(offset + 16);
   const high = bytes.readUInt32LE(offset + 20);
-  if (bytes.readUInt32LE(offset) !== MARKER || bytes.readUInt32LE(offset + 4) !== headCheck(length, low, high)) {
-    return { kind: "damaged" };
-  }
+  const checked =
+    bytes.readUInt32LE(offset) === MARKER && bytes.readUInt32LE(offset + 4) === headCheck(length, low, high);
+  // The check is a weak one. A length that no event has would make damage look like a frame that was cut.
+  if (!checked || length > MAX_PAYLOAD_BYTES) return { kind: "damaged" };
   const end = offset + FRAME_BYTES + length;
   if (end > bytes.length) return { kind: "cut" };
-  if (bytes.readUInt32LE(offset + 8) !== crc32(bytes.subarray(offset + 12, end))) return { kind: "damaged", end };
-  return { kind: "valid", seq: low + high * 0x1_0000_0000, payload: bytes.subarray(offset + FRAME_BYTES, end), end };
+  const seq = low + high * 0x1_0000_0000;
+  if (bytes.readUInt32LE(offset + 8) !== crc32(bytes.subarray(offset + 12, end))) {
+    return { kind: "damaged", head: { seq, end } };
+  }
+  return { kind: "valid", seq, payload: bytes.subarray(offset + FRAME_BYTES, end), end };
 }
 
 /** The payload of a frame that this program sealed itself. */
