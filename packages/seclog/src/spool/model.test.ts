@@ -52,6 +52,14 @@ type Step =
   | { readonly do: "heal" }
   /** Between two calls of one thread, another thread does something. */
   | { readonly do: "between"; readonly after: number; readonly step: "read" | "pool" | "write" }
+  /** Each of the last `count` events of a segment but `spare` is damaged in its head or in its payload. */
+  | {
+      readonly do: "damage events";
+      readonly file: number;
+      readonly count: number;
+      readonly spare: number;
+      readonly at: number;
+    }
   /** A file's bytes change where they lie. */
   | {
       readonly do: "damage";
@@ -216,6 +224,9 @@ class World {
         return;
       case "between":
         this.#fs.schedule(step.after, () => this.#interrupt(step.step));
+        return;
+      case "damage events":
+        this.#damageEvents(step);
         return;
       case "damage":
         this.#damage(step);
@@ -412,9 +423,10 @@ class World {
       const state = copies.get(seq)?.state ?? "intact";
       this.#promise(state !== "intact", `event ${seq} of ${source.id} is lost: ${JSON.stringify(copies.get(seq))}`);
     }
-    // Where a frame begins is known as long as the heads before it are whole.
-    const found =
-      copies.get(has + 1)?.state !== "gone" && !["head damaged", "gone"].includes(copies.get(has)?.state ?? "");
+    // Where a frame begins is known as long as the heads since the last one that is intact are whole.
+    let before = has;
+    while (copies.get(before)?.state === "payload damaged") before -= 1;
+    const found = copies.get(has + 1)?.state !== "gone" && (copies.get(before)?.state ?? "intact") === "intact";
     this.#promise(!found, `event ${has + 1} of ${source.id} is damaged, and was not reported`);
     source.excused[handler] = true;
   }
@@ -486,6 +498,31 @@ class World {
     }
   }
 
+  #damageEvents({ file, count, spare, at }: Step & { do: "damage events" }): void {
+    const paths = this.#sources.flatMap(({ directory }) =>
+      this.#fs
+        .names(directory)
+        .filter((name) => segmentNumber(name) !== undefined)
+        .map((name) => join(directory, name)),
+    );
+    const path = paths[file % Math.max(1, paths.length)] ?? "";
+    const frames: { at: number; end: number }[] = [];
+    const intact = this.#fs.file(path)?.intact ?? Buffer.alloc(0);
+    for (let from = HEADER_BYTES; from < intact.length; ) {
+      const frame = readFrame(intact, from);
+      if (frame.kind !== "valid") break;
+      frames.push({ at: from, end: frame.end });
+      from = frame.end;
+    }
+    for (const frame of frames.slice(0, frames.length - spare).slice(-count)) {
+      this.#fs.damage(path, (bytes) => {
+        const offset = Math.min(frame.at + at, frame.end - 1);
+        if (offset < bytes.length) bytes[offset] = (intact[offset] ?? 0) ^ 0x40;
+        return bytes;
+      });
+    }
+  }
+
   #damage({ how, file, at, length }: Step & { do: "damage" }): void {
     const paths = this.#sources.flatMap((source) =>
       this.#fs
@@ -506,10 +543,13 @@ class World {
       if (source.alive) return;
       source.cut = true;
     }
+    // Of what was intact: damage that undoes damage would be none, and a reader may have reported it already.
+    const intact = this.#fs.file(path)?.intact ?? Buffer.alloc(0);
     this.#fs.damage(path, (bytes) => {
       if (how === "truncate") return bytes.subarray(0, Math.min(bytes.length, offset));
-      if (how === "zero") bytes.fill(0, Math.min(bytes.length, offset), Math.min(bytes.length, offset + length));
-      else if (offset < bytes.length) bytes[offset] = (bytes[offset] ?? 0) ^ (1 << (length % 8));
+      for (let byte = offset; byte < Math.min(bytes.length, how === "zero" ? offset + length : offset + 1); byte++) {
+        if (bytes[byte] === intact[byte]) bytes[byte] = how === "zero" ? 0 : (intact[byte] ?? 0) ^ (1 << (length % 8));
+      }
       return bytes;
     });
     // A chunk that was read before is memory of the reader, and stays as it was.
@@ -626,6 +666,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant("between" as const),
       after: fc.nat(12),
       step: fc.constantFrom("read" as const, "pool" as const, "write" as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("damage events" as const),
+      file: fc.nat(8),
+      count: fc.integer({ min: 1, max: 4 }),
+      spare: fc.constantFrom(0, 0, 0, 1, 2),
+      at: fc.integer({ min: 0, max: FRAME_BYTES + 6 }),
     }),
   },
   {
