@@ -205,7 +205,8 @@ async function trouble({ world: create, expect, finish }, { world, spool, option
   );
   expect(told === health.dropped, `${health.dropped} events were dropped, and ${told} are told of in the log`);
   expect(world.sources.length === 0, `${world.sources.length} sources are left`);
-  await finish(world);
+  const { quarantined } = await finish(world);
+  expect(quarantined === 0, `${quarantined} acknowledged events are in quarantine`);
 }
 
 /** Leaves no byte. */

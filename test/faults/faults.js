@@ -13,9 +13,9 @@ import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
-import { STATE_FAULTS } from "./state.js";
 import { PROCESS_FAULTS } from "./process.js";
 import { SPOOL_FAULTS } from "./spool.js";
+import { STATE_FAULTS } from "./state.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
 
 /** Of the list, and not to be had before what they harm exists. */

@@ -359,13 +359,13 @@ export const STATE_FAULTS = [
   {
     number: 24,
     name: "clock set by a day, back, and smeared",
-    runs: { full: 5, short: 1 },
+    runs: { full: 3, short: 1 },
     run: jumpClocks,
   },
   {
     number: 27,
     name: "spools restored from a backup, and a stale database",
-    runs: { full: 5, short: 1 },
+    runs: { full: 3, short: 1 },
     run: shipAgain,
   },
   {

@@ -254,7 +254,8 @@ describe("fileHandler()", () => {
 
     const run = async (): Promise<void> => {
       calls = 0;
-      const handler = fileHandler({ path, fs, maxBytes: 1100, now: () => Date.parse("2026-11-22T12:00:00Z") });
+      // The real clock: a file's own time says from which day it is.
+      const handler = fileHandler({ path, fs, maxBytes: 1100 });
       for (let seq = 1; seq <= 5; seq += 2) {
         const batch = exampleBatch({ firstSeq: seq, count: 2 });
         for (let attempt = 1; ; attempt++) {
