@@ -744,6 +744,22 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       crash("power"),
     ],
   },
+  "damage was held back and reported when a newer segment had its events": {
+    segmentBytes: 4_000,
+    steps: [
+      flushSync,
+      append(2),
+      { do: "time", ms: 1_200 },
+      append(5),
+      { do: "time", ms: 1 },
+      { do: "damage events", file: 0, count: 4, spare: 2, at: 0 },
+      { do: "pool", calls: 1, answers: 2 },
+      append(1),
+      { do: "fault", fault: { calls: "write", after: 0, count: 1_000, code: "EIO" } },
+      flushSync,
+      read(0),
+    ],
+  },
   "an empty segment hid damage before it": {
     segmentBytes: 128,
     steps: [append(1), crash("kill", 6), flushSync, flip(0, 0.94), append(1, 3), { do: "time", ms: 1 }],

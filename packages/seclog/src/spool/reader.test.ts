@@ -128,6 +128,20 @@ describe("SpoolReader", () => {
   });
 });
 
+describe("SpoolReader beside a writer", () => {
+  test("damage that was found behind records ends at the limit of that time", () => {
+    segment(1, 1, 7);
+    for (const index of [1, 2, 3, 4]) flip(1, inPayload(index));
+    const reader = new SpoolReader(fs, DIRECTORY, 0);
+    expect(reader.read(2, 100, 1e6)).toMatchObject({ kind: "records", firstSeq: 1 });
+    // The sync of what follows fails, and it is written again.
+    segment(2, 3, 7);
+    expect(reader.read(7, 100, 1e6)).toMatchObject({ kind: "damage", firstSeq: 2, lastSeq: 2 });
+    expect(reader.read(7, 100, 1e6)).toMatchObject({ kind: "records", firstSeq: 3 });
+    reader.close();
+  });
+});
+
 describe("deleteShipped()", () => {
   test("is not held up by a damaged header", () => {
     segment(1, 1, 3);

@@ -92,14 +92,15 @@ export class SpoolReader {
         records.push(found);
         size += found.length;
         this.#nextSeq += 1;
-      } else if (records.length > 0) {
-        this.#held = found;
-        break;
       } else {
         // What is beyond the limit may still be written again.
-        const lastSeq = Math.min(found.lastSeq, limit ?? found.lastSeq);
-        this.#nextSeq = lastSeq + 1;
-        return { ...found, lastSeq };
+        const damage = { ...found, lastSeq: Math.min(found.lastSeq, limit ?? found.lastSeq) };
+        if (records.length > 0) {
+          this.#held = damage;
+          break;
+        }
+        this.#nextSeq = damage.lastSeq + 1;
+        return damage;
       }
     }
     if (records.length > 0) return { kind: "records", firstSeq, records };
