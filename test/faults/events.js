@@ -1,5 +1,5 @@
 /** What the applications of the fault tests record, and how they tell the ledger of it. */
-import { constants, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { contentHash } from "./check.js";
 
 /** Texts that have hurt others: quotes, tabs, COPY's own escapes, two- and four-byte characters. */
@@ -12,7 +12,7 @@ const ALPHABET = [..."abcdefghijklmnopqrstuvwxyz \"'\\\t\n\r,{}é中😀\u2028"]
  */
 export function eventSource({ life, ledger, types, textLength }) {
   const random = mulberry32(hash(life));
-  const pipe = openSync(ledger, constants.O_WRONLY);
+  const pipe = openLedger(ledger);
   const tell = (line) => writeSync(pipe, `${line}\n`);
 
   function textOf(length) {
@@ -37,6 +37,12 @@ export function eventSource({ life, ledger, types, textLength }) {
     acknowledged: ({ key }) => tell(`ack ${key}`),
     refused: ({ key }) => tell(`no ${key}`),
   };
+}
+
+/** The ledger's pipe. Throws when nobody reads it: without the first look the second would wait for ever. */
+export function openLedger(path) {
+  closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
+  return openSync(path, constants.O_WRONLY);
 }
 
 /** A request as Node has it, for an event that comes with none. */

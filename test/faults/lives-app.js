@@ -3,16 +3,16 @@
  * which there are hundreds, where a process for each would take an hour. It tells the ledger as app.js does. With the
  * preload inject.js a command's `inject` says what fails.
  */
-import { constants, openSync, readdirSync, writeSync } from "node:fs";
+import { readdirSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
 import { contentHash } from "./check.js";
-import { requestOf } from "./events.js";
+import { openLedger, requestOf } from "./events.js";
 import { arm } from "./inject.js";
 
-const ledger = openSync(JSON.parse(process.env.FAULT_APP).ledger, constants.O_WRONLY);
+const ledger = openLedger(JSON.parse(process.env.FAULT_APP).ledger);
 const tell = (line) => writeSync(ledger, `${line}\n`);
 const logs = new Map();
 /** Of a directory: 62 KiB, so that few events fill a segment, and compressible, so that the database does not mind. */
