@@ -255,7 +255,7 @@ export const POSTGRES_FAULTS = [
   {
     number: 15,
     name: "PostgreSQL killed (SIGKILL), stopped (immediate, fast)",
-    runs: { full: 15, short: 3 },
+    runs: { full: 9, short: 3 },
     async run(context) {
       const { runs, ran, expect } = context;
       const world = await context.world({ ownServer: true });
@@ -285,7 +285,7 @@ export const POSTGRES_FAULTS = [
   {
     number: 17,
     name: "pg_terminate_backend during COPY",
-    runs: { full: 300, short: 12 },
+    runs: { full: 120, short: 12 },
     async run(context) {
       const { runs, ran, note } = context;
       const world = await context.world();
