@@ -2,11 +2,13 @@
 /**
  * Runs the tests (`npm test -- path` for some of them), says again at the end which failed and why, which were skipped
  * and which programs were missing, and ends with one line that programs can read: `N passed, N failed, N skipped`.
+ * A run that fails although no test did, by an error outside of them, counts as one failure and says that error.
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join, relative } from "node:path";
+import { delimiter, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { root } from "./files.js";
 
@@ -19,61 +21,79 @@ const PROGRAMS = {
   psql: ["psql"],
 };
 
-const folder = mkdtempSync(join(tmpdir(), "seclog-test-"));
-const report = join(folder, "report.json");
-const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
-const run = spawnSync(
-  process.execPath,
-  [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)],
-  { cwd: root, stdio: "inherit" },
+const { status, lastWords, report } = await runVitest(process.argv.slice(2));
+
+const withState = (...states) => report.tests.filter(({ state }) => states.includes(state));
+const passed = withState("passed");
+const skipped = withState("skipped", "pending");
+const failed = [
+  ...withState("failed"),
+  ...report.errors.map((error) => ({ title: "outside the tests", errors: [error] })),
+];
+if (status !== 0 && failed.length === 0) {
+  failed.push({ title: `outside the tests, vitest ended with ${status}`, errors: [lastWords] });
+}
+
+say(
+  "Failed",
+  failed.map(({ title, errors }) => `${title}${setIn(errors.join("\n"))}`),
 );
-
-const counts = { passed: 0, failed: 0, skipped: 0 };
-const skipped = [];
-const failed = [];
-try {
-  for (const file of JSON.parse(readFileSync(report, "utf8")).testResults) {
-    const path = relative(root, file.name);
-    // A file that cannot be loaded has no tests to count: it counts as one that failed.
-    if (file.assertionResults.length === 0 && file.status === "failed") {
-      counts.failed++;
-      failed.push(`${path}${reason(file.message)}`);
-    }
-    for (const test of file.assertionResults) {
-      if (test.status === "passed") counts.passed++;
-      else if (test.status === "failed") {
-        counts.failed++;
-        failed.push(`${path}: ${test.fullName}${reason(test.failureMessages.join("\n"))}`);
-      } else {
-        counts.skipped++;
-        skipped.push(`${path}: ${test.fullName}`);
-      }
-    }
-  }
-} catch (error) {
-  console.error(`the tests left no report (${error.message}): they did not come to their end`);
-  counts.failed++;
-}
-rmSync(folder, { recursive: true, force: true });
-
-if (failed.length > 0) console.log(`\nFailed:\n${failed.map((title) => `  ${title}`).join("\n")}`);
-if (skipped.length > 0) {
-  console.log(`\nSkipped:\n${skipped.map((title) => `  ${title}`).join("\n")}`);
-}
+say(
+  "Skipped",
+  skipped.map(({ title }) => title),
+);
 const missing = Object.keys(PROGRAMS).filter((name) => !PROGRAMS[name].some(isInstalled));
 if (missing.length > 0) {
   console.log(`\nNot installed, so the tests that need them were skipped: ${missing.join(", ")}.`);
 }
-if (run.status !== 0 && counts.failed === 0) {
-  console.error("\nNo test failed, but the run did: see the errors outside the tests above.");
-}
-console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-process.exitCode = run.status === 0 && counts.failed === 0 ? 0 : (run.status ?? 0) || 1;
+console.log(`\n${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped`);
+process.exitCode = failed.length === 0 ? 0 : 1;
 
-/** The first lines of a failure's message, set in below its test. */
-function reason(message) {
-  const lines = stripVTControlCharacters(message).trim().split("\n").slice(0, 12);
-  return lines.map((line) => `\n      ${line}`).join("");
+/** How vitest ended (its exit code or signal), the end of what it wrote to stderr, and its report (test-reporter.js). */
+async function runVitest(args) {
+  const folder = mkdtempSync(join(tmpdir(), "seclog-test-"));
+  const file = join(folder, "report.json");
+  const child = spawn(
+    process.execPath,
+    [
+      join(root, "node_modules", "vitest", "vitest.mjs"),
+      "run",
+      "--reporter=default",
+      `--reporter=${join(root, "scripts", "test-reporter.js")}`,
+      ...args,
+    ],
+    { cwd: root, env: { ...process.env, SECLOG_TEST_REPORT: file }, stdio: ["inherit", "inherit", "pipe"] },
+  );
+  let lastWords = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    process.stderr.write(chunk);
+    lastWords = (lastWords + chunk).slice(-4096);
+  });
+  const [code, signal] = await once(child, "close");
+  let report = { tests: [], errors: [] };
+  try {
+    report = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    report.errors.push(`the tests left no report (${error.message}): they did not come to their end\n${lastWords}`);
+  }
+  rmSync(folder, { recursive: true, force: true });
+  return { status: code ?? signal, lastWords, report };
+}
+
+function say(heading, lines) {
+  if (lines.length > 0) console.log(`\n${heading}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+}
+
+/** The first lines of what went wrong, set in below its test, without the way through others' code. */
+function setIn(message) {
+  const lines = stripVTControlCharacters(message)
+    .trim()
+    .split("\n")
+    .filter((line) => line.trim() !== "" && !/^ +at .*(node_modules|node:internal)/.test(line));
+  return lines
+    .slice(0, 14)
+    .map((line) => `\n      ${line}`)
+    .join("");
 }
 
 function isInstalled(program) {
