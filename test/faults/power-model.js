@@ -24,6 +24,8 @@ if (notes !== undefined && spool !== undefined) {
   let graves = 0;
   const note = (line) => real.writeSync(fd, `${JSON.stringify(line)}\n`);
   const ours = (path) => typeof path === "string" && path.startsWith(spool);
+  // The root of the spool is a name in the folder around it.
+  const canBeSynced = (path) => ours(path) || path === dirname(spool);
   /** Another name for the file, if there is one. */
   const bury = (path) => {
     const grave = join(notes, `${isMainThread ? "m" : threadId}-${++graves}`);
@@ -57,7 +59,7 @@ if (notes !== undefined && spool !== undefined) {
   Object.assign(fs, {
     openSync(path, ...more) {
       const fd = created(path, () => real.openSync(path, ...more));
-      if (ours(path)) paths.set(fd, path);
+      if (canBeSynced(path)) paths.set(fd, path);
       else paths.delete(fd);
       return fd;
     },
