@@ -26,7 +26,7 @@ class Disk {
   #mounted = false;
   #lastResort = () => this.#unmountNow();
 
-  static async create(mebibytes = 256) {
+  static async create(mebibytes = 2048) {
     const disk = new Disk();
     try {
       writeFileSync(disk.#image, "");
@@ -47,8 +47,15 @@ class Disk {
     return join(this.#folder, "disk");
   }
 
-  async cutPower() {
+  /**
+   * Cuts the power under an application that uses it. The application is stopped first, as a machine without power is:
+   * while ext4 shuts down, an fdatasync of its own may still say that it has kept what it has not (seen in one cut of
+   * twenty with three threads that write and sync, on Linux 6).
+   */
+  async cutPower(app) {
+    if (app !== undefined) await app.freeze();
     await run("perl", [...SHUTDOWN, this.path]);
+    await app?.kill();
   }
 
   /** As the machine comes back: the journal is replayed. No process may use it. */
@@ -131,9 +138,7 @@ async function cutDisk({ runs, world: create, finish, ran, expect, note }, optio
       await app.until(({ acknowledged }) => acknowledged >= atLeast);
       if (deletes && url === undefined) await app.until(() => deletedSegments(world) > 0);
       await sleep(Math.random() * 500);
-      await disk.cutPower();
-      await sleep(Math.random() * 50);
-      await app.kill();
+      await disk.cutPower(app);
       await disk.powerUp();
       found += segmentsBySource(world).flat().length;
       deleted += deletedSegments(world);

@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -170,6 +171,20 @@ class App {
   async kill(signal = "SIGKILL") {
     this.child.kill(signal);
     return await this.exited;
+  }
+
+  /** Stops it, and resolves when none of its threads is in its own code: it runs no instruction more. It can be killed then. */
+  async freeze() {
+    this.child.kill("SIGSTOP");
+    const tasks = `/proc/${this.child.pid}/task`;
+    // The state stands behind the name, which ends with the last parenthesis. D: in the kernel, and stopped on its way out.
+    const isFrozen = (task) => {
+      const stat = join(tasks, task, "stat");
+      return !existsSync(stat) || /\) [TtDZX] /.test(readFileSync(stat, "utf8"));
+    };
+    for (const end = performance.now() + 10_000; !readdirSync(tasks).every(isFrozen); await sleep(1)) {
+      if (performance.now() > end) throw new Error("the application does not stop");
+    }
   }
 
   /** Resolves when it has reported something that `condition` wants; rejects when it ends before, or at the deadline. */
