@@ -309,6 +309,46 @@ describe("recordSecurityEvent()", () => {
     }
   });
 
+  test("a module that the handler could not read once is read again", () => {
+    writeFileSync(control, "");
+    // While the file `control` is there, no descriptor is left for what lies in the package pg.
+    const hooks = `
+      import { existsSync } from "node:fs";
+      export async function load(url, context, next) {
+        if (/node_modules.pg.(esm|lib)/.test(url) && existsSync(${JSON.stringify(control)})) throw new Error("EMFILE");
+        return await next(url, context);
+      }`;
+    const preload = `
+      import { register } from "node:module";
+      register("data:text/javascript,${encodeURIComponent(hooks)}");`;
+    const file = join(import.meta.dirname, `modules-${process.pid}.tmp.mjs`);
+    writeFileSync(
+      file,
+      `import { createSecurityLog } from "seclog";
+       import { postgresHandler } from "seclog/postgres";
+       import { rmSync } from "node:fs";
+       setTimeout(() => process.exit(1), 10_000);
+       createSecurityLog({
+         spool: { directory: ${JSON.stringify(spool)} },
+         handlers: [postgresHandler({ url: "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable" })],
+         diagnostics({ message }) {
+           console.error(message);
+           if (message.includes("EMFILE")) rmSync(${JSON.stringify(control)}, { force: true });
+           // It has come to the database, which nobody runs.
+           if (message.includes("ECONNREFUSED")) process.exit(0);
+         },
+       }).recordSecurityEvent("authz_fail");`,
+    );
+    try {
+      const args = ["--import", `data:text/javascript,${encodeURIComponent(preload)}`, file];
+      const run = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 });
+      expect(run.stderr).toContain("EMFILE");
+      expect([run.status, run.stderr]).toEqual([0, expect.stringContaining("ECONNREFUSED")]);
+    } finally {
+      rmSync(file);
+    }
+  });
+
   test("unread and unhandled promises of receipts never become unhandled rejections", async () => {
     const seen: unknown[] = [];
     const listener = (reason: unknown): number => seen.push(reason);

@@ -91,6 +91,7 @@ export const DISK_FAULTS = [
     async run(context) {
       for (let run = 0; run < context.runs; run++) {
         await trouble(context, {
+          early: run % 2 === 0,
           begin: (pid) => execFileSync("prlimit", ["--pid", `${pid}`, "--nofile=3:"]),
           end: (pid) => execFileSync("prlimit", ["--pid", `${pid}`, "--nofile=1024:"]),
         });
@@ -186,11 +187,11 @@ const refuses = ({ health, refused, failures }) =>
  * An application runs, its disk refuses until memory is full and events are dropped, and then the disk is well again. The
  * application must say so, count what it drops, stay alive, and take events again, without a restart.
  */
-async function trouble({ world: create, expect, finish }, { world, spool, options, wrap, begin, end }) {
+async function trouble({ world: create, expect, finish }, { world, spool, options, wrap, early = false, begin, end }) {
   world ??= await create(spool === undefined ? {} : { spool });
   const app = await world.startApp({ ...BUSY, spool: SMALL, ...options }, wrap === undefined ? {} : { wrap });
-  // Also once to the database: what Node could not load for want of a descriptor it does not load again in that thread.
-  await app.until(({ acknowledged, health }) => acknowledged > 200 && health.handlers[0].shipped > 0);
+  // `early`: perhaps before the shipper's thread has loaded what it needs.
+  await app.until((state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0));
   begin(app.child.pid);
   const { acknowledged } = await app.until(refuses);
   end(app.child.pid);

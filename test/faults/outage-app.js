@@ -48,6 +48,7 @@ const server = app.listen(0, "127.0.0.1");
 // A connection that is closed for idleness just as it is used again is no fault of the outage's.
 server.keepAliveTimeout = 0;
 await once(server, "listening");
+const { port } = server.address();
 
 /** Events that are still to be recorded without a request: 25 every 5 ms, 5,000 a second when the machine can. */
 let left = 0;
@@ -57,10 +58,7 @@ setInterval(() => {
 
 const report = (more = {}, told) => {
   state.rss = Math.max(state.rss, process.memoryUsage.rss());
-  process.send?.(
-    { ...state, left, port: server.address().port, stall: stall.longest, health: security.health(), ...more },
-    told,
-  );
+  process.send?.({ ...state, left, port, stall: stall.longest, health: security.health(), ...more }, told);
 };
 setInterval(report, 100);
 process.on("message", async (message) => {

@@ -75,7 +75,8 @@ export const OUTAGE_FAULTS = [
           await measureHealthy();
           const last = await app.until(({ health }) => health.status === "ok");
           expect(last.rss < MOST_MEMORY, `the application took ${inMiB(last.rss)} MiB of memory while it drained`);
-          await app.close();
+          const { closed } = await app.close();
+          expect(closed !== undefined, `the application did not end properly: ${app.errors}`);
           expect(world.sources.length === 0, "something is left in the spool");
 
           const [was, is] = [middles(healthy), middles(down)];

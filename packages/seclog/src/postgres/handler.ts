@@ -92,8 +92,14 @@ export function postgresHandler(options: PostgresHandlerOptions = {}): SecurityE
   return new PostgresHandler(options);
 }
 
-/** Makes the handler in the shipper's worker thread. `options` are those of its `worker` property. */
-export function createHandler(options: PostgresHandlerOptions): SecurityEventHandler {
+/**
+ * Makes the handler in the shipper's worker thread. `options` are those of its `worker` property.
+ *
+ * What it needs is loaded here and not with the first batch: a module that could not be read once, for want of a descriptor
+ * say, cannot be loaded again in the same thread, only in the one that comes after it.
+ */
+export async function createHandler(options: PostgresHandlerOptions): Promise<SecurityEventHandler> {
+  await Promise.all([import("pg"), import("pg-copy-streams")]);
   return postgresHandler(options);
 }
 

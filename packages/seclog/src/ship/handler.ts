@@ -74,8 +74,9 @@ export interface SecurityEventHandler {
   quarantine?(record: QuarantinedRecord, signal: AbortSignal): Promise<void>;
   /**
    * How to make the same handler in the shipper's worker thread: `module` is a file URL whose export
-   * `createHandler(options)` returns it; `options` must survive a structured clone. Absent for a handler that
-   * holds something that cannot (a pool, a function): it runs on the main thread, in slices.
+   * `createHandler(options)` returns it or a promise of it; `options` must survive a structured clone. When it rejects, the
+   * thread ends and another one tries again. Absent for a handler that holds something that cannot be cloned
+   * (a pool, a function): it runs on the main thread, in slices.
    */
   readonly worker?: { readonly module: string; readonly options: unknown };
 }

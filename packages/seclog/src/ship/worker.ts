@@ -156,11 +156,13 @@ async function makeHandler(handler: WorkerHandler, index: number, calls: Calls):
       close: () => Promise.resolve(),
     };
   }
-  const module = (await import(make.module)) as { createHandler?: (options: unknown) => SecurityEventHandler };
+  const module = (await import(make.module)) as {
+    createHandler?: (options: unknown) => SecurityEventHandler | Promise<SecurityEventHandler>;
+  };
   if (module.createHandler === undefined) {
     throw new SeclogError("SECLOG_CONFIG", `the handler ${name} names a module without createHandler: ${make.module}`);
   }
-  const made = module.createHandler(make.options);
+  const made = await module.createHandler(make.options);
   return inFlight === undefined || made.inFlight !== undefined ? made : Object.assign(made, { inFlight });
 }
 

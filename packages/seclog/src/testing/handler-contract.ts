@@ -240,8 +240,10 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
   async "can be made in a worker"({ fixture, create }) {
     const { worker } = await create();
     assert.ok(worker !== undefined, "the handler has no worker: skip this");
-    const module = (await import(worker.module)) as { createHandler(options: unknown): SecurityEventHandler };
-    const handler = module.createHandler(structuredClone(worker.options));
+    const module = (await import(worker.module)) as {
+      createHandler(options: unknown): SecurityEventHandler | Promise<SecurityEventHandler>;
+    };
+    const handler = await module.createHandler(structuredClone(worker.options));
     try {
       const batch = exampleBatch({ sourceId: newSource(), count: 5 });
       await handle(handler, batch);
