@@ -26,6 +26,7 @@ export const DISK_FAULTS = [
             spool: join(disk, "spool"),
             options: policy,
             begin: () => fill(ballast),
+            again: true,
             end: () => rmSync(ballast),
           });
         });
@@ -76,6 +77,7 @@ export const DISK_FAULTS = [
           await trouble(context, {
             spool: join(disk, "spool"),
             begin: () => fillInodes(ballast),
+            again: true,
             end: () => rmSync(ballast, { recursive: true }),
           });
         });
@@ -187,13 +189,19 @@ const refuses = ({ health, refused, failures }) =>
  * An application runs, its disk refuses until memory is full and events are dropped, and then the disk is well again. The
  * application must say so, count what it drops, stay alive, and take events again, without a restart.
  */
-async function trouble({ world: create, expect, finish }, { world, spool, options, wrap, early = false, begin, end }) {
+async function trouble(
+  { world: create, expect, finish },
+  { world, spool, options, wrap, early = false, begin, again = false, end },
+) {
   world ??= await create(spool === undefined ? {} : { spool });
   const app = await world.startApp({ ...BUSY, spool: SMALL, ...options }, wrap === undefined ? {} : { wrap });
-  // `early`: perhaps before the shipper's thread has loaded what it needs.
+  // `early`: perhaps before the shipper's thread has loaded what it needs. `again`: what was shipped makes room.
   await app.until((state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0));
   begin(app.child.pid);
-  const { acknowledged } = await app.until(refuses);
+  const { acknowledged } = await app.until((state) => {
+    if (again) begin(app.child.pid);
+    return refuses(state);
+  });
   end(app.child.pid);
   const well = (state) => state.acknowledged > acknowledged + 200 && state.health.status === "ok";
   const { failures } = await app.until(well);
@@ -226,7 +234,7 @@ function fill(ballast) {
 
 /** Leaves no inode. */
 function fillInodes(ballast) {
-  mkdirSync(ballast);
+  mkdirSync(ballast, { recursive: true });
   for (let n = 0; n < 1_000; n++) {
     try {
       writeFileSync(join(ballast, `${n}`), "");
