@@ -1,4 +1,4 @@
-import { READER, WRITER } from "./setup-sql.ts";
+import { READER, SEALER, WRITER } from "./setup-sql.ts";
 
 /** What runs a query: pg's Client and Pool have this shape. */
 export interface Queryable {
@@ -11,25 +11,53 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_advance(uuid, integer, text, bigint, bigint)", [WRITER]],
   ["public.seclog_quarantine(uuid, integer, text, bigint, text, bytea)", [WRITER]],
   ["public.seclog_ensure_partitions(integer)", [WRITER]],
-  ["public.seclog_describe()", [WRITER, READER]],
+  ["public.seclog_describe()", [WRITER, READER, SEALER]],
+  [
+    "public.seclog_seal(bigint, bytea, bigint, bytea, text, bigint, text, text, uuid[], bigint[], bigint[], smallint[], bigint[], bytea[])",
+    [SEALER],
+  ],
+  ["public.seclog_rotate_key(bigint, bytea, text, bigint, text, text)", [SEALER]],
+  ["public.seclog_cosign(bigint, text, bigint, text)", [SEALER]],
+  ["public.seclog_removal_digest(bigint)", [READER]],
   ["public.seclog_add_partition(text, timestamptz)", []],
+  ["public.seclog_own_event(text, text)", []],
+  ["public.seclog_next_own_seq()", []],
+  ["public.seclog_erase(text, text, inet, uuid[], timestamptz, timestamptz, text, boolean)", []],
+  ["public.seclog_prune(text, timestamptz, text)", []],
+  ["public.seclog_hold(text, text, timestamptz, timestamptz)", []],
+  ["public.seclog_release(bigint, text)", []],
+  ["public.seclog_keep(text, text)", []],
 ];
 
-const TABLES = [
-  "security_event_log",
-  "security_event_source",
-  "security_event_quarantine",
-  "security_event_retention",
-  "seclog_migration",
-] as const;
+/** What each group may do with a table; whoever is not named, nothing. */
+const TABLES: { readonly [table: string]: { readonly [group: string]: string } } = {
+  security_event_log: { [WRITER]: "INSERT", [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_source: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_quarantine: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_retention: { [READER]: "SELECT" },
+  security_event_seal: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_tile: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_checkpoint: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_signature: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_key: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_removed: { [READER]: "SELECT" },
+  security_event_hold: { [READER]: "SELECT" },
+  security_event_tree: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  seclog_migration: { [READER]: "SELECT", [SEALER]: "SELECT" },
+};
+
+/** What a connection is for. */
+export type AccessRole = "writer" | "reader" | "sealer";
+
+const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER };
 
 /**
  * What the connected role may do that it should not, or may not and should, in words. Empty when it is exactly right.
  *
  * @param expected what the role is for
  */
-export async function accessProblems(connection: Queryable, expected: "writer" | "reader"): Promise<string[]> {
-  const group = expected === "writer" ? WRITER : READER;
+export async function accessProblems(connection: Queryable, expected: AccessRole): Promise<string[]> {
+  const group = GROUPS[expected];
   const problems: string[] = [];
   const [role] = (
     await connection.query(
@@ -54,15 +82,14 @@ export async function accessProblems(connection: Queryable, expected: "writer" |
             (privilege IN ('SELECT', 'INSERT', 'UPDATE') AND has_any_column_privilege(c.oid, privilege)) AS held
         FROM pg_class c, unnest($2::text[]) AS privilege
         WHERE relnamespace = 'public'::regnamespace AND relname = ANY($1)`,
-      [TABLES, ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]],
+      [Object.keys(TABLES), ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]],
     )
   ).rows as { table: string; privilege: string; held: boolean }[];
-  for (const table of TABLES) {
+  for (const table of Object.keys(TABLES)) {
     if (!tables.some((row) => row.table === table)) problems.push(`the table ${table} is missing: run seclog setup`);
   }
   for (const { table, privilege, held } of tables) {
-    const due =
-      expected === "writer" ? privilege === "INSERT" && table === "security_event_log" : privilege === "SELECT";
+    const due = TABLES[table]?.[group] === privilege;
     if (held !== due) problems.push(`${name} may ${due ? "not " : ""}${privilege} on ${table}`);
   }
   const functions = (

@@ -1,4 +1,4 @@
-export { accessProblems, type Queryable } from "./access.ts";
+export { type AccessRole, accessProblems, type Queryable } from "./access.ts";
 export {
   type ConnectionConfig,
   connectionConfig,

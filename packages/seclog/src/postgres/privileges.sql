@@ -2,8 +2,8 @@
 -- granted since is put right. Only the groups are touched: a privilege that somebody gave to another role is doctor's
 -- business.
 
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader;
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
 
 -- The writer adds events. Not created_at, which is the database's to say; and it reads nothing.
 GRANT INSERT (
@@ -27,9 +27,40 @@ GRANT SELECT ON
   public.security_event_retention,
   public.security_event_source,
   public.security_event_quarantine,
+  public.security_event_seal,
+  public.security_event_tile,
+  public.security_event_checkpoint,
+  public.security_event_signature,
+  public.security_event_key,
+  public.security_event_removed,
+  public.security_event_hold,
+  public.security_event_tree,
   public.seclog_migration
   TO seclog_reader;
-GRANT EXECUTE ON FUNCTION public.seclog_describe() TO seclog_reader;
+GRANT EXECUTE ON FUNCTION public.seclog_describe(), public.seclog_removal_digest(bigint) TO seclog_reader;
+
+-- The sealer reads what a leaf is made of, which names no person, and appends to the tree.
+GRANT SELECT (
+  id, occurred_at, created_at, event_type, level, category, outcome, method, route, status_code, allowed_methods, count,
+  started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention
+) ON public.security_event_log TO seclog_sealer;
+GRANT SELECT (source_id, seq, created_at, commitment) ON public.security_event_quarantine TO seclog_sealer;
+GRANT SELECT (id, epoch, last_seq, opened_at, updated_at) ON public.security_event_source TO seclog_sealer;
+GRANT SELECT ON
+  public.security_event_seal,
+  public.security_event_tile,
+  public.security_event_checkpoint,
+  public.security_event_signature,
+  public.security_event_key,
+  public.security_event_tree,
+  public.seclog_migration
+  TO seclog_sealer;
+GRANT EXECUTE ON FUNCTION
+  public.seclog_seal(bigint, bytea, bigint, bytea, text, bigint, text, text, uuid[], bigint[], bigint[], smallint[], bigint[], bytea[]),
+  public.seclog_rotate_key(bigint, bytea, text, bigint, text, text),
+  public.seclog_cosign(bigint, text, bigint, text),
+  public.seclog_describe()
+  TO seclog_sealer;
 
 -- Triggers that somebody disabled. Only those: enabling locks the table for a moment.
 DO $$

@@ -71,7 +71,13 @@ describe("the schema", () => {
     // One month of each retention class, and the partition for classes that nobody knows yet.
     const scanned = [...text.matchAll(/ on (security_event_log\S*)/g)].map(([, part]) => part);
     expect(scanned.sort()).toEqual(
-      [month.replace("standard", "long"), month.replace("standard", "short"), month, "security_event_log_other"].sort(),
+      [
+        month.replace("standard", "long"),
+        month.replace("standard", "short"),
+        month,
+        "security_event_log_other",
+        "security_event_log_own",
+      ].sort(),
     );
   });
 
@@ -223,7 +229,7 @@ describe("setupDatabase()", () => {
     // Created by the superuser earlier, so this administrator must be given them.
     await as(
       database.serverUrl,
-      `GRANT seclog_owner, seclog_writer, seclog_reader TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
+      `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
     );
     const adminUrl = Object.assign(new URL(database.serverUrl), { username: `dba_${name}`, password: "x" }).href;
     try {

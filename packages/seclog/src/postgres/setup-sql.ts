@@ -10,20 +10,23 @@ export const OWNER = "seclog_owner";
 export const WRITER = "seclog_writer";
 /** The group whose members may read. */
 export const READER = "seclog_reader";
+/** The group whose members may seal: read what leaves are made of, and append to the tree. */
+export const SEALER = "seclog_sealer";
 
 const PURPOSES = {
   [OWNER]: "owns the security event log; nobody logs in as it",
   [WRITER]: "may add security events and keep its own sources'' positions, nothing else",
   [READER]: "may read the security event log, nothing else",
+  [SEALER]: "may append to the security event log''s Merkle tree, nothing else",
 } as const;
 
 /** One login role and the group that it is a member of. */
 export interface LoginRole {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER;
 }
 
-/** The three groups. */
+/** The groups. */
 export function groupRolesSql(): string[] {
   return Object.entries(PURPOSES).flatMap(([role, purpose]) => [
     `DO $$ BEGIN CREATE ROLE ${role} NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`,
@@ -49,9 +52,9 @@ export function createDatabaseSql(database: string): string {
 export function accessSql(database: string): string[] {
   return [
     `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
-    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}`,
+    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}`,
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
-    `GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}`,
+    `GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER}`,
     MIGRATION_TABLE_SQL,
   ];
 }
@@ -72,6 +75,8 @@ export interface SetupSqlOptions {
   readonly writer?: string;
   /** The login role of who reads. @default "seclog_view" */
   readonly reader?: string;
+  /** The login role of the sealer. @default "seclog_seal" */
+  readonly sealer?: string;
 }
 
 /**
@@ -81,6 +86,7 @@ export function setupSql(options: SetupSqlOptions = {}): string {
   const database = options.database ?? "seclog";
   const writer: LoginRole = { name: options.writer ?? "seclog_app", group: WRITER };
   const reader: LoginRole = { name: options.reader ?? "seclog_view", group: READER };
+  const sealer: LoginRole = { name: options.sealer ?? "seclog_seal", group: SEALER };
   const statements = (list: readonly string[]): string => list.map((sql) => `${sql};\n`).join("");
   const name = quoteLiteral(database);
   return `-- Sets up the Seclog security event log. Run with psql as a superuser, or as a role with CREATEROLE and CREATEDB:
@@ -89,10 +95,11 @@ export function setupSql(options: SetupSqlOptions = {}): string {
 \\set ON_ERROR_STOP 1
 
 -- Roles
-${statements([...groupRolesSql(), ...loginRoleSql(writer), ...loginRoleSql(reader)])}\
--- Give the two login roles their passwords with psql's \\password, which does not send them in the clear:
+${statements([...groupRolesSql(), ...loginRoleSql(writer), ...loginRoleSql(reader), ...loginRoleSql(sealer)])}\
+-- Give the three login roles their passwords with psql's \\password, which does not send them in the clear:
 --   \\password ${quoteIdentifier(writer.name)}
 --   \\password ${quoteIdentifier(reader.name)}
+--   \\password ${quoteIdentifier(sealer.name)}
 
 -- Database
 SELECT NOT rolsuper AS borrow FROM pg_roles WHERE rolname = current_user \\gset

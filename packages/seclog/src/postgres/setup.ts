@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { canonicalJson } from "../event/json.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { connectionConfig, type TlsOption } from "./connection-config.ts";
 import { errorCode } from "./failure.ts";
@@ -16,6 +17,7 @@ import {
   quoteLiteral,
   READER,
   recordMigrationSql,
+  SEALER,
   WRITER,
 } from "./setup-sql.ts";
 
@@ -27,7 +29,9 @@ export interface SetupOptions {
   readonly writerUrl?: string | undefined;
   /** The URL for reading. Its role is made a reader and gets its password. */
   readonly readerUrl?: string | undefined;
-  /** @default the database of `writerUrl` or `readerUrl`, else `"seclog"` */
+  /** The URL of the sealer. Its role may append to the Merkle tree and gets its password. */
+  readonly sealerUrl?: string | undefined;
+  /** @default the database of `writerUrl`, `readerUrl` or `sealerUrl`, else `"seclog"` */
   readonly database?: string | undefined;
   /** For `adminUrl`, see {@link TlsOption}. */
   readonly tls?: TlsOption | undefined;
@@ -49,7 +53,7 @@ export interface SetupResult {
 }
 
 const WHERE = "setup";
-const OPTIONS = ["adminUrl", "writerUrl", "readerUrl", "database", "tls", "onProgress"] as const;
+const OPTIONS = ["adminUrl", "writerUrl", "readerUrl", "sealerUrl", "database", "tls", "onProgress"] as const;
 /**
  * Two setups of one server take turns, and so do two of one database. Not the number that
  * `seclog_ensure_partitions` locks, which is the one before.
@@ -112,14 +116,14 @@ const ADVICE: { readonly [code: string]: string } = {
   "28000": "check the user in SECLOG_ADMIN_URL and the server's pg_hba.conf",
   "3D000": "check the database in SECLOG_ADMIN_URL",
   "42501":
-    "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader TO it WITH ADMIN OPTION; or give a DBA seclog setup --print-sql",
+    "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or give a DBA seclog setup --print-sql",
   ECONNREFUSED: "is PostgreSQL running there?",
   ENOTFOUND: "check the host in SECLOG_ADMIN_URL",
 };
 
 interface Login {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER;
   readonly password: string | undefined;
 }
 
@@ -130,6 +134,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
   for (const [key, url, group] of [
     ["writerUrl", options.writerUrl, WRITER],
     ["readerUrl", options.readerUrl, READER],
+    ["sealerUrl", options.sealerUrl, SEALER],
   ] as const) {
     if (url === undefined) continue;
     // Only its names are used here, so how it is protected is not judged.
@@ -139,13 +144,13 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
       throw configError(WHERE, key, `names the database ${config.database}, not ${database}`);
     }
     database = config.database;
-    if ([OWNER, WRITER, READER].includes(name)) {
+    if ([OWNER, WRITER, READER, SEALER].includes(name)) {
       throw configError(WHERE, key, `names the role ${name}, which is a group; choose another name, such as shop_log`);
     }
     if (name === admin.user)
       throw configError(WHERE, key, `names the administrator ${name}; it needs a role of its own`);
     if (logins.some((login) => login.name === name)) {
-      throw configError(WHERE, key, `names the writer's role ${name}; who reads needs another one`);
+      throw configError(WHERE, key, `names the role ${name} again; writer, reader and sealer need one each`);
     }
     const password = typeof config.password === "string" ? config.password : undefined;
     logins.push({ name, group, password });
@@ -258,6 +263,10 @@ async function setUpSchema(
       await client.query("COMMIT");
     }
     await client.query(`BEGIN; ${privilegesSql()}; COMMIT`);
+    if (pending.length > 0) {
+      const data = canonicalJson({ migrations: pending.map(({ name }) => name), version: pending.at(-1)?.id ?? 0 });
+      await client.query("SELECT public.seclog_own_event('log_setup', $1)", [data]);
+    }
     say("making partitions ahead");
     const ensured = await client.query<{ created: number }>("SELECT public.seclog_ensure_partitions() AS created");
     return { migrationsApplied: pending.map(({ name }) => name), partitionsCreated: ensured.rows[0]?.created ?? 0 };

@@ -1,0 +1,414 @@
+-- Tamper evidence: a Merkle tree over all that is stored, with signed checkpoints. docs/design/integrity.md has the
+-- format. A leaf is a number of a source: its event, its record in quarantine, or that it was missing. A sealer appends
+-- ranges of numbers, each source's without a hole; so where a leaf stands follows from the range that it is in.
+
+-- Numbers of sources, in the order of the leaves: leaf first_leaf + i is number first_seq + i.
+CREATE TABLE public.security_event_seal (
+  first_leaf bigint PRIMARY KEY,
+  source_id uuid NOT NULL,
+  first_seq bigint NOT NULL,
+  last_seq bigint NOT NULL CHECK (last_seq >= first_seq)
+);
+CREATE UNIQUE INDEX security_event_seal_source ON public.security_event_seal (source_id, first_seq);
+
+-- The hashes of the tree (https://c2sp.org/tlog-tiles). A tile grows to 256 hashes and never changes otherwise; the
+-- partial tiles of earlier sizes are its beginnings.
+CREATE TABLE public.security_event_tile (
+  level smallint NOT NULL,
+  tile bigint NOT NULL,
+  hashes bytea NOT NULL,
+  PRIMARY KEY (level, tile)
+);
+-- Hashes do not compress.
+ALTER TABLE public.security_event_tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
+
+-- Every state that was signed, and who signed it: the log's key, a new key beside the old one, witnesses.
+CREATE TABLE public.security_event_checkpoint (
+  size bigint PRIMARY KEY,
+  origin text NOT NULL,
+  root bytea NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE public.security_event_signature (
+  size bigint NOT NULL,
+  name text NOT NULL,
+  key_id bigint NOT NULL,
+  line text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (size, name, key_id)
+);
+-- Which key seals which sizes. For the sealer, so that a retired key seals no more; an auditor believes none of it.
+CREATE TABLE public.security_event_key (
+  name text NOT NULL,
+  key_id bigint NOT NULL,
+  vkey text NOT NULL,
+  first_size bigint NOT NULL,
+  last_size bigint,
+  PRIMARY KEY (name, key_id)
+);
+
+-- What was taken away afterwards, and by which event of the log's own source it is on record.
+CREATE TABLE public.security_event_removed (
+  own_seq bigint NOT NULL,
+  kind text NOT NULL CHECK (kind IN ('erased', 'pruned')),
+  source_id uuid NOT NULL,
+  seqs int8multirange NOT NULL,
+  PRIMARY KEY (own_seq, source_id)
+);
+
+-- What retention and erasure must leave alone for now.
+CREATE TABLE public.security_event_hold (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  reason text NOT NULL,
+  retention text,
+  since timestamptz NOT NULL DEFAULT '-infinity',
+  until timestamptz NOT NULL DEFAULT 'infinity',
+  placed_at timestamptz NOT NULL DEFAULT now(),
+  released_at timestamptz,
+  CHECK (since < until)
+);
+
+-- A UUIDv7 (RFC 9562).
+CREATE FUNCTION public.seclog_uuid7(at timestamptz) RETURNS uuid
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT encode(set_byte(bytes, 6, (get_byte(bytes, 6) & 15) | 112), 'hex')::uuid
+    FROM (SELECT overlay(uuid_send(gen_random_uuid())
+      PLACING substring(int8send(floor(extract(epoch FROM at) * 1000)::bigint) FROM 3) FROM 1 FOR 6) AS bytes) AS made
+$$;
+REVOKE ALL ON FUNCTION public.seclog_uuid7(timestamptz) FROM PUBLIC;
+
+-- The tree as it stands, one row; and the source of the database's own events, whose key nobody has.
+CREATE TABLE public.security_event_tree (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  size bigint NOT NULL DEFAULT 0,
+  root bytea NOT NULL DEFAULT sha256(''),
+  own_source uuid NOT NULL DEFAULT public.seclog_uuid7(now())
+);
+INSERT INTO public.security_event_tree DEFAULT VALUES;
+INSERT INTO public.security_event_source (id, epoch, key_hash)
+  SELECT own_source, 1, sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()))
+  FROM public.security_event_tree;
+
+-- The database's own events are few and say what was taken away: never under retention.
+CREATE TABLE public.security_event_log_own PARTITION OF public.security_event_log FOR VALUES IN ('own');
+CREATE FUNCTION public.seclog_refuse_foreign() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF current_user = 'seclog_owner' THEN RETURN NEW; END IF;
+  RAISE EXCEPTION 'only the log itself records events that retention leaves alone'
+    USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
+END $$;
+REVOKE ALL ON FUNCTION public.seclog_refuse_foreign() FROM PUBLIC;
+CREATE TRIGGER seclog_own_only BEFORE INSERT ON public.security_event_log_own
+  FOR EACH ROW EXECUTE FUNCTION public.seclog_refuse_foreign();
+
+-- A record in quarantine is a leaf as well: its reason and bytes may name a person, so a commitment stands for them.
+ALTER TABLE public.security_event_quarantine ADD COLUMN salt bytea, ADD COLUMN commitment bytea;
+CREATE FUNCTION public.seclog_commit_quarantine() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  NEW.salt := uuid_send(gen_random_uuid());
+  NEW.commitment := sha256(NEW.salt || convert_to(NEW.reason, 'UTF8') || '\x00'::bytea || NEW.record);
+  RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION public.seclog_commit_quarantine() FROM PUBLIC;
+DO $$
+BEGIN
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_quarantine SET salt = uuid_send(gen_random_uuid());
+  UPDATE public.security_event_quarantine
+    SET commitment = sha256(salt || convert_to(reason, 'UTF8') || '\x00'::bytea || record);
+  PERFORM set_config('seclog.maintenance', 'off', true);
+END $$;
+ALTER TABLE public.security_event_quarantine ALTER COLUMN commitment SET NOT NULL;
+CREATE TRIGGER seclog_commit BEFORE INSERT ON public.security_event_quarantine
+  FOR EACH ROW EXECUTE FUNCTION public.seclog_commit_quarantine();
+
+DO $$
+DECLARE rel text;
+BEGIN
+  FOREACH rel IN ARRAY ARRAY['security_event_seal', 'security_event_tile', 'security_event_checkpoint',
+    'security_event_signature', 'security_event_key', 'security_event_removed', 'security_event_hold',
+    'security_event_tree'] LOOP
+    EXECUTE format('CREATE TRIGGER seclog_append_only BEFORE UPDATE OR DELETE ON public.%I
+      FOR EACH ROW EXECUTE FUNCTION public.seclog_refuse_change()', rel);
+  END LOOP;
+  FOREACH rel IN ARRAY ARRAY['security_event_seal', 'security_event_tile', 'security_event_checkpoint',
+    'security_event_signature', 'security_event_key', 'security_event_removed', 'security_event_hold',
+    'security_event_tree', 'security_event_log_own'] LOOP
+    EXECUTE format('CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.%I
+      FOR EACH STATEMENT EXECUTE FUNCTION public.seclog_refuse_change()', rel);
+  END LOOP;
+END $$;
+
+-- Appends to the tree: compare-and-set on the tree that stands, ranges, tiles and the signed checkpoint in one
+-- transaction. The sealer computes, this refuses what cannot be: whoever calls it can add leaves, never alter one.
+-- SL010: another sealer was there. SL011: the key is not the one that seals. SL012: a range leaves a hole, or
+-- overtakes its source. SL013: a tile that stands would be changed.
+CREATE FUNCTION public.seclog_seal(
+  old_size bigint, old_root bytea, new_size bigint, new_root bytea,
+  log_origin text, signer_id bigint, signer_vkey text, signature_line text,
+  sources uuid[], firsts bigint[], lasts bigint[],
+  levels smallint[], tiles bigint[], tile_hashes bytea[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  active public.security_event_key;
+  known text;
+  changed bigint;
+BEGIN
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_tree SET size = new_size, root = new_root WHERE size = old_size AND root = old_root;
+  IF NOT FOUND OR new_size <= old_size OR length(new_root) <> 32 THEN
+    RAISE EXCEPTION 'the tree no longer has % leaves, or would not grow', old_size USING ERRCODE = 'SL010';
+  END IF;
+
+  SELECT * INTO active FROM public.security_event_key WHERE last_size IS NULL;
+  IF NOT FOUND THEN
+    INSERT INTO public.security_event_key (name, key_id, vkey, first_size)
+      VALUES (log_origin, signer_id, signer_vkey, new_size);
+  ELSIF active.name <> log_origin OR active.key_id <> signer_id THEN
+    RAISE EXCEPTION 'this log is sealed by the key % since it had % leaves', active.vkey, active.first_size
+      USING ERRCODE = 'SL011';
+  END IF;
+
+  IF (SELECT sum(last_seq - first_seq + 1) IS DISTINCT FROM new_size - old_size OR count(DISTINCT source_id) <> count(*)
+      FROM unnest(sources, firsts, lasts) AS range (source_id, first_seq, last_seq))
+    OR EXISTS (
+      SELECT FROM unnest(sources, firsts, lasts) AS range (source_id, first_seq, last_seq)
+        LEFT JOIN public.security_event_source AS source ON source.id = range.source_id
+        WHERE source.id IS NULL OR range.last_seq > source.last_seq OR range.first_seq <> 1 + coalesce((
+          SELECT seal.last_seq FROM public.security_event_seal AS seal WHERE seal.source_id = range.source_id
+            ORDER BY seal.first_seq DESC LIMIT 1), 0))
+  THEN
+    RAISE EXCEPTION 'the ranges given do not follow those that are sealed' USING ERRCODE = 'SL012';
+  END IF;
+  INSERT INTO public.security_event_seal (first_leaf, source_id, first_seq, last_seq)
+    SELECT old_size + sum(last_seq - first_seq + 1) OVER (ORDER BY place) - (last_seq - first_seq + 1),
+        source_id, first_seq, last_seq
+      FROM unnest(sources, firsts, lasts) WITH ORDINALITY AS range (source_id, first_seq, last_seq, place);
+
+  INSERT INTO public.security_event_tile AS tile (level, tile, hashes)
+    SELECT * FROM unnest(levels, tiles, tile_hashes)
+    ON CONFLICT (level, tile) DO UPDATE SET hashes = excluded.hashes
+      WHERE length(excluded.hashes) > length(tile.hashes)
+        AND substring(excluded.hashes FROM 1 FOR length(tile.hashes)) = tile.hashes;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF changed <> cardinality(levels) THEN
+    RAISE EXCEPTION 'a tile that is sealed would be changed' USING ERRCODE = 'SL013';
+  END IF;
+
+  INSERT INTO public.security_event_checkpoint (size, origin, root) VALUES (new_size, log_origin, new_root);
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (new_size, log_origin, signer_id, signature_line);
+  PERFORM set_config('seclog.maintenance', 'off', true);
+END $$;
+
+-- Retires the key that seals: the newest checkpoint is signed by the new one, too, and from there on only that one seals.
+CREATE FUNCTION public.seclog_rotate_key(
+  at_size bigint, at_root bytea, log_origin text, signer_id bigint, signer_vkey text, signature_line text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM FROM public.security_event_tree WHERE size = at_size AND root = at_root FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the tree no longer has % leaves', at_size USING ERRCODE = 'SL010';
+  END IF;
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_key SET last_size = at_size WHERE last_size IS NULL AND name = log_origin;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'no key of % seals this log', log_origin USING ERRCODE = 'SL011';
+  END IF;
+  INSERT INTO public.security_event_key (name, key_id, vkey, first_size)
+    VALUES (log_origin, signer_id, signer_vkey, at_size);
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (at_size, log_origin, signer_id, signature_line);
+  PERFORM set_config('seclog.maintenance', 'off', true);
+END $$;
+
+-- Keeps a witness's signature of a checkpoint.
+CREATE FUNCTION public.seclog_cosign(at_size bigint, signer text, signer_id bigint, signature_line text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.security_event_checkpoint WHERE size = at_size AND origin <> signer) THEN
+    RAISE EXCEPTION 'there is no checkpoint of % leaves for % to sign', at_size, signer USING ERRCODE = 'SL010';
+  END IF;
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (at_size, signer, signer_id, signature_line) ON CONFLICT DO NOTHING;
+END $$;
+
+-- Records what was done to the log itself, as the next event of the database's own source, and gives its number.
+-- `own_data` is a JSON object in canonical form (RFC 8785).
+CREATE FUNCTION public.seclog_own_event(own_type text, own_data text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+  own public.security_event_source;
+  own_salt bytea := uuid_send(gen_random_uuid());
+  -- PostgreSQL escapes a string as RFC 8785 asks.
+  personal text := format('{"actor_id":%s,"actor_type":"operator","data":%s}', to_json(session_user::text), own_data);
+BEGIN
+  UPDATE public.security_event_source AS source SET last_seq = source.last_seq + 1,
+      updated_at = greatest(clock_timestamp(), source.updated_at + interval '1 microsecond')
+    FROM public.security_event_tree AS tree WHERE source.id = tree.own_source
+    RETURNING source.* INTO STRICT own;
+  INSERT INTO public.security_event_log (id, occurred_at, event_type, level, category, outcome, actor_id, actor_type, data,
+      logger, service, source_id, epoch, seq, v, salt, commitment, retention)
+    VALUES (public.seclog_uuid7(own.updated_at), own.updated_at, own_type, 'warning', 'log', 'success',
+      session_user, 'operator', own_data::json, 'security', 'seclog', own.id, own.epoch, own.last_seq, 1,
+      own_salt, sha256(own_salt || convert_to(personal, 'UTF8')), 'own');
+  RETURN own.last_seq;
+END $$;
+
+-- The number that the next event of the database's own source will have; held until the transaction ends.
+CREATE FUNCTION public.seclog_next_own_seq() RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT source.last_seq + 1 FROM public.security_event_source AS source
+    WHERE source.id = (SELECT own_source FROM public.security_event_tree) FOR UPDATE
+$$;
+
+-- What removal `removal` took, as the event that records it commits to it: SHA-256 of a line for each source, in
+-- their order: `source_id {[from,to),…}`.
+CREATE FUNCTION public.seclog_removal_digest(removal bigint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT encode(sha256(convert_to(coalesce(string_agg(source_id || ' ' || seqs || E'\n', '' ORDER BY source_id), ''), 'UTF8')), 'hex')
+    FROM public.security_event_removed WHERE own_seq = removal
+$$;
+
+-- Erases a person: the personal columns and salts of the events that all the criteria given match. Their commitments
+-- stay, so every proof still holds. Never the database's own events, nor what a hold covers. `only_count` changes nothing.
+CREATE FUNCTION public.seclog_erase(
+  actor text, target text, address inet, events uuid[], since timestamptz, until timestamptz, reason text,
+  only_count boolean, OUT erased bigint, OUT held bigint, OUT quarantined bigint, OUT recorded_as bigint
+) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+  own uuid := (SELECT own_source FROM public.security_event_tree);
+  conditions text := 'log.salt IS NOT NULL AND log.source_id <> $6';
+  is_held text := 'EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
+    AND (hold.retention IS NULL OR hold.retention = log.retention)
+    AND log.occurred_at >= hold.since AND log.occurred_at < hold.until)';
+  -- A record in quarantine is no row with columns: whoever is named is looked for in its bytes.
+  in_quarantine text := 'salt IS NOT NULL AND (position(convert_to($1, ''UTF8'') IN record) > 0
+    OR position(convert_to($1, ''UTF8'') IN convert_to(reason, ''UTF8'')) > 0)';
+  subject text := coalesce(actor, target, host(address));
+BEGIN
+  IF num_nonnulls(actor, target, address, events) = 0 THEN
+    RAISE EXCEPTION 'whom to erase is not said' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF actor IS NOT NULL THEN
+    conditions := conditions || ' AND (log.actor_id = $1 OR position(''"userid":'' || to_json($1::text) IN log.data::text) > 0)';
+  END IF;
+  IF target IS NOT NULL THEN
+    conditions := conditions || ' AND (log.target_id = $2 OR position(''userid":'' || to_json($2::text) IN log.data::text) > 0)';
+  END IF;
+  IF address IS NOT NULL THEN conditions := conditions || ' AND log.ip_address <<= $3'; END IF;
+  IF events IS NOT NULL THEN conditions := conditions || ' AND log.id = ANY ($4)'; END IF;
+  conditions := conditions || ' AND log.occurred_at >= coalesce($5, ''-infinity'') AND log.occurred_at < coalesce($7, ''infinity'')';
+
+  EXECUTE format('SELECT count(*) FILTER (WHERE NOT %s), count(*) FILTER (WHERE %1$s)
+    FROM public.security_event_log AS log WHERE %s', is_held, conditions)
+    INTO erased, held USING actor, target, address, events, since, own, until;
+  quarantined := 0;
+  IF subject <> '' AND events IS NULL AND since IS NULL AND until IS NULL THEN
+    EXECUTE format('SELECT count(*) FROM public.security_event_quarantine WHERE %s', in_quarantine)
+      INTO quarantined USING subject;
+  END IF;
+  IF only_count OR erased + quarantined = 0 THEN RETURN; END IF;
+
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  recorded_as := public.seclog_next_own_seq();
+  EXECUTE format('WITH erased AS (
+      UPDATE public.security_event_log AS log SET salt = NULL, actor_id = NULL, actor_type = NULL, target_id = NULL,
+          target_type = NULL, data = NULL, ip_address = NULL, ip_source = NULL, ip_chain = NULL, user_agent = NULL,
+          method_original = NULL, notes = NULL, path = NULL, request_host = NULL, request_id = NULL, trace_id = NULL,
+          span_id = NULL
+        WHERE %s AND NOT %s RETURNING log.source_id, log.seq)
+    INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+      SELECT $8, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id',
+    conditions, is_held) USING actor, target, address, events, since, own, until, recorded_as;
+  IF quarantined > 0 THEN
+    EXECUTE format('WITH erased AS (
+        UPDATE public.security_event_quarantine SET salt = NULL, reason = ''erased'', record = ''''
+          WHERE %s RETURNING source_id, seq)
+      INSERT INTO public.security_event_removed AS known (own_seq, kind, source_id, seqs)
+        SELECT $2, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id
+        ON CONFLICT (own_seq, source_id) DO UPDATE SET seqs = known.seqs + excluded.seqs', in_quarantine)
+      USING subject, recorded_as;
+  END IF;
+  SELECT sum(upper(part) - lower(part)) INTO erased
+    FROM public.security_event_removed, unnest(seqs) AS part WHERE own_seq = recorded_as;
+  PERFORM set_config('seclog.maintenance', 'off', true);
+  PERFORM public.seclog_own_event('log_erased', format('{"reason":%s,"rows":%s,"sha256":"%s"}',
+    to_json(coalesce(reason, '')), erased, public.seclog_removal_digest(recorded_as)));
+  erased := erased - quarantined;
+END $$;
+
+-- Ends a month of a retention class: drops its partition, and keeps which numbers that were.
+-- SL020: it has events that are not sealed. SL021: a hold covers it. SL022: there is no such partition.
+CREATE FUNCTION public.seclog_prune(class text, month timestamptz, reason text, OUT pruned bigint, OUT recorded_as bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
+DECLARE
+  part text := 'security_event_log_' || class || to_char(month, '_YYYY_MM');
+  upper_end timestamptz := month + interval '1 month';
+  unsealed bigint;
+BEGIN
+  IF class NOT IN ('short', 'standard', 'long') OR month <> date_trunc('month', month)
+    OR to_regclass('public.' || part) IS NULL
+  THEN
+    RAISE EXCEPTION 'there is no partition of % for %', class, to_char(month, 'YYYY-MM') USING ERRCODE = 'SL022';
+  END IF;
+  EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', part);
+  IF EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
+    AND (hold.retention IS NULL OR hold.retention = class) AND hold.since < upper_end AND hold.until > month)
+  THEN
+    RAISE EXCEPTION '% is under a hold', part USING ERRCODE = 'SL021';
+  END IF;
+  EXECUTE format('SELECT count(*) FROM (SELECT source_id, max(seq) AS last_seq FROM public.%I GROUP BY source_id) AS source
+    WHERE source.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
+      WHERE seal.source_id = source.source_id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
+  IF unsealed > 0 THEN
+    RAISE EXCEPTION '% has events of % sources that are not sealed', part, unsealed USING ERRCODE = 'SL020';
+  END IF;
+  recorded_as := public.seclog_next_own_seq();
+  EXECUTE format('INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+    SELECT $1, ''pruned'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM public.%I GROUP BY source_id', part)
+    USING recorded_as;
+  EXECUTE format('SELECT count(*) FROM public.%I', part) INTO pruned;
+  EXECUTE format('DROP TABLE public.%I', part);
+  PERFORM public.seclog_own_event('log_retention', format(
+    '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"}',
+    to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(coalesce(reason, '')), pruned,
+    public.seclog_removal_digest(recorded_as)));
+END $$;
+
+-- Puts a hold on a time of one retention class, or of all, and says its number.
+CREATE FUNCTION public.seclog_hold(why text, class text, from_time timestamptz, to_time timestamptz) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+  hold public.security_event_hold;
+BEGIN
+  INSERT INTO public.security_event_hold (reason, retention, since, until)
+    VALUES (why, class, coalesce(from_time, '-infinity'), coalesce(to_time, 'infinity')) RETURNING * INTO hold;
+  PERFORM public.seclog_own_event('log_retention', format('{"hold":%s,"reason":%s}', hold.id, to_json(why)));
+  RETURN hold.id;
+END $$;
+
+-- Ends a hold; says whether there was one.
+CREATE FUNCTION public.seclog_release(hold_id bigint, why text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_hold SET released_at = now() WHERE id = hold_id AND released_at IS NULL;
+  IF NOT FOUND THEN RETURN false; END IF;
+  PERFORM set_config('seclog.maintenance', 'off', true);
+  PERFORM public.seclog_own_event('log_retention', format('{"reason":%s,"released":%s}', to_json(why), hold_id));
+  RETURN true;
+END $$;
+
+-- Says how long a category is kept, for events that come from now on: a running application reads it when it opens a source.
+CREATE FUNCTION public.seclog_keep(for_category text, class text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO public.security_event_retention (category, retention) VALUES (for_category, class)
+    ON CONFLICT (category) DO UPDATE SET retention = excluded.retention;
+  PERFORM public.seclog_own_event('log_retention',
+    format('{"category":%s,"class":%s}', to_json(for_category), to_json(class)));
+END $$;
