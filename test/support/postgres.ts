@@ -14,6 +14,7 @@ export interface TestDatabase extends AsyncDisposable {
   readonly adminUrl: string;
   readonly writerUrl: string;
   readonly readerUrl: string;
+  readonly sealerUrl: string;
   /** Runs a statement as the superuser. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Ends its connections and drops it and its login roles. */
@@ -42,7 +43,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   };
   const writerUrl = urlOf(`writer_${suffix}`, randomBytes(9).toString("hex"));
   const readerUrl = urlOf(`reader_${suffix}`, randomBytes(9).toString("hex"));
-  await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl });
+  const sealerUrl = urlOf(`sealer_${suffix}`, randomBytes(9).toString("hex"));
+  await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl, sealerUrl });
   const server = new URL(serverUrl);
   const adminUrl = urlOf(server.username, server.password);
   const admin = new pg.Pool({ connectionString: adminUrl, max: 2 });
@@ -53,6 +55,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     adminUrl,
     writerUrl,
     readerUrl,
+    sealerUrl,
     async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
       return (await admin.query<Row>(text, values)).rows;
     },
@@ -65,7 +68,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
       while ((await client.query(others)).rows.length > 0) await sleep(20);
       await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
-      await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}`);
+      await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}, sealer_${suffix}`);
       await client.end();
     },
   };

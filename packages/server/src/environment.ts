@@ -2,14 +2,15 @@ import type { ClientConfig } from "pg";
 import { SeclogError } from "seclog";
 import { connectionConfig, optionalSecretUrl } from "seclog/postgres";
 
-/** The three ways into the log's database: who sets it up, who writes events, who reads them. */
-export type Role = "admin" | "writer" | "reader";
+/** The ways into the log's database: who sets it up, who writes events, who reads them, who seals them. */
+export type Role = "admin" | "writer" | "reader" | "sealer";
 
 /** Where each role's URL is looked up; with `_FILE` appended, where the name of a file that holds it is. */
 export const URL_VARIABLES: { readonly [R in Role]: string } = {
   admin: "SECLOG_ADMIN_URL",
   writer: "SECLOG_DATABASE_URL",
   reader: "SECLOG_READER_URL",
+  sealer: "SECLOG_SEALER_URL",
 };
 
 /**

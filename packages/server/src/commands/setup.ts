@@ -27,15 +27,18 @@ async function setup(options: SetupCommandOptions): Promise<void> {
   }
   const writerUrl = connectionUrl("writer");
   const readerUrl = connectionUrl("reader");
+  const sealerUrl = connectionUrl("sealer");
   if (options.printSql) {
     const writer = writerUrl === undefined ? undefined : roleConfig("writer", writerUrl);
     const reader = readerUrl === undefined ? undefined : roleConfig("reader", readerUrl);
-    const database = options.database ?? writer?.database ?? reader?.database;
+    const sealer = sealerUrl === undefined ? undefined : roleConfig("sealer", sealerUrl);
+    const database = options.database ?? writer?.database ?? reader?.database ?? sealer?.database;
     await print(
       setupSql({
         ...(database === undefined ? {} : { database }),
         ...(writer?.user === undefined ? {} : { writer: writer.user }),
         ...(reader?.user === undefined ? {} : { reader: reader.user }),
+        ...(sealer?.user === undefined ? {} : { sealer: sealer.user }),
       }),
     );
     return;
@@ -48,6 +51,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
       adminUrl,
       writerUrl,
       readerUrl,
+      sealerUrl,
       database: options.database,
       onProgress: (what) => progress.show(`${what} …`),
     });
@@ -55,10 +59,13 @@ async function setup(options: SetupCommandOptions): Promise<void> {
     progress.clear();
   }
   for (const warning of result.warnings) note(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
-  await print(options.json ? jsonLine(result) : summary(result, writerUrl !== undefined, readerUrl !== undefined));
+  await print(options.json ? jsonLine(result) : summary(result, { writerUrl, readerUrl, sealerUrl }));
 }
 
-function summary(result: SetupResult, hasWriter: boolean, hasReader: boolean): string {
+function summary(
+  result: SetupResult,
+  { writerUrl, readerUrl, sealerUrl }: { readonly [url: string]: string | undefined },
+): string {
   const { database, databaseCreated, migrationsApplied, partitionsCreated, serverVersion } = result;
   const changed = databaseCreated || migrationsApplied.length > 0 || partitionsCreated > 0;
   const lines = [
@@ -67,8 +74,9 @@ function summary(result: SetupResult, hasWriter: boolean, hasReader: boolean): s
   if (databaseCreated) lines.push("  created the database");
   for (const name of migrationsApplied) lines.push(`  applied ${name}`);
   if (partitionsCreated > 0) lines.push(`  added ${counted(partitionsCreated, "partition")}`);
-  if (!hasWriter) lines.push("No login for applications: set SECLOG_DATABASE_URL and run it again.");
-  if (!hasReader) lines.push("No login for readers: set SECLOG_READER_URL and run it again.");
+  if (writerUrl === undefined) lines.push("No login for applications: set SECLOG_DATABASE_URL and run it again.");
+  if (readerUrl === undefined) lines.push("No login for readers: set SECLOG_READER_URL and run it again.");
+  if (sealerUrl === undefined) lines.push("No login for the sealer: set SECLOG_SEALER_URL and run it again.");
   lines.push("Next: seclog doctor");
   return `${lines.join("\n")}\n`;
 }
