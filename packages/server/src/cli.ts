@@ -35,6 +35,9 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["ship", async () => (await import("./commands/ship.ts")).addShip],
   ["tail", async () => (await import("./commands/tail.ts")).addTail],
   ["query", async () => (await import("./commands/query.ts")).addQuery],
+  ["seal", async () => (await import("./commands/seal.ts")).addSeal],
+  ["keys", async () => (await import("./commands/keys.ts")).addKeys],
+  ["prove", async () => (await import("./commands/prove.ts")).addProve],
   ["stats", async () => (await import("./commands/stats.ts")).addStats],
   ["demo", async () => addDemo],
 ]);

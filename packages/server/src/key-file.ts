@@ -29,7 +29,10 @@ export function parseKey(text: string, from: string): NoteSigner {
     return parsePrivateKey(text.trim());
   } catch (error) {
     if (!(error instanceof NoteError)) throw error;
-    throw new SeclogError("SECLOG_KEY", `${from} does not hold a key: ${error.message}; make one with seclog keys generate`);
+    throw new SeclogError(
+      "SECLOG_KEY",
+      `${from} does not hold a key: ${error.message}; make one with seclog keys generate`,
+    );
   }
 }
 
@@ -58,7 +61,9 @@ export function writeKeyFile(path: string, name: string, type: keyof typeof KEY_
     const exists = (cause as NodeJS.ErrnoException).code === "EEXIST";
     throw new SeclogError(
       "SECLOG_KEY",
-      exists ? `${path} exists, and a key is never written over: name another file` : `${path} cannot be written: ${errorMessage(cause)}`,
+      exists
+        ? `${path} exists, and a key is never written over: name another file`
+        : `${path} cannot be written: ${errorMessage(cause)}`,
       { cause },
     );
   }

@@ -1,22 +1,28 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** Bytes of a hash. */
 export const HASH_BYTES = 32;
 
-const LEAF = Uint8Array.of(0);
-const NODE = Uint8Array.of(1);
-
 /** The root of the tree without leaves: SHA-256 of nothing. */
-export const EMPTY_ROOT: Uint8Array = createHash("sha256").digest();
+export const EMPTY_ROOT: Uint8Array = hash("sha256", "", "buffer");
 
-/** The hash of an entry as a leaf: SHA-256(0x00 ‖ entry) (RFC 6962, section 2.1). */
+/** The hash of an entry as a leaf: SHA-256(0x00 ‖ entry) (RFC 6962, section 2.1). A text is taken as UTF-8. */
 export function leafHash(entry: Uint8Array | string): Uint8Array {
-  return createHash("sha256").update(LEAF).update(entry).digest();
+  if (typeof entry === "string") return hash("sha256", `\0${entry}`, "buffer");
+  const input = Buffer.allocUnsafe(1 + entry.length);
+  input[0] = 0;
+  input.set(entry, 1);
+  return hash("sha256", input, "buffer");
 }
+
+/** What a node is hashed from; filled anew each time. */
+const pair: Buffer = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 
 /** The hash over two subtrees: SHA-256(0x01 ‖ left ‖ right) (RFC 6962, section 2.1). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return createHash("sha256").update(NODE).update(left).update(right).digest();
+  pair.set(left, 1);
+  pair.set(right, 1 + HASH_BYTES);
+  return hash("sha256", pair, "buffer");
 }
 
 /** Whether two hashes are the same bytes. They are public: how long the comparison takes tells nothing. */

@@ -1,4 +1,4 @@
-import { READER, SEALER, WRITER } from "./setup-sql.ts";
+import { OWNER, READER, SEALER, WRITER } from "./setup-sql.ts";
 
 /** What runs a query: pg's Client and Pool have this shape. */
 export interface Queryable {
@@ -63,8 +63,9 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     await connection.query(
       `SELECT current_user AS name, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
           COALESCE((SELECT array_agg(r.rolname::text ORDER BY r.rolname) FROM pg_roles r
-            WHERE r.rolname LIKE 'seclog\\_%' AND pg_has_role(current_user, r.oid, 'MEMBER')), '{}') AS groups
+            WHERE r.rolname = ANY($1) AND pg_has_role(current_user, r.oid, 'MEMBER')), '{}') AS groups
         FROM pg_roles WHERE rolname = current_user`,
+      [[OWNER, WRITER, READER, SEALER]],
     )
   ).rows as [{ name: string; groups: string[] } & { [attribute: string]: boolean }];
   const name = role.name;

@@ -1,0 +1,120 @@
+import type { Command } from "commander";
+import pg from "pg";
+import { SeclogError } from "seclog";
+import { NoteError, openNote, parseNote } from "seclog/merkle";
+import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
+import { requireUrl, roleConfig } from "../environment.ts";
+import { readKeyFile, writeKeyFile } from "../key-file.ts";
+import { jsonLine, print } from "../output.ts";
+import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
+import { signatureLine } from "../seal/tree-store.ts";
+import { storedCheckpoint } from "../stored-tree.ts";
+
+/** `seclog keys`. */
+export function addKeys(program: Command): void {
+  const keys = program.command("keys").description("make, show and rotate the keys that sign checkpoints");
+  keys
+    .command("generate")
+    .description("draw a key, and print its public half for auditors")
+    .requiredOption("--out <file>", "the file to write the private key to; only you can read it")
+    .requiredOption("--name <origin>", "the log's name: a URL without its scheme, such as example.com/shop-log")
+    .option("--witness", "a key for seclog witness, whose signatures carry the time")
+    .option("--json", "one JSON document")
+    .action(generate);
+  keys
+    .command("show <file>")
+    .description("print the public half of a key")
+    .option("--json", "one JSON document")
+    .action(show);
+  addKeyOptions(
+    keys
+      .command("rotate")
+      .description("let a new key seal from here on: the newest checkpoint is signed by both")
+      .requiredOption("--out <file>", "the file to write the new private key to"),
+  )
+    .option("--json", "one JSON document")
+    .action(rotate);
+}
+
+async function generate(options: { out: string; name: string; witness?: true; json?: true }): Promise<void> {
+  const { vkey } = writeKeyFile(options.out, options.name, options.witness ? "cosignature" : "ed25519");
+  if (options.json) return await print(jsonLine({ vkey, file: options.out }));
+  await print(
+    `${vkey}\n\nThe private key is in ${options.out}: back it up where the database's administrators cannot read it.\nThe line above is its public half. Give it to whoever shall verify the log.\n`,
+  );
+}
+
+async function show(file: string, options: { json?: true }): Promise<void> {
+  const { vkey, name } = readKeyFile(file);
+  await print(options.json ? jsonLine({ vkey, name }) : `${vkey}\n`);
+}
+
+async function rotate(options: KeyOptions & { out: string; json?: true }): Promise<void> {
+  const url = requireUrl("sealer");
+  const old = await signingKey(options);
+  const client = new pg.Client({
+    ...roleConfig("sealer", url),
+    application_name: "seclog keys rotate",
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+  });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await checkSeals(client, old);
+    const next = writeKeyFile(options.out, old.name);
+    const size = await signBoth(client, old, next);
+    if (options.json) return await print(jsonLine({ vkey: next.vkey, retired: old.vkey, size, file: options.out }));
+    await print(
+      `${next.vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; that checkpoint is signed by both keys.\nStart the sealer with --key ${options.out}. Auditors give both public keys, the retired one first:\n  ${old.vkey}\n`,
+    );
+  } catch (error) {
+    throw databaseError(error, "sealer");
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+type Signer = Awaited<ReturnType<typeof signingKey>>;
+
+async function checkSeals(client: pg.Client, signer: Signer): Promise<void> {
+  const newest = await storedCheckpoint(client);
+  if (newest === undefined) {
+    throw new SeclogError("SECLOG_KEY", "nothing was sealed yet, so there is no key to retire: start with the new one");
+  }
+  try {
+    openNote(newest.note, [signer]);
+  } catch (cause) {
+    if (!(cause instanceof NoteError)) throw cause;
+    throw new SeclogError("SECLOG_KEY", `the newest checkpoint is not signed by ${signer.vkey}: ${cause.message}`, {
+      cause,
+    });
+  }
+  if (parseNote(newest.note).signatures.length > 0 && newest.origin !== signer.name) {
+    throw new SeclogError("SECLOG_KEY", `this is the log ${newest.origin}, and the key is that of ${signer.name}`);
+  }
+}
+
+/** A running sealer may be faster: then the next checkpoint is taken. */
+const TRIES = 20;
+
+async function signBoth(client: pg.Client, old: Signer, next: Signer): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const newest = await storedCheckpoint(client);
+    if (newest === undefined) throw new SeclogError("SECLOG_TREE", "the newest checkpoint is gone: run seclog verify");
+    const { text } = openNote(newest.note, [old]);
+    try {
+      await client.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [
+        newest.size,
+        newest.root,
+        next.name,
+        next.keyId,
+        next.vkey,
+        signatureLine(next.sign(text)),
+      ]);
+      return newest.size;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "SL010" || tries === TRIES) throw error;
+    }
+  }
+}

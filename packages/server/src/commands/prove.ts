@@ -1,0 +1,102 @@
+import { writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import pg from "pg";
+import { encodeEvent, SeclogError } from "seclog";
+import { formatTlogProof, inclusionProof, leafHash, verifyInclusion } from "seclog/merkle";
+import { ENTRY_COLUMNS, EVENT_SELECT, type EventRow, eventEntry, rowToEvent } from "seclog/postgres";
+import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
+import { requireUrl, roleConfig } from "../environment.ts";
+import { note, print } from "../output.ts";
+import { storedCheckpoint, storedTiles } from "../stored-tree.ts";
+
+interface ProveCommandOptions {
+  readonly out?: string;
+  readonly redact?: true;
+}
+
+/** `seclog prove`. */
+export function addProve(program: Command): void {
+  program
+    .command("prove <event-id>")
+    .description("write a proof that an event is in the log, to be checked offline with seclog verify-proof")
+    .option("--out <file>", "the file to write (default: standard output)")
+    .option("--redact", "leave the personal part out: who, from where, and the event's data")
+    .action(prove);
+}
+
+async function prove(id: string, options: ProveCommandOptions): Promise<void> {
+  const event = id.toLowerCase();
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(event)) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as seclog query --json shows it`,
+    );
+  }
+  const client = new pg.Client({
+    ...roleConfig("reader", requireUrl("reader")),
+    application_name: "seclog prove",
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+  });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    await client.query("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'");
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    const proof = await proofOf(client, event, options.redact === true);
+    if (options.out === undefined) await print(proof);
+    else {
+      writeFileSync(options.out, proof);
+      note(`wrote ${options.out}; check it with: seclog verify-proof ${options.out} --vkey KEY`);
+    }
+  } catch (error) {
+    throw databaseError(error, "reader");
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** The proof's text (https://c2sp.org/tlog-proof), for an event that stands at exactly one sealed number. */
+async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
+  // An id's first 48 bits are the event's milliseconds: only those partitions are looked at.
+  const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+  const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
+  const { rows } = await client.query<EventRow & { raw_source_id: string; raw_seq: string; salt: Buffer | null }>(
+    `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1
+      AND occurred_at >= to_timestamp($2::double precision / 1000) - interval '1 millisecond'
+      AND occurred_at <= to_timestamp($2::double precision / 1000) + interval '2 milliseconds'`,
+    [id, ms],
+  );
+  const checkpoint = await storedCheckpoint(client);
+  for (const row of rows) {
+    const index = await leafIndex(client, row.raw_source_id, row.raw_seq);
+    if (index === undefined || checkpoint === undefined || index >= checkpoint.size) continue;
+    const entry = eventEntry(ENTRY_COLUMNS.map((column) => row[`raw_${column}`] as string | null));
+    const leaf = leafHash(entry);
+    const proof = await inclusionProof(index, checkpoint.size, storedTiles(client));
+    if (!verifyInclusion(leaf, index, checkpoint.size, proof, checkpoint.root)) {
+      throw new SeclogError(
+        "SECLOG_PROOF",
+        `event ${id} is not what was sealed: somebody changed it; run seclog verify`,
+      );
+    }
+    const extra = [entry];
+    if (!redact && row.salt !== null) {
+      extra.push(row.salt.toString("hex"), encodeEvent(rowToEvent(row)).split("\n")[1] ?? "");
+    }
+    return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
+  }
+  if (rows.length > 0) {
+    throw new SeclogError("SECLOG_PROOF", `event ${id} is not sealed yet: wait a moment, or run seclog seal`);
+  }
+  throw new SeclogError("SECLOG_PROOF", `there is no event ${id}: correct the id, or look for it with seclog query`);
+}
+
+async function leafIndex(client: pg.Client, source: string, seq: string): Promise<number | undefined> {
+  const { rows } = await client.query<{ index: string }>(
+    `SELECT (first_leaf + $2::bigint - first_seq)::text AS index FROM public.security_event_seal
+      WHERE source_id = $1 AND first_seq <= $2::bigint AND last_seq >= $2::bigint`,
+    [source, seq],
+  );
+  return rows[0] === undefined ? undefined : Number(rows[0].index);
+}

@@ -1,0 +1,143 @@
+import type { Command } from "commander";
+import { errorMessage, SeclogError } from "seclog";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
+import { interruption } from "../interruption.ts";
+import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
+import { NoSealMemory, type SealMemory, SealMemoryFile } from "../seal/memory.ts";
+import { runSealer } from "../seal/run.ts";
+import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
+
+interface SealCommandOptions extends KeyOptions {
+  readonly once?: true;
+  readonly interval: string;
+  readonly memory?: string;
+  readonly json?: true;
+}
+
+/** How often a sealer that nobody watches says how it is doing. */
+const REPORT_MS = 60_000;
+
+/** `seclog seal`. */
+export function addSeal(program: Command): void {
+  const command = program
+    .command("seal")
+    .description("make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C")
+    .option("--once", "seal what there is, and end");
+  addKeyOptions(command)
+    .option("--interval <seconds>", "how long to wait when all is sealed", "0.5")
+    .option("--memory <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
+    .option("--json", "a JSON line for each checkpoint")
+    .action(seal);
+}
+
+async function seal(options: SealCommandOptions): Promise<void> {
+  const interval = Number(options.interval);
+  if (!/^\d+(\.\d+)?$/.test(options.interval) || interval < 0.01 || interval > 3600) {
+    throw new SeclogError("SECLOG_CONFIG", `--interval ${options.interval} is no number of seconds from 0.01 to 3600`);
+  }
+  const url = requireUrl("sealer");
+  const signer = await signingKey(options);
+  const memory = sealMemory(options);
+  const signal = interruption();
+  const report = new SealReport(options.json === true);
+  if (options.json !== true) {
+    note(`sealing ${signer.name} with the key ${signer.vkey}`);
+    if (memory instanceof NoSealMemory) {
+      note(
+        `${styled("warning:", "yellow", process.stderr)} without --memory FILE a database that is rolled back while this is down is not noticed`,
+      );
+    }
+  }
+  try {
+    await runSealer({
+      url,
+      signer,
+      memory,
+      intervalMs: interval * 1000,
+      once: options.once === true,
+      signal,
+      onSealed: async (step, age) => {
+        report.sealed(step.checkpoint.size, step.leaves, step.missing);
+        if (options.json) {
+          const { size, root } = step.checkpoint;
+          await print(
+            jsonLine({
+              size,
+              root: Buffer.from(root).toString("base64"),
+              leaves: step.leaves,
+              missing: step.missing,
+              oldest_unsealed_seconds: Number((await age()).toFixed(3)),
+              checkpoint: step.checkpoint.note,
+            }),
+          );
+        } else await report.show(age);
+      },
+      onTurn: (sealing) => note(sealing ? "this is the sealer now" : "another sealer is at work; waiting to take over"),
+      onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
+    });
+  } catch (error) {
+    report.end();
+    throw databaseError(error, "sealer");
+  }
+  report.end();
+  if (options.json !== true) await print(report.summary());
+}
+
+function sealMemory({ key, memory }: SealCommandOptions): SealMemory {
+  const path = memory ?? (key === undefined ? undefined : `${key}.sealed`);
+  return path === undefined ? new NoSealMemory() : new SealMemoryFile(path);
+}
+
+/** What a person sees of it: a line that is written over on a terminal, a line a minute elsewhere. */
+class SealReport {
+  readonly #quiet: boolean;
+  readonly #progress = new Progress();
+  #size = 0;
+  #leaves = 0;
+  #reported = performance.now();
+  #troubled = "";
+
+  constructor(quiet: boolean) {
+    this.#quiet = quiet;
+  }
+
+  sealed(size: number, leaves: number, missing: number): void {
+    this.#size = size;
+    this.#leaves += leaves;
+    if (this.#troubled !== "") note("sealing again");
+    this.#troubled = "";
+    if (missing > 0) {
+      this.#progress.clear();
+      note(
+        `${styled("warning:", "yellow", process.stderr)} ${counted(missing, "number")} had no event when sealed: run seclog verify`,
+      );
+    }
+  }
+
+  async show(age: () => Promise<number>): Promise<void> {
+    const terminal = process.stderr.isTTY === true;
+    if (!terminal && performance.now() - this.#reported < REPORT_MS) return;
+    if (terminal && performance.now() - this.#reported < 250) return;
+    this.#reported = performance.now();
+    const line = `${counted(this.#size, "leaf", "leaves")} sealed, the oldest event that is not is ${(await age()).toFixed(1)} s old`;
+    if (terminal) this.#progress.show(line);
+    else note(line);
+  }
+
+  trouble(error: unknown): void {
+    const message = errorMessage(error);
+    this.#progress.clear();
+    if (message !== this.#troubled && !this.#quiet) note(`${styled("not sealing:", "red", process.stderr)} ${message}`);
+    this.#troubled = message;
+  }
+
+  end(): void {
+    this.#progress.clear();
+  }
+
+  summary(): string {
+    if (this.#leaves === 0) return "Nothing was left to seal.\n";
+    return `Sealed ${counted(this.#leaves, "leaf", "leaves")}; the tree has ${this.#size.toLocaleString("en")}.\n`;
+  }
+}

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import { SeclogError } from "seclog";
+import type { NoteSigner } from "seclog/merkle";
+import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
+import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../connection.ts";
+import { roleConfig } from "../environment.ts";
+import type { SealMemory } from "./memory.ts";
+import { type SealedStep, Sealer, type SealStep } from "./sealer.ts";
+import { oldestUnsealed } from "./tree-store.ts";
+
+/** Options of {@link runSealer}. */
+export interface RunSealerOptions {
+  /** The sealer's connection URL. */
+  readonly url: string;
+  readonly signer: NoteSigner;
+  readonly memory: SealMemory;
+  /** Milliseconds between two looks at what there is to seal. */
+  readonly intervalMs: number;
+  /** Ends when everything is sealed that was there. */
+  readonly once?: boolean;
+  readonly signal: AbortSignal;
+  /** After each checkpoint; it must not throw, and sealing waits for it. */
+  readonly onSealed: (step: SealedStep, age: () => Promise<number>) => void | Promise<void>;
+  /** Another sealer has the lock, or this one has it now. */
+  readonly onTurn?: (sealing: boolean) => void;
+  /** What failed and is tried again. */
+  readonly onTrouble?: (error: unknown) => void;
+  readonly onStep?: (step: SealStep) => void;
+}
+
+/** How often a sealer that waits looks whether the other one has gone. */
+const STANDBY_MS = 1_000;
+const LONGEST_WAIT_MS = 30_000;
+/** A sealer that says nothing for so long loses its connection, and with it the lock. */
+const SILENCE_MS = 15_000;
+
+/** What no second try puts right. */
+const FATAL: ReadonlySet<string> = new Set([
+  "SECLOG_CONFIG",
+  "SECLOG_KEY",
+  "SECLOG_ROLLBACK",
+  "SECLOG_TREE",
+  "SECLOG_SCHEMA_MISSING",
+  "SECLOG_SCHEMA_NEWER",
+  "SECLOG_SCHEMA_OLDER",
+]);
+
+/**
+ * Seals until it is told to end: waits while another sealer is at work, takes over when that one has gone, and tries again
+ * after failures of the database.
+ *
+ * @throws SeclogError for what must be looked at by somebody: the tree must not be continued, or not with this key
+ */
+export async function runSealer(options: RunSealerOptions): Promise<void> {
+  const { signal, once = false } = options;
+  let wait = STANDBY_MS;
+  while (!signal.aborted) {
+    const client = new pg.Client({
+      ...roleConfig("sealer", options.url),
+      application_name: "seclog seal",
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: 2 * STATEMENT_TIMEOUT_MS,
+    });
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      await prepare(client, options.intervalMs);
+      const sealer = new Sealer(client, options);
+      await waitForLock(sealer, options);
+      while (!signal.aborted) {
+        const step = await sealer.step();
+        wait = STANDBY_MS;
+        if (step !== undefined) await options.onSealed(step, () => oldestUnsealed(client));
+        else if (once) return;
+        if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
+      }
+    } catch (error) {
+      const judged = judge(error);
+      if (once || (judged instanceof SeclogError && FATAL.has(judged.code))) throw judged;
+      if (signal.aborted) return;
+      options.onTrouble?.(judged);
+      await pause(wait * (0.5 + Math.random() / 2), signal);
+      wait = Math.min(LONGEST_WAIT_MS, wait * 2);
+    } finally {
+      await client.end().catch(() => {});
+    }
+  }
+}
+
+async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
+  await client.query(
+    [
+      "SET timezone = 'UTC'",
+      "SET datestyle = 'ISO'",
+      "SET bytea_output = 'hex'",
+      "SET search_path = pg_catalog, pg_temp",
+      "SET synchronous_commit = on",
+      `SET statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
+      // Whoever is stopped or cut off must not keep the lock.
+      `SET idle_session_timeout = ${SILENCE_MS + 3 * intervalMs}`,
+      `SET idle_in_transaction_session_timeout = ${SILENCE_MS}`,
+      "SET tcp_keepalives_idle = 5",
+      "SET tcp_keepalives_interval = 3",
+      "SET tcp_keepalives_count = 3",
+    ].join("; "),
+  );
+  const { rows } = await client.query<{ migrations: AppliedMigration[] | null }>(
+    "SELECT migrations FROM public.seclog_describe()",
+  );
+  checkSchemaVersion(migrations(), rows[0]?.migrations ?? []);
+}
+
+async function waitForLock(sealer: Sealer, { signal, once, onTurn }: RunSealerOptions): Promise<void> {
+  let told = false;
+  while (!(await sealer.lock())) {
+    if (once === true) throw new SeclogError("SECLOG_DATABASE", "another sealer is at work: it seals what there is");
+    if (!told) onTurn?.(false);
+    told = true;
+    await pause(STANDBY_MS, signal);
+    signal.throwIfAborted();
+  }
+  onTurn?.(true);
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
+}
+
+/** What the database's own refusals mean. */
+function judge(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message?: string };
+  if (code === "SL011")
+    return new SeclogError("SECLOG_KEY", `${message}: start the sealer with that key`, { cause: error });
+  if (code === "SL013") return new SeclogError("SECLOG_TREE", `${message}: run seclog verify`, { cause: error });
+  return error;
+}
