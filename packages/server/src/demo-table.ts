@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { sql } from "kysely";
 import { isLevel, visibleText } from "seclog";
 import { type Database, openReader } from "./database.ts";
 import { cutText, LEVEL_STYLES, styled, textWidth } from "./output.ts";
@@ -41,6 +42,14 @@ export class DemoTable {
     })();
     // Whoever closes the table is told of the failure; until then it waits.
     this.#loop.catch(() => {});
+  }
+
+  /** How many numbers the sources have come to, and how many of them are sealed. */
+  async progress(): Promise<{ readonly stored: number; readonly sealed: number }> {
+    const { rows } = await sql<{ stored: string; sealed: string }>`SELECT
+      (SELECT sum(last_seq) FROM security_event_source) AS stored,
+      (SELECT size FROM security_event_tree) AS sealed`.execute(this.#database);
+    return { stored: Number(rows[0]?.stored), sealed: Number(rows[0]?.sealed) };
   }
 
   /** Prints what is there by now, and no more after that. */

@@ -4,7 +4,8 @@
  * as they arrive in the table.
  *
  * In the data directory (`SECLOG_DATA_DIR`, `var/` of the repository by default): `postgres/` the server,
- * `writer-url`, `reader-url` and `pg_service.conf` for those who connect, `shop/` what the shop keeps, its spool included.
+ * `writer-url`, `reader-url`, `sealer-url` and `pg_service.conf` for those who connect, `log.key` what signs the log and
+ * `log.vkey` its public half, `checkpoint` what was signed last, `shop/` what the shop keeps, its spool included.
  *
  * Nothing outlives the demo, also when it is killed: the shop watches the channel to its parent, and PostgreSQL is
  * watched by a shell that waits on a pipe. Both have process groups of their own, so that Ctrl-C reaches only us and
@@ -23,8 +24,12 @@ import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-req
 import { DemoTable } from "./demo-table.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
 import { interruption } from "./interruption.ts";
+import { readKeyFile, writeKeyFile } from "./key-file.ts";
 import { makeFolder } from "./make-folder.ts";
+import { counted } from "./output.ts";
 import type { EventRow } from "./queries.ts";
+import { SealMemoryFile } from "./seal/memory.ts";
+import { runSealer } from "./seal/run.ts";
 
 /** How {@link runDemo} runs. */
 export interface DemoOptions {
@@ -84,12 +89,21 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
 
   say("· setting up the log's database");
   const urls = keepUrls(place.data, postgres.port);
-  await setupDatabase({ adminUrl: postgres.url, writerUrl: urls.writer, readerUrl: urls.reader }).catch((error) => {
+  await setupDatabase({
+    adminUrl: postgres.url,
+    writerUrl: urls.writer,
+    readerUrl: urls.reader,
+    sealerUrl: urls.sealer,
+  }).catch((error) => {
     throw new DemoError(
       `The database in ${place.data} could not be set up: ${errorMessage(error)}. Set SECLOG_DATA_DIR to a new folder, or remove this one, to start anew.`,
     );
   });
   signal.throwIfAborted();
+
+  const sealing = startSealer(place, urls.sealer);
+  undo.push(sealing.stop);
+  say(`· sealing what is stored, as ${sealing.origin}`);
 
   say("· opening the shop");
   const table = await DemoTable.open(urls.reader);
@@ -110,10 +124,11 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   say(`\n${requests.length} things happen to it. What the table has of them, as it arrives:\n`);
   table.follow();
   await Promise.race([checkRequests(requests, table, signal), ended]);
+  await Promise.race([checkSealed(table, signal), sealing.failed, ended]);
   if (options.once === true) return;
 
   say(`\n${whatNext(place, shop.port)}\n`);
-  await Promise.race([ended, aborted(signal)]);
+  await Promise.race([ended, sealing.failed, aborted(signal)]);
   say("");
 }
 
@@ -141,6 +156,58 @@ async function checkRequests(requests: readonly DemoRequest[], table: DemoTable,
   const expected = requests.reduce((sum, request) => sum + request.expects.length, 0);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   say(`\nAll ${expected} expected events are in the table, ${seconds} s after the first request.`);
+}
+
+/** Waits until all that is stored by now is under a signed checkpoint. */
+async function checkSealed(table: DemoTable, signal: AbortSignal): Promise<void> {
+  const started = performance.now();
+  const stored = (await table.progress()).stored;
+  for (;;) {
+    const { sealed } = await table.progress();
+    if (sealed >= stored) {
+      say(`${counted(sealed, "event")} of the log are sealed: nobody can change them unseen.`);
+      return;
+    }
+    if (performance.now() - started > ARRIVAL_DEADLINE_MS) {
+      throw new DemoError(`Not sealed after ${ARRIVAL_DEADLINE_MS / 1000} s: ${stored - sealed} events.`);
+    }
+    await sleep(50, undefined, { signal });
+  }
+}
+
+/** The sealer, in this process: a real one has a machine that the database's administrators cannot enter. */
+function startSealer(
+  { data }: Place,
+  url: string,
+): { readonly origin: string; readonly failed: Promise<never>; stop(): Promise<void> } {
+  const file = join(data, "log.key");
+  const signer = existsSync(file) ? readKeyFile(file) : writeKeyFile(file, "demo.seclog.example");
+  writeFileSync(join(data, "log.vkey"), `${signer.vkey}\n`);
+  const stopping = new AbortController();
+  const running = runSealer({
+    url,
+    signer,
+    memory: new SealMemoryFile(join(data, "checkpoint")),
+    intervalMs: 250,
+    signal: stopping.signal,
+    onSealed: () => {},
+    onTrouble: (error) => complain(`not sealing: ${errorMessage(error)}`),
+  });
+  const failed = running.then(
+    () => new Promise<never>(() => {}),
+    (error: unknown) => {
+      throw new DemoError(`The log cannot be sealed: ${errorMessage(error)}`);
+    },
+  );
+  failed.catch(() => {});
+  return {
+    origin: signer.name,
+    failed,
+    stop: async () => {
+      stopping.abort();
+      await running.catch(() => {});
+    },
+  };
 }
 
 /** What was expected and is not there, each in words. An event answers one expectation only. */
@@ -212,10 +279,10 @@ async function checkPort(port: number): Promise<void> {
 }
 
 /**
- * The connection URLs of the log's two roles, in files that only we can read. The passwords are drawn once and kept;
+ * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept;
  * the server's port is another at every start.
  */
-function keepUrls(data: string, port: number): { readonly writer: string; readonly reader: string } {
+function keepUrls(data: string, port: number): { readonly [R in "writer" | "reader" | "sealer"]: string } {
   const url = (role: string): string => {
     const file = join(data, `${role}-url`);
     const password = keptPassword(file) ?? randomBytes(24).toString("base64url");
@@ -225,12 +292,13 @@ function keepUrls(data: string, port: number): { readonly writer: string; readon
   };
   const writer = url("writer");
   const reader = url("reader");
+  const sealer = url("sealer");
   const { username, password } = new URL(reader);
   writePrivately(
     join(data, "pg_service.conf"),
     `[seclog]\nhost=127.0.0.1\nport=${port}\ndbname=seclog\nuser=${username}\npassword=${password}\n`,
   );
-  return { writer, reader };
+  return { writer, reader, sealer };
 }
 
 function keptPassword(file: string): string | undefined {
@@ -320,6 +388,8 @@ function whatNext(place: Place, port: number): string {
     `  curl -i -X DELETE http://127.0.0.1:${port}/products/morning-mug`,
     "Ask the log, in another terminal:",
     `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} query --since 1h --level critical`,
+    "Check that nobody has changed it, with the public key alone:",
+    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} verify --vkey "$(cat ${file("log.vkey")})"`,
   ];
   if (isInstalled("psql")) {
     lines.push(
