@@ -22,7 +22,7 @@ const TYPES = [
 ];
 
 /** A spool of so many events that nobody has shipped. */
-async function makeSpool(directory, events) {
+export async function makeSpool(directory, events) {
   const log = createSecurityLog({
     service: "shop-api",
     environment: "production",
