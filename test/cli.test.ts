@@ -42,13 +42,14 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Nothing of the developer's own settings, and the three URLs unless `environment` says otherwise. */
+/** Nothing of the developer's own settings, and the four URLs unless `environment` says otherwise. */
 function environmentWith(environment: Environment): NodeJS.ProcessEnv {
   return {
     PATH: process.env["PATH"],
     SECLOG_ADMIN_URL: database.serverUrl,
     SECLOG_DATABASE_URL: database.writerUrl,
     SECLOG_READER_URL: database.readerUrl,
+    SECLOG_SEALER_URL: database.sealerUrl,
     ...environment,
   };
 }
@@ -196,11 +197,12 @@ describe("seclog query", LONG, () => {
       more: boolean;
     };
     expect([two.events.length, two.more]).toEqual([2, true]);
-    const all = JSON.parse((await seclog(["query", "--json", "--limit", "5"])).stdout) as {
+    // Five of an application, and the database's own that it was set up.
+    const all = JSON.parse((await seclog(["query", "--json", "--limit", "6"])).stdout) as {
       events: unknown[];
       more: boolean;
     };
-    expect([all.events.length, all.more]).toEqual([5, false]);
+    expect([all.events.length, all.more]).toEqual([6, false]);
     expect((await seclog(["query", "--limit", "2"])).stderr).toContain("2 events; there are more");
     const none = await seclog(["query", "--json", "--actor", "nobody"]);
     expect(JSON.parse(none.stdout)).toEqual({ events: [], more: false });
@@ -344,6 +346,7 @@ describe("seclog stats", LONG, () => {
       quarantined: 0,
       last_heartbeat: null,
     });
+    expect(latest.filter(({ own }) => own)).toMatchObject([{ service: "seclog", last_seq: 1, last_heartbeat: null }]);
     const text = (await seclog(["stats"])).stdout;
     expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(text).toContain("CLIENT");
@@ -517,6 +520,8 @@ describe("seclog doctor", LONG, () => {
     const { stdout } = await seclog(["doctor"], { SECLOG_ADMIN_URL: undefined });
     expect(stdout).toContain("not looked at: SECLOG_ADMIN_URL is not set");
     expect(stdout).toContain("may insert events and move its own sources' positions, and nothing");
+    expect(stdout).toContain("may read what leaves are made of and append to the tree, and nothing");
+    expect(stdout).toContain("nothing is sealed yet");
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(
       (
@@ -524,6 +529,7 @@ describe("seclog doctor", LONG, () => {
           SECLOG_ADMIN_URL: undefined,
           SECLOG_DATABASE_URL: undefined,
           SECLOG_READER_URL: undefined,
+          SECLOG_SEALER_URL: undefined,
         })
       ).code,
     ).toBe(2);
@@ -532,6 +538,7 @@ describe("seclog doctor", LONG, () => {
   it("names privileges that are too many or too few", async () => {
     const writer = new URL(database.writerUrl).username;
     const reader = new URL(database.readerUrl).username;
+    const sealer = new URL(database.sealerUrl).username;
     const [partition] = await database.query<{ name: string }>(
       "SELECT relid::regclass::text AS name FROM pg_partition_tree('security_event_log') WHERE isleaf LIMIT 1",
     );
@@ -542,6 +549,8 @@ describe("seclog doctor", LONG, () => {
     await database.query(`GRANT INSERT (created_at) ON security_event_log TO ${writer}`);
     await database.query("REVOKE SELECT ON security_event_source FROM seclog_reader");
     await database.query(`GRANT UPDATE (path) ON security_event_log TO ${reader}`);
+    await database.query(`GRANT SELECT (salt, actor_id) ON security_event_log TO ${sealer}`);
+    await database.query("GRANT EXECUTE ON FUNCTION seclog_prune(text, timestamptz, text) TO seclog_sealer");
     try {
       const text = (await findings()).join("\n");
       expect(text).toContain("may DELETE on security_event_log");
@@ -551,10 +560,14 @@ describe("seclog doctor", LONG, () => {
       expect(text).toContain("INSERT of created_at");
       expect(text).toContain(`${reader} may UPDATE on security_event_log`);
       expect(text).toContain(`${reader} may not SELECT on security_event_source`);
+      expect(text).toContain("sealer fault: it may read salt, actor_id, which name people");
+      expect(text).toContain(`${sealer} may call public.seclog_prune(text, timestamptz, text)`);
     } finally {
       await database.query(`REVOKE ALL ON security_event_log, ${partition?.name} FROM ${writer}, ${reader}`);
       await database.query(`REVOKE INSERT (created_at) ON security_event_log FROM ${writer}`);
       await database.query(`REVOKE UPDATE (path) ON security_event_log FROM ${reader}`);
+      await database.query(`REVOKE SELECT (salt, actor_id) ON security_event_log FROM ${sealer}`);
+      await database.query("REVOKE EXECUTE ON FUNCTION seclog_prune(text, timestamptz, text) FROM seclog_sealer");
       await database.query(`REVOKE CREATE ON SCHEMA public FROM ${writer}`);
       await database.query(`ALTER ROLE ${writer} NOCREATEDB`);
       await database.query("GRANT SELECT ON security_event_source TO seclog_reader");
@@ -577,7 +590,12 @@ describe("seclog doctor", LONG, () => {
 
   it("finds a disabled trigger, a quarantined event and partitions that end", async () => {
     await database.query("ALTER TABLE security_event_log_short_default DISABLE TRIGGER seclog_no_truncate");
-    await database.query("INSERT INTO security_event_quarantine VALUES ($1, 99, 'no reason', '')", [SOURCE_A]);
+    await database.query("ALTER TABLE security_event_tile DISABLE TRIGGER seclog_append_only");
+    await database.query("ALTER TABLE security_event_quarantine DISABLE TRIGGER seclog_commit");
+    await database.query(
+      "INSERT INTO security_event_quarantine (source_id, seq, reason, record, commitment) VALUES ($1, 99, 'no reason', '', '')",
+      [SOURCE_A],
+    );
     const partitions = await database.query<{ name: string }>(
       "SELECT relid::regclass::text AS name FROM pg_partition_tree('security_event_log') WHERE parentrelid = 'security_event_log_long'::regclass AND relid::regclass::text ~ '_\\d{4}_\\d\\d$'",
     );
@@ -590,10 +608,49 @@ describe("seclog doctor", LONG, () => {
     const text = (await findings()).join("\n");
     const month = middle?.name.slice(-7).replace("_", "-");
     expect(text).toContain(`security_event_log_standard has no partition from ${month}-01 to `);
-    expect(text).toContain("changes are not refused on security_event_log_short_default");
+    expect(text).toContain(
+      "changes are not refused on security_event_log_short_default, security_event_quarantine, security_event_tile",
+    );
     expect(text).toContain("1 event could not be stored and is set aside");
     expect(text).toContain("security_event_log_long has no partition for now");
     await database.query("ALTER TABLE security_event_log_short_default ENABLE TRIGGER seclog_no_truncate");
+    await database.query("ALTER TABLE security_event_tile ENABLE TRIGGER seclog_append_only");
+    await database.query("ALTER TABLE security_event_quarantine ENABLE TRIGGER seclog_commit");
+  });
+
+  it("says when what is stored is no longer sealed", async () => {
+    const source = "01a00000-0000-7000-8000-0000000000e1";
+    const store = (seq: number, age: string): Promise<unknown> =>
+      database.query(
+        `WITH position AS (INSERT INTO security_event_source (id, epoch, last_seq, key_hash) VALUES ($1, 1, $2, '')
+           ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq)
+         INSERT INTO security_event_log (id, occurred_at, created_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
+         VALUES (gen_random_uuid(), now(), now() - $3::interval, 'sealing', 'info', 'test', 'success', 'security', $1, 1, $2, 1, '')`,
+        [source, seq, age],
+      );
+    const sealing = async (): Promise<string[]> =>
+      (await findings([], { SECLOG_ADMIN_URL: undefined })).filter((text) => text.includes("sealed"));
+    await store(1, "3 hours");
+    // As if everything that is there were sealed.
+    await database.query("INSERT INTO security_event_checkpoint (size, origin, root) VALUES (1, 'test', '')");
+    await database.query(
+      `INSERT INTO security_event_seal (first_leaf, source_id, first_seq, last_seq)
+       SELECT row_number() OVER (), id, 1, 1000000 FROM security_event_source WHERE id <> $1`,
+      [source],
+    );
+    expect(await sealing()).toEqual(["reader warning: the oldest event that is not sealed was stored 3 hours ago"]);
+    await database.query("INSERT INTO security_event_seal VALUES (0, $1, 1, 1)", [source]);
+    expect(await sealing()).toEqual([]);
+    await store(2, "40 seconds");
+    expect(await sealing()).toEqual([]);
+    // A record in quarantine has to be sealed as well.
+    await database.query("INSERT INTO security_event_seal VALUES (1000, $1, 2, 2)", [source]);
+    await database.query("UPDATE security_event_source SET last_seq = 3 WHERE id = $1", [source]);
+    await database.query(
+      "INSERT INTO security_event_quarantine (source_id, seq, reason, record, created_at) VALUES ($1, 3, 'none', '', now() - interval '5 minutes')",
+      [source],
+    );
+    expect(await sealing()).toEqual(["reader warning: the oldest event that is not sealed was stored 5 minutes ago"]);
   });
 
   it("finds roles that cannot connect, are superusers, or lead elsewhere", async () => {

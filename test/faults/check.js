@@ -19,7 +19,7 @@ export function contentHash(type, path, actor, key, text) {
  * @property {number} lost acknowledged, and neither stored nor in quarantine
  * @property {number} twice rows of a key, an id or a (source, seq) that has one already
  * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded
- * @property {number} holes numbers of a source that are neither stored nor in quarantine
+ * @property {number} holes numbers of an application's source that are neither stored nor in quarantine
  * @property {number} quarantined acknowledged, not stored, and in quarantine
  * @property {number} recovered stored and not acknowledged: allowed
  */
@@ -45,7 +45,8 @@ export async function check(ledgerFile, adminUrl, select = SECLOG_ROWS) {
       `SELECT coalesce(sum(abs(s.last_seq - coalesce(e.rows, 0) - coalesce(q.rows, 0))), 0)::int AS count
        FROM security_event_source s
        LEFT JOIN (SELECT source_id, count(DISTINCT seq) AS rows FROM security_event_log GROUP BY 1) e ON e.source_id = s.id
-       LEFT JOIN (SELECT source_id, count(*) AS rows FROM security_event_quarantine GROUP BY 1) q ON q.source_id = s.id`,
+       LEFT JOIN (SELECT source_id, count(*) AS rows FROM security_event_quarantine GROUP BY 1) q ON q.source_id = s.id
+       WHERE s.id <> (SELECT own_source FROM security_event_tree)`,
     );
     const quarantined = Math.min(found.missing, quarantine.rows[0].count);
     const { missing, ...counts } = found;

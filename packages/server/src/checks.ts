@@ -3,9 +3,16 @@ import type pg from "pg";
 import { errorMessage } from "seclog";
 import { inspectSpool } from "seclog/ship";
 import { connect, databaseError, oneRow } from "./connection.ts";
-import type { Role } from "./environment.ts";
+import { type Role, URL_VARIABLES } from "./environment.ts";
 import { type Check, Findings } from "./findings.ts";
-import { checkContents, checkPartitions, checkPrivileges, checkSchema, checkTriggers } from "./log-checks.ts";
+import {
+  checkContents,
+  checkPartitions,
+  checkPrivileges,
+  checkSchema,
+  checkSealing,
+  checkTriggers,
+} from "./log-checks.ts";
 import { bytesText, counted } from "./output.ts";
 import { checkAdmin, checkConnections, checkDurability, checkServer, type PoolLimits } from "./server-checks.ts";
 
@@ -27,15 +34,15 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
     await checkServer(client, role, url, findings);
     if (role === "admin") await checkAdmin(client, findings);
     else if (await checkSchema(client, findings)) {
+      await checkPrivileges(client, role, findings);
       if (role === "writer") {
-        await checkPrivileges(client, "writer", findings);
         await checkDurability(client, findings);
         await checkConnections(client, limits, findings);
         await checkTriggers(client, findings);
-      } else {
-        await checkPrivileges(client, "reader", findings);
+      } else if (role === "reader") {
         await checkPartitions(client, findings);
         await checkContents(client, findings);
+        await checkSealing(client, findings);
       }
     }
   } catch (error) {
@@ -48,27 +55,34 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
   return findings.checks;
 }
 
-/** Whether the writer and the reader see the same database. */
-export async function checkSameDatabase(writerUrl: string, readerUrl: string): Promise<readonly Check[]> {
-  const findings = new Findings("reader");
+/** Whether a role sees the same database as the writer. */
+export async function checkSameDatabase(
+  writerUrl: string,
+  role: "reader" | "sealer",
+  url: string,
+): Promise<readonly Check[]> {
+  const findings = new Findings(role);
   const clients: pg.Client[] = [];
   try {
-    const names: string[] = [];
-    for (const [role, url] of [
+    const places: string[] = [];
+    for (const [name, at] of [
       ["writer", writerUrl],
-      ["reader", readerUrl],
+      [role, url],
     ] as const) {
-      const client = await connect(role, url);
+      const client = await connect(name, at);
       clients.push(client);
       // A standby has its primary's identifier.
-      const { name } = await oneRow<{ name: string }>(
+      const { place } = await oneRow<{ place: string }>(
         client,
-        "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database() AS name",
+        "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database() AS place",
       );
-      names.push(name);
+      places.push(place);
     }
-    if (names[0] !== names[1]) {
-      findings.fault("is in another database than the writer", "correct SECLOG_READER_URL or SECLOG_DATABASE_URL");
+    if (places[0] !== places[1]) {
+      findings.fault(
+        "is in another database than the writer",
+        `correct ${URL_VARIABLES[role]} or ${URL_VARIABLES.writer}`,
+      );
     }
   } catch {
     // Whoever could not connect has been told; a server that keeps its identifier to itself cannot be compared.

@@ -10,7 +10,8 @@ const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor
   SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
-  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify, prove
+  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
+                        prove
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   NO_COLOR              no colours, also on a terminal
   SECLOG_DEBUG          the stack of an error, too

@@ -1,7 +1,7 @@
 /** Whether the log's own tables are whole: the schema, who may do what, triggers, partitions, contents. */
 import type pg from "pg";
 import { errorMessage } from "seclog";
-import { accessProblems, checkSchemaVersion, migrations } from "seclog/postgres";
+import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from "seclog/postgres";
 import { oneRow } from "./connection.ts";
 import type { Findings } from "./findings.ts";
 import { counted } from "./output.ts";
@@ -40,18 +40,27 @@ const OUR_TABLES = `
     AND (c.relname LIKE 'security\\_event\\_%' OR c.relname LIKE 'seclog\\_%')`;
 
 /** Whether the role may do what it must, and nothing else. */
-export async function checkPrivileges(client: pg.Client, role: "writer" | "reader", findings: Findings): Promise<void> {
+export async function checkPrivileges(client: pg.Client, role: AccessRole, findings: Findings): Promise<void> {
   const problems = await accessProblems(client, role);
-  const { superuser, create, stamp } = await oneRow<{ superuser: boolean; create: boolean; stamp: boolean }>(
+  const { superuser, create, stamp, person } = await oneRow<{
+    superuser: boolean;
+    create: boolean;
+    stamp: boolean;
+    person: string | null;
+  }>(
     client,
     `SELECT rolsuper AS superuser, has_schema_privilege('public', 'CREATE') AS create,
-            has_column_privilege('public.security_event_log', 'created_at', 'INSERT') AS stamp
+            has_column_privilege('public.security_event_log', 'created_at', 'INSERT') AS stamp,
+            (SELECT string_agg(name, ', ') FROM unnest($1::text[]) AS name
+             WHERE has_column_privilege('public.security_event_log', name, 'SELECT')) AS person
      FROM pg_roles WHERE rolname = current_user`,
+    [PERSONAL],
   );
   // Who has all privileges has each.
   if (!superuser) {
     if (create) problems.push("it may create objects in the schema public");
     if (stamp) problems.push("it may say itself when an event was stored (INSERT of created_at)");
+    if (role === "sealer" && person !== null) problems.push(`it may read ${person}, which name people`);
     const { rows } = await client.query<{ name: string; held: string }>(
       `SELECT t.name, string_agg(p.privilege, ', ') AS held FROM (${OUR_TABLES}) t,
          unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p (privilege)
@@ -69,9 +78,17 @@ export async function checkPrivileges(client: pg.Client, role: "writer" | "reade
 const RENEW =
   "run seclog setup, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it";
 
+/** What erasure blanks, and the sealer has no need of. */
+const PERSONAL = [
+  "salt",
+  ..."actor_id actor_type data ip_address ip_chain ip_source method_original notes path".split(" "),
+  ..."request_host request_id span_id target_id target_type trace_id user_agent".split(" "),
+];
+
 const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",
   reader: "may read everything and change nothing",
+  sealer: "may read what leaves are made of and append to the tree, and nothing else",
 } as const;
 
 function some(list: readonly string[]): string {
@@ -79,13 +96,31 @@ function some(list: readonly string[]): string {
   return list.length > 6 ? `${shown} and ${list.length - 6} more` : shown;
 }
 
+/** Beside the log: what is changed by the functions of the schema only. */
+const GUARDED = [
+  "security_event_quarantine",
+  "security_event_seal",
+  "security_event_tile",
+  "security_event_checkpoint",
+  "security_event_signature",
+  "security_event_key",
+  "security_event_removed",
+  "security_event_hold",
+  "security_event_tree",
+];
+
 /** Whether changes are refused. */
 export async function checkTriggers(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
-    `SELECT t.name FROM (${OUR_TABLES}) t, unnest(ARRAY['seclog_append_only', 'seclog_no_truncate']) AS wanted
-     WHERE (t.oid IN (SELECT relid FROM pg_partition_tree('public.security_event_log')) OR t.name = 'security_event_quarantine')
+    `SELECT t.name FROM (${OUR_TABLES}) t, unnest(ARRAY['seclog_append_only', 'seclog_no_truncate', 'seclog_own_only', 'seclog_commit']) AS wanted
+     WHERE CASE wanted
+         WHEN 'seclog_own_only' THEN t.name = 'security_event_log_own'
+         WHEN 'seclog_commit' THEN t.name = 'security_event_quarantine'
+         ELSE t.oid IN (SELECT relid FROM pg_partition_tree('public.security_event_log')) OR t.name = ANY ($1)
+       END
        AND NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = t.oid AND g.tgname = wanted AND g.tgenabled <> 'D')
      GROUP BY 1 ORDER BY 1`,
+    [GUARDED],
   );
   const { login } = await oneRow<{ login: boolean }>(
     client,
@@ -99,7 +134,7 @@ export async function checkTriggers(client: pg.Client, findings: Findings): Prom
       `changes are not refused on ${some(rows.map(({ name }) => name))}: a trigger is missing or disabled`,
       "find out who did that; ALTER TABLE … ENABLE TRIGGER ALL, or run seclog setup",
     );
-  } else findings.ok("UPDATE, DELETE and TRUNCATE are refused on the log and every partition");
+  } else findings.ok("UPDATE, DELETE and TRUNCATE are refused on the log, every partition and what proves it");
 }
 
 const DAY_MS = 86_400_000;
@@ -195,9 +230,12 @@ async function countOutside(
 export async function checkContents(client: pg.Client, findings: Findings): Promise<void> {
   const { sources, aside, latest } = await oneRow<{ sources: string; aside: string; latest: Date | null }>(
     client,
-    `SELECT (SELECT count(*) FROM public.security_event_source) AS sources,
+    // The database's own events say nothing of the applications.
+    `WITH source AS (
+       SELECT * FROM public.security_event_source WHERE id <> (SELECT own_source FROM public.security_event_tree))
+     SELECT (SELECT count(*) FROM source) AS sources,
             (SELECT count(*) FROM public.security_event_quarantine) AS aside,
-            (SELECT max(updated_at) FROM public.security_event_source WHERE last_seq > 0) AS latest`,
+            (SELECT max(updated_at) FROM source WHERE last_seq > 0) AS latest`,
   );
   if (Number(aside) > 0) {
     findings.warning(
@@ -210,4 +248,44 @@ export async function checkContents(client: pg.Client, findings: Findings): Prom
     findings.ok(
       `${counted(Number(sources), "source")}; the last batch came ${latest.toISOString().slice(0, 19).replace("T", " ")} UTC`,
     );
+}
+
+/** Unsealed for longer than this is more than a sealer that takes its turn. */
+const UNSEALED_WARNING_S = 60;
+
+/** Whether somebody seals, and keeps up. */
+export async function checkSealing(client: pg.Client, findings: Findings): Promise<void> {
+  const { size, unsealed } = await oneRow<{ size: string | null; unsealed: string | null }>(
+    client,
+    `SELECT (SELECT max(size) FROM public.security_event_checkpoint) AS size,
+       (SELECT floor(extract(epoch FROM clock_timestamp() - min(next.created_at)))
+          FROM public.security_event_source AS source
+          LEFT JOIN LATERAL (SELECT seal.last_seq FROM public.security_event_seal AS seal
+            WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1) AS sealed ON true
+          CROSS JOIN LATERAL (
+            (SELECT log.created_at FROM public.security_event_log AS log WHERE log.source_id = source.id
+              AND log.seq > coalesce(sealed.last_seq, 0) AND log.seq <= source.last_seq ORDER BY log.seq LIMIT 1)
+            UNION ALL
+            (SELECT aside.created_at FROM public.security_event_quarantine AS aside WHERE aside.source_id = source.id
+              AND aside.seq > coalesce(sealed.last_seq, 0) ORDER BY aside.seq LIMIT 1)) AS next
+          WHERE source.last_seq > coalesce(sealed.last_seq, 0)) AS unsealed`,
+  );
+  if (size === null) {
+    findings.skipped("nothing is sealed yet: seclog seal has not run on this log");
+    return;
+  }
+  const seconds = Number(unsealed ?? 0);
+  if (seconds > UNSEALED_WARNING_S) {
+    findings.warning(
+      `the oldest event that is not sealed was stored ${durationText(seconds)} ago`,
+      "is seclog seal running? What it prints says why it does not get on",
+    );
+  } else findings.ok(`the tree has ${Number(size).toLocaleString("en")} leaves, and what is new is sealed in time`);
+}
+
+function durationText(seconds: number): string {
+  if (seconds < 120) return counted(seconds, "second");
+  if (seconds < 7_200) return counted(Math.floor(seconds / 60), "minute");
+  if (seconds < 172_800) return counted(Math.floor(seconds / 3_600), "hour");
+  return counted(Math.floor(seconds / 86_400), "day");
 }

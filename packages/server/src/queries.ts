@@ -284,6 +284,8 @@ export async function countBy(
 /** A log in one process, as the database knows it. */
 export interface SourceState {
   readonly id: string;
+  /** Whether these are the events of the database itself: that it was set up, what was taken away. */
+  readonly own: boolean;
   readonly service: string | null;
   readonly host: string | null;
   readonly epoch: number;
@@ -315,6 +317,7 @@ export async function sourceStates(database: Database, limit: number): Promise<r
     )
     .select([
       "latest.id",
+      sql<boolean>`latest.id = (SELECT own_source FROM security_event_tree)`.as("own"),
       "newest.service",
       "newest.host",
       "latest.epoch",

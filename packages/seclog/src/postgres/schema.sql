@@ -13,6 +13,25 @@ seclog_migration (owner seclog_owner)
   breaking boolean NOT NULL
   checksum text NOT NULL
   applied_at timestamp with time zone NOT NULL DEFAULT now()
+security_event_checkpoint (owner seclog_owner)
+  size bigint NOT NULL
+  origin text NOT NULL
+  root bytea NOT NULL
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
+security_event_hold (owner seclog_owner)
+  id bigint NOT NULL
+  reason text NOT NULL
+  retention text
+  since timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone
+  until timestamp with time zone NOT NULL DEFAULT 'infinity'::timestamp with time zone
+  placed_at timestamp with time zone NOT NULL DEFAULT now()
+  released_at timestamp with time zone
+security_event_key (owner seclog_owner)
+  name text NOT NULL
+  key_id bigint NOT NULL
+  vkey text NOT NULL
+  first_size bigint NOT NULL
+  last_size bigint
 security_event_log (owner seclog_owner) PARTITION BY LIST (retention)
   id uuid NOT NULL
   occurred_at timestamp with time zone NOT NULL
@@ -58,6 +77,7 @@ security_event_log (owner seclog_owner) PARTITION BY LIST (retention)
 security_event_log_long (owner seclog_owner) FOR VALUES IN ('long') PARTITION BY RANGE (occurred_at)
 security_event_log_long_default (owner seclog_owner) DEFAULT
 security_event_log_other (owner seclog_owner) DEFAULT
+security_event_log_own (owner seclog_owner) FOR VALUES IN ('own')
 security_event_log_short (owner seclog_owner) FOR VALUES IN ('short') PARTITION BY RANGE (occurred_at)
 security_event_log_short_default (owner seclog_owner) DEFAULT
 security_event_log_standard (owner seclog_owner) FOR VALUES IN ('standard') PARTITION BY RANGE (occurred_at)
@@ -68,9 +88,27 @@ security_event_quarantine (owner seclog_owner)
   reason text NOT NULL
   record bytea NOT NULL
   created_at timestamp with time zone NOT NULL DEFAULT now()
+  salt bytea
+  commitment bytea NOT NULL
+security_event_removed (owner seclog_owner)
+  own_seq bigint NOT NULL
+  kind text NOT NULL
+  source_id uuid NOT NULL
+  seqs int8multirange NOT NULL
 security_event_retention (owner seclog_owner)
   category text NOT NULL
   retention text NOT NULL
+security_event_seal (owner seclog_owner)
+  first_leaf bigint NOT NULL
+  source_id uuid NOT NULL
+  first_seq bigint NOT NULL
+  last_seq bigint NOT NULL
+security_event_signature (owner seclog_owner)
+  size bigint NOT NULL
+  name text NOT NULL
+  key_id bigint NOT NULL
+  line text NOT NULL
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
 security_event_source (owner seclog_owner)
   id uuid NOT NULL
   epoch integer NOT NULL
@@ -78,18 +116,42 @@ security_event_source (owner seclog_owner)
   key_hash bytea NOT NULL
   opened_at timestamp with time zone NOT NULL DEFAULT now()
   updated_at timestamp with time zone NOT NULL DEFAULT now()
+security_event_tile (owner seclog_owner)
+  level smallint NOT NULL
+  tile bigint NOT NULL
+  hashes bytea NOT NULL
+security_event_tree (owner seclog_owner)
+  one boolean NOT NULL DEFAULT true
+  size bigint NOT NULL DEFAULT 0
+  root bytea NOT NULL DEFAULT sha256('\x'::bytea)
+  own_source uuid NOT NULL DEFAULT seclog_uuid7(now())
 
 -- Constraints
 
 seclog_migration_pkey on seclog_migration: PRIMARY KEY (id)
+security_event_checkpoint_pkey on security_event_checkpoint: PRIMARY KEY (size)
+security_event_hold_check on security_event_hold: CHECK ((since < until))
+security_event_hold_pkey on security_event_hold: PRIMARY KEY (id)
+security_event_key_pkey on security_event_key: PRIMARY KEY (name, key_id)
 security_event_quarantine_pkey on security_event_quarantine: PRIMARY KEY (source_id, seq)
+security_event_removed_kind_check on security_event_removed: CHECK ((kind = ANY (ARRAY['erased'::text, 'pruned'::text])))
+security_event_removed_pkey on security_event_removed: PRIMARY KEY (own_seq, source_id)
 security_event_retention_pkey on security_event_retention: PRIMARY KEY (category)
 security_event_retention_retention_check on security_event_retention: CHECK ((retention = ANY (ARRAY['short'::text, 'standard'::text, 'long'::text])))
+security_event_seal_check on security_event_seal: CHECK ((last_seq >= first_seq))
+security_event_seal_pkey on security_event_seal: PRIMARY KEY (first_leaf)
+security_event_signature_pkey on security_event_signature: PRIMARY KEY (size, name, key_id)
 security_event_source_pkey on security_event_source: PRIMARY KEY (id)
+security_event_tile_pkey on security_event_tile: PRIMARY KEY (level, tile)
+security_event_tree_one_check on security_event_tree: CHECK (one)
+security_event_tree_pkey on security_event_tree: PRIMARY KEY (one)
 
 -- Indexes
 
 CREATE UNIQUE INDEX seclog_migration_pkey ON public.seclog_migration USING btree (id)
+CREATE UNIQUE INDEX security_event_checkpoint_pkey ON public.security_event_checkpoint USING btree (size)
+CREATE UNIQUE INDEX security_event_hold_pkey ON public.security_event_hold USING btree (id)
+CREATE UNIQUE INDEX security_event_key_pkey ON public.security_event_key USING btree (name, key_id)
 CREATE INDEX security_event_log_actor ON ONLY public.security_event_log USING btree (actor_id, occurred_at) WHERE (actor_id IS NOT NULL)
 CREATE INDEX security_event_log_address ON ONLY public.security_event_log USING btree (ip_address, occurred_at) WHERE (ip_address IS NOT NULL)
 CREATE INDEX security_event_log_created ON ONLY public.security_event_log USING brin (created_at) WITH (pages_per_range='32', autosummarize='on')
@@ -97,11 +159,23 @@ CREATE UNIQUE INDEX security_event_log_source ON ONLY public.security_event_log 
 CREATE INDEX security_event_log_time ON ONLY public.security_event_log USING btree (occurred_at)
 CREATE INDEX security_event_log_type ON ONLY public.security_event_log USING btree (event_type, occurred_at)
 CREATE UNIQUE INDEX security_event_quarantine_pkey ON public.security_event_quarantine USING btree (source_id, seq)
+CREATE UNIQUE INDEX security_event_removed_pkey ON public.security_event_removed USING btree (own_seq, source_id)
 CREATE UNIQUE INDEX security_event_retention_pkey ON public.security_event_retention USING btree (category)
+CREATE UNIQUE INDEX security_event_seal_pkey ON public.security_event_seal USING btree (first_leaf)
+CREATE UNIQUE INDEX security_event_seal_source ON public.security_event_seal USING btree (source_id, first_seq)
+CREATE UNIQUE INDEX security_event_signature_pkey ON public.security_event_signature USING btree (size, name, key_id)
 CREATE UNIQUE INDEX security_event_source_pkey ON public.security_event_source USING btree (id)
+CREATE UNIQUE INDEX security_event_tile_pkey ON public.security_event_tile USING btree (level, tile)
+CREATE UNIQUE INDEX security_event_tree_pkey ON public.security_event_tree USING btree (one)
 
 -- Triggers
 
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_checkpoint FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_checkpoint FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_hold FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_hold FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_key FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_key FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_long FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
@@ -110,6 +184,9 @@ CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_eve
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_long_default FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_other FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_other FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_own FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_own FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_own_only BEFORE INSERT ON public.security_event_log_own FOR EACH ROW EXECUTE FUNCTION seclog_refuse_foreign()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_short FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_short FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_short_default FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
@@ -119,7 +196,18 @@ CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_s
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_log_standard_default FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_log_standard_default FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_quarantine FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_commit BEFORE INSERT ON public.security_event_quarantine FOR EACH ROW EXECUTE FUNCTION seclog_commit_quarantine()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_quarantine FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_removed FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_removed FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_seal FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_seal FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_signature FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_signature FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_tile FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_tile FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_tree FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_tree FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 
 -- Functions
 
@@ -183,6 +271,31 @@ BEGIN
     USING ERRCODE = 'SL003';
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_commit_quarantine()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  NEW.salt := uuid_send(gen_random_uuid());
+  NEW.commitment := sha256(NEW.salt || convert_to(NEW.reason, 'UTF8') || '\x00'::bytea || NEW.record);
+  RETURN NEW;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_cosign(at_size bigint, signer text, signer_id bigint, signature_line text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  IF NOT EXISTS (SELECT FROM public.security_event_checkpoint WHERE size = at_size AND origin <> signer) THEN
+    RAISE EXCEPTION 'there is no checkpoint of % leaves for % to sign', at_size, signer USING ERRCODE = 'SL010';
+  END IF;
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (at_size, signer, signer_id, signature_line) ON CONFLICT DO NOTHING;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_describe(OUT migrations json, OUT retention json)
  RETURNS record
  LANGUAGE sql
@@ -232,6 +345,114 @@ BEGIN
   RETURN created;
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_erase(actor text, target text, address inet, events uuid[], since timestamp with time zone, until timestamp with time zone, reason text, only_count boolean, OUT erased bigint, OUT held bigint, OUT quarantined bigint, OUT recorded_as bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+DECLARE
+  own uuid := (SELECT own_source FROM public.security_event_tree);
+  conditions text := 'log.salt IS NOT NULL AND log.source_id <> $6';
+  is_held text := 'EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
+    AND (hold.retention IS NULL OR hold.retention = log.retention)
+    AND log.occurred_at >= hold.since AND log.occurred_at < hold.until)';
+  -- A record in quarantine is no row with columns: whoever is named is looked for in its bytes.
+  in_quarantine text := 'salt IS NOT NULL AND (position(convert_to($1, ''UTF8'') IN record) > 0
+    OR position(convert_to($1, ''UTF8'') IN convert_to(reason, ''UTF8'')) > 0)';
+  subject text := coalesce(actor, target, host(address));
+BEGIN
+  IF num_nonnulls(actor, target, address, events) = 0 THEN
+    RAISE EXCEPTION 'whom to erase is not said' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF actor IS NOT NULL THEN
+    conditions := conditions || ' AND (log.actor_id = $1 OR position(''"userid":'' || to_json($1::text) IN log.data::text) > 0)';
+  END IF;
+  IF target IS NOT NULL THEN
+    conditions := conditions || ' AND (log.target_id = $2 OR position(''userid":'' || to_json($2::text) IN log.data::text) > 0)';
+  END IF;
+  IF address IS NOT NULL THEN conditions := conditions || ' AND log.ip_address <<= $3'; END IF;
+  IF events IS NOT NULL THEN conditions := conditions || ' AND log.id = ANY ($4)'; END IF;
+  conditions := conditions || ' AND log.occurred_at >= coalesce($5, ''-infinity'') AND log.occurred_at < coalesce($7, ''infinity'')';
+
+  EXECUTE format('SELECT count(*) FILTER (WHERE NOT %s), count(*) FILTER (WHERE %1$s)
+    FROM public.security_event_log AS log WHERE %s', is_held, conditions)
+    INTO erased, held USING actor, target, address, events, since, own, until;
+  quarantined := 0;
+  IF subject <> '' AND events IS NULL AND since IS NULL AND until IS NULL THEN
+    EXECUTE format('SELECT count(*) FROM public.security_event_quarantine WHERE %s', in_quarantine)
+      INTO quarantined USING subject;
+  END IF;
+  IF only_count OR erased + quarantined = 0 THEN RETURN; END IF;
+
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  recorded_as := public.seclog_next_own_seq();
+  EXECUTE format('WITH erased AS (
+      UPDATE public.security_event_log AS log SET salt = NULL, actor_id = NULL, actor_type = NULL, target_id = NULL,
+          target_type = NULL, data = NULL, ip_address = NULL, ip_source = NULL, ip_chain = NULL, user_agent = NULL,
+          method_original = NULL, notes = NULL, path = NULL, request_host = NULL, request_id = NULL, trace_id = NULL,
+          span_id = NULL
+        WHERE %s AND NOT %s RETURNING log.source_id, log.seq)
+    INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+      SELECT $8, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id',
+    conditions, is_held) USING actor, target, address, events, since, own, until, recorded_as;
+  IF quarantined > 0 THEN
+    EXECUTE format('WITH erased AS (
+        UPDATE public.security_event_quarantine SET salt = NULL, reason = ''erased'', record = ''''
+          WHERE %s RETURNING source_id, seq)
+      INSERT INTO public.security_event_removed AS known (own_seq, kind, source_id, seqs)
+        SELECT $2, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id
+        ON CONFLICT (own_seq, source_id) DO UPDATE SET seqs = known.seqs + excluded.seqs', in_quarantine)
+      USING subject, recorded_as;
+  END IF;
+  SELECT sum(upper(part) - lower(part)) INTO erased
+    FROM public.security_event_removed, unnest(seqs) AS part WHERE own_seq = recorded_as;
+  PERFORM set_config('seclog.maintenance', 'off', true);
+  PERFORM public.seclog_own_event('log_erased', format('{"reason":%s,"rows":%s,"sha256":"%s"}',
+    to_json(coalesce(reason, '')), erased, public.seclog_removal_digest(recorded_as)));
+  erased := erased - quarantined;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_hold(why text, class text, from_time timestamp with time zone, to_time timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+DECLARE
+  hold public.security_event_hold;
+BEGIN
+  INSERT INTO public.security_event_hold (reason, retention, since, until)
+    VALUES (why, class, coalesce(from_time, '-infinity'), coalesce(to_time, 'infinity')) RETURNING * INTO hold;
+  PERFORM public.seclog_own_event('log_retention', format('{"hold":%s,"reason":%s}', hold.id, to_json(why)));
+  RETURN hold.id;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_keep(for_category text, class text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  INSERT INTO public.security_event_retention (category, retention) VALUES (for_category, class)
+    ON CONFLICT (category) DO UPDATE SET retention = excluded.retention;
+  PERFORM public.seclog_own_event('log_retention',
+    format('{"category":%s,"class":%s}', to_json(for_category), to_json(class)));
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_next_own_seq()
+ RETURNS bigint
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  SELECT source.last_seq + 1 FROM public.security_event_source AS source
+    WHERE source.id = (SELECT own_source FROM public.security_event_tree) FOR UPDATE
+$function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_open_source(source uuid, new_epoch integer, key text)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -254,6 +475,73 @@ BEGIN
     UPDATE public.security_event_source SET epoch = new_epoch, updated_at = clock_timestamp() WHERE id = source;
   END IF;
   RETURN known.last_seq;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_own_event(own_type text, own_data text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+DECLARE
+  own public.security_event_source;
+  own_salt bytea := uuid_send(gen_random_uuid());
+  -- PostgreSQL escapes a string as RFC 8785 asks.
+  personal text := format('{"actor_id":%s,"actor_type":"operator","data":%s}', to_json(session_user::text), own_data);
+BEGIN
+  UPDATE public.security_event_source AS source SET last_seq = source.last_seq + 1,
+      updated_at = greatest(clock_timestamp(), source.updated_at + interval '1 microsecond')
+    FROM public.security_event_tree AS tree WHERE source.id = tree.own_source
+    RETURNING source.* INTO STRICT own;
+  INSERT INTO public.security_event_log (id, occurred_at, event_type, level, category, outcome, actor_id, actor_type, data,
+      logger, service, source_id, epoch, seq, v, salt, commitment, retention)
+    VALUES (public.seclog_uuid7(own.updated_at), own.updated_at, own_type, 'warning', 'log', 'success',
+      session_user, 'operator', own_data::json, 'security', 'seclog', own.id, own.epoch, own.last_seq, 1,
+      own_salt, sha256(own_salt || convert_to(personal, 'UTF8')), 'own');
+  RETURN own.last_seq;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_prune(class text, month timestamp with time zone, reason text, OUT pruned bigint, OUT recorded_as bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET lock_timeout TO '2s'
+AS $function$
+DECLARE
+  part text := 'security_event_log_' || class || to_char(month, '_YYYY_MM');
+  upper_end timestamptz := month + interval '1 month';
+  unsealed bigint;
+BEGIN
+  IF class NOT IN ('short', 'standard', 'long') OR month <> date_trunc('month', month)
+    OR to_regclass('public.' || part) IS NULL
+  THEN
+    RAISE EXCEPTION 'there is no partition of % for %', class, to_char(month, 'YYYY-MM') USING ERRCODE = 'SL022';
+  END IF;
+  EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', part);
+  IF EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
+    AND (hold.retention IS NULL OR hold.retention = class) AND hold.since < upper_end AND hold.until > month)
+  THEN
+    RAISE EXCEPTION '% is under a hold', part USING ERRCODE = 'SL021';
+  END IF;
+  EXECUTE format('SELECT count(*) FROM (SELECT source_id, max(seq) AS last_seq FROM public.%I GROUP BY source_id) AS source
+    WHERE source.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
+      WHERE seal.source_id = source.source_id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
+  IF unsealed > 0 THEN
+    RAISE EXCEPTION '% has events of % sources that are not sealed', part, unsealed USING ERRCODE = 'SL020';
+  END IF;
+  recorded_as := public.seclog_next_own_seq();
+  EXECUTE format('INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+    SELECT $1, ''pruned'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM public.%I GROUP BY source_id', part)
+    USING recorded_as;
+  EXECUTE format('SELECT count(*) FROM public.%I', part) INTO pruned;
+  EXECUTE format('DROP TABLE public.%I', part);
+  PERFORM public.seclog_own_event('log_retention', format(
+    '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"}',
+    to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(coalesce(reason, '')), pruned,
+    public.seclog_removal_digest(recorded_as)));
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_quarantine(source uuid, own_epoch integer, key text, bad_seq bigint, why text, original bytea)
@@ -283,22 +571,174 @@ BEGIN
     USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA,
       HINT = 'Retention drops whole partitions; erasure of a person has a function of its own.';
 END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_refuse_foreign()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  IF current_user = 'seclog_owner' THEN RETURN NEW; END IF;
+  RAISE EXCEPTION 'only the log itself records events that retention leaves alone'
+    USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_release(hold_id bigint, why text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_hold SET released_at = now() WHERE id = hold_id AND released_at IS NULL;
+  IF NOT FOUND THEN RETURN false; END IF;
+  PERFORM set_config('seclog.maintenance', 'off', true);
+  PERFORM public.seclog_own_event('log_retention', format('{"reason":%s,"released":%s}', to_json(why), hold_id));
+  RETURN true;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_removal_digest(removal bigint)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  SELECT encode(sha256(convert_to(coalesce(string_agg(source_id || ' ' || seqs || E'\n', '' ORDER BY source_id), ''), 'UTF8')), 'hex')
+    FROM public.security_event_removed WHERE own_seq = removal
+$function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_rotate_key(at_size bigint, at_root bytea, log_origin text, signer_id bigint, signer_vkey text, signature_line text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM FROM public.security_event_tree WHERE size = at_size AND root = at_root FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the tree no longer has % leaves', at_size USING ERRCODE = 'SL010';
+  END IF;
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_key SET last_size = at_size WHERE last_size IS NULL AND name = log_origin;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'no key of % seals this log', log_origin USING ERRCODE = 'SL011';
+  END IF;
+  INSERT INTO public.security_event_key (name, key_id, vkey, first_size)
+    VALUES (log_origin, signer_id, signer_vkey, at_size);
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (at_size, log_origin, signer_id, signature_line);
+  PERFORM set_config('seclog.maintenance', 'off', true);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_seal(old_size bigint, old_root bytea, new_size bigint, new_root bytea, log_origin text, signer_id bigint, signer_vkey text, signature_line text, sources uuid[], firsts bigint[], lasts bigint[], levels smallint[], tiles bigint[], tile_hashes bytea[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  active public.security_event_key;
+  known text;
+  changed bigint;
+BEGIN
+  PERFORM set_config('seclog.maintenance', 'on', true);
+  UPDATE public.security_event_tree SET size = new_size, root = new_root WHERE size = old_size AND root = old_root;
+  IF NOT FOUND OR new_size <= old_size OR length(new_root) <> 32 THEN
+    RAISE EXCEPTION 'the tree no longer has % leaves, or would not grow', old_size USING ERRCODE = 'SL010';
+  END IF;
+
+  SELECT * INTO active FROM public.security_event_key WHERE last_size IS NULL;
+  IF NOT FOUND THEN
+    INSERT INTO public.security_event_key (name, key_id, vkey, first_size)
+      VALUES (log_origin, signer_id, signer_vkey, new_size);
+  ELSIF active.name <> log_origin OR active.key_id <> signer_id THEN
+    RAISE EXCEPTION 'this log is sealed by the key % since it had % leaves', active.vkey, active.first_size
+      USING ERRCODE = 'SL011';
+  END IF;
+
+  IF (SELECT sum(last_seq - first_seq + 1) IS DISTINCT FROM new_size - old_size OR count(DISTINCT source_id) <> count(*)
+      FROM unnest(sources, firsts, lasts) AS range (source_id, first_seq, last_seq))
+    OR EXISTS (
+      SELECT FROM unnest(sources, firsts, lasts) AS range (source_id, first_seq, last_seq)
+        LEFT JOIN public.security_event_source AS source ON source.id = range.source_id
+        WHERE source.id IS NULL OR range.last_seq > source.last_seq OR range.first_seq <> 1 + coalesce((
+          SELECT seal.last_seq FROM public.security_event_seal AS seal WHERE seal.source_id = range.source_id
+            ORDER BY seal.first_seq DESC LIMIT 1), 0))
+  THEN
+    RAISE EXCEPTION 'the ranges given do not follow those that are sealed' USING ERRCODE = 'SL012';
+  END IF;
+  INSERT INTO public.security_event_seal (first_leaf, source_id, first_seq, last_seq)
+    SELECT old_size + sum(last_seq - first_seq + 1) OVER (ORDER BY place) - (last_seq - first_seq + 1),
+        source_id, first_seq, last_seq
+      FROM unnest(sources, firsts, lasts) WITH ORDINALITY AS range (source_id, first_seq, last_seq, place);
+
+  INSERT INTO public.security_event_tile AS tile (level, tile, hashes)
+    SELECT * FROM unnest(levels, tiles, tile_hashes)
+    ON CONFLICT (level, tile) DO UPDATE SET hashes = excluded.hashes
+      WHERE length(excluded.hashes) > length(tile.hashes)
+        AND substring(excluded.hashes FROM 1 FOR length(tile.hashes)) = tile.hashes;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  IF changed <> cardinality(levels) THEN
+    RAISE EXCEPTION 'a tile that is sealed would be changed' USING ERRCODE = 'SL013';
+  END IF;
+
+  INSERT INTO public.security_event_checkpoint (size, origin, root) VALUES (new_size, log_origin, new_root);
+  INSERT INTO public.security_event_signature (size, name, key_id, line)
+    VALUES (new_size, log_origin, signer_id, signature_line);
+  PERFORM set_config('seclog.maintenance', 'off', true);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_uuid7(at timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  SELECT encode(set_byte(bytes, 6, (get_byte(bytes, 6) & 15) | 112), 'hex')::uuid
+    FROM (SELECT overlay(uuid_send(gen_random_uuid())
+      PLACING substring(int8send(floor(extract(epoch FROM at) * 1000)::bigint) FROM 3) FROM 1 FOR 6) AS bytes) AS made
+$function$
 
 -- Privileges
 
 CONNECT on the database to seclog_reader
+CONNECT on the database to seclog_sealer
 CONNECT on the database to seclog_writer
 EXECUTE on seclog_advance(uuid,integer,text,bigint,bigint) to seclog_writer
+EXECUTE on seclog_cosign(bigint,text,bigint,text) to seclog_sealer
 EXECUTE on seclog_describe() to seclog_reader
+EXECUTE on seclog_describe() to seclog_sealer
 EXECUTE on seclog_describe() to seclog_writer
 EXECUTE on seclog_ensure_partitions(integer) to seclog_writer
 EXECUTE on seclog_open_source(uuid,integer,text) to seclog_writer
 EXECUTE on seclog_quarantine(uuid,integer,text,bigint,text,bytea) to seclog_writer
+EXECUTE on seclog_removal_digest(bigint) to seclog_reader
+EXECUTE on seclog_rotate_key(bigint,bytea,text,bigint,text,text) to seclog_sealer
+EXECUTE on seclog_seal(bigint,bytea,bigint,bytea,text,bigint,text,text,uuid[],bigint[],bigint[],smallint[],bigint[],bytea[]) to seclog_sealer
 INSERT (id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code, allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id, actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, salt, commitment, retention) on security_event_log to seclog_writer
+SELECT (id, epoch, last_seq, opened_at, updated_at) on security_event_source to seclog_sealer
+SELECT (id, occurred_at, created_at, event_type, level, category, outcome, method, route, status_code, allowed_methods, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention) on security_event_log to seclog_sealer
+SELECT (source_id, seq, created_at, commitment) on security_event_quarantine to seclog_sealer
 SELECT on seclog_migration to seclog_reader
+SELECT on seclog_migration to seclog_sealer
+SELECT on security_event_checkpoint to seclog_reader
+SELECT on security_event_checkpoint to seclog_sealer
+SELECT on security_event_hold to seclog_reader
+SELECT on security_event_key to seclog_reader
+SELECT on security_event_key to seclog_sealer
 SELECT on security_event_log to seclog_reader
 SELECT on security_event_quarantine to seclog_reader
+SELECT on security_event_removed to seclog_reader
 SELECT on security_event_retention to seclog_reader
+SELECT on security_event_seal to seclog_reader
+SELECT on security_event_seal to seclog_sealer
+SELECT on security_event_signature to seclog_reader
+SELECT on security_event_signature to seclog_sealer
 SELECT on security_event_source to seclog_reader
+SELECT on security_event_tile to seclog_reader
+SELECT on security_event_tile to seclog_sealer
+SELECT on security_event_tree to seclog_reader
+SELECT on security_event_tree to seclog_sealer
 USAGE on schema public to seclog_reader
+USAGE on schema public to seclog_sealer
 USAGE on schema public to seclog_writer

@@ -33,7 +33,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   };
   const signal = interruption();
   const urls = new Map<Role, string | undefined>(
-    (["admin", "writer", "reader"] as const).map((role) => [role, connectionUrl(role)]),
+    (["admin", "writer", "reader", "sealer"] as const).map((role) => [role, connectionUrl(role)]),
   );
   if ([...urls.values()].every((url) => url === undefined) && options.spool === undefined) {
     throw new SeclogError(
@@ -52,9 +52,10 @@ async function doctor(options: DoctorOptions): Promise<void> {
     checks.push(...(await unlessInterrupted(signal, checkRole(role, url, limits))));
   }
   const writer = urls.get("writer");
-  const reader = urls.get("reader");
-  if (writer !== undefined && reader !== undefined) {
-    checks.push(...(await unlessInterrupted(signal, checkSameDatabase(writer, reader))));
+  for (const role of ["reader", "sealer"] as const) {
+    const url = urls.get(role);
+    if (writer === undefined || url === undefined) continue;
+    checks.push(...(await unlessInterrupted(signal, checkSameDatabase(writer, role, url))));
   }
   if (options.spool !== undefined) checks.push(...checkSpool(options.spool));
   progress.clear();

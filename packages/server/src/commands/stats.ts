@@ -116,7 +116,8 @@ function sourceLines(
   rows: readonly SourceState[],
   totals: { readonly sources: number; readonly quarantined: number },
 ): string {
-  if (rows.length === 0) return "\nNo application has sent anything yet.\n";
+  if (totals.sources === rows.length && rows.every((row) => row.own))
+    return "\nNo application has sent anything yet.\n";
   const year = new Date().toISOString().slice(0, 5);
   const table = new Table<SourceState>([
     // The first half of a UUIDv7 is when it was made; the second tells sources apart.
