@@ -388,14 +388,16 @@ function whatNext(place: Place, port: number): string {
     `  curl -i -X DELETE http://127.0.0.1:${port}/products/morning-mug`,
     "Ask the log, in another terminal:",
     `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} query --since 1h --level critical`,
-    "Check that nobody has changed it, with the public key alone:",
-    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} verify --vkey "$(cat ${file("log.vkey")})"`,
   ];
   if (isInstalled("psql")) {
     lines.push(
       `  PGSERVICEFILE=${file("pg_service.conf")} psql service=seclog -c "SELECT event_type, path, ip_address FROM security_event_log WHERE created_at > now() - interval '1 day'"`,
     );
   }
+  lines.push(
+    "Check that nobody has changed it, with the public key alone:",
+    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} verify --vkey "$(cat ${file("log.vkey")})"`,
+  );
   lines.push("Ctrl-C stops everything; the data stay for the next start.");
   return lines.join("\n");
 }

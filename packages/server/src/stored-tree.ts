@@ -49,3 +49,47 @@ export async function storedCheckpoint(database: Queryable, size?: number): Prom
   const note = `${origin}\n${row.size}\n${root.toString("base64")}\n\n${lines}`;
   return { origin, size: Number(row.size), root, note };
 }
+
+/** How far sealing is. */
+export interface SealState {
+  /** Leaves under the newest checkpoint. */
+  readonly size: number;
+  /** When that was signed; `null` when nothing is sealed. */
+  readonly sealedAt: string | null;
+  /** Numbers that are stored and not sealed. */
+  readonly unsealed: number;
+  /** Seconds since the oldest of them was stored; 0 when there is none. */
+  readonly oldestUnsealed: number;
+}
+
+/** How far sealing is, as the reader and the sealer may ask. */
+export async function sealState(database: Queryable): Promise<SealState> {
+  const { rows } = (await database.query(SEAL_STATE)) as {
+    rows: { size: string; sealed_at: string | null; unsealed: string; age: string | null }[];
+  };
+  const [row] = rows;
+  return {
+    size: Number(row?.size ?? 0),
+    sealedAt: row?.sealed_at ?? null,
+    unsealed: Math.max(0, Number(row?.unsealed ?? 0)),
+    oldestUnsealed: Math.max(0, Number(row?.age ?? 0)),
+  };
+}
+
+const SEAL_STATE = `
+  WITH pending AS (
+    SELECT source.id, source.last_seq, coalesce(sealed.last_seq, 0) AS sealed
+      FROM public.security_event_source AS source
+        LEFT JOIN LATERAL (SELECT seal.last_seq FROM public.security_event_seal AS seal
+          WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1) AS sealed ON true
+      WHERE source.last_seq > coalesce(sealed.last_seq, 0))
+  SELECT (SELECT size FROM public.security_event_tree)::text AS size,
+    (SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+      FROM public.security_event_checkpoint ORDER BY size DESC LIMIT 1) AS sealed_at,
+    (SELECT coalesce(sum(last_seq - sealed), 0) FROM pending)::text AS unsealed,
+    (SELECT extract(epoch FROM clock_timestamp() - min(next.created_at)) FROM pending CROSS JOIN LATERAL (
+      (SELECT log.created_at FROM public.security_event_log AS log
+        WHERE log.source_id = pending.id AND log.seq > pending.sealed AND log.seq <= pending.last_seq ORDER BY log.seq LIMIT 1)
+      UNION ALL
+      (SELECT aside.created_at FROM public.security_event_quarantine AS aside
+        WHERE aside.source_id = pending.id AND aside.seq > pending.sealed ORDER BY aside.seq LIMIT 1)) AS next)::text AS age`;

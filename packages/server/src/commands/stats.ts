@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { CompiledQuery } from "kysely";
 import { isLevel, SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
 import { checkSchema, openReader } from "../database.ts";
@@ -7,6 +8,7 @@ import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, LEVEL_STYLES, lineWidth, print, styled, Table } from "../output.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../queries.ts";
+import { type SealState, sealState } from "../stored-tree.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
 
 interface StatsOptions extends FilterOptions {
@@ -48,9 +50,10 @@ async function stats(options: StatsOptions): Promise<void> {
         hour: await countBy(database, filter, "hour", Math.max(top, 24)),
         totals: await sourceTotals(database),
         sources: await sourceStates(database, top),
+        seal: await sealState({ query: async (text) => await database.executeQuery(CompiledQuery.raw(text)) }),
       }))(),
     );
-    const { level, type, ip, hour, totals, sources } = counts;
+    const { level, type, ip, hour, totals, sources, seal } = counts;
     const events = level.reduce((sum, tally) => sum + tally.events, 0);
     const occurrences = level.reduce((sum, tally) => sum + tally.occurrences, 0);
     const since = filter.since?.toISOString() ?? null;
@@ -67,6 +70,12 @@ async function stats(options: StatsOptions): Promise<void> {
           by_ip: ip,
           by_hour: hour,
           sources: { total: totals.sources, quarantined: totals.quarantined, latest: sources },
+          seal: {
+            leaves: seal.size,
+            sealed_at: seal.sealedAt,
+            unsealed: seal.unsealed,
+            oldest_unsealed_seconds: seal.oldestUnsealed,
+          },
         }),
       );
       return;
@@ -80,11 +89,25 @@ async function stats(options: StatsOptions): Promise<void> {
     await print(tallies("CLIENT", ip));
     await print(tallies("HOUR (UTC)", hour));
     await print(sourceLines(sources, totals));
+    await print(sealLine(seal));
   } catch (error) {
     throw databaseError(error, "reader");
   } finally {
     if (!signal.aborted) await database.destroy();
   }
+}
+
+function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealState): string {
+  if (sealedAt === null) return "\nNothing is sealed: seclog seal makes the log tamper-evident.\n";
+  const last = `${counted(size, "event")} sealed, last at ${minute(sealedAt)}`;
+  if (unsealed === 0) return `\n${last}; none is waiting.\n`;
+  const waiting = `${unsealed.toLocaleString("en")} waiting, the oldest for ${duration(oldestUnsealed)}`;
+  return `\n${last}; ${styled(waiting, oldestUnsealed > 60 ? "yellow" : "plain")}.\n`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds.toFixed(1)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
 function minute(time: string | null): string {

@@ -5,9 +5,9 @@ import type { NoteSigner } from "seclog/merkle";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
 import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { roleConfig } from "../environment.ts";
+import { sealState } from "../stored-tree.ts";
 import type { SealMemory } from "./memory.ts";
 import { type SealedStep, Sealer, type SealStep } from "./sealer.ts";
-import { oldestUnsealed } from "./tree-store.ts";
 
 /** Options of {@link runSealer}. */
 export interface RunSealerOptions {
@@ -20,7 +20,7 @@ export interface RunSealerOptions {
   /** Ends when everything is sealed that was there. */
   readonly once?: boolean;
   readonly signal: AbortSignal;
-  /** After each checkpoint; it must not throw, and sealing waits for it. */
+  /** After each checkpoint, with the age in seconds of the oldest event that is not sealed; it must not throw, and sealing waits for it. */
   readonly onSealed: (step: SealedStep, age: () => Promise<number>) => void | Promise<void>;
   /** Another sealer has the lock, or this one has it now. */
   readonly onTurn?: (sealing: boolean) => void;
@@ -71,7 +71,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
       while (!signal.aborted) {
         const step = await sealer.step();
         wait = STANDBY_MS;
-        if (step !== undefined) await options.onSealed(step, () => oldestUnsealed(client));
+        if (step !== undefined) await options.onSealed(step, async () => (await sealState(client)).oldestUnsealed);
         else if (once) return;
         if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
       }

@@ -179,17 +179,3 @@ export function signatureLine({ name, keyId, signature }: NoteSignature): string
   id.writeUInt32BE(keyId);
   return `\u2014 ${name} ${Buffer.concat([id, signature]).toString("base64")}\n`;
 }
-
-/** Seconds since the oldest event that is not sealed was stored; 0 when all are. */
-export async function oldestUnsealed(client: { query: Client["query"] }): Promise<number> {
-  const { rows } = await client.query<{ age: string | null }>(
-    `SELECT extract(epoch FROM clock_timestamp() - min(log.created_at)) AS age
-      FROM public.security_event_source AS source
-        LEFT JOIN LATERAL (SELECT seal.last_seq FROM public.security_event_seal AS seal
-          WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1) AS sealed ON true
-        JOIN public.security_event_log AS log
-          ON log.source_id = source.id AND log.seq = coalesce(sealed.last_seq, 0) + 1
-      WHERE source.last_seq > coalesce(sealed.last_seq, 0)`,
-  );
-  return Math.max(0, Number(rows[0]?.age ?? 0));
-}
