@@ -14,6 +14,7 @@ import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
+import { SEAL_FAULTS } from "./seal.js";
 import { SPOOL_FAULTS } from "./spool.js";
 import { STATE_FAULTS } from "./state.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
@@ -21,7 +22,6 @@ import { SYSCALL_FAULTS } from "./syscalls.js";
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
   { number: 28, name: "queue broker down, emptied, redelivering", comesWith: "the queue handlers" },
-  { number: 29, name: "sealer killed, two sealers, checkpoint rolled back", comesWith: "tamper evidence" },
   { number: 30, name: "rows changed behind Seclog's back", comesWith: "tamper evidence" },
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
@@ -38,6 +38,7 @@ export const FAULTS = [
   ...POWER_FAULTS,
   ...STATE_FAULTS,
   ...PROCESS_FAULTS,
+  ...SEAL_FAULTS,
   ...DISK_FAULTS,
   ...SPOOL_FAULTS,
   ...SYSCALL_FAULTS,

@@ -28,7 +28,7 @@ import { check } from "./check.js";
 export const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
 
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
-const PASSWORDS = { writer: "faults-writer", reader: "faults-reader" };
+const PASSWORDS = { writer: "faults-writer", reader: "faults-reader", sealer: "faults-sealer" };
 
 /** A PostgreSQL of our own, in a folder that is removed with it; it can be killed and started again on the same port. */
 export class Server {
@@ -98,9 +98,22 @@ export class Server {
       adminUrl: urlOf(),
       writerUrl: urlOf("faults_writer", PASSWORDS.writer),
       readerUrl: urlOf("faults_reader", PASSWORDS.reader),
+      sealerUrl: urlOf("faults_sealer", PASSWORDS.sealer),
     };
-    await setupDatabase({ adminUrl: this.url, writerUrl: urls.writerUrl, readerUrl: urls.readerUrl });
+    const { writerUrl, readerUrl, sealerUrl } = urls;
+    await setupDatabase({ adminUrl: this.url, writerUrl, readerUrl, sealerUrl });
     return urls;
+  }
+
+  /** Runs SQL as the superuser, outside of the worlds' databases. */
+  async query(text) {
+    const client = new pg.Client({ connectionString: this.url });
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } finally {
+      await client.end();
+    }
   }
 
   async end() {
@@ -290,7 +303,12 @@ export class World {
   startProgram(args, { wrap = [], deadline = 120_000 } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
     const child = spawn(command, [...before, file("../../packages/server/bin/seclog.js"), ...args], {
-      env: { ...process.env, SECLOG_DATABASE_URL: this.database.writerUrl, SECLOG_READER_URL: this.database.readerUrl },
+      env: {
+        ...process.env,
+        SECLOG_DATABASE_URL: this.database.writerUrl,
+        SECLOG_READER_URL: this.database.readerUrl,
+        SECLOG_SEALER_URL: this.database.sealerUrl,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const late = setTimeout(() => child.kill("SIGKILL"), deadline);

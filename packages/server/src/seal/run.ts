@@ -97,6 +97,11 @@ async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
       "SET search_path = pg_catalog, pg_temp",
       "SET synchronous_commit = on",
       `SET statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
+      // Rows are found by (source, number), whatever the statistics of a young table say.
+      "SET enable_seqscan = off",
+      "SET enable_hashjoin = off",
+      "SET enable_mergejoin = off",
+      "SET jit = off",
       // Whoever is stopped or cut off must not keep the lock.
       `SET idle_session_timeout = ${SILENCE_MS + 3 * intervalMs}`,
       `SET idle_in_transaction_session_timeout = ${SILENCE_MS}`,
