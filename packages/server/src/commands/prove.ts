@@ -58,15 +58,7 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
 
 /** The proof's text (https://c2sp.org/tlog-proof), for an event that stands at exactly one sealed number. */
 async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
-  // An id's first 48 bits are the event's milliseconds: only those partitions are looked at.
-  const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
-  const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
-  const { rows } = await client.query<EventRow & { raw_source_id: string; raw_seq: string; salt: Buffer | null }>(
-    `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1
-      AND occurred_at >= to_timestamp($2::double precision / 1000) - interval '1 millisecond'
-      AND occurred_at <= to_timestamp($2::double precision / 1000) + interval '2 milliseconds'`,
-    [id, ms],
-  );
+  const rows = await rowsOf(client, id);
   const checkpoint = await storedCheckpoint(client);
   for (const row of rows) {
     const index = await leafIndex(client, row.raw_source_id, row.raw_seq);
@@ -91,6 +83,29 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
   }
   throw new SeclogError("SECLOG_PROOF", `there is no event ${id}: correct the id, or look for it with seclog query`);
 }
+
+type ProvenRow = EventRow & {
+  readonly raw_source_id: string;
+  readonly raw_seq: string;
+  readonly salt: Buffer | null;
+};
+
+async function rowsOf(client: pg.Client, id: string): Promise<readonly ProvenRow[]> {
+  const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
+  const select = `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1`;
+  // An id's first 48 bits are the event's milliseconds: only that month's partitions are looked at.
+  const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+  const near = await client.query<ProvenRow>(
+    `${select} AND occurred_at BETWEEN to_timestamp($2::float8 / 1000) - interval '1 second'
+      AND to_timestamp($2::float8 / 1000) + interval '1 second'`,
+    [id, Math.min(ms, LATEST_MS)],
+  );
+  // Unless somebody else than Seclog drew it.
+  return near.rows.length > 0 ? near.rows : (await client.query<ProvenRow>(select, [id])).rows;
+}
+
+/** PostgreSQL has no later time. */
+const LATEST_MS = 9_000_000_000_000_000 / 1000;
 
 async function leafIndex(client: pg.Client, source: string, seq: string): Promise<number | undefined> {
   const { rows } = await client.query<{ index: string }>(

@@ -1,0 +1,192 @@
+/** Keys, sealing, proofs and verification as their users meet them: with the program, on a real log. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { leafHash, openNote, parseCheckpoint, parseTlogProof, parseVkey, verifyTlogProof } from "seclog/merkle";
+import { postgresHandler } from "seclog/postgres";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { type Environment, type Result, runProgram } from "./support/program.ts";
+
+const LONG = { timeout: 180_000 };
+
+let database: TestDatabase;
+let folder: string;
+let stored = 0;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  folder = mkdtempSync(join(tmpdir(), "seclog-integrity-"));
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await database[Symbol.asyncDispose]();
+});
+
+const at = (name: string): string => join(folder, name);
+const seclog = (args: readonly string[], environment: Environment = {}): Promise<Result> =>
+  runProgram(database, args, environment);
+
+async function store(count: number): Promise<void> {
+  const handler = postgresHandler({ url: database.writerUrl });
+  await handler.handle(
+    exampleBatch({ firstSeq: stored + 1, count, acknowledged: stored }),
+    AbortSignal.timeout(30_000),
+  );
+  await handler.close();
+  stored += count;
+}
+
+async function makeKey(name: string, origin = "log.example/shop"): Promise<string> {
+  const { code, stdout } = await seclog(["keys", "generate", "--out", at(name), "--name", origin]);
+  expect(code).toBe(0);
+  return stdout.split("\n")[0] ?? "";
+}
+
+describe("seclog keys", LONG, () => {
+  it("draws a key that only its owner can read, and shows its public half", async () => {
+    const vkey = await makeKey("a.key");
+    expect(parseVkey(vkey).name).toBe("log.example/shop");
+    expect(statSync(at("a.key")).mode & 0o777).toBe(0o600);
+    expect((await seclog(["keys", "show", at("a.key")])).stdout).toBe(`${vkey}\n`);
+    expect(JSON.parse((await seclog(["keys", "show", "--json", at("a.key")])).stdout)).toEqual({
+      vkey,
+      name: "log.example/shop",
+    });
+  });
+
+  it("never writes over a key, and takes none that others can read, nor what is none", async () => {
+    const before = readFileSync(at("a.key"), "utf8");
+    const again = await seclog(["keys", "generate", "--out", at("a.key"), "--name", "x"]);
+    expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("never written over") });
+    expect(readFileSync(at("a.key"), "utf8")).toBe(before);
+    writeFileSync(at("open.key"), before);
+    chmodSync(at("open.key"), 0o644);
+    const open = await seclog(["seal", "--once", "--key", at("open.key")]);
+    expect(open).toMatchObject({ code: 1, stderr: expect.stringContaining("chmod 600") });
+    writeFileSync(at("none.key"), "PRIVATE+KEY+secret", { mode: 0o600 });
+    const none = await seclog(["seal", "--once", "--key", at("none.key")]);
+    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("SECLOG_KEY") });
+    expect(none.stderr).not.toContain("secret");
+    expect(await seclog(["keys", "generate", "--out", at("b.key"), "--name", "has a space"])).toMatchObject({
+      code: 1,
+    });
+  });
+});
+
+describe("seclog seal", LONG, () => {
+  it("seals what there is, with a key of a file, a command or the environment", async () => {
+    await store(10);
+    const first = await seclog(["seal", "--once", "--key", at("a.key")]);
+    expect(first).toMatchObject({ code: 0, stdout: "Sealed 11 leaves; the tree has 11.\n" });
+    const vkey = parseVkey((await seclog(["keys", "show", at("a.key")])).stdout.trim());
+    expect(parseCheckpoint(openNote(readFileSync(at("a.key.sealed"), "utf8"), [vkey]).text).size).toBe(11);
+    await store(1);
+    const text = readFileSync(at("a.key"), "utf8").trim();
+    expect(await seclog(["seal", "--once"], { SECLOG_SEAL_KEY: text })).toMatchObject({ code: 0 });
+    await store(1);
+    expect(await seclog(["seal", "--once"], { SECLOG_SEAL_KEY_FILE: at("a.key") })).toMatchObject({ code: 0 });
+    await store(1);
+    const command = await seclog(["seal", "--once", "--json", "--key-command", `cat ${at("a.key")}`]);
+    expect(command.code).toBe(0);
+    expect(JSON.parse(command.stdout)).toMatchObject({ size: 14, leaves: 1, missing: 0, oldest_unsealed_seconds: 0 });
+    expect((await seclog(["seal", "--once", "--key", at("a.key")])).stdout).toBe("Nothing was left to seal.\n");
+  });
+
+  it.each([
+    [["--once"], {}, 2, "seclog keys generate"],
+    [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both given"],
+    [["--once", "--key-command", "exit 3"], {}, 1, "ended with 3"],
+    [["--once", "--interval", "0"], {}, 2, "--interval 0"],
+    [["--once", "--key", "/nowhere/key"], {}, 1, "cannot be read"],
+    [["--once"], { SECLOG_SEALER_URL: undefined }, 2, "SECLOG_SEALER_URL is not set"],
+  ] as const)("says what is wrong with %j", async (args, environment, code, said) => {
+    const result = await seclog(["seal", ...args], environment);
+    expect(result.stderr).toContain(said);
+    expect(result).toMatchObject({ code, stdout: "" });
+  });
+
+  it("shows in stats how far it is", async () => {
+    await store(2);
+    const { stdout } = await seclog(["stats", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ seal: { leaves: 14, unsealed: 2 } });
+    expect(JSON.parse(stdout).seal.oldest_unsealed_seconds).toBeGreaterThan(0);
+    expect((await seclog(["stats"])).stdout).toMatch(
+      /14 events sealed, last at .* UTC; 2 waiting, the oldest for \d+\.\d s\./,
+    );
+    await seclog(["seal", "--once", "--key", at("a.key")]);
+    expect((await seclog(["stats"])).stdout).toContain("16 events sealed, last at");
+  });
+});
+
+describe("seclog prove", LONG, () => {
+  const { id } = exampleEvent(3);
+
+  it("writes a proof that holds with the public key alone, with the personal part or without", async () => {
+    const vkey = parseVkey((await seclog(["keys", "show", at("a.key")])).stdout.trim());
+    expect(await seclog(["prove", id, "--out", at("event.proof")])).toMatchObject({ code: 0, stdout: "" });
+    const whole = parseTlogProof(readFileSync(at("event.proof"), "utf8"));
+    const redacted = parseTlogProof((await seclog(["prove", id, "--redact"])).stdout);
+    const lines = Buffer.from(whole.extra ?? [])
+      .toString()
+      .split("\n");
+    expect(lines).toHaveLength(4);
+    expect(JSON.parse(lines[3] ?? "")).toMatchObject({ actor_id: "42", data: { seq: 3 } });
+    expect(Buffer.from(redacted.extra ?? []).toString()).toBe(lines.slice(0, 2).join("\n"));
+    const leaf = leafHash(lines.slice(0, 2).join("\n"));
+    expect(verifyTlogProof(leaf, whole, [vkey]).checkpoint.size).toBe(16);
+    expect(verifyTlogProof(leaf, redacted, [vkey]).checkpoint.size).toBe(16);
+  });
+
+  it("says what it cannot prove", async () => {
+    expect(await seclog(["prove", "nonsense"])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("no event's id"),
+    });
+    const unknown = id.replace(/.{12}$/, "ffffffffffff");
+    expect(await seclog(["prove", unknown])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("there is no event"),
+    });
+    await store(1);
+    const unsealed = await seclog(["prove", exampleEvent(stored).id]);
+    expect(unsealed).toMatchObject({ code: 1, stderr: expect.stringContaining("not sealed yet") });
+    await database.query(
+      `SET session_replication_role = replica; UPDATE security_event_log SET method = 'PUT' WHERE seq = 4 AND event_type = 'authz_fail'; RESET session_replication_role`,
+    );
+    const changed = await seclog(["prove", exampleEvent(4).id]);
+    expect(changed).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("somebody changed it") });
+    await database.query(
+      `SET session_replication_role = replica; UPDATE security_event_log SET method = 'GET' WHERE seq = 4 AND event_type = 'authz_fail'; RESET session_replication_role`,
+    );
+  });
+});
+
+describe("seclog keys rotate", LONG, () => {
+  it("lets a new key seal from the newest checkpoint on, which both sign; the old one is refused", async () => {
+    await seclog(["seal", "--once", "--key", at("a.key")]);
+    const wrong = await makeKey("other.key");
+    expect(wrong).not.toBe("");
+    expect(await seclog(["keys", "rotate", "--key", at("other.key"), "--out", at("c.key")])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("not signed by"),
+    });
+    const rotated = await seclog(["keys", "rotate", "--key", at("a.key"), "--out", at("b.key"), "--json"]);
+    expect(rotated.stderr).toBe("");
+    const { vkey, retired, size } = JSON.parse(rotated.stdout) as { vkey: string; retired: string; size: number };
+    expect(size).toBe(stored + 1);
+    await store(1);
+    expect(await seclog(["seal", "--once", "--key", at("a.key")])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(vkey),
+    });
+    expect(await seclog(["seal", "--once", "--key", at("b.key")])).toMatchObject({ code: 0 });
+    const notes = await database.query<{ lines: string }>(
+      "SELECT string_agg(name || ' ' || key_id, ' ' ORDER BY key_id) AS lines FROM security_event_signature GROUP BY size ORDER BY size DESC LIMIT 2",
+    );
+    const ids = [parseVkey(vkey).keyId, parseVkey(retired).keyId];
+    expect(notes[0]?.lines).toBe(`log.example/shop ${ids[0]}`);
+    for (const keyId of ids) expect(notes[1]?.lines).toContain(String(keyId));
+  });
+});

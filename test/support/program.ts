@@ -1,0 +1,61 @@
+/** The program `seclog` as it is built, with the URLs of a test's database. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { TestDatabase } from "./postgres.ts";
+
+const program = fileURLToPath(new URL("../../packages/server/bin/seclog.js", import.meta.url));
+
+export type Environment = { readonly [name: string]: string | undefined };
+
+/** How a run of the program ended, and what it wrote. */
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Nothing of the developer's own settings, and the URLs of all roles unless `environment` says otherwise. */
+export function startProgram(
+  database: TestDatabase,
+  args: readonly string[],
+  environment: Environment = {},
+): ChildProcess {
+  return spawn(process.execPath, [program, ...args], {
+    env: {
+      PATH: process.env["PATH"],
+      SECLOG_ADMIN_URL: database.serverUrl,
+      SECLOG_DATABASE_URL: database.writerUrl,
+      SECLOG_READER_URL: database.readerUrl,
+      SECLOG_SEALER_URL: database.sealerUrl,
+      ...environment,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
+/** Runs the program to its end. */
+export async function runProgram(
+  database: TestDatabase,
+  args: readonly string[],
+  environment: Environment = {},
+): Promise<Result> {
+  return await resultOf(startProgram(database, args, environment));
+}
+
+/** Waits for the end of a started program. */
+export async function resultOf(child: ChildProcess): Promise<Result> {
+  const stdout = collect(child.stdout);
+  const stderr = collect(child.stderr);
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout: stdout(), stderr: stderr() };
+}
+
+/** Collects what a stream says, to be asked at any time. */
+export function collect(stream: NodeJS.ReadableStream | null): () => string {
+  let text = "";
+  stream?.on("data", (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return () => text;
+}
