@@ -212,6 +212,19 @@ test("401 and 403 - by status, and not when the handler recorded the cause by on
   expect(calls).toHaveLength(4);
 });
 
+test("headers of the answer - the scheme of a 401 and the methods of a 405, on a socket", async () => {
+  const { app, calls } = application();
+  app.get("/private", async (_request, reply) => reply.code(401).header("WWW-Authenticate", "Basic").send());
+  app.all("/cart", async (_request, reply) => reply.code(405).header("Allow", "GET, POST").send());
+  const port = await listening(app);
+  await send(port, "GET", "/private");
+  await send(port, "PUT", "/cart");
+  expect(calls.map(({ type, data }) => [type, data["scheme"] ?? data["allowedMethods"]])).toEqual([
+    ["unauthenticated_request", "Basic"],
+    ["illegal_request_method", "GET, POST"],
+  ]);
+});
+
 test.each([undefined, 403, 200])(
   "@fastify/csrf-protection - one malicious_csrf when the error handler answers %s",
   async (status) => {
@@ -230,13 +243,15 @@ test.each([undefined, 403, 200])(
   },
 );
 
-test("@fastify/rate-limit - the refusal and the ban", async () => {
+/** Without a socket `inject` finds all headers in the response; Node forgets what `writeHead` is given. */
+test.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a socket: %s", async (socket) => {
   const { app, calls } = application();
   app.register(rateLimit, { max: 1, ban: 1 });
   app.after(() => {
     app.get("/", async () => "ok");
   });
-  for (let sent = 0; sent < 3; sent++) await app.inject("/");
+  const port = socket ? await listening(app) : 0;
+  for (let sent = 0; sent < 3; sent++) await (socket ? send(port, "GET", "/") : app.inject("/"));
   expect(calls.map(({ type, data }) => [type, data])).toEqual([
     ["excess_rate_limit_exceeded", { max: 1, statusCode: 429 }],
     ["excess_rate_limit_exceeded", { max: 1, statusCode: 403 }],

@@ -46,6 +46,29 @@ describe("securityCapture()", () => {
     ]);
   });
 
+  test("reads the headers that are given to writeHead, in each form that it takes", async () => {
+    const { log, calls } = recordedCalls();
+    const heads: readonly ((response: http.ServerResponse) => unknown)[] = [
+      (response) => response.writeHead(405, { Allow: "GET" }),
+      (response) => response.writeHead(405, "No", { ALLOW: "GET" }),
+      (response) => response.writeHead(405, ["X-One", "1", "allow", "GET"]),
+      (response) => response.writeHead(405, [["Allow", "GET"]] as unknown as http.OutgoingHttpHeader[]),
+      (response) => response.setHeader("X-One", "1").writeHead(405, { Allow: "GET" }),
+      (response) => response.setHeader("Allow", "GET").writeHead(405),
+      (response) => response.writeHead(401, { "WWW-Authenticate": 'Bearer realm="a"' }),
+    ];
+    const listener: http.RequestListener = (request, response) => {
+      heads[Number(request.url?.slice(1))]?.(response);
+      response.end();
+    };
+    const port = await listen(serverOf(securityCapture(log, listener)));
+    for (const index of heads.keys()) await send(port, "POST", `/${index}`);
+    expect(calls.map(({ data }) => data["allowedMethods"] ?? data["scheme"])).toEqual([
+      ...Array(6).fill("GET"),
+      "Bearer",
+    ]);
+  });
+
   test("gives back what the listener returns, throws what it throws, and keeps its receiver", () => {
     const { log } = recordedCalls();
     const receiver = {};

@@ -113,6 +113,8 @@ export class Observation extends RequestCauses {
   unrouted = false;
   /** The layer of middleware that the request came to last, for frameworks that have them. */
   layer: object | undefined;
+  /** The headers that the application gave to `writeHead`. */
+  head: unknown;
   readonly #capture: Capture;
   readonly #response: ServerResponse;
   #refusals: Refusal[] | undefined;
@@ -184,15 +186,39 @@ export class Observation extends RequestCauses {
   }
 
   #detectorOf(statusCode: number): Detector | undefined {
-    if (statusCode >= 400 && rateLimitExceeded(this.request, this.#response)) return "rateLimit";
+    if (statusCode >= 400 && this.#rateLimitExceeded(statusCode)) return "rateLimit";
     if (statusCode === 400 && this.routes?.badRequest) return "malformed";
     return STATUS_DETECTORS.get(statusCode);
   }
 
   #factsOf(detector: Detector): CaptureFacts {
-    if (detector === "rateLimit") return { max: rateLimitMaximum(this.request, this.#response) };
-    if (detector === "unauthenticated") return { scheme: schemeOf(this.#response.getHeader("www-authenticate")) };
+    if (detector === "rateLimit") return { max: this.#rateLimitMaximum() };
+    if (detector === "unauthenticated") return { scheme: schemeOf(this.#header("www-authenticate")) };
     return {};
+  }
+
+  /** A header of the response, wherever it was set. `getHeader` does not know what was only given to `writeHead`. */
+  #header(name: string): unknown {
+    return this.#response.getHeader(name) ?? headerIn(this.head, name);
+  }
+
+  /**
+   * `express-rate-limit` with a status of its own, and the ban of `@fastify/rate-limit`, which answers 403 with the
+   * headers of an exhausted limit.
+   */
+  #rateLimitExceeded(statusCode: number): boolean {
+    const { limit, used } = rateLimitInfo(this.request);
+    if (typeof limit === "number" && typeof used === "number" && used > limit) return true;
+    if (statusCode !== 403 || this.#header("retry-after") === undefined) return false;
+    const remaining = this.#header("x-ratelimit-remaining") ?? this.#header("ratelimit-remaining");
+    return remaining === 0 || remaining === "0";
+  }
+
+  #rateLimitMaximum(): number | undefined {
+    const { limit } = rateLimitInfo(this.request);
+    const value = limit ?? this.#header("x-ratelimit-limit") ?? this.#header("ratelimit-limit");
+    const max = typeof value === "string" ? Number.parseInt(value, 10) : value;
+    return typeof max === "number" && Number.isFinite(max) ? max : undefined;
   }
 
   /**
@@ -205,7 +231,7 @@ export class Observation extends RequestCauses {
     if (other === undefined && !answered) return false;
     this.#capture.record("wrongMethod", this.request, {
       statusCode,
-      allowedMethods: this.#response.getHeader("allow") ?? other?.allowed.join(", "),
+      allowedMethods: this.#header("allow") ?? other?.allowed.join(", "),
       ...(other?.route !== undefined && { route: other.route }),
     });
     return true;
@@ -243,7 +269,18 @@ export function observe(
   const judge = (): void => observation.judge();
   response.on("prefinish", judge);
   response.on("close", judge);
+  rememberHead(response, observation);
   return observation;
+}
+
+/** Keeps what `writeHead` is given, as Fastify gives it all headers: Node composes the head of it and forgets it. */
+function rememberHead(response: ServerResponse, observation: Observation): void {
+  const writeHead = response.writeHead as (...values: unknown[]) => ServerResponse;
+  response.writeHead = function (this: unknown, ...values: unknown[]) {
+    // The headers come last, behind the status and perhaps its text.
+    observation.head = values.length > 1 ? values.at(-1) : undefined;
+    return Reflect.apply(writeHead, this, values);
+  };
 }
 
 /** The observation of a request, when capture saw it arrive. */
@@ -258,32 +295,29 @@ interface RateLimitInfo {
   readonly used?: unknown;
 }
 
-/**
- * `express-rate-limit` with a status of its own, and the ban of `@fastify/rate-limit`, which answers 403 with the
- * headers of an exhausted limit.
- */
-function rateLimitExceeded(request: object, response: ServerResponse): boolean {
-  const { limit, used } = rateLimitInfo(request);
-  if (typeof limit === "number" && typeof used === "number" && used > limit) return true;
-  if (response.statusCode !== 403 || !response.hasHeader("retry-after")) return false;
-  const remaining = response.getHeader("x-ratelimit-remaining") ?? response.getHeader("ratelimit-remaining");
-  return remaining === 0 || remaining === "0";
-}
-
-function rateLimitMaximum(request: object, response: ServerResponse): number | undefined {
-  const { limit } = rateLimitInfo(request);
-  const value = limit ?? response.getHeader("x-ratelimit-limit") ?? response.getHeader("ratelimit-limit");
-  const max = typeof value === "string" ? Number.parseInt(value, 10) : value;
-  return typeof max === "number" && Number.isFinite(max) ? max : undefined;
-}
-
 function rateLimitInfo(request: object): RateLimitInfo {
   const { rateLimit } = request as { readonly rateLimit?: RateLimitInfo };
   return typeof rateLimit === "object" && rateLimit !== null ? rateLimit : {};
 }
 
+/**
+ * One header of what `writeHead` takes: an object, a list of pairs, or a list where names and values take turns. The
+ * last one of a name.
+ */
+function headerIn(head: unknown, name: string): unknown {
+  if (typeof head !== "object" || head === null) return undefined;
+  let found: unknown;
+  const take = (key: unknown, value: unknown): void => {
+    if (String(key).toLowerCase() === name) found = value;
+  };
+  if (!Array.isArray(head)) for (const [key, value] of Object.entries(head)) take(key, value);
+  else if (Array.isArray(head[0])) for (const [key, value] of head as unknown[][]) take(key, value);
+  else for (let at = 0; at < head.length; at += 2) take(head[at], head[at + 1]);
+  return found;
+}
+
 /** `Bearer` of `WWW-Authenticate: Bearer realm="shop"`. */
-function schemeOf(header: number | string | readonly string[] | undefined): string | undefined {
+function schemeOf(header: unknown): string | undefined {
   const text = Array.isArray(header) ? header[0] : header;
   return typeof text === "string" ? /^[\w-]{1,32}/.exec(text)?.[0] : undefined;
 }
