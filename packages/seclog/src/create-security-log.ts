@@ -8,6 +8,7 @@ import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
 import { isLevel, LEVELS, type Level, levelRank } from "./event/level.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "./event/options.ts";
+import { judgeNow } from "./record/causes.ts";
 import { type ClientIpOptions, createClientIp } from "./record/client-ip.ts";
 import { eventClock } from "./record/clock.ts";
 import { createDataEncoder } from "./record/data.ts";
@@ -230,6 +231,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
     const deadline = wholeNumber("flush", "deadline", options.deadline, { default: FLUSH_MS, min: 0 });
+    judgeNow();
     const wanted = this.#keeping.lastSeq;
     if (this.#closing !== undefined) {
       await this.#closing;
@@ -245,7 +247,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   close(options: { readonly deadline?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.deadline ?? CLOSE_MS);
+    if (this.#closing === undefined) {
+      judgeNow();
+      this.#closing = this.#close(options.deadline ?? CLOSE_MS);
+    }
     return this.#closing;
   }
 
@@ -274,6 +279,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   /** The process ends without a close: what this turn recorded is written and synced before it does. */
   processEnds(): void {
+    judgeNow();
     this.#ending = true;
     this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });

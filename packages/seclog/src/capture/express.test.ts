@@ -370,6 +370,41 @@ describe.each([
     ]);
   });
 
+  test("a cause that the application records when it has answered gives one event", async () => {
+    const { app, log, calls } = application();
+    app.use((req, res, next) => {
+      res.on("finish", () => {
+        const Allow = res.get("Allow");
+        if (res.statusCode === 405) log.recordSecurityEvent("illegal_request_method", req, { by: "finish", Allow });
+      });
+      next();
+    });
+    app.all("/cart", (_req, res) => void res.set("Allow", "GET").sendStatus(405));
+    app.post("/login", (req, res) => {
+      res.sendStatus(401);
+      recordLogin(log as OutcomeLog, req, { userid: "ada", success: false });
+    });
+    app.get("/orders", (req, res) => {
+      res.sendStatus(403);
+      checkAccess(log as OutcomeLog, req, false, { userid: "ada" });
+    });
+    app.get("/late", (_req, res, next) => {
+      res.sendStatus(403);
+      next(Object.assign(new Error("after the answer"), { code: "EBADCSRFTOKEN" }));
+    });
+    const port = await serve(app);
+    await send(port, "PUT", "/cart");
+    await send(port, "POST", "/login");
+    await send(port, "GET", "/orders");
+    await send(port, "GET", "/late");
+    expect(calls.map(({ type, data }) => [type, data["by"] ?? data["userid"] ?? data["statusCode"]])).toEqual([
+      ["illegal_request_method", "finish"],
+      ["authn_login_fail", "ada"],
+      ["authz_fail", "ada"],
+      ["authz_fail", 403],
+    ]);
+  });
+
   test("an event that is no refusal does not hide the refusal that follows", async () => {
     const { app, log, calls } = application();
     app.get("/file", (req, res) => {

@@ -119,7 +119,7 @@ function observeLayersOf(layer: LayerPrototype): void {
     if (typeof original !== "function") continue;
     layer[name] = function (this: unknown, error, request, ...rest) {
       const observation = observationOf(request);
-      if (observation !== undefined) observation.layer = this as object;
+      observation?.reached(this as object);
       observation?.sawError(error);
       return Reflect.apply(original, this, [error, request, ...rest]);
     };
@@ -128,8 +128,7 @@ function observeLayersOf(layer: LayerPrototype): void {
     const original = layer[name];
     if (typeof original !== "function") continue;
     layer[name] = function (this: unknown, request, ...rest) {
-      const observation = observationOf(request);
-      if (observation !== undefined) observation.layer = this as object;
+      observationOf(request)?.reached(this as object);
       return Reflect.apply(original, this, [request, ...rest]);
     };
   }

@@ -1,11 +1,17 @@
 import cookie from "@fastify/cookie";
 import csrfProtection from "@fastify/csrf-protection";
 import rateLimit from "@fastify/rate-limit";
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from "fastify";
+import Fastify, {
+  type FastifyInstance,
+  type FastifyServerOptions,
+  type InjectOptions,
+  type LightMyRequestResponse,
+} from "fastify";
 import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, test } from "vitest";
 import { send, sendRaw } from "../../../../test/support/http-client.ts";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
+import { createSecurityLog } from "../create-security-log.ts";
 import { currentContext, currentRequest, setActor } from "../record/context.ts";
 import { type CaptureLog, checkAccess, type FastifyCaptureOptions, recordLogin, securityCapture } from "./fastify.ts";
 import type { OutcomeLog } from "./outcomes.ts";
@@ -27,6 +33,13 @@ function application(server: FastifyServerOptions = {}, options: Omit<FastifyCap
 async function listening(app: FastifyInstance): Promise<number> {
   await app.listen({ host: "127.0.0.1", port: 0 });
   return (app.server.address() as { port: number }).port;
+}
+
+/** A turn later than the answer is there, what it was refused for is recorded. */
+async function inject(app: FastifyInstance, request: string | InjectOptions): Promise<LightMyRequestResponse> {
+  const answer = await app.inject(request);
+  await new Promise(setImmediate);
+  return answer;
 }
 
 function typesOf(calls: readonly { readonly type: string }[]): string[] {
@@ -64,7 +77,7 @@ describe("wrong method", () => {
       ["POST", "/teapot"],
       ["POST", "/nothing"],
     ] as const) {
-      await app.inject({ method, url });
+      await inject(app, { method, url });
     }
     expect(calls).toEqual([]);
   });
@@ -74,8 +87,8 @@ describe("wrong method", () => {
       const { app, calls } = application();
       app.get("/page", async () => "page");
       app.setNotFoundHandler((_request, reply) => void reply.code(status).send("fallback"));
-      await app.inject({ method: "PUT", url: "/page" });
-      await app.inject({ method: "PUT", url: "/other" });
+      await inject(app, { method: "PUT", url: "/page" });
+      await inject(app, { method: "PUT", url: "/other" });
       const expected = status === 405 ? [405, 405] : [status];
       expect(
         calls.map(({ data }) => data["statusCode"]),
@@ -96,8 +109,8 @@ describe("wrong method", () => {
     app.route({ method: "GET", url: "/inner", constraints: { host: "inner.example" }, handler: async () => "x" });
     app.route({ method: "GET", url: "/versioned", constraints: { version: "1.2.0" }, handler: async () => "x" });
     const known = ["/exact/", "/files/a/b.txt", "/at/08h15m", "/posts", "/posts/7", "/name:verb", "/near/5-7"];
-    for (const url of known) await app.inject({ method: "POST", url });
-    await app.inject({ method: "POST", url: "/inner", headers: { host: "inner.example" } });
+    for (const url of known) await inject(app, { method: "POST", url });
+    await inject(app, { method: "POST", url: "/inner", headers: { host: "inner.example" } });
     expect(typesOf(calls)).toEqual(Array(known.length + 1).fill("illegal_request_method"));
     const unknown = [
       "/exactly",
@@ -109,8 +122,8 @@ describe("wrong method", () => {
       "/inner",
       "/versioned",
     ];
-    for (const url of unknown) await app.inject({ method: "POST", url });
-    await app.inject({ method: "GET", url: "/versioned" });
+    for (const url of unknown) await inject(app, { method: "POST", url });
+    await inject(app, { method: "GET", url: "/versioned" });
     expect(calls).toHaveLength(known.length + 1);
   });
 
@@ -118,10 +131,10 @@ describe("wrong method", () => {
     const { app, calls } = application();
     app.route({ method: "GET", url: "/items", constraints: { version: "1.0.0" }, handler: async () => "x" });
     app.put("/items", async () => "x");
-    const answer = await app.inject({ method: "GET", url: "/items", headers: { "accept-version": "2.x" } });
+    const answer = await inject(app, { method: "GET", url: "/items", headers: { "accept-version": "2.x" } });
     expect(answer.statusCode).toBe(404);
     expect(calls).toEqual([]);
-    await app.inject({ method: "POST", url: "/items" });
+    await inject(app, { method: "POST", url: "/items" });
     expect(calls).toMatchObject([{ data: { allowedMethods: "PUT" } }]);
   });
 
@@ -129,7 +142,7 @@ describe("wrong method", () => {
     const { app, calls } = application();
     app.get("/*", async () => "page");
     app.options("*", async () => "");
-    await app.inject({ method: "POST", url: "/wp-login.php" });
+    await inject(app, { method: "POST", url: "/wp-login.php" });
     expect(calls).toEqual([]);
   });
 
@@ -144,14 +157,14 @@ describe("wrong method", () => {
       { headers: json, payload: '{"much":"too long"}' },
       { headers: { "content-type": "text/weird" }, payload: "x" },
     ];
-    for (const body of bodies) await app.inject({ method: "POST", url: "/page", ...body });
+    for (const body of bodies) await inject(app, { method: "POST", url: "/page", ...body });
     expect(calls.map(({ type, data }) => [type, data["allowedMethods"]])).toEqual(
       Array(bodies.length).fill(["illegal_request_method", "GET, HEAD"]),
     );
     calls.length = 0;
-    for (const body of bodies) await app.inject({ method: "POST", url: "/form", ...body });
+    for (const body of bodies) await inject(app, { method: "POST", url: "/form", ...body });
     // Fastify's "not found" takes bodies of any type.
-    for (const body of bodies.slice(0, -1)) await app.inject({ method: "POST", url: "/unknown", ...body });
+    for (const body of bodies.slice(0, -1)) await inject(app, { method: "POST", url: "/unknown", ...body });
     expect(typesOf(calls)).toEqual(Array(2 * bodies.length - 1).fill("input_validation_fail"));
   });
 
@@ -159,14 +172,14 @@ describe("wrong method", () => {
     const { app, calls } = application({}, { detect: { wrongMethod: false } });
     app.get("/page", async () => "page");
     const headers = { "content-type": "application/json" };
-    await app.inject({ method: "POST", url: "/page", headers, payload: "{bad" });
+    await inject(app, { method: "POST", url: "/page", headers, payload: "{bad" });
     expect(typesOf(calls)).toEqual(["input_validation_fail"]);
   });
 
   test("nothing for a preflight that nobody answers", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
-    expect((await app.inject({ method: "OPTIONS", url: "/page" })).statusCode).toBe(404);
+    expect((await inject(app, { method: "OPTIONS", url: "/page" })).statusCode).toBe(404);
     expect(calls).toEqual([]);
   });
 
@@ -199,10 +212,10 @@ test("401 and 403 - by status, and not when the handler recorded the cause by on
   app.get("/orders", async (request, reply) =>
     checkAccess(log as OutcomeLog, request, false, { resource: "orders" }) ? "orders" : reply.code(403).send(),
   );
-  await app.inject("/private");
-  await app.inject("/admin");
-  await app.inject({ method: "POST", url: "/login" });
-  await app.inject("/orders");
+  await inject(app, "/private");
+  await inject(app, "/admin");
+  await inject(app, { method: "POST", url: "/login" });
+  await inject(app, "/orders");
   expect(calls.map(({ type, data }) => [type, data])).toMatchObject([
     ["unauthenticated_request", { statusCode: 401, scheme: "Basic" }],
     ["authz_fail", { statusCode: 403 }],
@@ -210,6 +223,52 @@ test("401 and 403 - by status, and not when the handler recorded the cause by on
     ["authz_fail", { resource: "orders" }],
   ]);
   expect(calls).toHaveLength(4);
+});
+
+test.each([true, false])(
+  "a cause that is recorded when the answer is out gives one event, on a socket: %s",
+  async (socket) => {
+    const { app, log, calls } = application();
+    app.addHook("onResponse", async (request, reply) => {
+      if (reply.statusCode === 403) checkAccess(log as OutcomeLog, request, false, { userid: "ada" });
+    });
+    app.get("/hook", async (_request, reply) => reply.code(403).send());
+    app.get("/await", async (request, reply) => {
+      await reply.code(401).send();
+      recordLogin(log as OutcomeLog, request, { userid: "ada", success: false });
+    });
+    const port = socket ? await listening(app) : 0;
+    for (const path of ["/hook", "/await"]) await (socket ? send(port, "GET", path) : inject(app, path));
+    expect(calls.map(({ type, data }) => [type, data["userid"]])).toEqual([
+      ["authz_fail", "ada"],
+      ["authn_login_fail", "ada"],
+    ]);
+  },
+);
+
+test("a log that is flushed or closed right after the answer has what it was refused for", async () => {
+  for (const end of ["flush", "close"] as const) {
+    const events: string[] = [];
+    const log = createSecurityLog({
+      spool: "memory",
+      handlers: [
+        {
+          name: "list",
+          handle: async (batch) => void events.push(...batch.events.map(({ type }) => type)),
+          close: async () => {},
+        },
+      ],
+    });
+    const app = Fastify();
+    apps.push(app);
+    app.register(securityCapture, { log });
+    app.get("/admin", async (_request, reply) => reply.code(403).send());
+    await app.inject("/admin");
+    await log[end]();
+    expect(events, end).toContain("authz_fail");
+    await log.close();
+    expect(events.filter((type) => type === "authz_fail")).toHaveLength(1);
+  }
 });
 
 test("headers of the answer - the scheme of a 401 and the methods of a 405, on a socket", async () => {
@@ -235,7 +294,7 @@ test.each([undefined, 403, 200])(
     app.after(() => {
       app.post("/transfer", { onRequest: app.csrfProtection }, async () => "done");
     });
-    const answer = await app.inject({ method: "POST", url: "/transfer" });
+    const answer = await inject(app, { method: "POST", url: "/transfer" });
     expect(answer.statusCode).toBe(status ?? 403);
     expect(calls.map(({ type, data }) => [type, data])).toEqual([
       ["malicious_csrf", { reason: "FST_CSRF_MISSING_SECRET", statusCode: status ?? 403 }],
@@ -251,7 +310,7 @@ test.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a so
     app.get("/", async () => "ok");
   });
   const port = socket ? await listening(app) : 0;
-  for (let sent = 0; sent < 3; sent++) await (socket ? send(port, "GET", "/") : app.inject("/"));
+  for (let sent = 0; sent < 3; sent++) await (socket ? send(port, "GET", "/") : inject(app, "/"));
   expect(calls.map(({ type, data }) => [type, data])).toEqual([
     ["excess_rate_limit_exceeded", { max: 1, statusCode: 429 }],
     ["excess_rate_limit_exceeded", { max: 1, statusCode: 403 }],
@@ -262,7 +321,7 @@ test("webhooks - an error of Standard Webhooks that the handler throws", async (
   const { app, calls } = application();
   const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
   app.post("/hook", async (request) => webhook.verify("{}", request.headers as Record<string, string>));
-  await app.inject({ method: "POST", url: "/hook" });
+  await inject(app, { method: "POST", url: "/hook" });
   expect(calls.map(({ type, data }) => [type, data])).toEqual([
     ["webhook_signature_failure", { reason: "Missing required headers", statusCode: 500 }],
   ]);
@@ -292,9 +351,9 @@ test("detect - each detector can be turned off", async () => {
   const { app, calls } = application({}, { detect: { wrongMethod: false, forbidden: false, unauthenticated: false } });
   app.get("/403", async (_request, reply) => reply.code(403).send());
   app.get("/401", async (_request, reply) => reply.code(401).send());
-  await app.inject("/403");
-  await app.inject("/401");
-  await app.inject({ method: "POST", url: "/401" });
+  await inject(app, "/403");
+  await inject(app, "/401");
+  await inject(app, { method: "POST", url: "/401" });
   expect(calls).toEqual([]);
 });
 
@@ -313,18 +372,19 @@ test("it applies to the whole application, and knows routes that stand before it
   });
   app.get("/beside", async (_request, reply) => reply.code(403).send());
   await app.ready();
-  for (const url of ["/before/1/x", "/before/a-7", "/before:all", "/inside"]) await app.inject({ method: "POST", url });
+  for (const url of ["/before/1/x", "/before/a-7", "/before:all", "/inside"])
+    await inject(app, { method: "POST", url });
   for (const host of ["inner.example", "other.example", "third.example"]) {
-    await app.inject({ method: "POST", url: "/host", headers: { host } });
+    await inject(app, { method: "POST", url: "/host", headers: { host } });
   }
   expect(calls.map(({ data }) => data["allowedMethods"])).toEqual([
     ...["GET, HEAD", "GET, HEAD", "PUT", "GET, HEAD", "GET, HEAD", "PUT"],
   ]);
   calls.length = 0;
   for (const url of ["/before/1", "/before/c-7", "/before/x", "/unbefore:all"])
-    await app.inject({ method: "POST", url });
+    await inject(app, { method: "POST", url });
   expect(calls).toEqual([]);
-  await app.inject("/inside");
+  await inject(app, "/inside");
   expect(typesOf(calls)).toEqual(["authz_fail"]);
 });
 
@@ -341,7 +401,7 @@ test("hostile errors - the application answers as without capture", async () => 
       throw error;
     });
     plain.setErrorHandler((_error, _request, reply) => void reply.code(500).send("mine"));
-    const [with_, without] = [await app.inject("/"), await plain.inject("/")];
+    const [with_, without] = [await inject(app, "/"), await plain.inject("/")];
     expect([with_.statusCode, with_.body]).toEqual([without.statusCode, without.body]);
     expect(calls).toEqual([]);
   }

@@ -121,6 +121,23 @@ describe("securityCapture()", () => {
     server.close();
   });
 
+  test("a client that does not read its answer does not put the event off for long", async () => {
+    const { log, calls } = recordedCalls();
+    const port = await listen(
+      serverOf(
+        securityCapture(log, (_request: http.IncomingMessage, response: http.ServerResponse) => {
+          response.statusCode = 403;
+          response.end("x".repeat(50_000_000));
+        }),
+      ),
+    );
+    const socket = net.connect(port, "127.0.0.1", () => void socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    socket.pause();
+    await expect.poll(() => calls.length, { timeout: 10_000 }).toBe(1);
+    expect(socket.bytesRead).toBeLessThan(50_000_000);
+    socket.destroy();
+  });
+
   test("an answer that is torn down half way", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(

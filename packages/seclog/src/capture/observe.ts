@@ -3,7 +3,9 @@
  * what it was refused for is recorded once.
  *
  * An adapter opens the observation, reports the errors that it sees pass, and knows the application's routes. When the
- * response ends, the first of these that applies decides:
+ * response ends, the facts are taken. The judgement waits until the code has run that the end of the response sets
+ * off (`finish`, Fastify's `onResponse`, what stands behind `res.sendStatus`), since the application may record the
+ * refusal there. Then the first of these that applies decides:
  *
  * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a body that cannot be read);
  * 2. the application recorded an event that explains the refusal;
@@ -16,8 +18,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
-import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
-import type { RequestContext } from "../record/context.ts";
+import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
+import { currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { DETECTED, DETECTORS, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */
@@ -102,6 +104,20 @@ export class Capture {
   }
 }
 
+/** Something that the response was refused for, unless the application said so itself. */
+interface Finding {
+  readonly detector: Detector;
+  readonly facts: CaptureFacts;
+  /** Whether only an event of the same type says so; others may explain a status, but not an error. */
+  readonly byError: boolean;
+}
+
+/**
+ * The longest time for which a judgement waits for the response to be handed to the operating system, in milliseconds:
+ * a client that does not read must not be able to put its event off.
+ */
+const LONGEST_WAIT_MS = 1_000;
+
 /** One request on its way through the application. */
 export class Observation extends RequestCauses {
   /** What is passed to the log: the framework's own request where there is one. */
@@ -111,8 +127,6 @@ export class Observation extends RequestCauses {
   context: RequestContext | undefined;
   /** Whether the framework said that no route takes this request. */
   unrouted = false;
-  /** The layer of middleware that the request came to last, for frameworks that have them. */
-  layer: object | undefined;
   /** The headers that the application gave to `writeHead`. */
   head: unknown;
   readonly #capture: Capture;
@@ -121,7 +135,11 @@ export class Observation extends RequestCauses {
   #lastError: unknown;
   /** Whether an error passed that is no "not found" or "method not allowed". */
   #failed = false;
-  #judged = false;
+  #layer: object | undefined;
+  #ended = false;
+  #findings: readonly Finding[] = [];
+  #endContext: RequestContext | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(capture: Capture, request: object, response: ServerResponse) {
     super();
@@ -130,9 +148,18 @@ export class Observation extends RequestCauses {
     this.#response = response;
   }
 
+  /** The layer of middleware that the request came to last before it was answered, for frameworks that have them. */
+  get layer(): object | undefined {
+    return this.#layer;
+  }
+
+  reached(layer: object): void {
+    if (!this.#ended) this.#layer = layer;
+  }
+
   /** An error passes through the application's middleware. Called as often as somebody sees it. */
   sawError(error: unknown): void {
-    if (error === this.#lastError) return;
+    if (error === this.#lastError || this.#ended) return;
     this.#lastError = error;
     const refusal = refusalOf(error);
     if (refusal === undefined) {
@@ -144,45 +171,79 @@ export class Observation extends RequestCauses {
     }
   }
 
-  /** The response has ended, or nobody is there any more to get it. */
-  judge(): void {
-    if (this.#judged) return;
-    const { statusCode, headersSent, writableEnded } = this.#response;
+  /**
+   * The response has ended, or nobody is there any more to get it.
+   *
+   * @param closed whether nothing will come of it any more
+   */
+  end(closed: boolean): void {
+    if (this.#ended) return;
+    const response = this.#response;
+    const { statusCode, headersSent, writableEnded } = response;
     // The client went away before there was an answer: `prefinish` comes when the application gives one.
     if (!headersSent && !writableEnded) return;
-    this.#judged = true;
+    this.#ended = true;
     if (statusCode < 400 && this.#refusals === undefined && !this.unrouted && !this.#mayBeFallback()) return;
     try {
-      this.#judgeRefusal(statusCode);
+      this.#findings = this.#judge(statusCode);
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
     }
+    if (this.#findings.length === 0) return;
+    this.#endContext = currentContext();
+    awaitJudgement(this.#record);
+    const soon = (): void => void setImmediate(this.#record);
+    if (closed || response.writableFinished || response.destroyed) {
+      soon();
+      return;
+    }
+    response.once("finish", soon);
+    response.once("close", soon);
+    this.#timer = setTimeout(this.#record, LONGEST_WAIT_MS).unref();
+  }
+
+  /** Records what was found, where the application did not. */
+  readonly #record = (): void => {
+    clearTimeout(this.#timer);
+    judged(this.#record);
+    const findings = this.#findings;
+    this.#findings = [];
+    const record = (): void => {
+      for (const { detector, facts, byError } of findings) {
+        const explained = byError ? this.types.includes(DETECTED[detector]) : this.#explained();
+        if (!explained) this.#capture.record(detector, this.request, facts);
+      }
+    };
+    // The end of the response knew who sends the request; what follows it may not.
+    if (this.#endContext === undefined) record();
+    else runInContext(this.#endContext, record);
+  };
+
+  #explained(): boolean {
+    return this.types.some((type) => REFUSALS.has(type));
   }
 
   /** Whether success may come from middleware for everything unknown. Pages are there to be read: reading is no attack. */
   #mayBeFallback(): boolean {
     const { method } = this.request as { readonly method?: unknown };
-    return this.layer !== undefined && method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
+    return this.#layer !== undefined && method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
   }
 
-  #judgeRefusal(statusCode: number): void {
-    const capture = this.#capture;
+  #judge(statusCode: number): readonly Finding[] {
     if (this.#refusals !== undefined) {
-      for (const { detector, facts } of this.#refusals) {
-        if (detector === "malformed" && this.unrouted && this.#judgeMethod(statusCode, false)) continue;
-        if (!this.types.includes(DETECTED[detector])) capture.record(detector, this.request, { ...facts, statusCode });
-      }
-      return;
+      return this.#refusals.flatMap(({ detector, facts }) => {
+        const method = detector === "malformed" && this.unrouted ? this.#judgeMethod(statusCode, false) : [];
+        return method.length > 0 ? method : [{ detector, facts: { ...facts, statusCode }, byError: true }];
+      });
     }
-    if (this.types.some((type) => REFUSALS.has(type))) return;
+    if (this.#explained()) return [];
     const detector = this.#detectorOf(statusCode);
-    if (detector === "wrongMethod") {
-      this.#judgeMethod(statusCode, true);
-    } else if (detector !== undefined) {
-      capture.record(detector, this.request, { ...this.#factsOf(detector), statusCode });
-    } else if (this.unrouted || ((statusCode < 500 || statusCode === 501) && !this.#failed)) {
-      this.#judgeMethod(statusCode, false);
+    if (detector === "wrongMethod") return this.#judgeMethod(statusCode, true);
+    if (detector !== undefined) {
+      return [{ detector, facts: { ...this.#factsOf(detector), statusCode }, byError: false }];
     }
+    const routed = !this.unrouted && (this.#failed || (statusCode >= 500 && statusCode !== 501));
+    return routed ? [] : this.#judgeMethod(statusCode, false);
   }
 
   #detectorOf(statusCode: number): Detector | undefined {
@@ -221,20 +282,17 @@ export class Observation extends RequestCauses {
     return typeof max === "number" && Number.isFinite(max) ? max : undefined;
   }
 
-  /**
-   * @param answered whether the application itself said that the method is the reason.
-   * @returns whether the method is the reason.
-   */
-  #judgeMethod(statusCode: number, answered: boolean): boolean {
-    if (!this.#capture.detects("wrongMethod")) return false;
+  /** @param answered whether the application itself said that the method is the reason */
+  #judgeMethod(statusCode: number, answered: boolean): readonly Finding[] {
+    if (!this.#capture.detects("wrongMethod")) return [];
     const other = this.routes?.otherMethods(this.request, statusCode);
-    if (other === undefined && !answered) return false;
-    this.#capture.record("wrongMethod", this.request, {
+    if (other === undefined && !answered) return [];
+    const facts = {
       statusCode,
       allowedMethods: this.#header("allow") ?? other?.allowed.join(", "),
       ...(other?.route !== undefined && { route: other.route }),
-    });
-    return true;
+    };
+    return [{ detector: "wrongMethod", facts, byError: false }];
   }
 }
 
@@ -265,10 +323,12 @@ export function observe(
   const known = causesOf(raw);
   if (known instanceof Observation) return known;
   const observation = new Observation(capture, request, response);
+  // Asked for now, since a connection may be closed by the time of the judgement: by the end of the answer, by a client
+  // that hangs up, and always for HTTP/2. A connection asks the system once.
+  observation.peer = raw.socket.remoteAddress;
   openCauses(raw, observation);
-  const judge = (): void => observation.judge();
-  response.on("prefinish", judge);
-  response.on("close", judge);
+  response.on("prefinish", () => observation.end(false));
+  response.on("close", () => observation.end(true));
   rememberHead(response, observation);
   return observation;
 }

@@ -1,7 +1,7 @@
 /**
  * Which events a request already has, so that a refusal is recorded once although a handler, an error handler and
  * the capture all see it. Capture opens the list when the request arrives; the recorder marks every event that has
- * a request; capture reads it when the response ends.
+ * a request; capture reads it a moment after the response ended, as applications record in its `finish` too.
  */
 
 /** Not registered globally: a property that only this module can read, also on a request that was passed through a proxy. */
@@ -10,6 +10,8 @@ const CAUSES = Symbol("seclog.causes");
 /** The types of event that were recorded for one request. */
 export class RequestCauses {
   readonly types: string[] = [];
+  /** The address at the other end, for events of which the socket is closed by the time they are recorded. */
+  peer: string | undefined;
 }
 
 interface MarkedRequest {
@@ -45,4 +47,22 @@ export function markCause(request: object, type: string): void {
 /** Whether an event of this type was recorded for the request. */
 export function hasCause(request: object, type: string): boolean {
   return causesOf(request)?.types.includes(type) ?? false;
+}
+
+/** Judgements that wait for what the application may still record itself. */
+const waiting = new Set<() => void>();
+
+/** Keeps a judgement until {@link judged}. It must not throw. */
+export function awaitJudgement(judge: () => void): void {
+  waiting.add(judge);
+}
+
+/** The judgement was passed. */
+export function judged(judge: () => void): void {
+  waiting.delete(judge);
+}
+
+/** Passes every judgement that waits: a log that is flushed or closed must have what the answers before it were for. */
+export function judgeNow(): void {
+  for (const judge of waiting) judge();
 }

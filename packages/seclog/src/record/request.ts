@@ -6,6 +6,7 @@
  */
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
+import { causesOf } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
@@ -338,10 +339,10 @@ function statusOf(request: Unknown, raw: Unknown): number | undefined {
   return typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 999 ? status : undefined;
 }
 
-/** The address at the other end of the socket; a destroyed one has none. */
+/** The address at the other end of the socket; a destroyed one has none, but capture may have asked before. */
 function peerOf(request: Unknown, raw: Unknown): string | undefined {
   const socket = asObject(raw.socket) ?? asObject(raw.connection);
-  if (socket !== undefined) return asText(socket.remoteAddress);
+  if (socket !== undefined) return asText(socket.remoteAddress ?? causesOf(raw)?.peer);
   // Hono on Node keeps the request in its environment.
   const incoming = asObject(asObject(request.env)?.incoming);
   return incoming === undefined ? undefined : asText(asObject(incoming?.socket)?.remoteAddress);

@@ -1,8 +1,11 @@
 import http from "node:http";
+import http2 from "node:http2";
+import net from "node:net";
 import express from "express";
 import { afterEach, expect, test } from "vitest";
 import { closeServer, listen, send } from "../../../../test/support/http-client.ts";
 import { recordLogin, securityCapture } from "../capture/express.ts";
+import { securityCapture as captureHttp } from "../capture/http.ts";
 import { defineEvents } from "../event/define-events.ts";
 import { memoryLog } from "./memory-log.ts";
 
@@ -46,6 +49,36 @@ test("memoryLog() - the events of a captured application, one per cause, with th
   ]);
   await security.clear();
   expect(await security.events()).toEqual([]);
+});
+
+test("memoryLog() - the client's address, also when the connection is closed before the event is recorded", async () => {
+  const security = memoryLog();
+  ends.push(() => security.close());
+  const refuse = (_request: object, response: { statusCode: number; end(): unknown }): void => {
+    response.statusCode = 403;
+    response.end();
+  };
+  let arrived = (): void => {};
+  const slow = http.createServer(
+    captureHttp(security, (_request: http.IncomingMessage, response: http.ServerResponse) => {
+      response.on("close", () => refuse({}, response));
+      arrived();
+    }),
+  );
+  ends.push(() => closeServer(slow));
+  const client = net.connect(await listen(slow), "127.0.0.1");
+  client.on("error", () => {});
+  arrived = () => void client.resetAndDestroy();
+  client.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+
+  const second = http2.createServer(captureHttp(security, refuse));
+  ends.push(async () => void second.close());
+  const session = http2.connect(`http://127.0.0.1:${await listen(second)}`);
+  session.request({ ":path": "/second" }).resume();
+  for (const path of ["/slow", "/second"]) {
+    expect(await security.expectEvent("authz_fail", { path }), path).toMatchObject({ ipAddress: "127.0.0.1" });
+  }
+  session.close();
 });
 
 test("memoryLog() - a handler's own event explains the status also through the recorder", async () => {
