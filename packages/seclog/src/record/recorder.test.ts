@@ -48,6 +48,13 @@ function trapped(name: string, others: object = {}): object {
   return Object.defineProperty({ ...others }, name, { get: trap, enumerable: true });
 }
 
+test("a fact that is null is none, and nothing is said about it", () => {
+  const facts = ["outcome", "statusCode", "allowedMethods", "route", "count", "startedAt", "endedAt"];
+  const parties = ["actor", "userid", "target"];
+  const data = Object.fromEntries([...facts, ...parties].map((name) => [name, null]));
+  expect(kept({ data })).toEqual({ ...kept({}), id: expect.any(String), occurredAt: expect.any(String) });
+});
+
 test("a flag holds no secret, and nothing that PostgreSQL cannot", () => {
   const validate = (message: string) => {
     const schema = {

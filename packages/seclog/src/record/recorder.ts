@@ -297,7 +297,8 @@ function takeFacts(said: Said, into: Draft, redactor: Redactor, notes: NoteTaker
     let problem: string | undefined;
     try {
       const value = said[name];
-      if (value === undefined) continue;
+      // `null` is how many say that there is none: a header that was not set, a column without a value.
+      if (value === undefined || value === null) continue;
       // Nothing is wrong with it, but only in the data is it redacted.
       if (redactor.hasDataPaths && redactor.secretPath(["data", name])) problem = "";
       else problem = take(value, into, redactor, notes);
@@ -361,9 +362,8 @@ function party(
   redactor: Redactor,
   notes: NoteTaker,
 ): string | undefined {
-  if (value === null) return undefined;
   // All is read before anything is taken, as reading may throw.
-  const object = typeof value === "object";
+  const object = typeof value === "object" && value !== null;
   const { id, type } = object ? (value as Said) : { id: value, type: undefined };
   const others = object ? Object.keys(value).filter((name) => name !== "id" && name !== "type") : [];
   if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is no id";
