@@ -50,7 +50,7 @@ names that it prints, refusals that it has no word for, and what the log says ab
 with \`defineEvents\`.
 
 Level and outcome are what is recorded when the call says nothing else; a log keeps the events of its level and above
-(\`warning\` by default). Delivery says what \`receipt.durable\` waits for: \`process\` (written to the operating system),
+(\`info\` by default). Delivery says what \`receipt.durable\` waits for: \`process\` (written to the operating system),
 \`disk\` (synced), \`strict\` (the call itself returns only when it is synced). Data are the fields that TypeScript knows;
 all of them are optional, and any other may be added.
 

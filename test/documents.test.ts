@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { createSecurityLog } from "../packages/seclog/src/create-security-log.ts";
+import { defineEvents } from "../packages/seclog/src/event/define-events.ts";
 import { ERROR_CODES } from "../packages/seclog/src/event/errors.ts";
+import { LEVELS } from "../packages/seclog/src/event/level.ts";
 import { filesBelow, root } from "../scripts/files.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
@@ -37,6 +40,17 @@ describe("documents", () => {
       ]),
     );
     expect(Object.fromEntries(documented)).toEqual(ERROR_CODES);
+  });
+
+  it("docs/events.md says from which level on a log keeps events by default", async () => {
+    const types = LEVELS.map((level) => [`at_${level}`, { description: "A test.", level }] as const);
+    await using log = createSecurityLog({
+      spool: "memory",
+      handlers: [{ name: "none", handle: async () => {}, close: async () => {} }],
+      events: defineEvents(Object.fromEntries(types)),
+    });
+    const kept = LEVELS.filter((level) => log.isEnabled(`at_${level}`));
+    expect(read("docs/events.md")).toContain(`of its level and above\n(\`${kept[0]}\` by default)`);
   });
 
   it("every link between the pages leads somewhere", () => {
