@@ -742,6 +742,12 @@ describe("createSecurityLog()", () => {
     );
   });
 
+  test.each([undefined, null, "./var/seclog", []])("refuses %j in the place of the options", (options) => {
+    expect(() => createSecurityLog(options as unknown as SecurityLogOptions)).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining("createSecurityLog needs") }),
+    );
+  });
+
   test("refuses a spool folder that others may write to, that is a link, or that cannot be made", () => {
     const at =
       (directory: string): (() => unknown) =>

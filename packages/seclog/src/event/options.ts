@@ -3,9 +3,12 @@ import { SeclogError } from "./errors.ts";
 /**
  * Refuses what nobody would read: a misspelt option must not be a silent default.
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the key
+ * @throws SeclogError `SECLOG_CONFIG` that names the key, also for options that are no object
  */
 export function rejectUnknownOptions(where: string, options: object, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new SeclogError("SECLOG_CONFIG", `${where} needs an object of options, such as { ${known[0]}: … }`);
+  }
   for (const key of Object.keys(options)) {
     if (!known.includes(key)) throw configError(where, key, `does not exist; the options are ${known.join(", ")}`);
   }
