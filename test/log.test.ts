@@ -769,6 +769,17 @@ describe("createSecurityLog()", () => {
     expect(at(join(folder, "file"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
   });
 
+  test("tells its diagnostics when the call that caused them has returned", async () => {
+    const log = open({ whenFull: "fail" });
+    await log.close();
+    diagnostics.length = 0;
+    expect(log.recordSecurityEvent("authz_fail").id).toBeNull();
+    await Promise.resolve();
+    expect(diagnostics).toEqual([]);
+    await new Promise(setImmediate);
+    expect(diagnostics).toMatchObject([{ code: "SECLOG_CLOSED" }]);
+  });
+
   test("many first uses at once start one shipper", async () => {
     await using log = open();
     await Promise.all(Array.from({ length: 50 }, async () => log.recordSecurityEvent("authz_fail").stored));

@@ -284,6 +284,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
     this.#keeping.abandon();
+    this.#diagnostics.giveNow();
   }
 
   #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown): Receipt {

@@ -6,9 +6,13 @@ const INTERVAL_MS = 1_000;
 /**
  * Gives diagnostics to the application's callback, or, without one, errors and warnings to `process.emitWarning`
  * once for each code: a log that fails must not fail unseen. What the callback throws is swallowed.
+ *
+ * The callback runs in a turn of its own: what it does, or throws, is no part of the call that recorded. No more can wait
+ * for that turn than there are codes and handlers, for each second that the turn before takes.
  */
 export class Diagnostics {
   readonly #callback: ((diagnostic: Diagnostic) => void) | undefined;
+  readonly #due: Diagnostic[] = [];
   readonly #last = new Map<string, { at: number; suppressed: number }>();
 
   constructor(callback: ((diagnostic: Diagnostic) => void) | undefined) {
@@ -29,12 +33,20 @@ export class Diagnostics {
         process.emitWarning(diagnostic.message, { type: "SeclogWarning", code: diagnostic.code });
       return;
     }
-    try {
-      this.#callback(
-        last === undefined || last.suppressed === 0 ? diagnostic : { ...diagnostic, suppressed: last.suppressed },
-      );
-    } catch {
-      // There is nobody left to tell.
-    }
+    this.#due.push(
+      last === undefined || last.suppressed === 0 ? diagnostic : { ...diagnostic, suppressed: last.suppressed },
+    );
+    if (this.#due.length === 1) setImmediate(this.giveNow);
   }
+
+  /** Gives what waits, for the end of the process, which has no further turn. */
+  readonly giveNow = (): void => {
+    for (const diagnostic of this.#due.splice(0)) {
+      try {
+        this.#callback?.(diagnostic);
+      } catch {
+        // There is nobody left to tell.
+      }
+    }
+  };
 }

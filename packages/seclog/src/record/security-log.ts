@@ -84,8 +84,8 @@ export interface HandlerHealth {
 }
 
 /**
- * A failure of the log's own, for the `diagnostics` callback: never in a request, at most one a second of each
- * code and handler.
+ * A failure of the log's own, for the `diagnostics` callback: never within `recordSecurityEvent` but in a turn of the event
+ * loop behind it, at most one a second of each code and handler.
  */
 export interface Diagnostic {
   readonly level: "info" | "warning" | "error";
