@@ -36,7 +36,26 @@ describe("Table", () => {
   it("keeps its widths for the rows that come later, and its titles once", () => {
     const table = new Table(COLUMNS);
     table.lines([{ a: "123456", b: "x" }]);
-    expect(table.lines([{ a: "12345678", b: "y" }])).toBe("12345… y\n");
+    expect(table.lines([{ a: "1", b: "y" }])).toBe("1      y\n");
+  });
+
+  it("lets a value that is too wide for its column have what those behind it leave, and the last one's end", () => {
+    const table = new Table(COLUMNS);
+    table.lines([{ a: "123456", b: "this fills the line" }]);
+    expect(table.lines([{ a: "12345678", b: "short" }])).toBe("12345678 short\n");
+    expect(table.lines([{ a: "12345678", b: "this fills the line" }])).toBe("12345678 this fills…\n");
+    expect(table.lines([{ a: "12345678901234567", b: "as before" }])).toBe("1234567890123… as b…\n");
+  });
+
+  it("keeps room for what is typical only where the first values leave some", () => {
+    const columns = [
+      { title: "A", value: (row: Row) => row.a, min: 3, typical: 12 },
+      { title: "B", value: (row: Row) => row.b, min: 5, typical: 9 },
+    ];
+    const streamed = (a: string, b: string): string | undefined =>
+      new Table(columns, { streaming: true }).lines([{ a, b }]).split("\n")[1];
+    expect(streamed("one", "two")).toBe("one          two");
+    expect(streamed("one", "a text of 16 ...")).toBe("one a text of 16 ...");
   });
 
   it("counts columns and not characters", () => {

@@ -67,7 +67,7 @@ export interface Column<Row> {
   readonly right?: boolean;
   /** Narrower than this it never gets. @default its widest value */
   readonly min?: number;
-  /** The width to keep free where the values are not known beforehand. */
+  /** The width to keep where the values are not known beforehand, as far as the line has room for it. */
   readonly typical?: number;
 }
 
@@ -75,7 +75,8 @@ const GAP = " ";
 
 /**
  * Rows under each other, no wider than the terminal: where the values need more room, columns with a `min` give way,
- * the widest first, and what does not fit ends in "…". The first rows decide the widths, so that the rest can be streamed.
+ * the widest first. The first rows decide the widths, so that the rest can be streamed. A value that is wider than its
+ * column takes the blank of those behind it, and of the last one all but its `min`; what does not fit then ends in "…".
  */
 export class Table<Row> {
   readonly #columns: readonly Column<Row>[];
@@ -104,8 +105,7 @@ export class Table<Row> {
 
   #fit(cells: readonly (readonly string[])[]): number[] {
     const widths = this.#columns.map((column, index) => {
-      const least = Math.max(textWidth(column.title), this.#streaming ? (column.typical ?? 0) : 0);
-      return cells.reduce((most, row) => Math.max(most, textWidth(row[index] ?? "")), least);
+      return cells.reduce((most, row) => Math.max(most, textWidth(row[index] ?? "")), textWidth(column.title));
     });
     let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1) - lineWidth();
     for (; excess > 0; excess--) {
@@ -117,18 +117,43 @@ export class Table<Row> {
       if (widest < 0) break;
       widths[widest] = (widths[widest] ?? 0) - 1;
     }
+    for (const [index, { typical = 0 }] of this.#streaming ? this.#columns.entries() : []) {
+      const wider = Math.max(0, Math.min(-excess, typical - (widths[index] ?? 0)));
+      widths[index] = (widths[index] ?? 0) + wider;
+      excess += wider;
+    }
     return widths;
   }
 
   #line(cells: readonly string[], style: (column: Column<Row>) => Style = () => "plain"): string {
-    return this.#columns
-      .map((column, index) => {
-        const width = this.#widths?.[index] ?? 0;
-        const text = cutText(cells[index] ?? "", width);
-        const blank = " ".repeat(Math.max(0, width - textWidth(text)));
-        return column.right ? blank + styled(text, style(column)) : styled(text, style(column)) + blank;
-      })
-      .join(GAP);
+    const widths = this.#widths ?? [];
+    const last = this.#columns.length - 1;
+    /** What is kept for the column whatever stands in front of it. */
+    const kept = (index: number): number => {
+      const width = widths[index] ?? 0;
+      const least = index === last ? Math.min(width, this.#columns[last]?.min ?? width) : width;
+      return GAP.length + Math.min(textWidth(cells[index] ?? ""), least);
+    };
+    const taken = widths.reduce((sum, width) => sum + width, 0) + GAP.length * last;
+    /** What is free for a column and those behind it. */
+    let room = Math.max(taken, lineWidth());
+    /** How far the values before it reach into the column. */
+    let over = 0;
+    let line = "";
+    for (const [index, column] of this.#columns.entries()) {
+      let most = room;
+      for (let behind = index + 1; behind <= last; behind++) most -= kept(behind);
+      const text = cutText(cells[index] ?? "", most);
+      const width = Math.max(0, (widths[index] ?? 0) - over);
+      const blank = " ".repeat(Math.max(0, width - textWidth(text)));
+      line +=
+        (index === 0 ? "" : GAP) +
+        (column.right ? blank + styled(text, style(column)) : styled(text, style(column)) + blank);
+      const used = textWidth(text) + blank.length;
+      over += used - (widths[index] ?? 0);
+      room -= used + GAP.length;
+    }
+    return line;
   }
 }
 
