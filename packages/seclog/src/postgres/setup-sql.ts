@@ -125,10 +125,15 @@ COMMIT;
 `,
   )
   .join("\n")}
--- Privileges
+-- Privileges, unless a newer program set this database up: what it granted is not known here, and would be revoked.
+SELECT NOT EXISTS (SELECT FROM public.seclog_migration WHERE id > ${migrations().at(-1)?.id ?? 0}) AS known \\gset
+\\if :known
 BEGIN;
 ${privilegesSql().trimEnd()}
 COMMIT;
+\\else
+\\warn 'warning: the database was set up by a newer seclog: its privileges and triggers were left as they are'
+\\endif
 SELECT public.seclog_ensure_partitions();
 RESET ROLE;
 \\if :borrow

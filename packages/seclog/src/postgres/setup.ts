@@ -93,7 +93,8 @@ export async function setupDatabase(options: SetupOptions): Promise<SetupResult>
       borrowed = await borrowOwner(admin);
       say(`creating the database ${plan.database}`);
       databaseCreated = await createDatabase(admin, plan.database);
-      const done = await setUpSchema(options, plan.database, say);
+      const { newer, ...done } = await setUpSchema(options, plan.database, say);
+      if (newer !== undefined) warnings.push(`${newer}: its privileges and triggers were left as they are`);
       return { database: plan.database, serverVersion, databaseCreated, ...done, warnings };
     } finally {
       if (borrowed) await admin.query(`REVOKE ${OWNER} FROM CURRENT_USER`).catch(() => {});
@@ -231,7 +232,7 @@ async function setUpSchema(
   options: SetupOptions,
   database: string,
   say: (what: string) => void,
-): Promise<Pick<SetupResult, "migrationsApplied" | "partitionsCreated">> {
+): Promise<Pick<SetupResult, "migrationsApplied" | "partitionsCreated"> & { readonly newer: string | undefined }> {
   const client = await connect(options, database);
   try {
     await client.query(`SELECT pg_advisory_lock(${DATABASE_LOCK})`);
@@ -242,11 +243,8 @@ async function setUpSchema(
       "SELECT id, name, breaking, checksum FROM public.seclog_migration ORDER BY id",
     );
     const pending = migrations().filter(({ id }) => !rows.some((row) => row.id === id));
-    if (rows.length > 0)
-      checkSchemaVersion(
-        migrations().filter((own) => !pending.includes(own)),
-        rows,
-      );
+    const present = migrations().filter((own) => !pending.includes(own));
+    const newer = rows.length === 0 ? undefined : checkSchemaVersion(present, rows);
     for (const applied of rows) {
       const own = migrations().find(({ id }) => id === applied.id);
       if (own === undefined || own.checksum === applied.checksum) continue;
@@ -262,14 +260,19 @@ async function setUpSchema(
       await client.query(recordMigrationSql(migration));
       await client.query("COMMIT");
     }
-    await client.query(`BEGIN; ${privilegesSql()}; COMMIT`);
+    // What a newer program granted to its own functions and tables is not known here, and would be revoked.
+    if (newer === undefined) await client.query(`BEGIN; ${privilegesSql()}; COMMIT`);
     if (pending.length > 0) {
       const data = canonicalJson({ migrations: pending.map(({ name }) => name), version: pending.at(-1)?.id ?? 0 });
       await client.query("SELECT public.seclog_own_event('log_setup', $1)", [data]);
     }
     say("making partitions ahead");
     const ensured = await client.query<{ created: number }>("SELECT public.seclog_ensure_partitions() AS created");
-    return { migrationsApplied: pending.map(({ name }) => name), partitionsCreated: ensured.rows[0]?.created ?? 0 };
+    return {
+      migrationsApplied: pending.map(({ name }) => name),
+      partitionsCreated: ensured.rows[0]?.created ?? 0,
+      newer,
+    };
   } finally {
     await client.end().catch(() => {});
   }
