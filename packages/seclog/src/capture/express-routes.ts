@@ -62,11 +62,11 @@ export function stackOf(app: ExpressApp): readonly ExpressLayer[] {
  * them. A route for `all` methods counts for nothing: where it does not answer itself it is a guard before the others,
  * and where it answers "not found" it stands for no resource.
  *
- * 404, 405 and 501 say themselves that nothing took the request. Any other status, also of success, says so only when
- * it comes from the application's fallback: middleware that takes every path and stands behind the routes of this one,
- * such as the page of a client-side application. Everything else is an answer to the method: middleware mounted at a
- * path (a proxy, GraphQL), middleware in front of the routes, a route for all methods. So a proxy to which everything
- * goes that has no route yet belongs into `app.all`: in `app.use` it cannot be told from a fallback.
+ * 404, 405 and 501 say themselves that nothing took the request. Another refusal says so only when it comes from the
+ * application's fallback: middleware that takes every path and stands behind the routes of this one. Everything else is
+ * an answer to the method: middleware mounted at a path (a proxy, GraphQL), middleware in front of the routes, a route
+ * for all methods. And whatever succeeded was served: middleware for everything may be a proxy as well as the page of a
+ * client-side application, and an alarm for each of a proxy's answers would be worse than one probe less.
  *
  * @param last the layer that answered; unknown for a request that no layer saw.
  */
@@ -76,8 +76,8 @@ export function otherMethods(
   statusCode: number,
   last: ExpressLayer | undefined,
 ): OtherMethods | undefined {
+  if (statusCode < 400) return undefined;
   const fallback = statusCode === 404 || statusCode === 405 || statusCode === 501 ? undefined : last;
-  // Nearly every answer of success ends here.
   if (fallback !== undefined && !isCatchAll(fallback)) return undefined;
   const path = pathOf(request);
   if (path === undefined) return undefined;

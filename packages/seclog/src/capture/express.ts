@@ -38,7 +38,7 @@ export type ExpressMiddleware = (
  *
  * It sees the errors that later middleware throws or passes on, also those that the application's own error handlers
  * answer, and it asks the application's router whether a refused path belongs to other methods: where the status is 404,
- * 405 or 501, or where middleware behind the routes of that path answered that takes every path. It adds one error
+ * 405 or 501, or where middleware behind the routes of that path refused that takes every path. It adds one error
  * handler at the end of the application, which passes every error on. From the first request on it also watches the
  * server for what Node refuses by itself; `watchServer` of `seclog/http` does so from the start.
  *

@@ -183,7 +183,7 @@ export class Observation extends RequestCauses {
     // The client went away before there was an answer: `prefinish` comes when the application gives one.
     if (!headersSent && !writableEnded) return;
     this.#ended = true;
-    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted && !this.#mayBeFallback()) return;
+    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
     try {
       this.#findings = this.#judge(statusCode);
     } catch {
@@ -221,12 +221,6 @@ export class Observation extends RequestCauses {
 
   #explained(): boolean {
     return this.types.some((type) => REFUSALS.has(type));
-  }
-
-  /** Whether success may come from middleware for everything unknown. Pages are there to be read: reading is no attack. */
-  #mayBeFallback(): boolean {
-    const { method } = this.request as { readonly method?: unknown };
-    return this.#layer !== undefined && method !== "GET" && method !== "HEAD" && method !== "OPTIONS";
   }
 
   #judge(statusCode: number): readonly Finding[] {
