@@ -659,22 +659,63 @@ describe("a full spool", () => {
     await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
   });
 
-  test('"fail" makes a strict call throw', async () => {
-    writeFileSync(control, "stuck");
-    const MiB = 1024 * 1024;
-    const log = open({
-      spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB },
-      whenFull: "fail",
-      delivery: { authz_admin: "strict" },
-    });
-    const text = "x".repeat(8_000);
-    while (log.recordSecurityEvent("authz_fail", null, { text }).id !== null)
-      await new Promise((resolve) => setImmediate(resolve));
-    expect(() => log.recordSecurityEvent("authz_admin")).toThrow(
-      expect.objectContaining({ code: "SECLOG_SPOOL_FULL" }),
+  test.each([undefined, "fail", "drop-newest"] as const)(
+    "whenFull %s - a strict call throws, unless drop-newest was chosen",
+    async (whenFull) => {
+      writeFileSync(control, "stuck");
+      const MiB = 1024 * 1024;
+      const log = open({
+        spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB },
+        whenFull,
+        delivery: { authz_admin: "strict" },
+      });
+      const text = "x".repeat(8_000);
+      while (log.recordSecurityEvent("authz_fail", null, { text }).id !== null)
+        await new Promise((resolve) => setImmediate(resolve));
+      const strict = (): unknown => log.recordSecurityEvent("authz_admin");
+      if (whenFull === "drop-newest") expect(strict()).toMatchObject({ id: null });
+      else expect(strict).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_FULL" }));
+      expect(() => log.recordSecurityEvent("authz_fail")).not.toThrow();
+      await log.close({ deadline: 0 });
+    },
+  );
+
+  test("a disk that refuses - a strict call throws, also when memory is full, and whatever whenFull says", (context) => {
+    if (spawnSync("prlimit", ["--version"]).error !== undefined) context.skip("needs prlimit of util-linux");
+    const file = join(import.meta.dirname, `refuses-${process.pid}.tmp.mjs`);
+    writeFileSync(
+      file,
+      `import { execFileSync } from "node:child_process";
+       import { createSecurityLog } from "seclog";
+       const log = createSecurityLog({
+         spool: { directory: ${JSON.stringify(spool)}, memoryBytes: 1048576 },
+         handlers: [{ name: "test", handle: async () => {}, close: async () => {} }],
+         delivery: { authz_admin: "strict" },
+         whenFull: "drop-newest",
+         diagnostics() {},
+       });
+       const strict = (text) => {
+         try {
+           return log.recordSecurityEvent("authz_admin", null, { text }).id === null ? "dropped" : "kept";
+         } catch ({ code }) {
+           return code;
+         }
+       };
+       const seen = [strict("")];
+       execFileSync("prlimit", ["--pid", String(process.pid), "--fsize=1:unlimited"]);
+       seen.push(strict(""));
+       while (log.recordSecurityEvent("authz_fail", null, { text: "x".repeat(8000) }).id !== null) await new Promise(setImmediate);
+       seen.push(strict(""));
+       execFileSync("prlimit", ["--pid", String(process.pid), "--fsize=unlimited:unlimited"]);
+       console.log(seen.join());
+       process.exit();`,
     );
-    expect(() => log.recordSecurityEvent("authz_fail")).not.toThrow();
-    await log.close({ deadline: 0 });
+    try {
+      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 20_000 });
+      expect([run.stdout.trim(), run.stderr]).toEqual(["kept,SECLOG_SPOOL_WRITE,SECLOG_SPOOL_WRITE", ""]);
+    } finally {
+      rmSync(file);
+    }
   });
 
   test("a loop that never lets the event loop turn loses nothing and keeps its memory", async () => {

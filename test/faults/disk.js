@@ -20,8 +20,9 @@ export const DISK_FAULTS = [
       for (let run = 0; run < context.runs; run++) {
         await onDisk(["-t", "tmpfs", "-o", "size=12m", "tmpfs"], async (disk) => {
           const ballast = join(disk, "ballast");
-          // By turns both policies.
-          const policy = run % 2 === 0 ? {} : { whenFull: "fail", delivery: { authz_fail: "strict" } };
+          // By turns with strict calls, which throw whatever the policy is.
+          const strict = { whenFull: "drop-newest", delivery: { authz_fail: "strict" } };
+          const policy = run % 2 === 0 ? {} : strict;
           await trouble(context, {
             spool: join(disk, "spool"),
             options: policy,
@@ -198,11 +199,13 @@ async function trouble(
   // `early`: perhaps before the shipper's thread has loaded what it needs. `again`: what was shipped makes room.
   await app.until((state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0));
   begin(app.child.pid);
-  const { acknowledged } = await app.until((state) => {
+  const { acknowledged, thrown, refused } = await app.until((state) => {
     if (again) begin(app.child.pid);
     return refuses(state);
   });
   end(app.child.pid);
+  const strict = options?.delivery !== undefined;
+  expect(thrown === (strict ? refused : 0), `${thrown} calls threw, ${refused} events were refused`);
   const well = (state) => state.acknowledged > acknowledged + 200 && state.health.status === "ok";
   const { failures } = await app.until(well);
   expect(failures.SECLOG_RECOVERED > 0, "it did not say that it has recovered");

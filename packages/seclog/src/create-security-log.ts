@@ -50,10 +50,12 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
   /** The delivery of types that should not have the catalogue's. */
   readonly delivery?: { readonly [T in EventType<Events>]?: Delivery } | undefined;
   /**
-   * What happens to an event when the spool has no room: `"drop-newest"` counts it and says so in an `events_dropped`
-   * event as soon as there is room; `"fail"` does that too, and the call of a `strict` event throws.
-   * In both cases the receipt rejects.
-   * @default "drop-newest"
+   * What happens to an event when the spool has no room (`SECLOG_SPOOL_FULL`). Either way it is counted, its receipt
+   * rejects, and an `events_dropped` event says so as soon as there is room. With `"fail"` the call of a `"strict"` event
+   * throws besides; with `"drop-newest"` it returns, so that whoever goes on without looking at the receipt goes on
+   * without the event. When the disk refuses (`SECLOG_SPOOL_WRITE`) or the log is closed (`SECLOG_CLOSED`), the call of a
+   * `"strict"` event throws whatever this says.
+   * @default "fail"
    */
   readonly whenFull?: "drop-newest" | "fail" | undefined;
   /** How the client's address is found. @default the socket's peer */
@@ -138,7 +140,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     }
     const events = defineEvents(object("events", options.events) ?? {});
     this.#delivery = checkedDelivery(object("delivery", options.delivery) ?? {}, events);
-    const whenFull = options.whenFull ?? "drop-newest";
+    const whenFull = options.whenFull ?? "fail";
     if (whenFull !== "drop-newest" && whenFull !== "fail") throw config("whenFull", 'must be "drop-newest" or "fail"');
     this.#failWhenFull = whenFull === "fail";
     const heartbeat =
@@ -306,7 +308,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
     this.#drops.count(type, error.message);
     this.#diagnose("error", error.code, error.message);
-    if (delivery === "strict" && (this.#failWhenFull || error.code === "SECLOG_CLOSED")) throw error;
+    if (delivery === "strict" && (this.#failWhenFull || error.code !== "SECLOG_SPOOL_FULL")) throw error;
     return failedReceipt(error);
   }
 

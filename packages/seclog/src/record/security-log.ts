@@ -105,6 +105,8 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
    * Records that something happened. Never throws for what the data or the disk can do (except events of
    * delivery `"strict"`), never waits for the network, and works without a request. Bound: may be passed around.
    *
+   * @throws SeclogError for events of delivery `"strict"` only, when the event is not on disk: `SECLOG_SPOOL_WRITE`,
+   *   `SECLOG_SPOOL_LOST`, `SECLOG_CLOSED`, and `SECLOG_SPOOL_FULL` unless `whenFull` is `"drop-newest"`
    * @param type a name of the catalogue or of the log's own definitions. Another name is a compile error, and at run time
    *   is recorded and flagged.
    * @param request a Node, Express, Fastify, Koa, Hono or Fetch request or context; without one, the current one
