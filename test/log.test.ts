@@ -367,6 +367,72 @@ describe("recordSecurityEvent()", () => {
   });
 });
 
+describe("flush()", () => {
+  const stuck: SecurityEventHandler = {
+    name: "stuck",
+    required: false,
+    handle: () => new Promise<void>(() => {}),
+    close: () => Promise.resolve(),
+  };
+
+  test.each(["disk", "memory"])("waits for required handlers only, with its spool on %s", async (where) => {
+    const got: SecurityEvent[] = [];
+    const log = open({ spool: where === "disk" ? { directory: spool } : "memory", handlers: [sink(got), stuck] });
+    log.recordSecurityEvent("authz_fail");
+    await log.flush({ deadline: 10_000 });
+    expect(got.map(({ type }) => type)).toEqual(["log_started", "authz_fail"]);
+    await log.close({ deadline: 0 });
+  });
+
+  test("has nothing to wait for when no handler is required", async () => {
+    const log = open({ handlers: [stuck] });
+    await log.flush({ deadline: 5_000 });
+    await log.close({ deadline: 0 });
+  });
+
+  test("does not wait for what dead processes left; the next close() does", async () => {
+    writeFileSync(control, "stuck");
+    const dead = open();
+    for (let n = 0; n < 100; n++) dead.recordSecurityEvent("authz_fail", null, { n });
+    await dead.close({ deadline: 0 });
+    rmSync(control);
+    const got: SecurityEvent[] = [];
+    let letGo = (): void => {};
+    const closed = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const log = open({
+      handlers: [
+        {
+          name: "test",
+          handle: async ({ source, events }) => {
+            if (source.id === dead.sourceId) await closed;
+            got.push(...events);
+          },
+          close: () => Promise.resolve(),
+        },
+      ],
+    });
+    await poll(() => readdirSync(spool)).toHaveLength(2);
+    log.recordSecurityEvent("authn_login_fail");
+    await log.flush({ deadline: 10_000 });
+    expect(got.map(({ type }) => type)).toEqual(["log_started", "authn_login_fail"]);
+    letGo();
+    await log.close();
+    expect(got.filter(({ sourceId }) => sourceId === dead.sourceId)).toHaveLength(102);
+  });
+
+  test("says how many events it waited for in vain", async () => {
+    const log = open({ handlers: [{ ...stuck, required: true }] });
+    for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail");
+    await expect(log.flush({ deadline: 50 })).rejects.toMatchObject({
+      code: "SECLOG_DEADLINE",
+      message: expect.stringMatching(/^4 events were not stored within 50 ms/),
+    });
+    await log.close({ deadline: 0 });
+  });
+});
+
 describe("close()", () => {
   test("settles every promise, also one that is first read afterwards", async () => {
     const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };

@@ -234,16 +234,17 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
     const deadline = wholeNumber("flush", "deadline", options.deadline, { default: FLUSH_MS, min: 0 });
     judgeNow();
-    const wanted = this.#keeping.lastSeq;
+    const keeping = this.#keeping;
+    const wanted = keeping.lastSeq;
     if (this.#closing !== undefined) {
       await this.#closing;
-      if (this.#keeping.stored >= wanted) return;
+      if (keeping.stored >= wanted) return;
       throw closed();
     }
-    if (!(await this.#keeping.drain(deadline))) {
+    if (!(await keeping.flush(deadline))) {
       throw new SeclogError(
         "SECLOG_DEADLINE",
-        `${wanted - this.#keeping.stored} events were not stored within ${deadline} ms: they stay in the spool; health() says what holds them up`,
+        `${wanted - keeping.stored} events were not stored within ${deadline} ms: they stay in the spool; health() says what holds them up`,
       );
     }
   }

@@ -96,9 +96,12 @@ export interface Keeping {
   readonly written: (seq: number) => Promise<void>;
   readonly synced: (seq: number) => Promise<void>;
   readonly waitStored: (seq: number) => Promise<void>;
-  /** Resolves to true when all handlers have all events until now, to false at the deadline (milliseconds). */
-  drain(deadline: number): Promise<boolean>;
-  /** Writes what there is, waits for the handlers up to the deadline, and gives everything up. Never rejects. */
+  /** Resolves to true when every required handler has all events until now, to false at the deadline (milliseconds). */
+  flush(deadline: number): Promise<boolean>;
+  /**
+   * Writes what there is, waits up to the deadline for all handlers, also with what dead processes left, and gives
+   * everything up. Never rejects.
+   */
   close(deadline: number): Promise<void>;
   /** The same without waiting, at the end of the process. */
   abandon(): void;
@@ -255,10 +258,12 @@ class DiskKeeping implements Keeping {
   readonly synced = (seq: number): Promise<void> => this.#writer.durable(seq, true);
   readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
 
-  async drain(deadline: number): Promise<boolean> {
-    const started = performance.now();
-    if (!(await within(deadline, this.#writer.durable(this.lastSeq, true)))) return false;
-    return await this.#shipping.drain(Math.max(0, deadline - (performance.now() - started)));
+  flush(deadline: number): Promise<boolean> {
+    const seq = this.lastSeq;
+    return within(
+      deadline,
+      this.synced(seq).then(() => this.waitStored(seq)),
+    );
   }
 
   async close(deadline: number): Promise<void> {
@@ -349,8 +354,8 @@ class MemoryKeeping implements Keeping {
   readonly synced = (seq: number): Promise<void> => this.#positions.wait(seq);
   readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
 
-  drain(deadline: number): Promise<boolean> {
-    return this.#shipping.drain(deadline);
+  flush(deadline: number): Promise<boolean> {
+    return within(deadline, this.waitStored(this.lastSeq));
   }
 
   async close(deadline: number): Promise<void> {

@@ -19,6 +19,8 @@ export class StoredPositions {
   constructor(required: readonly boolean[]) {
     this.#required = required;
     this.#acknowledged = required.map(() => 0);
+    // Nobody to wait for.
+    if (!required.includes(true)) this.#stored = Number.POSITIVE_INFINITY;
   }
 
   /** The number up to which every required handler has the events. */
