@@ -417,8 +417,11 @@ describe("flush()", () => {
     log.recordSecurityEvent("authn_login_fail");
     await log.flush({ deadline: 10_000 });
     expect(got.map(({ type }) => type)).toEqual(["log_started", "authn_login_fail"]);
+    const { spooledBytes, handlers } = log.health();
+    expect([handlers[0]?.behind, spooledBytes > 0]).toEqual([0, true]);
     letGo();
     await log.close();
+    expect(log.health().handlers).toMatchObject([{ shipped: 102 + 3, behind: 0 }]);
     expect(got.filter(({ sourceId }) => sourceId === dead.sourceId)).toHaveLength(102);
   });
 

@@ -65,7 +65,10 @@ export interface Health {
   readonly belowLevel: number;
   /** Not recorded because the spool was full, not writable, or the log closed. */
   readonly dropped: number;
-  /** Bytes of this process's spool that some handler still needs, those of dead processes included. */
+  /**
+   * Bytes of this log's files, and of those that it ships for dead processes. A file goes as a whole, so the one that is
+   * being written counts although every handler has what is in it: `behind` says how many events wait.
+   */
   readonly spooledBytes: number;
   readonly handlers: readonly HandlerHealth[];
 }
@@ -74,9 +77,9 @@ export interface Health {
 export interface HandlerHealth {
   readonly name: string;
   readonly status: "ok" | "retrying" | "stopped";
-  /** Events that it acknowledged, of this process. */
+  /** Events that it acknowledged, those included that this log ships for dead processes. */
   readonly shipped: number;
-  /** Events recorded and not yet acknowledged. */
+  /** Events of this log that it has not acknowledged yet. */
   readonly behind: number;
   readonly retries: number;
   readonly quarantined: number;

@@ -79,7 +79,7 @@ export interface Keeping {
   readonly stored: number;
   /** Whether the disk refuses. */
   readonly failing: boolean;
-  /** Bytes that some handler still needs. */
+  /** Bytes of the files, or in memory, of what is not deleted yet: some handler needs it, or it is in the open file. */
   readonly bytes: number;
   acknowledgedBy(handler: number): number;
   /**
