@@ -2,6 +2,7 @@
  * Which methods an Express application has for a path, asked of its own router: what its layers match is what
  * Express would have matched, with its parameters, patterns and options.
  */
+import { takesEveryPath } from "./every-path.ts";
 import type { OtherMethods } from "./observe.ts";
 
 /** The part of an Express 4 or 5 application that is read. */
@@ -173,11 +174,11 @@ function match(layer: ExpressLayer, path: string): string | undefined {
 
 const catchAlls = new WeakMap<object, boolean>();
 
-/** Whether a layer takes every path (`*`, `/{*rest}`, `/.*\/`): the page of a client-side application makes no path known. */
+/** Whether a layer takes every path: `*`, `/{*rest}`, `/.*\/`. */
 function isCatchAll(layer: ExpressLayer): boolean {
   let answer = catchAlls.get(layer);
   if (answer === undefined) {
-    answer = match(layer, "/no/such.path/in-any~application") !== undefined;
+    answer = takesEveryPath((path) => match(layer, path) !== undefined);
     catchAlls.set(layer, answer);
   }
   return answer;

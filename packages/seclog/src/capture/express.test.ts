@@ -230,6 +230,14 @@ describe.each([
     expect(calls).toEqual([]);
   });
 
+  test("wrong method - a route of parameters only has its methods, however many there are", async () => {
+    const { app, calls } = application();
+    app.get("/:owner/:repo/:branch", (_req, res) => void res.send("page"));
+    const port = await serve(app);
+    for (const path of ["/a/b/c", "/a/b", "/a/b/c/d"]) await send(port, "POST", path);
+    expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo/:branch"]);
+  });
+
   test("wrong method - behind a guard for all methods, unless the guard itself refuses", async () => {
     for (const guard of ["app", "router"]) {
       const { app, calls } = application();

@@ -38,10 +38,13 @@ test("a path belongs to a route exactly when Fastify's router takes it there, kn
         app.get(url, async () => "taken");
         const printed = new FastifyRoutes(routerOptions);
         printed.addPrinted(app.printRoutes());
+        // A route that takes every path, however long, makes none known.
+        const lengths = ["/no/such.path/in-any~application", "/no/such.path/in-any~application/nor/below/it"];
+        const everything = (await Promise.all(lengths.map((path) => app.inject(path)))).every(
+          ({ body }) => body === "taken",
+        );
         for (const asked of paths) {
           const taken = (await app.inject(asked)).body === "taken";
-          // A route that takes every path makes none known.
-          const everything = (await app.inject("/no/such.path/in-any~application")).body === "taken";
           const context = `${url} ${asked} ${JSON.stringify(routerOptions)}\n${app.printRoutes()}`;
           expect(hooked.otherMethods("POST", asked, undefined) !== undefined, `hook ${context}`).toBe(
             taken && !everything,
@@ -53,6 +56,17 @@ test("a path belongs to a route exactly when Fastify's router takes it there, kn
         await app.close();
       },
     ),
-    { numRuns: 150 },
+    {
+      numRuns: 150,
+      examples: [
+        // As long as the path that once stood for every path.
+        [
+          "/:p/:p/:o?",
+          ["/a/a", "/"],
+          { caseSensitive: false, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false },
+        ],
+        ["/:p/:p/:p", ["/a/a/a"], { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false }],
+      ],
+    },
   );
 });

@@ -6,6 +6,7 @@
  * `app.register()` runs a plugin later than the lines that follow it, so routes of the application itself may be
  * there before the plugin; no hook tells of them, and they are read from what `printRoutes()` prints.
  */
+import { takesEveryPath } from "./every-path.ts";
 import type { OtherMethods } from "./observe.ts";
 
 /** What the `onRoute` hook is told. */
@@ -46,8 +47,7 @@ export class FastifyRoutes {
     const methods = typeof method === "string" ? [method] : method;
     const { host, ...others } = constraints;
     const pattern = routePattern(url, this.#options);
-    // A route that takes every path makes none known, and an `OPTIONS` route alone is a CORS preflight.
-    if (pattern === undefined || pattern.test("/no/such.path/in-any~application")) return;
+    if (pattern === undefined || takesEveryPath((path) => pattern.test(path))) return;
     this.#routes.push({
       methods,
       url,
@@ -77,6 +77,7 @@ export class FastifyRoutes {
       for (const name of known.methods) allowed.add(name);
       route ??= known.url;
     }
+    // An `OPTIONS` route alone is a CORS preflight.
     if (allowed.size === 0 || (allowed.size === 1 && allowed.has("OPTIONS"))) return undefined;
     return { allowed: [...allowed], route };
   }

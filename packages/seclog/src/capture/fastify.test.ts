@@ -146,6 +146,13 @@ describe("wrong method", () => {
     expect(calls).toEqual([]);
   });
 
+  test("a route of parameters only has its methods, however many there are", async () => {
+    const { app, calls } = application();
+    app.get("/:owner/:repo/:branch?", async () => "page");
+    for (const url of ["/a/b", "/a/b/c", "/a", "/a/b/c/d"]) await app.inject({ method: "POST", url });
+    expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo", "/:owner/:repo/:branch"]);
+  });
+
   test("is the cause also where the body, which nobody would have got, cannot be read", async () => {
     const { app, calls } = application({ bodyLimit: 10 });
     app.get("/page", async () => "page");
