@@ -85,6 +85,8 @@ export function openReader(
         });
         // A connection that breaks while idle is found by the next question.
         pool.on("error", () => {});
+        // One that breaks in a question tells of it by an event, too, and without a listener that ends the process.
+        pool.on("connect", (client) => client.on("error", () => {}));
         return pool;
       },
       onCreateConnection: async (connection) => {

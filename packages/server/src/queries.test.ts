@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PostgresProxy } from "../../../test/faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
 import { type Database, openReader } from "./database.ts";
 import { type FilterOptions, parseFilter } from "./event-filter.ts";
@@ -166,6 +167,26 @@ describe("the reader's database", () => {
       await powerful.destroy();
     }
   });
+
+  it.each(["a question"])(
+    "a connection that is lost in %s fails that question, and neither the process nor the next one",
+    async (what) => {
+      await using proxy = await PostgresProxy.start(Number(new URL(server.readerUrl).port));
+      const reader = openReader(undefined, proxy.through(server.readerUrl));
+      const ask = () => reader.selectNoFrom((eb) => eb.val(1).as("a question")).execute();
+      try {
+        for (const how of ["reset", "end"] as const) {
+          if (what === "a question") await ask();
+          proxy.trap = ({ data }) => (data.includes(what) ? { how, pass: 0 } : undefined);
+          await expect(ask()).rejects.toThrow(/terminated|ECONNRESET/);
+          proxy.trap = undefined;
+        }
+        expect(await ask()).toHaveLength(1);
+      } finally {
+        await reader.destroy();
+      }
+    },
+  );
 });
 
 describe("EventFollower", () => {
