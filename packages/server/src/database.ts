@@ -81,6 +81,12 @@ export function openReader(
           // The client's own clock, for a network that swallows the answer.
           query_timeout: statementTimeout + 5_000,
           max: 1,
+          // Here and not in Kysely's onCreateConnection, which keeps the pool's one connection for ever when it fails.
+          onConnect: async (client) => {
+            // Whatever this role could do, this program only reads.
+            await client.query("SET default_transaction_read_only = on");
+            await client.query("SET timezone = 'UTC'");
+          },
           types: { getTypeParser: (oid: number) => (oid === INT8 ? Number : pg.types.getTypeParser(oid)) },
         });
         // A connection that breaks while idle is found by the next question.
@@ -88,11 +94,6 @@ export function openReader(
         // One that breaks in a question tells of it by an event, too, and without a listener that ends the process.
         pool.on("connect", (client) => client.on("error", () => {}));
         return pool;
-      },
-      onCreateConnection: async (connection) => {
-        // Whatever this role could do, this program only reads.
-        await connection.executeQuery(CompiledQuery.raw("SET default_transaction_read_only = on"));
-        await connection.executeQuery(CompiledQuery.raw("SET timezone = 'UTC'"));
       },
     }),
   });
