@@ -19,5 +19,7 @@ export default defineConfig({
     // Generous: on a machine that does other things, too, a slow test is no broken one.
     testTimeout: 90_000,
     hookTimeout: 120_000,
+    // `expect.poll` waits for what another thread, process or server does; of itself it would give them one second.
+    expect: { poll: { timeout: 30_000 } },
   },
 });

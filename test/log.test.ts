@@ -81,8 +81,7 @@ function sink(got: SecurityEvent[]): SecurityEventHandler {
 }
 
 const types = (): string[] => delivered().map(({ type }) => type);
-const poll = (check: () => unknown): ReturnType<typeof expect.poll> =>
-  expect.poll(check, { timeout: 15_000, interval: 20 });
+const poll = (check: () => unknown): ReturnType<typeof expect.poll> => expect.poll(check, { interval: 20 });
 
 describe("recordSecurityEvent()", () => {
   test("gives a receipt whose promises resolve on disk and in the handler, and numbers without a hole", async () => {

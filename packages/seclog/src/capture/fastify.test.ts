@@ -453,6 +453,6 @@ test("http2 - a method that no router knows", async () => {
   });
   expect(status).toBe(404);
   await expect
-    .poll(() => calls, { timeout: 10_000 })
+    .poll(() => calls)
     .toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
 });

@@ -116,7 +116,7 @@ describe("securityCapture()", () => {
     stream.resume();
     await once(stream, "close");
     client.close();
-    await expect.poll(() => calls.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => calls.length).toBe(1);
     expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
     server.close();
   });
@@ -148,7 +148,7 @@ describe("securityCapture()", () => {
       }),
     );
     await expect(send(await listen(server), "GET", "/")).rejects.toThrow();
-    await expect.poll(() => calls.length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => calls.length).toBe(1);
     expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
   });
 });
@@ -291,7 +291,7 @@ describe("watchServer()", () => {
       socket.write(partial, () => setTimeout(end, 20, socket));
       await once(socket, "close");
     }
-    await expect.poll(() => errors, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => errors).toBeGreaterThan(0);
     expect(calls).toEqual([]);
   });
 

@@ -112,7 +112,7 @@ describe("SpoolWriter and SpoolReader", () => {
     const { writer } = open(
       failing("fdatasync", () => ((_: number, done: (error: null) => void) => held.push(() => done(null))) as never),
     );
-    const syncBegins = (): Promise<unknown> => vi.waitUntil(() => held.length > 0);
+    const syncBegins = (): Promise<unknown> => expect.poll(() => held.length).toBeGreaterThan(0);
     append(writer, 1);
     void writer.durable(1, true);
     await syncBegins();
@@ -244,7 +244,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(writer.failing).toBe(true);
     append(writer, 5);
     refuse = false;
-    await expect.poll(() => writer.syncedSeq, { timeout: 5_000 }).toBe(15);
+    await expect.poll(() => writer.syncedSeq).toBe(15);
     expect(failures).toHaveLength(1);
     expect(writer.failing).toBe(false);
     writer.close();
