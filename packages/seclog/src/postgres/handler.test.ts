@@ -106,12 +106,13 @@ describe("postgresHandler() - failures", () => {
   });
 
   it("a black hole ends by the handler's own clock, and smaller transactions follow", async () => {
-    const handler = throughProxy({ statementTimeout: 300, connectTimeout: 500 });
+    const handler = throughProxy({ statementTimeout: 2_000 });
     await store(handler, 1, 10);
     proxy.stall();
-    const started = performance.now();
-    await expect(store(handler, 11, 200)).rejects.toMatchObject({ kind: "retry" });
-    expect(performance.now() - started).toBeLessThan(8_000);
+    await expect(store(handler, 11, 200)).rejects.toMatchObject({
+      kind: "retry",
+      message: "PostgreSQL: no answer within 4000 ms",
+    });
     proxy.resume();
     await store(handler, 11, 200);
     expect(await stored()).toEqual(exactly(210));
@@ -231,7 +232,7 @@ describe("postgresHandler() - failures", () => {
     await store(create(), 1, 1);
     const batch = exampleBatch({ sourceId, firstSeq: 2, count: 1 });
     const thief = { ...batch, source: { ...batch.source, epoch: 9, key: "f".repeat(32) } };
-    await expect(create().handle(thief, AbortSignal.timeout(5000))).rejects.toMatchObject({ kind: "destination" });
+    await expect(create().handle(thief, AbortSignal.timeout(20_000))).rejects.toMatchObject({ kind: "destination" });
     expect(await stored()).toEqual(exactly(1));
   });
 });
@@ -285,7 +286,7 @@ describe("postgresHandler() - what it stores", () => {
     const records = times.flatMap((occurredAt, index) => {
       return exampleBatch({ sourceId, firstSeq: index + 1, event: { occurredAt } }).records;
     });
-    await handler.handle(exampleBatch({ sourceId, records }), AbortSignal.timeout(5000));
+    await handler.handle(exampleBatch({ sourceId, records }), AbortSignal.timeout(20_000));
     await database.query("DELETE FROM security_event_retention");
     const rows = await database.query<{ part: string }>(
       "SELECT tableoid::regclass::text AS part FROM security_event_log WHERE source_id = $1 ORDER BY seq",
@@ -308,12 +309,12 @@ describe("postgresHandler() - what it stores", () => {
     const handler = create();
     const call = handler.handle(
       exampleBatch({ sourceId, count: 1, event: { occurredAt: "2026-02-30T00:00:00.000000Z" } }),
-      AbortSignal.timeout(5000),
+      AbortSignal.timeout(20_000),
     );
     await expect(call).rejects.toMatchObject({ kind: "event" });
     const { source } = exampleBatch({ sourceId });
     const record = Buffer.from([0, 1, 255]);
-    await handler.quarantine?.({ source, seq: 1, reason: "no such day", record }, AbortSignal.timeout(5000));
+    await handler.quarantine?.({ source, seq: 1, reason: "no such day", record }, AbortSignal.timeout(20_000));
     expect(
       await database.query("SELECT seq::int, reason, record FROM security_event_quarantine WHERE source_id = $1", [
         sourceId,

@@ -24,7 +24,7 @@ beforeAll(async () => {
   const handler = postgresHandler({ url: database.writerUrl });
   await handler.handle(
     exampleBatch({ sourceId, count: 3, event: { occurredAt: now.replace("Z", "000Z") } }),
-    AbortSignal.timeout(5000),
+    AbortSignal.timeout(20_000),
   );
   await handler.close();
 });
