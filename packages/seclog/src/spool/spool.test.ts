@@ -310,10 +310,12 @@ describe("SpoolWriter and SpoolReader", () => {
   });
 
   test("a disk that stalls while the event loop turns makes memory full, and is forgiven when it answers", async () => {
+    let asked = false;
     let answer = (): void => {};
     const fs = failing("fdatasync", (real) =>
       Object.assign(
         (_: number, callback: (error: NodeJS.ErrnoException | null) => void) => {
+          asked = true;
           answer = () => callback(null);
         },
         { __promisify__: real.__promisify__ },
@@ -322,7 +324,10 @@ describe("SpoolWriter and SpoolReader", () => {
     const { writer } = open(fs, { memoryBytes: 1_000 });
     append(writer, 1);
     void writer.durable(1, true);
+    await expect.poll(() => asked).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 1_300));
+    // The writer's timer came first, and what it put off until the end of the turn as well.
+    await new Promise((resolve) => setImmediate(resolve));
     append(writer, 30);
     expect(writer.memoryFull).toBe(true);
     answer();
