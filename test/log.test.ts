@@ -284,7 +284,7 @@ describe("recordSecurityEvent()", () => {
     const file = join(import.meta.dirname, `exit-${process.pid}.tmp.mjs`);
     writeFileSync(file, script);
     try {
-      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 20_000 });
+      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 60_000 });
       expect([run.status, run.stderr]).toEqual([3, ""]);
     } finally {
       rmSync(file);
@@ -326,7 +326,7 @@ describe("recordSecurityEvent()", () => {
       `import { createSecurityLog } from "seclog";
        import { postgresHandler } from "seclog/postgres";
        import { rmSync } from "node:fs";
-       setTimeout(() => process.exit(1), 10_000);
+       setTimeout(() => process.exit(1), 50_000);
        createSecurityLog({
          spool: { directory: ${JSON.stringify(spool)} },
          handlers: [postgresHandler({ url: "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable" })],
@@ -340,7 +340,7 @@ describe("recordSecurityEvent()", () => {
     );
     try {
       const args = ["--import", `data:text/javascript,${encodeURIComponent(preload)}`, file];
-      const run = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 20_000 });
+      const run = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
       expect(run.stderr).toContain("EMFILE");
       expect([run.status, run.stderr]).toEqual([0, expect.stringContaining("ECONNREFUSED")]);
     } finally {
