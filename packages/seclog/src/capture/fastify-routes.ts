@@ -27,7 +27,7 @@ export interface FastifyRouterOptions {
 interface KnownRoute {
   readonly methods: readonly string[];
   readonly url: string;
-  readonly pattern: RegExp;
+  readonly pattern: RoutePattern;
   /** `undefined` where any host will do. */
   readonly host: string | RegExp | undefined;
   /** Whether the route has constraints that cannot be judged from outside. */
@@ -46,15 +46,17 @@ export class FastifyRoutes {
   add({ method, url, constraints = {} }: FastifyRoute): void {
     const methods = typeof method === "string" ? [method] : method;
     const { host, ...others } = constraints;
-    const pattern = routePattern(url, this.#options);
-    if (pattern === undefined || takesEveryPath((path) => pattern.test(path))) return;
-    this.#routes.push({
-      methods,
-      url,
-      pattern,
-      host: typeof host === "string" || host instanceof RegExp ? host : undefined,
-      constrained: Object.values(others).some((value) => value !== undefined),
-    });
+    for (const one of withAndWithoutOptional(url)) {
+      const pattern = routePattern(one, this.#options);
+      if (pattern === undefined || takesEveryPath((path) => matches(pattern, path))) continue;
+      this.#routes.push({
+        methods,
+        url,
+        pattern,
+        host: typeof host === "string" || host instanceof RegExp ? host : undefined,
+        constrained: Object.values(others).some((value) => value !== undefined),
+      });
+    }
   }
 
   /** Adds the routes of a tree that `printRoutes()` has printed. */
@@ -70,7 +72,7 @@ export class FastifyRoutes {
     const allowed = new Set<string>();
     let route: string | undefined;
     for (const known of this.#routes) {
-      if (!known.pattern.test(path) || !hostMatches(known.host, host)) continue;
+      if (!matches(known.pattern, path) || !hostMatches(known.host, host)) continue;
       // A route that has the method after all was refused by a constraint, such as a version: the method is not the reason.
       if (known.methods.includes(method)) return undefined;
       if (known.constrained) continue;
@@ -108,62 +110,88 @@ function hostMatches(expected: string | RegExp | undefined, host: string | undef
   return typeof expected === "string" ? expected === host : host.search(expected) !== -1;
 }
 
-/** A route's URL as a regular expression; `undefined` for one that cannot be read. */
-export function routePattern(url: string, options: FastifyRouterOptions): RegExp | undefined {
+/** A parameter at the end that may be missing, as the router finds it: not one with a pattern. */
+const OPTIONAL = /(\/:[^/()]*?)\?(\/?)$/;
+
+/** `/users/:id?` is `/users` and `/users/:id`, and `/:id?` is `/` and `/:id`. */
+function withAndWithoutOptional(url: string): readonly string[] {
+  if (!OPTIONAL.test(url)) return [url];
+  return [url.replace(OPTIONAL, "$1$2"), url.replace(OPTIONAL, "$2") || "/"];
+}
+
+/** A route's URL, part by part between its slashes: a parameter ends there, also one whose pattern would go on. */
+interface RoutePattern {
+  readonly parts: readonly RegExp[];
+  /** Whether the last part takes all that is left. */
+  readonly open: boolean;
+}
+
+/** `undefined` for a URL that cannot be read. */
+function routePattern(url: string, options: FastifyRouterOptions): RoutePattern | undefined {
   let text = options.ignoreDuplicateSlashes ? url.replace(/\/{2,}/g, "/") : url;
   if (options.ignoreTrailingSlash) text = withoutLastSlash(text);
-  let source = "";
+  const sources = [""];
+  /** Within a part, from its first parameter on: the router matches that as one expression, which knows letter case. */
+  let parametric = false;
+  let open = false;
   for (let at = 0; at < text.length; ) {
     const char = text[at] ?? "";
-    if (char === ":" && text[at + 1] === ":") {
-      source += ":";
-      at += 2;
+    let source = "";
+    let end = at + 1;
+    if (char === "/") {
+      parametric = false;
+      sources.push("");
+    } else if (char === ":" && text[end] === ":") {
+      source = ":";
+      end += 1;
     } else if (char === ":") {
       const parameter = parameterAt(text, at);
       if (parameter === undefined) return undefined;
-      // `/users/:id?` is `/users` and `/users/:id`, and `/:id?` is `/` and `/:id`.
-      if (!parameter.optional) source += parameter.source;
-      else if (source === "/") source += `(?:${parameter.source})?`;
-      else source = source.replace(/\/$/, `(?:/${parameter.source})?`);
-      at = parameter.end;
-    } else if (char === "*") {
-      source += ".*";
-      at += 1;
+      parametric = true;
+      ({ source, end } = parameter);
+    } else if (char === "*" && !parametric) {
+      open = true;
+      source = "[^]*";
     } else {
-      source += char.replace(/[\\^$.*+?()[\]{}|]/, "\\$&");
-      at += 1;
+      source = literally(char);
+      if (options.caseSensitive === false && !parametric) {
+        source = `(?:${literally(char.toLowerCase())}|${literally(char.toUpperCase())})`;
+      }
     }
+    sources[sources.length - 1] += source;
+    at = end;
   }
   try {
-    return new RegExp(`^${source}$`, options.caseSensitive === false ? "iu" : "u");
+    return { parts: sources.map((source) => new RegExp(`^${source}$`)), open };
   } catch {
     return undefined;
   }
 }
 
-interface Parameter {
-  readonly source: string;
-  readonly optional: boolean;
-  readonly end: number;
+function literally(char: string): string {
+  return char.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
-/** The parameter whose colon is at `start`: its name, its pattern in brackets if it has one, and its question mark. */
-function parameterAt(text: string, start: number): Parameter | undefined {
+function matches({ parts, open }: RoutePattern, path: string): boolean {
+  const asked = path.split("/");
+  if (asked.length < parts.length || (!open && asked.length > parts.length)) return false;
+  const last = parts.length - 1;
+  return parts.every((part, at) => part.test(at === last ? asked.slice(last).join("/") : (asked[at] ?? "")));
+}
+
+/** The parameter whose colon is at `start`: its name, and its pattern in brackets if it has one. */
+function parameterAt(text: string, start: number): { readonly source: string; readonly end: number } | undefined {
   let end = start + 1;
-  while (end < text.length && !/[/\-.(?*]/.test(text[end] ?? "")) end += 1;
-  let source = "[^/]*?";
-  if (text[end] === "(") {
-    const close = closingBracket(text, end);
-    if (close === undefined) return undefined;
-    // The pattern's own ends are those of the parameter.
-    source = `(?:${text
-      .slice(end + 1, close)
-      .replace(/^\^/, "")
-      .replace(/\$$/, "")})`;
-    end = close + 1;
-  }
-  const optional = text[end] === "?" && end === text.length - 1;
-  return { source, optional, end: optional ? end + 1 : end };
+  while (end < text.length && !/[/\-.(]/.test(text[end] ?? "")) end += 1;
+  if (text[end] !== "(") return { source: "[^]*?", end };
+  const close = closingBracket(text, end);
+  if (close === undefined) return undefined;
+  // The pattern's own ends are those of the parameter.
+  const pattern = text
+    .slice(end + 1, close)
+    .replace(/^\^/, "")
+    .replace(/\$$/, "");
+  return { source: `(?:${pattern})`, end: close + 1 };
 }
 
 function closingBracket(text: string, open: number): number | undefined {
