@@ -83,6 +83,34 @@ describe("floors", () => {
     ]);
   });
 
+  it("the verifier sees nothing but itself and Node", () => {
+    const problems = floorProblems(
+      new Map([
+        [
+          "packages/server/src/verify/a.ts",
+          [
+            'import { leafHash } from "seclog/merkle";',
+            'import type { SecurityEvent } from "seclog";',
+            'import pg from "pg";',
+            'import { print } from "../output.ts";',
+            'import { createHash } from "node:crypto";',
+            'import "./b.ts";',
+          ].join("\n"),
+        ],
+        ["packages/server/src/verify/b.ts", ""],
+        ["packages/server/src/output.ts", 'import "./verify/b.ts";'],
+      ]),
+      new Map([["packages/server", new Set(["seclog", "pg"])]]),
+    );
+    const only = "packages/server/src/verify/ may import node: and its own files only, not";
+    expect(problems).toEqual([
+      `packages/server/src/verify/a.ts:1: ${only} seclog/merkle`,
+      `packages/server/src/verify/a.ts:2: ${only} seclog`,
+      `packages/server/src/verify/a.ts:3: ${only} pg`,
+      `packages/server/src/verify/a.ts:4: ${only} packages/server/src/output.ts`,
+    ]);
+  });
+
   it("an example in a comment is no import", () => {
     expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
   });
