@@ -5,6 +5,7 @@ import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "./environment.ts";
 import { Interrupted } from "./interruption.ts";
 import { OutputClosed, OutputFailed, styled, wrapped } from "./output.ts";
+import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
@@ -19,12 +20,14 @@ Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
   0    done; also when tail was ended, or whoever read the output has gone
-  1    it failed, or doctor found something wrong
+  1    it failed, or doctor or verify found something wrong
   2    it cannot be done as asked: an option, a URL or the spool is wrong
+  3    verify could not be finished, and has no verdict
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+const EXIT_UNFINISHED = 3;
 
 /** What only other arguments, another environment or another folder can put right. */
 const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
@@ -40,6 +43,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["keys", async () => (await import("./commands/keys.ts")).addKeys],
   ["prove", async () => (await import("./commands/prove.ts")).addProve],
   ["stats", async () => (await import("./commands/stats.ts")).addStats],
+  ["verify", async () => (await import("./commands/verify.ts")).addVerify],
+  ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
   ["demo", async () => addDemo],
 ]);
 
@@ -92,6 +97,11 @@ function report(error: unknown): number {
     // commander's help on an empty command line counts as an error.
     if (error.code !== "commander.help") complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
     return EXIT_USAGE;
+  }
+  if (error instanceof Unfinished) {
+    complain(error.message, error.cause instanceof SeclogError ? error.cause.code : undefined);
+    debug(error);
+    return EXIT_UNFINISHED;
   }
   if (error instanceof SeclogError) {
     complain(error.message, error.code);

@@ -1,0 +1,161 @@
+/** Who has signed the log's checkpoints, and whether that key may have. */
+import type { Findings } from "./findings.ts";
+import { HASH_BYTES } from "./hashing.ts";
+import { type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
+import { byteaValue, copyValues } from "./row-reader.ts";
+
+/** A root that the tree must have at a size. */
+export interface Expected {
+  readonly size: number;
+  /** 32 Latin-1 characters. */
+  readonly root: string;
+  /** Whether a key that may sign this size vouches for it. */
+  readonly trusted: boolean;
+  /** The file of a checkpoint that was kept elsewhere. */
+  readonly file?: string;
+  readonly note: string;
+  readonly createdAt?: string;
+  /** The ids of the keys that have signed it. */
+  readonly signers: string;
+}
+
+/**
+ * Holds each key to its sizes. The keys are given in the order of their rotation: the checkpoint that a key is first seen on
+ * must be signed by the one before it as well, and from there on the older one alone says nothing.
+ */
+export class Signers {
+  readonly #keys: readonly Vkey[];
+  readonly #findings: Findings;
+  /** The newest key that has signed so far. */
+  #active = -1;
+  /** By key: the first and the last size that it signed. */
+  readonly #sizes = new Map<Vkey, { first: number; last: number }>();
+  /** Checkpoints before the first that a named key has signed. */
+  unnamed = 0;
+  verified = 0;
+  /** The newest stored checkpoint that a key vouches for. */
+  newest: Expected | undefined;
+  #newestSigners: readonly Vkey[] = [];
+  #newestSize = 0;
+
+  /** @param from what verification begins with; its signers have signed */
+  constructor(keys: readonly Vkey[], findings: Findings, from: OpenedCheckpoint | undefined) {
+    this.#keys = keys;
+    this.#findings = findings;
+    if (from === undefined) return;
+    for (const key of from.signers) this.#sizes.set(key, { first: from.size, last: from.size });
+    this.#active = Math.max(...from.signers.map((key) => keys.indexOf(key)));
+  }
+
+  /** Judges a row of the checkpoints: size, origin, root, created at, signature lines. Rows come in the order of their sizes. */
+  stored(line: string): Expected {
+    const [size = "", origin = "", root = "", createdAt, lines] = copyValues(line);
+    const hash = byteaValue(root ?? "");
+    const note = `${origin}\n${size}\n${hash.toString("base64")}\n\n${lines ?? ""}`;
+    const what = { size: Number(size), root: hash.toString("latin1"), note, createdAt: createdAt ?? "" };
+    this.#newestSize = what.size;
+    this.#newestSigners = [];
+    let opened: OpenedCheckpoint;
+    try {
+      if (hash.length !== HASH_BYTES) throw new VerifyError("its root is no hash");
+      opened = openCheckpoint(note, this.#keys, "allow");
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error;
+      this.#findings.add(
+        "checkpoint",
+        `the checkpoint of ${size} leaves does not hold: ${error.message}; its root or its signature was changed`,
+        { leaf: Number(size) },
+      );
+      return { ...what, trusted: false, signers: "" };
+    }
+    this.#newestSigners = opened.signers;
+    const trusted = this.#mayHaveSigned(opened, "the checkpoint");
+    if (opened.signers.length > 0) this.verified++;
+    const expected = { ...what, trusted, signers: idsOf(opened.signers) };
+    if (trusted) this.newest = expected;
+    return expected;
+  }
+
+  /**
+   * What a checkpoint that was kept elsewhere expects. Whoever kept it knows when it was signed; which key sealed when is only
+   * known from the stored ones, which are what is in doubt.
+   */
+  elsewhere({ size, root, note, signers }: OpenedCheckpoint, file: string): Expected {
+    return { size, root, note, trusted: true, file, signers: idsOf(signers) };
+  }
+
+  #mayHaveSigned({ size, signers, unknown }: OpenedCheckpoint, what: string): boolean {
+    const places = signers.map((key) => this.#keys.indexOf(key));
+    const newest = Math.max(-1, ...places);
+    const at = { leaf: size };
+    if (newest < 0) {
+      if (this.#active < 0) this.unnamed++;
+      else {
+        this.#findings.add(
+          "checkpoint",
+          `${what} of ${size} leaves is signed by none of the keys named, but by ${unknown.slice(0, 3).join(", ")}`,
+          at,
+        );
+      }
+      return false;
+    }
+    if (newest < this.#active) {
+      const retired = this.#keys[newest] as Vkey;
+      const active = this.#keys[this.#active] as Vkey;
+      this.#findings.add(
+        "checkpoint",
+        `${what} of ${size} leaves is signed only by ${nameOf(retired)}, which was retired: from ${this.#sizes.get(active)?.first} leaves on ${nameOf(active)} seals`,
+        at,
+      );
+      return false;
+    }
+    if (newest > this.#active && this.#active >= 0 && !places.includes(this.#active)) {
+      const before = this.#keys[this.#active] as Vkey;
+      this.#findings.add(
+        "checkpoint",
+        `${what} of ${size} leaves is the first of ${nameOf(this.#keys[newest] as Vkey)}, and ${nameOf(before)} has not signed it: no key hands over to another like that`,
+        at,
+      );
+    }
+    this.#active = Math.max(this.#active, newest);
+    for (const key of signers) {
+      const known = this.#sizes.get(key);
+      if (known === undefined) this.#sizes.set(key, { first: size, last: size });
+      else known.last = Math.max(known.last, size);
+    }
+    return true;
+  }
+
+  /** Whether the newest checkpoint is the whole tree's, and signed by the key that seals now. */
+  end(size: number): void {
+    const last = this.#keys.at(-1);
+    if (size === 0 || last === undefined) return;
+    if (this.#newestSize !== size) {
+      this.#findings.add(
+        "checkpoint",
+        `the tree has ${size} leaves, and there is no checkpoint of that size: it was removed, or the tree was changed`,
+      );
+    } else if (!this.#newestSigners.includes(last)) {
+      this.#findings.add(
+        "checkpoint",
+        `the newest checkpoint, of ${size} leaves, is not signed by ${nameOf(last)}, the last key named`,
+      );
+    }
+  }
+
+  /** The keys, with the sizes that they have signed. */
+  keys(): { readonly vkey: string; readonly first_size: number | null; readonly last_size: number | null }[] {
+    return this.#keys.map((key) => {
+      const sizes = this.#sizes.get(key);
+      return { vkey: key.text, first_size: sizes?.first ?? null, last_size: sizes?.last ?? null };
+    });
+  }
+}
+
+function nameOf(key: Vkey): string {
+  return `${key.name}+${key.id}`;
+}
+
+function idsOf(keys: readonly Vkey[]): string {
+  return keys.map(nameOf).join(" and ");
+}

@@ -1,0 +1,119 @@
+/**
+ * RFC 6962 hashing for the verifier, written apart from `seclog/merkle`: what the write path got wrong must not be wrong here
+ * in the same way.
+ *
+ * Hashes are strings of 32 Latin-1 characters, one for each byte: `crypto.hash` gives those quicker than Buffers, and they
+ * compare with `===`.
+ */
+import * as crypto from "node:crypto";
+
+/** Bytes of a hash. */
+export const HASH_BYTES = 32;
+/** Hashes in a full tile (https://c2sp.org/tlog-tiles). */
+export const TILE_WIDTH = 256;
+
+/** SHA-256 as 32 Latin-1 characters. */
+export function sha256(input: Uint8Array | string): string {
+  return crypto.hash("sha256", input, "binary");
+}
+
+/** The root of the tree without leaves. */
+export const EMPTY_ROOT: string = sha256("");
+
+const node = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
+
+/** The hash over two subtrees: SHA-256(0x01 ‖ left ‖ right). */
+export function nodeHash(left: string, right: string): string {
+  node.write(left, 1, "latin1");
+  node.write(right, 1 + HASH_BYTES, "latin1");
+  return sha256(node);
+}
+
+/** The hash of a leaf: SHA-256(0x00 ‖ entry). */
+export function leafHash(entry: Uint8Array | string): string {
+  const text = typeof entry === "string" ? Buffer.from(entry) : entry;
+  return sha256(Buffer.concat([Uint8Array.of(0), text]));
+}
+
+const row = Buffer.alloc((TILE_WIDTH / 2) * HASH_BYTES);
+
+/** The root over the 256 hashes that stand in `hashes` from `start` on. */
+export function tileRoot(hashes: Buffer, start: number): string {
+  let from = hashes;
+  let at = start;
+  for (let width = TILE_WIDTH; ; width /= 2) {
+    for (let i = 0; i < width / 2; i++) {
+      from.copy(node, 1, at + 2 * i * HASH_BYTES, at + 2 * (i + 1) * HASH_BYTES);
+      const hash = sha256(node);
+      if (width === 2) return hash;
+      row.write(hash, i * HASH_BYTES, "latin1");
+    }
+    from = row;
+    at = 0;
+  }
+}
+
+/**
+ * A tree that grows at its end, of which only the roots of its full subtrees are in memory: one for each bit of its size
+ * that is set, the largest first.
+ */
+export class CompactRange {
+  size = 0;
+  /** The root of the tile of leaves that was filled last, leaf by leaf. */
+  lastTile = "";
+  #roots: string[] = [];
+
+  clone(): CompactRange {
+    const copy = new CompactRange();
+    copy.size = this.size;
+    copy.#roots = [...this.#roots];
+    return copy;
+  }
+
+  /** Appends the root of a full subtree of `width` leaves, a power of two that divides the size. */
+  append(hash: string, width = 1): void {
+    let merged = hash;
+    // Each bit of the size from `width` on that is set is a subtree as large as the one that has come up to it.
+    for (let place = width; Math.floor(this.size / place) % 2 === 1; place *= 2) {
+      merged = nodeHash(this.#roots.pop() as string, merged);
+      if (place === TILE_WIDTH / 2) this.lastTile = merged;
+    }
+    this.#roots.push(merged);
+    this.size += width;
+  }
+
+  root(): string {
+    const { length } = this.#roots;
+    if (length === 0) return EMPTY_ROOT;
+    let root = this.#roots[length - 1] as string;
+    for (let i = length - 2; i >= 0; i--) root = nodeHash(this.#roots[i] as string, root);
+    return root;
+  }
+}
+
+/** Whether `path`, all of it, leads from the leaf at `index` to the root of a tree of `size` leaves (RFC 9162, 2.1.3.2). */
+export function pathLeads(leaf: string, index: number, size: number, path: readonly string[], root: string): boolean {
+  if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size) || index < 0 || index >= size) return false;
+  let hash = leaf;
+  let place = BigInt(index);
+  let last = BigInt(size) - 1n;
+  for (const sibling of path) {
+    // A node too many proves nothing, and must not pass for a part of the proof.
+    if (last === 0n) return false;
+    if ((place & 1n) === 1n || place === last) {
+      hash = nodeHash(sibling, hash);
+      while ((place & 1n) === 0n && place !== 0n) {
+        place >>= 1n;
+        last >>= 1n;
+      }
+    } else hash = nodeHash(hash, sibling);
+    place >>= 1n;
+    last >>= 1n;
+  }
+  return last === 0n && hash === root;
+}
+
+/** A hash of 32 Latin-1 characters in hexadecimal. */
+export function hex(hash: string): string {
+  return Buffer.from(hash, "latin1").toString("hex");
+}

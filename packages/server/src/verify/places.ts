@@ -1,0 +1,170 @@
+/** Which number of which source each leaf of a window is, as the ranges of `security_event_seal` say. */
+import { countText, type Findings, numbersText, sourceName } from "./findings.ts";
+import type { Interval } from "./raw-log.ts";
+import { copyValues } from "./row-reader.ts";
+
+/** A part of a range that lies in the window. */
+interface Piece {
+  readonly leaf: number;
+  readonly source: string;
+  readonly seq: number;
+  readonly count: number;
+}
+
+/** Numbers of a source whose leaves are in the window. */
+export interface PlacedInterval extends Interval {
+  /** The source's id as bytes. */
+  readonly bytes: Buffer;
+  /** Where its numbers' leaves stand in {@link WindowPlaces.leaves}. */
+  readonly base: number;
+}
+
+/** The ranges of the whole log, as they follow each other. */
+export class Ranges {
+  /** By source: the number that its next range must begin with. */
+  readonly next: Map<string, number> = new Map();
+  readonly #from: number;
+  #end: number;
+  #first = true;
+  #last = -1;
+
+  /** @param from the leaf to begin with @param positions by source: its last number before that leaf */
+  constructor(from: number, positions: ReadonlyMap<string, number>) {
+    this.#from = from;
+    this.#end = from;
+    for (const [source, last] of positions) this.next.set(source, last + 1);
+  }
+
+  /** The places of the leaves from `start` to before `end`. A range that both windows share is looked at once. */
+  place(lines: readonly string[], start: number, end: number, findings: Findings): WindowPlaces {
+    const pieces: Piece[] = [];
+    for (const line of lines) {
+      const [first, source, low, high] = copyValues(line) as [string, string, string, string];
+      const range = { leaf: Number(first), source, seq: Number(low), count: Number(high) - Number(low) + 1 };
+      if (range.leaf + range.count <= Math.max(start, this.#from)) continue;
+      if (range.leaf !== this.#last) this.#follow(range, findings);
+      this.#last = range.leaf;
+      const skipped = Math.max(0, start - range.leaf);
+      const count = Math.min(range.leaf + range.count, end) - range.leaf - skipped;
+      pieces.push({ leaf: range.leaf + skipped, source, seq: range.seq + skipped, count });
+    }
+    if (this.#end < end) {
+      findings.add(
+        "hole",
+        `no range says which events the leaves ${this.#end} to ${end - 1} are: rows of security_event_seal were removed`,
+        { leaf: this.#end },
+      );
+      this.#end = end;
+    }
+    return new WindowPlaces(pieces, start, end);
+  }
+
+  #follow(range: Piece, findings: Findings): void {
+    const { leaf, source, seq, count } = range;
+    const at = { leaf, source, seq };
+    // The first one may have begun before the leaf to begin with.
+    const begun = this.#first ? Math.max(0, this.#end - leaf) : 0;
+    this.#first = false;
+    if (leaf + begun !== this.#end) {
+      findings.add(
+        "hole",
+        leaf > this.#end
+          ? `no range says which events the leaves ${this.#end} to ${leaf - 1} are: rows of security_event_seal were removed or changed`
+          : `two ranges of security_event_seal say which events the leaves from ${leaf} on are: it was changed`,
+        at,
+      );
+    }
+    const next = this.next.get(source) ?? 1;
+    if (seq + begun > next) {
+      findings.add(
+        "hole",
+        `${sourceName(source)} has a hole: no range covers ${numbersText(next, seq - 1)}; security_event_seal was changed`,
+        at,
+      );
+    } else if (seq + begun < next) {
+      findings.add(
+        "hole",
+        `${numbersText(seq, Math.min(next, seq + count) - 1)} of ${sourceName(source)} stand in two ranges: security_event_seal was changed`,
+        at,
+      );
+    }
+    this.next.set(source, Math.max(next, seq + count));
+    this.#end = Math.max(this.#end, leaf + count);
+  }
+}
+
+export class WindowPlaces {
+  readonly intervals: readonly PlacedInterval[];
+  /** By place in the intervals: the leaf's offset in the window. */
+  readonly leaves: Int32Array;
+  readonly #pieces: readonly Piece[];
+  readonly #bySource = new Map<string, PlacedInterval[]>();
+
+  constructor(pieces: readonly Piece[], start: number, end: number) {
+    this.#pieces = pieces;
+    const intervals: PlacedInterval[] = [];
+    let base = 0;
+    const grouped = new Map<string, Piece[]>();
+    for (const piece of pieces) {
+      const same = grouped.get(piece.source);
+      if (same === undefined) grouped.set(piece.source, [piece]);
+      else same.push(piece);
+    }
+    this.leaves = new Int32Array(
+      Math.max(
+        pieces.reduce((sum, { count }) => sum + Math.max(0, count), 0),
+        end - start,
+      ),
+    );
+    for (const [source, parts] of grouped) {
+      let open: { first: number; last: number; base: number } | undefined;
+      const close = (): void => {
+        if (open === undefined) return;
+        const interval = { source, bytes: Buffer.from(source), first: open.first, last: open.last, base: open.base };
+        intervals.push(interval);
+        this.#bySource.set(source, [...(this.#bySource.get(source) ?? []), interval]);
+      };
+      for (const { leaf, seq, count } of parts) {
+        if (open === undefined || seq !== open.last + 1) {
+          close();
+          open = { first: seq, last: seq - 1, base };
+        }
+        for (let i = 0; i < count; i++) this.leaves[base++] = leaf + i - start;
+        open.last = seq + count - 1;
+      }
+      close();
+    }
+    this.intervals = intervals;
+  }
+
+  /** The interval with this number. */
+  interval(source: string, seq: number): PlacedInterval | undefined {
+    return this.#bySource.get(source)?.find(({ first, last }) => seq >= first && seq <= last);
+  }
+
+  /** Which number a leaf is. */
+  at(leaf: number): { readonly source: string; readonly seq: number } | undefined {
+    let low = 0;
+    let high = this.#pieces.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#pieces[middle] as Piece).leaf <= leaf) low = middle + 1;
+      else high = middle;
+    }
+    const piece = this.#pieces[low - 1];
+    if (piece === undefined || leaf >= piece.leaf + piece.count) return undefined;
+    return { source: piece.source, seq: piece.seq + leaf - piece.leaf };
+  }
+
+  /** The numbers of the leaves from `first` to before `end`, in words. */
+  text(first: number, end: number): string {
+    const parts = this.#pieces
+      .filter(({ leaf, count }) => leaf < end && leaf + count > first)
+      .map(({ leaf, source, seq, count }) => {
+        const from = seq + Math.max(0, first - leaf);
+        return `${numbersText(from, seq + Math.min(count, end - leaf) - 1)} of ${sourceName(source)}`;
+      });
+    const more = parts.length - 5;
+    return parts.slice(0, 5).join(", ") + (more > 0 ? ` and ${countText(more, "range")} more` : "");
+  }
+}

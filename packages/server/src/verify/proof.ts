@@ -1,0 +1,99 @@
+/** Checks a proof in a file (https://c2sp.org/tlog-proof) of one event: offline, with the log's key alone. */
+import { HASH_BYTES, hex, leafHash, pathLeads, sha256 } from "./hashing.ts";
+import { base64, type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
+
+/** What a proof that holds has proved. */
+export interface ProvenEvent {
+  /** Signed by a key of the log, and by those of the witnesses named that are among its signers. */
+  readonly checkpoint: OpenedCheckpoint;
+  readonly index: number;
+  /** The event's columns besides the personal ones. */
+  readonly impersonal: { readonly [column: string]: unknown };
+  /** Absent from a proof that leaves it out. */
+  readonly personal?: { readonly [column: string]: unknown };
+}
+
+const FIRST_LINE = "c2sp.org/tlog-proof@v1";
+/** A tree of 2^53 leaves has paths of 53 hashes. */
+const LONGEST_PATH = 53;
+
+/** @throws VerifyError that says what does not hold */
+export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
+  const { extra, index, path, note } = readProof(text);
+  const { impersonal, commitment, salt, personal } = readExtra(extra);
+  // The commitment first: it is the event itself that was changed, if anything was.
+  if (salt !== undefined && personal !== undefined) {
+    const made = hex(sha256(Buffer.concat([salt, Buffer.from(personal)])));
+    if (made !== commitment) {
+      throw new VerifyError(
+        "the personal part of the event, or its salt, is not what the event commits to: it was changed",
+      );
+    }
+  }
+  const checkpoint = openCheckpoint(note, [...keys, ...witnesses]);
+  const own = checkpoint.signers.filter((key) => keys.includes(key) && key.name === checkpoint.origin);
+  if (own.length === 0) {
+    throw new VerifyError(
+      `the checkpoint is of the log ${checkpoint.origin}, and none of the keys named is that log's and has signed it`,
+    );
+  }
+  const { size, root } = checkpoint;
+  if (index >= size) throw new VerifyError(`the proof is about leaf ${index}, and its checkpoint has ${size} leaves`);
+  if (!pathLeads(leafHash(`${impersonal}\n${commitment}`), index, size, path, root)) {
+    throw new VerifyError(
+      `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its place ${index} or the proof was changed`,
+    );
+  }
+  return {
+    checkpoint,
+    index,
+    impersonal: members(impersonal, "first"),
+    ...(personal === undefined ? {} : { personal: members(personal, "personal") }),
+  };
+}
+
+function readProof(text: string): { extra: Buffer; index: number; path: string[]; note: string } {
+  const end = text.indexOf("\n\n");
+  const [first, ...lines] = text.slice(0, Math.max(0, end)).split("\n");
+  if (first !== FIRST_LINE)
+    throw new VerifyError(`that is no proof, or only a part of one: it does not begin with ${FIRST_LINE}`);
+  const extraLine = lines.shift() ?? "";
+  const extra = extraLine.startsWith("extra ") ? base64(extraLine.slice(6)) : undefined;
+  if (extra === undefined)
+    throw new VerifyError("the proof does not say of which event it is: its second line is no `extra` in Base64");
+  const [, digits] = /^index (0|[1-9]\d{0,15})$/.exec(lines.shift() ?? "") ?? [];
+  if (digits === undefined || !Number.isSafeInteger(Number(digits)))
+    throw new VerifyError("the proof's third line is no `index`");
+  if (lines.length > LONGEST_PATH)
+    throw new VerifyError(`the proof has ${lines.length} hashes, more than any tree is high`);
+  const path = lines.map((line) => {
+    const hash = base64(line);
+    if (hash?.length === HASH_BYTES) return hash.toString("latin1");
+    throw new VerifyError(`the proof has a line that is no hash: ${JSON.stringify(line.slice(0, 100))}`);
+  });
+  return { extra, index: Number(digits), path, note: text.slice(end + 2) };
+}
+
+/** The event in the `extra` line: impersonal line, commitment, and unless it was left out, salt and personal line. */
+function readExtra(extra: Buffer): { impersonal: string; commitment: string; salt?: Buffer; personal?: string } {
+  const text = extra.toString();
+  if (Buffer.compare(Buffer.from(text), extra) !== 0) throw new VerifyError("the event in the proof is not UTF-8");
+  const [impersonal = "", commitment = "", salt, personal, ...more] = text.split("\n");
+  if (!/^[0-9a-f]{64}$/.test(commitment)) throw new VerifyError("the event in the proof has no commitment");
+  if (salt === undefined) return { impersonal, commitment };
+  if (personal === undefined || more.length > 0 || !/^[0-9a-f]{32}$/.test(salt)) {
+    throw new VerifyError("the personal part of the event in the proof is not whole: a salt and one line are expected");
+  }
+  return { impersonal, commitment, salt: Buffer.from(salt, "hex"), personal };
+}
+
+function members(line: string, which: string): { readonly [column: string]: unknown } {
+  try {
+    const value = JSON.parse(line) as unknown;
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as { [column: string]: unknown };
+  } catch {
+    // Said below.
+  }
+  throw new VerifyError(`the ${which} line of the event in the proof is no JSON object`);
+}

@@ -1,0 +1,172 @@
+/** What was taken away on record: `security_event_removed`, as far as sealed events of the own source vouch for it. */
+import { countText, type Findings } from "./findings.ts";
+import { sha256 } from "./hashing.ts";
+import { copyValues } from "./row-reader.ts";
+
+/** How content goes: a person's part is blanked, or whole partitions are dropped. */
+export type RemovalKind = "erased" | "pruned";
+
+/** Which type of event records which kind of removal. */
+const RECORDED_BY: { readonly [K in RemovalKind]: string } = { erased: "log_erased", pruned: "log_retention" };
+
+/** An event of the log's own source, as it was read. */
+export interface OwnEvent {
+  readonly type: string;
+  readonly data: string | undefined;
+  readonly leaf: number | undefined;
+  /** `late`: it is not sealed yet. */
+  state: "intact" | "changed" | "late";
+}
+
+interface Removal {
+  readonly kinds: Set<string>;
+  readonly lines: string[];
+  rows: number;
+}
+
+/** Numbers of one source: from each start to before the end at the same place. */
+interface Numbers {
+  readonly starts: number[];
+  readonly ends: number[];
+}
+
+export class Removals {
+  readonly #removals = new Map<number, Removal>();
+  readonly #numbers = { erased: new Map<string, [number, number][]>(), pruned: new Map<string, [number, number][]>() };
+  readonly #merged = { erased: new Map<string, Numbers>(), pruned: new Map<string, Numbers>() };
+
+  /**
+   * Takes a row of the table.
+   *
+   * @param known the last number of the own source that was not read: what that records was verified before
+   */
+  add(line: string, known: number): void {
+    const [own = "", kind = "", source = "", numbers = ""] = copyValues(line);
+    const seq = Number(own);
+    if (seq <= known) return;
+    const removal = this.#removals.get(seq) ?? { kinds: new Set(), lines: [], rows: 0 };
+    this.#removals.set(seq, removal);
+    removal.kinds.add(kind ?? "");
+    removal.lines.push(`${source} ${numbers}\n`);
+    const ranges = multirange(numbers ?? "");
+    for (const [first, end] of ranges) removal.rows += end - first;
+    if (kind !== "erased" && kind !== "pruned") return;
+    const before = this.#numbers[kind].get(source ?? "") ?? [];
+    before.push(...ranges);
+    this.#numbers[kind].set(source ?? "", before);
+  }
+
+  /** Whether anything of the source was taken. */
+  has(source: string): boolean {
+    return this.#numbers.erased.has(source) || this.#numbers.pruned.has(source);
+  }
+
+  /** Whether a removal of this kind took the number. */
+  covers(kind: RemovalKind | "any", source: string, seq: number): boolean {
+    if (kind === "any") return this.covers("erased", source, seq) || this.covers("pruned", source, seq);
+    const numbers = this.#numbersOf(kind, source);
+    if (numbers === undefined) return false;
+    let low = 0;
+    let high = numbers.starts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((numbers.starts[middle] as number) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low > 0 && seq < (numbers.ends[low - 1] as number);
+  }
+
+  #numbersOf(kind: RemovalKind, source: string): Numbers | undefined {
+    const known = this.#merged[kind].get(source);
+    if (known !== undefined) return known;
+    const ranges = this.#numbers[kind].get(source);
+    if (ranges === undefined) return undefined;
+    const numbers: Numbers = { starts: [], ends: [] };
+    for (const [first, end] of ranges.sort((a, b) => a[0] - b[0])) {
+      const last = numbers.ends.length - 1;
+      if (last >= 0 && first <= (numbers.ends[last] as number)) {
+        numbers.ends[last] = Math.max(numbers.ends[last] as number, end);
+      } else {
+        numbers.starts.push(first);
+        numbers.ends.push(end);
+      }
+    }
+    this.#merged[kind].set(source, numbers);
+    return numbers;
+  }
+
+  /** Holds every removal to the event that records it, and every such event to its removal. */
+  check(
+    own: ReadonlyMap<number, OwnEvent>,
+    findings: Findings,
+    notes: string[],
+  ): { erasures: number; prunings: number } {
+    const found = { erasures: 0, prunings: 0 };
+    for (const [seq, removal] of this.#removals) {
+      const event = own.get(seq);
+      const what = `the record of what removal ${seq} took (${countText(removal.rows, "row")})`;
+      const at = event?.leaf === undefined ? {} : { leaf: event.leaf };
+      if (removal.kinds.has("erased")) found.erasures++;
+      else found.prunings++;
+      if (event === undefined) {
+        findings.add(
+          "removal",
+          `${what} names event ${seq} of the log's own source, which does not exist: the record is a forgery`,
+        );
+      } else if (event.state === "changed") {
+        findings.add("removal", `${what} proves nothing: the event that records it was changed`, at);
+      } else if (![...removal.kinds].every((kind) => RECORDED_BY[kind as RemovalKind] === event.type)) {
+        findings.add(
+          "removal",
+          `${what} is of another kind than its event, ${event.type}, says: the record is a forgery`,
+          at,
+        );
+      } else if (digestOf(event) !== digest(removal.lines)) {
+        findings.add(
+          "removal",
+          `${what} is not what the sealed event says: numbers were added to it, or taken from it`,
+          at,
+        );
+      } else if (event.state === "late") {
+        notes.push(
+          `Removal ${seq} (${countText(removal.rows, "row")}) is recorded by an event that is not sealed yet: verify again when it is.`,
+        );
+      }
+    }
+    for (const [seq, event] of own) {
+      if (this.#removals.has(seq) || event.state === "changed") continue;
+      const said = digestOf(event);
+      if (said !== undefined && said !== digest([])) {
+        const at = event.leaf === undefined ? {} : { leaf: event.leaf };
+        findings.add(
+          "removal",
+          `the record of what removal ${seq} took was removed; its event, ${event.type}, is there`,
+          at,
+        );
+      }
+    }
+    return found;
+  }
+}
+
+/** What the event says of the removal that it records; `undefined` when it records none. */
+function digestOf(event: OwnEvent): string | undefined {
+  if (event.data === undefined || !Object.values(RECORDED_BY).includes(event.type)) return undefined;
+  try {
+    const { sha256: said } = JSON.parse(event.data) as { readonly sha256?: unknown };
+    return typeof said === "string" ? said : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** SHA-256 over a line for each source, in their order. */
+function digest(lines: readonly string[]): string {
+  return Buffer.from(sha256([...lines].sort().join("")), "latin1").toString("hex");
+}
+
+/** PostgreSQL's text of an int8multirange, `{[1,6),[8,9)}`. None where somebody wrote another: its digest will tell. */
+function multirange(text: string): [number, number][] {
+  if (!/^\{(?:\[\d+,\d+\)(?:,\[\d+,\d+\))*)?\}$/.test(text)) return [];
+  return [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, first, end]) => [Number(first), Number(end)]);
+}

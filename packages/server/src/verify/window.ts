@@ -1,0 +1,295 @@
+/** One window: which of its leaves the rows make, and which rows make none. */
+import { type EventName, eventText, type Findings, numbersText, sourceName } from "./findings.ts";
+import { HASH_BYTES, hex, leafHash, sha256 } from "./hashing.ts";
+import type { PlacedInterval, WindowPlaces } from "./places.ts";
+import { batchesOf, linesOf } from "./raw-log.ts";
+import type { OwnEvent, Removals } from "./removals.ts";
+import { byteaValue, canonicalTime, copyValues, type PersonalState, RowReader } from "./row-reader.ts";
+import { nameOf, type Suspect } from "./suspects.ts";
+
+/** What the windows have in common. */
+export interface Tally {
+  /** Events whose leaf is right and whose personal part is there. */
+  kept: number;
+  erased: number;
+  pruned: number;
+  quarantined: number;
+  /** Events that were removed on record, and are there. */
+  back: number;
+  /** Bytes of events that were hashed. */
+  hashed: number;
+}
+
+/** So many suspects are kept with what is known of them; the others are counted. */
+const MOST_SUSPECTS = 5_000;
+
+const NONE = 0;
+const EVENT = 1;
+const QUARANTINED = 2;
+
+export interface WindowContext {
+  readonly findings: Findings;
+  readonly removals: Removals;
+  readonly tally: Tally;
+  /** Events of the log's own source, by number. */
+  readonly own: Map<number, OwnEvent>;
+  readonly ownSource: string;
+}
+
+export class Window {
+  /** By leaf: what the row that stands there makes, where that is not what the tile has. */
+  readonly differing: Map<number, string> = new Map();
+  readonly suspects: Suspect[] = [];
+  /** Suspects that were not kept. */
+  uncounted = 0;
+  readonly #start: number;
+  readonly #from: number;
+  readonly #hashes: Buffer;
+  readonly #places: WindowPlaces;
+  readonly #context: WindowContext;
+  /** By leaf: what made it. */
+  readonly #made: Uint8Array;
+  readonly #reader = new RowReader();
+
+  /**
+   * @param start the window's first leaf
+   * @param from the first leaf that is looked at
+   * @param hashes the leaves as the tiles have them
+   */
+  constructor(start: number, from: number, hashes: Buffer, places: WindowPlaces, context: WindowContext) {
+    this.#start = start;
+    this.#from = from;
+    this.#hashes = hashes;
+    this.#places = places;
+    this.#context = context;
+    this.#made = new Uint8Array(hashes.length / HASH_BYTES);
+  }
+
+  /** Takes the rows of the window's intervals, in any order. */
+  async events(pieces: AsyncIterable<Buffer>): Promise<void> {
+    for await (const batch of batchesOf(pieces)) this.rows(batch);
+  }
+
+  #current: PlacedInterval | undefined;
+  /** Whether something of the current interval's source was removed on record. */
+  #isReduced = false;
+
+  /** Takes whole rows. */
+  rows(batch: Buffer): void {
+    const reader = this.#reader;
+    const { tally, ownSource } = this.#context;
+    const { leaves } = this.#places;
+    const hashes = this.#hashes;
+    for (let start = 0; start < batch.length; ) {
+      const end = batch.indexOf(0x0a, start);
+      reader.read(batch, start, end);
+      start = end + 1;
+      tally.hashed += reader.hashed;
+      let current = this.#current;
+      if (
+        current === undefined ||
+        !reader.isOf(current.bytes) ||
+        reader.seq < current.first ||
+        reader.seq > current.last
+      ) {
+        current = this.#places.interval(reader.source(), reader.seq);
+        // An export may have more than was asked for.
+        if (current === undefined) continue;
+        this.#current = current;
+        this.#isReduced = this.#context.removals.has(current.source);
+      }
+      const place = leaves[current.base + reader.seq - current.first] as number;
+      if (place < this.#from - this.#start) continue;
+      const offset = place * HASH_BYTES;
+      const isSealed = hashes.toString("latin1", offset, offset + HASH_BYTES) === reader.leaf;
+      if (current.source === ownSource) this.#keepOwn(place, isSealed);
+      if (isSealed && this.#made[place] === NONE && reader.personal === "kept") {
+        this.#made[place] = EVENT;
+        tally.kept++;
+        if (this.#isReduced && this.#context.removals.covers("any", current.source, reader.seq)) tally.back++;
+      } else this.#odd(place, current.source, isSealed);
+    }
+  }
+
+  /** A row that is not simply what was sealed. */
+  #odd(place: number, source: string, isSealed: boolean): void {
+    const { findings, tally } = this.#context;
+    const { seq, personal } = this.#reader;
+    const leaf = this.#start + place;
+    const name = nameOf(this.#reader.entry(), source, seq);
+    const at = { leaf, source, seq, event_id: name.id };
+    if (!isSealed) {
+      this.#suspect({
+        leaf,
+        source,
+        seq,
+        sealed: this.#sealed(place),
+        found: { hash: this.#reader.leaf, entry: this.#reader.entry(), personal, name },
+      });
+    } else if (this.#made[place] !== NONE) {
+      findings.add("inserted", `${eventText(name)} was inserted: that number is there already`, at);
+    } else {
+      this.#made[place] = EVENT;
+      if (personal === "erased") tally.erased++;
+      else tally.kept++;
+      judgePersonal(personal, name, leaf, this.#context);
+    }
+  }
+
+  #suspect(suspect: Suspect): void {
+    if (suspect.found !== undefined) this.differing.set(suspect.leaf, suspect.found.hash);
+    if (this.suspects.length < MOST_SUSPECTS) this.suspects.push(suspect);
+    else this.uncounted++;
+  }
+
+  #sealed(place: number): string {
+    return this.#hashes.toString("latin1", place * HASH_BYTES, (place + 1) * HASH_BYTES);
+  }
+
+  #keepOwn(place: number, isSealed: boolean): void {
+    const known = this.#context.own.get(this.#reader.seq);
+    if (known?.state === "intact") return;
+    this.#context.own.set(this.#reader.seq, {
+      ...ownEvent(this.#reader.entry(), this.#reader.personalLine()),
+      leaf: this.#start + place,
+      state: isSealed && this.#reader.personal === "kept" ? "intact" : "changed",
+    });
+  }
+
+  /** Takes the records in quarantine. */
+  async quarantine(pieces: AsyncIterable<Buffer>): Promise<void> {
+    const { findings, removals, tally } = this.#context;
+    for await (const line of linesOf(pieces)) {
+      const [source = "", number = "", createdAt = "", salt, commitment, reason, record] = copyValues(line);
+      const seq = Number(number);
+      const interval = this.#places.interval(source ?? "", seq);
+      if (interval === undefined) continue;
+      const place = this.#places.leaves[interval.base + seq - interval.first] as number;
+      const leaf = this.#start + place;
+      if (leaf < this.#from) continue;
+      const digits = byteaValue(commitment ?? "").toString("hex");
+      const entry = `{"created_at":"${canonicalTime(createdAt ?? "")}","quarantined":true,"seq":${number},"source_id":"${source}"}\n${digits}`;
+      const hash = leafHash(entry);
+      const what = `the record in quarantine with number ${seq} of ${sourceName(interval.source)}`;
+      const at = { leaf, source: interval.source, seq };
+      const content = Buffer.concat([byteaValue(salt ?? ""), Buffer.from(`${reason}\0`), byteaValue(record ?? "")]);
+      const isKept = salt !== null && byteaValue(salt ?? "").length === 16 && hex(sha256(content)) === digits;
+      if (hash !== this.#sealed(place)) {
+        const personal = salt === null ? "erased" : isKept ? "kept" : "changed";
+        this.#suspect({ ...at, sealed: this.#sealed(place), found: { hash, entry, personal } });
+        continue;
+      }
+      if (this.#made[place] !== NONE) {
+        findings.add("inserted", `${what} was inserted: that number is there already`, at);
+        continue;
+      }
+      this.#made[place] = QUARANTINED;
+      if (salt === null) {
+        tally.erased++;
+        if (!removals.covers("erased", interval.source, seq)) {
+          findings.add("erased", `${what} was erased, and no record says by whom`, at);
+        } else if (reason !== "erased" || record !== "\\x") {
+          findings.add("changed", `${what} was changed: it was erased, and something stands there`, at);
+        }
+      } else if (isKept) tally.quarantined++;
+      else findings.add("changed", `${what} was changed: its reason or its bytes are not what was sealed`, at);
+    }
+  }
+
+  /** When all rows were taken: the leaves that none has made. */
+  end(): void {
+    const { findings, removals, tally } = this.#context;
+    const suspected = new Set(this.suspects.map(({ leaf }) => leaf));
+    let hole: { source: string; first: number; last: number; leaf: number } | undefined;
+    const closeHole = (): void => {
+      if (hole === undefined) return;
+      const { source, first, last, leaf } = hole;
+      findings.add(
+        "hole",
+        `${numbersText(first, last)} of ${sourceName(source)} had no event when ${first === last ? "it was" : "they were"} sealed, though the source had stored ${first === last ? "it" : "them"}: removed before that`,
+        { leaf, source, seq: first, last_seq: last },
+      );
+      hole = undefined;
+    };
+    for (let place = Math.max(0, this.#from - this.#start); place < this.#made.length; place++) {
+      if (this.#made[place] !== NONE) continue;
+      const leaf = this.#start + place;
+      const at = this.#places.at(leaf);
+      if (at === undefined) continue;
+      const { source, seq } = at;
+      const sealed = this.#sealed(place);
+      if (sealed === leafHash(`{"missing":true,"seq":${seq},"source_id":"${source}"}`)) {
+        if (hole?.source === source && hole.last === seq - 1) hole.last = seq;
+        else {
+          closeHole();
+          hole = { source, first: seq, last: seq, leaf };
+        }
+        for (const { found } of this.suspects.filter((suspect) => suspect.leaf === leaf)) {
+          const text =
+            found?.name === undefined ? `a record in quarantine (${numbersText(seq, seq)})` : eventText(found.name);
+          findings.add("inserted", `${text} was inserted: when its number was sealed, it had no event`, {
+            ...at,
+            leaf,
+          });
+        }
+        this.differing.delete(leaf);
+        this.#made[place] = EVENT;
+      } else if (suspected.has(leaf)) {
+        // Judged later.
+      } else if (removals.covers("pruned", source, seq)) tally.pruned++;
+      else this.#suspect({ leaf, source, seq, sealed });
+    }
+    closeHole();
+    // A row beside the one that makes the leaf.
+    for (let i = this.suspects.length - 1; i >= 0; i--) {
+      const { leaf, source, seq, found } = this.suspects[i] as Suspect;
+      if (this.#made[leaf - this.#start] === NONE) continue;
+      this.suspects.splice(i, 1);
+      this.differing.delete(leaf);
+      if (found === undefined || this.#isMissing(leaf, source, seq)) continue;
+      const text =
+        found.name === undefined
+          ? `a record in quarantine (number ${seq} of ${sourceName(source)})`
+          : eventText(found.name);
+      findings.add("inserted", `${text} was inserted: another one was sealed with that number, and is there`, {
+        leaf,
+        source,
+        seq,
+        ...(found.name === undefined ? {} : { event_id: found.name.id }),
+      });
+    }
+  }
+
+  #isMissing(leaf: number, source: string, seq: number): boolean {
+    return this.#sealed(leaf - this.#start) === leafHash(`{"missing":true,"seq":${seq},"source_id":"${source}"}`);
+  }
+}
+
+/** Says what is wrong with the personal part of a row whose leaf is right. */
+export function judgePersonal(personal: PersonalState, name: EventName, leaf: number, context: WindowContext): void {
+  const { source, seq, id } = name;
+  const at = { leaf, source, seq, event_id: id };
+  const isErased = context.removals.covers("erased", source, seq);
+  if (personal === "changed") {
+    context.findings.add(
+      "changed",
+      `${eventText(name)} was changed: its personal part (who, address, path, data …) is not what was sealed`,
+      at,
+    );
+  } else if (personal === "erased" && !isErased) {
+    context.findings.add(
+      "erased",
+      `${eventText(name)} was erased, and no record says by whom: its personal part is blank`,
+      at,
+    );
+  }
+}
+
+function ownEvent(entry: string, personal: string): { readonly type: string; readonly data: string | undefined } {
+  try {
+    const { data } = JSON.parse(personal) as { readonly data?: unknown };
+    return { type: nameOf(entry, "", 0).type, data: data === undefined ? undefined : JSON.stringify(data) };
+  } catch {
+    return { type: "?", data: undefined };
+  }
+}
