@@ -39,6 +39,15 @@ interface OnUser extends ByUser {
   readonly onuserid?: UserId | undefined;
 }
 
+/** What was taken from the log, and why. */
+interface ByRemoval {
+  readonly reason?: string | undefined;
+  /** How many events. */
+  readonly rows?: number | undefined;
+  /** Which numbers of which sources: a digest of their ranges (docs/design/integrity.md). */
+  readonly sha256?: string | undefined;
+}
+
 /** A value of a list that may have more: known values complete, others compile. */
 type OneOf<Known extends string> = Known | (string & Record<never, never>);
 
@@ -152,10 +161,17 @@ export interface CatalogueData {
     readonly reason?: string | undefined;
   };
   log_setup: { readonly version?: number | undefined; readonly migrations?: readonly string[] | undefined };
-  log_retention: {
+  /** Months that were dropped; or a hold that was put on events or ended; or how long a category is kept from now on. */
+  log_retention: ByRemoval & {
     readonly partitions?: readonly string[] | undefined;
+    /** The end of the months, exclusive. */
     readonly before?: string | undefined;
-    readonly rows?: number | undefined;
+    readonly hold?: number | undefined;
+    readonly released?: number | undefined;
+    readonly since?: string | undefined;
+    readonly until?: string | undefined;
+    readonly category?: string | undefined;
+    readonly class?: string | undefined;
   };
   log_read: { readonly filter?: unknown; readonly rows?: number | undefined };
   log_export: {
@@ -163,11 +179,7 @@ export interface CatalogueData {
     readonly filter?: unknown;
     readonly rows?: number | undefined;
   };
-  log_erased: {
-    readonly subject?: string | undefined;
-    readonly rows?: number | undefined;
-    readonly reason?: string | undefined;
-  };
+  log_erased: ByRemoval;
   log_checkpoint: { readonly size?: number | undefined; readonly root?: string | undefined };
 }
 
@@ -311,7 +323,7 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
   events_dropped: entry("log", "error", "failure", "Events could not be kept."),
   event_quarantined: entry("log", "error", "failure", "An event could not be stored and was set aside."),
   log_setup: entry("log", "warning", "success", "The log's database was set up or migrated."),
-  log_retention: entry("log", "warning", "success", "Old events were removed by the retention rule."),
+  log_retention: entry("log", "warning", "success", "Old events were dropped, held, or are kept otherwise."),
   log_read: entry("log", "info", "success", "Somebody read the log."),
   log_export: entry("log", "warning", "success", "Somebody exported the log."),
   log_erased: entry("log", "warning", "success", "A person's data were erased from the log."),

@@ -59,8 +59,8 @@ CREATE TABLE public.security_event_removed (
 -- What retention and erasure must leave alone for now.
 CREATE TABLE public.security_event_hold (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  reason text NOT NULL,
-  retention text,
+  reason text NOT NULL CHECK (btrim(reason) <> ''),
+  retention text CHECK (retention IN ('short', 'standard', 'long')),
   since timestamptz NOT NULL DEFAULT '-infinity',
   until timestamptz NOT NULL DEFAULT 'infinity',
   placed_at timestamptz NOT NULL DEFAULT now(),
@@ -275,69 +275,105 @@ $$;
 -- Erases a person: the personal columns and salts of the events that all the criteria given match. Their commitments
 -- stay, so every proof still holds. Never the database's own events, nor what a hold covers. `only_count` changes nothing.
 CREATE FUNCTION public.seclog_erase(
-  actor text, target text, address inet, events uuid[], since timestamptz, until timestamptz, reason text,
-  only_count boolean, OUT erased bigint, OUT held bigint, OUT quarantined bigint, OUT recorded_as bigint
+  actor text, target text, address inet, events uuid[], since timestamptz, until timestamptz, reason text, only_count boolean,
+  OUT erased bigint, OUT held bigint, OUT quarantined bigint, OUT first_at timestamptz, OUT last_at timestamptz,
+  OUT types json, OUT recorded_as bigint
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
   own uuid := (SELECT own_source FROM public.security_event_tree);
-  conditions text := 'log.salt IS NOT NULL AND log.source_id <> $6';
+  -- Not the salt alone: a writer can insert rows that have none.
+  conditions text := 'log.source_id <> $6 AND log.retention <> ''own'' AND num_nonnulls(log.salt, log.actor_id, log.actor_type,
+    log.target_id, log.target_type, log.data, log.ip_address, log.ip_source, log.ip_chain, log.user_agent,
+    log.method_original, log.notes, log.path, log.request_host, log.request_id, log.trace_id, log.span_id) > 0';
   is_held text := 'EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
     AND (hold.retention IS NULL OR hold.retention = log.retention)
     AND log.occurred_at >= hold.since AND log.occurred_at < hold.until)';
-  -- A record in quarantine is no row with columns: whoever is named is looked for in its bytes.
-  in_quarantine text := 'salt IS NOT NULL AND (position(convert_to($1, ''UTF8'') IN record) > 0
-    OR position(convert_to($1, ''UTF8'') IN convert_to(reason, ''UTF8'')) > 0)';
-  subject text := coalesce(actor, target, host(address));
+  -- A record in quarantine has no columns: whoever is named is looked for in its bytes, as a string of JSON.
+  in_quarantine text := 'aside.salt IS NOT NULL';
+  in_record text := ' AND position(convert_to(to_json(%s::text)::text, ''UTF8'')
+    IN aside.record || ''\x00'' || convert_to(aside.reason, ''UTF8'')) > 0';
+  -- It is not known when it happened, but it was no later than it was stored.
+  is_quarantine_held text := 'EXISTS (SELECT FROM public.security_event_hold AS hold
+    WHERE hold.released_at IS NULL AND hold.since <= aside.created_at)';
+  -- Ranges before range_agg, which keeps all that it is given in memory. Any number that a bigint holds may be there.
+  ranges text := 'SELECT source_id, range_agg(range) AS seqs FROM (
+      SELECT source_id, int8range(min(seq), nullif(max(seq), 9223372036854775807) + 1) AS range FROM (
+        SELECT source_id, seq, seq::numeric - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM found
+      ) AS numbered GROUP BY source_id, island) AS ranges GROUP BY source_id';
+  held_aside bigint := 0;
 BEGIN
   IF num_nonnulls(actor, target, address, events) = 0 THEN
     RAISE EXCEPTION 'whom to erase is not said' USING ERRCODE = 'invalid_parameter_value';
+  ELSIF NOT only_count AND btrim(coalesce(reason, '')) = '' THEN
+    RAISE EXCEPTION 'why to erase is not said' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   IF actor IS NOT NULL THEN
-    conditions := conditions || ' AND (log.actor_id = $1 OR position(''"userid":'' || to_json($1::text) IN log.data::text) > 0)';
+    conditions := conditions || ' AND (log.actor_id = $1 OR position(''"userid":'' || to_json($1::text)::text IN log.data::text) > 0'
+      || CASE WHEN actor ~ '^[0-9]+$' THEN ' OR log.data::text ~ (''"userid":'' || $1 || ''[,}]''))' ELSE ')' END;
+    in_quarantine := in_quarantine || format(in_record, '$1');
   END IF;
   IF target IS NOT NULL THEN
-    conditions := conditions || ' AND (log.target_id = $2 OR position(''userid":'' || to_json($2::text) IN log.data::text) > 0)';
+    -- Whose account it was also stands in data: userid, newuserid, onuserid.
+    conditions := conditions || ' AND (log.target_id = $2 OR position(''userid":'' || to_json($2::text)::text IN log.data::text) > 0'
+      || CASE WHEN target ~ '^[0-9]+$' THEN ' OR log.data::text ~ (''userid":'' || $2 || ''[,}]''))' ELSE ')' END;
+    in_quarantine := in_quarantine || format(in_record, '$2');
   END IF;
-  IF address IS NOT NULL THEN conditions := conditions || ' AND log.ip_address <<= $3'; END IF;
-  IF events IS NOT NULL THEN conditions := conditions || ' AND log.id = ANY ($4)'; END IF;
+  IF address IS NOT NULL THEN
+    conditions := conditions || ' AND log.ip_address <<= $3';
+    in_quarantine := in_quarantine || format(in_record, 'host($3)');
+  END IF;
+  IF events IS NOT NULL THEN
+    conditions := conditions || ' AND log.id = ANY ($4)';
+    in_quarantine := in_quarantine || format(' AND EXISTS (SELECT FROM unnest($4) AS event (id) WHERE true%s)',
+      format(in_record, 'event.id'));
+  END IF;
   conditions := conditions || ' AND log.occurred_at >= coalesce($5, ''-infinity'') AND log.occurred_at < coalesce($7, ''infinity'')';
-
-  EXECUTE format('SELECT count(*) FILTER (WHERE NOT %s), count(*) FILTER (WHERE %1$s)
-    FROM public.security_event_log AS log WHERE %s', is_held, conditions)
-    INTO erased, held USING actor, target, address, events, since, own, until;
-  quarantined := 0;
-  IF subject <> '' AND events IS NULL AND since IS NULL AND until IS NULL THEN
-    EXECUTE format('SELECT count(*) FROM public.security_event_quarantine WHERE %s', in_quarantine)
-      INTO quarantined USING subject;
+  -- A time, or a network, cannot be looked for in bytes.
+  IF since IS NOT NULL OR until IS NOT NULL OR masklen(address) < masklen(set_masklen(address, -1)) THEN
+    in_quarantine := 'false';
   END IF;
-  IF only_count OR erased + quarantined = 0 THEN RETURN; END IF;
 
-  PERFORM set_config('seclog.maintenance', 'on', true);
-  recorded_as := public.seclog_next_own_seq();
-  EXECUTE format('WITH erased AS (
-      UPDATE public.security_event_log AS log SET salt = NULL, actor_id = NULL, actor_type = NULL, target_id = NULL,
-          target_type = NULL, data = NULL, ip_address = NULL, ip_source = NULL, ip_chain = NULL, user_agent = NULL,
-          method_original = NULL, notes = NULL, path = NULL, request_host = NULL, request_id = NULL, trace_id = NULL,
-          span_id = NULL
-        WHERE %s AND NOT %s RETURNING log.source_id, log.seq)
-    INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
-      SELECT $8, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id',
-    conditions, is_held) USING actor, target, address, events, since, own, until, recorded_as;
-  IF quarantined > 0 THEN
-    EXECUTE format('WITH erased AS (
-        UPDATE public.security_event_quarantine SET salt = NULL, reason = ''erased'', record = ''''
-          WHERE %s RETURNING source_id, seq)
-      INSERT INTO public.security_event_removed AS known (own_seq, kind, source_id, seqs)
-        SELECT $2, ''erased'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM erased GROUP BY source_id
-        ON CONFLICT (own_seq, source_id) DO UPDATE SET seqs = known.seqs + excluded.seqs', in_quarantine)
-      USING subject, recorded_as;
+  IF NOT only_count THEN
+    -- Whoever places a hold now waits, and does not find erased what it was to keep.
+    LOCK TABLE public.security_event_hold IN SHARE MODE;
+    recorded_as := public.seclog_next_own_seq();
+    PERFORM set_config('seclog.maintenance', 'on', true);
   END IF;
-  SELECT sum(upper(part) - lower(part)) INTO erased
-    FROM public.security_event_removed, unnest(seqs) AS part WHERE own_seq = recorded_as;
+  EXECUTE format('SELECT count(*) FROM public.security_event_log AS log WHERE %s AND %s', conditions, is_held)
+    INTO held USING actor, target, address, events, since, own, until;
+  EXECUTE format('SELECT count(*) FROM public.security_event_quarantine AS aside WHERE %s AND %s', in_quarantine, is_quarantine_held)
+    INTO held_aside USING actor, target, address, events;
+  held := held + held_aside;
+
+  EXECUTE format('WITH found AS (%s), removed AS (%s)
+    SELECT count(*), min(occurred_at), max(occurred_at), coalesce((SELECT json_object_agg(event_type, events ORDER BY event_type)
+      FROM (SELECT event_type, count(*) AS events FROM found GROUP BY event_type) AS type), ''{}'') FROM found',
+    CASE WHEN only_count THEN format('SELECT * FROM public.security_event_log AS log WHERE %s AND NOT %s', conditions, is_held)
+    ELSE format('UPDATE public.security_event_log AS log SET salt = NULL, actor_id = NULL, actor_type = NULL,
+        target_id = NULL, target_type = NULL, data = NULL, ip_address = NULL, ip_source = NULL, ip_chain = NULL,
+        user_agent = NULL, method_original = NULL, notes = NULL, path = NULL, request_host = NULL, request_id = NULL,
+        trace_id = NULL, span_id = NULL
+      WHERE %s AND NOT %s RETURNING log.source_id, log.seq, log.event_type, log.occurred_at', conditions, is_held) END,
+    CASE WHEN only_count THEN 'SELECT' ELSE format('INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+      SELECT $8, ''erased'', source_id, seqs FROM (%s) AS removed', ranges) END)
+    INTO erased, first_at, last_at, types USING actor, target, address, events, since, own, until, recorded_as;
+  EXECUTE format('WITH found AS (%s), removed AS (%s) SELECT count(*) FROM found',
+    CASE WHEN only_count THEN format('SELECT * FROM public.security_event_quarantine AS aside WHERE %s AND NOT %s',
+      in_quarantine, is_quarantine_held)
+    ELSE format('UPDATE public.security_event_quarantine AS aside SET salt = NULL, reason = ''erased'', record = ''''
+      WHERE %s AND NOT %s RETURNING aside.source_id, aside.seq', in_quarantine, is_quarantine_held) END,
+    CASE WHEN only_count THEN 'SELECT' ELSE format('INSERT INTO public.security_event_removed AS known (own_seq, kind, source_id, seqs)
+      SELECT $5, ''erased'', source_id, seqs FROM (%s) AS removed
+      ON CONFLICT (own_seq, source_id) DO UPDATE SET seqs = known.seqs + excluded.seqs', ranges) END)
+    INTO quarantined USING actor, target, address, events, recorded_as;
+
   PERFORM set_config('seclog.maintenance', 'off', true);
+  IF only_count OR erased + quarantined = 0 THEN
+    recorded_as := NULL;
+    RETURN;
+  END IF;
   PERFORM public.seclog_own_event('log_erased', format('{"reason":%s,"rows":%s,"sha256":"%s"}',
-    to_json(coalesce(reason, '')), erased, public.seclog_removal_digest(recorded_as)));
-  erased := erased - quarantined;
+    to_json(reason), erased + quarantined, public.seclog_removal_digest(recorded_as)));
 END $$;
 
 -- Ends a month of a retention class: drops its partition, and keeps which numbers that were.
@@ -346,36 +382,49 @@ CREATE FUNCTION public.seclog_prune(class text, month timestamptz, reason text, 
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
 DECLARE
-  part text := 'security_event_log_' || class || to_char(month, '_YYYY_MM');
+  parent text := 'security_event_log_' || class;
+  part text := parent || to_char(month, '_YYYY_MM');
   upper_end timestamptz := month + interval '1 month';
+  hold public.security_event_hold;
   unsealed bigint;
 BEGIN
-  IF class NOT IN ('short', 'standard', 'long') OR month <> date_trunc('month', month)
-    OR to_regclass('public.' || part) IS NULL
+  IF btrim(coalesce(reason, '')) = '' THEN
+    RAISE EXCEPTION 'why to prune is not said' USING ERRCODE = 'invalid_parameter_value';
+  ELSIF class NOT IN ('short', 'standard', 'long') OR month <> date_trunc('month', month)
+    OR NOT EXISTS (SELECT FROM pg_inherits
+      WHERE inhrelid = to_regclass('public.' || part) AND inhparent = to_regclass('public.' || parent))
   THEN
     RAISE EXCEPTION 'there is no partition of % for %', class, to_char(month, 'YYYY-MM') USING ERRCODE = 'SL022';
   END IF;
-  EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', part);
-  IF EXISTS (SELECT FROM public.security_event_hold AS hold WHERE hold.released_at IS NULL
-    AND (hold.retention IS NULL OR hold.retention = class) AND hold.since < upper_end AND hold.until > month)
-  THEN
-    RAISE EXCEPTION '% is under a hold', part USING ERRCODE = 'SL021';
+  LOCK TABLE public.security_event_hold IN SHARE MODE;
+  SELECT * INTO hold FROM public.security_event_hold AS holds WHERE holds.released_at IS NULL
+    AND (holds.retention IS NULL OR holds.retention = class) AND holds.since < upper_end AND holds.until > month
+    ORDER BY id LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION '% is under hold %: %', part, hold.id, hold.reason USING ERRCODE = 'SL021';
   END IF;
+  -- Against rows that would still come into it. Who reads goes on reading; only the DROP at the end needs to be alone.
+  EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', part);
   EXECUTE format('SELECT count(*) FROM (SELECT source_id, max(seq) AS last_seq FROM public.%I GROUP BY source_id) AS source
     WHERE source.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
       WHERE seal.source_id = source.source_id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
   IF unsealed > 0 THEN
-    RAISE EXCEPTION '% has events of % sources that are not sealed', part, unsealed USING ERRCODE = 'SL020';
+    RAISE EXCEPTION '% has events of % source(s) that are not sealed', part, unsealed USING ERRCODE = 'SL020';
   END IF;
   recorded_as := public.seclog_next_own_seq();
-  EXECUTE format('INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
-    SELECT $1, ''pruned'', source_id, range_agg(int8range(seq, seq, ''[]'')) FROM public.%I GROUP BY source_id', part)
-    USING recorded_as;
-  EXECUTE format('SELECT count(*) FROM public.%I', part) INTO pruned;
+  -- Ranges before range_agg, which keeps all that it is given in memory.
+  EXECUTE format('WITH numbered AS (
+      SELECT source_id, seq, seq - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM public.%I
+    ), ranges AS (
+      SELECT source_id, int8range(min(seq), max(seq), ''[]'') AS range, count(*) AS rows FROM numbered GROUP BY source_id, island
+    ), removed AS (
+      INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
+        SELECT $1, ''pruned'', source_id, range_agg(range) FROM ranges GROUP BY source_id
+    ) SELECT coalesce(sum(rows), 0) FROM ranges', part) INTO pruned USING recorded_as;
   EXECUTE format('DROP TABLE public.%I', part);
   PERFORM public.seclog_own_event('log_retention', format(
     '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"}',
-    to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(coalesce(reason, '')), pruned,
+    to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(reason), pruned,
     public.seclog_removal_digest(recorded_as)));
 END $$;
 
@@ -387,20 +436,29 @@ DECLARE
 BEGIN
   INSERT INTO public.security_event_hold (reason, retention, since, until)
     VALUES (why, class, coalesce(from_time, '-infinity'), coalesce(to_time, 'infinity')) RETURNING * INTO hold;
-  PERFORM public.seclog_own_event('log_retention', format('{"hold":%s,"reason":%s}', hold.id, to_json(why)));
+  PERFORM public.seclog_own_event('log_retention', format('{%s"hold":%s,"reason":%s%s%s}',
+    '"class":' || to_json(class) || ',', hold.id, to_json(why),
+    to_char(from_time, '",\"since\":\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""'), to_char(to_time, '",\"until\":\""YYYY-MM-DD"T"HH24:MI:SS.US"Z\""')));
   RETURN hold.id;
 END $$;
 
 -- Ends a hold; says whether there was one.
 CREATE FUNCTION public.seclog_release(hold_id bigint, why text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  was_held boolean;
 BEGIN
+  IF btrim(coalesce(why, '')) = '' THEN
+    RAISE EXCEPTION 'why to release is not said' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
   PERFORM set_config('seclog.maintenance', 'on', true);
   UPDATE public.security_event_hold SET released_at = now() WHERE id = hold_id AND released_at IS NULL;
-  IF NOT FOUND THEN RETURN false; END IF;
+  was_held := FOUND;
   PERFORM set_config('seclog.maintenance', 'off', true);
-  PERFORM public.seclog_own_event('log_retention', format('{"reason":%s,"released":%s}', to_json(why), hold_id));
-  RETURN true;
+  IF was_held THEN
+    PERFORM public.seclog_own_event('log_retention', format('{"reason":%s,"released":%s}', to_json(why), hold_id));
+  END IF;
+  RETURN was_held;
 END $$;
 
 -- Says how long a category is kept, for events that come from now on: a running application reads it when it opens a source.
@@ -412,3 +470,6 @@ BEGIN
   PERFORM public.seclog_own_event('log_retention',
     format('{"category":%s,"class":%s}', to_json(for_category), to_json(class)));
 END $$;
+
+-- Until the privileges are set, which is another transaction.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;

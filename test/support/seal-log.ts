@@ -1,0 +1,22 @@
+import { formatPrivateKey, type NoteSigner, parsePrivateKey } from "../../packages/seclog/src/merkle/index.ts";
+import { NoSealMemory } from "../../packages/server/src/seal/memory.ts";
+import { runSealer } from "../../packages/server/src/seal/run.ts";
+import type { TestDatabase } from "./postgres.ts";
+
+/** The key of the tests' logs. */
+export const TEST_SIGNER: NoteSigner = parsePrivateKey(formatPrivateKey("log.example/shop", Buffer.alloc(32, 7)));
+
+/** Seals all that is stored, with the program's own sealer, and gives the tree's size. */
+export async function sealLog(database: TestDatabase, signer: NoteSigner = TEST_SIGNER): Promise<number> {
+  await runSealer({
+    url: database.sealerUrl,
+    signer,
+    memory: new NoSealMemory(),
+    intervalMs: 10,
+    once: true,
+    signal: AbortSignal.timeout(60_000),
+    onSealed: () => {},
+  });
+  const [row] = await database.query<{ size: number }>("SELECT size::int FROM security_event_tree");
+  return row?.size ?? 0;
+}
