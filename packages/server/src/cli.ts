@@ -9,7 +9,8 @@ import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
-  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor
+  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor, erase,
+                        prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
                         prove
@@ -20,7 +21,7 @@ Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
   0    done; also when tail was ended, or whoever read the output has gone
-  1    it failed, or doctor or verify found something wrong
+  1    it failed, doctor or verify found something wrong, or prune had to leave a month
   2    it cannot be done as asked: an option, a URL or the spool is wrong
   3    verify could not be finished, and has no verdict
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
@@ -45,6 +46,10 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["stats", async () => (await import("./commands/stats.ts")).addStats],
   ["verify", async () => (await import("./commands/verify.ts")).addVerify],
   ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
+  ["erase", async () => (await import("./commands/erase.ts")).addErase],
+  ["prune", async () => (await import("./commands/prune.ts")).addPrune],
+  ["hold", async () => (await import("./commands/hold.ts")).addHold],
+  ["retention", async () => (await import("./commands/retention.ts")).addRetention],
   ["demo", async () => addDemo],
 ]);
 

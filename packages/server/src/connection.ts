@@ -37,6 +37,7 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "42883": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
   "42703": () => "the tables are of an older seclog: run seclog setup",
+  "55P03": () => "somebody else has the log locked: try again, and see pg_stat_activity",
   "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
   "57P01": () => "the server was shut down: try again when it is back",
   "53300": () => "the server has no free connection: see seclog doctor",

@@ -43,7 +43,7 @@ export function addFilterOptions(command: Command): Command {
 }
 
 /** Adds `--since` and `--until`. */
-export function addTimeOptions(command: Command, since: string): Command {
+export function addTimeOptions(command: Command, since?: string): Command {
   return command
     .option("--since <time>", "from: 90s, 15m, 6h, 1d, 2w ago, or 2026-11-22[T10:30[Z]] (UTC)", since)
     .option("--until <time>", "up to, in the same forms");

@@ -85,7 +85,7 @@ const PERSONAL =
   );
 
 interface Row extends EventRow {
-  readonly seq: number;
+  readonly seq: string;
   readonly created_at: Date;
   readonly salt: Buffer | null;
   readonly commitment: Buffer;

@@ -1,0 +1,140 @@
+import type { Command } from "commander";
+import { SeclogError } from "seclog";
+import { databaseError } from "../connection.ts";
+import { addTimeOptions, parseFilter, quoted } from "../event-filter.ts";
+import { interruption, unlessInterrupted } from "../interruption.ts";
+import { counted, jsonLine, note, print, Table } from "../output.ts";
+import { type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
+
+interface EraseOptions {
+  readonly actor?: string;
+  readonly target?: string;
+  readonly ip?: string;
+  readonly event?: readonly string[];
+  readonly since?: string;
+  readonly until?: string;
+  readonly reason: string;
+  readonly database?: string;
+  readonly yes?: true;
+  readonly json?: true;
+}
+
+/** `seclog erase`. */
+export function addErase(program: Command): void {
+  const command = program
+    .command("erase")
+    .description("erase a person: what the events say of them goes, the events and their proofs stay")
+    .option("--actor <id>", "who did it, or whose account it was")
+    .option("--target <id>", "whom or what it was done to")
+    .option("--ip <address>", "client address or network: 203.0.113.9, 2001:db8::/32")
+    .option("--event <id...>", "events by their ids");
+  addTimeOptions(command)
+    .requiredOption("--reason <text>", "why, for the record")
+    .option("--yes", "do it; without this it only says what would be erased")
+    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option("--json", "one JSON document")
+    .action(erase);
+}
+
+interface Erased {
+  readonly erased: number;
+  readonly held: number;
+  readonly quarantined: number;
+  readonly first_at: string | null;
+  readonly last_at: string | null;
+  readonly types: { readonly [type: string]: number };
+  readonly recorded_as: OwnEvent | null;
+}
+
+async function erase(options: EraseOptions): Promise<void> {
+  const criteria = parseCriteria(options);
+  const reason = parseReason(options.reason);
+  const signal = interruption();
+  const owner = await unlessInterrupted(signal, OwnerConnection.open(options.database));
+  try {
+    const result = await unlessInterrupted(
+      signal,
+      owner.transaction(options.yes ? "commit" : "rollback", async (client): Promise<Erased> => {
+        const { rows } = await client.query<Omit<Erased, "recorded_as"> & { recorded_as: string | null }>(
+          `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
+              to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
+            FROM public.seclog_erase($1, $2, $3, $4, $5, $6, $7, $8)`,
+          [...criteria, reason, options.yes !== true],
+        );
+        const row = rows[0] as (typeof rows)[number];
+        return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
+      }),
+    );
+    if (options.json) await print(jsonLine({ dry_run: options.yes !== true, ...result }));
+    else await print(report(result, options));
+    if (!options.yes && !options.json) note("Nothing was changed. The same with --yes erases it.");
+  } catch (error) {
+    throw databaseError(error, "admin");
+  } finally {
+    if (!signal.aborted) await owner.close();
+  }
+}
+
+function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions): unknown[] {
+  for (const [option, text] of [
+    ["--actor", actor],
+    ["--target", target],
+  ] as const) {
+    if (text === "") throw new SeclogError("SECLOG_CONFIG", `${option} is empty: give the id that the events have`);
+  }
+  for (const id of event ?? []) {
+    if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
+      throw new SeclogError(
+        "SECLOG_CONFIG",
+        `--event ${quoted(id)} is no event's id: it looks like 01936d2f-5c00-7000-8000-000000000001`,
+      );
+    }
+  }
+  const filter = parseFilter({
+    ...(ip === undefined ? {} : { ip }),
+    ...(since === undefined ? {} : { since }),
+    ...(until === undefined ? {} : { until }),
+  });
+  if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
+    throw new SeclogError("SECLOG_CONFIG", "whom to erase is not said: give --actor, --target, --ip or --event");
+  }
+  return [actor ?? null, target ?? null, filter.ip ?? null, event ?? null, filter.since ?? null, filter.until ?? null];
+}
+
+/** Longer than this it is no reason, and an event has its bounds. */
+const LONGEST_REASON = 1_000;
+
+/** @throws SeclogError `SECLOG_CONFIG` */
+export function parseReason(text: string): string {
+  if (text.trim() === "") throw new SeclogError("SECLOG_CONFIG", "--reason is empty: say why, for those who ask later");
+  if (text.length <= LONGEST_REASON) return text;
+  throw new SeclogError("SECLOG_CONFIG", `--reason has ${text.length} characters; ${LONGEST_REASON} are the most`);
+}
+
+function report(result: Erased, { yes, since, until, ip }: EraseOptions): string {
+  const { erased, held, quarantined, first_at, last_at, types, recorded_as } = result;
+  const lines: string[] = [];
+  if (erased + held + quarantined === 0) lines.push("No event matches: there is nothing to erase.");
+  if (erased > 0) {
+    lines.push(
+      `${yes ? "Erased" : "Would erase"} ${counted(erased, "event")} from ${minute(first_at)} to ${minute(last_at)} UTC`,
+    );
+    const table = new Table<readonly [string, number]>([
+      { title: "EVENTS", value: ([, count]) => count.toLocaleString("en"), right: true },
+      { title: "EVENT", value: ([type]) => type },
+    ]);
+    lines.push(table.lines(Object.entries(types).sort(([, a], [, b]) => b - a)).trimEnd());
+  }
+  if (quarantined > 0) lines.push(`${yes ? "Erased" : "Would erase"} ${counted(quarantined, "record")} in quarantine`);
+  if (held > 0) lines.push(`A hold keeps ${counted(held, "event")}: see seclog hold --list`);
+  if (since !== undefined || until !== undefined || ip?.includes("/")) {
+    lines.push("Records in quarantine were not looked at: they have neither a time nor a network to go by");
+  }
+  if (recorded_as !== null)
+    lines.push(`On record as log_erased, event ${recorded_as.id} (number ${recorded_as.seq} of the log itself)`);
+  return `${lines.join("\n")}\n`;
+}
+
+function minute(time: string | null): string {
+  return (time ?? "").slice(0, 19).replace("T", " ");
+}

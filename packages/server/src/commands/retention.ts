@@ -1,0 +1,79 @@
+import type { Command } from "commander";
+import { CATALOGUE, SeclogError } from "seclog";
+import { databaseError } from "../connection.ts";
+import { quoted } from "../event-filter.ts";
+import { interruption, unlessInterrupted } from "../interruption.ts";
+import { jsonLine, note, print, Table } from "../output.ts";
+import { OwnerConnection } from "../owner.ts";
+import { parseClass } from "./prune.ts";
+
+interface RetentionOptions {
+  readonly database?: string;
+  readonly json?: true;
+}
+
+/** `seclog retention`. */
+export function addRetention(program: Command): void {
+  program
+    .command("retention")
+    .description("list how long each category of events is kept, or set it")
+    .argument("[category=class...]", "what to set: authn=short admin=long")
+    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option("--json", "one JSON document")
+    .action(retention);
+}
+
+/** What a category has that nobody has set. */
+const DEFAULT_CLASS = "standard";
+
+async function retention(assignments: readonly string[], options: RetentionOptions): Promise<void> {
+  const wanted = new Map(assignments.map(parseAssignment));
+  const signal = interruption();
+  const owner = await unlessInterrupted(signal, OwnerConnection.open(options.database));
+  try {
+    const { classes, changed } = await unlessInterrupted(
+      signal,
+      owner.transaction(wanted.size === 0 ? "rollback" : "commit", async (client) => {
+        const { rows } = await client.query<{ category: string; retention: string }>(
+          "SELECT category, retention FROM public.security_event_retention",
+        );
+        const kept = new Map(Object.values(CATALOGUE).map(({ category }) => [category, DEFAULT_CLASS]));
+        for (const row of rows) kept.set(row.category, row.retention);
+        const differing: string[] = [];
+        for (const [category, name] of wanted) {
+          if ((kept.get(category) ?? DEFAULT_CLASS) === name) continue;
+          await client.query("SELECT public.seclog_keep($1, $2)", [category, name]);
+          kept.set(category, name);
+          differing.push(category);
+        }
+        return { classes: new Map([...kept].sort(([a], [b]) => (a < b ? -1 : 1))), changed: differing };
+      }),
+    );
+    if (options.json)
+      await print(jsonLine({ default: DEFAULT_CLASS, categories: Object.fromEntries(classes), changed }));
+    else {
+      const table = new Table<readonly [string, string]>([
+        { title: "CATEGORY", value: ([category]) => category },
+        { title: "CLASS", value: ([, name]) => name },
+      ]);
+      await print(table.lines([...classes, ["(any other)", DEFAULT_CLASS]]));
+      if (changed.length > 0) {
+        note(
+          `Changed, and on record: ${changed.join(", ")}. Applications take it over at their next start; what is stored stays where it is.`,
+        );
+      } else if (wanted.size > 0) note("Nothing had to be changed.");
+    }
+  } catch (error) {
+    throw databaseError(error, "admin");
+  } finally {
+    if (!signal.aborted) await owner.close();
+  }
+}
+
+function parseAssignment(text: string): readonly [category: string, name: string] {
+  const [, category, name] = /^([a-z0-9_.:-]{1,40})=(.*)$/.exec(text) ?? [];
+  if (category === undefined || name === undefined) {
+    throw new SeclogError("SECLOG_CONFIG", `${quoted(text)} sets nothing: write category=class, such as authn=short`);
+  }
+  return [category, parseClass(category, name)];
+}

@@ -1,0 +1,134 @@
+/** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
+import pg from "pg";
+import { SeclogError } from "seclog";
+import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
+import { CONNECT_TIMEOUT_MS, databaseError } from "./connection.ts";
+import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
+
+const OWNER = "seclog_owner";
+
+/** The administrator in the log's database. */
+export class OwnerConnection {
+  readonly #client: pg.Client;
+
+  private constructor(client: pg.Client) {
+    this.#client = client;
+  }
+
+  /**
+   * @param database the log's; where none is named, that of the other roles' URLs, as for setup
+   * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_DATABASE`
+   */
+  static async open(database: string | undefined): Promise<OwnerConnection> {
+    const url = requireUrl("admin");
+    if (database?.trim() === "")
+      throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name");
+    const client = new pg.Client({
+      ...roleConfig("admin", url),
+      database: database ?? namedDatabase() ?? "seclog",
+      application_name: "seclog",
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
+    // A lost connection also fails the question that is under way.
+    client.on("error", () => {});
+    try {
+      await client.connect();
+      await client.query("SET search_path = pg_catalog, pg_temp; SET timezone = 'UTC'; SET lock_timeout = '5s'");
+    } catch (error) {
+      throw databaseError(error, "admin");
+    }
+    return new OwnerConnection(client);
+  }
+
+  /**
+   * Does work as the owner in one transaction. An administrator who is no superuser is made a member of the owner in the same
+   * one, and no longer is when it ends: nobody else ever sees it.
+   *
+   * @param end whether what was done stays
+   */
+  async transaction<T>(end: "commit" | "rollback", work: (client: pg.Client) => Promise<T>): Promise<T> {
+    try {
+      await this.#client.query("BEGIN");
+      const borrowed = await this.#becomeOwner();
+      await this.#checkSchema();
+      const result = await work(this.#client);
+      if (end === "rollback") await this.#client.query("ROLLBACK");
+      else {
+        await this.#client.query("SET LOCAL ROLE NONE");
+        if (borrowed) await this.#client.query(`REVOKE ${OWNER} FROM CURRENT_USER`);
+        await this.#client.query("COMMIT");
+      }
+      return result;
+    } catch (error) {
+      await this.#client.query("ROLLBACK").catch(() => {});
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#client.end().catch(() => {});
+  }
+
+  async #becomeOwner(): Promise<boolean> {
+    await this.#client.query("SAVEPOINT role");
+    try {
+      await this.#client.query(`SET LOCAL ROLE ${OWNER}`);
+      return false;
+    } catch (error) {
+      if (!isCode(error, "42501")) throw error;
+      await this.#client.query("ROLLBACK TO role");
+    }
+    try {
+      await this.#client.query(`GRANT ${OWNER} TO CURRENT_USER`);
+      await this.#client.query(`SET LOCAL ROLE ${OWNER}`);
+      return true;
+    } catch (cause) {
+      if (!isCode(cause, "42501")) throw cause;
+      throw new SeclogError(
+        "SECLOG_DATABASE",
+        `the administrator may not act as ${OWNER}: name a superuser in ${URL_VARIABLES.admin}, or GRANT ${OWNER} TO it WITH ADMIN OPTION`,
+        { cause },
+      );
+    }
+  }
+
+  async #checkSchema(): Promise<void> {
+    const { rows } = await this.#client.query<{ applied: AppliedMigration[] | null }>(
+      "SELECT migrations AS applied FROM public.seclog_describe()",
+    );
+    checkSchemaVersion(migrations(), rows[0]?.applied ?? []);
+  }
+}
+
+/** Whether PostgreSQL gave this code (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  const code = (error as { readonly code?: unknown } | undefined)?.code;
+  return typeof code === "string" && codes.includes(code);
+}
+
+function namedDatabase(): string | undefined {
+  for (const role of ["writer", "reader", "sealer"] as const) {
+    const url = connectionUrl(role);
+    const database = url === undefined ? undefined : roleConfig(role, url).database;
+    if (database !== undefined) return database;
+  }
+  return undefined;
+}
+
+/** An event by which something is on record. */
+export interface OwnEvent {
+  readonly id: string;
+  readonly source_id: string;
+  readonly seq: number;
+}
+
+/** The log's own event of a number. */
+export async function ownEvent(client: pg.Client, seq: string): Promise<OwnEvent> {
+  const { rows } = await client.query<{ id: string; source_id: string }>(
+    "SELECT id, source_id FROM public.security_event_log WHERE retention = 'own' AND seq = $1",
+    [seq],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error(`the event ${seq} of the log itself is not there`);
+  return { ...row, seq: Number(seq) };
+}

@@ -1,0 +1,368 @@
+/** `seclog erase`, `prune`, `hold` and `retention` as they are built, against a real PostgreSQL. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
+import type { SecurityEvent } from "../packages/seclog/src/event/event.ts";
+import { postgresHandler } from "../packages/seclog/src/postgres/handler.ts";
+import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
+import { NaiveSealer } from "./support/naive-sealer.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+
+const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
+const LONG = { timeout: 180_000 };
+const REASON = ["--reason", "ticket 4711"];
+
+let database: TestDatabase;
+const opened: pg.Client[] = [];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(async () => {
+  for (const client of opened) await client.end();
+  await database[Symbol.asyncDispose]();
+});
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  opened.push(client);
+  return client;
+}
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Result> {
+  const child = spawn(process.execPath, [program, ...args], {
+    env: {
+      PATH: process.env["PATH"],
+      SECLOG_ADMIN_URL: database.serverUrl,
+      SECLOG_READER_URL: database.readerUrl,
+      ...environment,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk;
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk;
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+async function json(args: readonly string[], environment?: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await seclog([...args, "--json"], environment);
+  expect([code, stderr]).toEqual([0, ""]);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+let nextSource = 0;
+
+async function store(...events: Partial<SecurityEvent>[]): Promise<string> {
+  const sourceId = `01936d2f-5c00-7000-8000-${String(++nextSource).padStart(12, "0")}`;
+  const handler = postgresHandler({ url: database.writerUrl });
+  const records = events.map((event, index) =>
+    Buffer.from(encodeEvent({ ...exampleEvent(index + 1, sourceId), ...event })),
+  );
+  await handler.handle(exampleBatch({ sourceId, records }), AbortSignal.timeout(20_000));
+  await handler.close();
+  return sourceId;
+}
+
+const count = async (where: string): Promise<number> =>
+  (await database.query<{ n: number }>(`SELECT count(*)::int AS n FROM security_event_log WHERE ${where}`))[0]?.n ?? -1;
+
+describe("seclog erase", LONG, () => {
+  it("says what it would do, does it with --yes, and names the event by which it is on record", async () => {
+    const at = (hour: number): string => `2026-11-22T${hour}:00:00.000000Z`;
+    await store(
+      { actorId: "alice", occurredAt: at(10) },
+      { actorId: "alice", occurredAt: at(11), type: "authn_login_fail" },
+      { actorId: "alice", occurredAt: at(12), category: "admin" },
+      { actorId: "bob", occurredAt: at(13), ipAddress: "203.0.113.77" },
+    );
+    await database.query(
+      "INSERT INTO security_event_quarantine VALUES (gen_random_uuid(), 1, 'bad', '{\"actor_id\":\"alice\"}')",
+    );
+    const dry = await seclog(["erase", "--actor", "alice", ...REASON]);
+    expect([dry.code, dry.stderr]).toEqual([0, "Nothing was changed. The same with --yes erases it.\n"]);
+    expect(dry.stdout).toBe(`Would erase 3 events from 2026-11-22 10:00:00 to 2026-11-22 12:00:00 UTC
+EVENTS EVENT
+     2 authz_fail
+     1 authn_login_fail
+Would erase 1 record in quarantine
+`);
+    expect(await json(["erase", "--actor", "alice", "--until", at(12).slice(0, 16), ...REASON])).toEqual({
+      dry_run: true,
+      erased: 2,
+      held: 0,
+      quarantined: 0,
+      first_at: at(10),
+      last_at: at(11),
+      types: { authn_login_fail: 1, authz_fail: 1 },
+      recorded_as: null,
+    });
+    expect(await count("actor_id = 'alice'")).toBe(3);
+    expect(await count("event_type = 'log_erased'")).toBe(0);
+
+    const done = await seclog(["erase", "--actor", "alice", ...REASON, "--yes"]);
+    expect([done.code, done.stderr]).toEqual([0, ""]);
+    const [event] = await database.query<{ id: string; seq: string; data: unknown; actor_id: string }>(
+      "SELECT id, seq, data, actor_id FROM security_event_log WHERE event_type = 'log_erased'",
+    );
+    expect(event).toMatchObject({
+      data: { reason: "ticket 4711", rows: 4 },
+      actor_id: new URL(database.adminUrl).username,
+    });
+    expect(done.stdout).toContain("Erased 3 events from ");
+    expect(done.stdout).toContain(
+      `On record as log_erased, event ${event?.id} (number ${event?.seq} of the log itself)\n`,
+    );
+    expect(await count("actor_id = 'alice'")).toBe(0);
+    // As any other event.
+    const queried = await json(["query", "--type", "log_erased"]);
+    expect(queried["events"]).toMatchObject([{ id: event?.id, service: "seclog" }]);
+
+    const again = await seclog(["erase", "--actor", "alice", ...REASON, "--yes"]);
+    expect([again.code, again.stdout]).toEqual([0, "No event matches: there is nothing to erase.\n"]);
+    expect(await json(["erase", "--ip", "203.0.113.64/26", ...REASON, "--yes"])).toMatchObject({
+      dry_run: false,
+      erased: 1,
+      recorded_as: { seq: Number(event?.seq) + 1 },
+    });
+  });
+
+  it("keeps what a hold covers, until it is released", async () => {
+    await store({ actorId: "held", occurredAt: "2026-11-20T10:00:00.000000Z" }, { actorId: "held" });
+    const placed = await json([
+      "hold",
+      ...REASON,
+      "--since",
+      "2026-11-20",
+      "--until",
+      "2026-11-21",
+      "--class",
+      "standard",
+    ]);
+    expect(placed).toMatchObject({
+      reason: "ticket 4711",
+      class: "standard",
+      since: "2026-11-20T00:00:00Z",
+      until: "2026-11-21T00:00:00Z",
+      released_at: null,
+    });
+    expect((await seclog(["erase", "--actor", "held", ...REASON])).stdout).toContain(
+      "A hold keeps 1 event: see seclog hold --list",
+    );
+    expect(await json(["erase", "--actor", "held", ...REASON, "--yes"])).toMatchObject({ erased: 1, held: 1 });
+    const list = await seclog(["hold", "--list"]);
+    expect(list.stdout).toMatch(/ 1 standard 2026-11-20 to 2026-11-21 +\d{4}-\d\d-\d\d - +ticket 4711\n$/);
+    const released = await seclog(["hold", "--release", String(placed["id"]), "--reason", "closed"]);
+    expect([released.code, released.stdout]).toEqual([0, `Hold ${placed["id"]} has ended, and that is on record.\n`]);
+    const twice = await seclog(["hold", "--release", String(placed["id"]), "--reason", "closed"]);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining("there is no hold 1, or it has ended")]);
+    expect(await json(["hold", "--list"])).toMatchObject({ holds: [{ id: 1, released_at: expect.any(String) }] });
+    expect(await json(["erase", "--actor", "held", ...REASON, "--yes"])).toMatchObject({ erased: 1, held: 0 });
+    const own = await database.query(
+      "SELECT data FROM security_event_log WHERE event_type = 'log_retention' ORDER BY seq",
+    );
+    expect(own.map(({ data }) => data)).toMatchObject([
+      { hold: 1, class: "standard" },
+      { released: 1, reason: "closed" },
+    ]);
+  });
+
+  it("works for an administrator who is no superuser, who has no more power afterwards than before", async () => {
+    await store({ actorId: "dora" });
+    const name = `dba_${database.name}`;
+    const adminUrl = Object.assign(new URL(database.serverUrl), { username: name, password: "x" }).href;
+    await database.query(`CREATE ROLE ${name} LOGIN PASSWORD 'x'`);
+    await database.query(`GRANT CONNECT ON DATABASE ${database.name} TO ${name}`);
+    try {
+      const refused = await seclog(["erase", "--actor", "dora", ...REASON, "--yes"], { SECLOG_ADMIN_URL: adminUrl });
+      expect([refused.code, refused.stdout]).toEqual([1, ""]);
+      expect(refused.stderr).toContain("may not act as seclog_owner");
+      await database.query(`GRANT seclog_owner TO ${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`);
+      expect(
+        await json(["erase", "--actor", "dora", ...REASON, "--yes"], { SECLOG_ADMIN_URL: adminUrl }),
+      ).toMatchObject({ erased: 1 });
+      const [event] = await database.query("SELECT actor_id FROM security_event_log_own ORDER BY seq DESC LIMIT 1");
+      expect(event).toEqual({ actor_id: name });
+      const client = new pg.Client({
+        connectionString: Object.assign(new URL(adminUrl), { pathname: `/${database.name}` }).href,
+      });
+      await client.connect();
+      await expect(client.query("SET ROLE seclog_owner")).rejects.toMatchObject({ code: "42501" });
+      await client.end();
+    } finally {
+      await database.query(`DROP OWNED BY ${name}`);
+      await database.query(`DROP ROLE ${name}`);
+    }
+  });
+
+  it.each([
+    [["erase", "--actor", "x"], "--reason"],
+    [["erase", "--actor", "x", "--reason", " "], "--reason is empty"],
+    [["erase", ...REASON], "whom to erase is not said"],
+    [["erase", "--since", "1d", ...REASON], "whom to erase is not said"],
+    [["erase", "--actor", "", ...REASON], "--actor is empty"],
+    [["erase", "--target", "", ...REASON], "--target is empty"],
+    [["erase", "--event", "1", ...REASON], '--event "1" is no event\'s id'],
+    [["erase", "--ip", "nowhere", ...REASON], '--ip "nowhere" is no address'],
+    [["erase", "--actor", "x", "--since", "1d", "--until", "2d", ...REASON], "nothing could match"],
+    [["erase", "--actor", "x", "--database", "", ...REASON], "--database is empty"],
+    [["prune", ...REASON], "--older-than"],
+    [["prune", "--older-than", "1d"], "--reason"],
+    [["prune", "--older-than", "0d", ...REASON], '--older-than "0d" is no age'],
+    [["prune", "--older-than", "18", ...REASON], "is no age"],
+    [["prune", "--older-than", "1d", "--class", "own", ...REASON], '--class "own" is none of short, standard, long'],
+    [["hold"], "--reason is missing"],
+    [["hold", "--list", "--release", "1"], "one thing at a time"],
+    [["hold", "--release", "one", ...REASON], '--release "one" is no hold'],
+    [["hold", "--class", "all", ...REASON], '--class "all" is none of'],
+    [["retention", "authn"], '"authn" sets nothing'],
+    [["retention", "authn=forever"], 'authn "forever" is none of short, standard, long'],
+  ])("%j ends with 2 and the reason", async (args, reason) => {
+    const { code, stdout, stderr } = await seclog(args);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(reason);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+  });
+});
+
+it("seclog erase takes no reason that is a book", LONG, async () => {
+  const { code, stderr } = await seclog(["erase", "--actor", "x", "--reason", "y".repeat(1001)]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("--reason has 1001 characters; 1000 are the most")]);
+});
+
+describe("seclog prune", LONG, () => {
+  it("says which months it would drop, drops those that it may, and goes on past the others", async () => {
+    const owner = await connect(database.adminUrl);
+    await owner.query("SET ROLE seclog_owner");
+    for (const [name, month] of [
+      ["short", "2024-01"],
+      ["standard", "2024-01"],
+      ["standard", "2024-02"],
+      ["standard", "2024-03"],
+      ["standard", "2024-04"],
+    ]) {
+      await owner.query("SELECT seclog_add_partition($1, $2)", [name, `${month}-01T00:00:00Z`]);
+    }
+    const at = (month: string): Partial<SecurityEvent> => ({ occurredAt: `2024-${month}-15T00:00:00.000000Z` });
+    await store(at("01"), at("02"), at("03"), { occurredAt: "2023-01-01T00:00:00.000000Z" });
+    await new NaiveSealer(database).seal();
+    await store(at("02"), { occurredAt: new Date().toISOString().replace("Z", "000Z") });
+    const { id: hold } = await json(["hold", "--reason", "case 3", "--since", "2024-03-31", "--until", "2024-04-01"]);
+
+    const args = ["prune", "--older-than", "1y", ...REASON];
+    const dry = await seclog(args);
+    expect(dry.code).toBe(0);
+    expect(dry.stdout).toBe(`MONTH   CLASS    EVENTS SEALED HOLD
+2024-01 short         0 yes    -
+2024-01 standard      1 yes    -
+2024-02 standard      2 no     -
+2024-03 standard      1 yes    ${hold}: case 3
+2024-04 standard      0 yes    -
+`);
+    expect(dry.stderr).toContain("security_event_log_standard_default has 1 event older than that");
+    expect(dry.stderr).toContain("Nothing was changed.");
+    expect((await json([...args, "--class", "short"]))["partitions"]).toMatchObject([
+      { month: "2024-01", class: "short" },
+    ]);
+    expect(await count("true")).toBeGreaterThan(5);
+
+    // Somebody reads for as long as the first attempt takes, and somewhat longer.
+    const reader = await connect(database.readerUrl);
+    await reader.query("BEGIN; SELECT count(*) FROM security_event_log WHERE retention = 'standard'");
+    const running = seclog([...args, "--yes"]);
+    const waits =
+      "SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    await expect
+      .poll(async () => (await database.query(waits)).length, { timeout: 60_000, interval: 20 })
+      .toBeGreaterThan(0);
+    await expect.poll(async () => (await database.query(waits)).length, { timeout: 60_000, interval: 20 }).toBe(0);
+    await reader.query("COMMIT");
+    const done = await running;
+    expect(done.code).toBe(1);
+    const lines = done.stdout.trimEnd().split("\n");
+    expect(lines[0]).toMatch(/^security_event_log_short_2024_01 dropped: 0 events, on record as event [0-9a-f-]{36}$/);
+    expect(lines[1]).toMatch(/^security_event_log_standard_2024_01 dropped: 1 event, on record as event /);
+    expect(lines[2]).toBe(
+      "security_event_log_standard_2024_02 stays: it has events that are not sealed: is seclog seal running?",
+    );
+    expect(lines[3]).toBe(
+      `security_event_log_standard_2024_03 stays: security_event_log_standard_2024_03 is under hold ${hold}: case 3; seclog hold --release ends it`,
+    );
+    expect(lines[4]).toMatch(/^security_event_log_standard_2024_04 dropped: 0 events/);
+    expect(done.stderr).toContain("2 months could not be dropped.");
+    const left = await database.query<{ name: string }>(
+      "SELECT relname::text AS name FROM pg_class WHERE relname ~ '_2024_\\d\\d$' AND relkind = 'r' ORDER BY 1",
+    );
+    expect(left.map(({ name }) => name)).toEqual([
+      "security_event_log_standard_2024_02",
+      "security_event_log_standard_2024_03",
+    ]);
+    expect(await count("occurred_at < '2024-01-01'")).toBe(1);
+
+    // Somebody never ends.
+    await json(["hold", "--release", String(hold), "--reason", "closed"]);
+    await reader.query("BEGIN; SELECT count(*) FROM security_event_log WHERE retention = 'standard'");
+    const stuck = await seclog([...args, "--yes", "--json"]);
+    const { partitions } = JSON.parse(stuck.stdout) as { partitions: Record<string, unknown>[] };
+    expect(stuck.code).toBe(1);
+    expect(partitions).toMatchObject([
+      { month: "2024-02", dropped: false, sealed: false },
+      { month: "2024-03", dropped: false, why: expect.stringMatching(/locked for 5 attempts.*pg_stat_activity/) },
+    ]);
+    await reader.query("COMMIT");
+    expect(JSON.parse((await seclog([...args, "--yes", "--json"])).stdout)).toMatchObject({
+      partitions: [
+        { month: "2024-02", dropped: false },
+        { month: "2024-03", dropped: true, rows: 1, recorded_as: { seq: expect.any(Number) } },
+      ],
+    });
+  });
+
+  it("leaves this month and the last one, whose partitions applications would make again", async () => {
+    const { partitions } = await json(["prune", "--older-than", "1d", "--class", "short", ...REASON]);
+    expect(partitions).toEqual([]);
+    expect((await seclog(["prune", "--older-than", "1d", "--class", "short", ...REASON])).stdout).toMatch(
+      /^No month of short ended before \d{4}-\d\d-01\.\n$/,
+    );
+  });
+});
+
+describe("seclog retention", LONG, () => {
+  it("lists what is kept how long, and sets it on record", async () => {
+    const before = (await json(["retention"])) as { categories: Record<string, string> };
+    expect(before.categories).toMatchObject({ authn: "standard", log: "standard" });
+    const set = await seclog(["retention", "authn=short", "shop.orders=long", "authz=standard"]);
+    expect(set.code).toBe(0);
+    expect(set.stdout).toMatch(/^CATEGORY +CLASS\n/);
+    expect(set.stdout).toMatch(/\nauthn +short\n/);
+    expect(set.stdout).toMatch(/\nshop\.orders +long\n/);
+    expect(set.stdout).toMatch(/\n\(any other\) +standard\n$/);
+    expect(set.stderr).toContain("Changed, and on record: authn, shop.orders.");
+    expect((await json(["retention", "authn=short"]))["changed"]).toEqual([]);
+    const own = await database.query(
+      "SELECT data FROM security_event_log WHERE event_type = 'log_retention' AND data->>'category' IS NOT NULL ORDER BY seq",
+    );
+    expect(own).toEqual([
+      { data: { category: "authn", class: "short" } },
+      { data: { category: "shop.orders", class: "long" } },
+    ]);
+    // What an application stores from its next start on.
+    await store({ category: "authn", type: "authn_login_fail", actorId: "kept-short" });
+    expect(await count("actor_id = 'kept-short' AND retention = 'short'")).toBe(1);
+  });
+});
