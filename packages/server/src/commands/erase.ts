@@ -4,7 +4,7 @@ import { databaseError } from "../connection.ts";
 import { addTimeOptions, parseFilter, quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print, Table } from "../output.ts";
-import { type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
+import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
 
 interface EraseOptions {
   readonly actor?: string;
@@ -69,7 +69,12 @@ async function erase(options: EraseOptions): Promise<void> {
     else await print(report(result, options));
     if (!options.yes && !options.json) note("Nothing was changed. The same with --yes erases it.");
   } catch (error) {
-    throw databaseError(error, "admin");
+    if (!isCode(error, "55P03")) throw databaseError(error, "admin");
+    throw new SeclogError(
+      "SECLOG_REMOVAL",
+      "somebody else has the log locked: nothing was erased; try again, and see pg_stat_activity",
+      { cause: error },
+    );
   } finally {
     if (!signal.aborted) await owner.close();
   }
@@ -127,12 +132,16 @@ function report(result: Erased, { yes, since, until, ip }: EraseOptions): string
   }
   if (quarantined > 0) lines.push(`${yes ? "Erased" : "Would erase"} ${counted(quarantined, "record")} in quarantine`);
   if (held > 0) lines.push(`A hold keeps ${counted(held, "event")}: see seclog hold --list`);
-  if (since !== undefined || until !== undefined || ip?.includes("/")) {
+  if (since !== undefined || until !== undefined || isNetwork(ip)) {
     lines.push("Records in quarantine were not looked at: they have neither a time nor a network to go by");
   }
   if (recorded_as !== null)
     lines.push(`On record as log_erased, event ${recorded_as.id} (number ${recorded_as.seq} of the log itself)`);
   return `${lines.join("\n")}\n`;
+}
+
+function isNetwork(ip: string | undefined): boolean {
+  return ip?.includes("/") === true && !ip.endsWith(ip.includes(":") ? "/128" : "/32");
 }
 
 function minute(time: string | null): string {

@@ -69,7 +69,7 @@ async function hold(options: HoldOptions): Promise<void> {
           const answer = rows[0]?.answer;
           if (answer === false) {
             throw new SeclogError(
-              "SECLOG_CONFIG",
+              "SECLOG_REMOVAL",
               `there is no hold ${options.release}, or it has ended: see seclog hold --list`,
             );
           }
