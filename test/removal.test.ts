@@ -8,8 +8,8 @@ import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
 import type { SecurityEvent } from "../packages/seclog/src/event/event.ts";
 import { postgresHandler } from "../packages/seclog/src/postgres/handler.ts";
 import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
-import { NaiveSealer } from "./support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { sealLog } from "./support/seal-log.ts";
 
 const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 const LONG = { timeout: 180_000 };
@@ -277,7 +277,7 @@ describe("seclog prune", LONG, () => {
     }
     const at = (month: string): Partial<SecurityEvent> => ({ occurredAt: `2024-${month}-15T00:00:00.000000Z` });
     await store(at("01"), at("02"), at("03"), { occurredAt: "2023-01-01T00:00:00.000000Z" });
-    await new NaiveSealer(database).seal();
+    await sealLog(database);
     await store(at("02"), { occurredAt: new Date().toISOString().replace("Z", "000Z") });
     const { id: hold } = await json(["hold", "--reason", "case 3", "--since", "2024-03-31", "--until", "2024-04-01"]);
 

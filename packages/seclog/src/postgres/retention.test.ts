@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { NaiveSealer } from "../../../../test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { sealLog } from "../../../../test/support/seal-log.ts";
 import { encodeEvent } from "../event/encode.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { exampleBatch, exampleEvent } from "../testing/example-events.ts";
@@ -12,12 +12,10 @@ import { EVENT_SELECT, type EventRow, rowToEvent } from "./rows.ts";
 
 let database: TestDatabase;
 let owner: pg.Client;
-let sealer: NaiveSealer;
 const opened: pg.Client[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  sealer = new NaiveSealer(database);
   owner = await connect(database.adminUrl);
   await owner.query("SET ROLE seclog_owner");
   await owner.query("SELECT seclog_keep('session', 'short'), seclog_keep('admin', 'long')");
@@ -99,7 +97,7 @@ describe("seclog_prune()", () => {
     const late = { occurredAt: "2025-04-01T00:00:00.000000Z" };
     const one = await store(old, old, late, old, { ...old, category: "session" }, old, old);
     const two = await store(late, old);
-    await sealer.seal();
+    await sealLog(database);
     const before = await proofs();
     const plan = await prune("standard", "2025-03-01");
     expect(plan.pruned).toBe(6);
@@ -140,7 +138,7 @@ describe("seclog_prune()", () => {
     expect(await exists("security_event_log_standard_2025_03")).toBe(false);
     // The log goes on, and an event that comes late is in the default partition.
     await store(old);
-    expect(await sealer.seal()).toBeGreaterThan(0);
+    expect(await sealLog(database)).toBeGreaterThan(0);
   });
 
   it("drops an empty month, and keeps on record that it did", async () => {
@@ -157,7 +155,7 @@ describe("seclog_prune()", () => {
     await addMonth("2025-05");
     const old = { occurredAt: "2025-05-01T00:00:00.000000Z" };
     await store(old);
-    await sealer.seal();
+    await sealLog(database);
     const source = await store(old, old);
     const events = await ownEvents();
     await expect(prune("standard", "2025-05-01")).rejects.toMatchObject({
@@ -165,7 +163,7 @@ describe("seclog_prune()", () => {
       message: expect.stringContaining("1 source(s)"),
     });
     expect(await ownEvents()).toEqual(events);
-    await sealer.seal();
+    await sealLog(database);
     // A number that a writer made up is no part of what was sealed.
     await database.query(
       `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, '{"seq":3}')).* FROM security_event_log AS log
@@ -179,7 +177,7 @@ describe("seclog_prune()", () => {
   it("refuses a month that a hold covers, until it is released", async () => {
     await addMonth("2025-06");
     await store({ occurredAt: "2025-06-15T00:00:00.000000Z" });
-    await sealer.seal();
+    await sealLog(database);
     const hold = async (...values: (string | null)[]): Promise<string> =>
       (await owner.query<{ id: string }>("SELECT seclog_hold($1, $2, $3, $4) AS id", values)).rows[0]?.id ?? "";
     const others = [
@@ -246,7 +244,7 @@ describe("seclog_prune()", () => {
   it("gives up at a lock that a reader holds, after two seconds, and changes nothing", async () => {
     await addMonth("2025-09");
     await store({ occurredAt: "2025-09-15T00:00:00.000000Z" });
-    await sealer.seal();
+    await sealLog(database);
     const reader = await connect(database.readerUrl);
     await reader.query("BEGIN; SELECT count(*) FROM security_event_log");
     const events = await ownEvents();
@@ -262,7 +260,7 @@ describe("seclog_prune()", () => {
     const months = ["2024-03", "2024-04", "2024-05", "2024-06", "2024-07", "2024-08"];
     for (const month of months) await addMonth(month);
     await store(...months.map((month) => ({ occurredAt: `${month}-11T00:00:00.000000Z` })));
-    await sealer.seal();
+    await sealLog(database);
     const sourceId = "01936d2f-5c00-7000-8000-00000000beef";
     const handler = postgresHandler({ url: database.writerUrl });
     const now = new Date().toISOString().replace("Z", "000Z");
