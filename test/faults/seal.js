@@ -119,7 +119,7 @@ const ROLLED_BACK = {
         );
         await world.server.query(sql);
       };
-      await server(`CREATE DATABASE ${name}_backup TEMPLATE ${name}`);
+      await server(`CREATE DATABASE ${name}_backup TEMPLATE ${name} OWNER seclog_owner`);
       const second = await world.startApp({ count: 300 });
       await second.done();
       await second.close();
@@ -129,7 +129,7 @@ const ROLLED_BACK = {
       await world.server.query(`ALTER DATABASE ${name}_backup RENAME TO ${name}`);
       const refused = await sealAll(world, log);
       expect(refused.code === 1 && refused.output.includes("SECLOG_ROLLBACK"), `the sealer went on: ${refused.output}`);
-      if (run === 0) note(`the sealer: “${refused.output.replace(/\s+/g, " ").trim()}”`);
+      if (run === 0) note(`the sealer: “${lastWords(refused.output)}”`);
       const found = await verify(world, log);
       expect(found.code === 1, `verify found nothing: ${found.output}`);
       const without = await verify(world, { ...log, kept: "/nowhere" });
@@ -144,5 +144,12 @@ const ROLLED_BACK = {
     }
   },
 };
+
+/** What the program said in the end, without the folder of this run. */
+const lastWords = (output) =>
+  output
+    .slice(output.lastIndexOf("seclog: ") + "seclog: ".length)
+    .replace(/ \(\S+\/memory\)/, "")
+    .trim();
 
 export const SEAL_FAULTS = [KILLED_SEALERS, ROLLED_BACK];
