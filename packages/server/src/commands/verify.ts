@@ -124,7 +124,7 @@ function readCheckpoints(file: string, keys: readonly Vkey[]): OpenedCheckpoint[
       throw new VerifyError(`it is of the log ${opened.origin}, and the keys are of ${keys[0]?.name}`);
     } catch (error) {
       throw new SeclogError(
-        "SECLOG_PROOF",
+        "SECLOG_CONFIG",
         `checkpoint ${index + 1} of ${file} cannot be believed: ${errorMessage(error)}`,
       );
     }
@@ -144,15 +144,25 @@ async function withLog(
   signal: AbortSignal,
   work: (log: RawLog) => Promise<VerifyReport>,
 ): Promise<VerifyReport> {
+  const { export: folder, writeExport } = options;
   const written = (log: RawLog): RawLog =>
-    options.writeExport === undefined ? log : exportingLog(log, options.writeExport, from);
-  if (options.export !== undefined) return work(written(folderLog(options.export, from)));
+    writeExport === undefined ? log : asAsked(() => exportingLog(log, writeExport, from));
+  if (folder !== undefined) return work(written(asAsked(() => folderLog(folder, from))));
   const client = await openSnapshot(requireUrl("reader"));
   try {
     return await work(written(databaseLog((sql) => client.query(copyStreams.to(sql)))));
   } finally {
     // An interrupted COPY would have to be read to its end first.
     if (!signal.aborted) await client.end().catch(() => {});
+  }
+}
+
+/** A folder that is not what it must be can be put right by naming another. */
+function asAsked(open: () => RawLog): RawLog {
+  try {
+    return open();
+  } catch (error) {
+    throw new SeclogError("SECLOG_CONFIG", errorMessage(error));
   }
 }
 

@@ -20,12 +20,25 @@ export function sha256(input: Uint8Array | string): string {
 /** The root of the tree without leaves. */
 export const EMPTY_ROOT: string = sha256("");
 
-const node = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
+/** Bytes of a node's input: 0x01 ‖ left ‖ right. */
+const NODE_BYTES = 1 + 2 * HASH_BYTES;
+const node = Buffer.alloc(NODE_BYTES, 1);
+
+/** Writes a hash as bytes. A loop: the call of a Buffer's method costs more than 32 bytes do. */
+function put(hash: string, bytes: Buffer, start: number): void {
+  for (let i = 0; i < HASH_BYTES; i++) bytes[start + i] = hash.charCodeAt(i);
+}
+
+/** Whether the bytes at `start` are this hash. */
+export function isHashAt(bytes: Buffer, start: number, hash: string): boolean {
+  for (let i = 0; i < HASH_BYTES; i++) if (bytes[start + i] !== hash.charCodeAt(i)) return false;
+  return true;
+}
 
 /** The hash over two subtrees: SHA-256(0x01 ‖ left ‖ right). */
 export function nodeHash(left: string, right: string): string {
-  node.write(left, 1, "latin1");
-  node.write(right, 1 + HASH_BYTES, "latin1");
+  put(left, node, 1);
+  put(right, node, 1 + HASH_BYTES);
   return sha256(node);
 }
 
@@ -35,22 +48,22 @@ export function leafHash(entry: Uint8Array | string): string {
   return sha256(Buffer.concat([Uint8Array.of(0), text]));
 }
 
-const row = Buffer.alloc((TILE_WIDTH / 2) * HASH_BYTES);
+/** The inputs of a row of nodes, one after the other: written where they are hashed. */
+const inputs = Array.from({ length: TILE_WIDTH / 2 }, () => Buffer.alloc(NODE_BYTES, 1));
 
 /** The root over the 256 hashes that stand in `hashes` from `start` on. */
 export function tileRoot(hashes: Buffer, start: number): string {
-  let from = hashes;
-  let at = start;
-  for (let width = TILE_WIDTH; ; width /= 2) {
-    for (let i = 0; i < width / 2; i++) {
-      from.copy(node, 1, at + 2 * i * HASH_BYTES, at + 2 * (i + 1) * HASH_BYTES);
-      const hash = sha256(node);
-      if (width === 2) return hash;
-      row.write(hash, i * HASH_BYTES, "latin1");
-    }
-    from = row;
-    at = 0;
+  for (let i = 0, at = start; i < TILE_WIDTH / 2; i++) {
+    const input = inputs[i] as Buffer;
+    for (let n = 1; n < NODE_BYTES; n++) input[n] = hashes[at++] as number;
   }
+  for (let width = TILE_WIDTH / 2; width > 1; width /= 2) {
+    // Node i of a row is half of input i/2 of the next, which has been hashed by then.
+    for (let i = 0; i < width; i++) {
+      put(sha256(inputs[i] as Buffer), inputs[i >> 1] as Buffer, 1 + (i & 1) * HASH_BYTES);
+    }
+  }
+  return sha256(inputs[0] as Buffer);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Which number of which source each leaf of a window is, as the ranges of `security_event_seal` say. */
 import { countText, type Findings, numbersText, sourceName } from "./findings.ts";
 import type { Interval } from "./raw-log.ts";
-import { copyValues } from "./row-reader.ts";
+import { copyValues, sourceWords } from "./row-reader.ts";
 
 /** A part of a range that lies in the window. */
 interface Piece {
@@ -13,8 +13,8 @@ interface Piece {
 
 /** Numbers of a source whose leaves are in the window. */
 export interface PlacedInterval extends Interval {
-  /** The source's id as bytes. */
-  readonly bytes: Buffer;
+  /** The source's id, as the reader of rows compares it. */
+  readonly words: Int32Array;
   /** Where its numbers' leaves stand in {@link WindowPlaces.leaves}. */
   readonly base: number;
 }
@@ -120,7 +120,7 @@ export class WindowPlaces {
       let open: { first: number; last: number; base: number } | undefined;
       const close = (): void => {
         if (open === undefined) return;
-        const interval = { source, bytes: Buffer.from(source), first: open.first, last: open.last, base: open.base };
+        const interval = { source, words: sourceWords(source), first: open.first, last: open.last, base: open.base };
         intervals.push(interval);
         this.#bySource.set(source, [...(this.#bySource.get(source) ?? []), interval]);
       };

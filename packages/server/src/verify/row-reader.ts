@@ -12,14 +12,18 @@ type Kind = "text" | "time" | "integer" | "json";
 interface Column {
   readonly name: string;
   readonly kind: Kind;
-  /** `,"name":`, with the quote that opens a string. */
-  readonly before: Buffer;
+  /** `,"name":`, with the quote that opens a string: its length, and its bytes four at a time. */
+  readonly length: number;
+  readonly words: Int32Array;
 }
 
 const columns = (names: string): Column[] =>
   names.split(" ").map((name) => {
     const kind = KINDS.get(name) ?? "text";
-    return { name, kind, before: Buffer.from(`,"${name}":${kind === "text" || kind === "time" ? '"' : ""}`) };
+    const before = Buffer.from(`,"${name}":${kind === "text" || kind === "time" ? '"' : ""}`);
+    const padded = Buffer.concat([before, Buffer.alloc(4)]);
+    const words = Int32Array.from({ length: Math.ceil(before.length / 4) }, (_, i) => padded.readInt32LE(4 * i));
+    return { name, kind, length: before.length, words };
   });
 
 const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
@@ -57,6 +61,8 @@ const BACKSLASH = 0x5c;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const NULL_LETTER = 0x4e;
+const VERTICAL_TAB_LETTER = 0x76;
+const X_LETTER = 0x78;
 const UUID_LENGTH = 36;
 const SEQ = IMPERSONAL.findIndex(({ name }) => name === "seq");
 const SOURCE = IMPERSONAL.findIndex(({ name }) => name === "source_id");
@@ -69,247 +75,298 @@ export class RowReader {
   seq = 0;
   /** Bytes that were hashed. */
   hashed = 0;
-  #in: Buffer = Buffer.alloc(0);
-  #at = 0;
-  #out: Buffer = Buffer.alloc(65_536);
-  #end = 0;
-  #entryEnd = 0;
+  /** 0x00 and the entry. */
+  readonly #entry = new Scratch();
+  /** The salt and the personal line. */
+  readonly #personal = new Scratch();
   #sourceStart = 0;
-  #personalStart = 0;
+  #rows: Buffer | undefined;
+  /** The rows, for reading four bytes at a time. */
+  #words: DataView = new DataView(new ArrayBuffer(0));
 
   /**
    * Reads the row that starts at `start`.
    *
-   * @param end where its newline is
+   * @param rows whole rows: they end with a newline
+   * @returns where the next row starts
    * @throws VerifyError when it is no row of {@link EVENT_COLUMNS}
    */
-  read(rows: Buffer, start: number, end: number): void {
+  read(rows: Buffer, start: number): number {
     // A byte grows to six at most: a control character that JSON escapes by number.
-    const room = 6 * (end - start) + 2_048;
-    if (this.#out.length < room) this.#out = Buffer.alloc(2 * room);
-    this.#in = rows;
-    this.#at = start;
-    const out = this.#out;
+    const room = 6 * rows.length + 2_048;
+    const entry = this.#entry;
+    const personal = this.#personal;
+    entry.ensure(room);
+    personal.ensure(room);
+    if (this.#rows !== rows) {
+      this.#rows = rows;
+      this.#words = new DataView(rows.buffer, rows.byteOffset, rows.length);
+    }
 
-    out[0] = 0;
-    this.#line(IMPERSONAL, 1);
-    out[this.#end++] = NEWLINE;
-    this.#hexadecimal();
-    this.#entryEnd = this.#end;
-    this.leaf = sha256(out.subarray(0, this.#entryEnd));
-    this.hashed = this.#entryEnd;
+    entry.bytes[0] = 0;
+    let at = this.#line(IMPERSONAL, rows, start, entry, 1);
+    entry.bytes[entry.end++] = NEWLINE;
+    at = digits(rows, this.#words, at, entry);
+    this.leaf = sha256(entry.view());
+    this.hashed = entry.end;
 
-    const saltStart = this.#end;
-    const unsalted = rows[this.#at] === BACKSLASH && rows[this.#at + 1] === NULL_LETTER;
-    const salted = this.#salt();
-    this.#personalStart = this.#end;
-    const empty = this.#line(PERSONAL, this.#end);
-    if (this.#at !== end + 1) throw new VerifyError("a row has too many columns: it is not of this export or table");
-    if (salted) {
-      const commitment = sha256(out.subarray(saltStart, this.#end));
-      this.hashed += this.#end - saltStart;
-      this.personal = this.#isCommitment(commitment) ? "kept" : "changed";
-    } else this.personal = empty && unsalted ? "erased" : "changed";
+    personal.end = 0;
+    const isUnsalted = rows[at] === BACKSLASH && rows[at + 1] === NULL_LETTER;
+    at = isUnsalted ? next(rows, at + 2) : digits(rows, this.#words, at, personal);
+    const isSalt = personal.end === 2 * SALT_BYTES;
+    if (isSalt) fromHex(personal.bytes, SALT_BYTES);
+    at = this.#line(PERSONAL, rows, at, personal, SALT_BYTES);
+    if (rows[at - 1] !== NEWLINE)
+      throw new VerifyError("a row has too many columns: it is not of this export or table");
+    if (isSalt) {
+      this.personal = this.#isCommitment(sha256(personal.view())) ? "kept" : "changed";
+      this.hashed += personal.end;
+    } else this.personal = isUnsalted && personal.end === SALT_BYTES + 2 ? "erased" : "changed";
+    return at;
   }
 
-  /** Whether the row says that it is of this source. */
-  isOf(source: Buffer): boolean {
-    const out = this.#out;
+  /** Whether the row says that it is of this source, whose {@link sourceWords} these are. */
+  isOf(source: Int32Array): boolean {
+    const { words } = this.#entry;
     const start = this.#sourceStart;
-    for (let i = 0; i < UUID_LENGTH; i++) if (out[start + i] !== source[i]) return false;
+    for (let i = 0; i < UUID_LENGTH / 4; i++) if (words.getInt32(start + 4 * i, true) !== source[i]) return false;
     return true;
   }
 
   source(): string {
-    return this.#out.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
+    return this.#entry.bytes.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
   }
 
   /** The leaf's entry: the impersonal line and the commitment. */
   entry(): string {
-    return this.#out.toString("utf8", 1, this.#entryEnd);
+    return this.#entry.bytes.toString("utf8", 1, this.#entry.end);
   }
 
   personalLine(): string {
-    return this.#out.toString("utf8", this.#personalStart, this.#end);
+    return this.#personal.bytes.toString("utf8", SALT_BYTES, this.#personal.end);
   }
 
-  /** Writes the members of one line from `start` on. Whether there were none. */
-  #line(line: readonly Column[], start: number): boolean {
-    const out = this.#out;
-    const bytes = this.#in;
-    this.#end = start;
+  /** Writes the members of one line from `start` on. All in one function, and in local variables, because it is the hot one. */
+  #line(line: readonly Column[], rows: Buffer, from: number, scratch: Scratch, start: number): number {
+    const out = scratch.bytes;
+    const outWords = scratch.words;
+    const rowWords = this.#words;
+    const lastWord = rows.length - 4;
+    let at = from;
+    let end = start;
     for (let c = 0; c < line.length; c++) {
-      const column = line[c] as Column;
-      const at = this.#at;
-      if (bytes[at] === BACKSLASH && bytes[at + 1] === NULL_LETTER) {
-        this.#at = at + 2;
+      if (rows[at] === BACKSLASH && rows[at + 1] === NULL_LETTER) {
+        at += 2;
       } else {
-        const { before } = column;
-        let end = this.#end;
-        for (let i = 0; i < before.length; i++) out[end++] = before[i] as number;
-        this.#end = end;
-        switch (column.kind) {
-          case "text":
-            this.#text();
-            if (c === SOURCE && line === IMPERSONAL) this.#sourceStart = end;
-            break;
-          case "integer":
-            this.#verbatim();
-            if (c === SEQ && line === IMPERSONAL) this.seq = Number(out.toString("latin1", end, this.#end));
-            break;
-          case "time":
-            this.#time();
-            break;
-          case "json":
-            this.#verbatim();
-            break;
-          default:
-            column.kind satisfies never;
+        const { kind, length, words } = line[c] as Column;
+        for (let i = 0; i < words.length; i++) outWords.setInt32(end + 4 * i, words[i] as number, true);
+        end += length;
+        const value = end;
+        if (kind === "time") {
+          at = time(rows, at, out, end);
+          end = timeEnd;
+        }
+        if (kind === "text" || kind === "time") {
+          for (;;) {
+            // Four bytes at a time, as long as none of them is escaped or ends the value.
+            while (at <= lastWord) {
+              const word = rowWords.getInt32(at, true);
+              const quote = word ^ QUOTES;
+              const slash = word ^ BACKSLASHES;
+              const found = ((word - SPACES) & ~word) | ((quote - ONES) & ~quote) | ((slash - ONES) & ~slash);
+              if ((found & HIGH_BITS) !== 0) break;
+              outWords.setInt32(end, word, true);
+              at += 4;
+              end += 4;
+            }
+            let byte = rows[at++] as number;
+            for (; PLAIN[byte] === 1; byte = rows[at++] as number) out[end++] = byte;
+            if (byte === TAB || byte === NEWLINE || byte === undefined) break;
+            if (byte === QUOTE) {
+              out[end++] = BACKSLASH;
+              out[end++] = QUOTE;
+            } else if (byte === BACKSLASH && rows[at] !== VERTICAL_TAB_LETTER) {
+              // \\ \b \f \n \r \t are the same in JSON; COPY writes no others.
+              out[end++] = BACKSLASH;
+              out[end++] = rows[at++] as number;
+            } else {
+              if (byte === BACKSLASH) at++;
+              end = controlEscape(out, end, byte === BACKSLASH ? 0x0b : byte);
+            }
+          }
+          at--;
+          out[end++] = QUOTE;
+          if (c === SOURCE && line === IMPERSONAL) this.#sourceStart = value;
+        } else {
+          // A number or JSON: as it stands, without COPY's escapes.
+          for (;;) {
+            while (at <= lastWord) {
+              const word = rowWords.getInt32(at, true);
+              const slash = word ^ BACKSLASHES;
+              const found = ((word - SPACES) & ~word) | ((slash - ONES) & ~slash);
+              if ((found & HIGH_BITS) !== 0) break;
+              outWords.setInt32(end, word, true);
+              at += 4;
+              end += 4;
+            }
+            const byte = rows[at++] as number;
+            if (byte === BACKSLASH) {
+              const letter = rows[at++] as number;
+              out[end++] = UNESCAPED[letter] ?? letter;
+            } else if (byte === TAB || byte === NEWLINE || byte === undefined) break;
+            else out[end++] = byte;
+          }
+          at--;
+          if (c === SEQ && line === IMPERSONAL) this.seq = decimal(out, value, end);
         }
       }
-      this.#next();
+      const mark = rows[at++];
+      if (mark !== TAB && mark !== NEWLINE) throw new VerifyError(UNENDED);
     }
-    if (this.#end === start) out[this.#end++] = OPEN;
+    if (end === start) out[end++] = OPEN;
     else out[start] = OPEN;
-    out[this.#end++] = CLOSE;
-    return this.#end === start + 2;
-  }
-
-  /** Over the tab, or the newline after the last column. */
-  #next(): void {
-    const byte = this.#in[this.#at++];
-    if (byte !== TAB && byte !== NEWLINE) {
-      throw new VerifyError("a row has a column that does not end: it is not of this export or table");
-    }
-  }
-
-  /** A string, with JSON's escapes instead of COPY's. */
-  #text(): void {
-    const bytes = this.#in;
-    const out = this.#out;
-    let at = this.#at;
-    let end = this.#end;
-    for (;;) {
-      const byte = bytes[at] as number;
-      if (byte >= 0x20 && byte !== QUOTE && byte !== BACKSLASH) {
-        out[end++] = byte;
-        at++;
-      } else if (byte === TAB || byte === NEWLINE || byte === undefined) break;
-      else if (byte === QUOTE) {
-        out[end++] = BACKSLASH;
-        out[end++] = QUOTE;
-        at++;
-      } else if (byte === BACKSLASH) {
-        const letter = bytes[at + 1] as number;
-        at += 2;
-        if (letter === 0x76) end = controlEscape(out, end, 0x0b);
-        else {
-          // \\ \b \f \n \r \t are the same in JSON; COPY writes no others.
-          out[end++] = BACKSLASH;
-          out[end++] = letter;
-        }
-      } else {
-        end = controlEscape(out, end, byte);
-        at++;
-      }
-    }
-    out[end++] = QUOTE;
-    this.#at = at;
-    this.#end = end;
-  }
-
-  /** A number or JSON, as it stands, without COPY's escapes. */
-  #verbatim(): void {
-    const bytes = this.#in;
-    const out = this.#out;
-    let at = this.#at;
-    let end = this.#end;
-    for (;;) {
-      const byte = bytes[at] as number;
-      if (byte === BACKSLASH) {
-        out[end++] = UNESCAPED[bytes[at + 1] as number] ?? (bytes[at + 1] as number);
-        at += 2;
-      } else if (byte === TAB || byte === NEWLINE || byte === undefined) break;
-      else {
-        out[end++] = byte;
-        at++;
-      }
-    }
-    this.#at = at;
-    this.#end = end;
-  }
-
-  /** `2026-11-22 19:43:22.12+00` becomes `2026-11-22T19:43:22.120000Z`. What PostgreSQL writes otherwise stays, and is no event's. */
-  #time(): void {
-    const bytes = this.#in;
-    const out = this.#out;
-    let at = this.#at;
-    let end = this.#end;
-    if (bytes[at + 10] === 0x20 && bytes[at + 4] === 0x2d) {
-      for (let i = 0; i < 19; i++) out[end++] = i === 10 ? 0x54 : (bytes[at + i] as number);
-      at += 19;
-      out[end++] = 0x2e;
-      let digits = 0;
-      if (bytes[at] === 0x2e) {
-        at++;
-        while (digits < 6 && (bytes[at] as number) >= 0x30 && (bytes[at] as number) <= 0x39) {
-          out[end++] = bytes[at++] as number;
-          digits++;
-        }
-      }
-      for (; digits < 6; digits++) out[end++] = 0x30;
-      if (bytes[at] === 0x2b && bytes[at + 1] === 0x30 && bytes[at + 2] === 0x30) {
-        at += 3;
-        out[end++] = 0x5a;
-      }
-    }
-    this.#at = at;
-    this.#end = end;
-    this.#text();
-  }
-
-  /** A bytea, `\\x` and digits, as its digits. */
-  #hexadecimal(): void {
-    this.#at += this.#in[this.#at] === BACKSLASH && this.#in[this.#at + 2] === 0x78 ? 3 : 0;
-    this.#verbatim();
-    this.#next();
-  }
-
-  /** The salt's bytes. Whether there was one of the right length. */
-  #salt(): boolean {
-    const start = this.#end;
-    if (this.#in[this.#at] === BACKSLASH && this.#in[this.#at + 1] === NULL_LETTER) {
-      this.#at += 2;
-      this.#next();
-      return false;
-    }
-    this.#hexadecimal();
-    const out = this.#out;
-    const digits = this.#end - start;
-    if (digits !== 2 * SALT_BYTES) return false;
-    for (let i = 0; i < SALT_BYTES; i++) {
-      out[start + i] =
-        (HEX[out[start + 2 * i] as number] as number) * 16 + (HEX[out[start + 2 * i + 1] as number] as number);
-    }
-    this.#end = start + SALT_BYTES;
-    return true;
+    out[end++] = CLOSE;
+    scratch.end = end;
+    return at;
   }
 
   /** Whether the row's commitment, the last 64 bytes of the entry, is this hash. */
   #isCommitment(hash: string): boolean {
-    const out = this.#out;
-    const start = this.#entryEnd - 64;
-    for (let i = 0; i < 32; i++) {
-      const value =
-        (HEX[out[start + 2 * i] as number] as number) * 16 + (HEX[out[start + 2 * i + 1] as number] as number);
-      if (value !== hash.charCodeAt(i)) return false;
+    const { words, end } = this.#entry;
+    if (end < 64) return false;
+    for (let i = 0, at = end - 64; i < 32; i++, at += 2) {
+      if (words.getUint16(at, true) !== HEX_PAIRS[hash.charCodeAt(i)]) return false;
     }
     return true;
   }
 }
 
+/** A source's id, for {@link RowReader.isOf}. */
+export function sourceWords(source: string): Int32Array {
+  const bytes = Buffer.from(source.padEnd(UUID_LENGTH));
+  return Int32Array.from({ length: UUID_LENGTH / 4 }, (_, i) => bytes.readInt32LE(4 * i));
+}
+
+/** Lengths whose views are kept. */
+const KEPT_VIEWS = 8_192;
+
+/** Bytes that are written again for each row. A view of each length is made once: making one costs a tenth of a hash. */
+class Scratch {
+  bytes: Buffer = Buffer.alloc(0);
+  /** The same bytes, for writing four at a time. */
+  words: DataView = new DataView(new ArrayBuffer(0));
+  end = 0;
+  #views: Uint8Array[] = [];
+
+  ensure(room: number): void {
+    if (this.bytes.length >= room) return;
+    this.bytes = Buffer.alloc(2 * room);
+    this.words = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    this.#views = [];
+  }
+
+  view(): Uint8Array {
+    const { end } = this;
+    if (end >= KEPT_VIEWS) return this.bytes.subarray(0, end);
+    let view = this.#views[end];
+    if (view === undefined) {
+      view = this.bytes.subarray(0, end);
+      this.#views[end] = view;
+    }
+    return view;
+  }
+}
+
+const UNENDED = "a row has a column that does not end: it is not of this export or table";
+
+/** Over the tab, or the newline after the last column. */
+function next(rows: Buffer, at: number): number {
+  if (rows[at] !== TAB && rows[at] !== NEWLINE) throw new VerifyError(UNENDED);
+  return at + 1;
+}
+
+/** Writes the digits of a bytea, which COPY writes with two backslashes, an x and the digits. */
+function digits(rows: Buffer, words: DataView, from: number, scratch: Scratch): number {
+  let at = from + (rows[from] === BACKSLASH && rows[from + 2] === X_LETTER ? 3 : 0);
+  const out = scratch.bytes;
+  let { end } = scratch;
+  for (; at <= rows.length - 4; at += 4, end += 4) {
+    const word = words.getInt32(at, true);
+    if (((word - SPACES) & ~word & HIGH_BITS) !== 0) break;
+    scratch.words.setInt32(end, word, true);
+  }
+  for (let byte = rows[at]; byte !== TAB && byte !== NEWLINE && byte !== undefined; byte = rows[++at])
+    out[end++] = byte;
+  scratch.end = end;
+  return next(rows, at);
+}
+
+/** Makes the first `count` bytes of the digits that stand there. */
+function fromHex(bytes: Buffer, count: number): void {
+  for (let i = 0; i < count; i++) {
+    bytes[i] = ((HEX[bytes[2 * i] as number] as number) << 4) | (HEX[bytes[2 * i + 1] as number] as number);
+  }
+}
+
+function decimal(bytes: Buffer, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = (bytes[i] as number) - 0x30;
+    // Below zero, or what no number is: the row says another one than any that was asked for.
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** Where {@link time} has written to. */
+let timeEnd = 0;
+
+/** `2026-11-22 19:43:22.12+00` becomes `2026-11-22T19:43:22.120000Z`. What PostgreSQL writes otherwise is left, and is no event's. */
+function time(rows: Buffer, from: number, out: Buffer, start: number): number {
+  let at = from;
+  let end = start;
+  if (rows[at + 10] === 0x20 && rows[at + 4] === 0x2d) {
+    for (let i = 0; i < 19; i++) out[end++] = rows[at++] as number;
+    out[start + 10] = 0x54;
+    out[end++] = 0x2e;
+    let places = 0;
+    if (rows[at] === 0x2e) {
+      at++;
+      for (let byte = rows[at] as number; places < 6 && byte >= 0x30 && byte <= 0x39; byte = rows[++at] as number) {
+        out[end++] = byte;
+        places++;
+      }
+    }
+    for (; places < 6; places++) out[end++] = 0x30;
+    if (rows[at] === 0x2b && rows[at + 1] === 0x30 && rows[at + 2] === 0x30) {
+      at += 3;
+      out[end++] = 0x5a;
+    }
+  }
+  timeEnd = end;
+  return at;
+}
+
 const HEX = new Uint8Array(256);
 for (let value = 0; value < 16; value++) HEX["0123456789abcdef".charCodeAt(value)] = value;
+
+/** By byte: its two digits, as a number that has them in this order in memory. */
+const HEX_PAIRS = Uint16Array.from({ length: 256 }, (_, byte) =>
+  Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(0),
+);
+
+/** For looking at four bytes at once: `(x - ONES) & ~x` has the high bit of each byte that is zero, and of none before it. */
+const ONES = 0x01010101;
+const SPACES = 0x20202020;
+const QUOTES = 0x22222222;
+const BACKSLASHES = 0x5c5c5c5c;
+const HIGH_BITS = 0x80808080 | 0;
+
+/** By byte: 1 for what JSON and COPY write as it is. */
+const PLAIN = new Uint8Array(256).fill(1, 0x20);
+PLAIN[QUOTE] = 0;
+PLAIN[BACKSLASH] = 0;
 
 /** COPY's escapes, by their letters. */
 const UNESCAPED: { readonly [letter: number]: number } = { 98: 8, 116: 9, 110: 10, 118: 11, 102: 12, 114: 13 };

@@ -1,6 +1,6 @@
 /** One window: which of its leaves the rows make, and which rows make none. */
 import { type EventName, eventText, type Findings, numbersText, sourceName } from "./findings.ts";
-import { HASH_BYTES, hex, leafHash, sha256 } from "./hashing.ts";
+import { HASH_BYTES, hex, isHashAt, leafHash, sha256 } from "./hashing.ts";
 import type { PlacedInterval, WindowPlaces } from "./places.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
 import type { OwnEvent, Removals } from "./removals.ts";
@@ -81,14 +81,12 @@ export class Window {
     const { leaves } = this.#places;
     const hashes = this.#hashes;
     for (let start = 0; start < batch.length; ) {
-      const end = batch.indexOf(0x0a, start);
-      reader.read(batch, start, end);
-      start = end + 1;
+      start = reader.read(batch, start);
       tally.hashed += reader.hashed;
       let current = this.#current;
       if (
         current === undefined ||
-        !reader.isOf(current.bytes) ||
+        !reader.isOf(current.words) ||
         reader.seq < current.first ||
         reader.seq > current.last
       ) {
@@ -101,7 +99,7 @@ export class Window {
       const place = leaves[current.base + reader.seq - current.first] as number;
       if (place < this.#from - this.#start) continue;
       const offset = place * HASH_BYTES;
-      const isSealed = hashes.toString("latin1", offset, offset + HASH_BYTES) === reader.leaf;
+      const isSealed = isHashAt(hashes, offset, reader.leaf);
       if (current.source === ownSource) this.#keepOwn(place, isSealed);
       if (isSealed && this.#made[place] === NONE && reader.personal === "kept") {
         this.#made[place] = EVENT;
