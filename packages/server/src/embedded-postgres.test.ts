@@ -200,7 +200,9 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
     version = `${manifest.version}-test.${process.pid}`;
     writeFileSync(join(programs, "package.json"), JSON.stringify({ ...manifest, version }));
     const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-    for (const name of readdirSync(dist).filter((file) => /^(embedded-postgres.*|make-folder)\.js$/.test(file))) {
+    for (const name of readdirSync(dist).filter((file) =>
+      /^(embedded-postgres.*|folder-lock|make-folder)\.js$/.test(file),
+    )) {
       cpSync(join(dist, name), join(place, name));
     }
     writeFileSync(join(place, "package.json"), '{"type":"module"}');
