@@ -57,3 +57,12 @@ export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>
     work.catch(() => {});
   }
 }
+
+/** Resolves when somebody asks a server to end, which is no failure of it; rejects when its output cannot be written. */
+export async function untilInterrupted(signal: AbortSignal): Promise<void> {
+  try {
+    await unlessInterrupted(signal, new Promise<never>(() => {}));
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+  }
+}
