@@ -1,0 +1,85 @@
+import type { Command } from "commander";
+import { errorMessage, SeclogError } from "seclog";
+import { lockFolder } from "../folder-lock.ts";
+import { occasionalNote, parseListen, startHttpService } from "../http-service.ts";
+import { interruption, untilInterrupted } from "../interruption.ts";
+import { readKeyFile } from "../key-file.ts";
+import { makeFolder } from "../make-folder.ts";
+import { print } from "../output.ts";
+import { keyKind, publicKey } from "../vkeys.ts";
+import { WitnessState } from "../witness/state.ts";
+import { MOST_REQUEST_BYTES, Witness } from "../witness/witness.ts";
+
+interface WitnessCommandOptions {
+  readonly key: string;
+  readonly log: readonly string[];
+  readonly state: string;
+  readonly listen: string;
+}
+
+/** `seclog witness`. */
+export function addWitness(program: Command): void {
+  program
+    .command("witness")
+    .description(
+      "cosign the checkpoints of other logs, as long as each continues the one before (c2sp.org/tlog-witness)",
+    )
+    .requiredOption("--key <file>", "the witness's private key: seclog keys generate --witness")
+    .requiredOption("--log <vkey...>", "the public key of a log to watch; several of them, or several times")
+    .requiredOption("--state <directory>", "where it remembers what it has cosigned: never lose, copy or restore it")
+    .option("--listen <host:port>", "where it listens", "127.0.0.1:7380")
+    .action(witness);
+}
+
+async function witness(options: WitnessCommandOptions): Promise<void> {
+  const listen = parseListen(options.listen);
+  const signer = readKeyFile(options.key);
+  if (keyKind(signer.vkey) !== "cosignature") {
+    throw new SeclogError("SECLOG_KEY", `${options.key} holds a log's key: a witness has one of its own`);
+  }
+  const logs = options.log.map((vkey) => publicKey("--log", vkey, "ed25519"));
+  const own = logs.find(({ name }) => name === signer.name);
+  if (own !== undefined) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `--log ${own.vkey} has the witness's own name: name the witness's key otherwise`,
+    );
+  }
+  const signal = interruption();
+  let lock: Awaited<ReturnType<typeof lockFolder>>;
+  try {
+    makeFolder(options.state);
+    lock = await lockFolder(
+      options.state,
+      (pid) => new SeclogError("SECLOG_CONFIG", `--state ${options.state} is in use by process ${pid}: stop it first`),
+    );
+  } catch (cause) {
+    if (cause instanceof SeclogError) throw cause;
+    throw new SeclogError("SECLOG_CONFIG", `--state ${options.state} cannot be used: ${errorMessage(cause)}`, {
+      cause,
+    });
+  }
+  try {
+    const say = occasionalNote();
+    const subject = new Witness({
+      signer,
+      logs,
+      state: new WitnessState(options.state),
+      onInconsistent: (why, evidence) => say(why, `: ${JSON.stringify(evidence)}`),
+    });
+    const service = await startHttpService({
+      listen,
+      mostBytes: MOST_REQUEST_BYTES,
+      answer: (question) => subject.answer(question),
+      onError: (error) => say(`a request could not be answered: ${errorMessage(error)}`),
+    });
+    try {
+      await print(`${signer.vkey} ${service.url}\n`);
+      await untilInterrupted(signal);
+    } finally {
+      await service.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
