@@ -13,14 +13,15 @@ Environment (each also with _FILE appended: the name of a file that holds it):
                         prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
-                        prove
+                        prove, serve
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
+  SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
   NO_COLOR              no colours, also on a terminal
   SECLOG_DEBUG          the stack of an error, too
 Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
-  0    done; also when tail was ended, or whoever read the output has gone
+  0    done; also when tail, serve or witness was ended, or whoever read the output has gone
   1    it failed, doctor or verify found something wrong, or prune had to leave a month
   2    it cannot be done as asked: an option, a URL or the spool is wrong
   3    verify could not be finished, and has no verdict
@@ -50,6 +51,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["prune", async () => (await import("./commands/prune.ts")).addPrune],
   ["hold", async () => (await import("./commands/hold.ts")).addHold],
   ["retention", async () => (await import("./commands/retention.ts")).addRetention],
+  ["serve", async () => (await import("./commands/serve.ts")).addServe],
+  ["witness", async () => (await import("./commands/witness.ts")).addWitness],
   ["demo", async () => addDemo],
 ]);
 
