@@ -1,19 +1,26 @@
 import type { Command } from "commander";
-import { errorMessage, SeclogError } from "seclog";
-import { databaseError } from "../connection.ts";
-import { requireUrl } from "../environment.ts";
+import pg from "pg";
+import { errorMessage, SeclogError, visibleText } from "seclog";
+import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
+import { requireUrl, roleConfig } from "../environment.ts";
 import { interruption } from "../interruption.ts";
 import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
+import { addPublishOptions, type ConfiguredPublishers, type PublishOptions, publishersOf } from "../publish/options.ts";
+import { storedContext } from "../publish/publisher.ts";
+import { Publishing } from "../publish/publishing.ts";
 import { NoSealMemory, type SealMemory, SealMemoryFile } from "../seal/memory.ts";
 import { runSealer } from "../seal/run.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
 
-interface SealCommandOptions extends KeyOptions {
+interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;
   readonly interval: string;
   readonly memory?: string;
   readonly json?: true;
 }
+
+/** How long the places that keep checkpoints may take at the end. */
+const FLUSH_MS = 30_000;
 
 /** How often a sealer that nobody watches says how it is doing. */
 const REPORT_MS = 60_000;
@@ -24,7 +31,7 @@ export function addSeal(program: Command): void {
     .command("seal")
     .description("make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C")
     .option("--once", "seal what there is, and end");
-  addKeyOptions(command)
+  addPublishOptions(addKeyOptions(command))
     .option("--interval <seconds>", "how long to wait when all is sealed", "0.5")
     .option("--memory <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
     .option("--json", "a JSON line for each checkpoint")
@@ -39,8 +46,10 @@ async function seal(options: SealCommandOptions): Promise<void> {
   const url = requireUrl("sealer");
   const signer = await signingKey(options);
   const memory = sealMemory(options);
+  const places = publishersOf(options);
   const signal = interruption();
   const report = new SealReport(options.json === true);
+  const { publishing, pool } = openPublishing(url, places, report);
   if (options.json !== true) {
     note(`sealing ${signer.name} with the key ${signer.vkey}`);
     if (memory instanceof NoSealMemory) {
@@ -58,6 +67,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
       once: options.once === true,
       signal,
       onSealed: async (step, age) => {
+        publishing.offer(step.checkpoint);
         report.sealed(step.checkpoint.size, step.leaves, step.missing);
         if (options.json) {
           const { size, root } = step.checkpoint;
@@ -77,11 +87,36 @@ async function seal(options: SealCommandOptions): Promise<void> {
       onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
     });
   } catch (error) {
-    report.end();
     throw databaseError(error, "sealer");
+  } finally {
+    report.end();
+    await publishing.flush(FLUSH_MS);
+    await pool.end();
   }
-  report.end();
   if (options.json !== true) await print(report.summary());
+}
+
+/** On a connection of its own: a witness that must be shown a proof does not hold sealing up. */
+function openPublishing(
+  url: string,
+  { publishers, everyMs }: ConfiguredPublishers,
+  report: SealReport,
+): { readonly publishing: Publishing; readonly pool: pg.Pool } {
+  const pool = new pg.Pool({
+    ...roleConfig("sealer", url),
+    application_name: "seclog seal, publishing",
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
+    max: 1,
+  });
+  pool.on("error", () => {});
+  const publishing = new Publishing(publishers, {
+    context: storedContext(pool),
+    everyMs,
+    onFailure: (_, error) => report.notPublished(error.message),
+  });
+  return { publishing, pool };
 }
 
 function sealMemory({ key, memory }: SealCommandOptions): SealMemory {
@@ -130,6 +165,11 @@ class SealReport {
     this.#progress.clear();
     if (message !== this.#troubled && !this.#quiet) note(`${styled("not sealing:", "red", process.stderr)} ${message}`);
     this.#troubled = message;
+  }
+
+  notPublished(message: string): void {
+    this.#progress.clear();
+    note(`${styled("not published:", "red", process.stderr)} ${visibleText(message)}`);
   }
 
   end(): void {
