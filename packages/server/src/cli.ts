@@ -16,6 +16,7 @@ Environment (each also with _FILE appended: the name of a file that holds it):
                         prove, serve
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
+  SECLOG_SEAL_KEY       the log's private key: seal, keys rotate
   NO_COLOR              no colours, also on a terminal
   SECLOG_DEBUG          the stack of an error, too
 Passwords belong into these, never into arguments, which every user can read.
