@@ -3,7 +3,7 @@ import { errorMessage, SeclogError, visibleText } from "seclog";
 import { jsonLine, print, styled, wrapped } from "../output.ts";
 import { readVkey, VerifyError, type Vkey } from "../verify/note.ts";
 import { type ProvenEvent, verifyProof } from "../verify/proof.ts";
-import { readKeys, readText } from "./verify.ts";
+import { collect, readKeys, readText } from "./verify.ts";
 
 interface VerifyProofOptions {
   readonly vkey: readonly string[];
@@ -16,8 +16,8 @@ export function addVerifyProof(program: Command): void {
   program
     .command("verify-proof <file>")
     .description("check a proof that seclog prove has made, without the database")
-    .requiredOption("--vkey <key...>", "the log's public key, or keys")
-    .option("--witness <key...>", "keys of witnesses: each must have signed the checkpoint")
+    .requiredOption("--vkey <key>", "the log's public key; again for each other one", collect)
+    .option("--witness <key>", "a witness's key: it must have signed the checkpoint; repeatable", collect)
     .option("--json", "one JSON document")
     .addHelpText(
       "after",

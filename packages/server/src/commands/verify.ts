@@ -30,7 +30,7 @@ The key comes from whoever runs the log, by another way than the database. After
 too, the oldest first. Checkpoints that were kept elsewhere find a tail that was cut off, and a database that
 was rolled back; without one, that cannot be seen.
 
-Reads as SECLOG_READER_URL, in one snapshot: sealing may go on.
+Reads as SECLOG_READER_URL, in one snapshot: sealing may go on. A file may be - for standard input or output.
 
 Exit codes:
   0  the log is what was sealed
@@ -43,8 +43,12 @@ export function addVerify(program: Command): void {
   program
     .command("verify")
     .description("recompute the whole log from its rows, and say what is not as it was sealed")
-    .requiredOption("--vkey <key...>", "the log's public key; several in the order of their rotation")
-    .option("--checkpoint <file...>", "signed checkpoints that were kept elsewhere, any number in a file (- is stdin)")
+    .requiredOption("--vkey <key>", "the log's public key; again for each later one, in their order", collect)
+    .option(
+      "--checkpoint <file>",
+      "signed checkpoints that were kept elsewhere, any number in a file; repeatable",
+      collect,
+    )
     .option("--from <file>", "the checkpoint of an earlier verification: only what came after it is read")
     .option("--save <file>", "write the newest checkpoint that was verified there, for the next --from")
     .option("--export <folder>", "verify an export instead of the database")
@@ -52,6 +56,11 @@ export function addVerify(program: Command): void {
     .option("--json", "one JSON document")
     .addHelpText("after", HELP)
     .action(verify);
+}
+
+/** For an option that may be given again. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 async function verify(options: VerifyOptions): Promise<void> {

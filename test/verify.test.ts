@@ -1,0 +1,198 @@
+/** `seclog verify` and `verify-proof` as they are built, against a real PostgreSQL. */
+import { execFile } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { encodeEvent } from "seclog";
+import { formatCheckpoint, formatTlogProof, leafHash, type NoteSigner, signNote, TreeAppender } from "seclog/merkle";
+import { postgresHandler } from "seclog/postgres";
+import { exampleBatch, exampleEvent } from "seclog/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../scripts/files.js";
+import { newKey, ORIGIN, seal, sealerClient, storedNote } from "./support/naive-sealer.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+
+const key = newKey();
+let database: TestDatabase;
+let admin: pg.Client;
+let sealer: pg.Client;
+let folder: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  folder = mkdtempSync(join(tmpdir(), "seclog-verify-"));
+  admin = new pg.Client({ connectionString: database.adminUrl });
+  await admin.connect();
+  sealer = await sealerClient(database.sealerUrl);
+  const handler = postgresHandler({ url: database.writerUrl });
+  await handler.handle(exampleBatch({ count: 300 }), AbortSignal.timeout(20_000));
+  await seal(sealer, key);
+  await handler.handle(exampleBatch({ firstSeq: 301, count: 5 }), AbortSignal.timeout(20_000));
+  await handler.close();
+});
+
+afterAll(async () => {
+  await sealer?.end();
+  await admin?.end();
+  await database?.[Symbol.asyncDispose]();
+  if (folder) rmSync(folder, { recursive: true, force: true });
+});
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Result> {
+  const env = { PATH: process.env["PATH"], SECLOG_READER_URL: database.readerUrl, COLUMNS: "200", ...environment };
+  return new Promise((done) => {
+    const program = join(root, "packages/server/bin/seclog.js");
+    execFile(process.execPath, [program, ...args], { env, encoding: "utf8" }, (error, stdout, stderr) => {
+      done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+const path = (name: string): string => join(folder, name);
+
+describe("seclog verify", { timeout: 120_000 }, () => {
+  it("says that a log is intact, in words and as JSON, and goes on from what it has saved", async () => {
+    const saved = path("verified.txt");
+    const { code, stdout, stderr } = await seclog(["verify", "--vkey", key.vkey, "--save", saved]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("Without --checkpoint") });
+    expect(stdout).toContain(`${ORIGIN} is intact.`);
+    expect(stdout).toMatch(/301 events of 2 sources, 301 leaves, sealed until 20\d\d-/);
+    expect(stdout).toMatch(/5 events not sealed yet, the oldest stored 20\d\d-/);
+    expect(readFileSync(saved, "utf8")).toBe(await storedNote(admin));
+
+    await seal(sealer, key);
+    const next = await seclog(["verify", "--vkey", key.vkey, "--from", saved, "--checkpoint", saved, "--json"]);
+    expect(next.code).toBe(0);
+    expect(JSON.parse(next.stdout)).toMatchObject({ intact: true, from: 301, size: 306, events: 5, unsealed: 0 });
+  });
+
+  it("names the event that was changed, and ends with 1, also offline", async () => {
+    const [exported, changed] = [path("export"), path("changed")];
+    expect((await seclog(["verify", "--vkey", key.vkey, "--write-export", exported])).code).toBe(0);
+    await admin.query(
+      "BEGIN; SET LOCAL session_replication_role = replica; UPDATE security_event_log SET path = E'/\\u202e' WHERE seq = 17; COMMIT",
+    );
+    try {
+      const live = await seclog(["verify", "--vkey", key.vkey, "--write-export", changed, "--save", path("never")]);
+      expect(live.code).toBe(1);
+      expect(live.stdout).toMatch(
+        /changed +event 01936d2f-\S+ \(source …000000000001, number 17, 2026-11-22 19:43 UTC, authz_fail\) was changed/,
+      );
+      expect(live.stdout).toContain("is NOT what was sealed: 1 finding.");
+      expect(existsSync(path("never"))).toBe(false);
+      const offline = { SECLOG_READER_URL: undefined };
+      expect((await seclog(["verify", "--vkey", key.vkey, "--export", changed], offline)).stdout).toBe(live.stdout);
+      expect((await seclog(["verify", "--vkey", key.vkey, "--export", exported], offline)).code).toBe(0);
+      const json = await seclog(["verify", "--vkey", key.vkey, "--export", changed, "--json"], offline);
+      expect(JSON.parse(json.stdout)).toMatchObject({
+        intact: false,
+        findings_total: 1,
+        findings: [
+          { kind: "changed", leaf: expect.any(Number), seq: 17, event_id: expect.stringMatching(/^01936d2f-/) },
+        ],
+      });
+    } finally {
+      await admin.query(
+        "BEGIN; SET LOCAL session_replication_role = replica; UPDATE security_event_log SET path = '/admin/orders' WHERE seq = 17; COMMIT",
+      );
+    }
+  });
+
+  it("finds that the database was rolled back, with a checkpoint kept elsewhere", async () => {
+    const kept = path("kept.txt");
+    const text = formatCheckpoint({ origin: ORIGIN, size: 9_000, root: leafHash("x") });
+    writeFileSync(kept, `${await storedNote(admin)}\n${signNote(text, [key])}`);
+    const { code, stdout } = await seclog(["verify", "--vkey", key.vkey, "--checkpoint", kept]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(
+      "the database has 306 leaves, a checkpoint kept elsewhere has 9,000: the tail was cut off",
+    );
+  });
+
+  it("ends with 2 for what only other options can put right, with 3 when it has no verdict", async () => {
+    const strange = path("strange.txt");
+    const text = formatCheckpoint({ origin: ORIGIN, size: 5, root: leafHash("x") });
+    writeFileSync(strange, signNote(text, [newKey()]));
+    const usage: readonly (readonly [readonly string[], RegExp])[] = [
+      [[], /--vkey/],
+      [["--vkey", key.vkey.slice(1)], /does not have the id/],
+      [["--vkey", newKey("w.example", "cosignature").vkey], /a witness's key/],
+      [["--vkey", key.vkey, "--vkey", newKey("other.example").vkey], /of two logs/],
+      [["--vkey", key.vkey, "--checkpoint", strange], /checkpoint 1 of .* cannot be believed: none of the keys named/],
+      [["--vkey", key.vkey, "--from", path("gone")], /cannot be read/],
+      [["--vkey", key.vkey, "--export", folder], /is no export/],
+      [["--vkey", key.vkey, "--write-export", folder], /is not empty/],
+    ];
+    for (const [args, says] of usage) {
+      const { code, stderr } = await seclog(["verify", ...args]);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(says) });
+    }
+    const down = await seclog(["verify", "--vkey", key.vkey], {
+      SECLOG_READER_URL: "postgresql://reader:x@127.0.0.1:1/seclog",
+    });
+    expect({ code: down.code, stderr: down.stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringMatching(/not verified: the database \(reader\) says.*\[SECLOG_DATABASE\]/),
+    });
+  });
+
+  it("reads as the reader, who may read all that it needs and no more", async () => {
+    const other = await seclog(["verify", "--vkey", key.vkey], { SECLOG_READER_URL: database.writerUrl });
+    expect({ code: other.code, stderr: other.stderr }).toEqual({
+      code: 3,
+      stderr: expect.stringContaining("permission denied"),
+    });
+  });
+});
+
+describe("seclog verify-proof", { timeout: 120_000 }, () => {
+  const prove = (signers: readonly NoteSigner[], change: (event: string) => string = (event) => event): string => {
+    const [impersonal = ""] = encodeEvent(exampleEvent(1)).split("\n");
+    const event = `${impersonal}\n${"0".repeat(64)}`;
+    const tree = new TreeAppender();
+    tree.append(leafHash(event));
+    const checkpoint = signNote(formatCheckpoint({ origin: ORIGIN, size: 1, root: tree.root() }), signers);
+    const file = path(`${Math.random()}.tlog-proof`);
+    writeFileSync(file, formatTlogProof({ extra: Buffer.from(change(event)), index: 0, proof: [], checkpoint }));
+    return file;
+  };
+
+  it("prints the event of a proof that holds, and that a part of it is left out", async () => {
+    const witness = newKey("w.example", "cosignature");
+    const file = prove([key, witness]);
+    const { code, stdout } = await seclog(["verify-proof", "--vkey", key.vkey, "--witness", witness.vkey, file]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("The proof holds.");
+    expect(stdout).toContain(`This event is leaf 0 of ${ORIGIN}`);
+    expect(stdout).toContain("as w.example has witnessed");
+    expect(stdout).toContain("The personal part (who, address, path, data …) is left out");
+    expect(stdout).toMatch(/^event_type +authz_fail$/m);
+    const json = await seclog(["verify-proof", file, "--vkey", key.vkey, "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ holds: true, redacted: true, size: 1, event: { seq: 1 } });
+  });
+
+  it("ends with 1 and says why when it does not hold, with 2 when it cannot be read", async () => {
+    const changed = await seclog([
+      "verify-proof",
+      prove([key], (event) => event.replace('"seq":1', '"seq":2')),
+      "--vkey",
+      key.vkey,
+    ]);
+    expect({ code: changed.code, stderr: changed.stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/proves nothing: the proof does not lead from the event.*\[SECLOG_PROOF\]/),
+    });
+    const witness = newKey("w.example", "cosignature");
+    const alone = await seclog(["verify-proof", prove([key]), "--vkey", key.vkey, "--witness", witness.vkey]);
+    expect(alone).toMatchObject({ code: 1, stderr: expect.stringContaining("the witness w.example has not signed") });
+    expect((await seclog(["verify-proof", path("gone"), "--vkey", key.vkey])).code).toBe(2);
+    expect((await seclog(["verify-proof", prove([key]), "--vkey", "x"])).code).toBe(2);
+  });
+});
