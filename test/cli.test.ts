@@ -443,7 +443,19 @@ describe("seclog, its arguments and environment", LONG, () => {
     const { code, stdout } = await seclog(["--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain("Exit codes:");
-    for (const command of ["setup", "doctor", "ship", "tail", "query", "stats", "demo"])
+    for (const command of [
+      "setup",
+      "doctor",
+      "ship",
+      "tail",
+      "query",
+      "stats",
+      "erase",
+      "prune",
+      "hold",
+      "retention",
+      "demo",
+    ])
       expect(stdout).toContain(`  ${command} `);
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(await seclog(["help"])).toEqual({ code, stdout, stderr: "" });

@@ -9,8 +9,8 @@ import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
-  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor, erase,
-                        prune, hold, retention
+  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor,
+                        erase, prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
                         prove, serve

@@ -17,7 +17,7 @@ export function addRetention(program: Command): void {
   program
     .command("retention")
     .description("list how long each category of events is kept, or set it")
-    .argument("[category=class...]", "what to set: authn=short admin=long")
+    .argument("[change...]", "category=class, any number of them: authn=short admin=long")
     .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
     .option("--json", "one JSON document")
     .action(retention);
