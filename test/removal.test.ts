@@ -216,7 +216,9 @@ Would erase 1 record in quarantine
   it("gives up where somebody has the log locked, and has changed nothing", async () => {
     await store({ actorId: "erika" });
     const locker = await connect(database.adminUrl);
-    await locker.query("BEGIN; LOCK TABLE security_event_hold IN ROW EXCLUSIVE MODE");
+    await locker.query(
+      "BEGIN; SELECT FROM security_event_source WHERE id = (SELECT own_source FROM security_event_tree) FOR UPDATE",
+    );
     const { code, stdout, stderr } = await seclog(["erase", "--actor", "erika", ...REASON, "--yes"]);
     await locker.query("ROLLBACK");
     expect([code, stdout, stderr]).toEqual([
@@ -303,7 +305,7 @@ describe("seclog prune", LONG, () => {
     await reader.query("BEGIN; SELECT count(*) FROM security_event_log WHERE retention = 'standard'");
     const running = seclog([...args, "--yes"]);
     const waits =
-      "SELECT FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND usename = current_user";
     await expect
       .poll(async () => (await database.query(waits)).length, { timeout: 60_000, interval: 20 })
       .toBeGreaterThan(0);

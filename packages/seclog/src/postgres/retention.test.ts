@@ -32,6 +32,12 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
+/** Resolves when somebody waits for a lock of this database. */
+async function waiting(): Promise<void> {
+  const locked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+  await expect.poll(async () => (await database.query(locked)).length, { timeout: 60_000 }).toBe(1);
+}
+
 let nextSource = 0;
 
 /** Stores events in a source of their own, as an application does, and gives its id. */
@@ -210,6 +216,19 @@ describe("seclog_prune()", () => {
     });
     expect(data).toContainEqual({ released: Number(covering[0]), reason: "the case is over" });
     expect(data).toContainEqual({ category: "session", class: "short" });
+  });
+
+  it("waits for a hold that is being placed", async () => {
+    await addMonth("2025-10");
+    const lawyer = await connect(database.adminUrl);
+    await lawyer.query("SET ROLE seclog_owner; BEGIN");
+    await lawyer.query("SELECT seclog_hold('case 9', NULL, '2025-10-11', '2025-10-12')");
+    const pruning = expect(prune("long", "2025-10-01")).rejects.toMatchObject({ code: "SL021" });
+    await waiting();
+    await lawyer.query("COMMIT");
+    await pruning;
+    await owner.query("SELECT seclog_release(max(id), 'test') FROM security_event_hold");
+    expect(await prune("long", "2025-10-01")).toMatchObject({ pruned: 0 });
   });
 
   it.each([

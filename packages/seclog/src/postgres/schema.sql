@@ -409,8 +409,7 @@ BEGIN
   END IF;
 
   IF NOT only_count THEN
-    -- Whoever places a hold now waits, and does not find erased what it was to keep.
-    LOCK TABLE public.security_event_hold IN SHARE MODE;
+    -- From here on a hold that is placed comes after this, and one that was placed before is seen: its event waits for this number.
     recorded_as := public.seclog_next_own_seq();
     PERFORM set_config('seclog.maintenance', 'on', true);
   END IF;
@@ -564,7 +563,8 @@ BEGIN
   THEN
     RAISE EXCEPTION 'there is no partition of % for %', class, to_char(month, 'YYYY-MM') USING ERRCODE = 'SL022';
   END IF;
-  LOCK TABLE public.security_event_hold IN SHARE MODE;
+  -- From here on a hold that is placed comes after this, and one that was placed before is seen: its event waits for this number.
+  recorded_as := public.seclog_next_own_seq();
   SELECT * INTO hold FROM public.security_event_hold AS holds WHERE holds.released_at IS NULL
     AND (holds.retention IS NULL OR holds.retention = class) AND holds.since < upper_end AND holds.until > month
     ORDER BY id LIMIT 1;
@@ -579,7 +579,6 @@ BEGIN
   IF unsealed > 0 THEN
     RAISE EXCEPTION '% has events of % source(s) that are not sealed', part, unsealed USING ERRCODE = 'SL020';
   END IF;
-  recorded_as := public.seclog_next_own_seq();
   -- Ranges before range_agg, which keeps all that it is given in memory.
   EXECUTE format('WITH numbered AS (
       SELECT source_id, seq, seq - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM public.%I
