@@ -6,7 +6,8 @@
  *
  * The library is bundled, one file for each entry and few that they share: Node needs about a millisecond for each file
  * of a package, and an application waits for that at every start. The code stays readable, and pg stays outside; the
- * comments are in the sources and the declarations.
+ * comments are in the sources and the declarations. Node's own modules are taken by `process.getBuiltinModule`: an import
+ * statement has Node read every name that they export, and some, such as `crypto.webcrypto`, load much when they are read.
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -36,7 +37,8 @@ async function bundle(folder, more) {
     const name = /^\.\/dist\/(.+)\.js$/.exec(entry.default ?? "")?.[1];
     if (name !== undefined) input[name] = `src/${name}.ts`;
   }
-  const build = await rolldown({ cwd: folder, input, platform: "node", external: /^[^./]/ });
+  const plugins = [{ name: "builtins", renderChunk: takeBuiltins }];
+  const build = await rolldown({ cwd: folder, input, platform: "node", external: /^[^./]/, plugins });
   const { output } = await build.write({
     dir: join(folder, "dist"),
     format: "esm",
@@ -47,6 +49,18 @@ async function bundle(folder, more) {
   await build.close();
   const written = new Set(output.map(({ fileName }) => join(folder, "dist", fileName)));
   for (const path of filesBelow(join(folder, "dist"))) if (path.endsWith(".js") && !written.has(path)) rmSync(path);
+}
+
+/** `import { join } from "node:path"` as `const { join } = process.getBuiltinModule("node:path")`. */
+function takeBuiltins(code) {
+  return code.replace(/^import (.+) from ("node:[^"]+");$/gm, (statement, names, module) => {
+    const parts = /^(?:\* as (?<all>[\w$]+)|(?<main>[\w$]+)?(?:, )?(?<some>\{.+\})?)$/.exec(names)?.groups;
+    if (parts === undefined) throw new Error(`the build cannot rewrite: ${statement}`);
+    return [parts.all ?? parts.main, parts.some?.replaceAll(" as ", ": ")]
+      .filter((target) => target !== undefined)
+      .map((target) => `const ${target} = process.getBuiltinModule(${module});`)
+      .join("\n");
+  });
 }
 
 /** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */

@@ -66,6 +66,14 @@ describe("the packed library", () => {
     expect(packed).toBeLessThan(250 * 1024);
   });
 
+  it("has no import of Node's own modules, which cost more that way; scripts/build.js says why", () => {
+    const importing = files.filter((path) => {
+      if (!path.endsWith(".js")) return false;
+      return /^import\b.*["']node:/m.test(readFileSync(join(project, "node_modules", "seclog", path), "utf8"));
+    });
+    expect(importing).toEqual([]);
+  });
+
   it("has types that compile with every check on, in a project that has no types but Node's", async () => {
     mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
     symlinkSync(join(root, "node_modules", "@types", "node"), join(project, "node_modules", "@types", "node"));
