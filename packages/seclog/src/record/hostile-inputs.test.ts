@@ -1,6 +1,6 @@
 /**
  * What strangers send, and what is kept of it: one test per matter. The numbers are those of the project's list of
- * hostile inputs; the rows that need a whole log are tested with it.
+ * hostile inputs; the rows that need a whole log are tested with it, and 34 is in test/hostile-configuration.test.ts.
  */
 import { createHash } from "node:crypto";
 import { Socket } from "node:net";

@@ -1,0 +1,74 @@
+/** The row of the project's list of hostile inputs that needs all of the product: what a configuration says. */
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createSecurityLog, type SecurityLogOptions } from "seclog";
+import { postgresHandler } from "seclog/postgres";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
+const handler = { name: "none", handle: async () => {}, close: async () => {} };
+
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "seclog-hostile-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const withSpool = (spool: object): unknown => ({ spool, handlers: [handler] });
+
+describe("34: configuration - refuses to start and names the key", () => {
+  test.each<[matter: string, options: () => unknown, code: string, named: string]>([
+    ["unknown key", () => ({ spool: "memory", handlers: [handler], levle: "info" }), "SECLOG_CONFIG", "levle"],
+    ["unknown key within", () => withSpool({ directory: folder, maxbytes: 1 }), "SECLOG_CONFIG", "maxbytes"],
+    ["negative size", () => withSpool({ directory: folder, maxBytes: -1 }), "SECLOG_CONFIG", "maxBytes"],
+    ["no options", () => undefined, "SECLOG_CONFIG", "createSecurityLog"],
+    ["folder that cannot be written", () => withSpool({ directory: closed() }), "SECLOG_SPOOL_DIRECTORY", "closed"],
+    ["folder that is a link", () => withSpool({ directory: link() }), "SECLOG_SPOOL_DIRECTORY", "symbolic link"],
+    ["folder that all may write", () => withSpool({ directory: open() }), "SECLOG_SPOOL_DIRECTORY", "everybody"],
+  ])("%s", (_matter, options, code, named) => {
+    const given = options() as SecurityLogOptions;
+    expect(() => createSecurityLog(given)).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(named) }),
+    );
+  });
+
+  test("PostgreSQL URL with options=", () => {
+    const url = "postgresql://u:hunter2@localhost/d?options=-c%20synchronous_commit%3Doff";
+    expect(() => postgresHandler({ url })).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringMatching(/^(?!.*hunter2).*options=/) }),
+    );
+  });
+
+  test.each([
+    ["query", "--url=postgresql://u:hunter2@h/d"],
+    ["setup", "postgresql://u:hunter2@h/d"],
+  ])("secret in argv: seclog %s %s", (...args) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
+    expect([status, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/argument 2 holds a password.*\[SECLOG_CONFIG\]/);
+    expect(stderr).not.toContain("hunter2");
+  });
+});
+
+/** Root may write to every folder of a disk. */
+function closed(): string {
+  if (process.getuid?.() === 0) return "/proc/self/closed";
+  mkdirSync(join(folder, "closed"), { mode: 0o500 });
+  return join(folder, "closed");
+}
+
+function link(): string {
+  mkdirSync(join(folder, "target"), { mode: 0o700 });
+  symlinkSync(join(folder, "target"), join(folder, "link"));
+  return join(folder, "link");
+}
+
+function open(): string {
+  mkdirSync(join(folder, "open"));
+  chmodSync(join(folder, "open"), 0o777);
+  return join(folder, "open");
+}
