@@ -30,17 +30,14 @@ export async function closeServer(server: http.Server): Promise<void> {
   await closed;
 }
 
-/**
- * Sends one request on a connection of its own; any path, as it is. Resolves a turn of the event loop after the answer
- * has ended: by then a server in this process has recorded what it was refused for.
- */
+/** Sends one request on a connection of its own; any path, as it is. */
 export async function send(
   port: number,
   method: string,
   path: string,
   { headers = {}, body }: Sent = {},
 ): Promise<Answer> {
-  const answer = await new Promise<Answer>((resolve, reject) => {
+  return await new Promise((resolve, reject) => {
     const request = http.request({ port, host: "127.0.0.1", method, path, headers, agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8");
@@ -53,8 +50,6 @@ export async function send(
     request.on("error", reject);
     request.end(body);
   });
-  await new Promise(setImmediate);
-  return answer;
 }
 
 /** Sends bytes that no HTTP client would, and gives everything that comes back until the server closes. */

@@ -35,7 +35,7 @@ async function listening(app: FastifyInstance): Promise<number> {
   return (app.server.address() as { port: number }).port;
 }
 
-/** A turn later than the answer is there, what it was refused for is recorded. */
+/** What it was refused for is recorded in the turn in which the answer is there, but behind this. */
 async function inject(app: FastifyInstance, request: string | InjectOptions): Promise<LightMyRequestResponse> {
   const answer = await app.inject(request);
   await new Promise(setImmediate);

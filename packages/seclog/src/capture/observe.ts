@@ -192,7 +192,9 @@ export class Observation extends RequestCauses {
     if (this.#findings.length === 0) return;
     this.#endContext = currentContext();
     awaitJudgement(this.#record);
-    const soon = (): void => void setImmediate(this.#record);
+    // Behind everything that the end sets off and that waits for nothing outside, but before the next request is read, so
+    // that events keep the order of their requests.
+    const soon = (): void => queueMicrotask(() => process.nextTick(this.#record));
     if (closed || response.writableFinished || response.destroyed) {
       soon();
       return;
