@@ -1,20 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { SeclogError } from "seclog";
-import type { NoteSigner } from "seclog/merkle";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
 import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { roleConfig } from "../environment.ts";
 import { sealState } from "../stored-tree.ts";
-import type { SealMemory } from "./memory.ts";
-import { type SealedStep, Sealer, type SealStep } from "./sealer.ts";
+import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 
 /** Options of {@link runSealer}. */
-export interface RunSealerOptions {
+export interface RunSealerOptions extends SealerOptions {
   /** The sealer's connection URL. */
   readonly url: string;
-  readonly signer: NoteSigner;
-  readonly memory: SealMemory;
   /** Milliseconds between two looks at what there is to seal. */
   readonly intervalMs: number;
   /** Ends when everything is sealed that was there. */
@@ -26,7 +22,6 @@ export interface RunSealerOptions {
   readonly onTurn?: (sealing: boolean) => void;
   /** What failed and is tried again. */
   readonly onTrouble?: (error: unknown) => void;
-  readonly onStep?: (step: SealStep) => void;
 }
 
 /** How often a sealer that waits looks whether the other one has gone. */
