@@ -22,7 +22,6 @@ import { SYSCALL_FAULTS } from "./syscalls.js";
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
   { number: 28, name: "queue broker down, emptied, redelivering", comesWith: "the queue handlers" },
-  { number: 30, name: "rows changed behind Seclog's back", comesWith: "tamper evidence" },
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 

@@ -152,4 +152,83 @@ const lastWords = (output) =>
     .replace(/ \(\S+\/memory\)/, "")
     .trim();
 
-export const SEAL_FAULTS = [KILLED_SEALERS, ROLLED_BACK];
+/** What erasure blanks. */
+const PERSONAL = [
+  ..."actor_id actor_type target_id target_type data ip_address ip_source ip_chain user_agent".split(" "),
+  ..."method_original notes path request_host request_id trace_id span_id".split(" "),
+];
+
+/** As superuser, past the triggers: what, and the words by which verify names it. All of them in a log of 600 events. */
+const TAMPERING = [
+  ["UPDATE", "UPDATE security_event_log SET path = '/harmless' WHERE seq = 100", /number 100,.* was changed/],
+  ["DELETE", "DELETE FROM security_event_log WHERE seq = 100", /number 100 .*was removed/],
+  [
+    "INSERT",
+    `INSERT INTO security_event_log SELECT (made).* FROM (SELECT jsonb_populate_record(log,
+      '{"id": "01936d2f-5c00-7000-8000-0000000000ff", "occurred_at": "2026-11-01T00:00:00Z"}') AS made
+      FROM security_event_log AS log WHERE seq = 100) AS x`,
+    /was inserted: another one was sealed with that number/,
+  ],
+  [
+    "reorder",
+    "UPDATE security_event_log SET seq = 301 - seq WHERE seq IN (100, 201)",
+    /was sealed as number 201 .*: the two were swapped/,
+  ],
+  [
+    "swap two payloads",
+    `UPDATE security_event_log AS x SET data = y.data, salt = y.salt FROM security_event_log AS y
+      WHERE x.seq IN (100, 101) AND y.seq = 201 - x.seq AND x.source_id = y.source_id`,
+    /number 100,.* was changed: its personal part/,
+  ],
+  ["delete a whole source", "DELETE FROM security_event_log WHERE category <> 'log'", /were removed/],
+  [
+    "erase without a record",
+    `UPDATE security_event_log SET salt = NULL, ${PERSONAL.map((column) => `${column} = NULL`).join(", ")} WHERE seq = 100`,
+    /number 100,.* was erased, and no record says by whom/,
+  ],
+  [
+    "edit the tree to fit",
+    "UPDATE security_event_tile SET hashes = overlay(hashes PLACING '\\x00' FROM 100) WHERE level = 0 AND tile = 0",
+    /tile\/0\/000 do not fit each other: one of them was changed/,
+  ],
+];
+
+const TAMPERED = {
+  number: 30,
+  name: "rows changed behind Seclog's back",
+  runs: { full: TAMPERING.length, short: 3 },
+  async run({ runs, world: create, finish, ran, expect, note }) {
+    const world = await create();
+    const { name } = world.database;
+    const log = makeKey(world);
+    const app = await world.startApp({ count: 600 });
+    await app.done();
+    await app.close();
+    await sealAll(world, log);
+    appendFileSync(log.kept, readFileSync(join(world.folder, "memory")));
+    expect((await verify(world, log)).code === 0, "the log as it was sealed does not verify");
+    const swap = async (from, to) => {
+      await world.server.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('${from}', '${to}')`,
+      );
+      await world.server.query(`ALTER DATABASE ${from} RENAME TO ${to}`);
+    };
+    await swap(name, `${name}_true`);
+    for (const [what, sql, words] of TAMPERING.slice(0, runs)) {
+      await world.server.query(`CREATE DATABASE ${name} TEMPLATE ${name}_true OWNER seclog_owner`);
+      await world.query(`SET session_replication_role = replica; ${sql}`);
+      const { code, output } = await verify(world, log, ["--json"]);
+      const [found] = output.startsWith("{") ? JSON.parse(output).findings : [];
+      expect(code === 1 && words.test(found?.sentence), `${what} was not found: ${found?.sentence ?? output}`);
+      note(`${what}: “${found?.sentence}”`);
+      await world.server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
+      await world.server.query(`DROP DATABASE ${name}`);
+      ran();
+    }
+    await swap(`${name}_true`, name);
+    expect((await verify(world, log)).code === 0, "the log as it was sealed does not verify any more");
+    await finish(world);
+  },
+};
+
+export const SEAL_FAULTS = [KILLED_SEALERS, ROLLED_BACK, TAMPERED];
