@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal` or `-- rivals`
- * runs one. Takes about a quarter of an hour; the machine should have nothing else to do.
+ * `-- memory`, `-- load`, `-- seal`, `-- rivals` or `-- verify` runs one. Takes about a quarter of an hour; the machine
+ * should have nothing else to do.
  */
 import { cpus } from "node:os";
 import { benchCall } from "./call.js";
@@ -11,6 +11,7 @@ import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
 import { benchRivals } from "./rivals.js";
 import { benchSeal } from "./seal.js";
+import { benchVerify } from "./verify.js";
 
 const wanted = process.argv.slice(2);
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
@@ -25,3 +26,4 @@ if (isWanted("memory")) benchMemory();
 if (isWanted("load")) benchLoad();
 if (isWanted("seal")) await benchSeal();
 if (isWanted("rivals")) await benchRivals();
+if (isWanted("verify")) await benchVerify();

@@ -63,6 +63,12 @@ const CLOSE = 0x7d;
 const NULL_LETTER = 0x4e;
 const VERTICAL_TAB_LETTER = 0x76;
 const X_LETTER = 0x78;
+const T_LETTER = 0x54;
+const Z_LETTER = 0x5a;
+const SPACE = 0x20;
+const PLUS = 0x2b;
+const DOT = 0x2e;
+const ZERO = 0x30;
 const UUID_LENGTH = 36;
 const SEQ = IMPERSONAL.findIndex(({ name }) => name === "seq");
 const SOURCE = IMPERSONAL.findIndex(({ name }) => name === "source_id");
@@ -163,8 +169,18 @@ export class RowReader {
         end += length;
         const value = end;
         if (kind === "time") {
-          at = time(rows, at, out, end);
-          end = timeEnd;
+          if (rows[at + 19] === DOT && rows[at + 26] === PLUS && rows[at + 29] === TAB) {
+            // `2026-11-22 19:43:22.123456+00`, which is nearly every time.
+            for (let i = 0; i < 28; i += 4) outWords.setInt32(end + i, rowWords.getInt32(at + i, true), true);
+            const isUtc = rows[at + 27] === ZERO && rows[at + 28] === ZERO && rows[at + 10] === SPACE;
+            out[end + 10] = isUtc ? T_LETTER : (rows[at + 10] as number);
+            out[end + 26] = Z_LETTER;
+            at += isUtc ? 29 : 26;
+            end += isUtc ? 27 : 26;
+          } else {
+            at = time(rows, at, out, end);
+            end = timeEnd;
+          }
         }
         if (kind === "text" || kind === "time") {
           for (;;) {
@@ -174,10 +190,12 @@ export class RowReader {
               const quote = word ^ QUOTES;
               const slash = word ^ BACKSLASHES;
               const found = ((word - SPACES) & ~word) | ((quote - ONES) & ~quote) | ((slash - ONES) & ~slash);
-              if ((found & HIGH_BITS) !== 0) break;
+              const mask = found & HIGH_BITS;
               outWords.setInt32(end, word, true);
-              at += 4;
-              end += 4;
+              const plain = mask === 0 ? 4 : bytesBefore(mask);
+              at += plain;
+              end += plain;
+              if (mask !== 0) break;
             }
             let byte = rows[at++] as number;
             for (; PLAIN[byte] === 1; byte = rows[at++] as number) out[end++] = byte;
@@ -204,10 +222,12 @@ export class RowReader {
               const word = rowWords.getInt32(at, true);
               const slash = word ^ BACKSLASHES;
               const found = ((word - SPACES) & ~word) | ((slash - ONES) & ~slash);
-              if ((found & HIGH_BITS) !== 0) break;
+              const mask = found & HIGH_BITS;
               outWords.setInt32(end, word, true);
-              at += 4;
-              end += 4;
+              const plain = mask === 0 ? 4 : bytesBefore(mask);
+              at += plain;
+              end += plain;
+              if (mask !== 0) break;
             }
             const byte = rows[at++] as number;
             if (byte === BACKSLASH) {
@@ -362,6 +382,11 @@ const SPACES = 0x20202020;
 const QUOTES = 0x22222222;
 const BACKSLASHES = 0x5c5c5c5c;
 const HIGH_BITS = 0x80808080 | 0;
+
+/** How many bytes of the four stand before the first that was found. */
+function bytesBefore(mask: number): number {
+  return (31 - Math.clz32(mask & -mask)) >> 3;
+}
 
 /** By byte: 1 for what JSON and COPY write as it is. */
 const PLAIN = new Uint8Array(256).fill(1, 0x20);
