@@ -263,6 +263,8 @@ describe("setupDatabase()", () => {
       const dump = await dumpSchema({
         query: async <Row extends { text: string }>(text: string) => (await made.query<Row>(text)).rows,
       });
+      const setup = "SELECT data::text FROM security_event_log WHERE event_type = 'log_setup'";
+      expect((await made.query(setup)).rows).toEqual(await database.query(setup));
       await made.end();
       expect(dump).toBe(await dumpSchema(database));
     } finally {

@@ -111,7 +111,9 @@ SELECT ${quoteLiteral(createDatabaseSql(database))}
 \\connect ${quoteIdentifier(database)}
 SET ROLE ${OWNER};
 SET search_path = pg_catalog, pg_temp;
-${statements(accessSql(database))}
+${statements(accessSql(database))}\
+SELECT coalesce(max(id), 0) AS before FROM public.seclog_migration \\gset
+
 ${migrations()
   .map(
     (migration) => `-- Migration ${migration.id}
@@ -134,6 +136,9 @@ COMMIT;
 \\else
 \\warn 'warning: the database was set up by a newer seclog: its privileges and triggers were left as they are'
 \\endif
+SELECT public.seclog_own_event('log_setup',
+    format('{"migrations":[%s],"version":%s}', string_agg(to_json(name)::text, ',' ORDER BY id), max(id)))
+  FROM public.seclog_migration WHERE id > :before HAVING count(*) > 0;
 SELECT public.seclog_ensure_partitions();
 RESET ROLE;
 \\if :borrow
