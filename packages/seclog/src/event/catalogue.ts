@@ -166,6 +166,8 @@ export interface CatalogueData {
     readonly partitions?: readonly string[] | undefined;
     /** The end of the months, exclusive. */
     readonly before?: string | undefined;
+    /** Rows that went with them and had numbers that their source never came to: no application stored them. */
+    readonly strays?: number | undefined;
     readonly hold?: number | undefined;
     readonly released?: number | undefined;
     readonly since?: string | undefined;

@@ -554,6 +554,7 @@ DECLARE
   upper_end timestamptz := month + interval '1 month';
   hold public.security_event_hold;
   unsealed bigint;
+  strays bigint;
 BEGIN
   IF btrim(coalesce(reason, '')) = '' THEN
     RAISE EXCEPTION 'why to prune is not said' USING ERRCODE = 'invalid_parameter_value';
@@ -573,26 +574,33 @@ BEGIN
   END IF;
   -- Against rows that would still come into it. Who reads goes on reading; only the DROP at the end needs to be alone.
   EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', part);
-  EXECUTE format('SELECT count(*) FROM (SELECT source_id, max(seq) AS last_seq FROM public.%I GROUP BY source_id) AS source
-    WHERE source.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
-      WHERE seal.source_id = source.source_id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
+  -- Numbers that no position covers will never be sealed: whoever may write can insert such rows, and must not be able to
+  -- keep a month for ever by one. They go, and the record says how many they were.
+  EXECUTE format('SELECT count(*) FROM (SELECT source.id, max(log.seq) AS last_seq FROM public.%I AS log
+      JOIN public.security_event_source AS source ON source.id = log.source_id AND log.seq <= source.last_seq
+      GROUP BY source.id) AS stored
+    WHERE stored.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
+      WHERE seal.source_id = stored.id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
   IF unsealed > 0 THEN
     RAISE EXCEPTION '% has events of % source(s) that are not sealed', part, unsealed USING ERRCODE = 'SL020';
   END IF;
   -- Ranges before range_agg, which keeps all that it is given in memory.
   EXECUTE format('WITH numbered AS (
-      SELECT source_id, seq, seq - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM public.%I
+      SELECT source_id, seq, seq - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM public.%I AS log
+        JOIN public.security_event_source AS source ON source.id = log.source_id
+        WHERE log.seq BETWEEN 1 AND source.last_seq
     ), ranges AS (
       SELECT source_id, int8range(min(seq), max(seq), ''[]'') AS range, count(*) AS rows FROM numbered GROUP BY source_id, island
     ), removed AS (
       INSERT INTO public.security_event_removed (own_seq, kind, source_id, seqs)
         SELECT $1, ''pruned'', source_id, range_agg(range) FROM ranges GROUP BY source_id
-    ) SELECT coalesce(sum(rows), 0) FROM ranges', part) INTO pruned USING recorded_as;
+    ) SELECT coalesce(sum(rows), 0), (SELECT count(*) FROM public.%1$I) - coalesce(sum(rows), 0) FROM ranges', part)
+    INTO pruned, strays USING recorded_as;
   EXECUTE format('DROP TABLE public.%I', part);
   PERFORM public.seclog_own_event('log_retention', format(
-    '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"}',
+    '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"%s}',
     to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(reason), pruned,
-    public.seclog_removal_digest(recorded_as)));
+    public.seclog_removal_digest(recorded_as), ',"strays":' || nullif(strays, 0)));
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_quarantine(source uuid, own_epoch integer, key text, bad_seq bigint, why text, original bytea)
