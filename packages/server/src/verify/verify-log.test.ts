@@ -147,6 +147,25 @@ describe("verifyLog()", () => {
     expect(early.intact).toBe(false);
   });
 
+  it("takes an erasure that is on record, also in quarantine and before its event is sealed", async () => {
+    const report = await verifyAfter("SELECT seclog_erase('bad', NULL, NULL, NULL, NULL, NULL, 'asked to', false)");
+    expect(report.findings).toEqual([]);
+    expect(report).toMatchObject({ intact: true, erased: 11, erasures: 2, quarantined: 0, unsealed: 3 });
+    expect(report.notes).toEqual([
+      "Removal 4 (1 row) is recorded by an event that is not sealed yet: verify again when it is.",
+    ]);
+  });
+
+  it("says when what was erased on record is there again", async () => {
+    const report = await verifyAfter(
+      `INSERT INTO security_event_removed VALUES (4, 'erased', '${A}', '{[17,18)}');
+       SELECT seclog_own_event('log_erased', format('{"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
+    );
+    expect(report.findings).toEqual([]);
+    expect(report.notes[0]).toContain("Removal 4");
+    expect(report.notes[1]).toContain("On record as erased or pruned, and there again: 1 event");
+  });
+
   it("verifies an export, which has what the database had", async () => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-export-"));
     try {

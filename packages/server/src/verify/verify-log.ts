@@ -428,10 +428,11 @@ class Verification {
     const { size, unsealed, removals } = read;
     const { kept, erased, pruned, quarantined, back, hashed } = this.#tally;
     const { unnamed, newest } = this.#signers;
-    if (back > 0)
+    if (back > 0) {
       this.#notes.push(
-        `${countText(back, "event")} that were erased or pruned on record are there again: a backup was restored, or the removal was not finished.`,
+        `On record as erased or pruned, and there again: ${countText(back, "event")}; a backup was restored, or the removal undone.`,
       );
+    }
     if (unnamed > 0)
       this.#notes.push(
         `${countText(unnamed, "checkpoint")} before the first of the keys named ${unnamed === 1 ? "is" : "are"} signed by a key that was not named; the later ones vouch for what they stand for.`,
