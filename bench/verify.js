@@ -169,14 +169,16 @@ async function sealAll(url, signer) {
     for (let first = 1; first <= last_seq; first += CHECKPOINT_EVERY) {
       const last = Math.min(last_seq, first + CHECKPOINT_EVERY - 1);
       const { rows } = await client.query(
-        `SELECT ${EVENT_SELECT}, encode(commitment, 'hex') AS digits FROM security_event_log
+        `SELECT ${EVENT_SELECT}, encode(commitment, 'hex') AS digits,
+            format('{"created_at":"%s","retention":"%s"}',
+              to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), retention) AS stored FROM security_event_log
           WHERE source_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq`,
         [id, first, last],
       );
       const size = tree.size;
       for (const row of rows) {
         const [impersonal] = encodeEvent(rowToEvent(row)).split("\n");
-        tree.append(leafHash(`${impersonal}\n${row.digits}`));
+        tree.append(leafHash(`${impersonal}\n${row.digits}\n${row.stored}`));
       }
       const tiles = tree.take();
       const before = root;

@@ -131,10 +131,11 @@ describe("seclog prove", LONG, () => {
     const lines = Buffer.from(whole.extra ?? [])
       .toString()
       .split("\n");
-    expect(lines).toHaveLength(4);
-    expect(JSON.parse(lines[3] ?? "")).toMatchObject({ actor_id: "42", data: { seq: 3 } });
-    expect(Buffer.from(redacted.extra ?? []).toString()).toBe(lines.slice(0, 2).join("\n"));
-    const leaf = leafHash(lines.slice(0, 2).join("\n"));
+    expect(lines).toHaveLength(5);
+    expect(JSON.parse(lines[2] ?? "")).toMatchObject({ retention: "standard" });
+    expect(JSON.parse(lines[4] ?? "")).toMatchObject({ actor_id: "42", data: { seq: 3 } });
+    expect(Buffer.from(redacted.extra ?? []).toString()).toBe(lines.slice(0, 3).join("\n"));
+    const leaf = leafHash(lines.slice(0, 3).join("\n"));
     expect(verifyTlogProof(leaf, whole, [vkey]).checkpoint.size).toBe(16);
     expect(verifyTlogProof(leaf, redacted, [vkey]).checkpoint.size).toBe(16);
   });

@@ -56,14 +56,16 @@ const IMPERSONAL_SELECT = [...EVENT_SELECT.matchAll(/(\S.*?) AS (\w+)(?:, |$)/g)
 /** The entries of a source's numbers, as leaves. */
 export async function entriesOf(client: pg.ClientBase, source: string, first: number, last: number): Promise<string[]> {
   const rows = await client.query(
-    `SELECT ${IMPERSONAL_SELECT}, encode(commitment, 'hex') AS digits FROM security_event_log
+    `SELECT ${IMPERSONAL_SELECT}, encode(commitment, 'hex') AS digits,
+        format('{"created_at":"%s","retention":"%s"}',
+          to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), retention) AS stored FROM security_event_log
       WHERE source_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq, occurred_at, id`,
     [source, first, last],
   );
   const entries = new Map<number, string>();
-  for (const row of rows.rows as ({ seq: string; digits: string } & { [column: string]: unknown })[]) {
+  for (const row of rows.rows as ({ seq: string; digits: string; stored: string } & { [column: string]: unknown })[]) {
     const event = rowToEvent(row);
-    if (!entries.has(event.seq)) entries.set(event.seq, `${encodeImpersonal(event)}\n${row.digits}`);
+    if (!entries.has(event.seq)) entries.set(event.seq, `${encodeImpersonal(event)}\n${row.digits}\n${row.stored}`);
   }
   const aside = await client.query<{ seq: string; at: string; digits: string }>(
     `SELECT seq, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, encode(commitment, 'hex') AS digits

@@ -59,10 +59,14 @@ export async function addQuarantined(database: TestDatabase, source: string): Pr
   await database.query("UPDATE security_event_source SET last_seq = last_seq + 1 WHERE id = $1", [source]);
 }
 
+/** What the store says of an event, as SQL. */
+const STORED_LINE = `format('{"created_at":"%s","retention":"%s"}',
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), retention)`;
+
 /** The entries that a source's numbers from `first` on have. */
 async function entriesOf(database: TestDatabase, source: string, first: number, last: number): Promise<string[]> {
-  const rows = await database.query<{ seq: string; commitment: Buffer }>(
-    `SELECT ${EVENT_SELECT}, commitment FROM security_event_log WHERE source_id = $1 ORDER BY security_event_log.seq, occurred_at, id`,
+  const rows = await database.query<{ seq: string; commitment: Buffer; stored: string }>(
+    `SELECT ${EVENT_SELECT}, commitment, ${STORED_LINE} AS stored FROM security_event_log WHERE source_id = $1 ORDER BY security_event_log.seq, occurred_at, id`,
     [source],
   );
   const aside = await database.query<{ seq: string; at: string; commitment: Buffer }>(
@@ -73,7 +77,7 @@ async function entriesOf(database: TestDatabase, source: string, first: number, 
   return Array.from({ length: last - first + 1 }, (_, i) => {
     const seq = first + i;
     const row = rows.find((one) => Number(one.seq) === seq);
-    if (row) return `${encodeEvent(rowToEvent(row)).split("\n")[0]}\n${row.commitment.toString("hex")}`;
+    if (row) return `${encodeEvent(rowToEvent(row)).split("\n")[0]}\n${row.commitment.toString("hex")}\n${row.stored}`;
     const record = aside.find((one) => Number(one.seq) === seq);
     if (!record) return `{"missing":true,"seq":${seq},"source_id":"${source}"}`;
     const line = `{"created_at":"${record.at}","quarantined":true,"seq":${seq},"source_id":"${source}"}`;

@@ -7,8 +7,13 @@
 import { jsonString } from "../event/json.ts";
 import { IMPERSONAL_COLUMNS } from "./line-reader.ts";
 
-/** The columns that an entry is made of, in its order: for a SELECT list. Only impersonal ones, and the commitment. */
-export const ENTRY_COLUMNS: readonly string[] = [...IMPERSONAL_COLUMNS.map(({ name }) => name), "commitment"];
+/** The columns that an entry is made of, in its order: for a SELECT list. None of them names a person. */
+export const ENTRY_COLUMNS: readonly string[] = [
+  ...IMPERSONAL_COLUMNS.map(({ name }) => name),
+  "commitment",
+  "created_at",
+  "retention",
+];
 
 /**
  * The entry of an event.
@@ -23,7 +28,8 @@ export function eventEntry(values: readonly (string | null)[]): string {
     line += `${line === "" ? "{" : ","}"${name}":`;
     line += kind === "integer" ? value : kind === "time" ? `"${isoTime(value)}"` : jsonString(value);
   }
-  return `${line}}\n${hexText(values[IMPERSONAL_COLUMNS.length])}`;
+  const [commitment, createdAt, retention] = values.slice(IMPERSONAL_COLUMNS.length);
+  return `${line}}\n${hexText(commitment)}\n{"created_at":"${isoTime(createdAt ?? "")}","retention":${jsonString(retention ?? "")}}`;
 }
 
 /** The entry of a number whose record is in quarantine; times and bytes as PostgreSQL wrote them. */

@@ -78,14 +78,18 @@ async function tamper(sql: string): Promise<void> {
 
 /** The entries of all sealed numbers, made another way than the sealer does. */
 async function entries(): Promise<string[]> {
-  const rows = await database.query<EventRow & { leaf: string; hex: string }>(
-    `SELECT (first_leaf + log.seq - first_seq)::int AS leaf, encode(commitment, 'hex') AS hex, ${EVENT_SELECT.replaceAll(
-      / (?=source_id\b|seq\b)/g,
-      " ",
-    )} FROM security_event_log AS log JOIN (SELECT first_leaf, source_id AS sealed_source, first_seq, last_seq FROM security_event_seal) AS seal
+  const rows = await database.query<EventRow & { leaf: string; hex: string; at: string; retention: string }>(
+    `SELECT (first_leaf + log.seq - first_seq)::int AS leaf, encode(commitment, 'hex') AS hex, retention,
+        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, ${EVENT_SELECT.replaceAll(
+          / (?=source_id\b|seq\b)/g,
+          " ",
+        )} FROM security_event_log AS log JOIN (SELECT first_leaf, source_id AS sealed_source, first_seq, last_seq FROM security_event_seal) AS seal
       ON sealed_source = source_id AND seq BETWEEN first_seq AND last_seq ORDER BY leaf`,
   );
-  return rows.map((row) => `${encodeEvent(rowToEvent(row)).split("\n")[0]}\n${row.hex}`);
+  return rows.map(
+    (row) =>
+      `${encodeEvent(rowToEvent(row)).split("\n")[0]}\n${row.hex}\n{"created_at":"${row.at}","retention":"${row.retention}"}`,
+  );
 }
 
 function naiveRoot(leaves: readonly Uint8Array[]): Uint8Array {

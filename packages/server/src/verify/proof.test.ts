@@ -20,19 +20,21 @@ const witness = newKey("w.example", "cosignature");
 const keys = [readVkey(log.vkey)];
 const SIZE = 300;
 
+const STORED = '{"created_at":"2026-11-22T19:43:22.123456Z","retention":"standard"}';
+
 /** Event `seq` as a proof has it. */
 const salts = Array.from({ length: SIZE }, () => randomBytes(16));
 function parts(seq: number) {
   const [impersonal = "", personal = ""] = encodeEvent(exampleEvent(seq)).split("\n");
   const salt = salts[seq - 1] as Buffer;
   const commitment = createHash("sha256").update(salt).update(personal).digest("hex");
-  return { impersonal, commitment, salt: salt.toString("hex"), personal };
+  return { impersonal, commitment, stored: STORED, salt: salt.toString("hex"), personal };
 }
 
 const tree = new TreeAppender();
 for (let seq = 1; seq <= SIZE; seq++) {
-  const { impersonal, commitment } = parts(seq);
-  tree.append(leafHash(`${impersonal}\n${commitment}`));
+  const { impersonal, commitment, stored } = parts(seq);
+  tree.append(leafHash(`${impersonal}\n${commitment}\n${stored}`));
 }
 const tiles = new Map(tree.take().map((tile) => [tilePath(tile), tile.hashes]));
 const checkpoint = { origin: ORIGIN, size: SIZE, root: tree.root() };
@@ -42,8 +44,8 @@ async function proofFile(
   seq: number,
   { redacted = false, signed = note, change = (text: string) => text, index = seq - 1 } = {},
 ): Promise<string> {
-  const { impersonal, commitment, salt, personal } = parts(seq);
-  const event = redacted ? [impersonal, commitment] : [impersonal, commitment, salt, personal];
+  const { impersonal, commitment, stored, salt, personal } = parts(seq);
+  const event = [impersonal, commitment, stored, ...(redacted ? [] : [salt, personal])];
   const proof = await inclusionProof(seq - 1, SIZE, async (names) =>
     names.map((name) => tiles.get(tilePath(name)) as Uint8Array),
   );
@@ -144,8 +146,18 @@ describe("verifyProof()", () => {
       /does not lead/,
     ],
     [
+      "another time of storage",
+      () => proofFile(17, { change: (event) => event.replace(STORED, STORED.replace("2026", "2025")) }),
+      /does not lead/,
+    ],
+    [
+      "no time of storage",
+      () => proofFile(17, { change: (event) => event.split("\n").slice(0, 2).join("\n") }),
+      /does not say when it was stored/,
+    ],
+    [
       "a salt without the personal line",
-      () => proofFile(17, { change: (event) => event.split("\n").slice(0, 3).join("\n") }),
+      () => proofFile(17, { change: (event) => event.split("\n").slice(0, 4).join("\n") }),
       /is not whole/,
     ],
     ["a line too many in the event", () => proofFile(17, { change: (event) => `${event}\nx` }), /is not whole/],

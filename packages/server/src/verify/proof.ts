@@ -20,7 +20,7 @@ const LONGEST_PATH = 53;
 /** @throws VerifyError that says what does not hold */
 export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
   const { extra, index, path, note } = readProof(text);
-  const { impersonal, commitment, salt, personal } = readExtra(extra);
+  const { impersonal, commitment, stored, salt, personal } = readExtra(extra);
   // The commitment first: it is the event itself that was changed, if anything was.
   if (salt !== undefined && personal !== undefined) {
     const made = hex(sha256(Buffer.concat([salt, Buffer.from(personal)])));
@@ -39,7 +39,7 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
   }
   const { size, root } = checkpoint;
   if (index >= size) throw new VerifyError(`the proof is about leaf ${index}, and its checkpoint has ${size} leaves`);
-  if (!pathLeads(leafHash(`${impersonal}\n${commitment}`), index, size, path, root)) {
+  if (!pathLeads(leafHash(`${impersonal}\n${commitment}\n${stored}`), index, size, path, root)) {
     throw new VerifyError(
       `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its place ${index} or the proof was changed`,
     );
@@ -47,7 +47,7 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
   return {
     checkpoint,
     index,
-    impersonal: members(impersonal, "first"),
+    impersonal: { ...members(impersonal, "first"), ...members(stored, "third") },
     ...(personal === undefined ? {} : { personal: members(personal, "personal") }),
   };
 }
@@ -74,17 +74,28 @@ function readProof(text: string): { extra: Buffer; index: number; path: string[]
   return { extra, index: Number(digits), path, note: text.slice(end + 2) };
 }
 
-/** The event in the `extra` line: impersonal line, commitment, and unless it was left out, salt and personal line. */
-function readExtra(extra: Buffer): { impersonal: string; commitment: string; salt?: Buffer; personal?: string } {
+/** The event in the `extra` line. */
+interface ProofEvent {
+  readonly impersonal: string;
+  readonly commitment: string;
+  /** What the store says of it: when it came, how long it is kept. */
+  readonly stored: string;
+  /** This and the next are left out of a proof that shall name nobody. */
+  readonly salt?: Buffer;
+  readonly personal?: string;
+}
+
+function readExtra(extra: Buffer): ProofEvent {
   const text = extra.toString();
   if (Buffer.compare(Buffer.from(text), extra) !== 0) throw new VerifyError("the event in the proof is not UTF-8");
-  const [impersonal = "", commitment = "", salt, personal, ...more] = text.split("\n");
+  const [impersonal = "", commitment = "", stored, salt, personal, ...more] = text.split("\n");
   if (!/^[0-9a-f]{64}$/.test(commitment)) throw new VerifyError("the event in the proof has no commitment");
-  if (salt === undefined) return { impersonal, commitment };
+  if (stored === undefined) throw new VerifyError("the event in the proof does not say when it was stored");
+  if (salt === undefined) return { impersonal, commitment, stored };
   if (personal === undefined || more.length > 0 || !/^[0-9a-f]{32}$/.test(salt)) {
     throw new VerifyError("the personal part of the event in the proof is not whole: a salt and one line are expected");
   }
-  return { impersonal, commitment, salt: Buffer.from(salt, "hex"), personal };
+  return { impersonal, commitment, stored, salt: Buffer.from(salt, "hex"), personal };
 }
 
 function members(line: string, which: string): { readonly [column: string]: unknown } {

@@ -27,7 +27,7 @@ const columns = (names: string): Column[] =>
   });
 
 const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
-  ...["occurred_at", "started_at", "ended_at"].map((name) => [name, "time"] as const),
+  ...["occurred_at", "started_at", "ended_at", "created_at"].map((name) => [name, "time"] as const),
   ...["count", "epoch", "seq", "status_code", "v"].map((name) => [name, "integer"] as const),
   ...["data", "notes"].map((name) => [name, "json"] as const),
 ]);
@@ -35,6 +35,8 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 const IMPERSONAL = columns(
   "allowed_methods category count ended_at environment epoch event_type host id level logger method occurred_at outcome route seq service source_id started_at status_code v",
 );
+/** What the store itself says of an event. */
+const STORED = columns("created_at retention");
 const PERSONAL = columns(
   "actor_id actor_type data ip_address ip_chain ip_source method_original notes path request_host request_id span_id target_id target_type trace_id user_agent",
 );
@@ -43,6 +45,7 @@ const PERSONAL = columns(
 export const EVENT_COLUMNS: readonly string[] = [
   ...IMPERSONAL.map(({ name }) => name),
   "commitment",
+  ...STORED.map(({ name }) => name),
   "salt",
   ...PERSONAL.map(({ name }) => name),
 ];
@@ -75,7 +78,7 @@ const SOURCE = IMPERSONAL.findIndex(({ name }) => name === "source_id");
 
 /** Reads one row after the other. What it says of a row is true until the next. */
 export class RowReader {
-  /** SHA-256(0x00 ‖ impersonal line ‖ \n ‖ commitment), as 32 Latin-1 characters. */
+  /** SHA-256(0x00 ‖ impersonal line ‖ \n ‖ commitment ‖ \n ‖ stored line), as 32 Latin-1 characters. */
   leaf = "";
   personal: PersonalState = "kept";
   seq = 0;
@@ -86,6 +89,7 @@ export class RowReader {
   /** The salt and the personal line. */
   readonly #personal = new Scratch();
   #sourceStart = 0;
+  #commitmentEnd = 0;
   #rows: Buffer | undefined;
   /** The rows, for reading four bytes at a time. */
   #words: DataView = new DataView(new ArrayBuffer(0));
@@ -113,6 +117,9 @@ export class RowReader {
     let at = this.#line(IMPERSONAL, rows, start, entry, 1);
     entry.bytes[entry.end++] = NEWLINE;
     at = digits(rows, this.#words, at, entry);
+    this.#commitmentEnd = entry.end;
+    entry.bytes[entry.end++] = NEWLINE;
+    at = this.#line(STORED, rows, at, entry, entry.end);
     this.leaf = sha256(entry.view());
     this.hashed = entry.end;
 
@@ -143,7 +150,7 @@ export class RowReader {
     return this.#entry.bytes.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
   }
 
-  /** The leaf's entry: the impersonal line and the commitment. */
+  /** The leaf's entry: the impersonal line, the commitment, and what the store says. */
   entry(): string {
     return this.#entry.bytes.toString("utf8", 1, this.#entry.end);
   }
@@ -250,9 +257,10 @@ export class RowReader {
     return at;
   }
 
-  /** Whether the row's commitment, the last 64 bytes of the entry, is this hash. */
+  /** Whether the row's commitment, 64 bytes of the entry, is this hash. */
   #isCommitment(hash: string): boolean {
-    const { words, end } = this.#entry;
+    const { words } = this.#entry;
+    const end = this.#commitmentEnd;
     if (end < 64) return false;
     for (let i = 0, at = end - 64; i < 32; i++, at += 2) {
       if (words.getUint16(at, true) !== HEX_PAIRS[hash.charCodeAt(i)]) return false;

@@ -119,7 +119,7 @@ function removedRuns(source: string, leaves: readonly Suspect[], findings: Findi
 export function nameOf(entry: string, source: string, seq: number): EventName {
   const member = (name: string): string => {
     try {
-      const value = (JSON.parse(entry.slice(0, entry.lastIndexOf("\n"))) as { [name: string]: unknown })[name];
+      const value = (JSON.parse(entry.slice(0, entry.indexOf("\n"))) as { [name: string]: unknown })[name];
       return typeof value === "string" ? value : "?";
     } catch {
       return "?";

@@ -52,7 +52,7 @@ beforeAll(async () => {
   await seal(sealer, oldKey, 250);
   kept.first = await storedNote(admin);
   await write({ sourceId: A, firstSeq: 311, count: 290 });
-  await admin.query("SELECT seclog_quarantine($1, 1, $2, 31, 'it is no JSON', '\\x6261640a')", [
+  await admin.query("SELECT seclog_quarantine($1, 1, $2, 31, 'it is no JSON', '\\x22626164220a')", [
     B,
     B.replaceAll("-", ""),
   ]);
@@ -204,6 +204,8 @@ const OTHER: { readonly [column: string]: string } = {
   v: "2",
   salt: "'\\x000102030405060708090a0b0c0d0e0f'",
   commitment: "sha256('x')",
+  created_at: "created_at - interval '1 day'",
+  retention: "'long'",
 };
 
 const at = (column: string, seq = 17, source = A): string =>
@@ -283,8 +285,6 @@ const columnAttacks = EVENT_COLUMNS.map((column): Attack => {
 
 const attacks: readonly Attack[] = [
   ...columnAttacks,
-  { title: "edit created_at", change: at("created_at").replace("'other'", "now()") },
-  { title: "edit retention", change: at("retention").replace("'other'", "'long'") },
   {
     title: "edit data by a space",
     change: at("data").replace(", ", ",  "),
@@ -350,7 +350,7 @@ const attacks: readonly Attack[] = [
   {
     title: "insert a copy with another retention",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"retention":"long"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /number 17, .* was inserted: that number is there already/,
+    finds: /number 17, .* was inserted: another one was sealed with that number/,
     count: 1,
   },
   {
