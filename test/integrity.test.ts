@@ -1,4 +1,6 @@
 /** Keys, sealing, proofs and verification as their users meet them: with the program, on a real log. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +9,7 @@ import { postgresHandler } from "seclog/postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
-import { type Environment, type Result, runProgram } from "./support/program.ts";
+import { type Environment, type Result, runProgram, startProgram } from "./support/program.ts";
 
 const LONG = { timeout: 180_000 };
 
@@ -161,6 +163,45 @@ describe("seclog prove", LONG, () => {
     await database.query(
       `SET session_replication_role = replica; UPDATE security_event_log SET method = 'GET' WHERE seq = 4 AND event_type = 'authz_fail'; RESET session_replication_role`,
     );
+  });
+});
+
+describe("all of it together", LONG, () => {
+  it("seals, keeps checkpoints in a file, a repository and with a witness, verifies against them, and proves one event", async () => {
+    const made = await seclog(["keys", "generate", "--witness", "--out", at("w.key"), "--name", "w.example/1"]);
+    const witnessKey = made.stdout.split("\n")[0] ?? "";
+    const logKey = (await seclog(["keys", "show", at("a.key")])).stdout.trim();
+    const witness = startProgram(database, [
+      ...["witness", "--key", at("w.key"), "--log", logKey, "--state", at("witness"), "--listen", "127.0.0.1:0"],
+    ]);
+    try {
+      const [chunk] = (await once(witness.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+      const address = chunk.toString().trim();
+      expect(address.startsWith(`${witnessKey} http://127.0.0.1:`)).toBe(true);
+      execFileSync("git", ["init", "--quiet", at("repository")]);
+      await store(3);
+      const places = ["--append", at("kept"), "--git", at("repository"), "--witness", address, "--publish-every", "0"];
+      const sealed = await seclog(["seal", "--once", "--key", at("a.key"), ...places]);
+      expect(sealed.stderr).not.toContain("not published");
+      expect(sealed.code).toBe(0);
+      await store(2);
+      expect((await seclog(["seal", "--once", "--key", at("a.key"), ...places])).code).toBe(0);
+    } finally {
+      witness.kill("SIGTERM");
+    }
+    expect(execFileSync("git", ["-C", at("repository"), "log", "--format=%s"], { encoding: "utf8" }).trim()).toBe(
+      `log.example/shop ${stored + 1}\nlog.example/shop ${stored - 1}`,
+    );
+    const checked = await seclog(["verify", "--vkey", logKey, "--checkpoint", at("kept"), "--json"]);
+    expect(checked.code).toBe(0);
+    expect(JSON.parse(checked.stdout)).toMatchObject({ intact: true, size: stored + 1, checkpoints_elsewhere: 2 });
+    const { id } = exampleEvent(stored);
+    expect((await seclog(["prove", id, "--out", at("last.proof")])).code).toBe(0);
+    const offline = { SECLOG_READER_URL: undefined, SECLOG_SEALER_URL: undefined };
+    const options = ["--vkey", logKey, "--witness", witnessKey];
+    const proven = await seclog(["verify-proof", at("last.proof"), ...options, "--json"], offline);
+    expect(proven.code).toBe(0);
+    expect(JSON.parse(proven.stdout)).toMatchObject({ holds: true, redacted: false, event: { id, actor_id: "42" } });
   });
 });
 
