@@ -22,8 +22,10 @@ Environment (each also with _FILE appended: the name of a file that holds it):
 Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
-  0    done; also when tail, serve or witness was ended, or whoever read the output has gone
-  1    it failed, doctor or verify found something wrong, or prune had to leave a month
+  0    done; also when tail, seal, serve or witness was ended, or whoever read the
+       output has gone
+  1    it failed, doctor or verify found something wrong, or prune had to leave a
+       month
   2    it cannot be done as asked: an option, a URL or the spool is wrong
   3    verify could not be finished, and has no verdict
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
@@ -42,18 +44,18 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["ship", async () => (await import("./commands/ship.ts")).addShip],
   ["tail", async () => (await import("./commands/tail.ts")).addTail],
   ["query", async () => (await import("./commands/query.ts")).addQuery],
+  ["stats", async () => (await import("./commands/stats.ts")).addStats],
   ["seal", async () => (await import("./commands/seal.ts")).addSeal],
   ["keys", async () => (await import("./commands/keys.ts")).addKeys],
-  ["prove", async () => (await import("./commands/prove.ts")).addProve],
-  ["stats", async () => (await import("./commands/stats.ts")).addStats],
   ["verify", async () => (await import("./commands/verify.ts")).addVerify],
+  ["prove", async () => (await import("./commands/prove.ts")).addProve],
   ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
+  ["witness", async () => (await import("./commands/witness.ts")).addWitness],
+  ["serve", async () => (await import("./commands/serve.ts")).addServe],
   ["erase", async () => (await import("./commands/erase.ts")).addErase],
   ["prune", async () => (await import("./commands/prune.ts")).addPrune],
   ["hold", async () => (await import("./commands/hold.ts")).addHold],
   ["retention", async () => (await import("./commands/retention.ts")).addRetention],
-  ["serve", async () => (await import("./commands/serve.ts")).addServe],
-  ["witness", async () => (await import("./commands/witness.ts")).addWitness],
   ["demo", async () => addDemo],
 ]);
 

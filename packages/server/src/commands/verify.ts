@@ -26,11 +26,13 @@ interface VerifyOptions {
 const SHOWN = 20;
 
 const HELP = `
-The key comes from whoever runs the log, by another way than the database. After a rotation name the old keys
-too, the oldest first. Checkpoints that were kept elsewhere find a tail that was cut off, and a database that
-was rolled back; without one, that cannot be seen.
+The key comes from whoever runs the log, by another way than the database. After
+a rotation name the old keys too, the oldest first. Checkpoints that were kept
+elsewhere find a tail that was cut off, and a database that was rolled back;
+without one, that cannot be seen.
 
-Reads as SECLOG_READER_URL, in one snapshot: sealing may go on. A file may be - for standard input or output.
+Reads as SECLOG_READER_URL, in one snapshot: sealing may go on. A file may be -
+for standard input or output.
 
 Exit codes:
   0  the log is what was sealed
