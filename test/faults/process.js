@@ -51,7 +51,11 @@ const ZOMBIES = [
         await sleep(1_100);
         const draining = world.drain();
         if (run % 2 === 0) await draining;
-        else await sleep(Math.random() * 300);
+        else {
+          // Within the time that whoever takes over leaves it to notice, or after that.
+          await until(() => owners(world) !== 1, "nobody took it over");
+          await sleep(Math.random() * 3_000);
+        }
         process.kill(pid, "SIGCONT");
         const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
         await app.until((state) => state.acknowledged > acknowledged + 20);
@@ -81,8 +85,8 @@ const ZOMBIES = [
         beSilent(world);
         const zombie = world.startProgram(["ship", "--spool", world.spool], { wrap: ELSEWHERE });
         await until(() => zombie.ended || owners(world) !== 1, "seclog ship took nothing over");
-        // The first one at once, so that one at least has not ended.
-        await sleep(run === 0 ? 0 : Math.random() * 800);
+        // The first one at once, so that one at least has not ended. It begins when an owner that lives would have noticed.
+        await sleep(run === 0 ? 0 : 2_000 + Math.random() * 800);
         if (!zombie.ended) {
           const pid = lastDescendant(zombie.child.pid);
           process.kill(pid, "SIGSTOP");
@@ -90,8 +94,9 @@ const ZOMBIES = [
           if (owners(world) === 2) contests++;
           beSilent(world);
           const heir = world.startProgram(["ship", "--spool", world.spool]);
+          await until(() => heir.ended || owners(world) !== 2, "nobody took over from it");
           // The zombie may hold a transaction that the heir waits for; it wakes up while the heir works, or after it.
-          await Promise.race([heir.exited, sleep(500 + Math.random() * 3_000)]);
+          await Promise.race([heir.exited, sleep(500 + Math.random() * 5_000)]);
           process.kill(pid, "SIGCONT");
           await zombie.exited;
           await heir.exited;
@@ -108,6 +113,40 @@ const ZOMBIES = [
     },
   },
 ];
+
+/** Nobody stops it: it writes and acknowledges all the while. */
+const LIVING = {
+  number: "22c",
+  name: "living application taken for dead",
+  runs: { full: 8, short: 1 },
+  needs: noNamespaces,
+  async run({ runs, world: create, finish, ran, expect }) {
+    const world = await create();
+    for (let run = 0; run < runs; run++) {
+      const app = await world.startApp(
+        { ...(run % 2 === 0 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }), pause: 2, delivery: deliveries(run) },
+        {
+          wrap: ELSEWHERE,
+          execArgv: ["--import", fileURLToPath(new URL("silent-owner.js", import.meta.url))],
+        },
+      );
+      await app.until(({ acknowledged }) => acknowledged > 50);
+      beSilent(world);
+      const { finished } = await world.drain();
+      expect(finished === 1, "nobody took the application for dead");
+      const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
+      await app.until((state) => state.acknowledged > acknowledged + 20);
+      await app.close();
+      await world.drain();
+      ran();
+    }
+    expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+    await finish(world);
+  },
+};
+
+/** Every delivery in turn. */
+const deliveries = (run) => ({ authz_fail: ["disk", "process", "strict"][run % 3] });
 
 const SHARED_SPOOL = {
   number: 23,
@@ -330,7 +369,7 @@ const EXITS = {
   },
 };
 
-export const PROCESS_FAULTS = [...POISON_FAULTS, ...ZOMBIES, SHARED_SPOOL, MEMORY, EXITS];
+export const PROCESS_FAULTS = [...POISON_FAULTS, ...ZOMBIES, LIVING, SHARED_SPOOL, MEMORY, EXITS];
 
 const MiB = 1024 * 1024;
 const MB = (bytes) => `${(bytes / MiB).toFixed(1)} MiB`;

@@ -15,7 +15,7 @@ import { basename, dirname, extname, join } from "node:path";
 import { errorMessage } from "../event/errors.ts";
 import { type EventBatch, HandlerError } from "../ship/handler.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";
-import { type Ownership, RENEW_MS, release, renew, stillOwns, takeOver } from "../spool/ownership.ts";
+import { type Ownership, OwnerWatch, RENEW_MS, release, renew, stillOwns, takeOver } from "../spool/ownership.ts";
 import { closedError, decodedEvents } from "./batches.ts";
 import { type KnownPlace, Positions } from "./file-positions.ts";
 import { ndjsonLine } from "./line.ts";
@@ -55,6 +55,7 @@ export class FileLog {
   readonly #now: () => number;
   readonly #state: string;
   readonly #positions = new Positions();
+  readonly #watch = new OwnerWatch();
   #owned: Ownership | undefined;
   #renewed = 0;
   #file: OpenFile | undefined;
@@ -212,7 +213,7 @@ export class FileLog {
   async #own(): Promise<void> {
     if (this.#owned !== undefined) return;
     await this.#fs.promises.mkdir(this.#state, { recursive: true, mode: 0o700 });
-    this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder);
+    this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder, this.#watch);
     if (this.#owned !== undefined) return;
     // Tried again, since in a rolling restart the other one is about to leave.
     throw new HandlerError(

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
-import { release } from "../spool/ownership.ts";
+import { OwnerWatch, release } from "../spool/ownership.ts";
 import { createSource, listSources } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
 import { Adoption } from "./adopt.ts";
@@ -28,12 +28,15 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** What adopts with `fs`, and the sources whose events came. */
-function adopter(fs: SpoolFs): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
+function adopter(
+  fs: SpoolFs,
+  watch?: OwnerWatch,
+): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
   const shipped: string[] = [];
   const failures: string[] = [];
   const handler: SecurityEventHandler = {
     name: "h",
-    handle: async ({ source }) => void shipped.push(source.id),
+    handle: async ({ source, records }) => void shipped.push(...records.map(() => source.id)),
     close: () => Promise.resolve(),
   };
   const ignore = (): void => {};
@@ -42,10 +45,8 @@ function adopter(fs: SpoolFs): { adoption: Adoption; shipper: Shipper; shipped: 
     { acknowledged: ignore, failed: ignore, quarantined: ignore, finished: (source) => adoption.finished(source) },
     ignore,
   );
-  const adoption = new Adoption(fs, root, "holder", shipper, {
-    bytes: ignore,
-    failed: (error) => failures.push(error.message),
-  });
+  const options = { bytes: ignore, failed: (error: Error) => failures.push(error.message) };
+  const adoption = new Adoption(fs, root, "holder", shipper, options, watch);
   return { adoption, shipper, shipped, failures };
 }
 
@@ -72,5 +73,40 @@ test.each([
   expect(adoption.look()).toBe(1);
   await expect.poll(() => shipped).toEqual([IDS[1], IDS[0]]);
   await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - ships also what a living owner that was taken for dead wrote until it noticed", async () => {
+  const id = "0191f7a0-0000-7000-8000-000000000003";
+  const owned = createSource(spoolFs, root, id);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
+  writer.append("1");
+  await writer.durable(1, false);
+  const path = join(owned.directory, "owner.1");
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), space: "elsewhere", pid: 1 }));
+  const silentSince = new Date(Date.now() - 6 * 60_000);
+  utimesSync(path, silentSince, silentSince);
+  let now = 0;
+  const { adoption, shipper, shipped } = adopter(spoolFs, new OwnerWatch(() => now));
+  adoption.look();
+  expect(adoption.undecided).toBe(1);
+  await expect.poll(() => shipped.length).toBe(2);
+  now = 60_000;
+  expect(adoption.look()).toBe(1);
+  let acknowledged = 1;
+  for (const until = performance.now() + 3_000; performance.now() < until; ) {
+    writer.append("more");
+    try {
+      await writer.durable(writer.lastSeq, false);
+      acknowledged += 1;
+    } catch {
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await expect.poll(() => listSources(spoolFs, root), { timeout: 5_000 }).toEqual([]);
+  expect(acknowledged).toBeGreaterThan(1);
+  expect(shipped.filter((source) => source === id).length).toBeGreaterThanOrEqual(acknowledged);
   await shipper.stop();
 });

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { listCursors } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { type Ownership, release, renew } from "../spool/ownership.ts";
+import { HANDOVER_MS, type Ownership, OwnerWatch, release, renew } from "../spool/ownership.ts";
 import { type AdoptedSource, adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
 import { fileSource } from "./file-source.ts";
 import type { FailureKind } from "./handler.ts";
@@ -26,6 +26,13 @@ export interface AdoptionOptions {
 /** Dead processes' sources that are shipped at a time. */
 const AT_ONCE = 4;
 
+interface Adopted {
+  readonly owned: Ownership;
+  bytes: number;
+  /** While the owner before may still write. */
+  handover?: NodeJS.Timeout;
+}
+
 /** Ships what dead processes left in the spool, and removes their directories when all handlers have everything. */
 export class Adoption {
   readonly #fs: SpoolFs;
@@ -37,10 +44,19 @@ export class Adoption {
   readonly #kept = new Map<string, readonly string[]>();
   /** Sources that a newer program wrote. */
   readonly #newer = new Set<string>();
-  readonly #adopted = new Map<ShipSource, { readonly owned: Ownership; bytes: number }>();
+  readonly #adopted = new Map<ShipSource, Adopted>();
+  readonly #watch: OwnerWatch;
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
-  constructor(fs: SpoolFs, root: string, holder: string, shipper: Shipper, options: AdoptionOptions) {
+  constructor(
+    fs: SpoolFs,
+    root: string,
+    holder: string,
+    shipper: Shipper,
+    options: AdoptionOptions,
+    watch: OwnerWatch = new OwnerWatch(),
+  ) {
+    this.#watch = watch;
     this.#fs = fs;
     this.#root = root;
     this.#holder = holder;
@@ -53,6 +69,11 @@ export class Adoption {
     return this.#adopted.size;
   }
 
+  /** How many sources have owners that seem dead, and are watched to be sure: look again soon. */
+  get undecided(): number {
+    return this.#watch.undecided.size;
+  }
+
   /** The names of handlers that still need something of a source that was shipped to the others. */
   get waiting(): string[] {
     return [...new Set([...this.#kept.values()].flat())].sort();
@@ -63,6 +84,7 @@ export class Adoption {
     let found = 0;
     let others = 0;
     const known = new Set([...this.#adopted.keys()].map((source) => source.id));
+    this.#watch.undecided.clear();
     for (const id of this.#list()) {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
@@ -94,7 +116,7 @@ export class Adoption {
   /** Takes a source over, unless its process lives or a newer program wrote it: that is told once, and the others go on. */
   #adopt(id: string): AdoptedSource | undefined {
     try {
-      return adoptSource(this.#fs, this.#root, id, this.#holder);
+      return adoptSource(this.#fs, this.#root, id, this.#holder, this.#watch);
     } catch (error) {
       if (!(error instanceof SeclogError && error.code === "SECLOG_SPOOL_NEWER")) throw error;
       if (!this.#newer.has(id)) this.#options.failed(error, "destination");
@@ -110,7 +132,8 @@ export class Adoption {
 
   /** Gives up, in order, what was not shipped to its end, so that the next one need not wait. */
   release(): void {
-    for (const { owned } of this.#adopted.values()) {
+    for (const { owned, handover } of this.#adopted.values()) {
+      clearTimeout(handover);
       try {
         release(this.#fs, owned);
       } catch (error) {
@@ -151,7 +174,7 @@ export class Adoption {
   }
 
   #ship(owned: Ownership, id: string, key: string): void {
-    const entry = { owned, bytes: sourceBytes(this.#fs, owned.directory) };
+    const entry: Adopted = { owned, bytes: sourceBytes(this.#fs, owned.directory) };
     const source = fileSource({
       fs: this.#fs,
       directory: join(this.#root, id),
@@ -165,10 +188,25 @@ export class Adoption {
         this.#options.bytes(-bytes);
       },
     });
-    // Throws when a cursor cannot be read: then it counts for nothing yet.
-    void this.#shipper.add(source);
+    if (owned.unproven) {
+      entry.handover = setTimeout(() => this.#begin(source, entry), HANDOVER_MS);
+    } else {
+      // Throws when a cursor cannot be read: then it counts for nothing yet.
+      void this.#shipper.add(source);
+    }
     this.#adopted.set(source, entry);
     this.#options.bytes(entry.bytes);
+  }
+
+  /** The owner before has had the time to notice: nobody writes any more. */
+  #begin(source: ShipSource, entry: Adopted): void {
+    try {
+      void this.#shipper.add(source);
+    } catch (error) {
+      this.#adopted.delete(source);
+      this.#options.bytes(-entry.bytes);
+      this.#failed(error);
+    }
   }
 
   #failed(error: unknown): void {

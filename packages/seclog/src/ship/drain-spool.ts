@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
-import { RENEW_MS } from "../spool/ownership.ts";
+import { OwnerWatch, RENEW_MS } from "../spool/ownership.ts";
 import { listSources, sourceIsOwned } from "../spool/source.ts";
 import { Adoption } from "./adopt.ts";
 import type { FailureKind, SecurityEventHandler } from "./handler.ts";
 import { keepQuarantined, Shipper } from "./shipper.ts";
+
+/** How often the owners that are watched are looked at, in milliseconds. */
+const LOOK_MS = 1_000;
 
 /** What {@link drainSpool} needs. */
 export interface DrainOptions {
@@ -53,7 +56,10 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const fs = options.fs ?? spoolFs;
   let sources = 0;
   let finished = 0;
-  const owned = listSources(fs, directory).filter((id) => sourceIsOwned(fs, directory, id)).length;
+  const watch = new OwnerWatch();
+  const countOwned = (by?: OwnerWatch): number =>
+    listSources(fs, directory).filter((id) => sourceIsOwned(fs, directory, id, by)).length;
+  let owned = countOwned();
   let stopReason: SeclogError | undefined;
   /** Why a source was left alone; the others are shipped first. */
   let refused: SeclogError | undefined;
@@ -90,25 +96,41 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     },
     (handler, record) => keepQuarantined(fs, directory, handler, record),
   );
-  const adoption = new Adoption(fs, directory, randomUUID(), shipper, {
-    only: handlers.map(({ name }) => name),
-    bytes: () => {},
-    failed: (error, kind) => {
-      onFailure?.({ handler: undefined, kind, code: error.code, message: errorMessage(error) });
-      if (kind === "destination") refused ??= error;
+  const adoption = new Adoption(
+    fs,
+    directory,
+    randomUUID(),
+    shipper,
+    {
+      only: handlers.map(({ name }) => name),
+      bytes: () => {},
+      failed: (error, kind) => {
+        onFailure?.({ handler: undefined, kind, code: error.code, message: errorMessage(error) });
+        if (kind === "destination") refused ??= error;
+      },
     },
-  });
+    watch,
+  );
   const renewal = setInterval(() => adoption.renew(), RENEW_MS);
+  // Owners on other machines that seem dead are watched to be sure.
+  const looking = setInterval(() => {
+    if (adoption.undecided === 0) return;
+    sources += adoption.look();
+    if (adoption.undecided === 0) wake();
+  }, LOOK_MS);
   signal?.addEventListener("abort", () => wake(), { once: true });
   try {
     sources += adoption.look();
-    while (adoption.size > 0 && stopReason === undefined && signal?.aborted !== true) {
+    const watched = adoption.undecided > 0;
+    while (adoption.size + adoption.undecided > 0 && stopReason === undefined && signal?.aborted !== true) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
     }
+    if (watched) owned = countOwned(watch);
   } finally {
     clearInterval(renewal);
+    clearInterval(looking);
     await shipper.stop();
     adoption.release();
   }

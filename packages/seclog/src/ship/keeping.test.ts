@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { RENEW_MS } from "../spool/ownership.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { type KeepingObserver, openKeeping, spoolOptions } from "./keeping.ts";
 
@@ -12,7 +13,10 @@ let root: string;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "seclog-keeping-"));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(root, { recursive: true, force: true });
+});
 
 const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
 const observer: KeepingObserver = {
@@ -38,3 +42,12 @@ test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdat
     );
   },
 );
+
+test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
+  // Built it is, here it is not: worker.js is no file beside ship-thread.ts.
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [handler], observer);
+  vi.advanceTimersByTime(RENEW_MS);
+  expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
+  await keeping.close(0);
+});

@@ -2,7 +2,7 @@ import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
-import { type Ownership, release } from "../spool/ownership.ts";
+import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
 import { createSource, openRoot, removeSource, unwritable } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
@@ -162,6 +162,8 @@ class DiskKeeping implements Keeping {
   readonly #writer: SpoolWriter;
   readonly #shipping: Shipping;
   readonly #positions: StoredPositions;
+  /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
+  readonly #renewal: NodeJS.Timeout;
   /** Bytes that were left for frames when so many were written. */
   #room = 0;
   #bytesSeen = -1;
@@ -186,6 +188,7 @@ class DiskKeeping implements Keeping {
       failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
       recovered: () => observer.recovered(),
       lost: () => {
+        clearInterval(this.#renewal);
         this.#positions.end(
           new SeclogError(
             "SECLOG_SPOOL_LOST",
@@ -201,6 +204,7 @@ class DiskKeeping implements Keeping {
       handlers,
       withPositions(observer, this.#positions),
     );
+    this.#renewal = setInterval(() => renew(fs, this.#owned), RENEW_MS).unref();
   }
 
   get lastSeq(): number {
@@ -282,6 +286,7 @@ class DiskKeeping implements Keeping {
   }
 
   #giveUp(complete: boolean): void {
+    clearInterval(this.#renewal);
     try {
       if (complete) removeSource(this.#fs, this.#spool.directory, this.#owned.directory);
       else release(this.#fs, this.#owned);

@@ -101,7 +101,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       say({ type: "freed" });
     },
   });
-  const owned: Ownership = { directory, epoch: start.epoch, key: start.key };
+  const owned: Ownership = { directory, epoch: start.epoch, key: start.key, unproven: false };
 
   port.on("message", (message: ToWorker) => {
     switch (message.type) {

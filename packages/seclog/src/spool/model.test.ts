@@ -20,10 +20,10 @@ import { type CrashKind, type Fault, ModelFs } from "../../../../test/support/mo
 import { fileSource } from "../ship/file-source.ts";
 import type { RecordReader, ShipSource } from "../ship/lane.ts";
 import type { SpoolFs } from "./fs.ts";
-import { type Ownership, release } from "./ownership.ts";
+import { type Ownership, OwnerWatch, release } from "./ownership.ts";
 import type { SpoolRead } from "./reader.ts";
 import { FRAME_BYTES, HEADER_BYTES, readFrame, segmentNumber } from "./segment.ts";
-import { adoptSource, createSource, listSources, openRoot, removeSource } from "./source.ts";
+import { type AdoptedSource, adoptSource, createSource, listSources, openRoot, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
 const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? 400);
@@ -124,6 +124,8 @@ class World {
   #writer: SpoolWriter | undefined;
   #own: Shipped | undefined;
   #adopted: Shipped[] = [];
+  #hours = 0;
+  readonly #watch = new OwnerWatch(() => 3_600_000 * this.#hours++);
   #lives = 0;
   #limit = 0;
   /** Which of the two threads are at work: one that is does nothing else in between. */
@@ -282,7 +284,10 @@ class World {
     for (const id of listSources(this.#calls, ROOT)) {
       const dead = this.#sources.find((other) => other.id === id && other !== source);
       if (dead === undefined) continue;
-      const adopted = adoptSource(this.#calls, ROOT, id, `holder ${this.#lives}`);
+      // The second look is an hour after the first.
+      const look = (): AdoptedSource | undefined =>
+        adoptSource(this.#calls, ROOT, id, `holder ${this.#lives}`, this.#watch);
+      const adopted = look() ?? look();
       if (adopted !== undefined) this.#adopted.push(this.#ship(dead, adopted.owned, () => undefined));
     }
   }

@@ -9,9 +9,18 @@
  * number, and one that was asleep with an outdated number finds the higher one and withdraws.
  *
  * Processes that cannot see each other (other containers on one volume: another PID namespace or machine)
- * are judged by the file's modification time, which the owner renews every 10 seconds: silent for
- * {@link FOREIGN_STALE_MS} means dead. An owner that only slept that long finds, before its next write, that it has
- * been replaced (`stillOwns`), and goes on with a new source.
+ * are judged by the file's modification time, which both threads of the owner renew every {@link RENEW_MS}. The
+ * clocks of two machines differ, so that it is not enough that the file looks {@link FOREIGN_STALE_MS} old: it is
+ * watched besides, and must not change for {@link WATCH_MS} on the watcher's monotonic clock. One that looks young
+ * because of the clocks is dead when it has not changed for {@link FOREIGN_STALE_MS}.
+ *
+ * An owner may be taken for dead all the same: it was only stopped that long. It finds that it has been replaced
+ * (`stillOwns`), and goes on with a new source. Until then it may write, and say that it has, so:
+ *
+ * - it looks before and after each write, unless it has within {@link OWNERSHIP_MS}, and after every sync before it
+ *   says that events are on disk: what it says was read by nobody too early;
+ * - whoever takes a directory over from an owner that nobody has seen dead (`unproven`) waits {@link HANDOVER_MS}
+ *   before it reads or deletes anything. By then the old owner has looked.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
@@ -20,10 +29,22 @@ import { SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 
 /** How often a living owner renews its file, in milliseconds. */
-export const RENEW_MS = 10_000;
+export const RENEW_MS = 3_000;
 
 /** How long an owner in another PID namespace may be silent before it counts as dead, in milliseconds. */
 export const FOREIGN_STALE_MS: number = 5 * 60_000;
+
+/** How long a file that nobody can read may be young before it counts as a dead owner's, in milliseconds. */
+const UNREADABLE_STALE_MS = 20_000;
+
+/** How long a file that looks old is watched before its owner counts as dead, in milliseconds: three renewals. */
+export const WATCH_MS = 10_000;
+
+/** An owner looks again before and after a write when its last look is older, in milliseconds. */
+export const OWNERSHIP_MS = 1_000;
+
+/** How long who takes over waits for an owner that may live to look again, in milliseconds. */
+export const HANDOVER_MS: number = 2 * OWNERSHIP_MS;
 
 /** The identity of a process, exact enough that no later process has the same. */
 export interface ProcessIdentity {
@@ -42,6 +63,8 @@ interface OwnerFile extends ProcessIdentity {
   readonly key: string;
   /** Set when its owner gave it up in order. */
   readonly released?: true;
+  /** Set when an owner before this one may live. */
+  readonly unproven?: true;
 }
 
 /** An owned source directory. */
@@ -50,6 +73,37 @@ export interface Ownership {
   readonly epoch: number;
   /** Absent when the previous owner's file was damaged. */
   readonly key: string | undefined;
+  /** An owner before this one may live, for all that is known: nothing may be read before {@link HANDOVER_MS} have passed. */
+  readonly unproven: boolean;
+}
+
+/** Watches the files of owners that cannot be looked up. One for all looks of a process. */
+export class OwnerWatch {
+  /** Directories whose owners look silent and have not been watched for long enough. Whoever looks at all clears it first. */
+  readonly undecided: Set<string> = new Set();
+  readonly #now: () => number;
+  readonly #seen = new Map<string, { readonly epoch: number; readonly renewed: number; readonly since: number }>();
+
+  /** @param now a monotonic clock in milliseconds */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Whether the owner's file, last renewed at `renewed` by some clock, was seen not to change for long enough. */
+  isSilent(directory: string, epoch: number, renewed: number, looksOld: boolean): boolean {
+    const now = this.#now();
+    const seen = this.#seen.get(directory);
+    const since = seen?.epoch === epoch && seen.renewed === renewed ? seen.since : now;
+    const silent = now - since >= (looksOld ? WATCH_MS : FOREIGN_STALE_MS);
+    if (looksOld && !silent) this.undecided.add(directory);
+    this.#seen.set(directory, { epoch, renewed, since });
+    return silent;
+  }
+
+  /** Nobody will ask about it again. */
+  forget(directory: string): void {
+    this.#seen.delete(directory);
+  }
 }
 
 let self: ProcessIdentity | undefined;
@@ -70,7 +124,7 @@ export function thisProcess(): ProcessIdentity {
 /** Claims a fresh source directory for the process that made it: epoch 1. */
 export function ownNew(fs: SpoolFs, directory: string, holder: string, key: string): Ownership {
   writeOwner(fs, directory, 1, { ...thisProcess(), holder, key });
-  return { directory, epoch: 1, key };
+  return { directory, epoch: 1, key, unproven: false };
 }
 
 /**
@@ -82,19 +136,25 @@ export function takeOver(
   fs: SpoolFs,
   directory: string,
   holder: string,
+  watch: OwnerWatch,
   now: number = Date.now(),
 ): Ownership | undefined {
   const last = highest(fs, directory);
-  if (last === undefined) return undefined;
+  if (last === undefined) {
+    watch.forget(directory);
+    return undefined;
+  }
   const previous = last === 0 ? undefined : readOwner(fs, directory, last);
   const key = previous?.key;
   if (previous?.holder === holder && previous.pid === process.pid && !previous.released) {
-    return { directory, epoch: last, key };
+    return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
-  if (last > 0 && isAlive(fs, directory, last, previous, now)) return undefined;
+  if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
+  const unproven = last > 0 && (previous?.unproven === true || !(previous?.released || isVisible(previous)));
   const epoch = last + 1;
+  const mine: OwnerFile = { ...thisProcess(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
   try {
-    writeOwner(fs, directory, epoch, { ...thisProcess(), holder, key: key ?? "" });
+    writeOwner(fs, directory, epoch, mine);
   } catch (error) {
     if (isErrno(error, "EEXIST") || isErrno(error, "ENOENT")) return undefined;
     throw error;
@@ -104,7 +164,8 @@ export function takeOver(
     return undefined;
   }
   for (let old = epoch - 1; old > 0; old--) remove(fs, join(directory, ownerName(old)));
-  return { directory, epoch, key };
+  watch.forget(directory);
+  return { directory, epoch, key, unproven };
 }
 
 /** Whether nobody has taken the directory over. Costs one `stat`. */
@@ -139,23 +200,30 @@ export function release(fs: SpoolFs, owned: Ownership): void {
   fs.renameSync(`${path}.tmp`, path);
 }
 
-/** Whether a living process owns the directory. */
-export function isOwned(fs: SpoolFs, directory: string, now: number = Date.now()): boolean {
+/** Whether a living process owns the directory; without `watch`, by the looks of its file only. */
+export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch, now: number = Date.now()): boolean {
   const last = highest(fs, directory);
   if (last === undefined || last === 0) return false;
-  return isAlive(fs, directory, last, readOwner(fs, directory, last), now);
+  return isAlive(fs, directory, last, readOwner(fs, directory, last), now, watch);
 }
 
-function isAlive(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile | undefined, now: number): boolean {
-  // A file that cannot be read was either being written when its process died, or was damaged: give a
-  // living process the time of two renewals to finish it.
-  if (owner === undefined || owner.space !== thisProcess().space) {
-    const limit = owner === undefined ? 2 * RENEW_MS : FOREIGN_STALE_MS;
-    if (owner?.released) return false;
+function isAlive(
+  fs: SpoolFs,
+  directory: string,
+  epoch: number,
+  owner: OwnerFile | undefined,
+  now: number,
+  watch: OwnerWatch | undefined,
+): boolean {
+  if (owner?.released) return false;
+  if (!isVisible(owner)) {
     const renewed = tryRead(() => fs.statSync(join(directory, ownerName(epoch))).mtimeMs);
-    return renewed !== undefined && now - renewed < limit;
+    if (renewed === undefined) return false;
+    // A file that cannot be read was either being written when its process died, or was damaged.
+    const looksOld = now - renewed >= (owner === undefined ? UNREADABLE_STALE_MS : FOREIGN_STALE_MS);
+    return !(watch?.isSilent(directory, epoch, renewed, looksOld) ?? looksOld);
   }
-  if (owner.released || owner.boot !== thisProcess().boot) return false;
+  if (owner.boot !== thisProcess().boot) return false;
   if (owner.start !== undefined) return startTime(owner.pid) === owner.start;
   try {
     process.kill(owner.pid, 0);
@@ -163,6 +231,11 @@ function isAlive(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile
   } catch (error) {
     return isErrno(error, "EPERM");
   }
+}
+
+/** Whether the process, were it alive, could be looked up from here. */
+function isVisible(owner: OwnerFile | undefined): owner is OwnerFile {
+  return owner?.space === thisProcess().space;
 }
 
 /** The highest owner number, 0 for none, `undefined` when the directory is gone. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { spoolFs } from "./fs.ts";
-import { release } from "./ownership.ts";
+import { OwnerWatch, release } from "./ownership.ts";
 import { encodeHeader } from "./segment.ts";
 import { adoptSource, createSource } from "./source.ts";
 
@@ -32,7 +32,7 @@ describe("adoptSource()", () => {
     const bytes = header(2);
     bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);
     writeFileSync(join(directory, "00000001.seg"), bytes);
-    expect(() => adoptSource(spoolFs, root, ID, "other")).toThrow(
+    expect(() => adoptSource(spoolFs, root, ID, "other", new OwnerWatch())).toThrow(
       expect.objectContaining({ code: "SECLOG_SPOOL_NEWER" }),
     );
     expect(readdirSync(directory).sort()).toEqual(["00000001.seg", "owner.1"]);
@@ -40,6 +40,6 @@ describe("adoptSource()", () => {
 
   test("takes a damaged header for no newer one", () => {
     writeFileSync(join(directory, "00000001.seg"), header(2));
-    expect(adoptSource(spoolFs, root, ID, "other")?.owned.epoch).toBe(2);
+    expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())?.owned.epoch).toBe(2);
   });
 });

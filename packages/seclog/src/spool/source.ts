@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
-import { isOwned, type Ownership, ownNew, takeOver } from "./ownership.ts";
+import { isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
 import { firstSeqOf, readHeader, segmentNumbers } from "./reader.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
 
@@ -88,11 +88,17 @@ export interface AdoptedSource {
  *
  * @throws SeclogError `SECLOG_SPOOL_NEWER`, and has touched nothing
  */
-export function adoptSource(fs: SpoolFs, root: string, sourceId: string, holder: string): AdoptedSource | undefined {
+export function adoptSource(
+  fs: SpoolFs,
+  root: string,
+  sourceId: string,
+  holder: string,
+  watch: OwnerWatch,
+): AdoptedSource | undefined {
   // One life of one program: what holds for its first segment holds for all.
   const [first] = segmentNumbers(fs, join(root, sourceId));
   if (first !== undefined) readHeader(fs, join(root, sourceId), first);
-  const owned = takeOver(fs, join(root, sourceId), holder);
+  const owned = takeOver(fs, join(root, sourceId), holder, watch);
   if (owned === undefined) return undefined;
   for (const number of segmentNumbers(fs, owned.directory)) {
     const key = readHeader(fs, owned.directory, number)?.key;
@@ -101,9 +107,9 @@ export function adoptSource(fs: SpoolFs, root: string, sourceId: string, holder:
   return { sourceId, owned, key: owned.key ?? "" };
 }
 
-/** Whether a living process owns this source. */
-export function sourceIsOwned(fs: SpoolFs, root: string, sourceId: string): boolean {
-  return isOwned(fs, join(root, sourceId));
+/** Whether a living process owns this source; without `watch`, by the looks of its owner's file only. */
+export function sourceIsOwned(fs: SpoolFs, root: string, sourceId: string, watch?: OwnerWatch): boolean {
+  return isOwned(fs, join(root, sourceId), watch);
 }
 
 /** Bytes of a source's segments. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SeclogError } from "../event/errors.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
-import { release, stillOwns, takeOver } from "./ownership.ts";
+import { OwnerWatch, release, stillOwns, takeOver } from "./ownership.ts";
 import { SpoolReader } from "./reader.ts";
 import { FRAME_BYTES, HEADER_BYTES } from "./segment.ts";
 import { adoptSource, createSource, deleteShipped, listSources, openRoot, removeSource } from "./source.ts";
@@ -383,10 +383,10 @@ describe("ownership", () => {
   test("a living process's source is not taken over, a released one is, and the old owner notices", () => {
     openRoot(spoolFs, root);
     const owned = createSource(spoolFs, root, ID);
-    expect(adoptSource(spoolFs, root, ID, "other")).toBeUndefined();
+    expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())).toBeUndefined();
     release(spoolFs, owned);
     expect(stillOwns(spoolFs, owned)).toBe(true);
-    const adopted = adoptSource(spoolFs, root, ID, "other");
+    const adopted = adoptSource(spoolFs, root, ID, "other", new OwnerWatch());
     expect(adopted?.owned.epoch).toBe(2);
     expect(adopted?.key).toBe(owned.key);
     expect(stillOwns(spoolFs, owned)).toBe(false);
@@ -399,7 +399,7 @@ describe("ownership", () => {
     const path = join(owned.directory, "owner.1");
     const owner = JSON.parse(readFileSync(path, "utf8")) as { start: string };
     writeFileSync(path, JSON.stringify({ ...owner, start: `${owner.start}0` }));
-    expect(takeOver(spoolFs, owned.directory, "other")?.epoch).toBe(2);
+    expect(takeOver(spoolFs, owned.directory, "other", new OwnerWatch())?.epoch).toBe(2);
   });
 
   test.each(["writeSync", "fsyncSync"] as const)(
@@ -410,8 +410,8 @@ describe("ownership", () => {
       const refuse = failing(name, () => () => {
         throw errno("EIO");
       });
-      expect(() => takeOver(refuse, owned.directory, "other")).toThrow("EIO");
-      expect(takeOver(spoolFs, owned.directory, "next")?.epoch).toBe(2);
+      expect(() => takeOver(refuse, owned.directory, "other", new OwnerWatch())).toThrow("EIO");
+      expect(takeOver(spoolFs, owned.directory, "next", new OwnerWatch())?.epoch).toBe(2);
     },
   );
 
@@ -423,23 +423,68 @@ describe("ownership", () => {
     const owner = JSON.parse(readFileSync(path, "utf8")) as { key: string };
     const key = owner.key.replace(/^./, (digit) => (digit === "0" ? "1" : "0"));
     writeFileSync(path, JSON.stringify({ ...owner, key, released: true }));
-    expect(adoptSource(spoolFs, root, ID, "other")?.key).toBe(owner.key);
+    expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())?.key).toBe(owner.key);
   });
 
   test("of many that try at once one gets it", () => {
     const owned = createSource(spoolFs, root, ID);
     release(spoolFs, owned);
-    const winners = range(1, 20).filter((n) => takeOver(spoolFs, owned.directory, `holder ${n}`) !== undefined);
+    const winners = range(1, 20).filter(
+      (n) => takeOver(spoolFs, owned.directory, `holder ${n}`, new OwnerWatch()) !== undefined,
+    );
     expect(winners).toHaveLength(1);
   });
 
-  test("an owner in another PID namespace is judged by its silence", () => {
-    const owned = createSource(spoolFs, root, ID);
-    const path = join(owned.directory, "owner.1");
+  /** A source whose owner cannot be looked up from here, its file as old as told by the clock of this machine. */
+  function foreign(age: number): { directory: string; renew: () => void } {
+    const { directory } = createSource(spoolFs, root, ID);
+    const path = join(directory, "owner.1");
     const owner = JSON.parse(readFileSync(path, "utf8")) as object;
     writeFileSync(path, JSON.stringify({ ...owner, space: "elsewhere pid:[1]", pid: 1 }));
-    expect(takeOver(spoolFs, owned.directory, "other")).toBeUndefined();
-    expect(takeOver(spoolFs, owned.directory, "other", Date.now() + 6 * 60_000)?.epoch).toBe(2);
+    let renewals = 0;
+    const renew = (): void => {
+      const then = new Date(Date.now() - age + renewals++ * 3_000);
+      nodeFs.utimesSync(path, then, then);
+    };
+    renew();
+    return { directory, renew };
+  }
+
+  test("an owner in another PID namespace whose file looks old is watched first: its clock may be another", () => {
+    const { directory, renew } = foreign(6 * 60_000);
+    let now = 0;
+    const watch = new OwnerWatch(() => now);
+    for (now of [0, 3_000, 9_000]) {
+      renew();
+      expect(takeOver(spoolFs, directory, "other", watch)).toBeUndefined();
+      expect([...watch.undecided]).toEqual([directory]);
+    }
+    now = 18_900;
+    expect(takeOver(spoolFs, directory, "other", watch)).toBeUndefined();
+    now = 19_000;
+    expect(takeOver(spoolFs, directory, "other", watch)).toMatchObject({ epoch: 2, unproven: true });
+  });
+
+  test("an owner in another PID namespace whose clock is ahead is dead when its file has not changed for minutes", () => {
+    const { directory } = foreign(-3_600_000);
+    let now = 0;
+    const watch = new OwnerWatch(() => now);
+    expect(takeOver(spoolFs, directory, "other", watch)).toBeUndefined();
+    expect([...watch.undecided]).toEqual([]);
+    now = 5 * 60_000;
+    expect(takeOver(spoolFs, directory, "other", watch)).toMatchObject({ epoch: 2, unproven: true });
+  });
+
+  test("that an owner may live is not forgotten when the one after it has left", () => {
+    const { directory } = foreign(6 * 60_000);
+    let now = 0;
+    const watch = new OwnerWatch(() => now);
+    takeOver(spoolFs, directory, "other", watch);
+    now = 60_000;
+    const other = takeOver(spoolFs, directory, "other", watch);
+    expect(takeOver(spoolFs, directory, "other", watch)).toEqual(other);
+    if (other !== undefined) release(spoolFs, other);
+    expect(takeOver(spoolFs, directory, "next", watch)).toMatchObject({ epoch: 3, unproven: true });
   });
 
   test("the writer finds before its next write that it was replaced", async () => {

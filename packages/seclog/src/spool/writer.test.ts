@@ -1,15 +1,19 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "./fs.ts";
-import { release, takeOver } from "./ownership.ts";
-import { createSource } from "./source.ts";
+import { OwnerWatch, release, takeOver } from "./ownership.ts";
+import { createSource, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
-const root = mkdtempSync(join(tmpdir(), "seclog-writer-"));
+const LIMITS = { segmentBytes: 1e6, maxBytes: 1e9, memoryBytes: 1e6 };
+let root: string;
 
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-writer-"));
+});
 afterEach(() => {
   vi.useRealTimers();
   rmSync(root, { recursive: true, force: true });
@@ -27,24 +31,18 @@ test("durable() - never resolves for what was written after another process took
         asleep = false;
         vi.setSystemTime(Date.now() + 6 * 60_000);
         release(spoolFs, owned);
-        expect(takeOver(spoolFs, owned.directory, "other")?.epoch).toBe(2);
+        expect(takeOver(spoolFs, owned.directory, "other", new OwnerWatch())?.epoch).toBe(2);
       }
       return spoolFs.writeSync(...args);
     }) as typeof spoolFs.writeSync,
   };
   const calls: string[] = [];
-  const writer = new SpoolWriter(
-    fs,
-    owned,
-    ID,
-    { segmentBytes: 1e6, maxBytes: 1e9, memoryBytes: 1e6 },
-    {
-      synced: (seq) => calls.push(`synced ${seq}`),
-      failed: () => calls.push("failed"),
-      recovered: () => calls.push("recovered"),
-      lost: () => calls.push("lost"),
-    },
-  );
+  const writer = new SpoolWriter(fs, owned, ID, LIMITS, {
+    synced: (seq) => calls.push(`synced ${seq}`),
+    failed: () => calls.push("failed"),
+    recovered: () => calls.push("recovered"),
+    lost: () => calls.push("lost"),
+  });
   writer.append("before");
   await writer.durable(1, true);
   asleep = true;
@@ -56,3 +54,46 @@ test("durable() - never resolves for what was written after another process took
   // Whoever took over may have read it: written again, it could be stored twice.
   expect(writer.unwrittenPayloads()).toEqual([]);
 });
+
+test.each(["durable", "flushSync"] as const)(
+  "%s() - says of nothing that it is on disk when another process took over and removed it before the sync ended",
+  async (how) => {
+    const owned = createSource(spoolFs, root, ID);
+    let armed = false;
+    const takenOver = (): void => {
+      if (!armed) return;
+      armed = false;
+      release(spoolFs, owned);
+      takeOver(spoolFs, owned.directory, "other", new OwnerWatch());
+      removeSource(spoolFs, root, owned.directory);
+    };
+    const fs: SpoolFs = {
+      ...spoolFs,
+      fdatasyncSync: (fd) => {
+        takenOver();
+        spoolFs.fdatasyncSync(fd);
+      },
+      fdatasync: Object.assign(
+        (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
+          takenOver();
+          spoolFs.fdatasync(fd, done);
+        },
+        { __promisify__: spoolFs.fdatasync.__promisify__ },
+      ),
+    };
+    const calls: string[] = [];
+    const observer = { failed: () => {}, recovered: () => {}, lost: () => calls.push("lost") };
+    const writer = new SpoolWriter(fs, owned, ID, LIMITS, {
+      ...observer,
+      synced: (seq) => calls.push(`synced ${seq}`),
+    });
+    writer.append("before");
+    await writer.durable(1, true);
+    armed = true;
+    writer.append("after");
+    const lost = { code: "SECLOG_SPOOL_LOST" };
+    if (how === "flushSync") expect(() => writer.flushSync()).toThrow(expect.objectContaining(lost));
+    await expect(writer.durable(2, true)).rejects.toMatchObject(lost);
+    await expect.poll(() => calls).toEqual(["synced 1", "lost"]);
+  },
+);

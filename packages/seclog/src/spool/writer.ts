@@ -1,7 +1,7 @@
 import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
 import { FrameMemory } from "./frames.ts";
 import type { SpoolFs } from "./fs.ts";
-import { type Ownership, stillOwns } from "./ownership.ts";
+import { OWNERSHIP_MS, type Ownership, stillOwns } from "./ownership.ts";
 import { SegmentFiles } from "./segment-files.ts";
 
 /** The sizes of a spool, in bytes. */
@@ -34,9 +34,6 @@ const SYNC_BYTES = 1024 * 1024;
 
 /** A sync that takes longer than this means a disk that stalls; then events are dropped rather than the process blocked. */
 const STALL_MS = 1_000;
-
-/** Ownership is looked at again before and after a write when the last look is older, in milliseconds. */
-const OWNERSHIP_MS = 1_000;
 
 /** A promise that many wait for. */
 class Shared {
@@ -85,7 +82,8 @@ export class SpoolWriter {
   #nextWrite = new Shared();
   #lastError: SeclogError | undefined;
   #failing = false;
-  #ownershipSeen: number;
+  /** When ownership was last looked at, by both clocks: the wall clock goes on while the machine sleeps, and may be set. */
+  #lookedAt: { readonly wall: number; readonly monotonic: number } = clocks();
   #closed = false;
 
   constructor(fs: SpoolFs, owned: Ownership, sourceId: string, limits: SpoolLimits, observer: SpoolObserver) {
@@ -93,7 +91,6 @@ export class SpoolWriter {
     this.#owned = owned;
     this.#limits = limits;
     this.#observer = observer;
-    this.#ownershipSeen = Date.now();
     this.#files = new SegmentFiles(fs, owned, sourceId, limits.segmentBytes);
   }
 
@@ -102,8 +99,9 @@ export class SpoolWriter {
     return this.#frames.lastSeq;
   }
 
+  /** The last number that is on disk, in a directory that was ours after the sync. */
   get syncedSeq(): number {
-    return this.#files.syncedSeq;
+    return this.#toldSeq;
   }
 
   /** Bytes in this source's segments, those that were deleted included. */
@@ -150,7 +148,7 @@ export class SpoolWriter {
 
   /** Resolves when the event is written (`process`) or on disk (`disk`). */
   durable(seq: number, toDisk: boolean): Promise<void> {
-    if (seq <= (toDisk ? this.#files.syncedSeq : this.#writtenSeq)) return Promise.resolve();
+    if (seq <= (toDisk ? this.#toldSeq : this.#writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
     if (!toDisk) return this.#nextWrite.promise;
     if (this.#files.syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
@@ -195,6 +193,7 @@ export class SpoolWriter {
         }
       }
     }
+    if (!this.#isOurs()) throw this.#lost();
     this.#tellSynced();
     this.#nextSync.resolve();
     this.#nextSync = new Shared();
@@ -257,10 +256,15 @@ export class SpoolWriter {
 
   /** Whether nobody took the directory over, as far as {@link OWNERSHIP_MS} ago. */
   #stillOurs(): boolean {
-    // The wall clock, which goes on while the machine sleeps; it may also have been set back.
-    const now = Date.now();
-    if (Math.abs(now - this.#ownershipSeen) <= OWNERSHIP_MS) return true;
-    this.#ownershipSeen = now;
+    const { wall, monotonic } = clocks();
+    const recent =
+      Math.abs(wall - this.#lookedAt.wall) <= OWNERSHIP_MS && monotonic - this.#lookedAt.monotonic <= OWNERSHIP_MS;
+    return recent || this.#isOurs();
+  }
+
+  /** Whether nobody has taken the directory over until now. */
+  #isOurs(): boolean {
+    this.#lookedAt = clocks();
     return stillOwns(this.#fs, this.#owned);
   }
 
@@ -325,6 +329,11 @@ export class SpoolWriter {
       clearTimeout(this.#stallTimer);
       if (this.#closed) return;
       if (error === null && !abandoned) {
+        // Who took it over has read what was on disk before that. What came later may lie in a file that is deleted.
+        if (!this.#isOurs()) {
+          this.#lost();
+          return;
+        }
         this.#tellSynced();
         waiting.resolve();
         this.#scheduleSync();
@@ -364,9 +373,11 @@ export class SpoolWriter {
     this.#observer.synced(syncedSeq);
   }
 
-  #lost(): void {
-    this.#end(new SeclogError("SECLOG_SPOOL_LOST", `another process took over ${this.#owned.directory}`));
+  #lost(): SeclogError {
+    const reason = new SeclogError("SECLOG_SPOOL_LOST", `another process took over ${this.#owned.directory}`);
+    this.#end(reason);
     setImmediate(() => this.#observer.lost());
+    return reason;
   }
 
   #end(reason: SeclogError): void {
@@ -378,6 +389,10 @@ export class SpoolWriter {
     for (const shared of [this.#currentSync, this.#nextSync, this.#nextWrite]) shared.reject(reason);
     this.#files.close();
   }
+}
+
+function clocks(): { readonly wall: number; readonly monotonic: number } {
+  return { wall: Date.now(), monotonic: performance.now() };
 }
 
 function closedError(): SeclogError {
