@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -563,6 +564,58 @@ describe("the shipper", () => {
     expect([...new Set(seen)]).not.toContain(7);
     await log.close();
     expect([...new Set(seen)].length).toBeGreaterThanOrEqual(21);
+  });
+});
+
+describe("a spool that is gone", () => {
+  /** The folder is moved away, and what is in its place is no folder: no other spool can be opened. */
+  const takeAway = async (): Promise<void> => {
+    renameSync(spool, join(folder, "moved"));
+    writeFileSync(spool, "");
+    // The writer looks again before its next write.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+  };
+
+  test("costs what comes until another can be opened, counted and said, and what waited for the disk is kept", async () => {
+    const log = open();
+    await log.recordSecurityEvent("authz_fail", null, { resource: "before" }).stored;
+    const first = log.sourceId;
+    await takeAway();
+    const waiting = log.recordSecurityEvent("authz_fail", null, { resource: "waiting" });
+    await expect(waiting.durable).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
+    await poll(() => log.health().status).toBe("failing");
+    for (let n = 0; n < 3; n++) {
+      const { durable } = log.recordSecurityEvent("authz_fail", null, { resource: "refused" });
+      await expect(durable).rejects.toMatchObject({ code: "SECLOG_SPOOL_DIRECTORY" });
+    }
+    expect(log.health()).toMatchObject({ status: "failing", dropped: 3 });
+    rmSync(spool);
+    await poll(() => log.health().status).toBe("ok");
+    await log.recordSecurityEvent("authz_fail", null, { resource: "after" }).stored;
+    const events = delivered().filter(({ sourceId }) => sourceId === log.sourceId);
+    expect(log.sourceId).not.toBe(first);
+    expect(events.map(({ type, data }) => [type, data?.["resource"]])).toEqual([
+      ["authz_fail", "waiting"],
+      ["events_dropped", undefined],
+      ["log_started", undefined],
+      ["authz_fail", "after"],
+    ]);
+    expect(events[1]).toMatchObject({ data: { types: { authz_fail: 3 } } });
+    await log.close();
+  });
+
+  test("is left behind by close(), which says what it dropped", async () => {
+    const log = open();
+    await log.recordSecurityEvent("authz_fail", null, {}).stored;
+    await takeAway();
+    await expect(log.recordSecurityEvent("authz_fail", null, {}).durable).rejects.toThrow();
+    await poll(() => log.health().status).toBe("failing");
+    await log.close({ deadline: 100 });
+    await poll(() => diagnostics.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining("1 events that waited for a spool are dropped"),
+    );
+    // That it stopped could not be recorded either.
+    expect(log.health()).toMatchObject({ status: "failing", dropped: 2 });
   });
 });
 

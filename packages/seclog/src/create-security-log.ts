@@ -104,6 +104,20 @@ export function createSecurityLog<Events extends EventDefinitions = Record<never
   return new OpenLog<Events>(options);
 }
 
+/** A log between two spools: the one was lost, and no other can be opened yet. */
+interface BetweenSpools {
+  readonly last: { readonly sourceId: string; readonly lastSeq: number };
+  /** What the lost spool had not taken, to be recorded first of all. */
+  readonly pending: readonly Uint8Array[];
+  /** Why no other can be opened, and how long is waited before the next try, in milliseconds. */
+  readonly error: SeclogError;
+  readonly pause: number;
+  readonly timer?: NodeJS.Timeout;
+}
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
 /** Logs that are open, for the one listener of the process's end. */
 const openLogs = new Set<{ processEnds(): void }>();
 const onProcessExit = (): void => {
@@ -121,6 +135,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #drops = new DropCounter();
   readonly #heartbeat: NodeJS.Timeout | undefined;
   #keeping: Keeping;
+  /** While there is no spool to write to; `#keeping` is the lost one then. */
+  #between: BetweenSpools | undefined;
   #recorded = 0;
   #belowLevel = 0;
   #shipping: readonly ShippingHealth[] = [];
@@ -269,7 +285,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         behind: Math.max(0, lastSeq - this.#keeping.acknowledgedBy(index)),
       }),
     );
-    const stopped = failing || handlers.some(({ status }) => status === "stopped");
+    const stopped = failing || this.#between !== undefined || handlers.some(({ status }) => status === "stopped");
     const degraded = this.#drops.pending || handlers.some(({ status }) => status === "retrying");
     return {
       status: stopped ? "failing" : degraded ? "degraded" : "ok",
@@ -286,6 +302,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#ending = true;
     this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
+    this.#giveUpPending();
     this.#keeping.abandon();
     this.#diagnostics.giveNow();
   }
@@ -296,7 +313,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (this.#closing !== undefined && resolved.name !== "log_stopped") {
       return this.#drop(resolved.name, delivery, closed());
     }
-    const refusal = keeping.refusal(this.#ending);
+    const refusal = this.#refusal();
     if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
     const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
@@ -304,6 +321,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#recorded += 1;
     if (delivery === "strict") keeping.flushSync();
     return new EventReceipt(id, seq, delivery === "process" ? keeping.written : keeping.synced, keeping.waitStored);
+  }
+
+  /** Why no event can be taken now. */
+  #refusal(): SeclogError | undefined {
+    return this.#between?.error ?? this.#keeping.refusal(this.#ending);
   }
 
   #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
@@ -326,25 +348,34 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   #tellDrops(): void {
-    if (!this.#drops.pending || this.#closing !== undefined || this.#keeping.refusal(this.#ending) !== undefined)
-      return;
+    if (!this.#drops.pending || this.#closing !== undefined || this.#refusal() !== undefined) return;
     const drops = this.#drops.take();
     if (drops !== undefined) this.#own("events_dropped", drops);
   }
 
   #reopen(pending: readonly Uint8Array[]): void {
-    const last = this.#keeping;
+    const { sourceId, lastSeq } = this.#keeping;
     this.#diagnose(
       "error",
       "SECLOG_SPOOL_LOST",
-      `another process took over the spool of ${last.sourceId}: going on with a new source`,
+      `another process took over the spool of ${sourceId}, or it is gone: going on with a new source`,
     );
+    this.#openAgain({ last: { sourceId, lastSeq }, pending, pause: FIRST_PAUSE_MS });
+  }
+
+  #openAgain({ last, pending, pause }: Omit<BetweenSpools, "error" | "timer">): void {
+    clearTimeout(this.#between?.timer);
     try {
       this.#keeping = this.#openNext();
     } catch (thrown) {
-      this.#diagnose("error", "SECLOG_SPOOL_DIRECTORY", errorMessage(thrown));
+      const error =
+        thrown instanceof SeclogError ? thrown : new SeclogError("SECLOG_SPOOL_DIRECTORY", errorMessage(thrown));
+      this.#diagnose("error", error.code, `${error.message}; until then no event is taken`);
+      const next = { last, pending, error, pause: Math.min(LONGEST_PAUSE_MS, 2 * pause) };
+      this.#between = { ...next, timer: setTimeout(() => this.#openAgain(next), pause).unref() };
       return;
     }
+    this.#between = undefined;
     for (const record of pending) {
       const { sourceId, epoch, lastSeq } = this.#keeping;
       this.#keeping.append(encodeEvent({ ...decodeEvent(record), sourceId, epoch, seq: lastSeq + 1 }));
@@ -356,15 +387,35 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     });
   }
 
+  /** The log ends without a spool. What waited for one is dropped, and counted; nobody was told that it was safe. */
+  #giveUpPending(): void {
+    if (this.#between === undefined) return;
+    const { pending, error, timer } = this.#between;
+    clearTimeout(timer);
+    this.#between = { ...this.#between, pending: [] };
+    for (const record of pending) this.#drops.count(decodeEvent(record).type, error.message);
+    if (pending.length === 0) return;
+    this.#diagnose(
+      "error",
+      error.code,
+      `${pending.length} events that waited for a spool are dropped: ${error.message}`,
+    );
+  }
+
   async #close(deadline: number): Promise<void> {
+    if (this.#between !== undefined) this.#openAgain(this.#between);
     this.#ending = true;
     this.#tellDrops();
     clearInterval(this.#heartbeat);
     this.#own("log_stopped", this.#counts());
     openLogs.delete(this);
     if (openLogs.size === 0) process.off("exit", onProcessExit);
+    const keeping = this.#keeping;
     // From here on nothing is recorded; `#closing` is set when this function first awaits.
-    await this.#keeping.close(deadline);
+    await keeping.close(deadline);
+    // Its last sync may have found that it was taken over.
+    if (this.#keeping !== keeping) await this.#keeping.close(deadline);
+    this.#giveUpPending();
   }
 
   #counts(): { recorded: number; belowLevel: number; dropped: number } {

@@ -8,7 +8,7 @@ export const ERROR_CODES = {
   SECLOG_SPOOL_FULL: "the spool has reached its limit in bytes",
   SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used",
   SECLOG_SPOOL_LOCKED: "another process owns the spool",
-  SECLOG_SPOOL_LOST: "another process took the spool over",
+  SECLOG_SPOOL_LOST: "another process took the spool over, or its folder is gone",
   SECLOG_SPOOL_WRITE: "the operating system refused a write to the spool",
   SECLOG_SPOOL_NEWER: "the spool was written by a newer program",
   SECLOG_SPOOL_CORRUPT: "a record of the spool does not match its checksum",

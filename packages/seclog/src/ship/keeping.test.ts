@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -42,6 +42,18 @@ test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdat
     );
   },
 );
+
+test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s cannot be made", (name) => {
+  const fs: SpoolFs = {
+    ...spoolFs,
+    openSync: (path, flags, mode) => {
+      if (String(path).endsWith(name)) throw Object.assign(new Error("ENOSPC: made by the test"), { code: "ENOSPC" });
+      return spoolFs.openSync(path, flags, mode);
+    },
+  };
+  expect(() => openKeeping(spoolOptions({ directory: root }), ID, [handler], observer, fs)).toThrow("ENOSPC");
+  expect(readdirSync(root)).toEqual([]);
+});
 
 test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });

@@ -180,30 +180,36 @@ class DiskKeeping implements Keeping {
     this.sourceId = sourceId;
     this.#owned = createSource(fs, spool.directory, sourceId);
     this.epoch = this.#owned.epoch;
-    // So that whoever ships this source one day knows which handlers wait for it.
-    for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
-    this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
-    this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
-      synced: (seq) => this.#shipping.available(seq),
-      failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
-      recovered: () => observer.recovered(),
-      lost: () => {
-        clearInterval(this.#renewal);
-        this.#positions.end(
-          new SeclogError(
-            "SECLOG_SPOOL_LOST",
-            `another process took over the spool of ${sourceId} and ships its events`,
-          ),
-        );
-        void this.#shipping.stop({ keepHandlers: true });
-        observer.lost(this.#writer.unwrittenPayloads());
-      },
-    });
-    this.#shipping = new ShipThread(
-      { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
-      handlers,
-      withPositions(observer, this.#positions),
-    );
+    try {
+      // So that whoever ships this source one day knows which handlers wait for it.
+      for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
+      this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
+      this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
+        synced: (seq) => this.#shipping.available(seq),
+        failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
+        recovered: () => observer.recovered(),
+        lost: () => {
+          clearInterval(this.#renewal);
+          this.#positions.end(
+            new SeclogError(
+              "SECLOG_SPOOL_LOST",
+              `another process took over the spool of ${sourceId} and ships its events`,
+            ),
+          );
+          void this.#shipping.stop({ keepHandlers: true });
+          observer.lost(this.#writer.unwrittenPayloads());
+        },
+      });
+      this.#shipping = new ShipThread(
+        { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
+        handlers,
+        withPositions(observer, this.#positions),
+      );
+    } catch (error) {
+      // Whoever tries again makes another one, and this one would be a living process's as long as we run.
+      discard(fs, spool.directory, this.#owned);
+      throw error;
+    }
     this.#renewal = setInterval(() => renew(fs, this.#owned), RENEW_MS).unref();
   }
 
@@ -293,6 +299,15 @@ class DiskKeeping implements Keeping {
     } catch {
       // The next process finds it with a dead owner.
     }
+  }
+}
+
+/** Removes a new source in which nothing was recorded. */
+function discard(fs: SpoolFs, root: string, owned: Ownership): void {
+  try {
+    removeSource(fs, root, owned.directory);
+  } catch {
+    // The next process finds it with a dead owner.
   }
 }
 

@@ -168,20 +168,25 @@ export function takeOver(
   return { directory, epoch, key, unproven };
 }
 
-/** Whether nobody has taken the directory over. Costs one `stat`. */
+/** Whether the directory is there and nobody has taken it over. Costs two `stat`. */
 export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
   try {
     fs.statSync(join(owned.directory, ownerName(owned.epoch + 1)));
     return false;
   } catch (error) {
-    if (!isErrno(error, "ENOENT")) return true;
+    if (!isAbsent(error)) return true;
   }
   try {
     fs.statSync(join(owned.directory, ownerName(owned.epoch)));
     return true;
   } catch (error) {
-    return !isErrno(error, "ENOENT");
+    return !isAbsent(error);
   }
+}
+
+/** No such file, or something else stands where its folder should be. Any other error says nothing. */
+function isAbsent(error: unknown): boolean {
+  return isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR");
 }
 
 /** Tells processes that cannot look this one up that it lives. */
