@@ -8,6 +8,7 @@
  * - a handler is given every number once, in order, byte for byte as appended; a repetition only after its process ended;
  * - a number is reported as damaged only if its bytes were damaged, or if it was never acknowledged and its process died;
  * - what was acknowledged is given or reported, until a dead source's end; what a living process has not synced is neither;
+ * - the same holds for what was said to be written, when its process was killed and the machine stayed up;
  * - a segment is deleted only when every handler has all of it, or a newer one has the rest;
  * - the bytes that the writer counts are the bytes on disk.
  *
@@ -80,8 +81,12 @@ class Source {
   readonly id: string;
   readonly directory: string;
   readonly payloads: string[] = [];
-  /** The last number that was said to be on disk. */
+  /** The last number that was said to be on disk or, since its process was killed, to be written: the machine is up. */
   durable = 0;
+  /** The last number that was said to be written. */
+  written = 0;
+  /** The last number that was said to be on disk when its process was killed. */
+  onDisk: number | undefined;
   alive = true;
   /** What each handler has: given, or reported as damaged. The handlers are not of this machine, and never crash. */
   readonly stored: [number, number] = [0, 0];
@@ -342,8 +347,14 @@ class World {
       writer.append(text);
       source.payloads.push(text);
     }
-    if (!wait) return;
     const last = source.payloads.length;
+    writer.durable(last, false).then(
+      () => {
+        if (source.alive) source.written = Math.max(source.written, last);
+      },
+      () => {},
+    );
+    if (!wait) return;
     writer.durable(last, true).then(
       () => {
         if (source.alive) source.durable = Math.max(source.durable, last);
@@ -464,9 +475,20 @@ class World {
   /** Ends the process here and now; the step that runs notices by the failure of its calls. */
   #crash(kind: CrashKind): void {
     if (this.#crashed) return;
-    for (const source of this.#sources) source.alive = false;
+    this.#die(kind);
     this.#crashed = true;
     this.#fs.crash(kind);
+  }
+
+  #die(kind: CrashKind): void {
+    for (const source of this.#sources) {
+      if (source.alive && kind === "kill") {
+        source.onDisk = source.durable;
+        source.durable = Math.max(source.durable, source.written);
+      }
+      if (kind === "power") source.durable = source.onDisk ?? source.durable;
+      source.alive = false;
+    }
   }
 
   #close(): void {
@@ -484,7 +506,7 @@ class World {
       }
     }
     this.#shipping = false;
-    for (const source of this.#sources) source.alive = false;
+    this.#die("kill");
     this.#crashed = true;
     // What the thread pool was doing is finished before the process is gone.
     while (this.#fs.runPool() || this.#fs.answer());
@@ -587,15 +609,40 @@ class World {
     const segment = segmentNumber(path.slice(path.lastIndexOf("/") + 1));
     const file = this.#fs.file(path);
     if (source === undefined || segment === undefined || file === undefined) return;
-    const stored = Math.min(...source.stored.map((seq, handler) => (source.excused[handler] ? source.durable : seq)));
-    const copies = this.#copies(source);
-    for (const [seq, copy] of copies) {
-      const needed = copy.segment === segment && seq > stored && seq <= source.durable;
-      this.#promise(
-        !needed,
-        `segment ${segment} of ${source.id} is deleted with event ${seq}, which a handler has not`,
-      );
+    const promised = source.alive ? Math.max(source.durable, source.written) : source.durable;
+    const stored = Math.min(...source.stored.map((seq, handler) => (source.excused[handler] ? promised : seq)));
+    // What was said to be on disk must be on disk elsewhere, what was said to be written at least in the page cache.
+    for (const [where, upTo] of [
+      ["cache", promised],
+      ["disk", source.alive ? source.durable : (source.onDisk ?? source.durable)],
+    ] as const) {
+      const elsewhere = this.#whole(source, where, (other) => other !== segment);
+      for (const seq of this.#whole(source, where, (other) => other === segment)) {
+        const needed = seq > stored && seq <= upTo && !elsewhere.has(seq);
+        this.#promise(
+          !needed,
+          `segment ${segment} of ${source.id} is deleted with event ${seq}, which a handler has not`,
+        );
+      }
     }
+  }
+
+  /** The numbers that some segments have whole, but for what was damaged on purpose. */
+  #whole(source: Source, where: "cache" | "disk", of: (segment: number) => boolean): Set<number> {
+    const whole = new Set<number>();
+    for (const name of this.#fs.names(source.directory)) {
+      const segment = segmentNumber(name);
+      const file = this.#fs.file(join(source.directory, name));
+      if (segment === undefined || file === undefined || !of(segment)) continue;
+      for (let at = HEADER_BYTES; at < file.intact.length; ) {
+        const frame = readFrame(file.intact, at);
+        if (frame.kind !== "valid") break;
+        const there = where === "cache" ? file.intact : file.intactDisk;
+        if (file.intact.subarray(at, frame.end).equals(there.subarray(at, frame.end))) whole.add(frame.seq);
+        at = frame.end;
+      }
+    }
+    return whole;
   }
 
   #checkBytes(): void {
@@ -768,6 +815,31 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
   "an empty segment hid damage before it": {
     segmentBytes: 128,
     steps: [append(1), crash("kill", 6), flushSync, flip(0, 0.94), append(1, 3), { do: "time", ms: 1 }],
+  },
+  "a segment was deleted before what it had was written again": {
+    segmentBytes: 128,
+    steps: [
+      append(1),
+      { do: "time", ms: 1 },
+      { do: "fault", fault: { calls: "sync", after: 0, count: 1, code: "EIO" } },
+      { do: "close" },
+      { do: "pool", calls: 0, answers: 0 },
+    ],
+  },
+  "a rewrite that was cut off hid what had been written before": {
+    segmentBytes: 128,
+    seed: -442640086,
+    steps: [
+      crash("power"),
+      append(1),
+      { do: "fault", fault: { calls: "sync", after: 5, count: 1, code: "EIO" } },
+      keep,
+      { do: "time", ms: 60 },
+      crash("kill", 8),
+      { do: "read", source: 3, handler: 0, most: 1 },
+      flushSync,
+      { do: "read", source: 0, handler: 0, most: 1 },
+    ],
   },
   "of two damaged events at the end one was named": {
     segmentBytes: 300,

@@ -128,6 +128,45 @@ describe("SpoolReader", () => {
   });
 });
 
+describe("SpoolReader, where a rewrite was cut off by the death of its process", () => {
+  /** What a segment is cut to. */
+  const cut = (number: number, bytes: number): void =>
+    disk.damage(join(DIRECTORY, segmentName(number)), (whole) => whole.subarray(0, bytes));
+
+  test.each([
+    ["only its header", HEADER_BYTES],
+    ["nothing", 0],
+    ["one record and a half", HEADER_BYTES + FRAME + 20],
+  ])("reads on in the abandoned segment, whose rest is as good, when the new one has %s", (_, bytes) => {
+    segment(1, 1, 5);
+    segment(2, 6, 9);
+    segment(3, 10, 12);
+    segment(4, 6, 12);
+    cut(4, bytes);
+    expect(read()).toBe("1-12");
+    for (let after = 5; after < 12; after++) expect(read(undefined, after)).toMatch(/12$/);
+  });
+
+  test("finds the rest of one that was on disk in part", () => {
+    segment(1, 1, 9);
+    segment(2, 6, 9);
+    cut(2, HEADER_BYTES + 2 * FRAME);
+    expect(read()).toBe("1-9");
+    expect(read(undefined, 5)).toBe("6-9");
+    expect(read(undefined, 8)).toBe("9");
+  });
+
+  test("finds what several tries left", () => {
+    segment(1, 1, 3);
+    segment(2, 4, 6);
+    segment(3, 4, 9);
+    segment(4, 4, 9);
+    cut(4, HEADER_BYTES + FRAME);
+    flip(3, inPayload(1));
+    expect(read()).toBe("1-9");
+  });
+});
+
 describe("SpoolReader beside a writer", () => {
   test("damage that was found behind records ends at the limit of that time", () => {
     segment(1, 1, 7);
@@ -143,6 +182,16 @@ describe("SpoolReader beside a writer", () => {
 });
 
 describe("deleteShipped()", () => {
+  test("leaves a segment that has more than where the next one begins", () => {
+    segment(1, 1, 3);
+    segment(2, 4, 9);
+    segment(3, 6, 9);
+    expect(deleteShipped(fs, DIRECTORY, 5)).toBeGreaterThan(0);
+    expect(disk.names(DIRECTORY)).toEqual([2, 3].map(segmentName));
+    deleteShipped(fs, DIRECTORY, 9);
+    expect(disk.names(DIRECTORY)).toEqual([segmentName(3)]);
+  });
+
   test("is not held up by a damaged header", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);

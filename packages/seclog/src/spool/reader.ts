@@ -53,6 +53,8 @@ export class SpoolReader {
   #bytesAt = 0;
   /** Damage that was found behind records, for the next call. */
   #held: Damage | undefined;
+  /** The last number in each segment of which that was asked. */
+  readonly #lastSeqs = new Map<number, number>();
 
   /** @param afterSeq the last number that need not be read */
   constructor(fs: SpoolFs, directory: string, afterSeq: number) {
@@ -139,6 +141,11 @@ export class SpoolReader {
         this.#enter(newer);
         continue;
       }
+      const older = this.#olderWith(segment.number, this.#nextSeq);
+      if (older !== undefined) {
+        this.#enter(older.number, older.offset);
+        continue;
+      }
       const at = segment.offset - this.#bytesAt;
       const rest = this.#bytes.length - at;
       if (frame.kind === "valid") return this.#damage(segment.offset, 0, frame.seq - 1);
@@ -214,13 +221,13 @@ export class SpoolReader {
     return readFrame(this.#bytes, 0);
   }
 
-  #enter(number: number): void {
+  #enter(number: number, offset: number = HEADER_BYTES): void {
     if (this.#open !== undefined) this.#fs.closeSync(this.#open.fd);
     this.#open = undefined;
     this.#bytes = Buffer.alloc(0);
     this.#bytesAt = 0;
     const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
-    this.#open = { number, fd, offset: HEADER_BYTES };
+    this.#open = { number, fd, offset };
   }
 
   /** Opens the newest segment that begins at or before `seq`, else the oldest there is. */
@@ -240,6 +247,32 @@ export class SpoolReader {
   /** A later segment that begins at or before `seq`: it replaces this one from there on. */
   #newerWith(number: number, seq: number): number | undefined {
     return this.#later(number).findLast(({ firstSeq }) => firstSeq <= seq)?.number;
+  }
+
+  /**
+   * An earlier segment that has this number whole: the rewrite of one that was abandoned was itself abandoned, or cut off by
+   * the death of its process, before it came so far. It is one that begins no earlier than the rewrite does, or the last one
+   * that does: any before that was whole.
+   */
+  #olderWith(number: number, seq: number): { number: number; offset: number } | undefined {
+    const begins = this.#firstSeqOf(number) ?? seq;
+    for (const other of this.#numbers().toReversed()) {
+      const first = other < number ? this.#firstSeqOf(other) : undefined;
+      if (first === undefined || first > seq) continue;
+      if (this.#lastSeqOf(other) >= seq) {
+        const offset = frameOf(this.#fs, this.#directory, other, seq);
+        if (offset !== undefined) return { number: other, offset };
+      }
+      if (first < begins) return undefined;
+    }
+    return undefined;
+  }
+
+  /** Of a segment that is not written to any more. */
+  #lastSeqOf(number: number): number {
+    const known = this.#lastSeqs.get(number) ?? lastSeqOf(this.#fs, this.#directory, number) ?? 0;
+    this.#lastSeqs.set(number, known);
+    return known;
   }
 
   /** The later segments of which it is known where they begin. */
@@ -288,6 +321,49 @@ export function firstSeqOf(fs: SpoolFs, directory: string, number: number): numb
     const frame = at < 0 ? undefined : readFrame(bytes, at);
     return frame?.kind === "valid" ? frame.seq : undefined;
   });
+}
+
+/** The last number that a segment has whole; `undefined` when it has none, or is gone. */
+export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    for (let from = fs.fstatSync(fd).size; from > HEADER_BYTES; ) {
+      from = Math.max(HEADER_BYTES, from - CHUNK_BYTES);
+      // The last frame of this piece may go on in the next one, where none begins.
+      const frames = [...framesIn(readAt(fs, fd, from, CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES))];
+      const last = frames.at(-1);
+      if (last !== undefined) return last.seq;
+    }
+    return undefined;
+  });
+}
+
+/** Where the whole frame of that number begins in a segment. */
+function frameOf(fs: SpoolFs, directory: string, number: number, seq: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    for (let from = HEADER_BYTES; ; ) {
+      const bytes = readAt(fs, fd, from, CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES);
+      let end = CHUNK_BYTES;
+      for (const frame of framesIn(bytes)) {
+        if (frame.seq === seq) return from + frame.at;
+        end = Math.max(end, frame.end);
+      }
+      if (bytes.length < CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES) return undefined;
+      from += end;
+    }
+  });
+}
+
+/** The whole frames in some bytes of a segment. */
+function* framesIn(bytes: Buffer): Generator<{ readonly at: number; readonly end: number; readonly seq: number }> {
+  for (let at = 0; at >= 0; ) {
+    const frame = readFrame(bytes, at);
+    if (frame.kind === "valid") {
+      yield { at, end: frame.end, seq: frame.seq };
+      at = frame.end;
+    } else {
+      at = findFrame(bytes, at + 1);
+    }
+  }
 }
 
 /** What `look` finds in a segment; `undefined` when the file is gone. */

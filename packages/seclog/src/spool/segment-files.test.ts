@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -70,6 +70,17 @@ class Held {
     this.#frames.written();
   }
 
+  /** Writes all that is not on disk again, as far as `most` chunks of it. */
+  rewrite(most = 100): void {
+    this.#frames.synced(this.files.syncedSeq);
+    this.#frames.unwrite();
+    for (let chunk = this.#frames.nextUnwritten, count = 0; chunk !== undefined && count < most; count++) {
+      this.files.write(chunk);
+      this.#frames.written();
+      chunk = this.#frames.nextUnwritten;
+    }
+  }
+
   /** Ends the sync that runs, and those that follow from it. */
   end(error: NodeJS.ErrnoException | null = null): void {
     for (let end = this.#end; end !== undefined; end = this.#end) {
@@ -80,6 +91,10 @@ class Held {
 
   get segments(): string[] {
     return readdirSync(this.directory).filter((name) => name.endsWith(".seg"));
+  }
+
+  get bytesOnDisk(): number {
+    return this.segments.reduce((sum, name) => sum + statSync(join(this.directory, name)).size, 0);
   }
 
   get open(): string[] {
@@ -160,18 +175,46 @@ describe("SegmentFiles", () => {
     held.end();
     expect(results).toEqual([[null, true]]);
     expect(held.files.syncedSeq).toBe(0);
-    expect([held.open, held.segments]).toEqual([[], []]);
+    expect(held.open).toEqual([]);
   });
 
-  test("abandons at once when no sync runs, and keeps the files of which something is on disk", () => {
+  test.each(["sync", "syncNow"] as const)(
+    "abandons at once when no sync runs, and keeps what was written until a %s has all of it elsewhere",
+    (how) => {
+      const held = new Held();
+      held.write();
+      held.files.syncNow();
+      for (let count = 0; count < 2; count++) held.write();
+      const [first, second, third] = held.segments;
+      held.files.abandon();
+      expect([held.files.writtenSeq, held.files.syncedSeq]).toEqual([1, 1]);
+      expect([held.open, held.segments]).toEqual([[], [first, second, third]]);
+      held.rewrite();
+      expect(held.segments).toHaveLength(5);
+      if (how === "syncNow") held.files.syncNow();
+      else held.files.sync(() => {});
+      held.end();
+      expect(held.files.syncedSeq).toBe(3);
+      // Of the first one something was on disk when it was abandoned: the shipper deletes it.
+      expect(held.segments).toEqual([first, "00000004.seg", "00000005.seg"]);
+      held.files.close();
+    },
+  );
+
+  test("tries that come no further fill no disk", () => {
     const held = new Held();
     held.write();
     held.files.syncNow();
-    held.write();
-    const [first] = held.segments;
+    for (let count = 0; count < 3; count++) held.write();
+    const written = held.segments;
+    for (let attempt = 0; attempt < 5; attempt++) {
+      held.files.abandon();
+      held.rewrite(2);
+    }
     held.files.abandon();
-    expect([held.files.writtenSeq, held.files.syncedSeq]).toEqual([1, 1]);
-    expect([held.open, held.segments]).toEqual([[], [first]]);
+    expect(held.segments).toEqual(written);
+    expect(held.files.bytes).toBe(held.bytesOnDisk);
+    held.files.close();
   });
 
   test("a sync that ends after a later one on this thread takes nothing back", () => {

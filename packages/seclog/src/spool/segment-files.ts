@@ -14,6 +14,8 @@ interface Segment {
   ownFd: number | undefined;
   readonly path: string;
   readonly firstSeq: number;
+  /** The last number that was written whole. */
+  lastSeq: number;
   bytes: number;
 }
 
@@ -27,8 +29,12 @@ export class SegmentFiles {
   #nextSegment = 1;
   /** Segments that were rotated out and are not synced yet; closed when they are. */
   #retiring: Segment[] = [];
-  /** Segments that failed; closed when no sync uses them. */
-  #abandoned: Segment[] = [];
+  /** Segments that failed; closed when no sync uses them. `spare` are those of which all has to be written again. */
+  #abandoned: { readonly file: Segment; readonly spare: boolean }[] = [];
+  /** Segments that failed and are closed, of which all has to be written again. */
+  #spare: Segment[] = [];
+  /** The last number that a segment has which failed and is not deleted. */
+  #spareSeq = 0;
   /** How often segments were abandoned: the result of a sync that began before the last time says nothing. */
   #abandonments = 0;
   #directoryDirty = true;
@@ -72,6 +78,7 @@ export class SegmentFiles {
       segment.bytes += wrote;
       this.bytes += wrote;
     }
+    segment.lastSeq = chunk.lastSeq;
     this.writtenSeq = chunk.lastSeq;
   }
 
@@ -85,6 +92,7 @@ export class SegmentFiles {
     if (!this.#syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
     if (this.#segment !== undefined) this.#syncFile(this.#segment);
     this.syncedSeq = this.writtenSeq;
+    this.#removeSpare();
   }
 
   /**
@@ -110,6 +118,7 @@ export class SegmentFiles {
         for (const file of this.#retiring.splice(0, retired)) this.#closeFile(file);
         // `syncNow` may have come further meanwhile.
         this.syncedSeq = Math.max(this.syncedSeq, upTo);
+        this.#removeSpare();
       }
       done(error, abandoned);
     };
@@ -140,10 +149,15 @@ export class SegmentFiles {
     }
   }
 
-  /** Never trusts the unsynced segments again: what is not known to be on disk is to be written to a new one. */
+  /**
+   * Never trusts the unsynced segments again: what is not known to be on disk is to be written to a new one. Until that is
+   * synced they stay: while the machine is up they have what was written, should the process die.
+   */
   abandon(): void {
     this.#abandonments += 1;
-    this.#abandoned.push(...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment]));
+    for (const file of [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])]) {
+      this.#abandoned.push({ file, spare: file.firstSeq > this.syncedSeq });
+    }
     this.#retiring = [];
     this.#segment = undefined;
     if (!this.#syncing) this.#closeAbandoned();
@@ -160,7 +174,7 @@ export class SegmentFiles {
     const path = join(this.#owned.directory, segmentName(this.#nextSegment));
     const fd = this.#fs.openSync(path, "ax", 0o600);
     this.#nextSegment += 1;
-    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, bytes: 0 };
+    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, lastSeq: firstSeq - 1, bytes: 0 };
     try {
       segment.ownFd = this.#fs.openSync(path, "r");
       const header = encodeHeader(
@@ -182,11 +196,22 @@ export class SegmentFiles {
   }
 
   #closeAbandoned(): void {
-    for (const file of this.#abandoned.splice(0)) {
+    for (const { file, spare } of this.#abandoned.splice(0)) {
       this.#closeFile(file);
-      // Nobody reads beyond what is synced, so a file that begins there is of no use and only fills the disk.
-      if (file.firstSeq > this.syncedSeq) this.#unlink(file);
+      // A try that came no further than the ones before would only fill the disk.
+      if (spare && file.lastSeq <= this.#spareSeq) this.#unlink(file);
+      else if (spare) this.#spare.push(file);
+      this.#spareSeq = Math.max(this.#spareSeq, file.lastSeq);
     }
+    this.#removeSpare();
+  }
+
+  /** Removes the failed segments of which all is on disk in others. */
+  #removeSpare(): void {
+    if (this.#spare.length === 0) return;
+    const isNeeded = ({ lastSeq }: Segment): boolean => lastSeq > this.syncedSeq;
+    for (const file of this.#spare.filter((each) => !isNeeded(each))) this.#unlink(file);
+    this.#spare = this.#spare.filter(isNeeded);
   }
 
   #closeFiles(): void {

@@ -44,7 +44,9 @@
  * fails, the segment is abandoned: after a failed fsync Linux marks the pages clean, and a second fsync reports
  * success for data that never reached the disk (Rebello et al., "Can Applications Recover from fsync Failures?",
  * USENIX ATC 2020). A new segment is opened and all frames that are not known to be on disk are written again,
- * with the numbers they have. So two segments may overlap: the newer one is right.
+ * with the numbers they have. So two segments may overlap: the newer one is right. An abandoned segment stays until a
+ * sync has covered all that it has elsewhere: while the machine is up it still has what was written, which is what
+ * delivery `process` has promised, should the process be killed before the rewrite is done.
  *
  * The kernel tells a failed sync once to each open file, to whoever asks first. So the thread pool and the application's
  * thread sync by descriptors of their own: neither takes the other's error away.
@@ -57,6 +59,7 @@
  * Frames are taken in the order of their numbers. A segment whose header is damaged begins where its first valid frame
  * says. Where a frame is not valid at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
+ *  - an earlier segment has it whole: go there (a rewrite that was cut off, of one that was abandoned);
  *  - a valid frame follows in the same segment: the bytes between are damage, quarantined, and as many
  *    numbers are missing as the valid frame says;
  *  - the segment ends there, and another one follows: damage up to that one's first number;
@@ -67,8 +70,9 @@
  *
  * ## Deleting
  *
- * The shipper unlinks a segment when every handler's cursor has passed its last number and is on disk, oldest first, never
- * the one that is being written: so what is missing in front is no damage, whenever the power goes. A dead source's directory goes when all of it has been shipped.
+ * The shipper unlinks a segment when every handler's cursor has passed its last number, by its frames and by where the
+ * next one begins, and is on disk; oldest first, never the one that is being written: so what is missing in front is no
+ * damage, whenever the power goes. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";
 import { SeclogError } from "../event/errors.ts";
