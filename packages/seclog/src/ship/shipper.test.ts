@@ -1,7 +1,9 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { type CrashKind, type Fault, ModelFs } from "../../../../test/support/model-fs.ts";
+import type { SpoolFs } from "../spool/fs.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import type { ShipSource } from "./lane.ts";
-import { Shipper } from "./shipper.ts";
+import { keepQuarantined, Shipper } from "./shipper.ts";
 
 const ignored = (): void => {};
 
@@ -37,4 +39,82 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
   store();
   await expect(drained).resolves.toBe(true);
   await shipper.stop();
+});
+
+describe("keepQuarantined()", () => {
+  const FILE = "/spool/quarantine.ndjson";
+  const record = (seq: number): Parameters<typeof keepQuarantined>[3] => ({
+    source: { id: leftBehind.id, epoch: 1, key: "", acknowledged: 0 },
+    seq,
+    reason: "made by the test",
+    record: Buffer.alloc(200, seq),
+  });
+  const withRoot = (seed: number): { disk: ModelFs; fs: SpoolFs } => {
+    const disk = new ModelFs(seed);
+    const fs = disk.process();
+    fs.mkdirSync("/spool");
+    const root = fs.openSync("/", "r");
+    fs.fsyncSync(root);
+    fs.closeSync(root);
+    return { disk, fs };
+  };
+  /** The numbers on lines that are whole, and how many lines are not. */
+  const lines = (disk: ModelFs): { whole: number[]; torn: number } => {
+    const whole: number[] = [];
+    let torn = 0;
+    for (const line of (disk.file(FILE)?.cache.toString() ?? "").split("\n").filter(Boolean)) {
+      try {
+        whole.push((JSON.parse(line) as { seq: number }).seq);
+      } catch {
+        torn += 1;
+      }
+    }
+    return { whole, torn };
+  };
+
+  test.each(["EIO", "ENOSPC", "SHORT"] as const)("whichever call fails (%s), what it said it has is there", (code) => {
+    for (const calls of ["write", "sync", "read"] as const) {
+      for (let after = 0; after < 12; after++) {
+        const { disk, fs } = withRoot(after);
+        keepQuarantined(fs, "/spool", "h", record(1));
+        disk.inject({ calls, after, count: 1, code } satisfies Fault);
+        const kept = [1];
+        for (const seq of [2, 2, 3, 3]) {
+          if (kept.includes(seq)) continue;
+          try {
+            keepQuarantined(fs, "/spool", "h", record(seq));
+            kept.push(seq);
+          } catch {
+            // The lane tries again.
+          }
+        }
+        expect(kept).toEqual([1, 2, 3]);
+        // Half a line, or a whole one of which it was not known that it is on disk.
+        expect([...new Set(lines(disk).whole)], `${calls} ${after}`).toEqual(kept);
+      }
+    }
+  });
+
+  test.each(["kill", "power"] as const)("has what it said it has after a %s at any moment", (kind: CrashKind) => {
+    for (let seed = 0; seed < 20; seed++) {
+      for (let after = 0; after < 16; after++) {
+        const { disk, fs } = withRoot(seed);
+        disk.schedule(after, () => disk.crash(kind));
+        const kept: number[] = [];
+        try {
+          for (const seq of [1, 2]) {
+            keepQuarantined(fs, "/spool", "h", record(seq));
+            kept.push(seq);
+          }
+        } catch {
+          // The process has ended.
+        }
+        disk.crash(kind);
+        keepQuarantined(disk.process(), "/spool", "h", record(3));
+        const { whole, torn } = lines(disk);
+        expect(whole).toEqual(expect.arrayContaining([...kept, 3]));
+        expect(torn).toBeLessThanOrEqual(1);
+      }
+    }
+  });
 });

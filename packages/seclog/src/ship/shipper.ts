@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
 import type { SeclogError } from "../event/errors.ts";
 import type { HandlerHealth } from "../record/security-log.ts";
-import type { SpoolFs } from "../spool/fs.ts";
+import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
 
@@ -173,7 +173,10 @@ export function quarantinedType(record: QuarantinedRecord): string | undefined {
   }
 }
 
-/** A line of `quarantine.ndjson` in the spool's root, synced: for handlers that have no quarantine of their own. */
+/**
+ * A line of `quarantine.ndjson` in the spool's root, on disk when this returns: for handlers that have no quarantine of
+ * their own. What a full disk or a crash left of another line is not continued.
+ */
 export function keepQuarantined(fs: SpoolFs, root: string, handler: string, record: QuarantinedRecord): void {
   const line = JSON.stringify({
     at: new Date().toISOString(),
@@ -183,11 +186,21 @@ export function keepQuarantined(fs: SpoolFs, root: string, handler: string, reco
     reason: record.reason,
     record_base64: Buffer.from(record.record).toString("base64"),
   });
-  const fd = fs.openSync(join(root, "quarantine.ndjson"), "a", 0o600);
+  const fd = fs.openSync(join(root, "quarantine.ndjson"), "a+", 0o600);
   try {
-    fs.writeSync(fd, `${line}\n`);
+    const { size } = fs.fstatSync(fd);
+    // Before anything is in it: whoever finds it empty cannot know whether its name is on disk.
+    if (size === 0) syncDirectory(fs, root);
+    const bytes = Buffer.from(`${size === 0 || endsLine(fs, fd, size) ? "" : "\n"}${line}\n`);
+    for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at);
     fs.fdatasyncSync(fd);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+function endsLine(fs: SpoolFs, fd: number, size: number): boolean {
+  const last = Buffer.alloc(1);
+  fs.readSync(fd, last, 0, 1, size - 1);
+  return last.toString() === "\n";
 }
