@@ -604,6 +604,19 @@ describe("a spool that is gone", () => {
     await log.close();
   });
 
+  test("for a moment costs nothing, and nothing in it counts as damaged", async () => {
+    writeFileSync(control, "stuck");
+    await using log = open();
+    for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
+    renameSync(join(spool, log.sourceId), join(folder, "moved"));
+    rmSync(control);
+    await poll(() => diagnostics.map(({ message }) => message)).toContainEqual(expect.stringContaining("ENOENT"));
+    renameSync(join(folder, "moved"), join(spool, log.sourceId));
+    await log.flush();
+    expect(log.health()).toMatchObject({ dropped: 0, handlers: [{ shipped: 21, quarantined: 0 }] });
+    expect(delivered().map(({ seq }) => seq)).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
+  });
+
   test("is left behind by close(), which says what it dropped", async () => {
     const log = open();
     await log.recordSecurityEvent("authz_fail", null, {}).stored;

@@ -168,6 +168,24 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
 });
 
 describe("SpoolReader beside a writer", () => {
+  test.each([0, 1])("calls nothing damaged while the directory is away, after %i reads", (reads) => {
+    segment(1, 1, 3);
+    segment(2, 4, 6);
+    segment(3, 7, 9);
+    const reader = new SpoolReader(fs, DIRECTORY, 0);
+    for (let count = 0; count < reads; count++) reader.read(9, 3, 1e6);
+    fs.renameSync(DIRECTORY, `${DIRECTORY}-away`);
+    const all = (): void => {
+      while (reader.read(9, 3, 1e6).kind === "records");
+    };
+    expect(all).toThrow("ENOENT");
+    fs.renameSync(`${DIRECTORY}-away`, DIRECTORY);
+    expect(read(9, reader.nextSeq - 1)).toBe(reads === 0 ? "1-9" : "4-9");
+    // A file that is missing from a directory that is there is damage.
+    fs.unlinkSync(join(DIRECTORY, segmentName(2)));
+    expect(read(9)).toBe("1-3 !4-6 7-9");
+  });
+
   test("damage that was found behind records ends at the limit of that time", () => {
     segment(1, 1, 7);
     for (const index of [1, 2, 3, 4]) flip(1, inPayload(index));

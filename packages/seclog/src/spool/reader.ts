@@ -53,6 +53,8 @@ export class SpoolReader {
   #bytesAt = 0;
   /** Damage that was found behind records, for the next call. */
   #held: Damage | undefined;
+  /** Whether the source is a living process's: then its directory is there, or is not to be had at the moment. */
+  #live = false;
   /** The last number in each segment of which that was asked. */
   readonly #lastSeqs = new Map<number, number>();
 
@@ -81,13 +83,16 @@ export class SpoolReader {
    *
    * @param limit the last number that is on disk: never reads beyond it, and what is missing before it is damage.
    *   `undefined` for a dead process's source: reads to the end and drops a torn tail.
+   * @throws the file system's error when it cannot be read now; with a `limit` also when the directory is not there, which
+   *   says nothing of the events in it
    */
   read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead {
+    this.#live = limit !== undefined;
     const firstSeq = this.#nextSeq;
     const records: Buffer[] = [];
     let size = 0;
     while (records.length < maxRecords && size < maxBytes && (limit === undefined || this.#nextSeq <= limit)) {
-      const found: Buffer | Damage | undefined = this.#held ?? this.#next(limit !== undefined);
+      const found: Buffer | Damage | undefined = this.#held ?? this.#next();
       this.#held = undefined;
       if (found === undefined) break;
       if (Buffer.isBuffer(found)) {
@@ -101,6 +106,7 @@ export class SpoolReader {
           this.#held = damage;
           break;
         }
+        this.#checkDirectory();
         this.#nextSeq = damage.lastSeq + 1;
         return damage;
       }
@@ -108,6 +114,7 @@ export class SpoolReader {
     if (records.length > 0) return { kind: "records", firstSeq, records };
     if (limit !== undefined && this.#nextSeq <= limit) {
       // The disk was said to have these, and no segment does.
+      this.#checkDirectory();
       const lastSeq = limit;
       this.#nextSeq = limit + 1;
       return { kind: "damage", firstSeq, lastSeq, bytes: Buffer.alloc(0) };
@@ -120,12 +127,17 @@ export class SpoolReader {
     this.#open = undefined;
   }
 
+  /** Nothing is damaged because it is not to be had at the moment: a volume that is not mounted, a folder that was moved. */
+  #checkDirectory(): void {
+    if (this.#live) this.#fs.statSync(this.#directory);
+  }
+
   /**
-   * The payload of event `#nextSeq`, or the damage in its place, or nothing.
-   *
-   * @param live whether a writer says how far the disk has it; then the end of the last segment is never a torn tail
+   * The payload of event `#nextSeq`, or the damage in its place, or nothing. Of a living process's source, of which a writer
+   * says how far the disk has it, the end of the last segment is never a torn tail.
    */
-  #next(live: boolean): Buffer | Damage | undefined {
+  #next(): Buffer | Damage | undefined {
+    const live = this.#live;
     this.#open ??= this.#openFor(this.#nextSeq);
     while (this.#open !== undefined) {
       const segment: OpenSegment = this.#open;
@@ -284,7 +296,7 @@ export class SpoolReader {
   }
 
   #numbers(): number[] {
-    return segmentNumbers(this.#fs, this.#directory);
+    return segmentNumbers(this.#fs, this.#directory, this.#live);
   }
 
   #firstSeqOf(number: number): number | undefined {
@@ -292,8 +304,8 @@ export class SpoolReader {
   }
 }
 
-/** The numbers of a source's segments, rising; none when the directory is gone. */
-export function segmentNumbers(fs: SpoolFs, directory: string): number[] {
+/** The numbers of a source's segments, rising; none when the directory is gone, unless it must be there. */
+export function segmentNumbers(fs: SpoolFs, directory: string, mustExist = false): number[] {
   try {
     return fs
       .readdirSync(directory)
@@ -301,7 +313,7 @@ export function segmentNumbers(fs: SpoolFs, directory: string): number[] {
       .filter((number) => number !== undefined)
       .sort((a, b) => a - b);
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
+    if (isErrno(error, "ENOENT") && !mustExist) return [];
     throw error;
   }
 }

@@ -66,7 +66,8 @@
  *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC is damage, and the
  *    next one is behind it; one whose head fails its check is damage, too, and nobody can say what was behind it; one that
  *    is cut, or zeros, was being written when the process died, was never acknowledged, and is dropped.
- * Damage never goes beyond the number with which a later segment begins.
+ * Damage never goes beyond the number with which a later segment begins. While a living process's directory is not there nothing
+ * is damaged, and it is read again later.
  *
  * ## Deleting
  *
