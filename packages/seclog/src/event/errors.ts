@@ -11,7 +11,7 @@ export const ERROR_CODES = {
   SECLOG_SPOOL_LOST: "another process took the spool over, or its folder is gone",
   SECLOG_SPOOL_WRITE: "the operating system refused a write to the spool",
   SECLOG_SPOOL_NEWER: "the spool was written by a newer program",
-  SECLOG_SPOOL_CORRUPT: "a record of the spool does not match its checksum",
+  SECLOG_SPOOL_CORRUPT: "a record of the spool, or a handler's position in it, is damaged",
   SECLOG_EVENT_MALFORMED: "the bytes are no security event",
   SECLOG_EVENT_VERSION: "the event was written by a newer program",
   SECLOG_EVENT_REJECTED: "a handler cannot take this event",

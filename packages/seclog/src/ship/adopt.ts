@@ -187,6 +187,7 @@ export class Adoption {
         entry.bytes -= bytes;
         this.#options.bytes(-bytes);
       },
+      warn: (warning) => this.#options.failed(warning, "retry"),
     });
     if (owned.unproven) {
       entry.handover = setTimeout(() => this.#begin(source, entry), HANDOVER_MS);

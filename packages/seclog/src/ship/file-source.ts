@@ -1,6 +1,7 @@
-import { readCursor, writeCursor } from "../spool/cursor.ts";
+import { SeclogError } from "../event/errors.ts";
+import { cursorIsDamaged, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { SpoolReader } from "../spool/reader.ts";
+import { readHeader, SpoolReader, segmentNumbers } from "../spool/reader.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -17,6 +18,8 @@ export interface FileSourceOptions {
   readonly releasable?: (seq: number) => number;
   /** Told how many bytes of segments were deleted. */
   readonly freed: (bytes: number) => void;
+  /** Told of damage that costs no event. */
+  readonly warn: (warning: SeclogError) => void;
 }
 
 /** A source in the spool, living or dead, for the shipper. */
@@ -28,7 +31,21 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     key,
     limit,
     openReader: (afterSeq): RecordReader => new SpoolReader(fs, directory, afterSeq),
-    loadCursor: (handler) => readCursor(fs, directory, handler),
+    loadCursor: (handler) => {
+      const seq = readCursor(fs, directory, handler);
+      if (!cursorIsDamaged(fs, directory, handler)) return seq;
+      // What is deleted every handler had: without this it would look like damage to the one whose cursor was.
+      const [oldest] = segmentNumbers(fs, directory);
+      const deleted = oldest === undefined ? 0 : (readHeader(fs, directory, oldest)?.firstSeq ?? 1) - 1;
+      if (deleted <= seq) return seq;
+      options.warn(
+        new SeclogError(
+          "SECLOG_SPOOL_CORRUPT",
+          `the cursor of ${handler} in ${directory} is damaged: going on with event ${deleted + 1}, the first that is not deleted`,
+        ),
+      );
+      return deleted;
+    },
     saveCursor: (handler, seq) => writeCursor(fs, directory, handler, seq),
     release: (seq) => {
       const bytes = deleteShipped(fs, directory, options.releasable?.(seq) ?? seq);

@@ -100,6 +100,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
       Atomics.add(shared, SHARED.freed, BigInt(bytes));
       say({ type: "freed" });
     },
+    warn: ({ code, message }) => say({ type: "failed", handler: undefined, kind: "retry", code, message }),
   });
   const owned: Ownership = { directory, epoch: start.epoch, key: start.key, unproven: false };
 

@@ -7,7 +7,8 @@
  *
  * The file has two lines of equal length, and the older one is written over and synced: in place, so that it can be kept
  * on a full disk, where segments can only be deleted once it is. Each has the number twice: a damaged one
- * must not be taken for one that is further on, since that would skip events.
+ * must not be taken for one that is further on, since that would skip events. When one is damaged the handler may be
+ * further on than the other one says, but no less than where the first segment begins: what is deleted every handler had.
  */
 import { join } from "node:path";
 import { isErrno, type SpoolFs } from "./fs.ts";
@@ -15,9 +16,14 @@ import { isErrno, type SpoolFs } from "./fs.ts";
 const DIGITS = 15;
 const LINE_BYTES = 2 * DIGITS + 2;
 
-/** The number up to which the handler has acknowledged, 0 when nothing is known. */
+/** The number up to which the handler has acknowledged, 0 when nothing is known; at least that when it is damaged. */
 export function readCursor(fs: SpoolFs, directory: string, handler: string): number {
   return Math.max(0, ...readLines(fs, join(directory, cursorName(handler))));
+}
+
+/** Whether the handler may have acknowledged more than {@link readCursor} says. */
+export function cursorIsDamaged(fs: SpoolFs, directory: string, handler: string): boolean {
+  return readLines(fs, join(directory, cursorName(handler))).includes(-1);
 }
 
 /** Keeps it. It is on disk when this returns, but for the name of a new file. */
@@ -25,10 +31,13 @@ export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq
   const path = join(directory, cursorName(handler));
   const [first = -1, second = -1] = readLines(fs, path);
   const number = String(seq).padStart(DIGITS, "0");
-  const fd = fs.openSync(path, first < 0 && second < 0 ? "w" : "r+", 0o600);
+  const line = `${number} ${number}\n`;
+  const none = first < 0 && second < 0;
+  const fd = fs.openSync(path, none ? "w" : "r+", 0o600);
   try {
-    const written = fs.writeSync(fd, `${number} ${number}\n`, first <= second ? 0 : LINE_BYTES);
-    if (written !== LINE_BYTES) throw new Error("short write of a cursor");
+    const text = none ? line + line : line;
+    const written = fs.writeSync(fd, text, first <= second ? 0 : LINE_BYTES);
+    if (written !== text.length) throw new Error("short write of a cursor");
     fs.fdatasyncSync(fd);
   } finally {
     fs.closeSync(fd);
