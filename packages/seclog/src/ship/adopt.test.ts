@@ -7,7 +7,7 @@ import { OwnerWatch, release } from "../spool/ownership.ts";
 import { createSource, listSources } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
 import { Adoption } from "./adopt.ts";
-import type { SecurityEventHandler } from "./handler.ts";
+import { HandlerError, type SecurityEventHandler } from "./handler.ts";
 import { Shipper } from "./shipper.ts";
 
 const IDS = ["0191f7a0-0000-7000-8000-000000000001", "0191f7a0-0000-7000-8000-000000000002"];
@@ -16,27 +16,34 @@ let root: string;
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "seclog-adopt-"));
-  for (const id of IDS) {
-    const owned = createSource(spoolFs, root, id);
-    const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
-    const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
-    writer.append(`{"of":"${id}"}\n{}`);
-    writer.close();
-    release(spoolFs, owned);
-  }
+  for (const id of IDS) leaveBehind(id);
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** A source of one event whose process has ended. */
+function leaveBehind(id: string): void {
+  const owned = createSource(spoolFs, root, id);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
+  writer.append(`{"of":"${id}"}\n{}`);
+  writer.close();
+  release(spoolFs, owned);
+}
 
 /** What adopts with `fs`, and the sources whose events came. */
 function adopter(
   fs: SpoolFs,
   watch?: OwnerWatch,
+  refused: readonly string[] = [],
 ): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
   const shipped: string[] = [];
   const failures: string[] = [];
   const handler: SecurityEventHandler = {
     name: "h",
-    handle: async ({ source, records }) => void shipped.push(...records.map(() => source.id)),
+    handle: async ({ source, records }) => {
+      if (refused.includes(source.id)) throw new HandlerError("destination", "only somebody can mend it");
+      shipped.push(...records.map(() => source.id));
+    },
     close: () => Promise.resolve(),
   };
   const ignore = (): void => {};
@@ -108,5 +115,24 @@ test("look() - ships also what a living owner that was taken for dead wrote unti
   await expect.poll(() => listSources(spoolFs, root), { timeout: 5_000 }).toEqual([]);
   expect(acknowledged).toBeGreaterThan(1);
   expect(shipped.filter((source) => source === id).length).toBeGreaterThanOrEqual(acknowledged);
+  await shipper.stop();
+});
+
+test("look() - ships sound sources beside any four that only somebody can mend, and no more than so many of these", async () => {
+  const ids = Array.from({ length: 20 }, (_, n) => `0191f7a0-0000-7000-8000-0000000001${String(n).padStart(2, "0")}`);
+  for (const id of ids) leaveBehind(id);
+  const sound = ids[8] as string;
+  const { adoption, shipper, shipped } = adopter(
+    spoolFs,
+    undefined,
+    [...IDS, ...ids].filter((id) => id !== sound),
+  );
+  for (let look = 0; look < 8; look++) {
+    adoption.look();
+    expect(adoption.size).toBeLessThanOrEqual(16);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  expect(shipped).toEqual([sound]);
+  expect(adoption.size).toBe(16);
   await shipper.stop();
 });

@@ -23,8 +23,11 @@ export interface AdoptionOptions {
   failed(error: SeclogError, kind: FailureKind): void;
 }
 
-/** Dead processes' sources that are shipped at a time. */
+/** Dead processes' sources that are shipped at a time, beside those that wait for somebody to act. */
 const AT_ONCE = 4;
+
+/** The same with those that wait: each may go on at any moment, and needs memory for its batches then. */
+const MOST = 16;
 
 interface Adopted {
   readonly owned: Ownership;
@@ -89,7 +92,7 @@ export class Adoption {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
       try {
-        const adopted = this.#kept.has(id) || this.#adopted.size >= AT_ONCE ? undefined : this.#adopt(id);
+        const adopted = this.#kept.has(id) || !this.#hasRoom() ? undefined : this.#adopt(id);
         if (adopted === undefined) {
           others += sourceBytes(this.#fs, join(this.#root, id));
         } else {
@@ -102,6 +105,13 @@ export class Adoption {
     }
     this.#options.others?.(others);
     return found;
+  }
+
+  #hasRoom(): boolean {
+    const sources = [...this.#adopted.keys()];
+    // One that only somebody can mend must not hold up those that are sound.
+    const atWork = sources.filter((source) => !this.#shipper.isStopped(source)).length;
+    return atWork < AT_ONCE && sources.length < MOST;
   }
 
   #list(): string[] {

@@ -100,6 +100,11 @@ export class Shipper {
     return done;
   }
 
+  /** Whether a handler takes nothing of this source until somebody acts. */
+  isStopped(source: ShipSource): boolean {
+    return this.#sources.get(source)?.lanes.some(({ status }) => status === "stopped") === true;
+  }
+
   /** New events may be there. */
   wake(): void {
     for (const { lanes } of this.#sources.values()) for (const lane of lanes) lane.wake();
