@@ -22,10 +22,10 @@ Environment (each also with _FILE appended: the name of a file that holds it):
 Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
-  0    done; also when tail, seal, serve or witness was ended, or whoever read the
-       output has gone
-  1    it failed, doctor or verify found something wrong, or prune had to leave a
-       month
+  0    done; also when tail, seal, serve or witness was ended, or whoever read
+       the output has gone
+  1    it failed, doctor or verify found something wrong, or prune had to leave
+       a month
   2    it cannot be done as asked: an option, a URL or the spool is wrong
   3    verify could not be finished, and has no verdict
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;

@@ -21,7 +21,7 @@ export function addVerifyProof(program: Command): void {
     .option("--json", "one JSON document")
     .addHelpText(
       "after",
-      "\nEnds with 0 when the proof holds, with 1 when it does not, with 2 when a key or the\nfile cannot be read.",
+      "\nEnds with 0 when the proof holds, with 1 when it does not, with 2 when a\nkey or the file cannot be read.",
     )
     .action(async (file: string, options: VerifyProofOptions) => {
       const keys = readKeys(options.vkey);
