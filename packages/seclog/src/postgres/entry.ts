@@ -42,9 +42,9 @@ export function missingEntry(sourceId: string, seq: number): string {
   return `{"missing":true,"seq":${seq},"source_id":"${sourceId}"}`;
 }
 
-/** `2026-11-22 19:43:22.1234+00` as events have it. Other forms (infinity, years before Christ) stay as they are. */
+/** `2026-11-22 19:43:22.1234+00` as events have it. Other forms (infinity, years of five digits or before Christ) stay as they are. */
 function isoTime(text: string): string {
-  const [, date, clock, fraction = ""] = /^(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00$/.exec(text) ?? [];
+  const [, date, clock, fraction = ""] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00$/.exec(text) ?? [];
   return date === undefined ? text : `${date}T${clock}.${fraction.padEnd(6, "0")}Z`;
 }
 
