@@ -152,6 +152,15 @@ describe("seclog prove", LONG, () => {
       code: 1,
       stderr: expect.stringContaining("there is no event"),
     });
+    await database.query(
+      `SET session_replication_role = replica; UPDATE security_event_log SET data = '{"seq":  5}' WHERE seq = 5; RESET session_replication_role`,
+    );
+    const personal = await seclog(["prove", exampleEvent(5).id]);
+    expect(personal).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("--redact") });
+    expect(await seclog(["prove", exampleEvent(5).id, "--redact"])).toMatchObject({ code: 0 });
+    await database.query(
+      `SET session_replication_role = replica; UPDATE security_event_log SET data = '{"resource":"orders","seq":5}' WHERE seq = 5; RESET session_replication_role`,
+    );
     await store(1);
     const unsealed = await seclog(["prove", exampleEvent(stored).id]);
     expect(unsealed).toMatchObject({ code: 1, stderr: expect.stringContaining("not sealed yet") });

@@ -5,7 +5,7 @@
  * that somebody else than Seclog wrote has an entry, too.
  */
 import { jsonString } from "../event/json.ts";
-import { IMPERSONAL_COLUMNS } from "./line-reader.ts";
+import { IMPERSONAL_COLUMNS, PERSONAL_COLUMNS } from "./line-reader.ts";
 
 /** The columns that an entry is made of, in its order: for a SELECT list. None of them names a person. */
 export const ENTRY_COLUMNS: readonly string[] = [
@@ -30,6 +30,21 @@ export function eventEntry(values: readonly (string | null)[]): string {
   }
   const [commitment, createdAt, retention] = values.slice(IMPERSONAL_COLUMNS.length);
   return `${line}}\n${hexText(commitment)}\n{"created_at":"${isoTime(createdAt ?? "")}","retention":${jsonString(retention ?? "")}}`;
+}
+
+/**
+ * The personal line of an event, as its commitment has it.
+ *
+ * @param row of `SELECT ${EVENT_SELECT}`: `data` and `notes` are the stored text
+ */
+export function personalLine(row: { readonly [column: string]: unknown }): string {
+  let line = "";
+  for (const { name, kind } of PERSONAL_COLUMNS) {
+    const value = row[name];
+    if (typeof value !== "string") continue;
+    line += `${line === "" ? "{" : ","}"${name}":${kind === "json" ? value : jsonString(value)}`;
+  }
+  return line === "" ? "{}" : `${line}}`;
 }
 
 /** The entry of a number whose record is in quarantine; times and bytes as PostgreSQL wrote them. */

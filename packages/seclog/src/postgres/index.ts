@@ -6,7 +6,7 @@ export {
   secretUrl,
   type TlsOption,
 } from "./connection-config.ts";
-export { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "./entry.ts";
+export { ENTRY_COLUMNS, eventEntry, missingEntry, personalLine, quarantineEntry } from "./entry.ts";
 export { tlsAdvice } from "./failure.ts";
 export { createHandler, type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
 export { type Migration, migrations } from "./migrations.ts";

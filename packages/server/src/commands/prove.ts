@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import pg from "pg";
-import { encodeEvent, SeclogError } from "seclog";
+import { SeclogError } from "seclog";
 import { formatTlogProof, inclusionProof, leafHash, verifyInclusion } from "seclog/merkle";
-import { ENTRY_COLUMNS, EVENT_SELECT, type EventRow, eventEntry, rowToEvent } from "seclog/postgres";
+import { ENTRY_COLUMNS, EVENT_SELECT, type EventRow, eventEntry, personalLine } from "seclog/postgres";
 import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { requireUrl, roleConfig } from "../environment.ts";
 import { note, print } from "../output.ts";
@@ -73,15 +74,24 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
       );
     }
     const extra = [entry];
-    if (!redact && row.salt !== null) {
-      extra.push(row.salt.toString("hex"), encodeEvent(rowToEvent(row)).split("\n")[1] ?? "");
-    }
+    if (!redact && row.salt !== null) extra.push(row.salt.toString("hex"), committedLine(id, row, row.salt));
     return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
   }
   if (rows.length > 0) {
     throw new SeclogError("SECLOG_PROOF", `event ${id} is not sealed yet: wait a moment, or run seclog seal`);
   }
   throw new SeclogError("SECLOG_PROOF", `there is no event ${id}: correct the id, or look for it with seclog query`);
+}
+
+/** The personal line, held against the commitment: a proof that does not hold helps nobody. */
+function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
+  const line = personalLine(row);
+  const commitment = createHash("sha256").update(salt).update(line).digest("hex");
+  if (row["raw_commitment"] === `\\x${commitment}` && !line.includes("\n")) return line;
+  throw new SeclogError(
+    "SECLOG_PROOF",
+    `the personal part of event ${id} is not what it commits to, or not in canonical form: run seclog verify, or prove the event without it (--redact)`,
+  );
 }
 
 type ProvenRow = EventRow & {

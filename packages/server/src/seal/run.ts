@@ -62,7 +62,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
       await client.connect();
       await prepare(client, options.intervalMs);
       const sealer = new Sealer(client, options);
-      await waitForLock(sealer, options);
+      await waitForLock(client, sealer, options);
       while (!signal.aborted) {
         const step = await sealer.step();
         wait = STANDBY_MS;
@@ -111,9 +111,19 @@ async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
   checkSchemaVersion(migrations(), rows[0]?.migrations ?? []);
 }
 
-async function waitForLock(sealer: Sealer, { signal, once, onTurn }: RunSealerOptions): Promise<void> {
+/**
+ * Waits until no other sealer has the lock. Everybody who may connect can take that lock and never seal: when what is stored
+ * waits for longer than a sealer would let it, sealing goes on without. Compare-and-set keeps it safe; the lock saves work.
+ */
+async function waitForLock(
+  client: pg.Client,
+  sealer: Sealer,
+  { signal, once, onTurn, intervalMs }: RunSealerOptions,
+): Promise<void> {
   let told = false;
   while (!(await sealer.lock())) {
+    const { oldestUnsealed } = await sealState(client);
+    if (oldestUnsealed * 1000 > SILENCE_MS + 3 * intervalMs) break;
     if (once === true) throw new SeclogError("SECLOG_DATABASE", "another sealer is at work: it seals what there is");
     if (!told) onTurn?.(false);
     told = true;

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import pg from "pg";
 import { encodeEvent } from "seclog";
 import {
   consistencyProof,
@@ -192,6 +193,71 @@ describe("runSealer()", () => {
     const [step] = await sealOnce();
     expect(step).toMatchObject({ leaves: 4, missing: 0 });
     await checkHistory();
+  });
+
+  it("gives each source its share, also beside one that runs ahead of all measure", async () => {
+    const honest = newSource();
+    await store(honest, 1, 50);
+    const writer = new pg.Client({ connectionString: database.writerUrl });
+    await writer.connect();
+    const greedy = newSource();
+    await writer.query("SELECT seclog_open_source($1, 1, 'k')", [greedy]);
+    await expect(writer.query("SELECT seclog_advance($1, 1, 'k', 1, 1000000)", [greedy])).rejects.toMatchObject({
+      code: "22023",
+    });
+    await writer.query("SELECT seclog_advance($1, 1, 'k', 1, 100000)", [greedy]);
+    await writer.end();
+    const stop = new AbortController();
+    await sealOnce({ mostLeaves: 200, signal: stop.signal, onSealed: () => stop.abort() });
+    const sealed = await database.query<{ last: number }>(
+      `SELECT max(last_seq)::int AS last FROM security_event_seal WHERE source_id = '${honest}'`,
+    );
+    expect(sealed).toEqual([{ last: 50 }]);
+  });
+
+  it("takes for the database's own events none that a writer made up", async () => {
+    await store(newSource(), 1, 1);
+    const [{ own = "" } = {}] = await database.query<{ own: string }>(
+      "SELECT own_source AS own FROM security_event_tree",
+    );
+    await database.query(
+      `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, '{"seq": 2, "source_id": "${own}",
+        "occurred_at": "2001-01-01T00:00:00Z"}')).* FROM security_event_log AS log WHERE event_type = 'authz_fail'`,
+    );
+    await database.query("SELECT seclog_own_event('log_setup', '{}')");
+    await sealOnce();
+    const texts = await entries();
+    const [{ hashes } = { hashes: Buffer.alloc(0) }] = await database.query<{ hashes: Buffer }>(
+      "SELECT hashes FROM security_event_tile WHERE level = 0",
+    );
+    const found = texts.filter((text) => hashes.includes(Buffer.from(leafHash(text))));
+    expect(found.map((text) => JSON.parse(text.split("\n")[0] ?? "").event_type).sort()).toEqual([
+      "authz_fail",
+      "log_setup",
+      "log_setup",
+    ]);
+  });
+
+  it("goes on without the lock when whoever has it seals nothing", async () => {
+    await store(newSource(), 1, 3);
+    await tamper("UPDATE security_event_log SET created_at = created_at - interval '1 minute'");
+    const writer = new pg.Client({ connectionString: database.writerUrl });
+    await writer.connect();
+    await writer.query("SELECT pg_advisory_lock(91556946923338)");
+    expect(await sealOnce()).toMatchObject([{ leaves: 4 }]);
+    await writer.end();
+  });
+
+  it("is not brought down by a row that cannot be read in one piece: there is none", async () => {
+    await store(newSource(), 1, 1);
+    for (const column of ["route", "path", "host"]) {
+      await expect(
+        database.query(
+          `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, jsonb_build_object('seq', 9, '${column}',
+            repeat('x', 100000)))).* FROM security_event_log AS log WHERE event_type = 'authz_fail'`,
+        ),
+      ).rejects.toMatchObject({ code: "23514", constraint: "security_event_log_size" });
+    }
   });
 
   it("lets one of several seal, however they race", async () => {

@@ -43,7 +43,8 @@ export async function readEdge(client: Client, size: number): Promise<Tile[]> {
 const LATE = "60 seconds";
 
 /**
- * What follows what is sealed, source by source, the one that waits longest first.
+ * What follows what is sealed, source by source, the one that waits longest first. Each gets its share of the room: one that
+ * runs ahead of all measure does not hold up the others.
  *
  * @param all also sources that have been at rest for long; a full look takes longer
  * @param most the most numbers together
@@ -63,17 +64,26 @@ export async function pendingRanges(
       ORDER BY source.updated_at LIMIT ${most + 1}`,
     values: [all],
   });
-  const ranges: SealRange[] = [];
+  const waiting = rows
+    .slice(0, most)
+    .map(({ id, last_seq, sealed }) => ({ sourceId: id, first: Number(sealed) + 1, end: Number(last_seq) }));
+  const given = new Map<string, number>();
+  // What one does not need of its share the others get, the one that needs least first.
   let room = most;
-  for (const { id, last_seq, sealed } of rows) {
-    if (room === 0) return { ranges, more: true };
-    const first = Number(sealed) + 1;
-    const last = Math.min(Number(last_seq), first + room - 1);
-    ranges.push({ sourceId: id, first, last });
-    room -= last - first + 1;
-    if (last < Number(last_seq)) return { ranges, more: true };
+  let left = waiting.length;
+  for (const { sourceId, first, end } of [...waiting].sort((a, b) => a.end - a.first - (b.end - b.first))) {
+    const count = Math.min(end - first + 1, Math.floor(room / left));
+    given.set(sourceId, count);
+    room -= count;
+    left -= 1;
   }
-  return { ranges, more: false };
+  const ranges = waiting.map(({ sourceId, first }) => ({
+    sourceId,
+    first,
+    last: first + (given.get(sourceId) ?? 0) - 1,
+  }));
+  const more = rows.length > most || waiting.some(({ end }, index) => end > (ranges[index]?.last ?? 0));
+  return { ranges, more };
 }
 
 const OWN_COLUMNS = ["place", "seq"] as const;
@@ -92,6 +102,9 @@ export async function readLeaves(
         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)
           JOIN public.security_event_log AS log
             ON log.source_id = wanted.source_id AND log.seq BETWEEN wanted.first_seq AND wanted.last_seq
+          CROSS JOIN public.security_event_tree AS tree
+        -- Of the database's own source nobody else can insert a row that retention leaves alone.
+        WHERE log.source_id <> tree.own_source OR log.retention = 'own'
         ORDER BY place, log.seq, log.occurred_at, log.id`,
       values: wanted,
       rowMode: "array",

@@ -2,6 +2,51 @@
 -- format. A leaf is a number of a source: its event, its record in quarantine, or that it was missing. A sealer appends
 -- ranges of numbers, each source's without a hole; so where a leaf stands follows from the range that it is in.
 
+-- Whoever may write could else store a row that nobody can read in one piece. Our own programs cut texts far below; what is in
+-- a leaf as text stays below 65,535 bytes, also when JSON escapes each of its bytes by number.
+ALTER TABLE public.security_event_log ADD CONSTRAINT security_event_log_size CHECK (
+  octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000
+  AND octet_length(retention) <= 100
+  AND pg_column_size(data) <= 4194304 AND pg_column_size(notes) <= 1048576
+  AND pg_column_size(path) <= 65536 AND pg_column_size(user_agent) <= 65536 AND pg_column_size(ip_chain) <= 65536
+  AND pg_column_size(method_original) <= 65536 AND pg_column_size(request_host) <= 65536
+  AND pg_column_size(request_id) <= 65536 AND pg_column_size(trace_id) <= 65536 AND pg_column_size(span_id) <= 65536
+  AND pg_column_size(ip_source) <= 65536
+  AND pg_column_size(actor_id) <= 65536 AND pg_column_size(actor_type) <= 65536
+  AND pg_column_size(target_id) <= 65536 AND pg_column_size(target_type) <= 65536
+  AND pg_column_size(salt) <= 100 AND pg_column_size(commitment) <= 100
+);
+
+-- As before, and no further than a batch at a time: every number that a source passes becomes a leaf, stored or not.
+CREATE OR REPLACE FUNCTION public.seclog_advance(source uuid, own_epoch integer, key text, first_seq bigint, new_last_seq bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  hash bytea := sha256(convert_to(key, 'UTF8'));
+  known public.security_event_source;
+BEGIN
+  IF new_last_seq - first_seq >= 100000 THEN
+    RAISE EXCEPTION 'source % would pass % numbers at once, more than any batch has', source, new_last_seq - first_seq + 1
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  IF first_seq >= 1 AND new_last_seq >= first_seq THEN
+    UPDATE public.security_event_source SET last_seq = new_last_seq, updated_at = clock_timestamp()
+      WHERE id = source AND epoch = own_epoch AND key_hash = hash AND last_seq = first_seq - 1;
+    IF FOUND THEN RETURN; END IF;
+  END IF;
+  SELECT * INTO known FROM public.security_event_source WHERE id = source;
+  IF NOT FOUND OR known.key_hash <> hash THEN
+    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
+  ELSIF known.epoch <> own_epoch THEN
+    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
+      USING ERRCODE = 'SL001';
+  ELSIF known.last_seq >= first_seq THEN
+    RAISE EXCEPTION 'source % has % already, events % to % were given', source, known.last_seq, first_seq, new_last_seq
+      USING ERRCODE = 'SL002';
+  END IF;
+  RAISE EXCEPTION 'source % ends at %, events % to % were given', source, known.last_seq, first_seq, new_last_seq
+    USING ERRCODE = 'SL003';
+END $$;
+
 -- Numbers of sources, in the order of the leaves: leaf first_leaf + i is number first_seq + i.
 CREATE TABLE public.security_event_seal (
   first_leaf bigint PRIMARY KEY,
