@@ -7,7 +7,7 @@
  *     npm run faults -- --only 1,5-7,C1   some of them
  *     npm run faults -- --runs 20         another count
  *     npm run faults -- --json            for programs: one JSON object, progress on standard error
- *     npm run faults -- --write           puts the table into docs/guarantees.md
+ *     npm run faults -- --write           puts the table of all faults into docs/guarantees.md, if none has failed
  *
  * Exit code 0: every promise held and every negative control was red. 1: one did not. 2: the arguments are wrong.
  */
@@ -55,7 +55,9 @@ const failed = results.filter(({ problems }) => problems.length > 0);
 const skipped = results.filter((result) => result.skipped !== undefined);
 if (options.json) console.log(JSON.stringify({ node: process.version, short: options.short, results }, null, 2));
 else console.log(`\n${table(results)}`);
-if (options.write) writeGuarantees();
+const unkept = options.write ? whyNotKept() : undefined;
+if (options.write && unkept === undefined) writeGuarantees();
+if (unkept !== undefined) progress(`\n${unkept}: docs/guarantees.md stays as it is\n`);
 const list = (title, lines) =>
   lines.length > 0 && progress(`\n${title}:\n${lines.map((line) => `  ${line}`).join("\n")}\n`);
 list(
@@ -69,7 +71,7 @@ list(
 const later = results.filter((result) => result.later !== undefined);
 const passed = results.length - failed.length - skipped.length - later.length;
 progress(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`);
-process.exitCode = failed.length > 0 || interrupted.signal.aborted ? 1 : 0;
+process.exitCode = failed.length > 0 || interrupted.signal.aborted || unkept !== undefined ? 1 : 0;
 
 /** Runs one fault in worlds of its own, and adds up what the checker says of each. */
 async function runFault(fault) {
@@ -159,11 +161,13 @@ function cells(result) {
   const whole = (value) => (value === undefined ? "–" : String(Math.round(value)));
   if (result.later !== undefined) return [`${result.number}`, result.name, `comes with ${result.later}`];
   if (result.skipped !== undefined) return [`${result.number}`, result.name, `skipped: ${result.skipped}`];
+  // The zeros of a fault in which nothing was checked say nothing.
+  const said = result.tried > 0 ? result : {};
   return [
     `${result.number}`,
-    result.name,
+    result.problems.length > 0 ? `${result.name}: FAILED` : result.name,
     whole(result.runs),
-    ...Object.keys(COLUMNS).map((column) => whole(result[column])),
+    ...Object.keys(COLUMNS).map((column) => whole(said[column])),
   ];
 }
 
@@ -179,6 +183,14 @@ function table(rows) {
         .join("  "),
     )
     .join("\n");
+}
+
+/** Why the table is not to be kept; `undefined` when it is. What is kept is taken for proved. */
+function whyNotKept() {
+  if (interrupted.signal.aborted) return "The run was interrupted";
+  // Also those in which nothing ran, or nothing was tried.
+  if (failed.length > 0) return `${failed.map(({ number }) => number).join(", ")} failed`;
+  return chosen.length < FAULTS.length ? `Only ${chosen.length} of ${FAULTS.length} faults were run` : undefined;
 }
 
 /** Replaces what stands between the markers of docs/guarantees.md. */
