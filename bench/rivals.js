@@ -135,7 +135,7 @@ async function run({ server, rival, happen, modules, events, rate }) {
     // What is left goes on: to the next process of Seclog's, and through pino's pipe.
     if (contestant === "seclog") await world.drain();
     if (transport !== undefined) await transport.ended;
-    return { name, verdict: await world.check(rows), stall: world.stall, uncaught: app.state.uncaught, away };
+    return { name, verdict: await world.check({ select: rows }), stall: world.stall, uncaught: app.state.uncaught, away };
   } finally {
     transport?.child.kill("SIGKILL");
     await world.end();

@@ -16,11 +16,11 @@ export function contentHash(type, path, actor, key, text) {
  * @property {number} tried calls that were begun
  * @property {number} acknowledged whose promise resolved
  * @property {number} stored rows with different keys
- * @property {number} lost acknowledged, and neither stored nor in quarantine
- * @property {number} twice rows of a key, an id or a (source, seq) that has one already
+ * @property {number} lost acknowledged and not stored, unless it counts as quarantined
+ * @property {number} twice rows of a key, an id or a (source, seq) that has one already, or that is in quarantine, too
  * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded
  * @property {number} holes numbers of an application's source that are neither stored nor in quarantine
- * @property {number} quarantined acknowledged, not stored, and in quarantine
+ * @property {number} quarantined acknowledged, not stored, and in quarantine because the fault damaged it on purpose
  * @property {number} recovered stored and not acknowledged: allowed
  */
 
@@ -30,27 +30,40 @@ const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, event_type AS 
   FROM security_event_log WHERE category <> 'log'`;
 
 /**
+ * Of each source: numbers up to its position that are nowhere, and those beyond it that are somewhere. And of all: numbers
+ * that are stored and in quarantine.
+ */
+const PLACES = `WITH places AS (
+    SELECT source_id, seq FROM security_event_log UNION SELECT source_id, seq FROM security_event_quarantine
+  ), counts AS (
+    SELECT s.last_seq, count(p.seq) FILTER (WHERE p.seq BETWEEN 1 AND s.last_seq) AS inside,
+      count(p.seq) FILTER (WHERE p.seq NOT BETWEEN 1 AND s.last_seq) AS outside
+    FROM security_event_source s LEFT JOIN places p ON p.source_id = s.id
+    WHERE s.id <> (SELECT own_source FROM security_event_tree) GROUP BY s.id
+  )
+  SELECT coalesce(sum(last_seq - inside + outside), 0)::int AS holes,
+    (SELECT count(*)::int FROM security_event_quarantine) AS quarantine,
+    (SELECT count(*)::int FROM security_event_quarantine q
+       WHERE EXISTS (SELECT FROM security_event_log e WHERE e.source_id = q.source_id AND e.seq = q.seq)) AS both
+  FROM counts`;
+
+/**
  * @param {string} ledgerFile
  * @param {string} adminUrl a superuser's, of the database with the events
- * @param {string} select gives `key`, `type`, `path`, `actor` and `text` of each row; `id` and `place` where there are such
+ * @param {{ select?: string, damaged?: Iterable<string> }} options `select` gives `key`, `type`, `path`, `actor` and `text` of each row, `id` and `place`
+ *   where there are such; `damaged` are the keys of events that the fault damaged on purpose: these, and no others, may be in
+ *   quarantine instead
  * @returns {Promise<Verdict>}
  */
-export async function check(ledgerFile, adminUrl, select = SECLOG_ROWS) {
+export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damaged = [] } = {}) {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    const found = await compare(ledgerFile, client, select);
-    const quarantine = await client.query(`SELECT coalesce(sum(1), 0)::int AS count FROM security_event_quarantine`);
-    const holes = await client.query(
-      `SELECT coalesce(sum(abs(s.last_seq - coalesce(e.rows, 0) - coalesce(q.rows, 0))), 0)::int AS count
-       FROM security_event_source s
-       LEFT JOIN (SELECT source_id, count(DISTINCT seq) AS rows FROM security_event_log GROUP BY 1) e ON e.source_id = s.id
-       LEFT JOIN (SELECT source_id, count(*) AS rows FROM security_event_quarantine GROUP BY 1) q ON q.source_id = s.id
-       WHERE s.id <> (SELECT own_source FROM security_event_tree)`,
-    );
-    const quarantined = Math.min(found.missing, quarantine.rows[0].count);
-    const { missing, ...counts } = found;
-    return { ...counts, lost: missing - quarantined, holes: holes.rows[0].count, quarantined };
+    const { missing, ...found } = await compare(ledgerFile, client, select);
+    const [{ holes, quarantine, both }] = (await client.query(PLACES)).rows;
+    const onPurpose = new Set(damaged);
+    const quarantined = Math.min(missing.filter((key) => onPurpose.has(key)).length, quarantine);
+    return { ...found, lost: missing.length - quarantined, twice: found.twice + both, holes, quarantined };
   } finally {
     await client.end();
   }
@@ -86,9 +99,8 @@ async function compare(ledgerFile, client, select) {
     }
   }
   await client.query("COMMIT");
-  let missing = 0;
+  const missing = [...acknowledged].filter((key) => !stored.has(key));
   let recovered = 0;
-  for (const key of acknowledged) if (!stored.has(key)) missing++;
   for (const key of stored) if (tried.has(key) && !acknowledged.has(key)) recovered++;
   return {
     tried: tried.size,

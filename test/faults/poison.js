@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
+import { keyOf } from "./spool.js";
 import { NOWHERE } from "./world.js";
 
 const replaced = (from, to) => (payload) => {
@@ -47,6 +48,7 @@ export const POISON_FAULTS = [
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
       let total = 0;
+      const damaged = [];
       /** An application whose PostgreSQL is not there, so that all its events are in the spool when it has ended. */
       const backlog = async (poisoned) => {
         const known = new Set(world.sources);
@@ -56,6 +58,7 @@ export const POISON_FAULTS = [
         const source = world.sources.find((id) => !known.has(id));
         rewrite(join(world.spool, source, "00000001.seg"), poisoned);
         total += poisoned.size;
+        for (const { key } of poisoned.values()) damaged.push(key);
         return source;
       };
       /** What the store must say of a source that had so many poisoned events. */
@@ -116,6 +119,7 @@ export const POISON_FAULTS = [
         `ALTER TABLE security_event_log ADD CONSTRAINT no_poison CHECK (data->>'key' IS DISTINCT FROM '${forbidden}')`,
       );
       total++;
+      damaged.push(forbidden);
       const { health: after } = await app.until(({ health: of }) => of?.handlers[0].quarantined === many.size + 1);
       expect(after.status === "ok", `the application's health is ${after.status} after its own event's quarantine`);
       await app.close();
@@ -133,7 +137,7 @@ export const POISON_FAULTS = [
       expect(sources?.quarantined === total, `seclog stats says ${sources?.quarantined} of ${total}: ${stats.output}`);
       note(`${kinds.length} kinds of poison; ${many.size} in one batch of 1,000 cost no other event`);
       for (const [kind, reason] of reasons) note(`${kind}: “${reason.slice(0, 160)}”`);
-      const verdict = await finish(world);
+      const verdict = await finish(world, { damaged });
       expect(
         verdict.acknowledged - verdict.stored === total && verdict.quarantined === total,
         `${verdict.acknowledged} acknowledged, ${verdict.stored} stored, ${verdict.quarantined} in quarantine, ${total} poisoned`,
@@ -167,7 +171,7 @@ const FRAME_BYTES = 24;
  * Puts other payloads into a segment, in frames whose checksums are right: as a program with a defect would have written
  * them.
  *
- * @param {Map<number, { kind: string, bytes?: Buffer }>} poisoned by number; gets the bytes
+ * @param {Map<number, { kind: string, bytes?: Buffer, key?: string }>} poisoned by number; gets the bytes, and the event's key
  */
 function rewrite(path, poisoned) {
   const bytes = readFileSync(path);
@@ -178,6 +182,7 @@ function rewrite(path, poisoned) {
     const poison = poisoned.get(seq);
     if (poison === undefined) parts.push(bytes.subarray(at, end));
     else {
+      poison.key = keyOf(bytes, { from: at, end });
       poison.bytes = POISONS[poison.kind](bytes.subarray(at + FRAME_BYTES, end));
       parts.push(frame(bytes.readUInt32LE(at), seq, poison.bytes));
     }

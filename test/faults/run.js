@@ -108,9 +108,12 @@ async function runFault(fault) {
         worlds.add(world);
         return world;
       },
-      /** Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped. */
-      async finish(world) {
-        const verdict = await world.check();
+      /**
+       * Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped; `damaged` are the keys
+       * of what it damaged on purpose, which may be in quarantine.
+       */
+      async finish(world, { damaged } = {}) {
+        const verdict = await world.check({ damaged });
         for (const column of SUMS) result[column] += verdict[column];
         if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);
         if (world.drained > 0) result.drain = Math.max(result.drain ?? 0, world.drained);

@@ -9,6 +9,7 @@ import pg from "pg";
 import { drainSpool } from "seclog/ship";
 import { contentHash } from "./check.js";
 import { PostgresProxy } from "./proxy.js";
+import { keyOf } from "./spool.js";
 import { subfolder } from "./world.js";
 
 /** Nobody listens there: what is recorded stays in the spool. */
@@ -239,6 +240,7 @@ async function newerParts(world, format, expect, finish) {
   const bytes = readFileSync(segment);
   const frames = [];
   for (let at = 64; at < bytes.length; at += 24 + bytes.readUInt32LE(at + 12)) frames.push(at);
+  const damaged = [4, 8].map((index) => keyOf(bytes, { from: frames[index], end: frames[index + 1] }));
   bytes.writeUInt8(0xa6, (frames[4] ?? 0) + 3);
   const at = frames[8] ?? 0;
   const payload = bytes
@@ -250,7 +252,7 @@ async function newerParts(world, format, expect, finish) {
   expect(quarantined === 2, `${quarantined} records were told to be in quarantine, not 2`);
   const kept = await world.query("SELECT seq::int, record FROM security_event_quarantine ORDER BY seq");
   expect(kept[1]?.record.toString() === payload, "the event of a newer version is not whole in quarantine");
-  const { quarantined: missing } = await finish(world);
+  const { quarantined: missing } = await finish(world, { damaged });
   expect(missing === 2, `${missing} events are in quarantine, not 2`);
 }
 

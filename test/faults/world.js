@@ -386,10 +386,10 @@ export class World {
     }
   }
 
-  /** The checker's verdict on all that happened in this world; with `select`, on another table than Seclog's. */
-  async check(select) {
+  /** The checker's verdict on all that happened in this world; its options are {@link check}'s. */
+  async check(options) {
     await this.ledgerIsRead();
-    return await check(join(this.folder, "ledger"), this.database.adminUrl, select);
+    return await check(join(this.folder, "ledger"), this.database.adminUrl, options);
   }
 
   async end() {
