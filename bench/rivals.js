@@ -15,21 +15,28 @@ import { table } from "./report.js";
 const PINNED = ["pino@10.4.0", "pino-postgres@0.0.33", "winston@3.19.0", "@innova2/winston-pg@1.4.0"];
 
 const CONTESTANTS = [
-  { contestant: "seclog", name: "Seclog", told: "the receipt's `durable` resolved" },
+  {
+    contestant: "seclog",
+    name: "Seclog",
+    told: "the receipt's `durable` resolved",
+    rows: `SELECT id, source_id || '/' || seq AS place, event_type, path, actor_id, data
+           FROM security_event_log WHERE category <> 'log'`,
+  },
   {
     contestant: "pino",
     name: "pino | pino-postgres",
     told: "the call returned: it gives no other word",
     table: "CREATE TABLE logs (id bigserial PRIMARY KEY, content jsonb)",
-    rows: `SELECT content->>'key' AS key, content->>'type' AS type, content->>'path' AS path,
-             content->>'actor' AS actor, content->>'text' AS text FROM logs`,
+    rows: `SELECT content->>'type' AS event_type, content->>'path' AS path, content->>'actor' AS actor_id,
+             json_build_object('key', content->>'key', 'text', content->>'text') AS data FROM logs`,
   },
   {
     contestant: "winston",
     name: "winston + @innova2/winston-pg",
     told: "the transport emitted `logged` for it",
     // It makes the table itself.
-    rows: "SELECT key, type, path, actor, text FROM winston_logs",
+    rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
+           FROM winston_logs`,
   },
   {
     contestant: "insert",
@@ -37,7 +44,8 @@ const CONTESTANTS = [
     told: "the INSERT resolved",
     table:
       "CREATE TABLE inserted_logs (id bigserial PRIMARY KEY, key text, type text, path text, actor text, text text)",
-    rows: "SELECT key, type, path, actor, text FROM inserted_logs",
+    rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
+           FROM inserted_logs`,
   },
 ];
 
@@ -135,7 +143,13 @@ async function run({ server, rival, happen, modules, events, rate }) {
     // What is left goes on: to the next process of Seclog's, and through pino's pipe.
     if (contestant === "seclog") await world.drain();
     if (transport !== undefined) await transport.ended;
-    return { name, verdict: await world.check({ select: rows }), stall: world.stall, uncaught: app.state.uncaught, away };
+    return {
+      name,
+      verdict: await world.check({ select: rows }),
+      stall: world.stall,
+      uncaught: app.state.uncaught,
+      away,
+    };
   } finally {
     transport?.child.kill("SIGKILL");
     await world.end();

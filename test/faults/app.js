@@ -5,7 +5,7 @@
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { crashingHandler } from "./crashing-handler.js";
-import { eventSource, requestOf, stallMeter } from "./events.js";
+import { dataOf, eventSource, requestOf, stallMeter } from "./events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const { count, perTurn, inFlight, pause, wait, spool, handler, close } = options;
@@ -27,13 +27,12 @@ const security = createSecurityLog({
 
 function record(n) {
   const event = events.begin(n);
-  const { type, key, actor, text } = event;
   const failed = () => {
     state.refused++;
     events.refused(event);
   };
   try {
-    const receipt = security.recordSecurityEvent(type, requestOf(event), { actor, key, text });
+    const receipt = security.recordSecurityEvent(event.type, requestOf(event), dataOf(event));
     state.recorded++;
     return receipt[wait].then(() => {
       state.acknowledged++;

@@ -3,12 +3,29 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import pg from "pg";
 
-/** What must be found in the row of an event, as one short hash: for the ledger before the call, for the checker after it. */
-export function contentHash(type, path, actor, key, text) {
-  return createHash("sha256")
-    .update(JSON.stringify([type, path, actor, key, text]))
-    .digest("hex")
-    .slice(0, 24);
+/** The columns that an application decides, by its call, its request and its log's options. */
+const COLUMNS = [
+  ...["event_type", "outcome", "service", "method", "path", "route", "status_code", "allowed_methods", "ip_address"],
+  ...["user_agent", "request_host", "request_id", "actor_id", "actor_type", "target_id", "target_type", "count"],
+  ...["started_at", "ended_at", "data"],
+];
+
+/**
+ * What must be found in the row of an event, as one short hash: for the ledger before the call, for the checker after it.
+ *
+ * @param {object} row its values by column; an absent one is as `null`
+ */
+export function contentHash(row) {
+  const values = COLUMNS.map((name) => ordered(name.endsWith("_at") && row[name] ? new Date(row[name]) : row[name]));
+  return createHash("sha256").update(JSON.stringify(values)).digest("hex").slice(0, 24);
+}
+
+/** The same value with the members of every object in one order. */
+function ordered(value) {
+  if (typeof value !== "object" || value === null || value instanceof Date) return value ?? null;
+  if (Array.isArray(value)) return value.map(ordered);
+  const names = Object.keys(value).sort();
+  return Object.fromEntries(names.map((name) => [name, ordered(value[name])]));
 }
 
 /**
@@ -25,8 +42,7 @@ export function contentHash(type, path, actor, key, text) {
  */
 
 /** Seclog's rows, without the log's own events. */
-const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, event_type AS type, path, actor_id AS actor,
-    data->>'key' AS key, data->>'text' AS text
+const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, ${COLUMNS.join(", ").replace("count", "count::int")}
   FROM security_event_log WHERE category <> 'log'`;
 
 /**
@@ -50,7 +66,7 @@ const PLACES = `WITH places AS (
 /**
  * @param {string} ledgerFile
  * @param {string} adminUrl a superuser's, of the database with the events
- * @param {{ select?: string, damaged?: Iterable<string> }} options `select` gives `key`, `type`, `path`, `actor` and `text` of each row, `id` and `place`
+ * @param {{ select?: string, damaged?: Iterable<string> }} options `select` gives the columns of each row, `id` and `place`
  *   where there are such; `damaged` are the keys of events that the fault damaged on purpose: these, and no others, may be in
  *   quarantine instead
  * @returns {Promise<Verdict>}
@@ -90,8 +106,10 @@ async function compare(ledgerFile, client, select) {
   for (let read = ROWS; read === ROWS; ) {
     const { rows } = await client.query(`FETCH ${ROWS} FROM rows`);
     read = rows.length;
-    for (const { id, place, type, path, actor, key, text } of rows) {
-      if (tried.get(key) !== contentHash(type, path, actor, key, text)) unexpected++;
+    for (const row of rows) {
+      const { id, place } = row;
+      const key = row.data?.key;
+      if (tried.get(key) !== contentHash(row)) unexpected++;
       if (stored.has(key) || ids.has(id) || places.has(place)) twice++;
       stored.add(key);
       if (id !== undefined) ids.add(id);

@@ -5,12 +5,18 @@ import { contentHash } from "./check.js";
 /** Texts that have hurt others: quotes, tabs, COPY's own escapes, two- and four-byte characters. */
 const ALPHABET = [..."abcdefghijklmnopqrstuvwxyz \"'\\\t\n\r,{}é中😀\u2028"];
 
+/** What requests say of themselves, quotes and other scripts included. */
+const AGENTS = [undefined, "curl/8.5.0", 'Mozilla/5.0 (X11; "Linux") Gecko/2010 Firefox/131.0', "агент 😀\u2028 é\\N"];
+const METHODS = ["GET", "POST", "DELETE", "PATCH"];
+const OUTCOMES = ["success", "failure", "unknown"];
+
 /**
  * Makes events with keys that nobody else has, and tells the ledger of each before it is recorded.
  *
- * @param {{ life: string, ledger: string, types: readonly string[], textLength: number }} options
+ * @param {{ life: string, ledger: string, types: readonly string[], textLength: number, plain?: boolean }} options `plain`:
+ *   with nothing but what any logger can keep
  */
-export function eventSource({ life, ledger, types, textLength }) {
+export function eventSource({ life, ledger, types, textLength, plain = false }) {
   const random = mulberry32(hash(life));
   const pipe = openLedger(ledger);
   const tell = (line) => writeSync(pipe, `${line}\n`);
@@ -22,16 +28,18 @@ export function eventSource({ life, ledger, types, textLength }) {
   }
 
   return {
-    /** The n-th event: `try` is told. */
-    begin(n, path = `/orders/${n}`) {
+    /** The n-th event, with what is known of its request: `try` is told. */
+    begin(n, known = {}) {
       const event = {
         key: `${life}-${n}`,
         type: types[n % types.length],
-        path,
+        path: `/orders/${n}`,
         actor: `user-${n % 97}`,
         text: textOf(textLength),
+        ...(plain ? {} : factsOf(n)),
+        ...known,
       };
-      tell(`try ${event.key} ${contentHash(event.type, path, event.actor, event.key, event.text)}`);
+      tell(`try ${event.key} ${contentHash(rowOf(event))}`);
       return event;
     },
     acknowledged: ({ key }) => tell(`ack ${key}`),
@@ -39,15 +47,60 @@ export function eventSource({ life, ledger, types, textLength }) {
   };
 }
 
+/** Something for each column that a call or its request decides; most of it is absent in some. */
+function factsOf(n) {
+  return {
+    service: "faults",
+    outcome: OUTCOMES[n % 3],
+    method: METHODS[n % 4],
+    ip: n % 5 === 0 ? `2001:db8::${(1 + (n % 999)).toString(16)}` : `192.0.2.${n % 256}`,
+    userAgent: AGENTS[n % 4],
+    host: n % 3 === 0 ? undefined : `shop-${n % 7}.example`,
+    requestId: n % 2 === 0 ? undefined : `request-${n}`,
+    actorType: n % 2 === 0 ? "user" : undefined,
+    target: n % 3 === 1 ? { id: `order-${n}`, type: "order" } : undefined,
+    status: n % 4 === 3 ? undefined : 400 + (n % 100),
+    route: n % 2 === 0 ? "/orders/:order" : undefined,
+    allowedMethods: n % 6 === 5 ? "GET, HEAD" : undefined,
+    ...(n % 8 === 7 ? { count: 1 + n, startedAt: n * 1_000, endedAt: n * 2_000 } : {}),
+    more: n % 2 === 0 ? { n, list: [n / 8, null, `${n}`], "a b": { "é😀": n % 3 === 0, empty: {} } } : undefined,
+  };
+}
+
+/** A request as Node has it, for an event that comes with none. */
+export function requestOf({ method = "GET", path, ip = "192.0.2.7", userAgent, host, requestId }) {
+  const headers = { "user-agent": userAgent, host, "x-request-id": requestId };
+  return { method, url: path, headers, socket: { remoteAddress: ip } };
+}
+
+/** The rest of the call that records an event. */
+export function dataOf({ key, text, more, actor, actorType, target, status, startedAt, endedAt, ...event }) {
+  const { outcome, route, allowedMethods, count } = event;
+  return {
+    ...{ key, text, more, target, outcome, route, allowedMethods, count },
+    actor: actorType === undefined ? actor : { id: actor, type: actorType },
+    statusCode: status,
+    startedAt: startedAt === undefined ? undefined : new Date(startedAt),
+    endedAt: endedAt === undefined ? undefined : new Date(endedAt),
+  };
+}
+
+/** What must be in its row, by column. */
+export function rowOf({ key, text, more, type, actor, target, ip, host, status, ...event }) {
+  const { service, outcome, method, path, route, allowedMethods, userAgent, requestId } = event;
+  const { actorType, count, startedAt, endedAt } = event;
+  return {
+    ...{ service, outcome, method, path, route, count, event_type: type, status_code: status, ip_address: ip },
+    ...{ allowed_methods: allowedMethods, user_agent: userAgent, request_host: host, request_id: requestId },
+    ...{ actor_id: actor, actor_type: actorType, target_id: target?.id, target_type: target?.type },
+    ...{ started_at: startedAt, ended_at: endedAt, data: { key, text, ...(more === undefined ? {} : { more }) } },
+  };
+}
+
 /** The ledger's pipe. Throws when nobody reads it: without the first look the second would wait for ever. */
 export function openLedger(path) {
   closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
   return openSync(path, constants.O_WRONLY);
-}
-
-/** A request as Node has it, for an event that comes with none. */
-export function requestOf({ path }) {
-  return { method: "GET", url: path, headers: {}, socket: { remoteAddress: "192.0.2.7" } };
 }
 
 /** Measures how long the event loop did not turn, by the loop itself. */

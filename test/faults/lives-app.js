@@ -9,7 +9,7 @@ import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
 import { contentHash } from "./check.js";
-import { openLedger, requestOf } from "./events.js";
+import { dataOf, openLedger, requestOf, rowOf } from "./events.js";
 import { arm } from "./inject.js";
 
 const ledger = openLedger(JSON.parse(process.env.FAULT_APP).ledger);
@@ -41,16 +41,21 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
   const waiting = [];
   for (let n = 1; n <= count; n++) {
     const key = `${life}-${n}`;
-    const text = `${key} "${"é😀\t".repeat(n)}`;
-    const actor = `user-${n}`;
-    const path = `/orders/${n}`;
-    tell(`try ${key} ${contentHash("authz_fail", path, actor, key, text)}`);
-    const receipt = security.recordSecurityEvent("authz_fail", requestOf({ path }), {
-      actor,
+    const event = {
       key,
-      text,
-      ...(padded ? { pad: PAD } : {}),
-    });
+      type: "authz_fail",
+      service: "faults",
+      outcome: "failure",
+      method: "POST",
+      path: `/orders/${n}`,
+      ip: "192.0.2.7",
+      status: 403,
+      actor: `user-${n}`,
+      text: `${key} "${"é😀\t".repeat(n)}`,
+      more: padded ? PAD : undefined,
+    };
+    tell(`try ${key} ${contentHash(rowOf(event))}`);
+    const receipt = security.recordSecurityEvent(event.type, requestOf(event), dataOf(event));
     state.recorded += 1;
     waiting.push(
       receipt.durable.then(

@@ -7,7 +7,7 @@ import express from "express";
 import { createSecurityLog } from "seclog";
 import { securityCapture } from "seclog/express";
 import { postgresHandler } from "seclog/postgres";
-import { eventSource, requestOf, stallMeter } from "./events.js";
+import { dataOf, eventSource, requestOf, stallMeter } from "./events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const events = eventSource(options);
@@ -23,10 +23,9 @@ const security = createSecurityLog({
   },
 });
 
-function record(request, path) {
-  const event = events.begin(++state.recorded, path);
-  const { type, key, actor, text } = event;
-  security.recordSecurityEvent(type, request ?? requestOf(event), { actor, key, text }).durable.then(
+function record(request) {
+  const event = events.begin(++state.recorded, request === undefined ? {} : knownOf(request));
+  security.recordSecurityEvent(event.type, request ?? requestOf(event), dataOf(event)).durable.then(
     () => {
       state.acknowledged++;
       events.acknowledged(event);
@@ -38,10 +37,16 @@ function record(request, path) {
   );
 }
 
+/** What the load's requests are. */
+function knownOf({ originalUrl: path, headers: { host } }) {
+  const absent = { userAgent: undefined, requestId: undefined };
+  return { method: "GET", path, host, ip: "127.0.0.1", route: "/orders/:order", ...absent };
+}
+
 const app = express();
 app.use(securityCapture(security));
 app.get("/orders/:order", (request, response) => {
-  record(request, request.originalUrl);
+  record(request);
   response.status(403).json({ message: "not yours" });
 });
 const server = app.listen(0, "127.0.0.1");

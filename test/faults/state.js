@@ -284,8 +284,8 @@ function fixture(world, format, spool) {
   for (const { payload } of expected) {
     const [impersonal, personal] = payload.split("\n").map((line) => JSON.parse(line));
     if (impersonal.category === "log") continue;
-    const { key, text } = personal.data;
-    told += `try ${key} ${contentHash(impersonal.event_type, personal.path, personal.actor_id, key, text)}\nack ${key}\n`;
+    const { key } = personal.data;
+    told += `try ${key} ${contentHash({ ...impersonal, ...personal })}\nack ${key}\n`;
   }
   appendFileSync(join(world.folder, "pipe"), told);
   return expected;
