@@ -120,12 +120,23 @@ async function needsDisk() {
   return undefined;
 }
 
+/** What a life does that is nothing special; it is cut from its first acknowledgement on. */
+const PLAIN = { atLeast: 1 };
+
+/** Small segments, long texts: each life begins and deletes many segments. */
+const ROTATING = { spool: { segmentBytes: 1024 * 1024 }, textLength: 7_000, inFlight: 200, atLeast: 600 };
+
+/** The call itself returns only when its event is on disk: what is acknowledged no other sync has to cover. */
+const STRICT = { delivery: { authz_fail: "strict" }, perTurn: 5, atLeast: 50 };
+
+/** The n-th life's options: all of them meet both a database that is there and one that is not, by turns. */
+const optionsOf = (lives, n) => lives[(n + Math.floor(n / lives.length)) % lives.length];
+
 /**
  * Cuts a real disk's power under an application again and again; each life adopts what the ones before left. With `deletes`,
  * a life that has a database is not cut before a segment was deleted.
  */
-async function cutDisk({ runs, world: create, finish, ran, expect, note }, options = {}, execArgv = []) {
-  const { atLeast = 1, deletes = false, ...appOptions } = options;
+async function cutDisk({ runs, world: create, finish, ran, expect, note }, { lives, deletes = false, execArgv = [] }) {
   const disk = await Disk.create();
   try {
     const world = await create({ spool: join(disk.path, "spool") });
@@ -134,7 +145,8 @@ async function cutDisk({ runs, world: create, finish, ran, expect, note }, optio
     for (let cut = 0; cut < runs; cut++) {
       // Every other life has no database: then all that was acknowledged depends on the disk.
       const url = cut % 2 === 0 ? NOWHERE : undefined;
-      const app = await world.startApp(appOptions, { url, execArgv });
+      const { atLeast, ...options } = optionsOf(lives, cut);
+      const app = await world.startApp(options, { url, execArgv });
       await app.until(({ acknowledged }) => acknowledged >= atLeast);
       if (deletes && url === undefined) await app.until(() => deletedSegments(world) > 0);
       await sleep(Math.random() * 500);
@@ -189,8 +201,8 @@ async function expectNoFalseAlarm(world, expect, most = 0) {
   expect(rows.length <= 2 * most, `${rows.length} words of damaged events, where ${2 * most} could be`);
 }
 
-/** Small segments, long texts: each life begins and deletes many segments. */
-const ROTATING = { spool: { segmentBytes: 1024 * 1024 }, textLength: 7_000, inFlight: 200, atLeast: 600 };
+/** Also strict calls beside others, whose sync may be under way. */
+const MODELLED = [PLAIN, { ...ROTATING, ...STRICT, types: ["authz_fail", "authz_change"] }, STRICT, ROTATING];
 
 /** As {@link cutDisk}, with the model. */
 async function cutModel({ runs, world: create, finish, ran, expect, note }, execArgv = []) {
@@ -198,7 +210,7 @@ async function cutModel({ runs, world: create, finish, ran, expect, note }, exec
   const notes = subfolder(world, "power");
   const taken = { bytes: 0, names: 0 };
   for (let cut = 0; cut < runs; cut++) {
-    const { atLeast, ...options } = cut % 4 < 2 ? { atLeast: 1 } : ROTATING;
+    const { atLeast, ...options } = optionsOf(MODELLED, cut);
     const app = await world.startApp(options, {
       url: cut % 2 === 0 ? NOWHERE : undefined,
       execArgv: [...preload("power-model.js"), ...execArgv],
@@ -229,7 +241,7 @@ export const POWER_FAULTS = [
     runs: { full: 25, short: 3 },
     needs: needsDisk,
     async run(context) {
-      await cutDisk(context);
+      await cutDisk(context, { lives: [PLAIN, STRICT] });
     },
   },
   {
@@ -244,7 +256,7 @@ export const POWER_FAULTS = [
     runs: { full: 25, short: 2 },
     needs: needsDisk,
     async run(context) {
-      await cutDisk(context, { ...ROTATING, deletes: true });
+      await cutDisk(context, { lives: [ROTATING], deletes: true });
     },
   },
   {
@@ -254,7 +266,7 @@ export const POWER_FAULTS = [
     runs: { full: 3, short: 1 },
     needs: needsDisk,
     async run(context) {
-      await cutDisk(unpromising(context), {}, preload("no-fsync.js"));
+      await cutDisk(unpromising(context), { lives: [PLAIN], execArgv: preload("no-fsync.js") });
     },
   },
   {
