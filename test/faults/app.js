@@ -37,6 +37,7 @@ function record(n) {
     return receipt[wait].then(() => {
       state.acknowledged++;
       events.acknowledged(event);
+      if (state.acknowledged === options.diesAt) process.kill(process.pid, "SIGKILL");
     }, failed);
   } catch {
     state.thrown++;

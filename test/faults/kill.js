@@ -7,13 +7,22 @@ export const KILL_FAULTS = [
     number: 1,
     name: "kill -9 of the application",
     runs: { full: 200, short: 8 },
-    async run({ runs, world: create, finish, ran }) {
+    async run({ runs, world: create, finish, ran, expect }) {
       const world = await create();
       for (let run = 0; run < runs; run++) {
-        // The next life adopts what this one leaves, while it records events of its own, and is killed, too.
-        const app = await world.startApp();
-        await sleep(50 + Math.random() * 850);
-        await app.kill();
+        // The next life adopts what this one leaves, while it records events of its own, and is killed, too. Delivery
+        // "process" promises the same here. The kill comes at random, or at the moment when something was acknowledged.
+        const delivery = run % 2 === 0 ? {} : { authz_fail: "process" };
+        const diesAt = run % 4 < 2 ? undefined : 1 + Math.floor(Math.random() * 300);
+        const app = await world.startApp({ delivery, diesAt });
+        if (diesAt === undefined) {
+          await sleep(50 + Math.random() * 850);
+          await app.kill();
+        } else {
+          await Promise.race([app.exited, sleep(60_000, undefined, { ref: false })]);
+          expect(app.ended, `an application did not come to ${diesAt} acknowledged events in a minute`);
+          await app.kill();
+        }
         ran();
       }
       await world.drain();

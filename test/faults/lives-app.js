@@ -28,6 +28,7 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
     security = createSecurityLog({
       service: "faults",
       spool: { directory, segmentBytes: 1024 * 1024 },
+      delivery: { authz_change: "process" },
       handlers: [url === null ? NOWHERE : postgresHandler({ url })],
       diagnostics: ({ code }) => {
         state.failures[code] = (state.failures[code] ?? 0) + 1;
@@ -43,7 +44,8 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
     const key = `${life}-${n}`;
     const event = {
       key,
-      type: "authz_fail",
+      // By turns of delivery "disk" and "process".
+      type: n % 2 === 1 ? "authz_fail" : "authz_change",
       service: "faults",
       outcome: "failure",
       method: "POST",

@@ -149,6 +149,8 @@ const APP = {
   crashes: false,
   /** Signals on which it closes the log and ends. */
   signals: [],
+  /** Kills itself (SIGKILL) as soon as it has told the ledger that so many are acknowledged. */
+  diesAt: undefined,
   /** `{ at, how }`: after which event it leaves, without a close, by `exit`, `throw`, `reject` or `end`. */
   leave: undefined,
 };
