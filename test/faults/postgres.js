@@ -469,7 +469,9 @@ export const POSTGRES_FAULTS = [
     );
     if (shifts !== 1) throw new Error(`the keys do not say the numbers: ${shifts} differences`);
     const lost = Array.from({ length: stored - end }, (_, index) => `${app.life}-${Number(end) + 1 + index - shift}`);
-    note(`${lost.length} events that only the lost server had: each is on record in the quarantine, no other is missing`);
+    note(
+      `${lost.length} events that only the lost server had: each is on record in the quarantine, no other is missing`,
+    );
     return lost;
   }),
   outageFault("20g", "the database is gone, then an empty one has its name", {

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { POISON_FAULTS } from "./poison.js";
+import { PostgresProxy } from "./proxy.js";
+import { isCommit, isCommitted } from "./server.js";
 import { NOWHERE } from "./world.js";
 
 /** As in another container on the same volume: a process there cannot be looked up here, nor one here there. */
@@ -79,10 +81,17 @@ const ZOMBIES = [
       let contests = 0;
       let fenced = 0;
       for (let run = 0; run < runs; run++) {
-        const app = await world.startApp({ count: 20_000, perTurn: 200, inFlight: 5_000 }, { url: NOWHERE });
-        await app.done();
-        await app.kill();
-        beSilent(world);
+        const backlog = async () => {
+          const app = await world.startApp({ count: 20_000, perTurn: 200, inFlight: 5_000 }, { url: NOWHERE });
+          await app.done();
+          await app.kill();
+          beSilent(world);
+        };
+        if (run % 5 === 0) {
+          await backlog();
+          await overtake(world, expect);
+        }
+        await backlog();
         const zombie = world.startProgram(["ship", "--spool", world.spool], { wrap: ELSEWHERE });
         await until(() => zombie.ended || owners(world) !== 1, "seclog ship took nothing over");
         // The first one at once, so that one at least has not ended. It begins when an owner that lives would have noticed.
@@ -147,6 +156,50 @@ const LIVING = {
 
 /** Every delivery in turn. */
 const deliveries = (run) => ({ authz_fail: ["disk", "process", "strict"][run % 3] });
+
+/**
+ * The old owner is stopped with a whole batch in a transaction of its own and its COMMIT on the way, and the COMMIT comes to
+ * the server only when the new owner has opened the source. It must be refused: from that moment on only the new owner says
+ * what the source has.
+ */
+async function overtake(world, expect) {
+  const proxy = await PostgresProxy.start(world.server.port);
+  try {
+    const ship = ["ship", "--spool", world.spool];
+    const held = proxy.hold(isCommit);
+    const zombie = world.startProgram(ship, { wrap: ELSEWHERE, url: proxy.through(world.database.writerUrl) });
+    await Promise.race([held.met, zombie.exited]);
+    expect(!zombie.ended, `seclog ship ended before its first COMMIT: ${zombie.output}`);
+    const pid = lastDescendant(zombie.child.pid);
+    process.kill(pid, "SIGSTOP");
+    await until(() => isStopped(pid), "seclog ship did not stop");
+    const [id] = world.sources;
+    const source = async () =>
+      (await world.query("SELECT epoch, last_seq::int FROM security_event_source WHERE id = $1", [id]))[0];
+    const before = await source();
+
+    beSilent(world);
+    const heir = world.startProgram(ship);
+    for (const end = performance.now() + 60_000; (await source()).epoch === before.epoch; await sleep(20)) {
+      if (performance.now() > end || heir.ended) throw new Error(`nobody took the source over: ${heir.output}`);
+    }
+    const answer = new Promise((resolve) => {
+      proxy.trap = (message) => {
+        if (message.from === "server" && message.type === "E") resolve("refused");
+        if (isCommitted(message)) resolve("stored");
+      };
+    });
+    held.release();
+    const said = await within(answer, "the database did not answer the old owner");
+    expect(said === "refused", `the old owner's batch was ${said} after another one had opened the source`);
+    process.kill(pid, "SIGCONT");
+    await zombie.exited;
+    await heir.exited;
+    expect(/SECLOG_SOURCE_FENCED|has moved on to epoch/.test(zombie.output), `the old owner said: ${zombie.output}`);
+  } finally {
+    await proxy.end();
+  }
+}
 
 const SHARED_SPOOL = {
   number: 23,

@@ -21,6 +21,12 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @property {number} [pass] how many bytes of the message pass; without it all
  */
 
+/**
+ * @typedef {object} Held
+ * @property {Promise<Message>} met resolves when a message is held
+ * @property {() => void} release lets it pass
+ */
+
 /** How much later the server hears of a `half` or `late` cut, in milliseconds: the client is back by then. */
 export const LATE_MS = 250;
 
@@ -28,9 +34,10 @@ export class PostgresProxy {
   /** Connections that were made through it so far. */
   connections = 0;
   /**
-   * Sees every whole message before it passes, and may cut its connection there.
+   * Sees every whole message before it passes, and may cut its connection there, or hold the message back until its promise
+   * resolves.
    *
-   * @type {((message: Message) => Cut | undefined) | undefined}
+   * @type {((message: Message) => Cut | Promise<undefined> | undefined) | undefined}
    */
   trap;
   /**
@@ -71,6 +78,28 @@ export class PostgresProxy {
     const changed = new URL(url);
     changed.port = String(this.port);
     return changed.href;
+  }
+
+  /**
+   * Holds the next message back that `wanted` accepts, and with it all that come after it the same way.
+   *
+   * @param {(message: Message) => boolean} wanted
+   * @returns {Held}
+   */
+  hold(wanted) {
+    let release = () => {};
+    const released = new Promise((resolve) => {
+      release = () => resolve(undefined);
+    });
+    const met = new Promise((resolve) => {
+      this.trap = (message) => {
+        if (!wanted(message)) return undefined;
+        this.trap = undefined;
+        resolve(message);
+        return released;
+      };
+    });
+    return { met, release };
   }
 
   /** Resets every connection. */
@@ -121,7 +150,9 @@ export class PostgresProxy {
       for await (const chunk of sender) {
         for (const { type, data } of messages.add(chunk)) {
           if (link.over || this.#stalled) continue;
-          const cut = this.trap?.({ from, type, data });
+          const cut = await this.trap?.({ from, type, data });
+          // It may have been held for long.
+          if (link.over || this.#stalled) continue;
           if (cut === undefined) await this.#pass(receiver, data);
           else await this.#cut(link, receiver, data, cut);
         }

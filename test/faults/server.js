@@ -14,3 +14,7 @@ export async function shippedSince(app, deadline = 120_000) {
   // The log's own events are in this count and not in that.
   return await app.until((state) => handlerOf(state).shipped > recorded, deadline);
 }
+
+/** The message with which a batch is committed, and the server's word that it was. */
+export const isCommit = ({ from, data }) => from === "client" && data.includes("; COMMIT");
+export const isCommitted = ({ from, type, data }) => from === "server" && type === "C" && data.includes("COMMIT");

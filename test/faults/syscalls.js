@@ -281,7 +281,8 @@ function judge({ expect }, point, result) {
   // What the call was that time: syncs that run beside the writes do not always come in the order that was counted. The
   // root is synced when a source was made or removed, which is no write of events.
   const [thread, name, path] = readFileSync(point.report, "utf8").split("\n")[0].split(" ");
-  const writing = thread === "main" && point.action !== "short" && path !== "" && [...SYNCS, "writeSync"].includes(name);
+  const writing =
+    thread === "main" && point.action !== "short" && path !== "" && [...SYNCS, "writeSync"].includes(name);
   if (writing) expect(failures.SECLOG_SPOOL_WRITE > 0, `${told(point)}: no alarm: ${JSON.stringify(failures)}`);
 }
 

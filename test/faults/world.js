@@ -298,16 +298,16 @@ export class World {
    * Starts the program `seclog`.
    *
    * @param {string[]} args
-   * @param {{ wrap?: string[], deadline?: number }} how a command that runs it, and the milliseconds after which it is
-   *   killed
+   * @param {{ wrap?: string[], deadline?: number, url?: string }} how a command that runs it, the milliseconds after which it
+   *   is killed, and the writer's URL (a proxy's, say)
    * @returns its process, `exited` with code or signal, and what it wrote to both streams
    */
-  startProgram(args, { wrap = [], deadline = 120_000 } = {}) {
+  startProgram(args, { wrap = [], deadline = 120_000, url = this.database.writerUrl } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
     const child = spawn(command, [...before, file("../../packages/server/bin/seclog.js"), ...args], {
       env: {
         ...process.env,
-        SECLOG_DATABASE_URL: this.database.writerUrl,
+        SECLOG_DATABASE_URL: url,
         SECLOG_READER_URL: this.database.readerUrl,
         SECLOG_SEALER_URL: this.database.sealerUrl,
       },
