@@ -1,15 +1,12 @@
 /** What networks do to the connection between the shipper and PostgreSQL. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { PostgresProxy } from "./proxy.js";
-import { handlerOf, LOAD, shippedSince } from "./server.js";
+import { expectStored, handlerOf, isCommit, isCommitted, LOAD, STORED, shippedSince } from "./server.js";
 
 /** Small batches: always some to be shipped, and two under way whenever a pause has let them pile up. */
-const SMALL_BATCHES = { ...LOAD, handler: { batchSize: 10 } };
+const SMALL_BATCHES = { ...LOAD, ...STORED, handler: { batchSize: 10 } };
 /** As many commits belong to the run whose messages are counted: each of the two connections makes some. */
 const COMMITS = 6;
-
-const isCommit = ({ from, data }) => from === "client" && data.includes("; COMMIT");
-const isCommitted = ({ from, type, data }) => from === "server" && type === "C" && data.includes("COMMIT");
 
 /** Runs a fault with an application that reaches PostgreSQL through a proxy. */
 async function throughProxy({ world: create, finish, expect }, options, use) {
@@ -60,14 +57,18 @@ async function messagesOfARun(proxy) {
 }
 
 /**
- * Three kinds of cuts: around the answer to a commit, when only the server knows what became of it; after each message
- * from fresh connections on; and within messages, at random bytes.
+ * Three kinds of cuts: around a commit and its answer, when only the server knows what became of it, or when it never came
+ * there; after each message from fresh connections on; and within messages, at random bytes.
  */
 function cutsOf(messages) {
   const commits = Array.from({ length: COMMITS }, (_, index) => index + 1);
   const hows = ["reset", "end", "half", "late"];
   return [
-    commits.flatMap((nth) => [...hows.map((how) => ({ commit: nth, how })), { answer: nth, how: "reset", part: 0 }]),
+    commits.flatMap((nth) => [
+      ...hows.map((how) => ({ commit: nth, how })),
+      { commit: nth, how: "reset", part: 0 },
+      { answer: nth, how: "reset", part: 0 },
+    ]),
     messages.flatMap(({ from }, index) =>
       (from === "client" ? ["reset", "late"] : [index % 2 === 0 ? "reset" : "half"]).map((how) => ({
         number: index + 1,
@@ -96,8 +97,8 @@ export const CONNECTION_FAULTS = [
     // A third for each kind of cut; a kind that has fewer is run whole.
     runs: { full: 1_000, short: 15 },
     async run(context) {
-      const { runs, ran, note } = context;
-      await throughProxy(context, SMALL_BATCHES, async ({ proxy }) => {
+      const { runs, ran, note, expect } = context;
+      await throughProxy(context, SMALL_BATCHES, async ({ app, proxy, world }) => {
         const messages = await messagesOfARun(proxy);
         const cuts = cutsOf(messages).flatMap((list) => spread(list, Math.ceil(runs / 3)));
         let inDoubt = 0;
@@ -124,6 +125,10 @@ export const CONNECTION_FAULTS = [
           });
           ran();
         }
+        await expectStored(world, expect, "after the cuts");
+        // The store would seem to be older than what was told of it.
+        const { SECLOG_STORE_BEHIND: behind = 0 } = app.state.failures;
+        expect(behind === 0, `${behind} times the handler had told more than was stored`);
         note(
           `${messages.length} messages from connecting to the ${COMMITS}th commit; ${cuts.length} cuts, ${inDoubt} of ` +
             `them between COMMIT and its answer; ${late} times the server got the COMMIT when the client was back`,

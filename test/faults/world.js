@@ -377,6 +377,13 @@ export class World {
     await read;
   }
 
+  /** The keys of which the ledger has read that they were acknowledged. */
+  async acknowledged() {
+    await this.ledgerIsRead();
+    const lines = readFileSync(join(this.folder, "ledger"), "latin1").split("\n");
+    return lines.flatMap((line) => (line.startsWith("ack ") ? [line.slice(4)] : []));
+  }
+
   /** Runs SQL as the superuser in the world's database. */
   async query(text, values) {
     const client = new pg.Client({ connectionString: this.database.adminUrl });
