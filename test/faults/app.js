@@ -57,7 +57,17 @@ const residentBytes = () => {
 /** Tells the parent, while there is one. */
 const report = (more = {}, told) =>
   process.connected &&
-  process.send({ ...state, stall: stall.longest, rss: residentBytes(), health: security.health(), ...more }, told);
+  process.send(
+    {
+      ...state,
+      stall: stall.longest,
+      stretch: stall.stretch,
+      rss: residentBytes(),
+      health: security.health(),
+      ...more,
+    },
+    told,
+  );
 setInterval(report, 200).unref();
 
 let stopped = false;

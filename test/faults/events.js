@@ -103,15 +103,39 @@ export function openLedger(path) {
   return openSync(path, constants.O_WRONLY);
 }
 
-/** Measures how long the event loop did not turn, by the loop itself. */
+/** Whoever waits so long in a request notices it, in milliseconds. */
+const LONG_STALL_MS = 250;
+
+/**
+ * Measures how long the event loop did not turn, by the loop itself: `longest` in all, and what a `stretch` of its life saw, which
+ * begins with a message `{ stretch: <its number> }`.
+ */
 export function stallMeter() {
   let last = performance.now();
-  const meter = { longest: 0 };
-  setInterval(() => {
+  let began = last;
+  let stretch = { number: 0, longest: 0, long: 0 };
+  const meter = {
+    longest: 0,
+    /** The present stretch: its milliseconds, its longest stall, and how many of its stalls were long. */
+    get stretch() {
+      return { ...stretch, ms: last - began };
+    },
+  };
+  const look = () => {
     const now = performance.now();
-    meter.longest = Math.max(meter.longest, now - last - 10);
+    const stall = now - last - 10;
     last = now;
-  }, 10).unref();
+    meter.longest = Math.max(meter.longest, stall);
+    stretch.longest = Math.max(stretch.longest, stall);
+    if (stall >= LONG_STALL_MS) stretch.long++;
+  };
+  setInterval(look, 10).unref();
+  process.on("message", ({ stretch: number }) => {
+    if (number === undefined) return;
+    look();
+    began = last;
+    stretch = { number, longest: 0, long: 0 };
+  });
   return meter;
 }
 

@@ -55,19 +55,23 @@ server.keepAliveTimeout = 0;
 await once(server, "listening");
 const { port } = server.address();
 
-/** Events that are still to be recorded without a request: 25 every 5 ms, 5,000 a second when the machine can. */
+/** Events that are still to be recorded without a request, and how many every 5 ms: 25 are 5,000 a second when the machine can. */
 let left = 0;
+let perTick = 0;
 setInterval(() => {
-  for (let i = 0; i < 25 && left > 0; i++, left--) record();
+  for (let i = 0; i < perTick && left > 0; i++, left--) record();
 }, 5);
 
 const report = (more = {}, told) => {
   state.rss = Math.max(state.rss, process.memoryUsage.rss());
-  process.send?.({ ...state, left, port, stall: stall.longest, health: security.health(), ...more }, told);
+  process.send?.(
+    { ...state, left, port, stall: stall.longest, stretch: stall.stretch, health: security.health(), ...more },
+    told,
+  );
 };
 setInterval(report, 100);
 process.on("message", async (message) => {
-  if (message.record !== undefined) left = message.record;
+  if (message.record !== undefined) ({ record: left, perTick = 0 } = message);
   if (message !== "stop") return;
   left = 0;
   server.close();

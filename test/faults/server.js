@@ -30,3 +30,35 @@ export async function expectStored(world, expect, when) {
   const early = told.filter((key) => !stored.has(key)).length;
   expect(early === 0, `${when}: ${early} events were told to be stored and were not`);
 }
+
+/**
+ * A stretch of an application's life in which its event loop is measured: from now on until `work` has resolved, and
+ * `atLeast` milliseconds.
+ *
+ * @returns {Promise<{ ms: number, longest: number, long: number }>} milliseconds, the longest stall, and how many were long
+ */
+export async function stretch(app, atLeast, work = async () => {}) {
+  const number = ++stretches;
+  app.child.send({ stretch: number });
+  const start = performance.now();
+  await work();
+  const wanted = Math.max(atLeast, performance.now() - start);
+  const state = await app.until((now) => now.stretch.number === number && now.stretch.ms >= wanted, wanted + 60_000);
+  return state.stretch;
+}
+
+let stretches = 0;
+
+/**
+ * The application's requests must not feel its database's troubles: beside a healthy stretch of the same run, since the machine
+ * may be busy with other things, and those make long stalls, too. Whatever stalls at each failure does it more often.
+ */
+export function expectNoStalls(expect, note, what, healthy, troubled) {
+  const most = 1 + Math.ceil((2 * healthy.long * troubled.ms) / healthy.ms);
+  const told = ({ long, longest, ms }) =>
+    `${long} in ${(ms / 1_000).toFixed(0)} s, the longest ${longest.toFixed(0)} ms`;
+  const stalls = `long stalls of the event loop (250 ms and more): ${told(healthy)}, when healthy; ${told(troubled)}, ${what}`;
+  const isBounded = troubled.longest < Math.max(1_000, 3 * healthy.longest);
+  expect(troubled.long <= most && isBounded, stalls);
+  note(stalls);
+}
