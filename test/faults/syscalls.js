@@ -140,7 +140,9 @@ async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
       const inject = { root: directory, thread, trace, ...(only === undefined ? {} : { only }) };
       const life = `c-${phase}-${thread}`;
       await leaveFor(lives, { phase, directory, life }, { close: 0 });
-      await use(lives, world, { phase, directory, life, inject });
+      const { late } = await use(lives, world, { phase, directory, life, inject });
+      // The thread of a busy machine may not even have begun.
+      if (late && !(await lives.ask("adopted", { life, deadline: 40_000 }))) throw new Error("nothing was adopted");
       const calls = readFileSync(trace, "utf8").trimEnd().split("\n");
       for (const [index, call] of calls.entries()) {
         const [, name] = call.split(" ");
@@ -234,7 +236,11 @@ async function survive(context, world, points) {
     const point = late.shift();
     const found = await lives.ask("adopted", { life: point.life, deadline: 40_000 });
     context.expect(found, `${told(point)}: what the dead one left was never shipped by the living`);
-    await lives.ask("end", { life: point.life, deadline: 20_000 });
+    const result = await lives.ask("end", { life: point.life, deadline: 20_000 });
+    if (existsSync(point.report)) {
+      context.ran();
+      judge(context, point, result);
+    }
     if (!(await recover(context, world, point))) owned.push(point);
   };
   for (const point of points) {
@@ -250,14 +256,16 @@ async function survive(context, world, points) {
       owned.push(point, ...late.splice(0));
       continue;
     }
-    const hit = existsSync(point.report);
-    if (hit) {
+    if (result.late && point.phase === "adopt") {
+      late.push(point);
+      if (late.length > MOST_LATE) await awaitLate();
+      continue;
+    }
+    if (existsSync(point.report)) {
       context.ran();
       judge(context, point, result);
     }
-    if (result.late && point.phase === "adopt") late.push(point);
-    else if (!(await recover(context, world, point))) owned.push(point);
-    if (late.length > MOST_LATE) await awaitLate();
+    if (!(await recover(context, world, point))) owned.push(point);
   }
   while (late.length > 0) await awaitLate();
   return { lives, owned };
