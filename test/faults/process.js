@@ -87,15 +87,17 @@ const ZOMBIES = [
           await app.kill();
           beSilent(world);
         };
-        if (run % 5 === 0) {
-          await backlog();
-          await overtake(world, expect);
-        }
         await backlog();
+        if (run % 5 === 0) {
+          await overtake(world, expect);
+          contests++;
+          ran();
+          continue;
+        }
         const zombie = world.startProgram(["ship", "--spool", world.spool], { wrap: ELSEWHERE });
         await until(() => zombie.ended || owners(world) !== 1, "seclog ship took nothing over");
-        // The first one at once, so that one at least has not ended. It begins when an owner that lives would have noticed.
-        await sleep(run === 0 ? 0 : 2_000 + Math.random() * 800);
+        // It begins when an owner that lives would have noticed.
+        await sleep(2_000 + Math.random() * 800);
         if (!zombie.ended) {
           const pid = lastDescendant(zombie.child.pid);
           process.kill(pid, "SIGSTOP");

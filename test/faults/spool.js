@@ -16,7 +16,7 @@ export const SPOOL_FAULTS = [
   {
     number: 12,
     name: "torn tail: the last bytes are missing, every number of them",
-    runs: { full: 10_000, short: 25 },
+    runs: { full: 10_000, short: 12 },
     async run({ runs, world: create, finish, ran, expect }) {
       const world = await create();
       const { files } = await spools(world, 1);
@@ -47,7 +47,7 @@ export const SPOOL_FAULTS = [
   {
     number: 13,
     name: "each byte of a spool flipped in turn",
-    runs: { full: 10_000, short: 40 },
+    runs: { full: 10_000, short: 20 },
     async run(context) {
       const { expect, ran, finish } = context;
       const { world, files } = await flipped(context);

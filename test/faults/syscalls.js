@@ -80,7 +80,7 @@ export const SYSCALL_FAULTS = [
   {
     number: 4,
     name: "EIO, ENOSPC or half a write at every file system call",
-    runs: { full: 2_000, short: 20 },
+    runs: { full: 2_000, short: 12 },
     async run(context) {
       const world = await context.world();
       const points = await pointsOf(world, (name) => ["EIO", "ENOSPC", ...(name === "writeSync" ? ["short"] : [])]);
