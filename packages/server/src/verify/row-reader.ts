@@ -68,7 +68,6 @@ const VERTICAL_TAB_LETTER = 0x76;
 const X_LETTER = 0x78;
 const T_LETTER = 0x54;
 const Z_LETTER = 0x5a;
-const SPACE = 0x20;
 const PLUS = 0x2b;
 const DOT = 0x2e;
 const ZERO = 0x30;
@@ -176,14 +175,14 @@ export class RowReader {
         end += length;
         const value = end;
         if (kind === "time") {
-          if (rows[at + 19] === DOT && rows[at + 26] === PLUS && rows[at + 29] === TAB) {
+          const mark = rows[at + 29];
+          if ((mark === TAB || mark === NEWLINE) && rows[at + 28] === ZERO && isLongTime(rowWords, at)) {
             // `2026-11-22 19:43:22.123456+00`, which is nearly every time.
             for (let i = 0; i < 28; i += 4) outWords.setInt32(end + i, rowWords.getInt32(at + i, true), true);
-            const isUtc = rows[at + 27] === ZERO && rows[at + 28] === ZERO && rows[at + 10] === SPACE;
-            out[end + 10] = isUtc ? T_LETTER : (rows[at + 10] as number);
+            out[end + 10] = T_LETTER;
             out[end + 26] = Z_LETTER;
-            at += isUtc ? 29 : 26;
-            end += isUtc ? 27 : 26;
+            at += 29;
+            end += 27;
           } else {
             at = time(rows, at, out, end);
             end = timeEnd;
@@ -350,30 +349,61 @@ function decimal(bytes: Buffer, start: number, end: number): number {
 /** Where {@link time} has written to. */
 let timeEnd = 0;
 
-/** `2026-11-22 19:43:22.12+00` becomes `2026-11-22T19:43:22.120000Z`. What PostgreSQL writes otherwise is left, and is no event's. */
+/** What a time looks like, down to the seconds: 0 stands for any digit. */
+const TIME_SHAPE = Buffer.from("0000-00-00 00:00:00");
+
+/**
+ * `2026-11-22 19:43:22.12+00` becomes `2026-11-22T19:43:22.120000Z`. What PostgreSQL writes otherwise (infinity, years of five
+ * digits or before Christ) is no event's, and stands as it is written: nothing of it is taken.
+ */
 function time(rows: Buffer, from: number, out: Buffer, start: number): number {
+  timeEnd = start;
   let at = from;
   let end = start;
-  if (rows[at + 10] === 0x20 && rows[at + 4] === 0x2d) {
-    for (let i = 0; i < 19; i++) out[end++] = rows[at++] as number;
-    out[start + 10] = 0x54;
-    out[end++] = 0x2e;
-    let places = 0;
-    if (rows[at] === 0x2e) {
-      at++;
-      for (let byte = rows[at] as number; places < 6 && byte >= 0x30 && byte <= 0x39; byte = rows[++at] as number) {
-        out[end++] = byte;
-        places++;
-      }
-    }
-    for (; places < 6; places++) out[end++] = 0x30;
-    if (rows[at] === 0x2b && rows[at + 1] === 0x30 && rows[at + 2] === 0x30) {
-      at += 3;
-      out[end++] = 0x5a;
-    }
+  for (; end < start + TIME_SHAPE.length; at++) {
+    const byte = rows[at] as number;
+    const shape = TIME_SHAPE[end - start];
+    if (shape === ZERO ? !isDigit(byte) : byte !== shape) return from;
+    out[end++] = byte;
   }
+  out[start + 10] = T_LETTER;
+  out[end++] = DOT;
+  let places = 0;
+  if (rows[at] === DOT) {
+    for (at++; places < 6 && isDigit(rows[at] as number); places++) out[end++] = rows[at++] as number;
+    if (places === 0) return from;
+  }
+  const mark = rows[at + 3];
+  if (rows[at] !== PLUS || rows[at + 1] !== ZERO || rows[at + 2] !== ZERO || (mark !== TAB && mark !== NEWLINE))
+    return from;
+  for (; places < 6; places++) out[end++] = ZERO;
+  out[end++] = Z_LETTER;
   timeEnd = end;
-  return at;
+  return at + 3;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= 0x39;
+}
+
+/** By four bytes of `0000-00-00 00:00:00.000000+0`: what must be exactly as there, and of the digits their high halves. */
+const LONG_TIME = Buffer.from("0000-00-00 00:00:00.000000+0");
+const LONG_WORDS = Int32Array.from({ length: 7 }, (_, i) => LONG_TIME.readInt32LE(4 * i));
+const LONG_MASKS = Int32Array.from({ length: 7 }, (_, i) =>
+  Buffer.from(
+    LONG_TIME.subarray(4 * i, 4 * i + 4).map((byte, n) => (byte === ZERO && 4 * i + n < 26 ? 0xf0 : 0xff)),
+  ).readInt32LE(0),
+);
+
+/** Whether a time with all its places stands there, without the last byte of its `+00`. Where 28 bytes are. */
+function isLongTime(words: DataView, at: number): boolean {
+  let wrong = 0;
+  for (let i = 0; i < 7; i++) {
+    const differs = words.getInt32(at + 4 * i, true) ^ (LONG_WORDS[i] as number);
+    // A digit differs from 0 by 9 at most, so that six more do not reach the high half.
+    wrong |= (differs & (LONG_MASKS[i] as number)) | ((differs + SIXES) & HIGH_HALVES);
+  }
+  return wrong === 0;
 }
 
 const HEX = new Uint8Array(256);
@@ -390,6 +420,8 @@ const SPACES = 0x20202020;
 const QUOTES = 0x22222222;
 const BACKSLASHES = 0x5c5c5c5c;
 const HIGH_BITS = 0x80808080 | 0;
+const SIXES = 0x06060606;
+const HIGH_HALVES = 0xf0f0f0f0 | 0;
 
 /** How many bytes of the four stand before the first that was found. */
 function bytesBefore(mask: number): number {
