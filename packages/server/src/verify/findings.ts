@@ -132,6 +132,9 @@ export function minuteText(time: string): string {
   return /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(time) ? `${time.slice(0, 16).replace("T", " ")} UTC` : time.slice(0, 40);
 }
 
+/** Why a row under the own source's id is none of its events. */
+export const NOT_OWN = "it has the id of the log's own source, whose events are kept as 'own', and it is not";
+
 /** `2 events`. */
 export function countText(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;

@@ -49,7 +49,7 @@ export type Part =
   | { readonly name: "events"; readonly window: number; readonly intervals: readonly Interval[] }
   /** source, number, created at, salt, commitment, reason, record. */
   | { readonly name: "quarantine"; readonly window: number; readonly intervals: readonly Interval[] }
-  /** What no range covers: source, number, id, occurred at, created at, type, and data of the own source. In quarantine: no id. */
+  /** What no range covers: source, number, id, occurred at, created at, type; of the own source data and retention. In quarantine: no id. */
   | { readonly name: "unsealed"; readonly sealed: ReadonlyMap<string, number>; readonly own: string }
   /** kind, place: ranges, tiles and checkpoints beyond the tree. */
   | { readonly name: "beyond"; readonly size: number };
@@ -142,7 +142,8 @@ function question(part: Part): string {
               ORDER BY log.source_id LIMIT 1)
             FROM present WHERE present.source_id IS NOT NULL)
         SELECT log.source_id, log.seq, log.id, log.occurred_at, log.created_at, log.event_type,
-            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.data END
+            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.data END,
+            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.retention END
           FROM present LEFT JOIN known USING (source_id) CROSS JOIN LATERAL (
             (SELECT * FROM public.security_event_log AS late WHERE late.source_id = present.source_id
               AND late.seq > coalesce(known.last_seq, 0) ORDER BY late.seq, late.occurred_at)
@@ -151,7 +152,7 @@ function question(part: Part): string {
               AND early.seq < 1 ORDER BY early.seq, early.occurred_at)) AS log
           WHERE present.source_id IS NOT NULL
         UNION ALL
-        SELECT bad.source_id, bad.seq, NULL, NULL, bad.created_at, NULL, NULL
+        SELECT bad.source_id, bad.seq, NULL, NULL, bad.created_at, NULL, NULL, NULL
           FROM public.security_event_quarantine AS bad LEFT JOIN known USING (source_id)
           WHERE bad.seq > coalesce(known.last_seq, 0) OR bad.seq < 1`;
     }

@@ -22,6 +22,8 @@ interface Removal {
   readonly kinds: Set<string>;
   readonly lines: string[];
   rows: number;
+  /** Of those, numbers of the log's own source. */
+  own: number;
 }
 
 /** Numbers of one source: from each start to before the end at the same place. */
@@ -31,9 +33,15 @@ interface Numbers {
 }
 
 export class Removals {
+  readonly #ownSource: string;
   readonly #removals = new Map<number, Removal>();
   readonly #numbers = { erased: new Map<string, [number, number][]>(), pruned: new Map<string, [number, number][]>() };
   readonly #merged = { erased: new Map<string, Numbers>(), pruned: new Map<string, Numbers>() };
+
+  /** @param ownSource the log's own source, of which nothing is ever taken */
+  constructor(ownSource: string) {
+    this.#ownSource = ownSource;
+  }
 
   /**
    * Takes a row of the table.
@@ -44,12 +52,16 @@ export class Removals {
     const [own = "", kind = "", source = "", numbers = ""] = copyValues(line);
     const seq = Number(own);
     if (seq <= known) return;
-    const removal = this.#removals.get(seq) ?? { kinds: new Set(), lines: [], rows: 0 };
+    const removal = this.#removals.get(seq) ?? { kinds: new Set(), lines: [], rows: 0, own: 0 };
     this.#removals.set(seq, removal);
     removal.kinds.add(kind ?? "");
     removal.lines.push(`${source} ${numbers}\n`);
     const ranges = multirange(numbers ?? "");
     for (const [first, end] of ranges) removal.rows += end - first;
+    if (source === this.#ownSource) {
+      for (const [first, end] of ranges) removal.own += end - first;
+      return;
+    }
     if (kind !== "erased" && kind !== "pruned") return;
     const before = this.#numbers[kind].get(source ?? "") ?? [];
     before.push(...ranges);
@@ -108,6 +120,13 @@ export class Removals {
       const at = event?.leaf === undefined ? {} : { leaf: event.leaf };
       if (removal.kinds.has("erased")) found.erasures++;
       else found.prunings++;
+      if (removal.own > 0) {
+        findings.add(
+          "removal",
+          `${what} names ${countText(removal.own, "event")} of the log's own source: those are never taken away`,
+          at,
+        );
+      }
       if (event === undefined) {
         findings.add(
           "removal",

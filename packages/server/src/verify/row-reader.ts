@@ -145,6 +145,12 @@ export class RowReader {
     return true;
   }
 
+  /** Whether it is kept as the log's own events are. */
+  isOwn(): boolean {
+    const { bytes, end } = this.#entry;
+    return bytes.toString("latin1", Math.max(0, end - OWN_RETENTION.length), end) === OWN_RETENTION;
+  }
+
   source(): string {
     return this.#entry.bytes.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
   }
@@ -267,6 +273,9 @@ export class RowReader {
     return true;
   }
 }
+
+/** The end of an own event's entry. No value can forge it: its quotes would be escaped. */
+const OWN_RETENTION = ',"retention":"own"}';
 
 /** A source's id, for {@link RowReader.isOf}. */
 export function sourceWords(source: string): Int32Array {

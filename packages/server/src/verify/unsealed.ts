@@ -1,5 +1,5 @@
 /** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
-import { eventText, type Findings, numbersText, sourceName } from "./findings.ts";
+import { eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { linesOf } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
 import { canonicalTime, copyValues } from "./row-reader.ts";
@@ -38,7 +38,7 @@ export async function readUnsealed(
   const progress = new Map<string, Progress>();
   const quarantined = new Map<string, Set<number>>();
   for await (const line of linesOf(pieces)) {
-    const [source = "", number, id, occurredAt, createdAt, type, data] = copyValues(line);
+    const [source = "", number, id, occurredAt, createdAt, type, data, retention] = copyValues(line);
     if (source === null) continue;
     const seq = Number(number);
     const last = sources.get(source);
@@ -57,6 +57,10 @@ export async function readUnsealed(
         `${text} was inserted by a writer: its source has stored ${last}, no position covers it`,
         at,
       );
+      continue;
+    }
+    if (isRow && source === ownSource && retention !== "own") {
+      findings.add("inserted", `${text} was inserted: ${NOT_OWN}`, at);
       continue;
     }
     count++;

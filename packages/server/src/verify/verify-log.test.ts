@@ -273,6 +273,13 @@ interface Attack {
   readonly options?: () => Partial<VerifyLogOptions>;
 }
 
+/** A row as the own source's, made of another one. */
+function asOwn(retention: string, seq: number, type: string, data = "log.data"): string {
+  return `SELECT (r).* FROM (SELECT jsonb_populate_record(log, jsonb_build_object('source_id', own_source, 'seq', ${seq},
+    'retention', ${retention}, 'event_type', '${type}', 'data', ${data})) AS r
+    FROM security_event_log log, security_event_tree WHERE source_id = '${A}' AND seq = 18) AS x`;
+}
+
 const PERSONAL = EVENT_COLUMNS.slice(EVENT_COLUMNS.indexOf("salt"));
 const columnAttacks = EVENT_COLUMNS.map((column): Attack => {
   const title = `edit column ${column}`;
@@ -550,6 +557,40 @@ const attacks: readonly Attack[] = [
     title: "the event of a removal edited",
     change: `UPDATE security_event_log_own SET data = replace(data::text, 'asked to', 'because')::json WHERE seq = 2`,
     finds: /log_erased\) was changed|proves nothing: the event that records it was changed/,
+    count: 2,
+  },
+  {
+    title: "a row under the own source's id and a sealed number",
+    change: `INSERT INTO security_event_log ${asOwn("'standard'", 2, "log_erased")}`,
+    finds: /number 2, .* was inserted: it has the id of the log's own source, whose events are kept as 'own', and it is not/,
+    count: 1,
+  },
+  {
+    title: "a row under the own source's id instead of the record of a removal",
+    change: `DELETE FROM security_event_log_own WHERE seq = 2; INSERT INTO security_event_log ${asOwn("'standard'", 2, "log_erased")}`,
+    finds: /number 2 of source .* was removed|names event 2 of the log's own source, which does not exist/,
+    count: 3,
+  },
+  {
+    title: "a removal and a record of it under the own source's id",
+    change: `INSERT INTO security_event_removed VALUES (4, 'pruned', '${A}', '{[17,18)}'); DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17;
+      UPDATE security_event_source SET last_seq = 4 WHERE id = (SELECT own_source FROM security_event_tree);
+      INSERT INTO security_event_log ${asOwn("'standard'", 4, "log_retention", `format('{"sha256":"%s"}', seclog_removal_digest(4))::json`)}`,
+    finds: /number 4, .* was inserted: it has the id of the log's own source|names event 4 of the log's own source, which does not exist/,
+    count: 3,
+  },
+  {
+    title: "events of the log itself, removed on record",
+    change: `DELETE FROM security_event_log_own WHERE seq = 1;
+      INSERT INTO security_event_removed SELECT 4, 'pruned', own_source, '{[1,2)}' FROM security_event_tree;
+      SELECT seclog_own_event('log_retention', format('{"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
+    finds: /the record of what removal 4 took \(1 row\) names 1 event of the log's own source: those are never taken away/,
+    count: 2,
+  },
+  {
+    title: "an event of the log itself, kept otherwise",
+    change: "UPDATE security_event_log SET retention = 'long' WHERE retention = 'own' AND seq = 1",
+    finds: /number 1 of source .* was removed|was inserted: it has the id of the log's own source/,
     count: 2,
   },
   {

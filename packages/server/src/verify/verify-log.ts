@@ -87,7 +87,7 @@ class Verification {
   readonly #options: VerifyLogOptions;
   readonly #findings = new Findings();
   readonly #notes: string[] = [];
-  readonly #removals = new Removals();
+  #removals = new Removals("");
   readonly #own = new Map<number, OwnEvent>();
   readonly #tally: Tally = { kept: 0, erased: 0, pruned: 0, quarantined: 0, back: 0, hashed: 0 };
   readonly #signers: Signers;
@@ -125,6 +125,7 @@ class Verification {
     if (!Number.isSafeInteger(size) || size < 0 || ownSource === "" || ownSource === null) {
       throw new VerifyError("security_event_tree has no row: this is no log that can be verified");
     }
+    this.#removals = new Removals(ownSource);
     this.#elsewhereBefore();
     const sources = new Map<string, number>();
     for await (const line of linesOf(this.#log.read({ name: "sources" }))) {

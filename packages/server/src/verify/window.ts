@@ -1,5 +1,5 @@
 /** One window: which of its leaves the rows make, and which rows make none. */
-import { type EventName, eventText, type Findings, numbersText, sourceName } from "./findings.ts";
+import { type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { HASH_BYTES, hex, isHashAt, leafHash, sha256 } from "./hashing.ts";
 import type { PlacedInterval, WindowPlaces } from "./places.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
@@ -100,7 +100,13 @@ export class Window {
       if (place < this.#from - this.#start) continue;
       const offset = place * HASH_BYTES;
       const isSealed = isHashAt(hashes, offset, reader.leaf);
-      if (current.source === ownSource) this.#keepOwn(place, isSealed);
+      if (current.source === ownSource) {
+        if (!reader.isOwn()) {
+          this.#strayed(place, current.source);
+          continue;
+        }
+        this.#keepOwn(place, isSealed);
+      }
       if (isSealed && this.#made[place] === NONE && reader.personal === "kept") {
         this.#made[place] = EVENT;
         tally.kept++;
@@ -132,6 +138,14 @@ export class Window {
       else tally.kept++;
       judgePersonal(personal, name, leaf, this.#context);
     }
+  }
+
+  /** A row under the own source's id that the database has not made: it counts as nothing, whatever its number. */
+  #strayed(place: number, source: string): void {
+    const { seq } = this.#reader;
+    const name = nameOf(this.#reader.entry(), source, seq);
+    const at = { leaf: this.#start + place, source, seq, event_id: name.id };
+    this.#context.findings.add("inserted", `${eventText(name)} was inserted: ${NOT_OWN}`, at);
   }
 
   #suspect(suspect: Suspect): void {
