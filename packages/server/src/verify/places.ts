@@ -122,7 +122,9 @@ export class WindowPlaces {
         if (open === undefined) return;
         const interval = { source, words: sourceWords(source), first: open.first, last: open.last, base: open.base };
         intervals.push(interval);
-        this.#bySource.set(source, [...(this.#bySource.get(source) ?? []), interval]);
+        const same = this.#bySource.get(source);
+        if (same === undefined) this.#bySource.set(source, [interval]);
+        else same.push(interval);
       };
       for (const { leaf, seq, count } of parts) {
         if (open === undefined || seq !== open.last + 1) {

@@ -64,7 +64,7 @@ export class Removals {
     }
     if (kind !== "erased" && kind !== "pruned") return;
     const before = this.#numbers[kind].get(source ?? "") ?? [];
-    before.push(...ranges);
+    for (const range of ranges) before.push(range);
     this.#numbers[kind].set(source ?? "", before);
   }
 

@@ -31,7 +31,9 @@ export function judgeSuspects(suspects: readonly Suspect[], findings: Findings):
     const { leaf, source, seq, found } = suspect;
     const at = { leaf, source, seq };
     if (found === undefined) {
-      gone.set(source, [...(gone.get(source) ?? []), suspect]);
+      const same = gone.get(source);
+      if (same === undefined) gone.set(source, [suspect]);
+      else same.push(suspect);
       continue;
     }
     if (found.name === undefined) {

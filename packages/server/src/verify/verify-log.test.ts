@@ -166,6 +166,12 @@ describe("verifyLog()", () => {
     expect(report.notes[1]).toContain("On record as erased or pruned, and there again: 1 event");
   });
 
+  it("compares more checkpoints than a call has room for arguments", async () => {
+    const [checkpoint] = elsewhere(kept.last);
+    const many = Array.from({ length: 200_000 }, () => checkpoint as NonNullable<typeof checkpoint>);
+    expect(await verifyAfter("", { elsewhere: many })).toMatchObject({ intact: true, checkpoints_elsewhere: 200_000 });
+  });
+
   it("verifies an export, which has what the database had", async () => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-export-"));
     try {

@@ -105,8 +105,9 @@ class Verification {
   /** After a stored root that neither tiles nor rows lead to, none can be right. */
   #broken = false;
   #uncompared = 0;
-  /** Kept elsewhere, not compared yet, in the order of their sizes. */
+  /** Kept elsewhere, in the order of their sizes, and how many of them were compared. */
   #elsewhere: { readonly checkpoint: OpenedCheckpoint; readonly file: string }[];
+  #compared = 0;
 
   constructor(log: RawLog, options: VerifyLogOptions) {
     this.#log = log;
@@ -132,7 +133,7 @@ class Verification {
       const [source = "", last] = line.split("\t");
       sources.set(source, Number(last));
     }
-    const kept = Math.max(this.#from, ...this.#elsewhere.map(({ checkpoint }) => checkpoint.size));
+    const kept = Math.max(this.#from, this.#elsewhere.at(-1)?.checkpoint.size ?? 0);
     const positions = new Map<string, number>();
     if (kept > size) this.#rolledBack(size, kept);
     if (this.#from > 0 && this.#from <= size) await this.#goOn(positions);
@@ -245,7 +246,7 @@ class Verification {
     }
     rows.end();
     const isUnknown = ({ leaf }: Suspect): boolean => unknown.has(Math.floor(leaf / TILE_WIDTH));
-    this.#suspects.push(...rows.suspects.map((suspect) => ({ ...suspect, unknown: isUnknown(suspect) })));
+    for (const suspect of rows.suspects) this.#suspects.push({ ...suspect, unknown: isUnknown(suspect) });
     this.#uncounted += rows.uncounted;
     let at = from;
     for (const checkpoint of expected) {
@@ -260,9 +261,10 @@ class Verification {
   async #expected(window: number, from: number, end: number, size: number): Promise<Expected[]> {
     const expected: Expected[] = [];
     const elsewhereUpTo = (most: number): void => {
-      for (; (this.#elsewhere[0]?.checkpoint.size ?? Number.POSITIVE_INFINITY) <= most; this.#elsewhere.shift()) {
-        const [next] = this.#elsewhere;
-        if (next !== undefined) expected.push(this.#signers.elsewhere(next.checkpoint, next.file));
+      for (; ; this.#compared++) {
+        const next = this.#elsewhere[this.#compared];
+        if (next === undefined || next.checkpoint.size > most) return;
+        expected.push(this.#signers.elsewhere(next.checkpoint, next.file));
       }
     };
     for await (const line of linesOf(this.#log.read({ name: "checkpoints", window, after: from, size }))) {
@@ -382,7 +384,9 @@ class Verification {
     const byTile = new Map<number, Suspect[]>();
     for (const suspect of present) {
       const tile = Math.floor(suspect.leaf / TILE_WIDTH);
-      byTile.set(tile, [...(byTile.get(tile) ?? []), suspect]);
+      const same = byTile.get(tile);
+      if (same === undefined) byTile.set(tile, [suspect]);
+      else same.push(suspect);
     }
     for (const [tile, [first, ...others]] of byTile) {
       // That its tile is missing was said.
