@@ -29,7 +29,7 @@ const ZOMBIES = [
   {
     number: "22a",
     name: "application stopped, its spool taken over, continued",
-    runs: { full: 30, short: 3 },
+    runs: { full: 12, short: 3 },
     needs: noNamespaces,
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
@@ -74,7 +74,7 @@ const ZOMBIES = [
   {
     number: "22b",
     name: "seclog ship stopped, another one takes over, continued",
-    runs: { full: 20, short: 1 },
+    runs: { full: 8, short: 1 },
     needs: noNamespaces,
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
@@ -129,7 +129,7 @@ const ZOMBIES = [
 const LIVING = {
   number: "22c",
   name: "living application taken for dead",
-  runs: { full: 8, short: 1 },
+  runs: { full: 6, short: 1 },
   needs: noNamespaces,
   async run({ runs, world: create, finish, ran, expect }) {
     const world = await create();
