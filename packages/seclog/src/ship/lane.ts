@@ -150,6 +150,10 @@ export class Lane {
       }
       await this.#settleAll(underWay);
       return false;
+    } catch (error) {
+      // Reading failed. A batch that is read and given again beside itself would wait for its own rows.
+      await this.#settleAll(underWay);
+      throw error;
     } finally {
       reader.close();
     }

@@ -41,6 +41,42 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
   await shipper.stop();
 });
 
+test("Shipper - gives no batch again beside itself when reading the spool fails meanwhile", async () => {
+  let failures = 1;
+  const source: ShipSource = {
+    ...leftBehind,
+    openReader: (afterSeq) => {
+      const left = leftBehind.openReader(afterSeq);
+      let first = true;
+      const read: typeof left.read = (...args) => {
+        if (!first && failures-- > 0) throw new Error("EIO");
+        first = false;
+        return left.read(...args);
+      };
+      return { ...left, read };
+    },
+  };
+  let underWay = 0;
+  let most = 0;
+  const handler = {
+    name: "test",
+    inFlight: 2,
+    handle: async () => {
+      most = Math.max(most, ++underWay);
+      // Longer than the pause after a failure to read.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      underWay--;
+    },
+    close: () => Promise.resolve(),
+  };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const shipper = new Shipper([handler], observer, ignored);
+  void shipper.add(source);
+  await expect(shipper.drain(600_000)).resolves.toBe(true);
+  await shipper.stop();
+  expect(most).toBe(1);
+});
+
 describe("keepQuarantined()", () => {
   const FILE = "/spool/quarantine.ndjson";
   const record = (seq: number): Parameters<typeof keepQuarantined>[3] => ({
