@@ -186,9 +186,17 @@ export async function openSnapshot(url: string): Promise<pg.Client> {
   });
   client.on("error", () => {});
   await client.connect();
-  await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  await client.query(SNAPSHOT_SETTINGS);
-  return client;
+  try {
+    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    await client.query(SNAPSHOT_SETTINGS);
+    // Neither these nor LOCK take the snapshot, the first question does. A partition that is dropped between the snapshot and its
+    // lock would be gone, and the record of its removal not seen. This locks the partitions, too.
+    await client.query("LOCK TABLE public.security_event_log IN ACCESS SHARE MODE");
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
+  }
 }
 
 /** What has kept the verification from a verdict; what only other options can put right, and an interruption, are no such thing. */
