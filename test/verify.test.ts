@@ -143,6 +143,30 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     });
   });
 
+  it("says who took what away, when and why", async () => {
+    const erase = (seq: number, why: string) =>
+      admin.query(
+        "SELECT seclog_erase(NULL, NULL, NULL, (SELECT array_agg(id) FROM security_event_log WHERE seq = $1 AND retention <> 'own'), NULL, NULL, $2, false)",
+        [seq, why],
+      );
+    const name = new URL(database.adminUrl).username;
+    await erase(5, "asked \u202e to");
+    const { code, stdout } = await seclog(["verify", "--vkey", key.vkey]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      new RegExp(
+        `Removal 2, erased 1 row of 1 source\\. 20\\d\\d-\\S+ \\S+ UTC, ${name}: asked \\S*202e\\S* to \\(its record is not sealed yet\\)`,
+      ),
+    );
+    for (let seq = 6; seq < 28; seq++) await erase(seq, "asked to");
+    await seal(sealer, key);
+    const many = await seclog(["verify", "--vkey", key.vkey]);
+    expect(many.stdout).toMatch(/Removal 21, erased 1 row of 1 source\. .*: asked to$/m);
+    expect(many.stdout).toContain("and 3 more removals; --json has them all");
+    const json = await seclog(["verify", "--vkey", key.vkey, "--json"]);
+    expect(JSON.parse(json.stdout).removals).toHaveLength(23);
+  });
+
   it("reads as the reader, who may read all that it needs and no more", async () => {
     const other = await seclog(["verify", "--vkey", key.vkey], { SECLOG_READER_URL: database.writerUrl });
     expect({ code: other.code, stderr: other.stderr }).toEqual({

@@ -245,7 +245,7 @@ async function printReport(report: VerifyReport, options: VerifyOptions): Promis
       ? styled(`${report.origin} is intact.`, "green")
       : styled(`${report.origin} is NOT what was sealed: ${counted(report.findings_total, "finding")}.`, "alarm"),
   );
-  lines.push(...summary(report));
+  lines.push(...summary(report), ...removed(report));
   for (const text of report.notes) lines.push(wrapped(`Note: ${visibleText(text)}`, "  "));
   await print(`${lines.join("\n")}\n`);
   if (report.intact && report.checkpoints_elsewhere === 0 && report.from === 0) {
@@ -278,6 +278,24 @@ function summary(report: VerifyReport): string[] {
       `key ${name}+${id}: ${first_size === null ? "signed none of them" : `signed from ${first_size.toLocaleString("en")} to ${last_size?.toLocaleString("en")} leaves`}`,
     );
   }
+  return lines;
+}
+
+/** Who took what away, when and why. */
+function removed({ removals }: VerifyReport): string[] {
+  const lines = removals.slice(0, SHOWN).map((removal) => {
+    const { number, kind, recorded_at, actor_id, rows, sources, reason, partitions, sealed } = removal;
+    const which = partitions.length > 0 ? `, ${partitions.join(", ")}` : "";
+    const what = `${kind} ${counted(rows, "row")} of ${counted(sources, "source")}${which}`;
+    const who =
+      recorded_at === null
+        ? "no event records it"
+        : `${time(recorded_at)}, ${actor_id ?? "nobody"}: ${reason ?? "no reason"}`;
+    const note = recorded_at === null || sealed ? "" : " (its record is not sealed yet)";
+    return wrapped(visibleText(`Removal ${number}, ${what}. ${who}${note}`), "  ");
+  });
+  const more = removals.length - lines.length;
+  if (more > 0) lines.push(`and ${more.toLocaleString("en")} more removals; --json has them all`);
   return lines;
 }
 

@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { VerifyError } from "./note.ts";
+import type { EndedPartition } from "./partitions.ts";
 import { EVENT_COLUMNS } from "./row-reader.ts";
 
 /** Leaves that are read at a time: those of one full tile of level 1. */
@@ -49,8 +50,10 @@ export type Part =
   | { readonly name: "events"; readonly window: number; readonly intervals: readonly Interval[] }
   /** source, number, created at, salt, commitment, reason, record. */
   | { readonly name: "quarantine"; readonly window: number; readonly intervals: readonly Interval[] }
-  /** What no range covers: source, number, id, occurred at, created at, type; of the own source data and retention. In quarantine: no id. */
+  /** What no range covers: source, number, id, occurred at, created at, type; of the own source data, retention and actor. In quarantine: no id. */
   | { readonly name: "unsealed"; readonly sealed: ReadonlyMap<string, number>; readonly own: string }
+  /** place in `ended`, source, number, id, occurred at, type: what was stored in partitions that were dropped, and is there. */
+  | { readonly name: "remaining"; readonly ended: readonly EndedPartition[] }
   /** kind, place: ranges, tiles and checkpoints beyond the tree. */
   | { readonly name: "beyond"; readonly size: number };
 
@@ -84,6 +87,16 @@ function number(value: number): string {
 function uuid(value: string): string {
   if (!UUID.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no source's id`);
   return `'${value}'::uuid`;
+}
+
+function word(value: string): string {
+  if (!/^[a-z]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no word`);
+  return `'${value}'`;
+}
+
+function time(value: string): string {
+  if (!/^[\dT:.Z-]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no time`);
+  return `'${value}'::timestamptz`;
 }
 
 function question(part: Part): string {
@@ -143,7 +156,8 @@ function question(part: Part): string {
             FROM present WHERE present.source_id IS NOT NULL)
         SELECT log.source_id, log.seq, log.id, log.occurred_at, log.created_at, log.event_type,
             CASE WHEN log.source_id = ${uuid(part.own)} THEN log.data END,
-            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.retention END
+            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.retention END,
+            CASE WHEN log.source_id = ${uuid(part.own)} THEN log.actor_id END
           FROM present LEFT JOIN known USING (source_id) CROSS JOIN LATERAL (
             (SELECT * FROM public.security_event_log AS late WHERE late.source_id = present.source_id
               AND late.seq > coalesce(known.last_seq, 0) ORDER BY late.seq, late.occurred_at)
@@ -152,9 +166,19 @@ function question(part: Part): string {
               AND early.seq < 1 ORDER BY early.seq, early.occurred_at)) AS log
           WHERE present.source_id IS NOT NULL
         UNION ALL
-        SELECT bad.source_id, bad.seq, NULL, NULL, bad.created_at, NULL, NULL, NULL
+        SELECT bad.source_id, bad.seq, NULL, NULL, bad.created_at, NULL, NULL, NULL, NULL
           FROM public.security_event_quarantine AS bad LEFT JOIN known USING (source_id)
           WHERE bad.seq > coalesce(known.last_seq, 0) OR bad.seq < 1`;
+    }
+    case "remaining": {
+      const rows = part.ended.map(
+        ({ retention, since, until, before }, place) =>
+          `(${place}, ${word(retention)}, ${time(since)}, ${time(until)}, ${time(before)})`,
+      );
+      return `SELECT part.place, log.source_id, log.seq, log.id, log.occurred_at, log.event_type
+        FROM (VALUES ${rows.join(", ")}) AS part (place, retention, since, until, before)
+          JOIN public.security_event_log AS log ON log.retention = part.retention
+            AND log.occurred_at >= part.since AND log.occurred_at < part.until AND log.created_at < part.before`;
     }
     case "beyond": {
       const size = number(part.size);

@@ -13,9 +13,29 @@ const RECORDED_BY: { readonly [K in RemovalKind]: string } = { erased: "log_eras
 export interface OwnEvent {
   readonly type: string;
   readonly data: string | undefined;
+  /** When, and by whom. */
+  readonly at: string;
+  readonly by: string | undefined;
   readonly leaf: number | undefined;
   /** `late`: it is not sealed yet. */
   state: "intact" | "changed" | "late";
+}
+
+/** A removal as it is on record. `--json` prints it as it is. */
+export interface RemovalReport {
+  /** The number of the event of the log's own source that records it. */
+  readonly number: number;
+  readonly kind: string;
+  /** `null` where there is no such event. */
+  readonly recorded_at: string | null;
+  readonly actor_id: string | null;
+  readonly rows: number;
+  readonly sources: number;
+  readonly reason: string | null;
+  /** The partitions that retention dropped. */
+  readonly partitions: readonly string[];
+  /** Whether its record is a leaf already. */
+  readonly sealed: boolean;
 }
 
 interface Removal {
@@ -146,6 +166,12 @@ export class Removals {
           `${what} is not what the sealed event says: numbers were added to it, or taken from it`,
           at,
         );
+      } else if (removal.kinds.has("pruned") && partitionsOf(event).length === 0) {
+        findings.add(
+          "removal",
+          `${what} names no partition, and retention drops whole partitions: single events were removed under its name`,
+          at,
+        );
       } else if (event.state === "late") {
         notes.push(
           `Removal ${seq} (${countText(removal.rows, "row")}) is recorded by an event that is not sealed yet: verify again when it is.`,
@@ -166,17 +192,53 @@ export class Removals {
     }
     return found;
   }
+
+  /** Every removal as it is on record, in their order: those that took something, and partitions that were empty. */
+  list(own: ReadonlyMap<number, OwnEvent>): RemovalReport[] {
+    const empty = [...own].filter(([, event]) => partitionsOf(event).length > 0).map(([seq]) => seq);
+    const numbers = new Set([...this.#removals.keys(), ...empty]);
+    return [...numbers]
+      .sort((a, b) => a - b)
+      .map((number) => {
+        const { kinds, rows, lines } = this.#removals.get(number) ?? { kinds: ["pruned"], rows: 0, lines: [] };
+        const event = own.get(number);
+        const { reason } = event === undefined ? {} : members(event);
+        return {
+          number,
+          kind: [...kinds].join(" and "),
+          recorded_at: event?.at ?? null,
+          actor_id: event?.by ?? null,
+          rows,
+          sources: lines.length,
+          reason: typeof reason === "string" ? reason : null,
+          partitions: event === undefined ? [] : partitionsOf(event),
+          sealed: event?.leaf !== undefined,
+        };
+      });
+  }
+}
+
+/** The members of an event's data. */
+function members({ data }: OwnEvent): { readonly [name: string]: unknown } {
+  try {
+    const value: unknown = JSON.parse(data ?? "{}");
+    return typeof value === "object" && value !== null ? (value as { readonly [name: string]: unknown }) : {};
+  } catch {
+    return {};
+  }
+}
+
+/** The partitions that an event of the own source says were dropped. */
+export function partitionsOf(event: OwnEvent): string[] {
+  const { partitions } = event.type === RECORDED_BY.pruned ? members(event) : {};
+  return Array.isArray(partitions) ? partitions.filter((name) => typeof name === "string") : [];
 }
 
 /** What the event says of the removal that it records; `undefined` when it records none. */
 function digestOf(event: OwnEvent): string | undefined {
-  if (event.data === undefined || !Object.values(RECORDED_BY).includes(event.type)) return undefined;
-  try {
-    const { sha256: said } = JSON.parse(event.data) as { readonly sha256?: unknown };
-    return typeof said === "string" ? said : undefined;
-  } catch {
-    return undefined;
-  }
+  if (!Object.values(RECORDED_BY).includes(event.type)) return undefined;
+  const { sha256: said } = members(event);
+  return typeof said === "string" ? said : undefined;
 }
 
 /** SHA-256 over a line for each source, in their order. */

@@ -38,7 +38,7 @@ export async function readUnsealed(
   const progress = new Map<string, Progress>();
   const quarantined = new Map<string, Set<number>>();
   for await (const line of linesOf(pieces)) {
-    const [source = "", number, id, occurredAt, createdAt, type, data, retention] = copyValues(line);
+    const [source = "", number, id, occurredAt, createdAt, type, data, retention, actor] = copyValues(line);
     if (source === null) continue;
     const seq = Number(number);
     const last = sources.get(source);
@@ -76,7 +76,14 @@ export async function readUnsealed(
     else if (seq > state.last + 1) state.gaps.push([state.last + 1, seq - 1]);
     state.last = Math.max(state.last, seq);
     if (source === ownSource && !own.has(seq))
-      own.set(seq, { type: type ?? "", data: data ?? undefined, leaf: undefined, state: "late" });
+      own.set(seq, {
+        type: type ?? "",
+        data: data ?? undefined,
+        at: canonicalTime(occurredAt ?? ""),
+        by: actor ?? undefined,
+        leaf: undefined,
+        state: "late",
+      });
   }
   for (const [source, last] of sources) {
     const { last: reached, gaps } = progress.get(source) ?? { last: sealed.get(source) ?? 0, gaps: [] };

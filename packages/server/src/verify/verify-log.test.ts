@@ -156,6 +156,35 @@ describe("verifyLog()", () => {
     ]);
   });
 
+  it("says who took what away, when and why", async () => {
+    const { removals } = await verifyAfter(
+      "SELECT seclog_erase('bad', NULL, NULL, NULL, NULL, NULL, 'asked again', false)",
+    );
+    const by = { recorded_at: expect.stringMatching(/^20\d\d-.*Z$/), actor_id: new URL(database.adminUrl).username };
+    const erased = { ...by, kind: "erased", sources: 1, partitions: [] };
+    expect(removals).toEqual([
+      { ...erased, number: 2, rows: 10, reason: "asked to", sealed: true },
+      {
+        ...by,
+        number: 3,
+        kind: "pruned",
+        rows: 20,
+        sources: 1,
+        reason: "thirty days",
+        partitions: ["security_event_log_standard_2026_10"],
+        sealed: true,
+      },
+      { ...erased, number: 4, rows: 1, reason: "asked again", sealed: false },
+    ]);
+  });
+
+  it("takes late events of a month that was dropped", async () => {
+    const report = await verifyAfter(
+      `UPDATE security_event_log SET occurred_at = '2026-10-07Z', created_at = now() WHERE source_id = '${B}' AND seq = 44`,
+    );
+    expect(report.findings).toEqual([]);
+  });
+
   it("says when what was erased on record is there again", async () => {
     const report = await verifyAfter(
       `INSERT INTO security_event_removed VALUES (4, 'erased', '${A}', '{[17,18)}');
@@ -284,6 +313,13 @@ function asOwn(retention: string, seq: number, type: string, data = "log.data"):
   return `SELECT (r).* FROM (SELECT jsonb_populate_record(log, jsonb_build_object('source_id', own_source, 'seq', ${seq},
     'retention', ${retention}, 'event_type', '${type}', 'data', ${data})) AS r
     FROM security_event_log log, security_event_tree WHERE source_id = '${A}' AND seq = 18) AS x`;
+}
+
+/** Deletes one event, and records that as retention does. */
+function underItsName(partitions: string): string {
+  return `DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17;
+    INSERT INTO security_event_removed VALUES (4, 'pruned', '${A}', '{[17,18)}');
+    SELECT seclog_own_event('log_retention', format('{${partitions}"reason":"old","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`;
 }
 
 const PERSONAL = EVENT_COLUMNS.slice(EVENT_COLUMNS.indexOf("salt"));
@@ -555,6 +591,21 @@ const attacks: readonly Attack[] = [
     finds: /is of another kind than its event, log_erased, says/,
   },
   {
+    title: "single events removed as a month that was dropped",
+    change: `${underItsName('"partitions":["security_event_log_standard_2026_11"],')};
+      UPDATE security_event_log SET occurred_at = occurred_at + interval '1 hour' WHERE retention = 'own' AND seq = 4`,
+    finds:
+      /removal 4 says that security_event_log_standard_2026_11 was dropped, and \d+ events stored in it before are there, as event .*: single events were removed under its name/,
+    count: 1,
+  },
+  {
+    title: "single events removed as if by retention, without a month",
+    change: underItsName(""),
+    finds:
+      /the record of what removal 4 took \(1 row\) names no partition, and retention drops whole partitions: single events were removed under its name/,
+    count: 1,
+  },
+  {
     title: "a removal's record removed",
     change: "DELETE FROM security_event_removed WHERE kind = 'pruned'",
     finds: /all 20 events of source …00000000000c were removed|the record of what removal 3 took was removed/,
@@ -568,7 +619,8 @@ const attacks: readonly Attack[] = [
   {
     title: "a row under the own source's id and a sealed number",
     change: `INSERT INTO security_event_log ${asOwn("'standard'", 2, "log_erased")}`,
-    finds: /number 2, .* was inserted: it has the id of the log's own source, whose events are kept as 'own', and it is not/,
+    finds:
+      /number 2, .* was inserted: it has the id of the log's own source, whose events are kept as 'own', and it is not/,
     count: 1,
   },
   {
@@ -582,15 +634,17 @@ const attacks: readonly Attack[] = [
     change: `INSERT INTO security_event_removed VALUES (4, 'pruned', '${A}', '{[17,18)}'); DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17;
       UPDATE security_event_source SET last_seq = 4 WHERE id = (SELECT own_source FROM security_event_tree);
       INSERT INTO security_event_log ${asOwn("'standard'", 4, "log_retention", `format('{"sha256":"%s"}', seclog_removal_digest(4))::json`)}`,
-    finds: /number 4, .* was inserted: it has the id of the log's own source|names event 4 of the log's own source, which does not exist/,
+    finds:
+      /number 4, .* was inserted: it has the id of the log's own source|names event 4 of the log's own source, which does not exist/,
     count: 3,
   },
   {
     title: "events of the log itself, removed on record",
     change: `DELETE FROM security_event_log_own WHERE seq = 1;
       INSERT INTO security_event_removed SELECT 4, 'pruned', own_source, '{[1,2)}' FROM security_event_tree;
-      SELECT seclog_own_event('log_retention', format('{"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
-    finds: /the record of what removal 4 took \(1 row\) names 1 event of the log's own source: those are never taken away/,
+      SELECT seclog_own_event('log_retention', format('{"partitions":["security_event_log_long_2026_01"],"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
+    finds:
+      /the record of what removal 4 took \(1 row\) names 1 event of the log's own source: those are never taken away/,
     count: 2,
   },
   {

@@ -14,9 +14,10 @@ import { type Expected, Signers } from "./checkpoints.ts";
 import { countText, type Finding, Findings, sourceName } from "./findings.ts";
 import { CompactRange, HASH_BYTES, hex, TILE_WIDTH, tileRoot } from "./hashing.ts";
 import { type OpenedCheckpoint, VerifyError, type Vkey } from "./note.ts";
+import { checkEnded, endedPartitions } from "./partitions.ts";
 import { Ranges, type WindowPlaces } from "./places.ts";
 import { linesOf, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
-import { type OwnEvent, Removals } from "./removals.ts";
+import { type OwnEvent, type RemovalReport, Removals } from "./removals.ts";
 import { byteaValue, copyValues } from "./row-reader.ts";
 import { judgeSuspects, type Suspect } from "./suspects.ts";
 import { rangeOf, readTiles, type Tiles, UpperLevels, windowHashes } from "./tiles.ts";
@@ -54,6 +55,8 @@ export interface VerifyReport {
   readonly erasures: number;
   readonly pruned: number;
   readonly prunings: number;
+  /** What was taken away on record. */
+  readonly removals: readonly RemovalReport[];
   /** Events that no range covers yet, and since when the oldest of them is there. */
   readonly unsealed: number;
   readonly oldest_unsealed_at: string | null;
@@ -166,6 +169,10 @@ class Verification {
       this.#findings,
     );
     this.#findings.endRemoved(this.#from === 0 ? sealed : new Map());
+    const ended = endedPartitions(this.#own);
+    if (ended.length > 0) {
+      await checkEnded(this.#log.read({ name: "remaining", ended }), ended, this.#removals, this.#findings);
+    }
     const removals = this.#removals.check(this.#own, this.#findings, this.#notes);
     return this.#report({ size, root, readAt: readAt ?? "", sources: sources.size, unsealed, removals });
   }
@@ -458,6 +465,7 @@ class Verification {
       erasures: removals.erasures,
       pruned,
       prunings: removals.prunings,
+      removals: this.#removals.list(this.#own),
       unsealed: unsealed.count,
       oldest_unsealed_at: unsealed.oldest,
       checkpoints: this.#signers.verified,

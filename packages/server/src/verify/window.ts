@@ -297,11 +297,17 @@ export function judgePersonal(personal: PersonalState, name: EventName, leaf: nu
   }
 }
 
-function ownEvent(entry: string, personal: string): { readonly type: string; readonly data: string | undefined } {
+function ownEvent(entry: string, personal: string): Pick<OwnEvent, "type" | "data" | "at" | "by"> {
+  const { type, occurredAt: at } = nameOf(entry, "", 0);
   try {
-    const { data } = JSON.parse(personal) as { readonly data?: unknown };
-    return { type: nameOf(entry, "", 0).type, data: data === undefined ? undefined : JSON.stringify(data) };
+    const { data, actor_id: by } = JSON.parse(personal) as { readonly data?: unknown; readonly actor_id?: unknown };
+    return {
+      type,
+      data: data === undefined ? undefined : JSON.stringify(data),
+      at,
+      by: typeof by === "string" ? by : undefined,
+    };
   } catch {
-    return { type: "?", data: undefined };
+    return { type: "?", data: undefined, at, by: undefined };
   }
 }

@@ -1,0 +1,86 @@
+/** What retention has ended on record: partitions, which go whole. */
+import { countText, eventText, type Findings } from "./findings.ts";
+import { linesOf } from "./raw-log.ts";
+import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
+import { canonicalTime, copyValues } from "./row-reader.ts";
+
+/** A partition that was dropped on record, and what must therefore no longer be there. */
+export interface EndedPartition {
+  readonly name: string;
+  /** The number of the event that records it. */
+  readonly removal: number;
+  readonly retention: string;
+  /** The month of its events: from, and to before. ISO 8601, as `before`. */
+  readonly since: string;
+  readonly until: string;
+  /** What was stored before that was in it. */
+  readonly before: string;
+}
+
+/**
+ * A row bears the time at which its transaction began, and comes into no partition that is dropped meanwhile: so much earlier may a
+ * row say that it was stored although the partition was gone. No writer's transaction takes so long.
+ */
+const LONGEST_WRITE_MS = 60_000;
+
+/** The partitions that sealed events, or those that wait for it, say were dropped. Of two that dropped the same, the later. */
+export function endedPartitions(own: ReadonlyMap<number, OwnEvent>): EndedPartition[] {
+  const ended = new Map<string, EndedPartition>();
+  for (const [removal, event] of [...own].sort(([a], [b]) => a - b)) {
+    const at = Date.parse(event.at);
+    if (event.state === "changed" || Number.isNaN(at)) continue;
+    for (const name of partitionsOf(event)) {
+      const [, retention, year, month] =
+        /^security_event_log_(short|standard|long)_(\d{4})_(0[1-9]|1[0-2])$/.exec(name) ?? [];
+      if (retention === undefined) continue;
+      const since = new Date(`${year}-${month}-01T00:00:00Z`);
+      const until = new Date(since);
+      until.setUTCMonth(since.getUTCMonth() + 1);
+      const before = new Date(at - LONGEST_WRITE_MS);
+      ended.set(name, {
+        name,
+        removal,
+        retention,
+        since: since.toISOString(),
+        until: until.toISOString(),
+        before: before.toISOString(),
+      });
+    }
+  }
+  return [...ended.values()];
+}
+
+/** Reads the answer to the question `remaining`. What a removal took and is there again is counted elsewhere. */
+export async function checkEnded(
+  pieces: AsyncIterable<Buffer>,
+  ended: readonly EndedPartition[],
+  removals: Removals,
+  findings: Findings,
+): Promise<void> {
+  const remaining = new Map<number, { count: number; readonly first: string }>();
+  for await (const line of linesOf(pieces)) {
+    const [place, source, number, id, occurredAt, type] = copyValues(line).map((value) => value ?? "");
+    const seq = Number(number);
+    if (removals.covers("pruned", source ?? "", seq)) continue;
+    const known = remaining.get(Number(place));
+    if (known !== undefined) {
+      known.count++;
+      continue;
+    }
+    const name = {
+      source: source ?? "",
+      seq,
+      id: id ?? "",
+      occurredAt: canonicalTime(occurredAt ?? ""),
+      type: type ?? "",
+    };
+    remaining.set(Number(place), { count: 1, first: eventText(name) });
+  }
+  for (const [place, { count, first }] of remaining) {
+    const { name, removal } = ended[place] as EndedPartition;
+    findings.add(
+      "removal",
+      `removal ${removal} says that ${name} was dropped, and ${countText(count, "event")} stored in it before ${count === 1 ? "is" : "are"} there, as ${first}: single events were removed under its name`,
+    );
+  }
+}
