@@ -38,6 +38,12 @@ export type Part =
   | { readonly name: "removed" }
   /** source, last number that is sealed before leaf `before`. */
   | { readonly name: "positions"; readonly before: number }
+  /** first leaf, first number, last number: the own source's ranges before leaf `before`. */
+  | { readonly name: "own-ranges"; readonly own: string; readonly before: number }
+  /** The columns of {@link EVENT_COLUMNS}: events of the own source that were verified before. */
+  | { readonly name: "own-events"; readonly intervals: readonly Interval[] }
+  /** level, tile, hashes: those above the leaves of these events. */
+  | { readonly name: "own-tiles"; readonly tiles: readonly TileName[] }
   /** level, tile, hashes: those that a compact range of `before` leaves is made of. */
   | { readonly name: "edge"; readonly before: number }
   /** first leaf, source, first number, last number: the ranges of the window's leaves. */
@@ -114,6 +120,11 @@ function question(part: Part): string {
     }
     case "edge":
       return tilesNamed(edgeTiles(part.before));
+    case "own-ranges":
+      return `SELECT first_leaf, first_seq, last_seq FROM public.security_event_seal
+        WHERE source_id = ${uuid(part.own)} AND first_leaf < ${number(part.before)} ORDER BY first_leaf`;
+    case "own-tiles":
+      return tilesNamed(part.tiles);
     case "ranges": {
       const first = number(part.window * WINDOW_LEAVES);
       const end = number((part.window + 1) * WINDOW_LEAVES);
@@ -135,6 +146,7 @@ function question(part: Part): string {
             FROM public.security_event_signature AS s WHERE s.size = c.size)
         FROM public.security_event_checkpoint AS c WHERE c.size > ${number(part.after)} AND c.size <= ${end} ORDER BY c.size`;
     }
+    case "own-events":
     case "events":
       // The order is the index's own: it makes the planner walk that, whatever it believes of the table.
       return `SELECT ${EVENT_COLUMNS.map((name) => `log.${name}`).join(", ")} FROM ${values(part.intervals)} CROSS JOIN LATERAL
@@ -233,6 +245,16 @@ export function edgeTiles(size: number): TileName[] {
   const names: TileName[] = [];
   for (let level = 0, hashes = size; hashes > 0; level++, hashes = Math.floor(hashes / 256)) {
     if (hashes % 256 > 0) names.push({ level, tile: Math.floor(hashes / 256) });
+  }
+  return names;
+}
+
+/** The tiles between a leaf and the last tiles of a tree of `size` leaves, which are not full: all of them are. */
+export function pathTiles(leaf: number, size: number): TileName[] {
+  const names: TileName[] = [];
+  for (let level = 0, tile = Math.floor(leaf / 256); tile < Math.floor(size / 256 ** (level + 1)); level++) {
+    names.push({ level, tile });
+    tile = Math.floor(tile / 256);
   }
   return names;
 }

@@ -8,7 +8,7 @@ describe("Removals", () => {
   it("takes more ranges than a call has room for arguments", () => {
     const removals = new Removals(OWN);
     const ranges = Array.from({ length: 200_000 }, (_, i) => `[${2 * i + 1},${2 * i + 2})`);
-    removals.add(`2\terased\t${A}\t{${ranges.join(",")}}`, 0);
+    removals.add(`2\terased\t${A}\t{${ranges.join(",")}}`, new Map());
     expect(removals.covers("erased", A, 399_999)).toBe(true);
     expect(removals.covers("erased", A, 400_000)).toBe(false);
     expect(removals.covers("pruned", A, 1)).toBe(false);

@@ -44,6 +44,8 @@ interface Removal {
   rows: number;
   /** Of those, numbers of the log's own source. */
   own: number;
+  /** Whether it took numbers that are looked at. */
+  matters: boolean;
 }
 
 /** Numbers of one source: from each start to before the end at the same place. */
@@ -66,26 +68,48 @@ export class Removals {
   /**
    * Takes a row of the table.
    *
-   * @param known the last number of the own source that was not read: what that records was verified before
+   * @param positions by source: its last number that was verified before, and is not looked at again
    */
-  add(line: string, known: number): void {
-    const [own = "", kind = "", source = "", numbers = ""] = copyValues(line);
+  add(line: string, positions: ReadonlyMap<string, number>): void {
+    const [own, kind, source, numbers] = copyValues(line).map((value) => value ?? "") as [
+      string,
+      string,
+      string,
+      string,
+    ];
     const seq = Number(own);
-    if (seq <= known) return;
-    const removal = this.#removals.get(seq) ?? { kinds: new Set(), lines: [], rows: 0, own: 0 };
+    const before = positions.get(source) ?? 0;
+    const removal = this.#removals.get(seq) ?? {
+      kinds: new Set(),
+      lines: [],
+      rows: 0,
+      own: 0,
+      matters: seq > (positions.get(this.#ownSource) ?? 0),
+    };
     this.#removals.set(seq, removal);
-    removal.kinds.add(kind ?? "");
+    removal.kinds.add(kind);
     removal.lines.push(`${source} ${numbers}\n`);
-    const ranges = multirange(numbers ?? "");
-    for (const [first, end] of ranges) removal.rows += end - first;
-    if (source === this.#ownSource) {
-      for (const [first, end] of ranges) removal.own += end - first;
-      return;
+    const ranges = multirange(numbers);
+    for (const [first, end] of ranges) {
+      removal.rows += end - first;
+      if (source === this.#ownSource) removal.own += end - first;
+      if (end - 1 > before) removal.matters = true;
     }
-    if (kind !== "erased" && kind !== "pruned") return;
-    const before = this.#numbers[kind].get(source ?? "") ?? [];
-    for (const range of ranges) before.push(range);
-    this.#numbers[kind].set(source ?? "", before);
+    if (source === this.#ownSource || (kind !== "erased" && kind !== "pruned")) return;
+    const kept = this.#numbers[kind].get(source) ?? [];
+    for (const range of ranges) if (range[1] - 1 > before) kept.push(range);
+    if (kept.length > 0) this.#numbers[kind].set(source, kept);
+  }
+
+  /**
+   * When all rows were taken: forgets the removals that were verified before.
+   *
+   * @param known the last number of the own source that was verified before
+   * @returns those up to there that took numbers that are looked at: what was not sealed yet when it was taken away
+   */
+  again(known: number): number[] {
+    for (const [seq, { matters }] of this.#removals) if (!matters) this.#removals.delete(seq);
+    return [...this.#removals.keys()].filter((seq) => seq <= known);
   }
 
   /** Whether anything of the source was taken. */

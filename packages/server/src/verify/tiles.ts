@@ -1,6 +1,6 @@
 /** The stored tiles, held to each other: each hash above level 0 is that of the tile below it. */
 import { type Findings, numbersText } from "./findings.ts";
-import { CompactRange, HASH_BYTES, nodeHash, TILE_WIDTH, tileRoot } from "./hashing.ts";
+import { CompactRange, HASH_BYTES, isHashAt, nodeHash, TILE_WIDTH, tileRoot } from "./hashing.ts";
 import { linesOf, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
 
 /** The path of a tile, as https://c2sp.org/tlog-tiles has it. */
@@ -111,6 +111,27 @@ export class UpperLevels {
       `${tileName(level, tile)} and ${tileName(level - 1, below)} do not fit each other: one of them was changed; that is about the leaves with ${numbersText(below * leaves, (below + 1) * leaves - 1)}`,
       { leaf: below * leaves },
     );
+  }
+}
+
+/**
+ * Whether the tree of `before` leaves has this hash as its leaf.
+ *
+ * @param tiles those of its `pathTiles`, and the tree's last ones, whose root was compared
+ */
+export function isLeafOf(leaf: number, hash: string, before: number, tiles: Tiles): boolean {
+  let place = leaf;
+  let expected = hash;
+  for (let level = 0; ; level++) {
+    const hashes = Math.floor(before / TILE_WIDTH ** level);
+    const tile = Math.floor(place / TILE_WIDTH);
+    const stored = tiles.get(`${level}/${tile}`);
+    if (stored === undefined || place >= hashes) return false;
+    if (!isHashAt(stored, (place % TILE_WIDTH) * HASH_BYTES, expected)) return false;
+    if (tile === Math.floor(hashes / TILE_WIDTH)) return true;
+    if (stored.length !== TILE_WIDTH * HASH_BYTES) return false;
+    expected = tileRoot(stored, 0);
+    place = tile;
   }
 }
 

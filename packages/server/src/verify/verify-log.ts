@@ -13,6 +13,7 @@
 import { type Expected, Signers } from "./checkpoints.ts";
 import { countText, type Finding, Findings, sourceName } from "./findings.ts";
 import { CompactRange, HASH_BYTES, hex, TILE_WIDTH, tileRoot } from "./hashing.ts";
+import { readKnown } from "./known.ts";
 import { type OpenedCheckpoint, VerifyError, type Vkey } from "./note.ts";
 import { checkEnded, endedPartitions } from "./partitions.ts";
 import { Ranges, type WindowPlaces } from "./places.ts";
@@ -94,8 +95,9 @@ class Verification {
   readonly #own = new Map<number, OwnEvent>();
   readonly #tally: Tally = { kept: 0, erased: 0, pruned: 0, quarantined: 0, back: 0, hashed: 0 };
   readonly #signers: Signers;
-  /** Leaves before it were verified before. */
+  /** Leaves before it were verified before, and the last tiles of their tree. */
   readonly #from: number;
+  #edge: Tiles = new Map();
   #range = new CompactRange();
   /** The tree as the rows make it; only while they and the tiles differ, from the last root that was right on. */
   #byRows: CompactRange | undefined;
@@ -141,7 +143,11 @@ class Verification {
     if (kept > size) this.#rolledBack(size, kept);
     if (this.#from > 0 && this.#from <= size) await this.#goOn(positions);
     for await (const line of linesOf(this.#log.read({ name: "removed" }))) {
-      this.#removals.add(line, positions.get(ownSource) ?? 0);
+      this.#removals.add(line, positions);
+    }
+    const again = this.#removals.again(positions.get(ownSource) ?? 0);
+    if (again.length > 0) {
+      await readKnown(this.#log, ownSource, again, { before: this.#from, edge: this.#edge }, this.#own);
     }
     const ranges = new Ranges(Math.min(this.#from, size), positions);
     for (let window = Math.floor(this.#from / WINDOW_LEAVES); window * WINDOW_LEAVES < size; window++) {
@@ -212,6 +218,7 @@ class Verification {
   /** Begins with the tree that was verified before. */
   async #goOn(positions: Map<string, number>): Promise<void> {
     const edge = await readTiles(this.#log.read({ name: "edge", before: this.#from }));
+    this.#edge = edge;
     this.#range = rangeOf(this.#from, edge);
     this.#upper = new UpperLevels(this.#from, edge);
     if (this.#range.root() !== this.#options.from?.root) {

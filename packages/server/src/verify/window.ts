@@ -161,11 +161,7 @@ export class Window {
   #keepOwn(place: number, isSealed: boolean): void {
     const known = this.#context.own.get(this.#reader.seq);
     if (known?.state === "intact") return;
-    this.#context.own.set(this.#reader.seq, {
-      ...ownEvent(this.#reader.entry(), this.#reader.personalLine()),
-      leaf: this.#start + place,
-      state: isSealed && this.#reader.personal === "kept" ? "intact" : "changed",
-    });
+    this.#context.own.set(this.#reader.seq, ownEvent(this.#reader, this.#start + place, isSealed));
   }
 
   /** Takes the records in quarantine. */
@@ -297,17 +293,15 @@ export function judgePersonal(personal: PersonalState, name: EventName, leaf: nu
   }
 }
 
-function ownEvent(entry: string, personal: string): Pick<OwnEvent, "type" | "data" | "at" | "by"> {
-  const { type, occurredAt: at } = nameOf(entry, "", 0);
+/** The event of the own source that was read. @param isSealed whether it makes its leaf */
+export function ownEvent(reader: RowReader, leaf: number, isSealed: boolean): OwnEvent {
+  const { type, occurredAt: at } = nameOf(reader.entry(), "", 0);
+  const state = isSealed && reader.personal === "kept" ? "intact" : "changed";
   try {
-    const { data, actor_id: by } = JSON.parse(personal) as { readonly data?: unknown; readonly actor_id?: unknown };
-    return {
-      type,
-      data: data === undefined ? undefined : JSON.stringify(data),
-      at,
-      by: typeof by === "string" ? by : undefined,
-    };
+    const line = JSON.parse(reader.personalLine()) as { readonly data?: unknown; readonly actor_id?: unknown };
+    const by = typeof line.actor_id === "string" ? line.actor_id : undefined;
+    return { type, data: line.data === undefined ? undefined : JSON.stringify(line.data), at, by, leaf, state };
   } catch {
-    return { type: "?", data: undefined, at, by: undefined };
+    return { type: "?", data: undefined, at, by: undefined, leaf, state };
   }
 }
