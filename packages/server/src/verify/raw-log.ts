@@ -71,11 +71,12 @@ export interface RawLog {
 
 /**
  * For the transaction in which a {@link databaseLog} is read. The text of the values must be the canonical one; and a plan
- * must go along the index, so that a window costs the same wherever it is and whatever the planner believes of the table.
+ * must go along the index, so that a window costs the same wherever it is and whatever the planner believes of the table. Joins by
+ * hash stay: only so are the sources that are present looked up among those that are sealed. The questions' other joins are lateral.
  */
 export const SNAPSHOT_SETTINGS = `SET LOCAL statement_timeout = 0; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC';
   SET LOCAL bytea_output = 'hex'; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
-  SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL max_parallel_workers_per_gather = 0`;
+  SET LOCAL enable_mergejoin = off; SET LOCAL max_parallel_workers_per_gather = 0`;
 
 /** A log in a database; `copy` runs `COPY … TO STDOUT` in a snapshot, with times in ISO and UTC. */
 export function databaseLog(copy: (sql: string) => AsyncIterable<Buffer>): RawLog {
@@ -188,9 +189,10 @@ function question(part: Part): string {
           `(${place}, ${word(retention)}, ${time(since)}, ${time(until)}, ${time(before)})`,
       );
       return `SELECT part.place, log.source_id, log.seq, log.id, log.occurred_at, log.event_type
-        FROM (VALUES ${rows.join(", ")}) AS part (place, retention, since, until, before)
-          JOIN public.security_event_log AS log ON log.retention = part.retention
-            AND log.occurred_at >= part.since AND log.occurred_at < part.until AND log.created_at < part.before`;
+        FROM (VALUES ${rows.join(", ")}) AS part (place, retention, since, until, before) CROSS JOIN LATERAL
+        (SELECT * FROM public.security_event_log AS every WHERE every.retention = part.retention
+          AND every.occurred_at >= part.since AND every.occurred_at < part.until AND every.created_at < part.before
+          ORDER BY every.occurred_at) AS log`;
     }
     case "beyond": {
       const size = number(part.size);

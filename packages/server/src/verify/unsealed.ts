@@ -88,7 +88,14 @@ export async function readUnsealed(
   for (const [source, last] of sources) {
     const { last: reached, gaps } = progress.get(source) ?? { last: sealed.get(source) ?? 0, gaps: [] };
     const after: [number, number][] = reached < last ? [[reached + 1, last]] : [];
-    for (const [first, end] of [...gaps, ...after]) missing(source, first, end, quarantined.get(source), findings);
+    const aside = [...(quarantined.get(source) ?? [])].sort((a, b) => a - b);
+    let next = 0;
+    for (const [first, end] of [...gaps, ...after]) {
+      while (next < aside.length && (aside[next] as number) < first) next++;
+      const begin = next;
+      while (next < aside.length && (aside[next] as number) <= end) next++;
+      missing(source, first, end, aside.slice(begin, next), findings);
+    }
     if (reached > last) {
       findings.add(
         "hole",
@@ -108,11 +115,10 @@ export async function readUnsealed(
   return { count, oldest: oldest === null ? null : canonicalTime(oldest) };
 }
 
-/** Names the numbers from `first` to `end` that are not in quarantine either. */
-function missing(source: string, first: number, end: number, aside: Set<number> | undefined, findings: Findings): void {
-  const isAside = [...(aside ?? [])].filter((seq) => seq >= first && seq <= end).sort((a, b) => a - b);
+/** Names the numbers from `first` to `end` that are not in quarantine either: `aside` are those that are. */
+function missing(source: string, first: number, end: number, aside: readonly number[], findings: Findings): void {
   let from = first;
-  for (const seq of [...isAside, end + 1]) {
+  for (const seq of [...aside, end + 1]) {
     if (seq > from) {
       const text = numbersText(from, seq - 1);
       findings.add(

@@ -146,6 +146,25 @@ describe("a log of three windows", () => {
   });
 });
 
+describe("a log of many sources", () => {
+  it("looks each of them up but once", { timeout: 60_000 }, async () => {
+    const before = performance.now();
+    const report = await verifyAfter(
+      `INSERT INTO security_event_source (id, epoch, key_hash, last_seq)
+        SELECT ('01936d2f-5c00-7000-9000-' || lpad(n::text, 12, '0'))::uuid, 1, '', 1 FROM generate_series(1, 12000) AS n;
+      INSERT INTO security_event_seal (first_leaf, source_id, first_seq, last_seq)
+        SELECT size + row_number() OVER (ORDER BY id) - 1, id, 1, 1 FROM security_event_source, security_event_tree
+        WHERE id::text LIKE '01936d2f-5c00-7000-9000-%';
+      INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
+        SELECT gen_random_uuid(), '2026-11-22Z', 'authz_fail', 'critical', 'authz', 'failure', 'security', id, 1, 1, 1, ''
+        FROM security_event_source WHERE id::text LIKE '01936d2f-5c00-7000-9000-%';
+      UPDATE security_event_tree SET size = size + 12000`,
+    );
+    expect(report).toMatchObject({ size: 147_001, unsealed: 0 });
+    expect(performance.now() - before).toBeLessThan(20_000);
+  });
+});
+
 describe("upperTiles()", () => {
   it("has every tile above level 0 once, over all windows of a tree", () => {
     for (const size of [1, 255, 256, 257, 65_535, 65_536, 65_537, 131_072, 140_000, 256 * 65_536, 256 * 65_536 + 300]) {
