@@ -38,14 +38,25 @@ export class Ranges {
   /** The places of the leaves from `start` to before `end`. A range that both windows share is looked at once. */
   place(lines: readonly string[], start: number, end: number, findings: Findings): WindowPlaces {
     const pieces: Piece[] = [];
+    // The leaves before it have their places: ranges that overlap must not add up to more than the window.
+    let placed = start;
     for (const line of lines) {
       const [first, source, low, high] = copyValues(line) as [string, string, string, string];
       const range = { leaf: Number(first), source, seq: Number(low), count: Number(high) - Number(low) + 1 };
+      if (![range.leaf, range.seq, range.seq + range.count].every(Number.isSafeInteger) || range.count < 1) {
+        findings.add(
+          "hole",
+          `a range of ${sourceName(source)} goes from ${low} to ${high}, and no log has such: security_event_seal was changed`,
+        );
+        continue;
+      }
       if (range.leaf + range.count <= Math.max(start, this.#from)) continue;
       if (range.leaf !== this.#last) this.#follow(range, findings);
       this.#last = range.leaf;
-      const skipped = Math.max(0, start - range.leaf);
+      const skipped = Math.max(0, placed - range.leaf);
       const count = Math.min(range.leaf + range.count, end) - range.leaf - skipped;
+      if (count < 1) continue;
+      placed = range.leaf + skipped + count;
       pieces.push({ leaf: range.leaf + skipped, source, seq: range.seq + skipped, count });
     }
     if (this.#end < end) {
@@ -110,12 +121,7 @@ export class WindowPlaces {
       if (same === undefined) grouped.set(piece.source, [piece]);
       else same.push(piece);
     }
-    this.leaves = new Int32Array(
-      Math.max(
-        pieces.reduce((sum, { count }) => sum + Math.max(0, count), 0),
-        end - start,
-      ),
-    );
+    this.leaves = new Int32Array(end - start);
     for (const [source, parts] of grouped) {
       let open: { first: number; last: number; base: number } | undefined;
       const close = (): void => {
@@ -136,12 +142,22 @@ export class WindowPlaces {
       }
       close();
     }
+    for (const same of this.#bySource.values()) same.sort((a, b) => a.first - b.first);
     this.intervals = intervals;
   }
 
   /** The interval with this number. */
   interval(source: string, seq: number): PlacedInterval | undefined {
-    return this.#bySource.get(source)?.find(({ first, last }) => seq >= first && seq <= last);
+    const intervals = this.#bySource.get(source) ?? [];
+    let low = 0;
+    let high = intervals.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((intervals[middle] as PlacedInterval).first <= seq) low = middle + 1;
+      else high = middle;
+    }
+    const interval = intervals[low - 1];
+    return interval === undefined || seq > interval.last ? undefined : interval;
   }
 
   /** Which number a leaf is. */
