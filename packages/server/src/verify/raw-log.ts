@@ -32,6 +32,8 @@ export interface Interval {
 export type Part =
   /** One row: size, root, own source, and when the snapshot was taken. */
   | { readonly name: "tree" }
+  /** One row: the size of the newest checkpoint, the leaf after the last range, how many tiles of level 0 there are. */
+  | { readonly name: "ends" }
   /** source, last number. */
   | { readonly name: "sources" }
   /** own number, kind, source, numbers; in the order of the first and third. */
@@ -110,6 +112,10 @@ function question(part: Part): string {
   switch (part.name) {
     case "tree":
       return "SELECT size, root, own_source, now() FROM public.security_event_tree";
+    case "ends":
+      return `SELECT coalesce((SELECT max(size) FROM public.security_event_checkpoint), 0),
+        coalesce((SELECT first_leaf::numeric + last_seq - first_seq + 1 FROM public.security_event_seal ORDER BY first_leaf DESC LIMIT 1), 0),
+        (SELECT count(*) FROM public.security_event_tile WHERE level = 0)`;
     case "sources":
       return "SELECT id, last_seq FROM public.security_event_source ORDER BY id";
     case "removed":
@@ -155,8 +161,9 @@ function question(part: Part): string {
           AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq, every.occurred_at) AS log`;
     case "quarantine":
       return `SELECT bad.source_id, bad.seq, bad.created_at, bad.salt, bad.commitment, bad.reason, bad.record
-        FROM ${values(part.intervals)} JOIN public.security_event_quarantine AS bad ON bad.source_id = part.source_id
-          AND bad.seq BETWEEN part.first_seq AND part.last_seq`;
+        FROM ${values(part.intervals)} CROSS JOIN LATERAL
+        (SELECT * FROM public.security_event_quarantine AS every WHERE every.source_id = part.source_id
+          AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq) AS bad`;
     case "unsealed": {
       const known = [...part.sealed].map(([source, last]) => `(${uuid(source)}, ${number(last)}::bigint)`);
       // The sources that the log has rows of, one after the other through the index: DISTINCT would read everything.

@@ -660,6 +660,24 @@ const attacks: readonly Attack[] = [
     count: 1,
   },
   {
+    title: "the tree's size set beyond everything",
+    change: "UPDATE security_event_tree SET size = 9007199254740991",
+    finds: /security_event_tree says that there are 9,007,199,254,740,991 leaves; the last range ends with 665/,
+    count: 1,
+  },
+  {
+    title: "the size set beyond everything, with a range and a checkpoint to fit",
+    change: `UPDATE security_event_tree SET size = 9007199254740000;
+      INSERT INTO security_event_seal VALUES (665, '${A}', 601, 601 + 9007199254740000 - 666);
+      INSERT INTO security_event_checkpoint (size, origin, root) VALUES (9007199254740000, 'x', '\\x')`,
+    finds: /security_event_tree says that there are 9,007,199,254,740,000 leaves; .* and there are 3 tiles/,
+  },
+  {
+    title: "ranges that no log has",
+    change: `INSERT INTO security_event_seal VALUES (664, '${A}', 601, 9223372036854775807)`,
+    finds: /a range of source …00000000000a goes from 601 to 9223372036854775807, and no log has such/,
+  },
+  {
     title: "a source's position set back",
     change: `UPDATE security_event_source SET last_seq = 500 WHERE id = '${A}'`,
     finds: /says that it has stored 500, and 600 are sealed: its position was set back/,

@@ -126,11 +126,12 @@ class Verification {
   async run(): Promise<VerifyReport> {
     const [first = ""] = await this.#lines({ name: "tree" });
     const [digits = "", rootText, ownSource = "", readAt = ""] = copyValues(first);
-    const size = Number(digits);
+    const said = Number(digits);
     const root = byteaValue(rootText ?? "").toString("latin1");
-    if (!Number.isSafeInteger(size) || size < 0 || ownSource === "" || ownSource === null) {
+    if (!(said >= 0) || ownSource === "" || ownSource === null) {
       throw new VerifyError("security_event_tree has no row: this is no log that can be verified");
     }
+    const size = await this.#bounded(said);
     this.#removals = new Removals(ownSource);
     this.#elsewhereBefore();
     const sources = new Map<string, number>();
@@ -181,6 +182,21 @@ class Verification {
     }
     const removals = this.#removals.check(this.#own, this.#findings, this.#notes);
     return this.#report({ size, root, readAt: readAt ?? "", sources: sources.size, unsealed, removals });
+  }
+
+  /** The size, as far as there is something to read: what the tree's row says can be any number, and nobody has signed it. */
+  async #bounded(said: number): Promise<number> {
+    const [line = ""] = await this.#lines({ name: "ends" });
+    const [signed = 0, placed = 0, tiles = 0] = line.split("\t").map(Number);
+    // A tile that was removed is found where it is missing.
+    const size = Math.min(said, Math.max(signed, placed), 2 * TILE_WIDTH * tiles + WINDOW_LEAVES);
+    if (size < said) {
+      this.#findings.add(
+        "tree",
+        `security_event_tree says that there are ${said.toLocaleString("en")} leaves; the last range ends with ${placed.toLocaleString("en")}, the newest checkpoint has ${signed.toLocaleString("en")}, and there are ${countText(tiles, "tile")}: it was changed, or they were removed`,
+      );
+    }
+    return size;
   }
 
   async #lines(part: Parameters<RawLog["read"]>[0]): Promise<string[]> {
