@@ -170,6 +170,31 @@ describe("RowReader", () => {
     expect(read(row(occurred)).entry()).toContain('{"occurred_at":"infinity","route":"ab.cdefgh+jk"}');
   });
 
+  it("takes no more memory than a long value needs", () => {
+    const megabytes = 30;
+    const bytes = row({ ...salted, path: "x".repeat(megabytes * 1_048_576) });
+    const small = Buffer.concat(Array.from({ length: 100_000 }, () => row({ ...salted, path: "/a" })));
+    const before = process.memoryUsage().arrayBuffers;
+    expect(read(bytes).personalLine()).toHaveLength(megabytes * 1_048_576 + '{"path":""}'.length);
+    expect(read(small).personal).toBe("kept");
+    expect((process.memoryUsage().arrayBuffers - before) / 1_048_576).toBeLessThan(4 * megabytes);
+  });
+
+  it("has room for a long value of which every character is escaped", () => {
+    for (const [given, expected] of [
+      ["\u0001", "\\u0001"],
+      ["\\v", "\\u000b"],
+      ['"', '\\"'],
+      ["\\\\", "\\\\"],
+      ["\\n", "\\n"],
+      ["é", "é"],
+    ] as const) {
+      const count = 1_000_000;
+      const line = read(row({ ...salted, path: given.repeat(count) })).personalLine();
+      expect(line === `{"path":"${expected.repeat(count)}"}`).toBe(true);
+    }
+  });
+
   it("refuses rows with too few or too many columns", () => {
     const good = row({ path: "/a" }).toString();
     expect(() => read(Buffer.from(good.replace("\t", "")))).toThrow("column");

@@ -68,6 +68,7 @@ const VERTICAL_TAB_LETTER = 0x76;
 const X_LETTER = 0x78;
 const T_LETTER = 0x54;
 const Z_LETTER = 0x5a;
+const SPACE = 0x20;
 const PLUS = 0x2b;
 const DOT = 0x2e;
 const ZERO = 0x30;
@@ -101,12 +102,14 @@ export class RowReader {
    * @throws VerifyError when it is no row of {@link EVENT_COLUMNS}
    */
   read(rows: Buffer, start: number): number {
-    // A byte grows to six at most: a control character that JSON escapes by number.
-    const room = 6 * rows.length + 2_048;
     const entry = this.#entry;
     const personal = this.#personal;
-    entry.ensure(room);
-    personal.ensure(room);
+    // Mostly there is room for all the rows, and this one's end need not be looked for.
+    if (entry.bytes.length < mostOf(rows.length)) {
+      const room = roomFor(rows, start);
+      entry.ensure(room);
+      personal.ensure(room);
+    }
     if (this.#rows !== rows) {
       this.#rows = rows;
       this.#words = new DataView(rows.buffer, rows.byteOffset, rows.length);
@@ -283,6 +286,31 @@ export function sourceWords(source: string): Int32Array {
   return Int32Array.from({ length: UUID_LENGTH / 4 }, (_, i) => bytes.readInt32LE(4 * i));
 }
 
+/** Room for any rows that come in one piece, of a socket or a file. */
+const LEAST_ROOM = 2_097_152;
+/** The columns' names, and what is written beyond the end, four bytes at a time. */
+const NAMES_ROOM = 2_048;
+
+/** A byte grows to six at most: a control character that JSON escapes by number. */
+function mostOf(length: number): number {
+  return 6 * length + NAMES_ROOM;
+}
+
+/** What the row that starts there needs: of a long one to the byte, since six times a value of 400 MB is too much. */
+function roomFor(rows: Buffer, start: number): number {
+  const newline = rows.indexOf(NEWLINE, start);
+  const end = newline < 0 ? rows.length : newline;
+  const most = mostOf(end - start);
+  if (most <= LEAST_ROOM) return most;
+  let room = end - start + NAMES_ROOM;
+  for (let at = start; at < end; at++) {
+    const byte = rows[at] as number;
+    if (byte < SPACE || (byte === BACKSLASH && rows[at + 1] === VERTICAL_TAB_LETTER)) room += 5;
+    else if (byte === QUOTE) room++;
+  }
+  return room;
+}
+
 /** Lengths whose views are kept. */
 const KEPT_VIEWS = 8_192;
 
@@ -296,7 +324,7 @@ class Scratch {
 
   ensure(room: number): void {
     if (this.bytes.length >= room) return;
-    this.bytes = Buffer.alloc(2 * room);
+    this.bytes = Buffer.alloc(Math.max(room, LEAST_ROOM));
     this.words = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
     this.#views = [];
   }
