@@ -1,5 +1,5 @@
 /** What retention has ended on record: partitions, which go whole. */
-import { countText, eventText, type Findings } from "./findings.ts";
+import { countText, type EventName, eventText, type Findings } from "./findings.ts";
 import { linesOf } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 import { canonicalTime, copyValues } from "./row-reader.ts";
@@ -57,30 +57,31 @@ export async function checkEnded(
   removals: Removals,
   findings: Findings,
 ): Promise<void> {
-  const remaining = new Map<number, { count: number; readonly first: string }>();
+  const remaining = new Map<number, { count: number; first: EventName }>();
   for await (const line of linesOf(pieces)) {
     const [place, source, number, id, occurredAt, type] = copyValues(line).map((value) => value ?? "");
     const seq = Number(number);
     if (removals.covers("pruned", source ?? "", seq)) continue;
-    const known = remaining.get(Number(place));
-    if (known !== undefined) {
-      known.count++;
-      continue;
-    }
-    const name = {
+    const name: EventName = {
       source: source ?? "",
       seq,
       id: id ?? "",
       occurredAt: canonicalTime(occurredAt ?? ""),
       type: type ?? "",
     };
-    remaining.set(Number(place), { count: 1, first: eventText(name) });
+    const known = remaining.get(Number(place));
+    if (known === undefined) remaining.set(Number(place), { count: 1, first: name });
+    else {
+      known.count++;
+      if (name.source < known.first.source || (name.source === known.first.source && seq < known.first.seq))
+        known.first = name;
+    }
   }
   for (const [place, { count, first }] of remaining) {
     const { name, removal } = ended[place] as EndedPartition;
     findings.add(
       "removal",
-      `removal ${removal} says that ${name} was dropped, and ${countText(count, "event")} stored in it before ${count === 1 ? "is" : "are"} there, as ${first}: single events were removed under its name`,
+      `removal ${removal} says that ${name} was dropped, and ${countText(count, "event")} stored in it before ${count === 1 ? "is" : "are"} there, as ${eventText(first)}: single events were removed under its name`,
     );
   }
 }
