@@ -307,6 +307,23 @@ export function exportingLog(log: RawLog, directory: string, from: number): RawL
 /** The pieces in which a file is read. */
 const READ_BYTES = 262_144;
 
+interface Manifest {
+  readonly format?: number;
+  readonly window?: number;
+  readonly from?: number;
+}
+
+function readManifest(file: string): Manifest {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (typeof manifest === "object" && manifest !== null) return manifest;
+  throw new VerifyError(`${file} is not what seclog verify --write-export has written: it is broken, export again`);
+}
+
 /**
  * The log of an export.
  *
@@ -317,11 +334,7 @@ export function folderLog(directory: string, from: number): RawLog {
   const manifest = join(directory, MANIFEST);
   if (!existsSync(manifest))
     throw new VerifyError(`${directory} has no ${MANIFEST}: it is no export of seclog verify --write-export`);
-  const { format, window, ...begins } = JSON.parse(readFileSync(manifest, "utf8")) as {
-    readonly format?: number;
-    readonly window?: number;
-    readonly from?: number;
-  };
+  const { format, window, ...begins } = readManifest(manifest);
   if (format !== FORMAT || window !== WINDOW_LEAVES) {
     throw new VerifyError(`${directory} has an export of another format (${format}): use the seclog that wrote it`);
   }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -214,6 +214,11 @@ describe("verifyLog()", () => {
       expect(() => exportingLog(read(), join(folder, "a"), 0)).toThrow("not empty");
       expect(() => folderLog(folder, 0)).toThrow("is no export");
       expect(() => folderLog(join(folder, "a"), 5)).toThrow("begins with leaf 0");
+      const manifest = join(folder, "a", "seclog-export.json");
+      for (const broken of ['{"format":1,', "", "null", "7"]) {
+        writeFileSync(manifest, broken);
+        expect(() => folderLog(join(folder, "a"), 0)).toThrow(`${manifest} is not what seclog verify --write-export`);
+      }
     } finally {
       rmSync(folder, { recursive: true });
     }
