@@ -1,21 +1,8 @@
 /** What retention has ended on record: partitions, which go whole. */
 import { countText, type EventName, eventText, type Findings } from "./findings.ts";
-import { linesOf } from "./raw-log.ts";
+import { type EndedPartition, linesOf } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 import { canonicalTime, copyValues } from "./row-reader.ts";
-
-/** A partition that was dropped on record, and what must therefore no longer be there. */
-export interface EndedPartition {
-  readonly name: string;
-  /** The number of the event that records it. */
-  readonly removal: number;
-  readonly retention: string;
-  /** The month of its events: from, and to before. ISO 8601, as `before`. */
-  readonly since: string;
-  readonly until: string;
-  /** What was stored before that was in it. */
-  readonly before: string;
-}
 
 /**
  * A row bears the time at which its transaction began, and comes into no partition that is dropped meanwhile: so much earlier may a

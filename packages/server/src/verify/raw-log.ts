@@ -15,7 +15,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { VerifyError } from "./note.ts";
-import type { EndedPartition } from "./partitions.ts";
 import { EVENT_COLUMNS } from "./row-reader.ts";
 
 /** Leaves that are read at a time: those of one full tile of level 1. */
@@ -26,6 +25,19 @@ export interface Interval {
   readonly source: string;
   readonly first: number;
   readonly last: number;
+}
+
+/** A partition that was dropped on record, and what must therefore no longer be there. */
+export interface EndedPartition {
+  readonly name: string;
+  /** The number of the event that records it. */
+  readonly removal: number;
+  readonly retention: string;
+  /** The month of its events: from, and to before. ISO 8601, as `before`. */
+  readonly since: string;
+  readonly until: string;
+  /** What was stored before that was in it. */
+  readonly before: string;
 }
 
 /** A question. Each has one answer for a snapshot of the log. */
