@@ -340,6 +340,7 @@ DECLARE
   -- It is not known when it happened, but it was no later than it was stored.
   is_quarantine_held text := 'EXISTS (SELECT FROM public.security_event_hold AS hold
     WHERE hold.released_at IS NULL AND hold.since <= aside.created_at)';
+  -- The database's own events are never in a month: a row under their source counts as one that no position covers.
   -- Ranges before range_agg, which keeps all that it is given in memory. Any number that a bigint holds may be there.
   ranges text := 'SELECT source_id, range_agg(range) AS seqs FROM (
       SELECT source_id, int8range(min(seq), nullif(max(seq), 9223372036854775807) + 1) AS range FROM (
@@ -455,6 +456,7 @@ BEGIN
   -- keep a month for ever by one. They go, and the record says how many they were.
   EXECUTE format('SELECT count(*) FROM (SELECT source.id, max(log.seq) AS last_seq FROM public.%I AS log
       JOIN public.security_event_source AS source ON source.id = log.source_id AND log.seq <= source.last_seq
+      WHERE source.id <> (SELECT own_source FROM public.security_event_tree)
       GROUP BY source.id) AS stored
     WHERE stored.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
       WHERE seal.source_id = stored.id ORDER BY seal.first_seq DESC LIMIT 1), 0)', part) INTO unsealed;
@@ -465,7 +467,7 @@ BEGIN
   EXECUTE format('WITH numbered AS (
       SELECT source_id, seq, seq - dense_rank() OVER (PARTITION BY source_id ORDER BY seq) AS island FROM public.%I AS log
         JOIN public.security_event_source AS source ON source.id = log.source_id
-        WHERE log.seq BETWEEN 1 AND source.last_seq
+        WHERE log.seq BETWEEN 1 AND source.last_seq AND source.id <> (SELECT own_source FROM public.security_event_tree)
     ), ranges AS (
       SELECT source_id, int8range(min(seq), max(seq), ''[]'') AS range, count(*) AS rows FROM numbered GROUP BY source_id, island
     ), removed AS (
