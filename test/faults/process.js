@@ -29,7 +29,7 @@ const ZOMBIES = [
   {
     number: "22a",
     name: "application stopped, its spool taken over, continued",
-    runs: { full: 12, short: 3 },
+    runs: { full: 12, short: 1 },
     needs: noNamespaces,
     async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
