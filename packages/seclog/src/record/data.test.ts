@@ -33,7 +33,9 @@ describe("createDataEncoder()", () => {
     fc.assert(
       fc.property(fc.dictionary(text, value), (data) => {
         const plain = JSON.parse(JSON.stringify(data));
-        fc.pre(!/pass|pin|pan|tan|dsn|ssn|otp|pwd|sid|jti|auth|toJSON|uri|url/i.test(JSON.stringify(plain)));
+        // Names that redaction knows, which looks at their letters only.
+        const letters = JSON.stringify(plain).replace(/[^a-z"]/gi, "");
+        fc.pre(!/pass|pin|pan|tan|dsn|ssn|otp|pwd|sid|jti|auth|toJSON|uri|url/i.test(letters));
         const notes = new NoteTaker();
         const json = encode(plain, notes);
         expect(json ?? "{}").toBe(canonicalize(plain));
