@@ -5,6 +5,7 @@ import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from 
 import { oneRow } from "./connection.ts";
 import type { Findings } from "./findings.ts";
 import { counted } from "./output.ts";
+import { sealState } from "./stored-tree.ts";
 
 /** Whether the tables are there. */
 export async function checkSchema(client: pg.Client, findings: Findings): Promise<boolean> {
@@ -255,32 +256,18 @@ const UNSEALED_WARNING_S = 60;
 
 /** Whether somebody seals, and keeps up. */
 export async function checkSealing(client: pg.Client, findings: Findings): Promise<void> {
-  const { size, unsealed } = await oneRow<{ size: string | null; unsealed: string | null }>(
-    client,
-    `SELECT (SELECT max(size) FROM public.security_event_checkpoint) AS size,
-       (SELECT floor(extract(epoch FROM clock_timestamp() - min(next.created_at)))
-          FROM public.security_event_source AS source
-          LEFT JOIN LATERAL (SELECT seal.last_seq FROM public.security_event_seal AS seal
-            WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1) AS sealed ON true
-          CROSS JOIN LATERAL (
-            (SELECT log.created_at FROM public.security_event_log AS log WHERE log.source_id = source.id
-              AND log.seq > coalesce(sealed.last_seq, 0) AND log.seq <= source.last_seq ORDER BY log.seq LIMIT 1)
-            UNION ALL
-            (SELECT aside.created_at FROM public.security_event_quarantine AS aside WHERE aside.source_id = source.id
-              AND aside.seq > coalesce(sealed.last_seq, 0) ORDER BY aside.seq LIMIT 1)) AS next
-          WHERE source.last_seq > coalesce(sealed.last_seq, 0)) AS unsealed`,
-  );
-  if (size === null) {
+  const { size, sealedAt, oldestUnsealed } = await sealState(client);
+  if (sealedAt === null) {
     findings.skipped("nothing is sealed yet: seclog seal has not run on this log");
     return;
   }
-  const seconds = Number(unsealed ?? 0);
+  const seconds = Math.floor(oldestUnsealed);
   if (seconds > UNSEALED_WARNING_S) {
     findings.warning(
       `the oldest event that is not sealed was stored ${durationText(seconds)} ago`,
       "is seclog seal running? What it prints says why it does not get on",
     );
-  } else findings.ok(`the tree has ${Number(size).toLocaleString("en")} leaves, and what is new is sealed in time`);
+  } else findings.ok(`the tree has ${size.toLocaleString("en")} leaves, and what is new is sealed in time`);
 }
 
 function durationText(seconds: number): string {
