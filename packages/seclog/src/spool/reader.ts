@@ -30,6 +30,8 @@ interface OpenSegment {
   readonly fd: number;
   /** Of the next frame. */
   offset: number;
+  /** The number that the next frame has, unless bytes were lost; `undefined` when the segment does not say where it begins. */
+  due: number | undefined;
 }
 
 /** Bytes read at a time. */
@@ -57,6 +59,8 @@ export class SpoolReader {
   #live = false;
   /** The last number in each segment of which that was asked. */
   readonly #lastSeqs = new Map<number, number>();
+  /** Segments of a dead process that end where an earlier one may go on: rewrites that were cut off. */
+  readonly #ended = new Set<number>();
 
   /** @param afterSeq the last number that need not be read */
   constructor(fs: SpoolFs, directory: string, afterSeq: number) {
@@ -75,6 +79,7 @@ export class SpoolReader {
     if (this.#nextSeq === afterSeq + 1) return;
     this.close();
     this.#held = undefined;
+    this.#ended.clear();
     this.#nextSeq = afterSeq + 1;
   }
 
@@ -144,6 +149,7 @@ export class SpoolReader {
       const frame = this.#frame(segment);
       if (frame.kind === "valid" && frame.seq <= this.#nextSeq) {
         segment.offset += FRAME_BYTES + frame.payload.length;
+        segment.due = frame.seq + 1;
         // Not a copy: a chunk is never written to again, and lives as long as one of its records.
         if (frame.seq === this.#nextSeq) return frame.payload;
         continue;
@@ -166,6 +172,7 @@ export class SpoolReader {
         const length = following.offset - segment.offset;
         const from = segment.offset;
         segment.offset = following.offset;
+        segment.due = following.seq;
         // Numbers before ours again: an abandoned write that a valid frame follows.
         if (following.seq <= this.#nextSeq) continue;
         return this.#damage(from, length, following.seq - 1);
@@ -180,16 +187,21 @@ export class SpoolReader {
       }
       if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
         const length = (frame.head?.end ?? this.#bytes.length) - at;
-        const lastSeq = frame.head?.seq ?? this.#nextSeq;
+        const lastSeq = frame.head?.seq ?? segment.due ?? this.#nextSeq;
         const damage = this.#damage(segment.offset, length, lastSeq);
         segment.offset += length;
+        segment.due = lastSeq + 1;
         if (lastSeq < this.#nextSeq) continue;
         return damage;
       }
       // One that does not say where it begins has nothing, or damage.
-      const unknown = this.#numbers().find((number) => number > segment.number);
-      if (live || unknown === undefined) return undefined;
-      this.#enter(unknown);
+      if (live) return undefined;
+      this.#ended.add(segment.number);
+      const other =
+        this.#numbers().find((number) => number > segment.number && !this.#ended.has(number)) ??
+        this.#olderBehind(segment.number, this.#nextSeq);
+      if (other === undefined) return undefined;
+      this.#enter(other);
     }
     return undefined;
   }
@@ -239,7 +251,7 @@ export class SpoolReader {
     this.#bytes = Buffer.alloc(0);
     this.#bytesAt = 0;
     const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
-    this.#open = { number, fd, offset };
+    this.#open = { number, fd, offset, due: offset === HEADER_BYTES ? this.#firstSeqOf(number) : this.#nextSeq };
   }
 
   /** Opens the newest segment that begins at or before `seq`, else the oldest there is. */
@@ -263,21 +275,31 @@ export class SpoolReader {
 
   /**
    * An earlier segment that has this number whole: the rewrite of one that was abandoned was itself abandoned, or cut off by
-   * the death of its process, before it came so far. It is one that begins no earlier than the rewrite does, or the last one
-   * that does: any before that was whole.
+   * the death of its process, before it came so far.
    */
   #olderWith(number: number, seq: number): { number: number; offset: number } | undefined {
-    const begins = this.#firstSeqOf(number) ?? seq;
     for (const other of this.#numbers().toReversed()) {
-      const first = other < number ? this.#firstSeqOf(other) : undefined;
-      if (first === undefined || first > seq) continue;
-      if (this.#lastSeqOf(other) >= seq) {
-        const offset = frameOf(this.#fs, this.#directory, other, seq);
-        if (offset !== undefined) return { number: other, offset };
-      }
-      if (first < begins) return undefined;
+      if (other >= number || this.#lastSeqOf(other) < seq) continue;
+      const offset = frameOf(this.#fs, this.#directory, other, seq);
+      if (offset !== undefined) return { number: other, offset };
     }
     return undefined;
+  }
+
+  /** The first of the earlier segments that has something at or behind this number, if only damage. */
+  #olderBehind(number: number, seq: number): number | undefined {
+    return this.#numbers().find(
+      (other) =>
+        other < number && !this.#ended.has(other) && (this.#lastSeqOf(other) >= seq || this.#endsDamaged(other)),
+    );
+  }
+
+  /** Whether something other than zeros stands behind the last whole frame of a segment. */
+  #endsDamaged(number: number): boolean {
+    const rest = inSegment(this.#fs, this.#directory, number, (fd) =>
+      readAt(this.#fs, fd, lastFrameOf(this.#fs, fd)?.end ?? HEADER_BYTES, CHUNK_BYTES),
+    );
+    return rest !== undefined && !isZero(rest);
   }
 
   /** Of a segment that is not written to any more. */
@@ -290,7 +312,7 @@ export class SpoolReader {
   /** The later segments of which it is known where they begin. */
   #later(number: number): { number: number; firstSeq: number }[] {
     return this.#numbers().flatMap((other) => {
-      const firstSeq = other > number ? this.#firstSeqOf(other) : undefined;
+      const firstSeq = other > number && !this.#ended.has(other) ? this.#firstSeqOf(other) : undefined;
       return firstSeq === undefined ? [] : [{ number: other, firstSeq }];
     });
   }
@@ -337,16 +359,18 @@ export function firstSeqOf(fs: SpoolFs, directory: string, number: number): numb
 
 /** The last number that a segment has whole; `undefined` when it has none, or is gone. */
 export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
-  return inSegment(fs, directory, number, (fd) => {
-    for (let from = fs.fstatSync(fd).size; from > HEADER_BYTES; ) {
-      from = Math.max(HEADER_BYTES, from - CHUNK_BYTES);
-      // The last frame of this piece may go on in the next one, where none begins.
-      const frames = [...framesIn(readAt(fs, fd, from, CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES))];
-      const last = frames.at(-1);
-      if (last !== undefined) return last.seq;
-    }
-    return undefined;
-  });
+  return inSegment(fs, directory, number, (fd) => lastFrameOf(fs, fd)?.seq);
+}
+
+function lastFrameOf(fs: SpoolFs, fd: number): { readonly seq: number; readonly end: number } | undefined {
+  for (let from = fs.fstatSync(fd).size; from > HEADER_BYTES; ) {
+    from = Math.max(HEADER_BYTES, from - CHUNK_BYTES);
+    // The last frame of this piece may go on in the next one, where none begins.
+    const frames = [...framesIn(readAt(fs, fd, from, CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES))];
+    const last = frames.at(-1);
+    if (last !== undefined) return { seq: last.seq, end: from + last.end };
+  }
+  return undefined;
 }
 
 /** Where the whole frame of that number begins in a segment. */

@@ -59,13 +59,14 @@
  * Frames are taken in the order of their numbers. A segment whose header is damaged begins where its first valid frame
  * says. Where a frame is not valid at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
- *  - an earlier segment has it whole: go there (a rewrite that was cut off, of one that was abandoned);
+ *  - an earlier segment has it whole: go there (a rewrite that was cut off, of those that were abandoned);
  *  - a valid frame follows in the same segment: the bytes between are damage, quarantined, and as many
  *    numbers are missing as the valid frame says;
  *  - the segment ends there, and another one follows: damage up to that one's first number;
  *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC is damage, and the
  *    next one is behind it; one whose head fails its check is damage, too, and nobody can say what was behind it; one that
- *    is cut, or zeros, was being written when the process died, was never acknowledged, and is dropped.
+ *    is cut, or zeros, was being written when the process died, was never acknowledged, and is dropped. That segment may be
+ *    a rewrite: what an earlier one has at or behind s, an event or damage, is read before the end.
  * Damage never goes beyond the number with which a later segment begins. While a living process's directory is not there nothing
  * is damaged, and it is read again later.
  *
