@@ -1,7 +1,7 @@
 import { SeclogError } from "../event/errors.ts";
 import { cursorIsDamaged, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { readHeader, SpoolReader, segmentNumbers } from "../spool/reader.ts";
+import { firstSeqOf, readHeader, SpoolReader, segmentNumbers } from "../spool/reader.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -35,8 +35,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       const seq = readCursor(fs, directory, handler);
       if (!cursorIsDamaged(fs, directory, handler)) return seq;
       // What is deleted every handler had: without this it would look like damage to the one whose cursor was.
-      const [oldest] = segmentNumbers(fs, directory);
-      const deleted = oldest === undefined ? 0 : (readHeader(fs, directory, oldest)?.firstSeq ?? 1) - 1;
+      const deleted = firstKept(fs, directory) - 1;
       if (deleted <= seq) return seq;
       options.warn(
         new SeclogError(
@@ -52,4 +51,12 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       if (bytes > 0) options.freed(bytes);
     },
   };
+}
+
+/** The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. */
+function firstKept(fs: SpoolFs, directory: string): number {
+  const [oldest, ...others] = segmentNumbers(fs, directory);
+  if (oldest === undefined) return 1;
+  const begins = others.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
+  return Math.min(readHeader(fs, directory, oldest)?.firstSeq ?? 1, ...begins);
 }

@@ -8,7 +8,7 @@
  * The file has two lines of equal length, and the older one is written over and synced: in place, so that it can be kept
  * on a full disk, where segments can only be deleted once it is. Each has the number twice: a damaged one
  * must not be taken for one that is further on, since that would skip events. When one is damaged the handler may be
- * further on than the other one says, but no less than where the first segment begins: what is deleted every handler had.
+ * further on than the other one says, but no less than where the segments begin: what is deleted every handler had.
  */
 import { join } from "node:path";
 import { isErrno, type SpoolFs } from "./fs.ts";

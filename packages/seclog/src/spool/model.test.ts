@@ -881,6 +881,27 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       append(1),
     ],
   },
+  "a torn cursor was taken to have what only a newer segment had": {
+    segmentBytes: 128,
+    seed: -827541416,
+    steps: [
+      { do: "append", count: 4, size: 2, wait: true },
+      { do: "time", ms: 1 },
+      append(5, 21),
+      append(6, 18),
+      append(2, 9),
+      { do: "pool", calls: 1, answers: 0 },
+      { do: "time", ms: 1 },
+      { do: "between", after: 8, step: "pool" },
+      { do: "fault", fault: { calls: "sync", after: 0, count: 2, code: "EIO" } },
+      keep,
+      { do: "pool", calls: 0, answers: 1 },
+      flushSync,
+      { do: "pool", calls: 0, answers: 1 },
+      crash("power"),
+      keep,
+    ],
+  },
   "damage that a rewrite should have replaced hid what was behind it": {
     segmentBytes: 128,
     steps: [
