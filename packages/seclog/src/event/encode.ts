@@ -67,72 +67,23 @@ export function encodeImpersonal(
 /** The second line of {@link encodeEvent}; `data` is the canonical JSON of the event's data. */
 export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: string | undefined): string {
   let text = "";
-  let mark = "{";
-  if (e.actorId !== undefined) {
-    text += `${mark}"actor_id":"${jsonText(e.actorId)}"`;
-    mark = ",";
-  }
-  if (e.actorType !== undefined) {
-    text += `${mark}"actor_type":"${jsonText(e.actorType)}"`;
-    mark = ",";
-  }
-  if (data !== undefined) {
-    text += `${mark}"data":${data}`;
-    mark = ",";
-  }
-  if (e.ipAddress !== undefined) {
-    text += `${mark}"ip_address":"${e.ipAddress}"`;
-    mark = ",";
-  }
-  if (e.ipChain !== undefined) {
-    text += `${mark}"ip_chain":"${jsonText(e.ipChain)}"`;
-    mark = ",";
-  }
-  if (e.ipSource !== undefined) {
-    text += `${mark}"ip_source":"${e.ipSource}"`;
-    mark = ",";
-  }
-  if (e.methodOriginal !== undefined) {
-    text += `${mark}"method_original":"${jsonText(e.methodOriginal)}"`;
-    mark = ",";
-  }
-  if (e.notes !== undefined) {
-    text += `${mark}"notes":${canonicalJson(e.notes as JsonObject)}`;
-    mark = ",";
-  }
-  if (e.path !== undefined) {
-    text += `${mark}"path":"${jsonText(e.path)}"`;
-    mark = ",";
-  }
-  if (e.requestHost !== undefined) {
-    text += `${mark}"request_host":"${jsonText(e.requestHost)}"`;
-    mark = ",";
-  }
-  if (e.requestId !== undefined) {
-    text += `${mark}"request_id":"${jsonText(e.requestId)}"`;
-    mark = ",";
-  }
-  if (e.spanId !== undefined) {
-    text += `${mark}"span_id":"${e.spanId}"`;
-    mark = ",";
-  }
-  if (e.targetId !== undefined) {
-    text += `${mark}"target_id":"${jsonText(e.targetId)}"`;
-    mark = ",";
-  }
-  if (e.targetType !== undefined) {
-    text += `${mark}"target_type":"${jsonText(e.targetType)}"`;
-    mark = ",";
-  }
-  if (e.traceId !== undefined) {
-    text += `${mark}"trace_id":"${e.traceId}"`;
-    mark = ",";
-  }
-  if (e.userAgent !== undefined) {
-    text += `${mark}"user_agent":"${jsonText(e.userAgent)}"`;
-    mark = ",";
-  }
-  return text === "" ? "{}" : `${text}}`;
+  if (e.actorId !== undefined) text += `,"actor_id":"${jsonText(e.actorId)}"`;
+  if (e.actorType !== undefined) text += `,"actor_type":"${jsonText(e.actorType)}"`;
+  if (data !== undefined) text += `,"data":${data}`;
+  if (e.ipAddress !== undefined) text += `,"ip_address":"${e.ipAddress}"`;
+  if (e.ipChain !== undefined) text += `,"ip_chain":"${jsonText(e.ipChain)}"`;
+  if (e.ipSource !== undefined) text += `,"ip_source":"${e.ipSource}"`;
+  if (e.methodOriginal !== undefined) text += `,"method_original":"${jsonText(e.methodOriginal)}"`;
+  if (e.notes !== undefined) text += `,"notes":${canonicalJson(e.notes as JsonObject)}`;
+  if (e.path !== undefined) text += `,"path":"${jsonText(e.path)}"`;
+  if (e.requestHost !== undefined) text += `,"request_host":"${jsonText(e.requestHost)}"`;
+  if (e.requestId !== undefined) text += `,"request_id":"${jsonText(e.requestId)}"`;
+  if (e.spanId !== undefined) text += `,"span_id":"${e.spanId}"`;
+  if (e.targetId !== undefined) text += `,"target_id":"${jsonText(e.targetId)}"`;
+  if (e.targetType !== undefined) text += `,"target_type":"${jsonText(e.targetType)}"`;
+  if (e.traceId !== undefined) text += `,"trace_id":"${e.traceId}"`;
+  if (e.userAgent !== undefined) text += `,"user_agent":"${jsonText(e.userAgent)}"`;
+  return `{${text.slice(1)}}`;
 }
 
 /** The table's column of each property, where it is not the same word. */

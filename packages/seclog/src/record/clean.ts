@@ -18,7 +18,7 @@ export function clean(
   notes: NoteTaker,
   repeats: boolean = false,
 ): string {
-  if (redactor.secretPath([name])) {
+  if (redactor.secretColumn(name)) {
     notes.redacted(name);
     return REDACTED;
   }

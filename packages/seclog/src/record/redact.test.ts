@@ -189,7 +189,8 @@ describe("options", () => {
     expect(own.secretPath(["data", "user", "email"])).toBe(true);
     expect(own.secretPath(["data", "items", "3", "code"])).toBe(true);
     expect(own.secretPath(["data", "user"])).toBe(false);
-    expect(own.secretPath(["userAgent"])).toBe(true);
+    expect(own.secretColumn("userAgent")).toBe(true);
+    expect(own.secretColumn("path")).toBe(false);
     expect(own.hasDataPaths).toBe(true);
     expect(redactor.hasDataPaths).toBe(false);
   });

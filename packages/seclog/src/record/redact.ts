@@ -49,9 +49,11 @@ export interface Redactor {
   rule(name: string): NameRule;
   /** A keyed hash: equal ids have equal ones, and nobody without the key can test a guess. */
   hash(id: string): string;
-  /** Whether the application named the value at this path as secret. */
+  /** Whether the application named this text, which is no data, as secret. */
+  secretColumn(name: string): boolean;
+  /** Whether the application named the value at this path, which begins with `data`, as secret. */
   secretPath(path: readonly string[]): boolean;
-  /** Whether {@link secretPath} can ever be true for a path below `data`. */
+  /** Whether {@link secretPath} can ever be true. */
   readonly hasDataPaths: boolean;
 }
 
@@ -253,6 +255,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
     return safe;
   };
   const harmless = new Set<string>();
+  const columns = new Set(paths.flatMap((steps) => (steps.length === 1 ? steps : [])));
 
   return {
     text: redact,
@@ -276,6 +279,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
     hash(id) {
       return `hmac:${createHmac("sha256", key).update(id).digest("hex").slice(0, 32)}`;
     },
+    secretColumn: (name) => columns.size > 0 && (columns.has(name) || columns.has("*")),
     secretPath(path) {
       return paths.some((secret) => {
         return secret.length === path.length && secret.every((step, i) => step === "*" || step === path[i]);

@@ -145,7 +145,7 @@ function readFacts(
 
   const id = headers("x-request-id");
   if (id !== undefined) {
-    if (UUID.test(id) && !redactor.secretPath(["requestId"])) facts.requestId = id;
+    if (UUID.test(id) && !redactor.secretColumn("requestId")) facts.requestId = id;
     else if (REQUEST_ID.test(id)) facts.requestId = clean(id, "requestId", LIMITS.requestId, redactor, notes);
   }
 
@@ -161,7 +161,7 @@ function readFacts(
   const ip = clientIp.read(peerOf(request, raw), headers);
   if (ip.ipSource === undefined) return;
   facts.ipSource = ip.ipSource;
-  if (redactor.secretPath(["ipAddress"])) {
+  if (redactor.secretColumn("ipAddress")) {
     notes.redacted("ipAddress");
     return;
   }
@@ -171,7 +171,7 @@ function readFacts(
 
 /** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
 function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string {
-  if (redactor.secretPath(["ipChain"])) {
+  if (redactor.secretColumn("ipChain")) {
     notes.redacted("ipChain");
     return REDACTED;
   }
