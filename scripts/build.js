@@ -10,7 +10,7 @@
  * statement has Node read every name that they export, and some, such as `crypto.webcrypto`, load much when they are read.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { rolldown } from "rolldown";
 import { filesBelow, packageFolders, root } from "./files.js";
@@ -47,7 +47,8 @@ async function bundle(folder, more) {
     codeSplitting: { groups: [{ name: "core", test: /src.(?:event|record|spool|ship|create-)/, minShareCount: 2 }] },
   });
   await build.close();
-  const written = new Set(output.map(({ fileName }) => join(folder, "dist", fileName)));
+  const written = new Map(output.map(({ fileName, code }) => [join(folder, "dist", fileName), code]));
+  for (const [path, code] of written) writeFileSync(path, onlyAscii(code));
   for (const path of filesBelow(join(folder, "dist"))) if (path.endsWith(".js") && !written.has(path)) rmSync(path);
 }
 
@@ -61,6 +62,14 @@ function takeBuiltins(code) {
       .map((target) => `const ${target} = process.getBuiltinModule(${module});`)
       .join("\n");
   });
+}
+
+/**
+ * Escapes what is not ASCII, and stands in texts only: one other sign has Node decode the whole file in the slow way, and
+ * keep it twice as large. Done last, since the bundler writes texts in its own way.
+ */
+function onlyAscii(code) {
+  return code.replace(/[^\0-\x7f]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */
