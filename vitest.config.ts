@@ -13,6 +13,7 @@ export default defineConfig({
       "test/**/*.test.ts",
       "scripts/**/*.test.ts",
     ],
+    setupFiles: [fileURLToPath(new URL("test/support/properties.ts", import.meta.url))],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // The tests start servers and processes of their own: more workers than this only wait for each other.
     maxWorkers: 2,

@@ -395,11 +395,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#between = { ...this.#between, pending: [] };
     for (const record of pending) this.#drops.count(decodeEvent(record).type, error.message);
     if (pending.length === 0) return;
-    this.#diagnose(
-      "error",
-      error.code,
-      `${pending.length} events that waited for a spool are dropped: ${error.message}`,
-    );
+    const message = `${pending.length} events that waited for a spool are dropped: ${error.message}`;
+    this.#diagnostics.tell({ level: "error", code: error.code, message }, false);
   }
 
   async #close(deadline: number): Promise<void> {

@@ -19,11 +19,12 @@ export class Diagnostics {
     this.#callback = callback;
   }
 
-  tell(diagnostic: Omit<Diagnostic, "suppressed">): void {
+  /** @param limited `false` for what is told once in a log's life, and must not be taken for a repetition */
+  tell(diagnostic: Omit<Diagnostic, "suppressed">, limited: boolean = true): void {
     const key = `${diagnostic.code} ${diagnostic.handler ?? ""}`;
     const now = performance.now();
     const last = this.#last.get(key);
-    if (last !== undefined && (now - last.at < INTERVAL_MS || this.#callback === undefined)) {
+    if (limited && last !== undefined && (now - last.at < INTERVAL_MS || this.#callback === undefined)) {
       last.suppressed += 1;
       return;
     }
