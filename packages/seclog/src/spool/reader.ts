@@ -186,8 +186,11 @@ export class SpoolReader {
         return damage;
       }
       if (!live && frame.kind === "damaged" && !isZero(this.#bytes.subarray(at))) {
-        const length = (frame.head?.end ?? this.#bytes.length) - at;
         const lastSeq = frame.head?.seq ?? segment.due ?? this.#nextSeq;
+        // A rewrite has the frames of what it replaces, byte for byte: so the next one is that far behind.
+        const known =
+          frame.head === undefined && lastSeq < this.#nextSeq ? this.#sizeOf(segment.number, lastSeq) : undefined;
+        const length = known ?? (frame.head?.end ?? this.#bytes.length) - at;
         const damage = this.#damage(segment.offset, length, lastSeq);
         segment.offset += length;
         segment.due = lastSeq + 1;
@@ -202,11 +205,13 @@ export class SpoolReader {
         this.#olderBehind(segment.number, this.#nextSeq);
       if (other === undefined) return undefined;
       this.#enter(other);
+      // What says nothing of its numbers lies before the later segment that was read: it was reported on the way.
+      if (other < segment.number && this.#open !== undefined) this.#open.due ??= 0;
     }
     return undefined;
   }
 
-  /** Up to `lastSeq`, or to where a later segment begins before that: it may have what this one, abandoned, has not. */
+  /** Up to `lastSeq`, or to what another segment may have before that: a later one that begins there, an earlier one whole. */
   #damage(offset: number, length: number, lastSeq: number): Damage {
     const bytes = Buffer.alloc(Math.min(length, DAMAGE_BYTES));
     let last = lastSeq;
@@ -214,6 +219,11 @@ export class SpoolReader {
       if (bytes.length > 0) this.#fs.readSync(this.#open.fd, bytes, 0, bytes.length, offset);
       for (const { firstSeq } of this.#later(this.#open.number)) {
         if (firstSeq > this.#nextSeq) last = Math.min(last, firstSeq - 1);
+      }
+      for (const other of this.#numbers()) {
+        if (other >= this.#open.number || this.#lastSeqOf(other) <= this.#nextSeq) continue;
+        const whole = frameOf(this.#fs, this.#directory, other, this.#nextSeq + 1, last);
+        if (whole !== undefined) last = whole.seq - 1;
       }
     }
     return { kind: "damage", firstSeq: this.#nextSeq, lastSeq: last, bytes };
@@ -280,10 +290,22 @@ export class SpoolReader {
   #olderWith(number: number, seq: number): { number: number; offset: number } | undefined {
     for (const other of this.#numbers().toReversed()) {
       if (other >= number || this.#lastSeqOf(other) < seq) continue;
-      const offset = frameOf(this.#fs, this.#directory, other, seq);
-      if (offset !== undefined) return { number: other, offset };
+      const frame = frameOf(this.#fs, this.#directory, other, seq, seq);
+      if (frame !== undefined) return { number: other, offset: frame.offset };
     }
     return undefined;
+  }
+
+  /** Bytes of a frame, by an earlier segment that has it whole. */
+  #sizeOf(number: number, seq: number): number | undefined {
+    const older = this.#olderWith(number, seq);
+    return (
+      older &&
+      inSegment(this.#fs, this.#directory, older.number, (fd) => {
+        const frame = readFrame(readAt(this.#fs, fd, older.offset, FRAME_BYTES + MAX_PAYLOAD_BYTES), 0);
+        return frame.kind === "valid" ? frame.end : undefined;
+      })
+    );
   }
 
   /** The first of the earlier segments that has something at or behind this number, if only damage. */
@@ -350,16 +372,36 @@ export function firstSeqOf(fs: SpoolFs, directory: string, number: number): numb
   return inSegment(fs, directory, number, (fd) => {
     const header = decodeHeader(readAt(fs, fd, 0, HEADER_BYTES));
     if (header !== undefined) return header.firstSeq;
-    const bytes = readAt(fs, fd, HEADER_BYTES, CHUNK_BYTES);
-    const at = findFrame(bytes, 0);
-    const frame = at < 0 ? undefined : readFrame(bytes, at);
-    return frame?.kind === "valid" ? frame.seq : undefined;
+    const overlap = FRAME_BYTES + MAX_PAYLOAD_BYTES;
+    for (let from = HEADER_BYTES; ; from += CHUNK_BYTES) {
+      const bytes = readAt(fs, fd, from, CHUNK_BYTES + overlap);
+      const at = findFrame(bytes, 0);
+      const frame = at < 0 ? undefined : readFrame(bytes, at);
+      if (frame?.kind === "valid") return frame.seq;
+      if (bytes.length < CHUNK_BYTES + overlap) return undefined;
+    }
   });
 }
 
 /** The last number that a segment has whole; `undefined` when it has none, or is gone. */
 export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
   return inSegment(fs, directory, number, (fd) => lastFrameOf(fs, fd)?.seq);
+}
+
+/** As {@link lastSeqOf}, with the damaged ones behind it of which reading tells. */
+export function lastToldOf(fs: SpoolFs, directory: string, number: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    const last = lastFrameOf(fs, fd);
+    let seq = last?.seq ?? (decodeHeader(readAt(fs, fd, 0, HEADER_BYTES))?.firstSeq ?? 1) - 1;
+    for (let at = last?.end ?? HEADER_BYTES; ; ) {
+      const bytes = readAt(fs, fd, at, CHUNK_BYTES + MAX_PAYLOAD_BYTES);
+      const frame = readFrame(bytes, 0);
+      if (frame.kind !== "damaged" || isZero(bytes)) return seq;
+      if (frame.head === undefined) return seq + 1;
+      seq = Math.max(seq, frame.head.seq);
+      at += frame.head.end;
+    }
+  });
 }
 
 function lastFrameOf(fs: SpoolFs, fd: number): { readonly seq: number; readonly end: number } | undefined {
@@ -373,14 +415,20 @@ function lastFrameOf(fs: SpoolFs, fd: number): { readonly seq: number; readonly 
   return undefined;
 }
 
-/** Where the whole frame of that number begins in a segment. */
-function frameOf(fs: SpoolFs, directory: string, number: number, seq: number): number | undefined {
+/** The first whole frame in a segment that has one of those numbers. */
+function frameOf(
+  fs: SpoolFs,
+  directory: string,
+  number: number,
+  firstSeq: number,
+  lastSeq: number,
+): { readonly offset: number; readonly seq: number } | undefined {
   return inSegment(fs, directory, number, (fd) => {
     for (let from = HEADER_BYTES; ; ) {
       const bytes = readAt(fs, fd, from, CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES);
       let end = CHUNK_BYTES;
       for (const frame of framesIn(bytes)) {
-        if (frame.seq === seq) return from + frame.at;
+        if (frame.seq >= firstSeq && frame.seq <= lastSeq) return { offset: from + frame.at, seq: frame.seq };
         end = Math.max(end, frame.end);
       }
       if (bytes.length < CHUNK_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES) return undefined;

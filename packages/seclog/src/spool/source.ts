@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import { isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
-import { firstSeqOf, lastSeqOf, readHeader, segmentNumbers } from "./reader.ts";
+import { firstSeqOf, lastToldOf, readHeader, segmentNumbers } from "./reader.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
 
 const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -135,7 +135,7 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number): numb
   let freed = 0;
   for (const number of numbers.slice(0, passed)) {
     // An abandoned one may have more than where the next one begins, and be the only one that has it whole.
-    if ((lastSeqOf(fs, directory, number) ?? 0) > seq) break;
+    if ((lastToldOf(fs, directory, number) ?? 0) > seq) break;
     const bytes = segmentBytes(fs, directory, number);
     try {
       fs.unlinkSync(join(directory, segmentName(number)));
