@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -35,6 +35,7 @@ function adopter(
   fs: SpoolFs,
   watch?: OwnerWatch,
   refused: readonly string[] = [],
+  others: readonly SecurityEventHandler[] = [],
 ): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
   const shipped: string[] = [];
   const failures: string[] = [];
@@ -48,7 +49,7 @@ function adopter(
   };
   const ignore = (): void => {};
   const shipper = new Shipper(
-    [handler],
+    [handler, ...others],
     { acknowledged: ignore, failed: ignore, quarantined: ignore, finished: (source) => adoption.finished(source) },
     ignore,
   );
@@ -135,4 +136,55 @@ test("look() - ships sound sources beside any four that only somebody can mend, 
   expect(shipped).toEqual([sound]);
   expect(adoption.size).toBe(16);
   await shipper.stop();
+});
+
+test("a folder that is away for a moment ends nothing: each handler gets all of it", async () => {
+  const [id] = IDS as [string];
+  const directory = join(root, id);
+  let go = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const slow: SecurityEventHandler = { name: "slow", handle: () => held, close: () => Promise.resolve() };
+  const refused = [id];
+  const { adoption, shipper, shipped, failures } = adopter(spoolFs, undefined, refused, [slow]);
+  adoption.look();
+  await expect.poll(() => shipper.health(0).retries).toBe(1);
+  renameSync(directory, join(root, "away"));
+  refused.pop();
+  await expect.poll(() => shipper.health(0).retries).toBeGreaterThan(1);
+  renameSync(join(root, "away"), directory);
+  go();
+  await expect.poll(() => shipped).toContain(id);
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  expect(failures).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - leaves a source whose folder is gone, and finds it again when it comes back", async () => {
+  const [id] = IDS as [string];
+  const refused = [id];
+  const { adoption, shipper, shipped } = adopter(spoolFs, undefined, refused);
+  adoption.look();
+  await expect.poll(() => shipper.health(0).status).toBe("stopped");
+  renameSync(join(root, id), join(root, "away"));
+  await expect.poll(() => adoption.size).toBe(1);
+  expect(adoption.look()).toBe(0);
+  expect(adoption.size).toBe(0);
+  await expect.poll(() => shipper.health(0).status).toBe("ok");
+  renameSync(join(root, "away"), join(root, id));
+  refused.pop();
+  expect(adoption.look()).toBe(1);
+  await expect.poll(() => shipped).toEqual([IDS[1], id]);
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - begins nothing when the shipper has stopped", async () => {
+  const { adoption, shipper, shipped } = adopter(spoolFs);
+  await shipper.stop();
+  adoption.look();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(shipped).toEqual([]);
+  adoption.release();
 });

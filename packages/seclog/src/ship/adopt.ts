@@ -82,13 +82,19 @@ export class Adoption {
     return [...new Set([...this.#kept.values()].flat())].sort();
   }
 
-  /** Looks for dead processes' sources and starts to ship them. Returns how many it took over. */
+  /**
+   * Looks for dead processes' sources and starts to ship them, and leaves those whose folders are gone: when one comes back it
+   * is found again. Returns how many it took over.
+   */
   look(): number {
+    const ids = this.#list();
+    if (ids === undefined) return 0;
     let found = 0;
     let others = 0;
+    for (const [source, entry] of this.#adopted) if (!ids.includes(source.id)) this.#drop(source, entry);
     const known = new Set([...this.#adopted.keys()].map((source) => source.id));
     this.#watch.undecided.clear();
-    for (const id of this.#list()) {
+    for (const id of ids) {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
       try {
@@ -114,12 +120,12 @@ export class Adoption {
     return atWork < AT_ONCE && sources.length < MOST;
   }
 
-  #list(): string[] {
+  #list(): string[] | undefined {
     try {
       return listSources(this.#fs, this.#root);
     } catch (error) {
       this.#failed(error);
-      return [];
+      return undefined;
     }
   }
 
@@ -207,6 +213,13 @@ export class Adoption {
     }
     this.#adopted.set(source, entry);
     this.#options.bytes(entry.bytes);
+  }
+
+  #drop(source: ShipSource, entry: Adopted): void {
+    clearTimeout(entry.handover);
+    this.#shipper.drop(source);
+    this.#adopted.delete(source);
+    this.#options.bytes(-entry.bytes);
   }
 
   /** The owner before has had the time to notice: nobody writes any more. */

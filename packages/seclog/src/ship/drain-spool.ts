@@ -7,7 +7,7 @@ import { Adoption } from "./adopt.ts";
 import type { FailureKind, SecurityEventHandler } from "./handler.ts";
 import { keepQuarantined, Shipper } from "./shipper.ts";
 
-/** How often the owners that are watched are looked at, in milliseconds. */
+/** How often it looks what became of sources and of the owners that are watched, in milliseconds. */
 const LOOK_MS = 1_000;
 
 /** What {@link drainSpool} needs. */
@@ -112,11 +112,10 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     watch,
   );
   const renewal = setInterval(() => adoption.renew(), RENEW_MS);
-  // Owners on other machines that seem dead are watched to be sure.
+  // Owners on other machines that seem dead are watched to be sure, and a folder may be gone.
   const looking = setInterval(() => {
-    if (adoption.undecided === 0) return;
     sources += adoption.look();
-    if (adoption.undecided === 0) wake();
+    wake();
   }, LOOK_MS);
   signal?.addEventListener("abort", () => wake(), { once: true });
   try {

@@ -1,7 +1,8 @@
 import { SeclogError } from "../event/errors.ts";
-import { cursorIsDamaged, readCursor, writeCursor } from "../spool/cursor.ts";
+import { cursorState, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { firstSeqOf, readHeader, SpoolReader, segmentNumbers } from "../spool/reader.ts";
+import { SpoolReader } from "../spool/reader.ts";
+import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -33,10 +34,12 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     openReader: (afterSeq): RecordReader => new SpoolReader(fs, directory, afterSeq),
     loadCursor: (handler) => {
       const seq = readCursor(fs, directory, handler);
-      if (!cursorIsDamaged(fs, directory, handler)) return seq;
-      // What is deleted every handler had: without this it would look like damage to the one whose cursor was.
+      const state = cursorState(fs, directory, handler);
+      if (state === "whole") return seq;
+      // What is deleted every handler had that there was: to one that has no cursor it would look like damage.
       const deleted = firstKept(fs, directory) - 1;
       if (deleted <= seq) return seq;
+      if (state === "missing") return deleted;
       options.warn(
         new SeclogError(
           "SECLOG_SPOOL_CORRUPT",

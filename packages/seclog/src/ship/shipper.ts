@@ -25,6 +25,8 @@ interface Shipment {
   readonly kept: number[];
   /** What up to this number is only needed for, was let go. */
   released: number;
+  /** It is not to be had any more. */
+  dropped: boolean;
 }
 
 /** The part of a handler's health that its shipper knows. */
@@ -74,8 +76,9 @@ export class Shipper {
     return [...this.#sources.values()].flatMap((entry) => entry.lanes);
   }
 
-  /** Starts to ship a source. Resolves when a dead process's source was shipped to its end, or on `stop`. */
+  /** Starts to ship a source. Resolves when a dead process's source was shipped to its end, on `drop` and on `stop`. */
   add(source: ShipSource): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
     const lanes = this.#handlers.map(
       (handler, index) =>
         new Lane(source, handler, this.#tallies[index] as HandlerTally, {
@@ -90,14 +93,29 @@ export class Shipper {
     const done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
       this.#keep();
       if (source.limit() === undefined && !this.#stopping) {
+        const dropped = this.#sources.get(source)?.dropped;
         this.#sources.delete(source);
-        this.#observer.finished(source);
+        if (dropped !== true) this.#observer.finished(source);
         // Only now does it count as drained: its last acknowledgement came before its end was read.
         this.#caughtUp?.();
       }
     });
-    this.#sources.set(source, { lanes, done, kept: lanes.map((lane) => lane.acknowledged), released: 0 });
+    this.#sources.set(source, {
+      lanes,
+      done,
+      kept: lanes.map((lane) => lane.acknowledged),
+      released: 0,
+      dropped: false,
+    });
     return done;
+  }
+
+  /** Ends the way of a dead process's source that is not to be had any more: it counts neither as shipped nor as kept. */
+  drop(source: ShipSource): void {
+    const entry = this.#sources.get(source);
+    if (entry === undefined) return;
+    entry.dropped = true;
+    for (const lane of entry.lanes) lane.stop();
   }
 
   /** Whether a handler takes nothing of this source until somebody acts. */
@@ -152,6 +170,7 @@ export class Shipper {
   /** Keeps the cursors, then lets go of what all handlers have: what is deleted must not be asked for after a crash. */
   #keep(): void {
     for (const [source, entry] of this.#sources) {
+      if (entry.dropped) continue;
       try {
         for (const [index, lane] of entry.lanes.entries()) {
           const { acknowledged } = lane;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ModelFs } from "../../../../test/support/model-fs.ts";
-import { cursorIsDamaged, readCursor, writeCursor } from "./cursor.ts";
+import { cursorState, readCursor, writeCursor } from "./cursor.ts";
 
 const PATH = "/cursor.h";
 
@@ -8,10 +8,11 @@ describe("writeCursor()", () => {
   test("gives back the last number that was kept", () => {
     const fs = new ModelFs(1).process();
     expect(readCursor(fs, "/", "h")).toBe(0);
+    expect(cursorState(fs, "/", "h")).toBe("missing");
     for (const seq of [0, 1, 9, 10, 123_456_789_012_345]) {
       writeCursor(fs, "/", "h", seq);
       expect(readCursor(fs, "/", "h")).toBe(seq);
-      expect(cursorIsDamaged(fs, "/", "h")).toBe(false);
+      expect(cursorState(fs, "/", "h")).toBe("whole");
     }
   });
 
@@ -71,10 +72,10 @@ describe("readCursor()", () => {
         flipped[at] = (whole[at] ?? 0) ^ (1 << bit);
         disk.damage(PATH, () => flipped);
         expect([300, 500]).toContain(readCursor(fs, "/", "h"));
-        expect(cursorIsDamaged(fs, "/", "h")).toBe(true);
+        expect(cursorState(fs, "/", "h")).toBe("damaged");
       }
       disk.damage(PATH, () => whole.subarray(0, at));
-      expect(cursorIsDamaged(fs, "/", "h")).toBe(true);
+      expect(cursorState(fs, "/", "h")).toBe("damaged");
       expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));
       disk.damage(PATH, () => Buffer.concat([whole.subarray(0, at), Buffer.alloc(whole.length - at)]));
       expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));

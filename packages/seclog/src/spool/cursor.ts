@@ -21,9 +21,11 @@ export function readCursor(fs: SpoolFs, directory: string, handler: string): num
   return Math.max(0, ...readLines(fs, join(directory, cursorName(handler))));
 }
 
-/** Whether the handler may have acknowledged more than {@link readCursor} says. */
-export function cursorIsDamaged(fs: SpoolFs, directory: string, handler: string): boolean {
-  return readLines(fs, join(directory, cursorName(handler))).includes(-1);
+/** Whether the handler may have acknowledged more than {@link readCursor} says; a handler that is new has no cursor. */
+export function cursorState(fs: SpoolFs, directory: string, handler: string): "whole" | "damaged" | "missing" {
+  const lines = readLines(fs, join(directory, cursorName(handler)));
+  if (lines.length === 0) return "missing";
+  return lines.includes(-1) ? "damaged" : "whole";
 }
 
 /** Keeps it. It is on disk when this returns, but for the name of a new file. */

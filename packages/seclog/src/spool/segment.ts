@@ -54,26 +54,26 @@
  * Rotation: a new segment is opened when the next write would pass the limit. The old file, the new file and the
  * directory are synced before anything in the new one is acknowledged.
  *
- * ## Reading (spool/reader.ts)
+ * ## Reading (spool/reader.ts, spool/segment-scan.ts)
  *
- * Frames are taken in the order of their numbers. A segment whose header is damaged begins where its first valid frame
- * says. Where a frame is not valid at seq s:
+ * Events are read in the order of their numbers, up to a limit: of a living process's source the last one that its writer
+ * says to be on disk, of a dead one's the last one of which any segment tells. That is the last frame whose head is whole, or
+ * the one before a header's first number, and one more where something stands behind it that says nothing of itself, and nobody
+ * can say how many events that was. A frame that is cut, or zeros, was being written when the process died, was never
+ * acknowledged, and tells of nothing.
+ *
+ * A segment whose header is damaged begins where its first whole frame says. Where a frame is not whole at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
  *  - an earlier segment has it whole: go there (a rewrite that was cut off, of those that were abandoned);
- *  - a valid frame follows in the same segment: the bytes between are damage, quarantined, and as many
- *    numbers are missing as the valid frame says;
- *  - the segment ends there, and another one follows: damage up to that one's first number;
- *  - it is the last segment of a dead process: a frame that is whole by its length and fails its CRC is damage, and the
- *    next one is behind it; one whose head fails its check is damage, too, and nobody can say what was behind it; one that
- *    is cut, or zeros, was being written when the process died, was never acknowledged, and is dropped. That segment may be
- *    a rewrite: what an earlier one has at or behind s, an event or damage, is read before the end.
- * Damage never goes beyond the number with which a later segment begins. While a living process's directory is not there nothing
- * is damaged, and it is read again later.
+ *  - none has it: the numbers from s on are damage, up to the next one that some segment has, or to the one that the
+ *    damaged frame's head says, or to the limit. The bytes that stand there are quarantined.
+ * So one damaged frame costs one event, and nothing hangs on which segment is read first. While the directory is not there nothing
+ * is damaged and nothing ends: it is read again later.
  *
  * ## Deleting
  *
- * The shipper unlinks a segment when every handler's cursor has passed its last number, by its frames and by where the
- * next one begins, and is on disk; oldest first, never the one that is being written: so what is missing in front is no
+ * The shipper unlinks a segment when every handler's cursor has passed the last number of which it tells, and where the next
+ * one begins, and is on disk; oldest first, never the one that is being written: so what is missing in front is no
  * damage, whenever the power goes. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";

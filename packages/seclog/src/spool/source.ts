@@ -3,8 +3,8 @@ import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import { isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
-import { firstSeqOf, lastToldOf, readHeader, segmentNumbers } from "./reader.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
+import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.ts";
 
 const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -134,8 +134,9 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number): numb
   syncDirectory(fs, directory);
   let freed = 0;
   for (const number of numbers.slice(0, passed)) {
-    // An abandoned one may have more than where the next one begins, and be the only one that has it whole.
-    if ((lastToldOf(fs, directory, number) ?? 0) > seq) break;
+    // An abandoned one may have more than where the next one begins, and be the only one that has it, or tells of it.
+    const reach = reachOf(fs, directory, number);
+    if (reach !== undefined && reach.lastSeq + (reach.more ? 1 : 0) > seq) break;
     const bytes = segmentBytes(fs, directory, number);
     try {
       fs.unlinkSync(join(directory, segmentName(number)));

@@ -1,0 +1,182 @@
+/** What the file of one segment says of itself: where it begins and ends, and where in it an event stands. */
+import { Buffer } from "node:buffer";
+import { join } from "node:path";
+import { isErrno, type SpoolFs } from "./fs.ts";
+import {
+  decodeHeader,
+  FRAME_BYTES,
+  findFrame,
+  HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
+  readFrame,
+  type SegmentHeader,
+  segmentName,
+  segmentNumber,
+} from "./segment.ts";
+
+/** Bytes read at a time. */
+export const CHUNK_BYTES: number = 1024 * 1024;
+
+/** So much is read behind a chunk that a frame which begins in it is whole. */
+export const LONGEST_FRAME: number = FRAME_BYTES + MAX_PAYLOAD_BYTES;
+
+/** A whole frame in a file. */
+export interface WholeFrame {
+  readonly seq: number;
+  readonly offset: number;
+  readonly end: number;
+}
+
+/**
+ * The numbers of a source's segments, rising.
+ *
+ * @param mustExist whether a directory that is gone is an error; else it has none
+ */
+export function segmentNumbers(fs: SpoolFs, directory: string, mustExist: boolean = false): number[] {
+  try {
+    return fs
+      .readdirSync(directory)
+      .map(segmentNumber)
+      .filter((number) => number !== undefined)
+      .sort((a, b) => a - b);
+  } catch (error) {
+    if (isErrno(error, "ENOENT") && !mustExist) return [];
+    throw error;
+  }
+}
+
+/** A segment's header, `undefined` when it is damaged or the file is gone. */
+export function readHeader(fs: SpoolFs, directory: string, number: number): SegmentHeader | undefined {
+  return inSegment(fs, directory, number, (fd) => headerOf(fs, fd));
+}
+
+/** Where a segment begins: by its header or, when that is damaged, by its first whole frame. */
+export function firstSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => headerOf(fs, fd)?.firstSeq ?? nextFrame(fs, fd, HEADER_BYTES)?.seq);
+}
+
+/** The last number that a segment has whole; `undefined` when it has none, or is gone. */
+export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
+  return inSegment(fs, directory, number, (fd) => lastFrame(fs, fd)?.seq);
+}
+
+/** How far a segment goes, damaged events included. */
+export interface SegmentReach {
+  /** The last number of which a frame's head tells or, when there is none, the header: the one before its first. */
+  readonly lastSeq: number;
+  /** Whether there is something behind that which says nothing of itself: an event or more. */
+  readonly more: boolean;
+}
+
+/** How far a segment goes; `undefined` when it tells nothing: it is empty, or gone. */
+export function reachOf(fs: SpoolFs, directory: string, number: number): SegmentReach | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    const last = lastFrame(fs, fd);
+    const header = headerOf(fs, fd);
+    let lastSeq = last?.seq ?? (header === undefined ? 0 : header.firstSeq - 1);
+    for (let at = last?.end ?? HEADER_BYTES; ; ) {
+      const bytes = readAt(fs, fd, at, LONGEST_FRAME);
+      const frame = readFrame(bytes, 0);
+      if (frame.kind !== "damaged" || isZero(bytes)) break;
+      if (frame.head === undefined) return { lastSeq, more: true };
+      lastSeq = Math.max(lastSeq, frame.head.seq);
+      at += frame.head.end;
+    }
+    return header === undefined && lastSeq === 0 ? undefined : { lastSeq, more: false };
+  });
+}
+
+/** The first whole frame in a segment that has one of the numbers from `firstSeq` to `lastSeq`. */
+export function frameOf(
+  fs: SpoolFs,
+  directory: string,
+  number: number,
+  firstSeq: number,
+  lastSeq: number,
+): WholeFrame | undefined {
+  return inSegment(fs, directory, number, (fd) => {
+    for (const frame of wholeFrames(fs, fd, HEADER_BYTES)) {
+      if (frame.seq >= firstSeq && frame.seq <= lastSeq) return frame;
+    }
+    return undefined;
+  });
+}
+
+/** The first whole frame at or behind an offset, whatever lies before it. */
+export function nextFrame(fs: SpoolFs, fd: number, offset: number): WholeFrame | undefined {
+  for (const frame of wholeFrames(fs, fd, offset)) return frame;
+  return undefined;
+}
+
+/** As many bytes as there are, at most `length`. */
+export function readAt(fs: SpoolFs, fd: number, offset: number, length: number): Buffer {
+  const size = fs.fstatSync(fd).size;
+  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+  let at = 0;
+  while (at < bytes.length) {
+    const got = fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
+    if (got === 0) break;
+    at += got;
+  }
+  return bytes.subarray(0, at);
+}
+
+function headerOf(fs: SpoolFs, fd: number): SegmentHeader | undefined {
+  return decodeHeader(readAt(fs, fd, 0, HEADER_BYTES));
+}
+
+function lastFrame(fs: SpoolFs, fd: number): WholeFrame | undefined {
+  for (let from = fs.fstatSync(fd).size; from > HEADER_BYTES; ) {
+    from = Math.max(HEADER_BYTES, from - CHUNK_BYTES);
+    // The last frame of this piece may go on in the next one, where none begins.
+    const last = [...framesIn(readAt(fs, fd, from, CHUNK_BYTES + LONGEST_FRAME), from)].at(-1);
+    if (last !== undefined) return last;
+  }
+  return undefined;
+}
+
+function* wholeFrames(fs: SpoolFs, fd: number, offset: number): Generator<WholeFrame> {
+  for (let from = offset; ; ) {
+    const bytes = readAt(fs, fd, from, CHUNK_BYTES + LONGEST_FRAME);
+    let next = from + CHUNK_BYTES;
+    for (const frame of framesIn(bytes, from)) {
+      yield frame;
+      next = Math.max(next, frame.end);
+    }
+    if (bytes.length < CHUNK_BYTES + LONGEST_FRAME) return;
+    from = next;
+  }
+}
+
+/** The whole frames in some bytes that stand at `offset` of their file. */
+function* framesIn(bytes: Buffer, offset: number): Generator<WholeFrame> {
+  for (let at = 0; at >= 0; ) {
+    const frame = readFrame(bytes, at);
+    if (frame.kind === "valid") {
+      yield { seq: frame.seq, offset: offset + at, end: offset + frame.end };
+      at = frame.end;
+    } else {
+      at = findFrame(bytes, at + 1);
+    }
+  }
+}
+
+/** What `look` finds in a segment; `undefined` when the file is gone. */
+function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd: number) => T): T | undefined {
+  let fd: number;
+  try {
+    fd = fs.openSync(join(directory, segmentName(number)), "r");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+  try {
+    return look(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0);
+}
