@@ -224,6 +224,18 @@ describe("SpoolReader, of a dead source, after a segment of garbage", () => {
     for (const after of [4, 5, 6]) expect(read(undefined, after)).toBe("");
   });
 
+  test("believes no head that tells of a number which cannot be the next", () => {
+    segment(1, 1, 2);
+    // The highest bits of the check and of the number: the check holds again.
+    for (const at of [7, 19]) {
+      disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => {
+        bytes[inHead(1) + at] = (bytes[inHead(1) + at] ?? 0) ^ 0x80;
+        return bytes;
+      });
+    }
+    expect(read()).toBe("1 !2");
+  });
+
   test("tells of the one behind what was read, when nothing that is left says any", () => {
     segment(2, 4, 4);
     flip(2, 0, 10_000);

@@ -120,9 +120,10 @@ export class SpoolReader {
   #lastOfTheDead(): number {
     if (this.#end !== undefined) return this.#end;
     const reaches = this.#numbers().flatMap((number) => reachOf(this.#fs, this.#directory, number) ?? []);
-    const told = Math.max(0, ...reaches.map(({ lastSeq }) => lastSeq)) || this.#nextSeq - 1;
-    const ends = reaches.map(({ lastSeq, more }) => lastSeq + (more ? 1 : 0));
-    this.#end = Math.max(told + (reaches.at(-1)?.more ? 1 : 0), ...ends);
+    const told = reaches.flatMap(({ lastSeq }) => lastSeq ?? []);
+    const last = told.length > 0 ? Math.max(...told) : this.#nextSeq - 1;
+    const ends = reaches.map(({ lastSeq = 0, more }) => lastSeq + (more ? 1 : 0));
+    this.#end = Math.max(last + (reaches.at(-1)?.more ? 1 : 0), ...ends);
     return this.#end;
   }
 

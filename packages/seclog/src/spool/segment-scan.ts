@@ -20,6 +20,9 @@ export const CHUNK_BYTES: number = 1024 * 1024;
 /** So much is read behind a chunk that a frame which begins in it is whole. */
 export const LONGEST_FRAME: number = FRAME_BYTES + MAX_PAYLOAD_BYTES;
 
+/** What a head that tells of a small number tells of when its highest bit is flipped, and that of its check. */
+const FAR_AWAY = 2 ** 31;
+
 /** A whole frame in a file. */
 export interface WholeFrame {
   readonly seq: number;
@@ -62,27 +65,30 @@ export function lastSeqOf(fs: SpoolFs, directory: string, number: number): numbe
 
 /** How far a segment goes, damaged events included. */
 export interface SegmentReach {
-  /** The last number of which a frame's head tells or, when there is none, the header: the one before its first. */
-  readonly lastSeq: number;
+  /** The last number of which a frame's head tells, else the one before the header's; `undefined` when nothing tells of any. */
+  readonly lastSeq: number | undefined;
   /** Whether there is something behind that which says nothing of itself: an event or more. */
   readonly more: boolean;
 }
 
-/** How far a segment goes; `undefined` when it tells nothing: it is empty, or gone. */
+/** How far a segment goes; `undefined` when there is nothing in it, or it is gone. */
 export function reachOf(fs: SpoolFs, directory: string, number: number): SegmentReach | undefined {
   return inSegment(fs, directory, number, (fd) => {
     const last = lastFrame(fs, fd);
     const header = headerOf(fs, fd);
-    let lastSeq = last?.seq ?? (header === undefined ? 0 : header.firstSeq - 1);
+    let lastSeq = last?.seq ?? (header === undefined ? undefined : header.firstSeq - 1);
     for (let at = last?.end ?? HEADER_BYTES; ; ) {
       const bytes = readAt(fs, fd, at, LONGEST_FRAME);
       const frame = readFrame(bytes, 0);
       if (frame.kind !== "damaged" || isZero(bytes)) break;
-      if (frame.head === undefined) return { lastSeq, more: true };
-      lastSeq = Math.max(lastSeq, frame.head.seq);
+      const seq = frame.head?.seq ?? 0;
+      // Frames follow each other. Two flips can make a head tell of a number that is very far away.
+      const isNext = lastSeq === undefined ? seq > 0 && seq < FAR_AWAY : seq === lastSeq + 1;
+      if (frame.head === undefined || !isNext) return { lastSeq, more: true };
+      lastSeq = seq;
       at += frame.head.end;
     }
-    return header === undefined && lastSeq === 0 ? undefined : { lastSeq, more: false };
+    return lastSeq === undefined ? undefined : { lastSeq, more: false };
   });
 }
 

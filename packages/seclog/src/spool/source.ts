@@ -136,7 +136,7 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number): numb
   for (const number of numbers.slice(0, passed)) {
     // An abandoned one may have more than where the next one begins, and be the only one that has it, or tells of it.
     const reach = reachOf(fs, directory, number);
-    if (reach !== undefined && reach.lastSeq + (reach.more ? 1 : 0) > seq) break;
+    if (reach !== undefined && (reach.lastSeq ?? 0) + (reach.more ? 1 : 0) > seq) break;
     const bytes = segmentBytes(fs, directory, number);
     try {
       fs.unlinkSync(join(directory, segmentName(number)));
