@@ -133,6 +133,8 @@ async function runGit(directory: string, args: readonly string[], signal: AbortS
   } finally {
     clearTimeout(killer);
     signal.removeEventListener("abort", abort);
+    // Git may have ended before what it started has.
+    if (signal.aborted) kill("SIGKILL");
   }
 }
 
