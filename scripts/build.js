@@ -44,7 +44,9 @@ async function bundle(folder, more) {
     format: "esm",
     chunkFileNames: "[name].js",
     comments: false,
-    codeSplitting: { groups: [{ name: "core", test: /src.(?:event|record|spool|ship|create-)/, minShareCount: 2 }] },
+    codeSplitting: {
+      groups: [{ name: "core", test: /src.(?:event|record|spool|ship|create-|log-)/, minShareCount: 2 }],
+    },
   });
   await build.close();
   const written = new Map(output.map(({ fileName, code }) => [join(folder, "dist", fileName), code]));

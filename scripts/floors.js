@@ -15,14 +15,15 @@ import { filesBelow, packageFolders, root } from "./files.js";
 
 const LIBRARY = "packages/seclog/src/";
 
-/** The floor of each folder, and of the two files beside them, in the library. */
+/** The floor of each folder, and of the files beside them, in the library. */
 const FLOORS = {
   event: 0,
   merkle: 0,
   record: 1,
   spool: 2,
   ship: 3,
-  "create-security-log.ts": 3.5,
+  "log-options.ts": 3.3,
+  "create-security-log.ts": 3.6,
   postgres: 4,
   handlers: 4,
   capture: 4,

@@ -1,5 +1,5 @@
 /** Seclog's core: `createSecurityLog` and what it takes and gives. */
-export { createSecurityLog, type SecurityLogOptions } from "./create-security-log.ts";
+export { createSecurityLog } from "./create-security-log.ts";
 export {
   ALIASES as EVENT_ALIASES,
   CATALOGUE,
@@ -24,6 +24,7 @@ export {
 export type { JsonObject, JsonValue } from "./event/json.ts";
 export { isLevel, LEVELS, type Level } from "./event/level.ts";
 export { visibleJson, visibleText } from "./event/visible.ts";
+export type { SecurityLogOptions } from "./log-options.ts";
 export type { ClientIpOptions } from "./record/client-ip.ts";
 export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
 export type { RedactOptions } from "./record/redact.ts";

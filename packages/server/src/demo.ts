@@ -12,20 +12,17 @@
  * they are stopped in order: the shop hands over what it has, then the store goes.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join, relative, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres";
+import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
 import { interruption } from "./interruption.ts";
 import { readKeyFile, writeKeyFile } from "./key-file.ts";
-import { makeFolder } from "./make-folder.ts";
 import { counted } from "./output.ts";
 import type { EventRow } from "./queries.ts";
 import { SealMemoryFile } from "./seal/memory.ts";
@@ -36,9 +33,6 @@ export interface DemoOptions {
   /** Ends by itself when every expected event is in the table. */
   readonly once?: boolean;
 }
-
-/** Something that the person at the terminal can put right; the message says how. */
-class DemoError extends Error {}
 
 /** The most that the events may take from the last request to the table. */
 const ARRIVAL_DEADLINE_MS = 60_000;
@@ -221,98 +215,6 @@ function missingFrom(seen: readonly EventRow[], requests: readonly DemoRequest[]
       return [];
     }),
   );
-}
-
-/** Where things are. */
-interface Place {
-  /** Where the person is whose terminal this is: npm runs scripts in the repository, wherever it was called from. */
-  readonly here: string;
-  readonly repository: string;
-  readonly shop: string;
-  readonly data: string;
-  readonly shopData: string;
-}
-
-function findPlace(): Place {
-  const repository = fileURLToPath(new URL("../../..", import.meta.url));
-  const shop = join(repository, "examples", "shop");
-  if (!existsSync(join(shop, "package.json"))) {
-    throw new DemoError("The demo needs the sample shop: run it in a clone of Seclog's repository.");
-  }
-  if (!existsSync(join(shop, "dist", "server.js"))) {
-    throw new DemoError("The sample shop is not built: run npm run build in the repository, then again.");
-  }
-  const here = process.env["INIT_CWD"] ?? process.cwd();
-  const data = resolve(here, process.env["SECLOG_DATA_DIR"] || join(repository, "var"));
-  return { here, repository, shop, data, shopData: join(data, "shop") };
-}
-
-function readPort(): number {
-  const text = process.env["PORT"] || "3000";
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw new DemoError(`PORT must be a number from 0 to 65535, not "${text}".`);
-  return port;
-}
-
-function makeDirectory(directory: string): void {
-  try {
-    makeFolder(directory);
-    accessSync(directory, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new DemoError(
-      `The data directory ${directory} cannot be used (${code}): make it a folder that you can write to, or set SECLOG_DATA_DIR to another.`,
-    );
-  }
-}
-
-async function checkPort(port: number): Promise<void> {
-  await new Promise<void>((done, failed) => {
-    const probe = createServer();
-    probe.once("error", ({ code }: NodeJS.ErrnoException) => {
-      const why = code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`;
-      failed(new DemoError(`Port ${port} on 127.0.0.1 ${why}: set PORT to a free one.`));
-    });
-    probe.listen(port, "127.0.0.1", () => probe.close(() => done()));
-  });
-}
-
-/**
- * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept;
- * the server's port is another at every start.
- */
-function keepUrls(data: string, port: number): { readonly [R in "writer" | "reader" | "sealer"]: string } {
-  const url = (role: string): string => {
-    const file = join(data, `${role}-url`);
-    const password = keptPassword(file) ?? randomBytes(24).toString("base64url");
-    const text = `postgresql://seclog_demo_${role}:${password}@127.0.0.1:${port}/seclog`;
-    writePrivately(file, `${text}\n`);
-    return text;
-  };
-  const writer = url("writer");
-  const reader = url("reader");
-  const sealer = url("sealer");
-  const { username, password } = new URL(reader);
-  writePrivately(
-    join(data, "pg_service.conf"),
-    `[seclog]\nhost=127.0.0.1\nport=${port}\ndbname=seclog\nuser=${username}\npassword=${password}\n`,
-  );
-  return { writer, reader, sealer };
-}
-
-function keptPassword(file: string): string | undefined {
-  try {
-    return new URL(readFileSync(file, "utf8").trim()).password || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Renamed into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
-function writePrivately(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }
 
 function readJson<T>(file: string): T {

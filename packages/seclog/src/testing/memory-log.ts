@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { createSecurityLog, type SecurityLogOptions } from "../create-security-log.ts";
+import { createSecurityLog } from "../create-security-log.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
+import type { SecurityLogOptions } from "../log-options.ts";
 import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
 

@@ -8,8 +8,9 @@ import { requireUrl, roleConfig } from "../environment.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, OutputClosed, OutputFailed, Progress, print, styled, wrapped } from "../output.ts";
 import { Unfinished } from "../unfinished.ts";
+import { exportingLog, folderLog } from "../verify/export-folder.ts";
 import { type OpenedCheckpoint, openCheckpoint, readVkey, splitNotes, VerifyError, type Vkey } from "../verify/note.ts";
-import { databaseLog, exportingLog, folderLog, type RawLog, SNAPSHOT_SETTINGS } from "../verify/raw-log.ts";
+import { databaseLog, type RawLog, SNAPSHOT_SETTINGS } from "../verify/raw-log.ts";
 import { type VerifyReport, verifyLog } from "../verify/verify-log.ts";
 
 interface VerifyOptions {

@@ -1,8 +1,9 @@
 /** Who has signed the log's checkpoints, and whether that key may have. */
+
+import { byteaValue, copyValues } from "./copy-values.ts";
 import type { Findings } from "./findings.ts";
 import { HASH_BYTES } from "./hashing.ts";
 import { type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
-import { byteaValue, copyValues } from "./row-reader.ts";
 
 /** A root that the tree must have at a size. */
 export interface Expected {

@@ -1,8 +1,9 @@
 /** What retention has ended on record: partitions, which go whole. */
+
+import { canonicalTime, copyValues } from "./copy-values.ts";
 import { countText, type EventName, eventText, type Findings } from "./findings.ts";
 import { type EndedPartition, linesOf } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
-import { canonicalTime, copyValues } from "./row-reader.ts";
 
 /**
  * A row bears the time at which its transaction began, and comes into no partition that is dropped meanwhile: so much earlier may a

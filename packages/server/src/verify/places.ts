@@ -1,7 +1,9 @@
 /** Which number of which source each leaf of a window is, as the ranges of `security_event_seal` say. */
+
+import { copyValues } from "./copy-values.ts";
 import { countText, type Findings, numbersText, sourceName } from "./findings.ts";
 import type { Interval } from "./raw-log.ts";
-import { copyValues, sourceWords } from "./row-reader.ts";
+import { sourceWords } from "./row-reader.ts";
 
 /** A part of a range that lies in the window. */
 interface Piece {

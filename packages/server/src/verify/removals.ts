@@ -1,7 +1,8 @@
 /** What was taken away on record: `security_event_removed`, as far as sealed events of the own source vouch for it. */
+
+import { copyValues } from "./copy-values.ts";
 import { countText, type Findings } from "./findings.ts";
 import { sha256 } from "./hashing.ts";
-import { copyValues } from "./row-reader.ts";
 
 /** How content goes: a person's part is blanked, or whole partitions are dropped. */
 export type RemovalKind = "erased" | "pruned";

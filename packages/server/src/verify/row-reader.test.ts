@@ -7,8 +7,9 @@ import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { canonicalTime, copyValues } from "./copy-values.ts";
 import { databaseLog, rowsOf, SNAPSHOT_SETTINGS } from "./raw-log.ts";
-import { canonicalTime, copyValues, EVENT_COLUMNS, RowReader } from "./row-reader.ts";
+import { EVENT_COLUMNS, RowReader } from "./row-reader.ts";
 
 const wellFormed = (value: string): string => value.replace(/\p{Surrogate}/gu, "");
 const text = fc.string({ unit: "binary", maxLength: 40 }).map((value) => wellFormed(value.replaceAll("\0", "")));

@@ -4,6 +4,7 @@
  *
  * A log of a hundred million events is verified with this, so it works on bytes, in one pass, without an object for each row.
  */
+import { UNESCAPED } from "./copy-values.ts";
 import { sha256 } from "./hashing.ts";
 import { VerifyError } from "./note.ts";
 
@@ -470,9 +471,6 @@ const PLAIN = new Uint8Array(256).fill(1, 0x20);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
 
-/** COPY's escapes, by their letters. */
-const UNESCAPED: { readonly [letter: number]: number } = { 98: 8, 116: 9, 110: 10, 118: 11, 102: 12, 114: 13 };
-
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
 
 /** `\u001f`: a control character for which JSON has no letter. */
@@ -484,27 +482,4 @@ function controlEscape(out: Buffer, end: number, byte: number): number {
   out[end + 4] = HEX_DIGITS[byte >> 4] as number;
   out[end + 5] = HEX_DIGITS[byte & 15] as number;
   return end + 6;
-}
-
-/** A time of COPY's in the canonical form. */
-export function canonicalTime(text: string): string {
-  const [, date, time, fraction = ""] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00$/.exec(text) ?? [];
-  return date === undefined ? text : `${date}T${time}.${fraction.padEnd(6, "0")}Z`;
-}
-
-/** The values of a row of COPY's text format; `null` for NULL. For the small tables. */
-export function copyValues(line: string): (string | null)[] {
-  return line.split("\t").map((value) =>
-    value === "\\N"
-      ? null
-      : value.replace(/\\(.)/gs, (_, letter: string) => {
-          const code = UNESCAPED[letter.charCodeAt(0)];
-          return code === undefined ? letter : String.fromCharCode(code);
-        }),
-  );
-}
-
-/** The bytes of a bytea as COPY writes it, unescaped: `\x…`. */
-export function byteaValue(text: string): Buffer {
-  return Buffer.from(text.startsWith("\\x") ? text.slice(2) : "", "hex");
 }

@@ -1,8 +1,9 @@
 /** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
+
+import { canonicalTime, copyValues } from "./copy-values.ts";
 import { eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { linesOf } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
-import { canonicalTime, copyValues } from "./row-reader.ts";
 
 /** What waits to be sealed. */
 export interface Unsealed {

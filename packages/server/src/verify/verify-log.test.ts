@@ -16,8 +16,9 @@ import {
   storedNote,
 } from "../../../../test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { exportingLog, folderLog } from "./export-folder.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, exportingLog, folderLog, type RawLog, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+import { databaseLog, type RawLog, SNAPSHOT_SETTINGS } from "./raw-log.ts";
 import { EVENT_COLUMNS } from "./row-reader.ts";
 import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
 

@@ -11,6 +11,7 @@
  * write path.
  */
 import { type Expected, Signers } from "./checkpoints.ts";
+import { byteaValue, copyValues } from "./copy-values.ts";
 import { countText, type Finding, Findings, sourceName } from "./findings.ts";
 import { CompactRange, HASH_BYTES, hex, TILE_WIDTH, tileRoot } from "./hashing.ts";
 import { readKnown } from "./known.ts";
@@ -19,7 +20,6 @@ import { checkEnded, endedPartitions } from "./partitions.ts";
 import { Ranges, type WindowPlaces } from "./places.ts";
 import { linesOf, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
 import { type OwnEvent, type RemovalReport, Removals } from "./removals.ts";
-import { byteaValue, copyValues } from "./row-reader.ts";
 import { judgeSuspects, type Suspect } from "./suspects.ts";
 import { rangeOf, readTiles, type Tiles, UpperLevels, windowHashes } from "./tiles.ts";
 import { readUnsealed, type Unsealed } from "./unsealed.ts";

@@ -1,10 +1,12 @@
 /** One window: which of its leaves the rows make, and which rows make none. */
+
+import { byteaValue, canonicalTime, copyValues } from "./copy-values.ts";
 import { type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { HASH_BYTES, hex, isHashAt, leafHash, sha256 } from "./hashing.ts";
 import type { PlacedInterval, WindowPlaces } from "./places.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
 import type { OwnEvent, Removals } from "./removals.ts";
-import { byteaValue, canonicalTime, copyValues, type PersonalState, RowReader } from "./row-reader.ts";
+import { type PersonalState, RowReader } from "./row-reader.ts";
 import { nameOf, type Suspect } from "./suspects.ts";
 
 /** What the windows have in common. */

@@ -1,0 +1,102 @@
+/** Where the demo keeps its things, and whether it can: the folders, the port, and the passwords of the log's roles. */
+import { randomBytes } from "node:crypto";
+import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeFolder } from "./make-folder.ts";
+
+/** Something that the person at the terminal can put right; the message says how. */
+export class DemoError extends Error {}
+
+/** Where things are. */
+export interface Place {
+  /** Where the person is whose terminal this is: npm runs scripts in the repository, wherever it was called from. */
+  readonly here: string;
+  readonly repository: string;
+  readonly shop: string;
+  readonly data: string;
+  readonly shopData: string;
+}
+
+export function findPlace(): Place {
+  const repository = fileURLToPath(new URL("../../..", import.meta.url));
+  const shop = join(repository, "examples", "shop");
+  if (!existsSync(join(shop, "package.json"))) {
+    throw new DemoError("The demo needs the sample shop: run it in a clone of Seclog's repository.");
+  }
+  if (!existsSync(join(shop, "dist", "server.js"))) {
+    throw new DemoError("The sample shop is not built: run npm run build in the repository, then again.");
+  }
+  const here = process.env["INIT_CWD"] ?? process.cwd();
+  const data = resolve(here, process.env["SECLOG_DATA_DIR"] || join(repository, "var"));
+  return { here, repository, shop, data, shopData: join(data, "shop") };
+}
+
+export function readPort(): number {
+  const text = process.env["PORT"] || "3000";
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new DemoError(`PORT must be a number from 0 to 65535, not "${text}".`);
+  return port;
+}
+
+export function makeDirectory(directory: string): void {
+  try {
+    makeFolder(directory);
+    accessSync(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new DemoError(
+      `The data directory ${directory} cannot be used (${code}): make it a folder that you can write to, or set SECLOG_DATA_DIR to another.`,
+    );
+  }
+}
+
+export async function checkPort(port: number): Promise<void> {
+  await new Promise<void>((done, failed) => {
+    const probe = createServer();
+    probe.once("error", ({ code }: NodeJS.ErrnoException) => {
+      const why = code === "EADDRINUSE" ? "is in use" : `cannot be used (${code})`;
+      failed(new DemoError(`Port ${port} on 127.0.0.1 ${why}: set PORT to a free one.`));
+    });
+    probe.listen(port, "127.0.0.1", () => probe.close(() => done()));
+  });
+}
+
+/**
+ * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept;
+ * the server's port is another at every start.
+ */
+export function keepUrls(data: string, port: number): { readonly [R in "writer" | "reader" | "sealer"]: string } {
+  const url = (role: string): string => {
+    const file = join(data, `${role}-url`);
+    const password = keptPassword(file) ?? randomBytes(24).toString("base64url");
+    const text = `postgresql://seclog_demo_${role}:${password}@127.0.0.1:${port}/seclog`;
+    writePrivately(file, `${text}\n`);
+    return text;
+  };
+  const writer = url("writer");
+  const reader = url("reader");
+  const sealer = url("sealer");
+  const { username, password } = new URL(reader);
+  writePrivately(
+    join(data, "pg_service.conf"),
+    `[seclog]\nhost=127.0.0.1\nport=${port}\ndbname=seclog\nuser=${username}\npassword=${password}\n`,
+  );
+  return { writer, reader, sealer };
+}
+
+function keptPassword(file: string): string | undefined {
+  try {
+    return new URL(readFileSync(file, "utf8").trim()).password || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Renamed into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
+function writePrivately(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

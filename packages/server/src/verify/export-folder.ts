@@ -1,0 +1,109 @@
+/** An export: the answers that verification was given, kept in the files of a folder, to be verified again elsewhere. */
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { VerifyError } from "./note.ts";
+import { type Part, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
+
+const MANIFEST = "seclog-export.json";
+const FORMAT = 1;
+
+/** The file that has a part's answer. */
+function fileOf(part: Part): string {
+  if (!("window" in part)) return `${part.name}.copy`;
+  return `${part.name}-${String(part.window).padStart(9, "0")}.copy`;
+}
+
+/**
+ * Reads as `log` does, and writes each answer into a file of a new folder: what {@link folderLog} reads. Nobody but its owner
+ * may read the folder, which has the personal data of everybody in the log.
+ *
+ * @param from the leaf that verification begins with
+ * @throws VerifyError when the folder is not empty
+ */
+export function exportingLog(log: RawLog, directory: string, from: number): RawLog {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (readdirSync(directory).length > 0)
+    throw new VerifyError(`${directory} is not empty: name a new folder for the export`);
+  writeFileSync(join(directory, MANIFEST), `${JSON.stringify({ format: FORMAT, window: WINDOW_LEAVES, from })}\n`);
+  return {
+    async *read(part) {
+      const file = openSync(join(directory, fileOf(part)), "wx", 0o600);
+      try {
+        for await (const piece of log.read(part)) {
+          for (let at = 0; at < piece.length; ) at += writeSync(file, piece, at);
+          yield piece;
+        }
+      } finally {
+        closeSync(file);
+      }
+    },
+  };
+}
+
+/** The pieces in which a file is read. */
+const READ_BYTES = 262_144;
+
+interface Manifest {
+  readonly format?: number;
+  readonly window?: number;
+  readonly from?: number;
+}
+
+function readManifest(file: string): Manifest {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (typeof manifest === "object" && manifest !== null) return manifest;
+  throw new VerifyError(`${file} is not what seclog verify --write-export has written: it is broken, export again`);
+}
+
+/**
+ * The log of an export.
+ *
+ * @param from the leaf that verification begins with: the export must begin there, too
+ * @throws VerifyError when the folder has none
+ */
+export function folderLog(directory: string, from: number): RawLog {
+  const manifest = join(directory, MANIFEST);
+  if (!existsSync(manifest))
+    throw new VerifyError(`${directory} has no ${MANIFEST}: it is no export of seclog verify --write-export`);
+  const { format, window, ...begins } = readManifest(manifest);
+  if (format !== FORMAT || window !== WINDOW_LEAVES) {
+    throw new VerifyError(`${directory} has an export of another format (${format}): use the seclog that wrote it`);
+  }
+  if (begins.from !== from) {
+    throw new VerifyError(
+      `the export begins with leaf ${begins.from}, the verification with ${from}: give it the --from that it was written with`,
+    );
+  }
+  return {
+    async *read(part) {
+      const path = join(directory, fileOf(part));
+      if (!existsSync(path)) throw new VerifyError(`${path} is missing: the export was not finished, or begins later`);
+      const file = openSync(path, "r");
+      try {
+        for (;;) {
+          const piece = Buffer.allocUnsafe(READ_BYTES);
+          const length = readSync(file, piece, 0, READ_BYTES, null);
+          if (length === 0) return;
+          yield piece.subarray(0, length);
+        }
+      } finally {
+        closeSync(file);
+      }
+    },
+  };
+}
