@@ -6,13 +6,15 @@
  * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
  * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
  * higher one has appeared; the lower ones are then removed. Two that try at once cannot both create the same
- * number, and one that was asleep with an outdated number finds the higher one and withdraws.
+ * number, and one that was asleep with an outdated number finds the higher one and withdraws. What cannot be looked up at
+ * the moment (no descriptors) lives.
  *
- * Processes that cannot see each other (other containers on one volume: another PID namespace or machine)
+ * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot)
  * are judged by the file's modification time, which both threads of the owner renew every {@link RENEW_MS}. The
  * clocks of two machines differ, so that it is not enough that the file looks {@link FOREIGN_STALE_MS} old: it is
  * watched besides, and must not change for {@link WATCH_MS} on the watcher's monotonic clock. One that looks young
- * because of the clocks is dead when it has not changed for {@link FOREIGN_STALE_MS}.
+ * because of the clocks is dead when it has not changed for {@link FOREIGN_STALE_MS}. An owner of this machine's name whose file
+ * nobody has renewed since the machine was started is from before that, and is not waited for.
  *
  * An owner may be taken for dead all the same: it was only stopped that long. It finds that it has been replaced
  * (`stillOwns`), and goes on with a new source. Until then it may write, and say that it has, so:
@@ -23,7 +25,7 @@
  *   before it reads or deletes anything. By then the old owner has looked.
  */
 import { readFileSync, readlinkSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
@@ -108,17 +110,31 @@ export class OwnerWatch {
 
 let self: ProcessIdentity | undefined;
 
-/** This process. Read once. */
+/**
+ * This process. Read once.
+ *
+ * @throws the operating system's error when it cannot be read now
+ */
 export function thisProcess(): ProcessIdentity {
   self ??= {
     pid: process.pid,
-    space: `${hostname()} ${tryRead(() => readlinkSync("/proc/self/ns/pid")) ?? process.platform}`,
+    space: `${hostname()} ${ifTold(() => readlinkSync("/proc/self/ns/pid")) ?? process.platform}`,
     ...definedOnly({
-      start: startTime(process.pid),
-      boot: tryRead(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+      start: ifTold(() => startTime(process.pid)),
+      boot: ifTold(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
     }),
   };
   return self;
+}
+
+/** What the operating system tells; `undefined` where it has no such file, or keeps it to itself. */
+function ifTold(read: () => string | undefined): string | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM"].some((code) => isErrno(error, code))) return undefined;
+    throw error;
+  }
 }
 
 /** Claims a fresh source directory for the process that made it: epoch 1. */
@@ -150,7 +166,8 @@ export function takeOver(
     return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
   if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
-  const unproven = last > 0 && (previous?.unproven === true || !(previous?.released || isVisible(previous)));
+  const seen = previous !== undefined && (previous.released === true || isVisible(previous));
+  const unproven = last > 0 && (previous?.unproven === true || !seen);
   const epoch = last + 1;
   const mine: OwnerFile = { ...thisProcess(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
   try {
@@ -221,26 +238,25 @@ function isAlive(
   watch: OwnerWatch | undefined,
 ): boolean {
   if (owner?.released) return false;
-  if (!isVisible(owner)) {
+  if (owner === undefined || !isVisible(owner)) {
     const renewed = tryRead(() => fs.statSync(join(directory, ownerName(epoch))).mtimeMs);
-    if (renewed === undefined) return false;
+    if (renewed === undefined) return true;
+    if (owner?.space === thisProcess().space && renewed < now - uptime() * 1_000) return false;
     // A file that cannot be read was either being written when its process died, or was damaged.
     const looksOld = now - renewed >= (owner === undefined ? UNREADABLE_STALE_MS : FOREIGN_STALE_MS);
     return !(watch?.isSilent(directory, epoch, renewed, looksOld) ?? looksOld);
   }
-  if (owner.boot !== thisProcess().boot) return false;
-  if (owner.start !== undefined) return startTime(owner.pid) === owner.start;
   try {
-    process.kill(owner.pid, 0);
-    return true;
+    return owner.start === undefined ? process.kill(owner.pid, 0) : startTime(owner.pid) === owner.start;
   } catch (error) {
-    return isErrno(error, "EPERM");
+    return !(isErrno(error, "ENOENT") || isErrno(error, "ESRCH"));
   }
 }
 
 /** Whether the process, were it alive, could be looked up from here. */
-function isVisible(owner: OwnerFile | undefined): owner is OwnerFile {
-  return owner?.space === thisProcess().space;
+function isVisible(owner: OwnerFile): boolean {
+  const { space, boot } = thisProcess();
+  return owner.space === space && owner.boot === boot;
 }
 
 /** The highest owner number, 0 for none, `undefined` when the directory is gone. */
@@ -280,12 +296,16 @@ function ownerName(epoch: number): string {
   return `owner.${epoch}`;
 }
 
-/** Field 22 of `/proc/<pid>/stat`, read behind the last parenthesis because a process may have one in its name. */
+/**
+ * Field 22 of `/proc/<pid>/stat`, read behind the last parenthesis because a process may have one in its name.
+ *
+ * @throws `ENOENT` or `ESRCH` when there is no such process, another error when that cannot be told
+ */
 function startTime(pid: number): string | undefined {
-  const stat = tryRead(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   // A zombie (state Z) has ended; only its parent has not looked yet.
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields?.[0] === "Z" ? undefined : fields?.[19];
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? undefined : fields[19];
 }
 
 function remove(fs: SpoolFs, path: string): void {
