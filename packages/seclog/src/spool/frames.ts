@@ -114,11 +114,12 @@ export class FrameMemory {
     this.unsyncedBytes = 0;
   }
 
-  /** Copies of the payloads that were never written, in order. */
-  unwrittenPayloads(): Buffer[] {
+  /** Copies of the payloads of the unwritten frames in chunks behind `seq`, in order. */
+  payloadsAfter(seq: number): Buffer[] {
     this.cut();
     const payloads: Buffer[] = [];
-    for (const { slab, from, to } of this.#unwritten) {
+    for (const { slab, from, to, firstSeq } of this.#unwritten) {
+      if (firstSeq <= seq) continue;
       for (let at = from; at < to; ) {
         const payload = Buffer.from(sealedPayload(slab.bytes, at));
         payloads.push(payload);

@@ -44,6 +44,9 @@ export class SegmentFiles {
   /** The last number that was written and not abandoned. */
   writtenSeq = 0;
 
+  /** The last number that the operating system was given, whatever it said: a segment may have it. */
+  triedSeq = 0;
+
   /** The last number that is on disk. */
   syncedSeq = 0;
 
@@ -70,6 +73,7 @@ export class SegmentFiles {
     if (segment === undefined || (segment.bytes > HEADER_BYTES && segment.bytes + length > this.#segmentBytes)) {
       segment = this.#open(chunk.firstSeq);
     }
+    this.triedSeq = Math.max(this.triedSeq, chunk.lastSeq);
     let at = chunk.from;
     while (at < chunk.to) {
       // A short write is no error: the rest goes on where it stopped, and fails if the disk is full.

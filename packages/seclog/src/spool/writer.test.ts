@@ -55,6 +55,35 @@ test("durable() - never resolves for what was written after another process took
   expect(writer.unwrittenPayloads()).toEqual([]);
 });
 
+test("unwrittenPayloads() - has nothing that whoever took over may have read, also when its sync fails then", async () => {
+  const owned = createSource(spoolFs, root, ID);
+  let failing = false;
+  const fs: SpoolFs = {
+    ...spoolFs,
+    fdatasync: Object.assign(
+      (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
+        if (!failing) spoolFs.fdatasync(fd, done);
+        else setTimeout(done, 1_200, new Error("EIO"));
+      },
+      { __promisify__: spoolFs.fdatasync.__promisify__ },
+    ),
+  };
+  const calls: string[] = [];
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => calls.push("lost") };
+  const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
+  writer.append("before");
+  await writer.durable(1, true);
+  failing = true;
+  writer.append("written");
+  const waiting = expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
+  await writer.durable(2, false);
+  release(spoolFs, owned);
+  expect(takeOver(spoolFs, owned.directory, "other", new OwnerWatch())?.epoch).toBe(2);
+  await waiting;
+  await expect.poll(() => calls).toEqual(["lost"]);
+  expect(writer.unwrittenPayloads().map(String)).toEqual([]);
+});
+
 test.each(["durable", "flushSync"] as const)(
   "%s() - says of nothing that it is on disk when another process took over and removed it before the sync ended",
   async (how) => {

@@ -212,9 +212,9 @@ export class SpoolWriter {
     this.#end(this.#lastError ?? closedError());
   }
 
-  /** The events that never reached a segment, for a log that must go on with another source. */
+  /** The events of which no segment can have anything, for a log that must go on with another source. */
   unwrittenPayloads(): Buffer[] {
-    return this.#frames.unwrittenPayloads();
+    return this.#frames.payloadsAfter(this.#files.triedSeq);
   }
 
   #writeOut(): void {
