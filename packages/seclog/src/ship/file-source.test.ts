@@ -49,6 +49,21 @@ test("a handler whose cursor is damaged does, too, and that is told", () => {
   expect(warnings).toMatchObject([{ code: "SECLOG_SPOOL_CORRUPT" }]);
 });
 
+test("what is to be had later is no cursor that is missing", () => {
+  writeCursor(fs, "/source", "h", 1_005);
+  const real = fs.readFileSync.bind(fs) as (...args: unknown[]) => unknown;
+  fs = Object.assign(Object.create(fs) as SpoolFs, {
+    readFileSync: () => {
+      fs.readFileSync = real as SpoolFs["readFileSync"];
+      throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
+    },
+  });
+  expect(() => loadCursor()).toThrow("ENOENT");
+  expect(loadCursor()).toBe(1_005);
+  fs.renameSync("/source", "/away");
+  expect(() => loadCursor()).toThrow("ENOENT");
+});
+
 test("a handler whose cursor is whole goes on behind it: what is missing there was not deleted by Seclog", () => {
   writeCursor(fs, "/source", "h", 3);
   expect(loadCursor()).toBe(3);

@@ -1,5 +1,5 @@
 import { SeclogError } from "../event/errors.ts";
-import { cursorState, readCursor, writeCursor } from "../spool/cursor.ts";
+import { readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
 import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
@@ -33,8 +33,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     limit,
     openReader: (afterSeq): RecordReader => new SpoolReader(fs, directory, afterSeq),
     loadCursor: (handler) => {
-      const seq = readCursor(fs, directory, handler);
-      const state = cursorState(fs, directory, handler);
+      const { seq, state } = readCursor(fs, directory, handler);
       if (state === "whole") return seq;
       // What is deleted every handler had that there was: to one that has no cursor it would look like damage.
       const deleted = firstKept(fs, directory) - 1;
@@ -58,7 +57,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
 
 /** The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. */
 function firstKept(fs: SpoolFs, directory: string): number {
-  const [oldest, ...others] = segmentNumbers(fs, directory);
+  const [oldest, ...others] = segmentNumbers(fs, directory, true);
   if (oldest === undefined) return 1;
   const begins = others.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
   return Math.min(readHeader(fs, directory, oldest)?.firstSeq ?? 1, ...begins);

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { ModelFs } from "../../../../test/support/model-fs.ts";
-import { cursorState, readCursor, writeCursor } from "./cursor.ts";
+import { readCursor, writeCursor } from "./cursor.ts";
 
 const PATH = "/cursor.h";
 
 describe("writeCursor()", () => {
   test("gives back the last number that was kept", () => {
     const fs = new ModelFs(1).process();
-    expect(readCursor(fs, "/", "h")).toBe(0);
-    expect(cursorState(fs, "/", "h")).toBe("missing");
+    expect(readCursor(fs, "/", "h").seq).toBe(0);
+    expect(readCursor(fs, "/", "h").state).toBe("missing");
     for (const seq of [0, 1, 9, 10, 123_456_789_012_345]) {
       writeCursor(fs, "/", "h", seq);
-      expect(readCursor(fs, "/", "h")).toBe(seq);
-      expect(cursorState(fs, "/", "h")).toBe("whole");
+      expect(readCursor(fs, "/", "h").seq).toBe(seq);
+      expect(readCursor(fs, "/", "h").state).toBe("whole");
     }
   });
 
@@ -31,7 +31,7 @@ describe("writeCursor()", () => {
           // The process has ended.
         }
         disk.crash("power");
-        expect([5, 9]).toContain(readCursor(disk.process(), "/", "h"));
+        expect([5, 9]).toContain(readCursor(disk.process(), "/", "h").seq);
       }
     }
   });
@@ -45,7 +45,7 @@ describe("writeCursor()", () => {
       throw new Error("ENOSPC");
     };
     writeCursor({ ...fs, writeFileSync: full, renameSync: full }, "/", "h", 7);
-    expect(readCursor(fs, "/", "h")).toBe(7);
+    expect(readCursor(fs, "/", "h").seq).toBe(7);
     expect(disk.file(PATH)?.cache.length).toBe(size);
   });
 
@@ -56,7 +56,7 @@ describe("writeCursor()", () => {
     disk.inject({ calls: "write", after: 1, count: 1, code: "SHORT" });
     expect(() => writeCursor(fs, "/", "h", 5)).toThrow("short write");
     // Of the line of 3 that is written over the rest may be the same.
-    expect([3, 5]).toContain(readCursor(fs, "/", "h"));
+    expect([3, 5]).toContain(readCursor(fs, "/", "h").seq);
   });
 });
 
@@ -71,14 +71,14 @@ describe("readCursor()", () => {
         const flipped = Buffer.from(whole);
         flipped[at] = (whole[at] ?? 0) ^ (1 << bit);
         disk.damage(PATH, () => flipped);
-        expect([300, 500]).toContain(readCursor(fs, "/", "h"));
-        expect(cursorState(fs, "/", "h")).toBe("damaged");
+        expect([300, 500]).toContain(readCursor(fs, "/", "h").seq);
+        expect(readCursor(fs, "/", "h").state).toBe("damaged");
       }
       disk.damage(PATH, () => whole.subarray(0, at));
-      expect(cursorState(fs, "/", "h")).toBe("damaged");
-      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));
+      expect(readCursor(fs, "/", "h").state).toBe("damaged");
+      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h").seq);
       disk.damage(PATH, () => Buffer.concat([whole.subarray(0, at), Buffer.alloc(whole.length - at)]));
-      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h"));
+      expect([0, 300, 500]).toContain(readCursor(fs, "/", "h").seq);
     }
   });
 });

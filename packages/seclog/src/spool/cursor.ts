@@ -11,31 +11,33 @@
  * further on than the other one says, but no less than where the segments begin: what is deleted every handler had.
  */
 import { join } from "node:path";
-import { isErrno, type SpoolFs } from "./fs.ts";
+import { assertAbsent, type SpoolFs } from "./fs.ts";
 
 const DIGITS = 15;
 const LINE_BYTES = 2 * DIGITS + 2;
 
-/** The number up to which the handler has acknowledged, 0 when nothing is known; at least that when it is damaged. */
-export function readCursor(fs: SpoolFs, directory: string, handler: string): number {
-  return Math.max(0, ...readLines(fs, join(directory, cursorName(handler))));
+/** What a cursor says. */
+export interface Cursor {
+  /** The number up to which the handler has acknowledged, 0 when nothing is known; at least that when it is damaged. */
+  readonly seq: number;
+  /** A handler that is new has none. */
+  readonly state: "whole" | "damaged" | "missing";
 }
 
-/** Whether the handler may have acknowledged more than {@link readCursor} says; a handler that is new has no cursor. */
-export function cursorState(fs: SpoolFs, directory: string, handler: string): "whole" | "damaged" | "missing" {
-  const lines = readLines(fs, join(directory, cursorName(handler)));
-  if (lines.length === 0) return "missing";
-  return lines.includes(-1) ? "damaged" : "whole";
+/** @throws the file system's error, also when the directory is not there */
+export function readCursor(fs: SpoolFs, directory: string, handler: string): Cursor {
+  const lines = readLines(fs, directory, handler);
+  const state = lines.length === 0 ? "missing" : lines.includes(-1) ? "damaged" : "whole";
+  return { seq: Math.max(0, ...lines), state };
 }
 
 /** Keeps it. It is on disk when this returns, but for the name of a new file. */
 export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq: number): void {
-  const path = join(directory, cursorName(handler));
-  const [first = -1, second = -1] = readLines(fs, path);
+  const [first = -1, second = -1] = readLines(fs, directory, handler);
   const number = String(seq).padStart(DIGITS, "0");
   const line = `${number} ${number}\n`;
   const none = first < 0 && second < 0;
-  const fd = fs.openSync(path, none ? "w" : "r+", 0o600);
+  const fd = fs.openSync(join(directory, cursorName(handler)), none ? "w" : "r+", 0o600);
   try {
     const text = none ? line + line : line;
     const written = fs.writeSync(fd, text, first <= second ? 0 : LINE_BYTES);
@@ -49,17 +51,18 @@ export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq
 /** How far each handler has acknowledged a source, of those that its process had. */
 export function listCursors(fs: SpoolFs, directory: string): Map<string, number> {
   const names = fs.readdirSync(directory).flatMap((name) => /^cursor\.([a-z0-9_-]+)$/.exec(name)?.[1] ?? []);
-  return new Map(names.map((name) => [name, readCursor(fs, directory, name)]));
+  return new Map(names.map((name) => [name, readCursor(fs, directory, name).seq]));
 }
 
 /** The numbers of both lines, -1 for one that is damaged; none when there is no such file. */
-function readLines(fs: SpoolFs, path: string): number[] {
+function readLines(fs: SpoolFs, directory: string, handler: string): number[] {
+  const name = cursorName(handler);
   try {
-    const text = fs.readFileSync(path, "latin1");
+    const text = fs.readFileSync(join(directory, name), "latin1");
     return [0, LINE_BYTES].map((at) => Number(/^(\d{15}) \1\n$/.exec(text.slice(at, at + LINE_BYTES))?.[1] ?? -1));
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
+    assertAbsent(fs, directory, name, error);
+    return [];
   }
 }
 

@@ -40,6 +40,14 @@ export function syncDirectory(fs: SpoolFs, directory: string): void {
   }
 }
 
+/**
+ * Throws again what a call for a file threw, unless the file is not there: its directory is, and does not name it. While the
+ * directory itself is away (a volume that is not mounted, a folder that was moved) nobody knows what is in it.
+ */
+export function assertAbsent(fs: SpoolFs, directory: string, name: string, thrown: unknown): void {
+  if (!isErrno(thrown, "ENOENT") || fs.readdirSync(directory).includes(name)) throw thrown;
+}
+
 /** Whether a thrown value is the operating system's error of that name, such as `ENOENT`. */
 export function isErrno(thrown: unknown, code: string): boolean {
   return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === code;

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { writeCursor } from "./cursor.ts";
 import type { SpoolFs } from "./fs.ts";
 import { SpoolReader } from "./reader.ts";
 import { encodeHeader, FRAME_BYTES, frameSlab, HEADER_BYTES, sealFrame, segmentName } from "./segment.ts";
@@ -69,6 +70,88 @@ function read(limit?: number, afterSeq = 0): string {
 }
 
 describe("SpoolReader", () => {
+  test.each([undefined, 8])(
+    "a folder that is away for any one call is neither damage nor the end (limit %s)",
+    (limit) => {
+      segment(1, 1, 4);
+      segment(2, 3, 6);
+      segment(3, 7, 8);
+      for (let away = 1; ; away++) {
+        let calls = 0;
+        const unless = <T extends (...args: never[]) => unknown>(call: T): T =>
+          ((...args: never[]) => {
+            calls += 1;
+            if (calls === away) throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
+            return call(...args);
+          }) as T;
+        const found: string[] = [];
+        const own = Object.assign(Object.create(fs) as SpoolFs, {
+          openSync: unless(fs.openSync.bind(fs)),
+          readdirSync: unless(fs.readdirSync.bind(fs)),
+          statSync: unless(fs.statSync.bind(fs)),
+        });
+        // As a lane does: after a failure it begins again behind what it has.
+        let acknowledged = 0;
+        for (let ended = false; !ended; ) {
+          const reader = new SpoolReader(own, DIRECTORY, acknowledged);
+          try {
+            for (let got = reader.read(limit, 1, 1e6); got.kind !== "end"; got = reader.read(limit, 1, 1e6)) {
+              acknowledged = got.kind === "damage" ? got.lastSeq : got.firstSeq;
+              found.push(got.kind === "damage" ? `!${acknowledged}` : `${acknowledged}`);
+            }
+            ended = true;
+          } catch (error) {
+            expect(error).toMatchObject({ code: "ENOENT" });
+          }
+          reader.close();
+        }
+        expect([away, found.join(" ")]).toEqual([away, "1 2 3 4 5 6 7 8"]);
+        if (calls < away) break;
+      }
+    },
+  );
+
+  test("what says nothing of itself is told once, whoever asks how often, and however much was deleted since", () => {
+    segment(1, 1, 3);
+    file(2, Buffer.alloc(500, "?"));
+    writeCursor(fs, DIRECTORY, "ahead", 3);
+    expect(read(undefined, 3)).toBe("!4");
+    expect(read(undefined, 4)).toBe("");
+    fs.unlinkSync(join(DIRECTORY, segmentName(1)));
+    expect(read(undefined, 4)).toBe("");
+    expect(read(undefined, 3)).toBe("!4");
+  });
+
+  test("when nothing says a number, it is behind what any handler has", () => {
+    file(1, Buffer.alloc(500, "?"));
+    writeCursor(fs, DIRECTORY, "ahead", 3);
+    writeCursor(fs, DIRECTORY, "behind", 1);
+    expect(read(undefined, 1)).toBe("!2-4");
+    expect(read(undefined, 3)).toBe("!4");
+    writeCursor(fs, DIRECTORY, "ahead", 4);
+    expect(read(undefined, 4)).toBe("");
+  });
+
+  test("close() - closes a descriptor once, whatever the system says", () => {
+    segment(1, 1, 1);
+    const closed: number[] = [];
+    let refusing = false;
+    const own: SpoolFs = Object.assign(Object.create(fs) as SpoolFs, {
+      closeSync: (fd: number): void => {
+        fs.closeSync(fd);
+        if (!refusing) return;
+        closed.push(fd);
+        throw new Error("EIO");
+      },
+    });
+    const reader = new SpoolReader(own, DIRECTORY, 0);
+    expect(reader.read(1, 1, 1e6)).toMatchObject({ kind: "records" });
+    refusing = true;
+    expect(() => reader.close()).toThrow("EIO");
+    reader.close();
+    expect(closed).toHaveLength(1);
+  });
+
   test("names every damaged record at a dead source's end whose head is whole", () => {
     segment(1, 1, 4);
     for (const index of [1, 2, 3]) flip(1, inPayload(index));

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
+import { listCursors, readCursor, writeCursor } from "./cursor.ts";
 import type { SpoolFs } from "./fs.ts";
 import { FRAME_BYTES, type Frame, HEADER_BYTES, readFrame, segmentName } from "./segment.ts";
 import {
@@ -31,6 +32,9 @@ interface OpenSegment {
   /** Of the next frame. */
   offset: number;
 }
+
+/** The name of the cursor that keeps the end of a dead process's source. No handler can have it. */
+const END = "~end";
 
 /** Damage is kept for the quarantine up to so many bytes. */
 const DAMAGE_BYTES = 64 * 1024;
@@ -108,23 +112,35 @@ export class SpoolReader {
   }
 
   close(): void {
-    if (this.#open !== undefined) this.#fs.closeSync(this.#open.fd);
+    const segment = this.#open;
     this.#open = undefined;
+    // First forgotten: a descriptor whose close failed may soon be another file's.
+    if (segment !== undefined) this.#fs.closeSync(segment.fd);
   }
 
   /**
    * The last number of which any segment tells. Nobody writes any more, so once is enough. One more when the newest ends with
-   * something that says nothing of itself: whatever was recorded last may be there, behind what was read when no segment tells
-   * of anything.
+   * something that says nothing of itself: whatever was recorded last may be there, behind what any handler has when no segment
+   * tells of anything. That number is kept: the segments that lead up to it may be gone when it is asked again.
    */
   #lastOfTheDead(): number {
     if (this.#end !== undefined) return this.#end;
     const reaches = this.#numbers().flatMap((number) => reachOf(this.#fs, this.#directory, number) ?? []);
     const told = reaches.flatMap(({ lastSeq }) => lastSeq ?? []);
-    const last = told.length > 0 ? Math.max(...told) : this.#nextSeq - 1;
-    const ends = reaches.map(({ lastSeq = 0, more }) => lastSeq + (more ? 1 : 0));
-    this.#end = Math.max(last + (reaches.at(-1)?.more ? 1 : 0), ...ends);
+    const more = reaches.at(-1)?.more === true;
+    const had = more && told.length === 0 ? listCursors(this.#fs, this.#directory).values() : [];
+    const last = told.length > 0 ? Math.max(...told) : Math.max(this.#nextSeq - 1, ...had);
+    const ends = reaches.map((reach) => (reach.lastSeq ?? 0) + (reach.more ? 1 : 0));
+    const end = Math.max(last + (more ? 1 : 0), ...ends);
+    this.#end = end === last ? end : Math.max(last, this.#kept(end));
     return this.#end;
+  }
+
+  /** The end that was kept, or this one from now on. */
+  #kept(end: number): number {
+    const { seq } = readCursor(this.#fs, this.#directory, END);
+    if (seq === 0) writeCursor(this.#fs, this.#directory, END, end);
+    return seq === 0 ? end : seq;
   }
 
   /** The payload of event `#nextSeq`, or the damage in its place, up to `limit` at most. */

@@ -1,7 +1,7 @@
 /** What the file of one segment says of itself: where it begins and ends, and where in it an event stands. */
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { isErrno, type SpoolFs } from "./fs.ts";
+import { assertAbsent, isErrno, type SpoolFs } from "./fs.ts";
 import {
   decodeHeader,
   FRAME_BYTES,
@@ -167,14 +167,15 @@ function* framesIn(bytes: Buffer, offset: number): Generator<WholeFrame> {
   }
 }
 
-/** What `look` finds in a segment; `undefined` when the file is gone. */
+/** What `look` finds in a segment; `undefined` when the file is gone, and its directory is not. */
 function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd: number) => T): T | undefined {
+  const name = segmentName(number);
   let fd: number;
   try {
-    fd = fs.openSync(join(directory, segmentName(number)), "r");
+    fd = fs.openSync(join(directory, name), "r");
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
+    assertAbsent(fs, directory, name, error);
+    return undefined;
   }
   try {
     return look(fd);

@@ -20,6 +20,7 @@
  *         owner.1                     who owns it; owner.2 when it was taken over (spool/ownership.ts)
  *         00000001.seg …              segments of 16 MiB, numbered upwards
  *         cursor.<handler>            how far a handler has acknowledged (spool/cursor.ts): a hint, stores know better
+ *         cursor.~end                 the last number of a dead source that ends with what says nothing of itself
  *       quarantine.ndjson             records that a handler could never take
  *
  * A process never appends to another life's segments: it opens a source of its own and *ships* what the dead left
@@ -59,7 +60,7 @@
  * Events are read in the order of their numbers, up to a limit: of a living process's source the last one that its writer
  * says to be on disk, of a dead one's the last one of which any segment tells. That is the last frame whose head is whole, or
  * the one before a header's first number, and one more where something stands behind it that says nothing of itself, and nobody
- * can say how many events that was. A frame that is cut, or zeros, was being written when the process died, was never
+ * can say how many events that was: that number is kept, so that it is told once. A frame that is cut, or zeros, was being written when the process died, was never
  * acknowledged, and tells of nothing.
  *
  * A segment whose header is damaged begins where its first whole frame says. Where a frame is not whole at seq s:
