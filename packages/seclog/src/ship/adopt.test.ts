@@ -1,4 +1,13 @@
-import { mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -36,9 +45,10 @@ function adopter(
   watch?: OwnerWatch,
   refused: readonly string[] = [],
   others: readonly SecurityEventHandler[] = [],
-): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[] } {
+): { adoption: Adoption; shipper: Shipper; shipped: string[]; failures: string[]; bytes: () => number } {
   const shipped: string[] = [];
   const failures: string[] = [];
+  let bytes = 0;
   const handler: SecurityEventHandler = {
     name: "h",
     handle: async ({ source, records }) => {
@@ -50,12 +60,25 @@ function adopter(
   const ignore = (): void => {};
   const shipper = new Shipper(
     [handler, ...others],
-    { acknowledged: ignore, failed: ignore, quarantined: ignore, finished: (source) => adoption.finished(source) },
+    {
+      acknowledged: ignore,
+      failed: ignore,
+      quarantined: ignore,
+      finished: (source) => {
+        adoption.finished(source);
+        adoption.look();
+      },
+    },
     ignore,
   );
-  const options = { bytes: ignore, failed: (error: Error) => failures.push(error.message) };
+  const options = {
+    bytes: (change: number): void => {
+      bytes += change;
+    },
+    failed: (error: Error) => failures.push(error.message),
+  };
   const adoption = new Adoption(fs, root, "holder", shipper, options, watch);
-  return { adoption, shipper, shipped, failures };
+  return { adoption, shipper, shipped, failures, bytes: () => bytes };
 }
 
 test.each([
@@ -170,13 +193,85 @@ test("look() - leaves a source whose folder is gone, and finds it again when it 
   renameSync(join(root, id), join(root, "away"));
   await expect.poll(() => adoption.size).toBe(1);
   expect(adoption.look()).toBe(0);
-  expect(adoption.size).toBe(0);
+  await expect.poll(() => adoption.size).toBe(0);
   await expect.poll(() => shipper.health(0).status).toBe("ok");
   renameSync(join(root, "away"), join(root, id));
   refused.pop();
   expect(adoption.look()).toBe(1);
   await expect.poll(() => shipped).toEqual([IDS[1], id]);
   await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - tries to remove again what was shipped and is in somebody's way, and ships the others meanwhile", async () => {
+  const [id] = IDS as [string];
+  const inTheWay = join(root, id, "backup");
+  mkdirSync(inTheWay);
+  const { adoption, shipper, shipped, failures, bytes } = adopter(spoolFs);
+  adoption.look();
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([id]);
+  expect(shipped).toEqual(IDS);
+  expect(bytes()).toBe(0);
+  expect(adoption.size).toBe(0);
+  expect(adoption.unremoved?.message).toContain(join(root, id));
+  const tries = failures.length;
+  expect(tries).toBeLessThan(5);
+  adoption.look();
+  expect(failures).toHaveLength(tries + 1);
+  rmdirSync(inTheWay);
+  adoption.look();
+  expect(listSources(spoolFs, root)).toEqual([]);
+  expect(adoption.unremoved).toBeUndefined();
+  expect([shipped, bytes()]).toEqual([IDS, 0]);
+  await shipper.stop();
+});
+
+test("finished() - removes nothing that somebody else has taken over", async () => {
+  const [id] = IDS as [string];
+  let go = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  const slow: SecurityEventHandler = { name: "slow", handle: () => held, close: () => Promise.resolve() };
+  const { adoption, shipper, failures } = adopter(spoolFs, undefined, [], [slow]);
+  adoption.look();
+  const owner = JSON.parse(readFileSync(join(root, id, "owner.2"), "utf8")) as object;
+  writeFileSync(join(root, id, "owner.3"), JSON.stringify({ ...owner, holder: "somebody else" }));
+  go();
+  await expect.poll(() => adoption.size).toBe(0);
+  expect(listSources(spoolFs, root)).toEqual([id]);
+  expect(failures).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - gives a source that is back to a handler only when that has let go of what it had of it", async () => {
+  const [id] = IDS as [string];
+  let atOnce = 0;
+  let most = 0;
+  const slow: SecurityEventHandler = {
+    name: "slow",
+    handle: async ({ source }) => {
+      if (source.id !== id) return;
+      most = Math.max(most, ++atOnce);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      atOnce -= 1;
+    },
+    close: () => Promise.resolve(),
+  };
+  const { adoption, shipper } = adopter(spoolFs, undefined, [], [slow]);
+  adoption.look();
+  await expect.poll(() => most).toBe(1);
+  renameSync(join(root, id), join(root, "away"));
+  adoption.look();
+  renameSync(join(root, "away"), join(root, id));
+  expect(adoption.look()).toBe(0);
+  await expect
+    .poll(() => {
+      adoption.look();
+      return listSources(spoolFs, root);
+    })
+    .toEqual([]);
+  expect(most).toBe(1);
   await shipper.stop();
 });
 

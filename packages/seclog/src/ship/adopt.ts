@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { listCursors } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { HANDOVER_MS, type Ownership, OwnerWatch, release, renew } from "../spool/ownership.ts";
+import { HANDOVER_MS, type Ownership, OwnerWatch, release, renew, stillOwns } from "../spool/ownership.ts";
 import { type AdoptedSource, adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
 import { fileSource } from "./file-source.ts";
 import type { FailureKind } from "./handler.ts";
@@ -48,6 +48,10 @@ export class Adoption {
   /** Sources that a newer program wrote. */
   readonly #newer = new Set<string>();
   readonly #adopted = new Map<ShipSource, Adopted>();
+  /** Sources that were left, of which a handler may still be storing something. */
+  readonly #leaving = new Set<string>();
+  /** Sources that were shipped and could not be removed, and why. */
+  readonly #unremoved = new Map<string, { readonly owned: Ownership; readonly error: SeclogError }>();
   readonly #watch: OwnerWatch;
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
@@ -69,7 +73,12 @@ export class Adoption {
 
   /** How many sources are being shipped for the dead. */
   get size(): number {
-    return this.#adopted.size;
+    return this.#adopted.size + this.#leaving.size;
+  }
+
+  /** Why a source that was shipped is still there. */
+  get unremoved(): SeclogError | undefined {
+    return [...this.#unremoved.values()][0]?.error;
   }
 
   /** How many sources have owners that seem dead, and are watched to be sure: look again soon. */
@@ -84,7 +93,7 @@ export class Adoption {
 
   /**
    * Looks for dead processes' sources and starts to ship them, and leaves those whose folders are gone: when one comes back it
-   * is found again. Returns how many it took over.
+   * is found again. Tries again to remove what was shipped. Returns how many it took over.
    */
   look(): number {
     const ids = this.#list();
@@ -92,13 +101,15 @@ export class Adoption {
     let found = 0;
     let others = 0;
     for (const [source, entry] of this.#adopted) if (!ids.includes(source.id)) this.#drop(source, entry);
-    const known = new Set([...this.#adopted.keys()].map((source) => source.id));
+    for (const [id, { owned }] of this.#unremoved) this.#remove(id, owned);
+    const known = new Set([...[...this.#adopted.keys()].map((source) => source.id), ...this.#leaving]);
     this.#watch.undecided.clear();
     for (const id of ids) {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
       try {
-        const adopted = this.#kept.has(id) || !this.#hasRoom() ? undefined : this.#adopt(id);
+        const leave = this.#kept.has(id) || this.#unremoved.has(id) || !this.#hasRoom();
+        const adopted = leave ? undefined : this.#adopt(id);
         if (adopted === undefined) {
           others += sourceBytes(this.#fs, join(this.#root, id));
         } else {
@@ -143,13 +154,13 @@ export class Adoption {
 
   /** Shows processes that cannot look this one up that it lives. */
   renew(): void {
-    for (const { owned } of this.#adopted.values()) renew(this.#fs, owned);
+    for (const { owned } of this.#held()) renew(this.#fs, owned);
   }
 
   /** Gives up, in order, what was not shipped to its end, so that the next one need not wait. */
   release(): void {
-    for (const { owned, handover } of this.#adopted.values()) {
-      clearTimeout(handover);
+    for (const { handover } of this.#adopted.values()) clearTimeout(handover);
+    for (const { owned } of this.#held()) {
       try {
         release(this.#fs, owned);
       } catch (error) {
@@ -157,26 +168,48 @@ export class Adoption {
       }
     }
     this.#adopted.clear();
+    this.#unremoved.clear();
+  }
+
+  #held(): { readonly owned: Ownership }[] {
+    return [...this.#adopted.values(), ...this.#unremoved.values()];
   }
 
   /** Removes the directory of a source that was shipped to its end, unless other handlers need it. */
   finished(source: ShipSource): void {
     const entry = this.#adopted.get(source);
     if (entry === undefined) return;
-    this.#adopted.delete(source);
-    const { owned, bytes } = entry;
+    this.#forget(source, entry);
+    this.#remove(source.id, entry.owned);
+  }
+
+  /** Unless others need it, or have it by now. */
+  #remove(id: string, owned: Ownership): void {
     try {
-      const others = [...this.#others(owned.directory).keys()];
-      if (others.length > 0) {
-        this.#kept.set(source.id, others);
-        release(this.#fs, owned);
-        return;
+      if (stillOwns(this.#fs, owned)) {
+        const others = [...this.#others(owned.directory).keys()];
+        if (others.length > 0) {
+          this.#kept.set(id, others);
+          release(this.#fs, owned);
+        } else {
+          removeSource(this.#fs, this.#root, owned.directory);
+        }
       }
-      removeSource(this.#fs, this.#root, owned.directory);
-      this.#options.bytes(-bytes);
-    } catch (error) {
+      this.#unremoved.delete(id);
+    } catch (thrown) {
+      const error = new SeclogError(
+        "SECLOG_SPOOL_DIRECTORY",
+        `${owned.directory} was shipped whole and cannot be removed (${errorMessage(thrown)}): remove it, or what is in its way`,
+        { cause: thrown },
+      );
+      this.#unremoved.set(id, { owned, error });
       this.#failed(error);
     }
+  }
+
+  #forget(source: ShipSource, { bytes }: Adopted): void {
+    this.#adopted.delete(source);
+    this.#options.bytes(-bytes);
   }
 
   /**
@@ -217,9 +250,9 @@ export class Adoption {
 
   #drop(source: ShipSource, entry: Adopted): void {
     clearTimeout(entry.handover);
-    this.#shipper.drop(source);
-    this.#adopted.delete(source);
-    this.#options.bytes(-entry.bytes);
+    this.#forget(source, entry);
+    this.#leaving.add(source.id);
+    void this.#shipper.drop(source).then(() => this.#leaving.delete(source.id));
   }
 
   /** The owner before has had the time to notice: nobody writes any more. */
@@ -227,8 +260,7 @@ export class Adoption {
     try {
       void this.#shipper.add(source);
     } catch (error) {
-      this.#adopted.delete(source);
-      this.#options.bytes(-entry.bytes);
+      this.#forget(source, entry);
       this.#failed(error);
     }
   }

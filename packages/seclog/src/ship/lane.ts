@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import {
@@ -224,6 +224,9 @@ export class Lane {
     const several =
       damage.lastSeq > damage.firstSeq ? ` (one of ${damage.lastSeq - damage.firstSeq + 1} in a row)` : "";
     for (let seq = damage.firstSeq; seq <= damage.lastSeq; seq++) {
+      // There may be very many, each written and synced on this thread: everything else gets its turn in between.
+      await turn();
+      if (this.#stop.signal.aborted) return true;
       const bytes = seq === damage.firstSeq ? damage.bytes : new Uint8Array();
       const why = `the spool's record does not match its checksum or is missing${several}`;
       if (await this.#quarantine(seq, why, bytes)) return true;

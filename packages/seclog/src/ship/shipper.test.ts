@@ -41,6 +41,23 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
   await shipper.stop();
 });
 
+test("Shipper - lets others have their turn while very much damage is told, and stops in the middle of it", async () => {
+  const damage: SpoolRead = { kind: "damage", firstSeq: 1, lastSeq: 10_000_000, bytes: Buffer.alloc(0) };
+  const source: ShipSource = {
+    ...leftBehind,
+    openReader: () => ({ seek: ignored, close: ignored, read: () => damage }),
+  };
+  let told = 0;
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: () => (told += 1), finished: ignored };
+  const handler = { name: "test", handle: async () => {}, close: async () => {} };
+  const shipper = new Shipper([handler], observer, ignored);
+  void shipper.add(source);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(told).toBeGreaterThan(0);
+  await shipper.stop();
+  expect(told).toBeLessThan(10_000_000);
+});
+
 test("Shipper - gives no batch again beside itself when reading the spool fails meanwhile", async () => {
   let failures = 1;
   const source: ShipSource = {

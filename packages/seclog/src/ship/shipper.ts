@@ -110,12 +110,16 @@ export class Shipper {
     return done;
   }
 
-  /** Ends the way of a dead process's source that is not to be had any more: it counts neither as shipped nor as kept. */
-  drop(source: ShipSource): void {
+  /**
+   * Ends the way of a dead process's source that is not to be had any more: it counts neither as shipped nor as kept. Resolves
+   * when no handler is given anything of it any more.
+   */
+  async drop(source: ShipSource): Promise<void> {
     const entry = this.#sources.get(source);
     if (entry === undefined) return;
     entry.dropped = true;
     for (const lane of entry.lanes) lane.stop();
+    await entry.done;
   }
 
   /** Whether a handler takes nothing of this source until somebody acts. */
