@@ -60,8 +60,8 @@
  * Events are read in the order of their numbers, up to a limit: of a living process's source the last one that its writer
  * says to be on disk, of a dead one's the last one of which any segment tells. That is the last frame whose head is whole, or
  * the one before a header's first number, and one more where something stands behind it that says nothing of itself, and nobody
- * can say how many events that was: that number is kept, so that it is told once. A frame that is cut, or zeros, was being written when the process died, was never
- * acknowledged, and tells of nothing.
+ * can say how many events that was: that number is kept, so that it is told once. A frame that is cut, or zeros, was being
+ * written when the process died, was never acknowledged, and tells of nothing.
  *
  * A segment whose header is damaged begins where its first whole frame says. Where a frame is not whole at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
