@@ -49,6 +49,15 @@ test("a handler whose cursor is damaged does, too, and that is told", () => {
   expect(warnings).toMatchObject([{ code: "SECLOG_SPOOL_CORRUPT" }]);
 });
 
+test("a handler without a cursor begins behind the slowest of the others where no segment says where it begins", () => {
+  fs.unlinkSync(join("/source", segmentName(7)));
+  fs.writeFileSync(join("/source", segmentName(8)), Buffer.alloc(500, "?").toString());
+  expect(loadCursor()).toBe(0);
+  writeCursor(fs, "/source", "slow", 1_000);
+  writeCursor(fs, "/source", "fast", 1_003);
+  expect(loadCursor()).toBe(1_000);
+});
+
 test("what is to be had later is no cursor that is missing", () => {
   writeCursor(fs, "/source", "h", 1_005);
   const real = fs.readFileSync.bind(fs) as (...args: unknown[]) => unknown;

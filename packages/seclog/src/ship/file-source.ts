@@ -1,5 +1,5 @@
 import { SeclogError } from "../event/errors.ts";
-import { readCursor, writeCursor } from "../spool/cursor.ts";
+import { listCursors, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
 import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
@@ -36,7 +36,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       const { seq, state } = readCursor(fs, directory, handler);
       if (state === "whole") return seq;
       // What is deleted every handler had that there was: to one that has no cursor it would look like damage.
-      const deleted = firstKept(fs, directory) - 1;
+      const deleted = firstKept(fs, directory, handler) - 1;
       if (deleted <= seq) return seq;
       if (state === "missing") return deleted;
       options.warn(
@@ -55,10 +55,18 @@ export function fileSource(options: FileSourceOptions): ShipSource {
   };
 }
 
-/** The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. */
-function firstKept(fs: SpoolFs, directory: string): number {
-  const [oldest, ...others] = segmentNumbers(fs, directory, true);
+/**
+ * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. When the
+ * oldest does not say where it begins, every other handler has at least what is deleted.
+ */
+function firstKept(fs: SpoolFs, directory: string, handler: string): number {
+  const numbers = segmentNumbers(fs, directory, true);
+  const [oldest] = numbers;
   if (oldest === undefined) return 1;
-  const begins = others.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
-  return Math.min(readHeader(fs, directory, oldest)?.firstSeq ?? 1, ...begins);
+  const begins = numbers.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
+  if (readHeader(fs, directory, oldest) === undefined) {
+    const others = [...listCursors(fs, directory)].flatMap(([name, seq]) => (name === handler ? [] : seq));
+    begins.push(others.length === 0 ? 1 : Math.min(...others) + 1);
+  }
+  return Math.min(...begins);
 }

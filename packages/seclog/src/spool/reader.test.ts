@@ -122,6 +122,23 @@ describe("SpoolReader", () => {
     expect(read(undefined, 3)).toBe("!4");
   });
 
+  test("what is whole is read also while that cannot be kept", () => {
+    segment(1, 1, 3);
+    file(2, Buffer.alloc(500, "?"));
+    const real = fs;
+    fs = Object.assign(Object.create(real) as SpoolFs, {
+      openSync: (path: string, flags: string, ...more: never[]): number => {
+        if (flags !== "r") throw new Error("ENOSPC");
+        return real.openSync(path, flags, ...more);
+      },
+    });
+    const reader = new SpoolReader(fs, DIRECTORY, 0);
+    expect(reader.read(undefined, 100, 1e6)).toMatchObject({ kind: "records", firstSeq: 1 });
+    expect(() => reader.read(undefined, 100, 1e6)).toThrow("ENOSPC");
+    fs = real;
+    expect(read()).toBe("1-3 !4");
+  });
+
   test("when nothing says a number, it is behind what any handler has", () => {
     file(1, Buffer.alloc(500, "?"));
     writeCursor(fs, DIRECTORY, "ahead", 3);

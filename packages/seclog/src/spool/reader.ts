@@ -56,6 +56,8 @@ export class SpoolReader {
   #held: Damage | undefined;
   /** The last number of a dead process's source, once that was asked. */
   #end: number | undefined;
+  /** Whether it is known also when it is asked again. */
+  #endIsKept = true;
   /** The last number in each segment of which that was asked. */
   readonly #lastSeqs = new Map<number, number>();
 
@@ -104,6 +106,7 @@ export class SpoolReader {
       } else {
         // Nothing is damaged because it is not to be had at the moment: a volume that is not mounted, a folder that was moved.
         this.#fs.statSync(this.#directory);
+        if (limit === undefined) this.#keepEnd(found.lastSeq);
         this.#nextSeq = found.lastSeq + 1;
         return found;
       }
@@ -132,15 +135,17 @@ export class SpoolReader {
     const last = told.length > 0 ? Math.max(...told) : Math.max(this.#nextSeq - 1, ...had);
     const ends = reaches.map((reach) => (reach.lastSeq ?? 0) + (reach.more ? 1 : 0));
     const end = Math.max(last + (more ? 1 : 0), ...ends);
-    this.#end = end === last ? end : Math.max(last, this.#kept(end));
+    const kept = end === last ? end : readCursor(this.#fs, this.#directory, END).seq;
+    this.#endIsKept = kept > 0;
+    this.#end = kept > 0 ? Math.max(last, kept) : end;
     return this.#end;
   }
 
-  /** The end that was kept, or this one from now on. */
-  #kept(end: number): number {
-    const { seq } = readCursor(this.#fs, this.#directory, END);
-    if (seq === 0) writeCursor(this.#fs, this.#directory, END, end);
-    return seq === 0 ? end : seq;
+  /** Keeps the end before it is told of. */
+  #keepEnd(told: number): void {
+    if (this.#endIsKept || this.#end === undefined || told < this.#end) return;
+    writeCursor(this.#fs, this.#directory, END, this.#end);
+    this.#endIsKept = true;
   }
 
   /** The payload of event `#nextSeq`, or the damage in its place, up to `limit` at most. */
