@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Chunk } from "./frames.ts";
-import { type SpoolFs, syncDirectory } from "./fs.ts";
+import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import type { Ownership } from "./ownership.ts";
 import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
 
@@ -18,6 +18,9 @@ interface Segment {
   lastSeq: number;
   bytes: number;
 }
+
+/** What a write says when it has not begun. */
+const NOTHING_WRITTEN = ["ENOSPC", "EDQUOT", "EFBIG", "EROFS"];
 
 /** The segments of one source as files: the one that is written to, those that wait for their last sync, those that failed. */
 export class SegmentFiles {
@@ -44,7 +47,7 @@ export class SegmentFiles {
   /** The last number that was written and not abandoned. */
   writtenSeq = 0;
 
-  /** The last number that the operating system was given, whatever it said: a segment may have it. */
+  /** The last number of which a segment may have something, whatever the operating system said. */
   triedSeq = 0;
 
   /** The last number that is on disk. */
@@ -73,17 +76,27 @@ export class SegmentFiles {
     if (segment === undefined || (segment.bytes > HEADER_BYTES && segment.bytes + length > this.#segmentBytes)) {
       segment = this.#open(chunk.firstSeq);
     }
-    this.triedSeq = Math.max(this.triedSeq, chunk.lastSeq);
     let at = chunk.from;
     while (at < chunk.to) {
       // A short write is no error: the rest goes on where it stopped, and fails if the disk is full.
-      const wrote = this.#fs.writeSync(segment.fd, chunk.slab.bytes, at, chunk.to - at);
+      const wrote = this.#writeFrom(segment.fd, chunk, at);
       at += wrote;
       segment.bytes += wrote;
       this.bytes += wrote;
     }
     segment.lastSeq = chunk.lastSeq;
     this.writtenSeq = chunk.lastSeq;
+  }
+
+  #writeFrom(fd: number, chunk: Chunk, at: number): number {
+    const before = this.triedSeq;
+    this.triedSeq = Math.max(before, chunk.lastSeq);
+    try {
+      return this.#fs.writeSync(fd, chunk.slab.bytes, at, chunk.to - at);
+    } catch (error) {
+      if (at === chunk.from && NOTHING_WRITTEN.some((code) => isErrno(error, code))) this.triedSeq = before;
+      throw error;
+    }
   }
 
   /** Syncs what was written, on this thread. What was thrown calls for {@link abandon}. */

@@ -84,6 +84,27 @@ test("unwrittenPayloads() - has nothing that whoever took over may have read, al
   expect(writer.unwrittenPayloads().map(String)).toEqual([]);
 });
 
+test("unwrittenPayloads() - has what a full disk never took", async () => {
+  const owned = createSource(spoolFs, root, ID);
+  let full = false;
+  const fs: SpoolFs = {
+    ...spoolFs,
+    writeSync: ((...args: Parameters<typeof spoolFs.writeSync>) => {
+      if (full) throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+      return spoolFs.writeSync(...args);
+    }) as typeof spoolFs.writeSync,
+  };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
+  writer.append("before");
+  await writer.durable(1, true);
+  full = true;
+  writer.append("refused");
+  await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_WRITE" });
+  expect(writer.unwrittenPayloads().map(String)).toEqual(["refused"]);
+  writer.close();
+});
+
 test.each(["durable", "flushSync"] as const)(
   "%s() - says of nothing that it is on disk when another process took over and removed it before the sync ended",
   async (how) => {
