@@ -12,10 +12,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
-import { OwnerWatch, release } from "../spool/ownership.ts";
+import { OwnerWatch, release, thisProcess } from "../spool/ownership.ts";
 import { createSource, listSources } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
 import { Adoption } from "./adopt.ts";
+import { drainSpool } from "./drain-spool.ts";
 import { HandlerError, type SecurityEventHandler } from "./handler.ts";
 import { Shipper } from "./shipper.ts";
 
@@ -81,27 +82,45 @@ function adopter(
   return { adoption, shipper, shipped, failures, bytes: () => bytes };
 }
 
-test.each([
-  ["the owner's file cannot be made", "openSync", "owner.2"],
-  ["the handler's cursor cannot be read", "readFileSync", "cursor.h"],
-] as const)("look() - ships the other sources while of one %s, and that one the next time", async (_, name, file) => {
-  let failing = true;
+/** A file system of which a call fails as long as `failing` says so of its first argument. */
+function failingFs(name: "openSync" | "readFileSync" | "rmdirSync", failing: (path: unknown) => boolean): SpoolFs {
   const real = spoolFs[name] as (...args: unknown[]) => unknown;
-  const fs = Object.assign(
+  return Object.assign(
     { ...spoolFs },
     {
       [name]: (...args: unknown[]): unknown => {
-        if (failing && args[0] === join(root, IDS[0] as string, file)) throw new Error("EIO: made by the test");
+        if (failing(args[0])) throw new Error("EIO: made by the test");
         return real(...args);
       },
     },
   );
+}
+
+test("look() - ships the other sources while of one the owner's file cannot be made, and that one the next time", async () => {
+  let failing = true;
+  const fs = failingFs("openSync", (path) => failing && path === join(root, IDS[0] as string, "owner.2"));
   const { adoption, shipper, shipped, failures } = adopter(fs);
   expect(adoption.look()).toBe(1);
   expect(failures).toEqual([expect.stringContaining("EIO")]);
   await expect.poll(() => shipped).toEqual([IDS[1]]);
   failing = false;
   expect(adoption.look()).toBe(1);
+  await expect.poll(() => shipped).toEqual([IDS[1], IDS[0]]);
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
+  await shipper.stop();
+});
+
+test("look() - ships the other sources while of one the handler's cursor cannot be read, and that one when it can", async () => {
+  let failing = true;
+  const fs = failingFs("readFileSync", (path) => failing && path === join(root, IDS[0] as string, "cursor.h"));
+  const { adoption, shipper, shipped } = adopter(fs);
+  expect(adoption.look()).toBe(2);
+  await expect.poll(() => shipped).toEqual([IDS[1]]);
+  expect(shipper.health(0)).toMatchObject({
+    status: "retrying",
+    lastError: { message: expect.stringContaining("EIO") },
+  });
+  failing = false;
   await expect.poll(() => shipped).toEqual([IDS[1], IDS[0]]);
   await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
   await shipper.stop();
@@ -203,27 +222,73 @@ test("look() - leaves a source whose folder is gone, and finds it again when it 
   await shipper.stop();
 });
 
-test("look() - tries to remove again what was shipped and is in somebody's way, and ships the others meanwhile", async () => {
-  const [id] = IDS as [string];
-  const inTheWay = join(root, id, "backup");
-  mkdirSync(inTheWay);
-  const { adoption, shipper, shipped, failures, bytes } = adopter(spoolFs);
+test.each(["something is in the way", "the folder itself cannot be removed"] as const)(
+  "look() - tries again to remove a source that was shipped when %s, and ships the others meanwhile",
+  async (why) => {
+    const [id] = IDS as [string];
+    const inTheWay = join(root, id, "backup");
+    let failing = true;
+    if (why === "something is in the way") mkdirSync(inTheWay);
+    const fs = failingFs("rmdirSync", (path) => failing && path === join(root, id));
+    const { adoption, shipper, shipped, failures, bytes } = adopter(fs);
+    adoption.look();
+    await expect.poll(() => listSources(spoolFs, root)).toEqual([id]);
+    expect(shipped).toEqual(IDS);
+    expect(bytes()).toBe(0);
+    expect(adoption.size).toBe(0);
+    const tries = failures.length;
+    expect(tries).toBeLessThan(5);
+    expect(adoption.look()).toBe(0);
+    expect(failures).toHaveLength(tries + 1);
+    expect(adoption.tidy()?.message).toContain(join(root, id));
+    failing = false;
+    if (why === "something is in the way") rmdirSync(inTheWay);
+    expect(adoption.look()).toBe(0);
+    expect(listSources(spoolFs, root)).toEqual([]);
+    expect(adoption.tidy()).toBeUndefined();
+    expect([shipped, bytes()]).toEqual([IDS, 0]);
+    await shipper.stop();
+  },
+);
+
+test("look() - is no failure when another process takes or removes what this one is about to remove, or to read", async () => {
+  const [first, second] = IDS as [string, string];
+  const owner = { ...thisProcess(), holder: "somebody else", key: "" };
+  const fs: SpoolFs = {
+    ...spoolFs,
+    rmdirSync: (path) => {
+      if (path === join(root, first)) writeFileSync(join(root, first, "owner.1"), JSON.stringify(owner));
+      spoolFs.rmdirSync(path);
+    },
+    openSync: ((path: string, ...more: [string]) => {
+      if (path.startsWith(join(root, second))) rmSync(join(root, second), { recursive: true, force: true });
+      return spoolFs.openSync(path, ...more);
+    }) as SpoolFs["openSync"],
+  };
+  const { adoption, shipper, shipped, failures } = adopter(fs);
   adoption.look();
-  await expect.poll(() => listSources(spoolFs, root)).toEqual([id]);
-  expect(shipped).toEqual(IDS);
-  expect(bytes()).toBe(0);
-  expect(adoption.size).toBe(0);
-  expect(adoption.unremoved?.message).toContain(join(root, id));
-  const tries = failures.length;
-  expect(tries).toBeLessThan(5);
-  adoption.look();
-  expect(failures).toHaveLength(tries + 1);
-  rmdirSync(inTheWay);
-  adoption.look();
-  expect(listSources(spoolFs, root)).toEqual([]);
-  expect(adoption.unremoved).toBeUndefined();
-  expect([shipped, bytes()]).toEqual([IDS, 0]);
+  await expect.poll(() => adoption.size).toBe(0);
+  expect([shipped, failures, adoption.tidy()]).toEqual([[first], [], undefined]);
+  expect(listSources(spoolFs, root)).toEqual([first]);
   await shipper.stop();
+});
+
+test("drainSpool() - says in the end what it could not remove", async () => {
+  const [id] = IDS as [string];
+  mkdirSync(join(root, id, "backup"));
+  let stored = 0;
+  const handler: SecurityEventHandler = {
+    name: "h",
+    handle: async ({ records }) => {
+      stored += records.length;
+    },
+    close: () => Promise.resolve(),
+  };
+  await expect(drainSpool({ directory: root, handlers: [handler] })).rejects.toMatchObject({
+    code: "SECLOG_SPOOL_DIRECTORY",
+    message: expect.stringContaining(`${join(root, id)} was shipped whole and cannot be removed`),
+  });
+  expect(stored).toBe(2);
 });
 
 test("finished() - removes nothing that somebody else has taken over", async () => {

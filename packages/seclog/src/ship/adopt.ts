@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { listCursors } from "../spool/cursor.ts";
-import type { SpoolFs } from "../spool/fs.ts";
-import { HANDOVER_MS, type Ownership, OwnerWatch, release, renew, stillOwns } from "../spool/ownership.ts";
+import { isErrno, type SpoolFs } from "../spool/fs.ts";
+import { HANDOVER_MS, isOrphan, type Ownership, OwnerWatch, release, renew, stillOwns } from "../spool/ownership.ts";
 import { type AdoptedSource, adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
 import { fileSource } from "./file-source.ts";
 import type { FailureKind } from "./handler.ts";
@@ -50,8 +50,8 @@ export class Adoption {
   readonly #adopted = new Map<ShipSource, Adopted>();
   /** Sources that were left, of which a handler may still be storing something. */
   readonly #leaving = new Set<string>();
-  /** Sources that were shipped and could not be removed, and why. */
-  readonly #unremoved = new Map<string, { readonly owned: Ownership; readonly error: SeclogError }>();
+  /** Sources that were shipped and could not be removed. */
+  readonly #unremoved = new Map<string, { readonly owned: Ownership }>();
   readonly #watch: OwnerWatch;
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
@@ -76,11 +76,6 @@ export class Adoption {
     return this.#adopted.size + this.#leaving.size;
   }
 
-  /** Why a source that was shipped is still there. */
-  get unremoved(): SeclogError | undefined {
-    return [...this.#unremoved.values()][0]?.error;
-  }
-
   /** How many sources have owners that seem dead, and are watched to be sure: look again soon. */
   get undecided(): number {
     return this.#watch.undecided.size;
@@ -101,14 +96,15 @@ export class Adoption {
     let found = 0;
     let others = 0;
     for (const [source, entry] of this.#adopted) if (!ids.includes(source.id)) this.#drop(source, entry);
-    for (const [id, { owned }] of this.#unremoved) this.#remove(id, owned);
+    const unremoved = new Set(this.#unremoved.keys());
+    this.tidy();
     const known = new Set([...[...this.#adopted.keys()].map((source) => source.id), ...this.#leaving]);
     this.#watch.undecided.clear();
     for (const id of ids) {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
       try {
-        const leave = this.#kept.has(id) || this.#unremoved.has(id) || !this.#hasRoom();
+        const leave = this.#kept.has(id) || unremoved.has(id) || !this.#hasRoom();
         const adopted = leave ? undefined : this.#adopt(id);
         if (adopted === undefined) {
           others += sourceBytes(this.#fs, join(this.#root, id));
@@ -117,11 +113,22 @@ export class Adoption {
           found += 1;
         }
       } catch (error) {
-        this.#failed(error);
+        // Another process may just have removed it.
+        if (!isErrno(error, "ENOENT")) this.#failed(error);
       }
     }
     this.#options.others?.(others);
     return found;
+  }
+
+  /** Tries again to remove what was shipped. Gives why something of it is still there. */
+  tidy(): SeclogError | undefined {
+    let first: SeclogError | undefined;
+    for (const [id, { owned }] of this.#unremoved) {
+      const error = this.#remove(id, owned);
+      first ??= error;
+    }
+    return first;
   }
 
   #hasRoom(): boolean {
@@ -183,10 +190,12 @@ export class Adoption {
     this.#remove(source.id, entry.owned);
   }
 
-  /** Unless others need it, or have it by now. */
-  #remove(id: string, owned: Ownership): void {
+  /** Unless others need it, or have it by now. Gives why it failed. */
+  #remove(id: string, owned: Ownership): SeclogError | undefined {
+    // The owner's file goes last but one, and may be gone already.
+    const isOurs = (): boolean => stillOwns(this.#fs, owned) || isOrphan(this.#fs, owned.directory);
     try {
-      if (stillOwns(this.#fs, owned)) {
+      if (isOurs()) {
         const others = [...this.#others(owned.directory).keys()];
         if (others.length > 0) {
           this.#kept.set(id, others);
@@ -196,14 +205,21 @@ export class Adoption {
         }
       }
       this.#unremoved.delete(id);
+      return undefined;
     } catch (thrown) {
+      // Another process may have taken the empty folder for a dead one's, or removed it.
+      if (!isOurs()) {
+        this.#unremoved.delete(id);
+        return undefined;
+      }
       const error = new SeclogError(
         "SECLOG_SPOOL_DIRECTORY",
         `${owned.directory} was shipped whole and cannot be removed (${errorMessage(thrown)}): remove it, or what is in its way`,
         { cause: thrown },
       );
-      this.#unremoved.set(id, { owned, error });
+      this.#unremoved.set(id, { owned });
       this.#failed(error);
+      return error;
     }
   }
 
@@ -238,12 +254,10 @@ export class Adoption {
       },
       warn: (warning) => this.#options.failed(warning, "retry"),
     });
-    if (owned.unproven) {
-      entry.handover = setTimeout(() => this.#begin(source, entry), HANDOVER_MS);
-    } else {
-      // Throws when a cursor cannot be read: then it counts for nothing yet.
-      void this.#shipper.add(source);
-    }
+    const begin = (): void => void this.#shipper.add(source);
+    // By then the owner before has had the time to notice: nobody writes any more.
+    if (owned.unproven) entry.handover = setTimeout(begin, HANDOVER_MS);
+    else begin();
     this.#adopted.set(source, entry);
     this.#options.bytes(entry.bytes);
   }
@@ -253,16 +267,6 @@ export class Adoption {
     this.#forget(source, entry);
     this.#leaving.add(source.id);
     void this.#shipper.drop(source).then(() => this.#leaving.delete(source.id));
-  }
-
-  /** The owner before has had the time to notice: nobody writes any more. */
-  #begin(source: ShipSource, entry: Adopted): void {
-    try {
-      void this.#shipper.add(source);
-    } catch (error) {
-      this.#forget(source, entry);
-      this.#failed(error);
-    }
   }
 
   #failed(error: unknown): void {

@@ -49,7 +49,7 @@ export interface DrainResult {
  * left alone. Resolves when nothing is left, or when `signal` aborts.
  *
  * @throws SeclogError the first failure of kind `destination` (somebody must act), `SECLOG_SPOOL_DIRECTORY`, or, when the rest
- *   has been shipped, `SECLOG_SPOOL_NEWER`, or the same code for what was shipped and cannot be removed
+ *   has been shipped, `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` for what was shipped and cannot be removed
  */
 export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const { directory, handlers, signal, onProgress, onFailure } = options;
@@ -127,13 +127,14 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
       });
     }
     if (watched) owned = countOwned(watch);
+    refused ??= adoption.tidy();
   } finally {
     clearInterval(renewal);
     clearInterval(looking);
     await shipper.stop();
     adoption.release();
   }
-  const failure = stopReason ?? refused ?? adoption.unremoved;
+  const failure = stopReason ?? refused;
   if (failure !== undefined) throw failure;
   return result();
 }

@@ -74,8 +74,8 @@ export class Lane {
   readonly tally: HandlerTally;
   /** Whether the handler takes this source's events at the moment. */
   status: "ok" | "retrying" | "stopped" = "ok";
-  /** The last number that the handler is known to have. */
-  acknowledged: number;
+  /** The last number that the handler is known to have; 0 before `run` has read its cursor. */
+  acknowledged = 0;
   readonly #observer: LaneObserver;
   readonly #stop = new AbortController();
   /** The calls under way, to be aborted together. */
@@ -91,7 +91,6 @@ export class Lane {
     this.handler = handler;
     this.tally = tally;
     this.#observer = observer;
-    this.acknowledged = source.loadCursor(handler.name);
   }
 
   /** New events may be there. */
@@ -109,8 +108,11 @@ export class Lane {
 
   /** Ships until stopped or, for a dead process's source, until its end. Resolves; never rejects. */
   async run(): Promise<void> {
+    let begun = false;
     while (!this.#stop.signal.aborted) {
       try {
+        if (!begun) this.acknowledged = this.source.loadCursor(this.handler.name);
+        begun = true;
         if (await this.#ship()) return;
       } catch (error) {
         // Reading the spool failed, not the handler.

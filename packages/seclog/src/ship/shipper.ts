@@ -103,7 +103,7 @@ export class Shipper {
     this.#sources.set(source, {
       lanes,
       done,
-      kept: lanes.map((lane) => lane.acknowledged),
+      kept: lanes.map(() => 0),
       released: 0,
       dropped: false,
     });

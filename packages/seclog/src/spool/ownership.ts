@@ -201,6 +201,11 @@ export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
   }
 }
 
+/** Whether the directory is there and names no owner. */
+export function isOrphan(fs: SpoolFs, directory: string): boolean {
+  return highest(fs, directory) === 0;
+}
+
 /** No such file, or something else stands where its folder should be. Any other error says nothing. */
 function isAbsent(error: unknown): boolean {
   return isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR");
