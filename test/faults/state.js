@@ -117,7 +117,7 @@ async function stopAndCount(app, world, rows, before, expect) {
   expect((await rows()) === before + acknowledged, "the rows are not those of both lives");
 }
 
-/** A copy of a running application's source is shipped by somebody else: on another machine, its owner looks dead. */
+/** A copy of a running application's source is shipped by somebody else, to whom its owner looks dead: another process has its number. */
 async function restoreUnderItsOwner(world, expect) {
   const app = await world.startApp({ pause: 5, closeDeadline: 500 });
   await app.until(({ acknowledged }) => acknowledged >= 200);
@@ -126,7 +126,7 @@ async function restoreUnderItsOwner(world, expect) {
   const copy = join(elsewhere, source);
   cpSync(join(world.spool, source), copy, { recursive: true });
   const owner = join(copy, "owner.1");
-  writeFileSync(owner, JSON.stringify({ ...JSON.parse(readFileSync(owner, "utf8")), boot: "another" }));
+  writeFileSync(owner, JSON.stringify({ ...JSON.parse(readFileSync(owner, "utf8")), start: "another" }));
   await world.drain({ directory: elsewhere });
   await app.until(({ failures }) => failures.SECLOG_SOURCE_FENCED > 0);
   expect(!app.ended, "the application ended when another one shipped its spool");
