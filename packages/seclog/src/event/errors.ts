@@ -6,7 +6,7 @@ export const ERROR_CODES = {
   SECLOG_CONFIG: "an option is unknown, missing or out of range",
   SECLOG_CLOSED: "the log was closed",
   SECLOG_SPOOL_FULL: "the spool has reached its limit in bytes",
-  SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used",
+  SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used, or what was shipped cannot be removed from it",
   SECLOG_SPOOL_LOCKED: "another process owns the spool",
   SECLOG_SPOOL_LOST: "another process took the spool over, or its folder is gone",
   SECLOG_SPOOL_WRITE: "the operating system refused a write to the spool",
