@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { isAlive } from "./support/is-alive.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const program = join(repository, "packages", "server", "dist", "cli.js");
@@ -221,14 +222,6 @@ async function gone(pids: readonly number[]): Promise<void> {
   const deadline = performance.now() + LONG.timeout * 0.8;
   while (pids.some(isAlive) && performance.now() < deadline) await sleep(50);
   expect(pids.filter(isAlive)).toEqual([]);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
 }
 
 async function listen(): Promise<{ readonly server: Server; readonly port: number }> {

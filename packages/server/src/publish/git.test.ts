@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isAlive } from "../../../../test/support/is-alive.ts";
 import { MemoryTree, seed } from "../../../../test/support/sealed-tree.ts";
 import { gitPublisher } from "./git.ts";
 import type { PublishContext } from "./publisher.ts";
@@ -37,13 +38,6 @@ const repository = (...args: string[]): string => {
   const path = join(folder, `repository-${count++}`);
   execFileSync("git", ["init", "--quiet", "--initial-branch=main", ...args, path]);
   return path;
-};
-const isRunning = (pid: number): boolean => {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
-  } catch {
-    return false;
-  }
 };
 const contextOf = (newest: number): PublishContext => ({
   tiles: tree.tiles,
@@ -142,7 +136,7 @@ describe("gitPublisher()", () => {
     expect(performance.now() - begun).toBeLessThan(8_000);
     const hanging = Number(readFileSync(pid, "utf8"));
     // It is killed, and the system may take its time to end it.
-    await expect.poll(() => isRunning(hanging), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => isAlive(hanging), { timeout: 5_000 }).toBe(false);
     rmSync(join(remote, "hooks/pre-receive"));
     await publish(path, 5);
     expect(git(remote, "log", "--format=%s", "main").split("\n")).toHaveLength(2);
