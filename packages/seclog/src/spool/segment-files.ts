@@ -32,8 +32,8 @@ export class SegmentFiles {
   #nextSegment = 1;
   /** Segments that were rotated out and are not synced yet; closed when they are. */
   #retiring: Segment[] = [];
-  /** Segments that failed; closed when no sync uses them. `spare` are those of which all has to be written again. */
-  #abandoned: { readonly file: Segment; readonly spare: boolean }[] = [];
+  /** The segments of each try that failed, and what was on disk then; closed when no sync uses them. */
+  #abandoned: { readonly files: readonly Segment[]; readonly syncedSeq: number }[] = [];
   /** Segments that failed and are closed, of which all has to be written again. */
   #spare: Segment[] = [];
   /** The last number that a segment has which failed and is not deleted. */
@@ -172,9 +172,8 @@ export class SegmentFiles {
    */
   abandon(): void {
     this.#abandonments += 1;
-    for (const file of [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])]) {
-      this.#abandoned.push({ file, spare: file.firstSeq > this.syncedSeq });
-    }
+    const files = [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])];
+    this.#abandoned.push({ files, syncedSeq: this.syncedSeq });
     this.#retiring = [];
     this.#segment = undefined;
     if (!this.#syncing) this.#closeAbandoned();
@@ -213,12 +212,18 @@ export class SegmentFiles {
   }
 
   #closeAbandoned(): void {
-    for (const { file, spare } of this.#abandoned.splice(0)) {
-      this.#closeFile(file);
-      // A try that came no further than the ones before would only fill the disk.
-      if (spare && file.lastSeq <= this.#spareSeq) this.#unlink(file);
-      else if (spare) this.#spare.push(file);
-      this.#spareSeq = Math.max(this.#spareSeq, file.lastSeq);
+    for (const { files, syncedSeq } of this.#abandoned.splice(0)) {
+      for (const file of files) this.#closeFile(file);
+      const lastSeq = files.at(-1)?.lastSeq ?? 0;
+      const spare = files.filter(({ firstSeq }) => firstSeq > syncedSeq);
+      // A try that came no further than the ones before would only fill the disk, and so would those before one that did.
+      if (lastSeq <= this.#spareSeq) {
+        for (const file of spare) this.#unlink(file);
+      } else {
+        for (const file of this.#spare) this.#unlink(file);
+        this.#spare = spare;
+        this.#spareSeq = lastSeq;
+      }
     }
     this.#removeSpare();
   }

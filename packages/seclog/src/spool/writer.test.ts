@@ -105,6 +105,71 @@ test("unwrittenPayloads() - has what a full disk never took", async () => {
   writer.close();
 });
 
+/** A disk that takes writes and does not sync, from `begin` on. */
+function unsynced(): { fs: SpoolFs; begin(): void; opened(): number } {
+  let failing = false;
+  let opened = 0;
+  const eio = (): NodeJS.ErrnoException => Object.assign(new Error("EIO"), { code: "EIO" });
+  const fs: SpoolFs = {
+    ...spoolFs,
+    openSync: ((...args: Parameters<typeof spoolFs.openSync>) => {
+      if (args[1] === "ax") opened += 1;
+      return spoolFs.openSync(...args);
+    }) as typeof spoolFs.openSync,
+    fdatasync: Object.assign(
+      (fd: number, done: (error: NodeJS.ErrnoException | null) => void) => {
+        if (failing) setTimeout(done, 2, eio());
+        else spoolFs.fdatasync(fd, done);
+      },
+      { __promisify__: spoolFs.fdatasync.__promisify__ },
+    ),
+    fdatasyncSync: (fd) => {
+      if (failing) throw eio();
+      spoolFs.fdatasyncSync(fd);
+    },
+  };
+  const begin = (): void => {
+    failing = true;
+    opened = 0;
+  };
+  return { fs, begin, opened: () => opened };
+}
+
+test("durable() - is rejected when the disk does not sync twice, and that is tried again after longer and longer pauses", async () => {
+  const disk = unsynced();
+  const owned = createSource(disk.fs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  writer.append("before");
+  await writer.durable(1, true);
+  disk.begin();
+  writer.append("after");
+  await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_WRITE" });
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  // Two tries at once, then after 50, 100, 200, 400 ms.
+  expect(disk.opened()).toBeLessThan(12);
+  writer.close();
+});
+
+test("bytesWritten - does not grow with each try while the disk does not sync", async () => {
+  const disk = unsynced();
+  const owned = createSource(disk.fs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  disk.begin();
+  let most = 0;
+  for (let n = 0; n < 100; n++) {
+    writer.append("x".repeat(2_000));
+    void writer.durable(writer.lastSeq, true).catch(() => {});
+    // As strict events do, which know no pause.
+    expect(() => writer.flushSync()).toThrow("EIO");
+    most = Math.max(most, writer.bytesWritten);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  expect(most).toBeLessThan(3 * 200_000);
+  writer.close();
+});
+
 test.each(["durable", "flushSync"] as const)(
   "%s() - says of nothing that it is on disk when another process took over and removed it before the sync ended",
   async (how) => {

@@ -82,6 +82,8 @@ export class SpoolWriter {
   #nextWrite = new Shared();
   #lastError: SeclogError | undefined;
   #failing = false;
+  /** Syncs that failed one after the other. */
+  #failedSyncs = 0;
   /** When ownership was last looked at, by both clocks: the wall clock goes on while the machine sleeps, and may be set. */
   #lookedAt: { readonly wall: number; readonly monotonic: number } = clocks();
   #closed = false;
@@ -292,6 +294,7 @@ export class SpoolWriter {
     this.#nextWrite = new Shared();
     if (this.#closed) return;
     this.#retryDelay = Math.min(5_000, Math.max(50, this.#retryDelay * 2));
+    clearTimeout(this.#retryTimer);
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
       this.flush();
@@ -338,10 +341,14 @@ export class SpoolWriter {
         waiting.resolve();
         this.#scheduleSync();
       } else {
-        if (!abandoned) this.#abandon(error);
         // Whoever waited for this sync waits for the one after the rewrite.
         this.#nextSync.promise.then(waiting.resolve, waiting.reject);
         this.#syncWanted = true;
+        if (!abandoned) {
+          const failure = this.#abandon(error);
+          this.#failedSyncs += 1;
+          if (this.#failedSyncs > 1) this.#retryLater(failure);
+        }
         this.flush();
       }
     });
@@ -363,6 +370,7 @@ export class SpoolWriter {
   #tellSynced(): void {
     const { syncedSeq } = this.#files;
     this.#frames.synced(syncedSeq);
+    this.#failedSyncs = 0;
     if (syncedSeq === this.#toldSeq) return;
     this.#toldSeq = syncedSeq;
     if (this.#failing && this.#frames.nextUnwritten === undefined) {
