@@ -5,27 +5,40 @@ import { ModelFs } from "../../../../test/support/model-fs.ts";
 import type { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { encodeHeader, segmentName } from "../spool/segment.ts";
-import { fileSource } from "./file-source.ts";
+import { encodeHeader, FRAME_BYTES, frameSlab, HEADER_BYTES, sealFrame, segmentName } from "../spool/segment.ts";
+import { type FileSourceOptions, fileSource } from "./file-source.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 let fs: SpoolFs;
 let warnings: SeclogError[];
 
-/** A source of which the events before 1001 are deleted. */
+/** A source of which the events before 1001 are deleted, with a segment that nothing was written to. */
 beforeEach(() => {
   warnings = [];
   fs = new ModelFs(1).process();
   fs.mkdirSync("/source");
-  const fd = fs.openSync(join("/source", segmentName(7)), "wx");
-  const header = encodeHeader({ sourceId: ID, key: "0".repeat(32), firstSeq: 1_001, epoch: 1 }, 0);
-  fs.writeSync(fd, header, 0, header.length);
-  fs.closeSync(fd);
+  segment(7, 1_001, 1_000);
 });
 
-function loadCursor(): number {
+/** A segment with whole events, of which the first bytes are overwritten. */
+function segment(number: number, firstSeq: number, lastSeq: number, garbled: number = 0): number {
+  const slab = frameSlab(64 * 1024);
+  let end = 0;
+  for (let seq = firstSeq; seq <= lastSeq; seq++) {
+    const length = slab.bytes.write(`{"seq":${seq}}`.padEnd(100), end + FRAME_BYTES);
+    end = sealFrame(slab, end, length, seq);
+  }
+  const header = encodeHeader({ sourceId: ID, key: "0".repeat(32), firstSeq, epoch: 1 }, 0);
+  const bytes = Buffer.concat([header, slab.bytes.subarray(0, end)]).fill("?", 0, garbled);
+  const fd = fs.openSync(join("/source", segmentName(number)), "wx");
+  fs.writeSync(fd, bytes, 0, bytes.length);
+  fs.closeSync(fd);
+  return bytes.length;
+}
+
+function options(more: Partial<FileSourceOptions> = {}): FileSourceOptions {
   const warn = (warning: SeclogError): number => warnings.push(warning);
-  const options = {
+  return {
     fs,
     directory: "/source",
     id: ID,
@@ -34,28 +47,74 @@ function loadCursor(): number {
     limit: () => undefined,
     freed: () => {},
     warn,
+    ...more,
   };
-  return fileSource(options).loadCursor("h");
 }
 
-test("a handler that is new begins with the first event that is left", () => {
-  expect(loadCursor()).toBe(1_000);
+function loadCursor(): number {
+  return fileSource(options()).loadCursor("h");
+}
+
+function damageCursor(): void {
+  fs.writeFileSync("/source/cursor.h", Buffer.alloc(64, "x").toString());
+}
+
+test("a handler that is new has nothing, also of what is deleted: a store knows no source of which the beginning is missing", () => {
+  expect(loadCursor()).toBe(0);
   expect(warnings).toEqual([]);
 });
 
-test("a handler whose cursor is damaged does, too, and that is told", () => {
-  fs.writeFileSync("/source/cursor.h", Buffer.alloc(64, "x").toString());
+test("a handler whose cursor is damaged begins with the first event that is left, and that is told", () => {
+  damageCursor();
   expect(loadCursor()).toBe(1_000);
   expect(warnings).toMatchObject([{ code: "SECLOG_SPOOL_CORRUPT" }]);
 });
 
-test("a handler without a cursor begins behind the slowest of the others where no segment says where it begins", () => {
+test("a handler whose cursor is damaged begins behind the slowest of the others where no segment says where it begins", () => {
   fs.unlinkSync(join("/source", segmentName(7)));
   fs.writeFileSync(join("/source", segmentName(8)), Buffer.alloc(500, "?").toString());
+  damageCursor();
   expect(loadCursor()).toBe(0);
   writeCursor(fs, "/source", "slow", 1_000);
   writeCursor(fs, "/source", "fast", 1_003);
   expect(loadCursor()).toBe(1_000);
+});
+
+test("what is damaged at the beginning of the oldest segment is no deleted event", () => {
+  damageCursor();
+  writeCursor(fs, "/source", "slow", 1_015);
+  // The header; a part of the first event besides; the heads of the first four.
+  for (const [garbled, last] of [
+    [64, 1_000],
+    [120, 1_000],
+    [512, 1_003],
+  ] as const) {
+    fs.unlinkSync(join("/source", segmentName(7)));
+    segment(7, 1_001, 1_010, garbled);
+    expect([garbled, loadCursor()]).toEqual([garbled, last]);
+  }
+  fs.unlinkSync(join("/source", segmentName(7)));
+  segment(1, 1, 10, 512);
+  expect(loadCursor()).toBe(0);
+});
+
+test("what was deleted is told also when reading fails in the middle of it", () => {
+  const size = segment(8, 1_001, 1_010);
+  for (const number of [9, 10, 11]) segment(number, 1_001 + 10 * (number - 8), 1_010 + 10 * (number - 8));
+  let freed = 0;
+  let failing = true;
+  const faulty = Object.assign(Object.create(fs) as SpoolFs, {
+    openSync: ((...args: Parameters<SpoolFs["openSync"]>) => {
+      if (failing && freed > size) throw Object.assign(new Error("EMFILE"), { code: "EMFILE" });
+      return fs.openSync(...args);
+    }) as SpoolFs["openSync"],
+  });
+  const source = fileSource(options({ fs: faulty, freed: (bytes) => (freed += bytes) }));
+  expect(() => source.release(1_040)).toThrow("EMFILE");
+  failing = false;
+  source.release(1_040);
+  // The empty one, and all but the last.
+  expect(freed).toBe(HEADER_BYTES + 3 * size);
 });
 
 test("what is to be had later is no cursor that is missing", () => {

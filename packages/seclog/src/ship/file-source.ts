@@ -2,7 +2,7 @@ import { SeclogError } from "../event/errors.ts";
 import { listCursors, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
-import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
+import { firstDamagedOrWhole, firstSeqOf, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -34,11 +34,10 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     openReader: (afterSeq): RecordReader => new SpoolReader(fs, directory, afterSeq),
     loadCursor: (handler) => {
       const { seq, state } = readCursor(fs, directory, handler);
-      if (state === "whole") return seq;
-      // What is deleted every handler had that there was: to one that has no cursor it would look like damage.
+      if (state !== "damaged") return seq;
+      // What is deleted the handler had: it would look like damage.
       const deleted = firstKept(fs, directory, handler) - 1;
       if (deleted <= seq) return seq;
-      if (state === "missing") return deleted;
       options.warn(
         new SeclogError(
           "SECLOG_SPOOL_CORRUPT",
@@ -48,25 +47,19 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       return deleted;
     },
     saveCursor: (handler, seq) => writeCursor(fs, directory, handler, seq),
-    release: (seq) => {
-      const bytes = deleteShipped(fs, directory, options.releasable?.(seq) ?? seq);
-      if (bytes > 0) options.freed(bytes);
-    },
+    release: (seq) => deleteShipped(fs, directory, options.releasable?.(seq) ?? seq, options.freed),
   };
 }
 
 /**
- * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. When the
- * oldest does not say where it begins, every other handler has at least what is deleted.
+ * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. When that
+ * one does not say where it begins, every other handler has at least what is deleted.
  */
 function firstKept(fs: SpoolFs, directory: string, handler: string): number {
-  const numbers = segmentNumbers(fs, directory, true);
-  const [oldest] = numbers;
-  if (oldest === undefined) return 1;
-  const begins = numbers.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
-  if (readHeader(fs, directory, oldest) === undefined) {
-    const others = [...listCursors(fs, directory)].flatMap(([name, seq]) => (name === handler ? [] : seq));
-    begins.push(others.length === 0 ? 1 : Math.min(...others) + 1);
-  }
-  return Math.min(...begins);
+  const [oldest, ...later] = segmentNumbers(fs, directory, true);
+  // Nothing comes before the first.
+  if (oldest === undefined || oldest === 1) return 1;
+  const others = [...listCursors(fs, directory)].flatMap(([name, seq]) => (name === handler ? [] : seq));
+  const first = firstDamagedOrWhole(fs, directory, oldest) ?? (others.length === 0 ? 1 : Math.min(...others) + 1);
+  return Math.min(first, ...later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []));
 }

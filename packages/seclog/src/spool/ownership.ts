@@ -5,7 +5,7 @@
  * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns. It is free when
  * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
  * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
- * higher one has appeared; the lower ones are then removed. Two that try at once cannot both create the same
+ * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two that try at once cannot both create the same
  * number, and one that was asleep with an outdated number finds the higher one and withdraws. What cannot be looked up at
  * the moment (no descriptors) lives.
  *
@@ -36,7 +36,7 @@ export const RENEW_MS = 3_000;
 /** How long an owner in another PID namespace may be silent before it counts as dead, in milliseconds. */
 export const FOREIGN_STALE_MS: number = 5 * 60_000;
 
-/** How long a file that nobody can read may be young before it counts as a dead owner's, in milliseconds. */
+/** How long a file that nobody can read, or a directory without one, may be young before it counts as a dead owner's, in milliseconds. */
 const UNREADABLE_STALE_MS = 20_000;
 
 /** How long a file that looks old is watched before its owner counts as dead, in milliseconds: three renewals. */
@@ -166,9 +166,14 @@ export function takeOver(
     return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
   if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
+  if (last === 0 && isBeingMade(fs, directory, now)) {
+    watch.undecided.add(directory);
+    return undefined;
+  }
   const seen = previous !== undefined && (previous.released === true || isVisible(previous));
   const unproven = last > 0 && (previous?.unproven === true || !seen);
-  const epoch = last + 1;
+  // Never 1, which is that of who made it: in a folder that others emptied it would take our file for its own.
+  const epoch = Math.max(last, 1) + 1;
   const mine: OwnerFile = { ...thisProcess(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
   try {
     writeOwner(fs, directory, epoch, mine);
@@ -256,6 +261,13 @@ function isAlive(
   } catch (error) {
     return !(isErrno(error, "ENOENT") || isErrno(error, "ESRCH"));
   }
+}
+
+/** Whether somebody may be about to put its owner's file into the directory, or has just taken it out to remove both. */
+function isBeingMade(fs: SpoolFs, directory: string, now: number): boolean {
+  const age = now - (tryRead(() => fs.statSync(directory).mtimeMs) ?? now);
+  // One from the future says nothing: a clock was set back.
+  return age >= 0 && age < UNREADABLE_STALE_MS;
 }
 
 /** Whether the process, were it alive, could be looked up from here. */

@@ -119,8 +119,12 @@ export function sourceBytes(fs: SpoolFs, directory: string): number {
   return bytes;
 }
 
-/** Unlinks the segments of which every number is at most `seq`, the last one never. Returns the bytes freed. */
-export function deleteShipped(fs: SpoolFs, directory: string, seq: number): number {
+/**
+ * Unlinks the segments of which every number is at most `seq`, the last one never.
+ *
+ * @param freed told the bytes of each
+ */
+export function deleteShipped(fs: SpoolFs, directory: string, seq: number, freed: (bytes: number) => void): void {
   const numbers = segmentNumbers(fs, directory);
   let passed = 0;
   for (const [index, number] of numbers.entries()) {
@@ -129,10 +133,9 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number): numb
     if (first > seq + 1) break;
     passed = index;
   }
-  if (passed === 0) return 0;
+  if (passed === 0) return;
   // Were a power loss to take a cursor, what is deleted would look like damage.
   syncDirectory(fs, directory);
-  let freed = 0;
   for (const number of numbers.slice(0, passed)) {
     // An abandoned one may have more than where the next one begins, and be the only one that has it, or tells of it.
     const reach = reachOf(fs, directory, number);
@@ -144,9 +147,8 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number): numb
       // It goes the next time, and those behind it, too: only the oldest may be missing.
       break;
     }
-    freed += bytes;
+    freed(bytes);
   }
-  return freed;
 }
 
 /**

@@ -369,11 +369,11 @@ describe("SpoolWriter and SpoolReader", () => {
     const { writer, directory } = open();
     await appendSlowly(writer, 3_000);
     const before = readdirSync(directory).filter((name) => name.endsWith(".seg"));
-    deleteShipped(spoolFs, directory, 2_000);
+    deleteShipped(spoolFs, directory, 2_000, () => {});
     const after = readdirSync(directory).filter((name) => name.endsWith(".seg"));
     expect(after.length).toBeLessThan(before.length);
     expect(readAll(directory, 3_000, 2_000).seqs).toEqual(range(2_001, 3_000));
-    deleteShipped(spoolFs, directory, 3_000);
+    deleteShipped(spoolFs, directory, 3_000, () => {});
     expect(readdirSync(directory).filter((name) => name.endsWith(".seg"))).toHaveLength(1);
     writer.close();
   });
