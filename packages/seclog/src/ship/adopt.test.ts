@@ -5,15 +5,17 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { OwnerWatch, release, thisProcess } from "../spool/ownership.ts";
-import { createSource, listSources } from "../spool/source.ts";
+import { createSource, deleteShipped, listSources } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
 import { Adoption } from "./adopt.ts";
 import { drainSpool } from "./drain-spool.ts";
@@ -180,6 +182,21 @@ test("look() - ships sound sources beside any four that only somebody can mend, 
   await shipper.stop();
 });
 
+test("look() - ships sound sources beside any four that cannot be read", async () => {
+  const ids = Array.from({ length: 5 }, (_, n) => `0191f7a0-0000-7000-8000-0000000001${String(n).padStart(2, "0")}`);
+  for (const id of ids) leaveBehind(id);
+  const sound = ids[4] as string;
+  const fs = failingFs("readFileSync", (path) => String(path).endsWith("cursor.h") && !String(path).includes(sound));
+  const { adoption, shipper, shipped } = adopter(fs);
+  await expect
+    .poll(() => {
+      adoption.look();
+      return shipped;
+    })
+    .toEqual([sound]);
+  await shipper.stop();
+});
+
 test("a folder that is away for a moment ends nothing: each handler gets all of it", async () => {
   const [id] = IDS as [string];
   const directory = join(root, id);
@@ -289,6 +306,71 @@ test("drainSpool() - says in the end what it could not remove", async () => {
     message: expect.stringContaining(`${join(root, id)} was shipped whole and cannot be removed`),
   });
   expect(stored).toBe(2);
+});
+
+/** A handler that takes everything, and how many events it was given. */
+function taker(name: string = "h"): { handler: SecurityEventHandler; stored: () => number } {
+  let stored = 0;
+  const handle: SecurityEventHandler["handle"] = async ({ records }) => {
+    stored += records.length;
+  };
+  return { handler: { name, handle, close: () => Promise.resolve() }, stored: () => stored };
+}
+
+test("drainSpool() - looks again at what could not be taken over", async () => {
+  rmSync(join(root, IDS[1] as string), { recursive: true });
+  let failures = 1;
+  const fs = failingFs("openSync", (path) => String(path).endsWith("owner.2") && failures-- > 0);
+  const { handler, stored } = taker();
+  await expect(drainSpool({ directory: root, handlers: [handler], fs })).resolves.toMatchObject({ finished: 1 });
+  expect(stored()).toBe(1);
+});
+
+test("drainSpool() - says in the end what it could not take over", async () => {
+  const [id] = IDS as [string];
+  const fs = failingFs("openSync", (path) => path === join(root, id, "owner.2"));
+  const { handler, stored } = taker();
+  await expect(drainSpool({ directory: root, handlers: [handler], fs })).rejects.toMatchObject({
+    code: "SECLOG_SPOOL_DIRECTORY",
+    message: expect.stringContaining("EIO"),
+  });
+  expect(stored()).toBe(1);
+});
+
+test("drainSpool() - does not say that nothing is left when a segment is a link to a volume that is away", async () => {
+  const [id] = IDS as [string];
+  const segment = join(root, id, "00000001.seg");
+  rmSync(segment);
+  symlinkSync(join(root, "volume", "00000001.seg"), segment);
+  await expect(drainSpool({ directory: root, handlers: [taker().handler] })).rejects.toThrow("ENOENT");
+});
+
+test("drainSpool() - keeps no position of a handler that took nothing, for that would keep the source", async () => {
+  const [id] = IDS as [string];
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  rmSync(join(root, id), { recursive: true });
+  const made = createSource(spoolFs, root, id);
+  const writer = new SpoolWriter(spoolFs, made, id, { ...LIMITS, segmentBytes: 1_000 }, observer);
+  for (let n = 0; n < 20; n++) {
+    writer.append("x".repeat(500));
+    writer.flushSync();
+  }
+  writer.close();
+  release(spoolFs, made);
+  writeCursor(spoolFs, made.directory, "postgres", 10);
+  deleteShipped(spoolFs, made.directory, 10, () => {});
+  const handle = (): Promise<void> => Promise.reject(new HandlerError("destination", "no such database"));
+  const misspelt: SecurityEventHandler = {
+    name: "misspelt",
+    handle,
+    quarantine: handle,
+    close: () => Promise.resolve(),
+  };
+  await expect(drainSpool({ directory: root, handlers: [misspelt] })).rejects.toThrow("no such database");
+  await expect(drainSpool({ directory: root, handlers: [taker("postgres").handler] })).resolves.toMatchObject({
+    waiting: [],
+  });
+  expect(listSources(spoolFs, root)).toEqual([]);
 });
 
 test("finished() - removes nothing that somebody else has taken over", async () => {

@@ -53,6 +53,8 @@ export class Adoption {
   /** Sources that were shipped and could not be removed. */
   readonly #unremoved = new Map<string, { readonly owned: Ownership }>();
   readonly #watch: OwnerWatch;
+  /** Why a source could not be taken over at the last look, of one that failed. */
+  #refused: SeclogError | undefined;
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
   constructor(
@@ -81,6 +83,11 @@ export class Adoption {
     return this.#watch.undecided.size;
   }
 
+  /** Why a source could not be looked at or taken over the last time: look again. */
+  get refused(): SeclogError | undefined {
+    return this.#refused;
+  }
+
   /** The names of handlers that still need something of a source that was shipped to the others. */
   get waiting(): string[] {
     return [...new Set([...this.#kept.values()].flat())].sort();
@@ -91,6 +98,7 @@ export class Adoption {
    * is found again. Tries again to remove what was shipped. Returns how many it took over.
    */
   look(): number {
+    this.#refused = undefined;
     const ids = this.#list();
     if (ids === undefined) return 0;
     let found = 0;
@@ -114,7 +122,7 @@ export class Adoption {
         }
       } catch (error) {
         // Another process may just have removed it.
-        if (!isErrno(error, "ENOENT")) this.#failed(error);
+        if (!isErrno(error, "ENOENT") || this.#list()?.includes(id) !== false) this.#refused = this.#failed(error);
       }
     }
     this.#options.others?.(others);
@@ -134,7 +142,7 @@ export class Adoption {
   #hasRoom(): boolean {
     const sources = [...this.#adopted.keys()];
     // One that only somebody can mend must not hold up those that are sound.
-    const atWork = sources.filter((source) => !this.#shipper.isStopped(source)).length;
+    const atWork = sources.filter((source) => !this.#shipper.isHeldUp(source)).length;
     return atWork < AT_ONCE && sources.length < MOST;
   }
 
@@ -142,7 +150,7 @@ export class Adoption {
     try {
       return listSources(this.#fs, this.#root);
     } catch (error) {
-      this.#failed(error);
+      this.#refused = this.#failed(error);
       return undefined;
     }
   }
@@ -269,15 +277,16 @@ export class Adoption {
     void this.#shipper.drop(source).then(() => this.#leaving.delete(source.id));
   }
 
-  #failed(error: unknown): void {
-    this.#options.failed(
-      error instanceof SeclogError
-        ? error
+  #failed(thrown: unknown): SeclogError {
+    const error =
+      thrown instanceof SeclogError
+        ? thrown
         : new SeclogError(
             "SECLOG_SPOOL_DIRECTORY",
-            `a spool left behind in ${this.#root} cannot be used: ${errorMessage(error)}`,
-          ),
-      "retry",
-    );
+            `a spool left behind in ${this.#root} cannot be used: ${errorMessage(thrown)}`,
+            { cause: thrown },
+          );
+    this.#options.failed(error, "retry");
+    return error;
   }
 }

@@ -10,6 +10,9 @@ import { keepQuarantined, Shipper } from "./shipper.ts";
 /** How often it looks what became of sources and of the owners that are watched, in milliseconds. */
 const LOOK_MS = 1_000;
 
+/** So often it looks again at what could not be taken over when nothing else is left. */
+const MORE_LOOKS = 3;
+
 /** What {@link drainSpool} needs. */
 export interface DrainOptions {
   /** The spool's root, as `spool.directory` names it. */
@@ -49,7 +52,8 @@ export interface DrainResult {
  * left alone. Resolves when nothing is left, or when `signal` aborts.
  *
  * @throws SeclogError the first failure of kind `destination` (somebody must act), `SECLOG_SPOOL_DIRECTORY`, or, when the rest
- *   has been shipped, `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` for what was shipped and cannot be removed
+ *   has been shipped, `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` for what cannot be taken over, also a few seconds later,
+ *   and what was shipped and cannot be removed
  */
 export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const { directory, handlers, signal, onProgress, onFailure } = options;
@@ -121,13 +125,16 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   try {
     sources += adoption.look();
     const watched = adoption.undecided > 0;
-    while (adoption.size + adoption.undecided > 0 && stopReason === undefined && signal?.aborted !== true) {
+    let looks = MORE_LOOKS;
+    const isAtWork = (): boolean => adoption.size + adoption.undecided > 0;
+    const hasMore = (): boolean => isAtWork() || (adoption.refused !== undefined && looks-- > 0);
+    while (stopReason === undefined && signal?.aborted !== true && hasMore()) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
     }
     if (watched) owned = countOwned(watch);
-    refused ??= adoption.tidy();
+    refused ??= adoption.refused ?? adoption.tidy();
   } finally {
     clearInterval(renewal);
     clearInterval(looking);

@@ -43,7 +43,8 @@ export interface HandlerTally {
 export interface LaneObserver {
   acknowledged(lane: Lane): void;
   failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
-  quarantined(lane: Lane, record: QuarantinedRecord): Promise<void>;
+  /** @param again the number before it was damaged, too: it is kept as that one was, and need not be told of */
+  quarantined(lane: Lane, record: QuarantinedRecord, again: boolean): Promise<void>;
 }
 
 /** The most payload bytes in one batch. */
@@ -74,6 +75,8 @@ export class Lane {
   readonly tally: HandlerTally;
   /** Whether the handler takes this source's events at the moment. */
   status: "ok" | "retrying" | "stopped" = "ok";
+  /** Whether the source could be read when that was last tried. */
+  readable = true;
   /** The last number that the handler is known to have; 0 before `run` has read its cursor. */
   acknowledged = 0;
   readonly #observer: LaneObserver;
@@ -116,6 +119,7 @@ export class Lane {
         if (await this.#ship()) return;
       } catch (error) {
         // Reading the spool failed, not the handler.
+        this.readable = false;
         await this.#pause("retry", asSeclogError(error));
       }
     }
@@ -132,6 +136,7 @@ export class Lane {
           this.#woken = false;
           const size = this.#narrow?.size ?? this.handler.batchSize ?? DEFAULT_BATCH;
           const read = reader.read(this.source.limit(), size, BATCH_BYTES);
+          this.readable = true;
           if (read.kind === "records") {
             underWay.push(this.#deliver(eventBatch(this.#batchSource(), read.firstSeq, read.records)));
             continue;
@@ -141,6 +146,7 @@ export class Lane {
             continue;
           }
           if (underWay.length === 0) {
+            this.#nothingToDo();
             if (this.source.limit() === undefined) return true;
             await this.#waitForMore();
             continue;
@@ -159,6 +165,14 @@ export class Lane {
     } finally {
       reader.close();
     }
+  }
+
+  /** What held it up has passed without an event to show it. */
+  #nothingToDo(): void {
+    this.#pauses = 0;
+    if (this.status === "ok") return;
+    this.status = "ok";
+    this.#observer.acknowledged(this);
   }
 
   #batchSource(): EventBatch["source"] {
@@ -219,7 +233,7 @@ export class Lane {
 
   async #quarantineEvent(batch: EventBatch, failure: HandlerError): Promise<void> {
     const record = batch.records[0] ?? new Uint8Array();
-    await this.#quarantine(batch.firstSeq, failure.message, record);
+    await this.#quarantine(batch.firstSeq, failure.message, record, false);
   }
 
   async #quarantineDamage(damage: SpoolRead & { kind: "damage" }): Promise<boolean> {
@@ -230,18 +244,21 @@ export class Lane {
       await turn();
       if (this.#stop.signal.aborted) return true;
       const bytes = seq === damage.firstSeq ? damage.bytes : new Uint8Array();
-      const why = `the spool's record does not match its checksum or is missing${several}`;
-      if (await this.#quarantine(seq, why, bytes)) return true;
+      const why =
+        damage.bytes.length > 0
+          ? "does not match its checksum"
+          : "is missing, or was deleted before this handler was added";
+      if (await this.#quarantine(seq, `the spool's record ${why}${several}`, bytes, seq > damage.firstSeq)) return true;
     }
     return false;
   }
 
   /** Puts a record in quarantine and passes its number. Returns true when that failed and the lane has paused. */
-  async #quarantine(seq: number, reason: string, record: Uint8Array): Promise<boolean> {
+  async #quarantine(seq: number, reason: string, record: Uint8Array, again: boolean): Promise<boolean> {
     const quarantined: QuarantinedRecord = { source: this.#batchSource(), seq, reason: reason.slice(0, 1_000), record };
     const failure = await this.#call(async (signal) => {
       await this.handler.quarantine?.(quarantined, signal);
-      await this.#observer.quarantined(this, quarantined);
+      await this.#observer.quarantined(this, quarantined, again);
     });
     if (failure !== undefined) {
       await this.#pause(failure.kind === "event" ? "destination" : failure.kind, failure);

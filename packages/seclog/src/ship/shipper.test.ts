@@ -41,21 +41,75 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
   await shipper.stop();
 });
 
-test("Shipper - lets others have their turn while very much damage is told, and stops in the middle of it", async () => {
-  const damage: SpoolRead = { kind: "damage", firstSeq: 1, lastSeq: 10_000_000, bytes: Buffer.alloc(0) };
-  const source: ShipSource = {
+/** A living source in which the numbers from 1 on are damaged. */
+function damaged(lastSeq: number): ShipSource {
+  const read = (afterSeq: number): SpoolRead =>
+    afterSeq < lastSeq ? { kind: "damage", firstSeq: afterSeq + 1, lastSeq, bytes: Buffer.alloc(0) } : { kind: "end" };
+  return {
     ...leftBehind,
-    openReader: () => ({ seek: ignored, close: ignored, read: () => damage }),
+    limit: () => lastSeq,
+    openReader: (afterSeq) => {
+      const reads = [read(afterSeq)];
+      return { seek: ignored, close: ignored, read: () => reads.shift() ?? { kind: "end" } };
+    },
   };
-  let told = 0;
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: () => (told += 1), finished: ignored };
+}
+
+test("Shipper - lets others have their turn while very much damage is kept, and stops in the middle of it", async () => {
+  let kept = 0;
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const handler = { name: "test", handle: async () => {}, close: async () => {} };
+  const shipper = new Shipper([handler], observer, () => {
+    kept += 1;
+  });
+  void shipper.add(damaged(10_000_000));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(kept).toBeGreaterThan(0);
+  await shipper.stop();
+  expect(kept).toBeLessThan(10_000_000);
+});
+
+test("Shipper - keeps each number that is damaged, and tells once of those in a row", async () => {
+  const told: string[] = [];
+  let kept = 0;
+  const quarantined = (_: unknown, { seq, reason }: { seq: number; reason: string }): number =>
+    told.push(`${seq}: ${reason}`);
+  const observer = { acknowledged: ignored, failed: ignored, quarantined, finished: ignored };
+  const handler = { name: "test", handle: async () => {}, close: async () => {} };
+  const shipper = new Shipper([handler], observer, () => {
+    kept += 1;
+  });
+  void shipper.add(damaged(7));
+  await expect(shipper.drain(600_000)).resolves.toBe(true);
+  await shipper.stop();
+  expect([kept, shipper.health(0).quarantined]).toEqual([7, 7]);
+  expect(told).toEqual([
+    "1: the spool's record is missing, or was deleted before this handler was added (one of 7 in a row)",
+  ]);
+});
+
+test("Shipper.health() - is well again when a cursor can be read and there is nothing to ship", async () => {
+  let failing = true;
+  const source: ShipSource = {
+    ...damaged(7),
+    loadCursor: () => {
+      if (failing) throw new Error("EMFILE");
+      return 7;
+    },
+  };
+  const observer = {
+    acknowledged: (): void => void health.push(shipper.health(0).status),
+    failed: (): void => void health.push(shipper.health(0).status),
+    quarantined: ignored,
+    finished: ignored,
+  };
+  const health: string[] = [];
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
   const shipper = new Shipper([handler], observer, ignored);
   void shipper.add(source);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(told).toBeGreaterThan(0);
+  failing = false;
+  await expect.poll(() => health).toEqual(["retrying", "ok"]);
   await shipper.stop();
-  expect(told).toBeLessThan(10_000_000);
 });
 
 test("Shipper - gives no batch again beside itself when reading the spool fails meanwhile", async () => {

@@ -11,7 +11,7 @@ export interface ShipperObserver {
   /** A handler has everything of a source up to `lane.acknowledged`. */
   acknowledged(lane: Lane): void;
   failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
-  /** A handler could not take a record; it is in quarantine now. */
+  /** A handler could not take a record, or the spool has it no more: it is in quarantine now. Of damage in a row only the first is told. */
   quarantined(lane: Lane, record: QuarantinedRecord): void;
   /** Every handler has all of a dead process's source. */
   finished(source: ShipSource): void;
@@ -20,7 +20,7 @@ export interface ShipperObserver {
 /** A source on its way. */
 interface Shipment {
   readonly lanes: readonly Lane[];
-  readonly done: Promise<void>;
+  done: Promise<void>;
   /** For each lane the number that its cursor says. */
   readonly kept: number[];
   /** What up to this number is only needed for, was let go. */
@@ -84,30 +84,25 @@ export class Shipper {
         new Lane(source, handler, this.#tallies[index] as HandlerTally, {
           acknowledged: (lane) => this.#acknowledged(lane),
           failed: (lane, kind, error) => this.#observer.failed(lane, kind, error),
-          quarantined: async (lane, record) => {
+          quarantined: async (lane, record, again) => {
             if (handler.quarantine === undefined) this.#quarantine(handler.name, record);
-            this.#observer.quarantined(lane, record);
+            if (!again) this.#observer.quarantined(lane, record);
           },
         }),
     );
-    const done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
+    const entry: Shipment = { lanes, done: Promise.resolve(), kept: lanes.map(() => 0), released: 0, dropped: false };
+    // First, for a lane may tell of itself at once.
+    this.#sources.set(source, entry);
+    entry.done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
       this.#keep();
       if (source.limit() === undefined && !this.#stopping) {
-        const dropped = this.#sources.get(source)?.dropped;
         this.#sources.delete(source);
-        if (dropped !== true) this.#observer.finished(source);
+        if (!entry.dropped) this.#observer.finished(source);
         // Only now does it count as drained: its last acknowledgement came before its end was read.
         this.#caughtUp?.();
       }
     });
-    this.#sources.set(source, {
-      lanes,
-      done,
-      kept: lanes.map(() => 0),
-      released: 0,
-      dropped: false,
-    });
-    return done;
+    return entry.done;
   }
 
   /**
@@ -122,9 +117,10 @@ export class Shipper {
     await entry.done;
   }
 
-  /** Whether a handler takes nothing of this source until somebody acts. */
-  isStopped(source: ShipSource): boolean {
-    return this.#sources.get(source)?.lanes.some(({ status }) => status === "stopped") === true;
+  /** Whether a handler takes nothing of this source until somebody acts, or it cannot be read. */
+  isHeldUp(source: ShipSource): boolean {
+    const lanes = this.#sources.get(source)?.lanes ?? [];
+    return lanes.some(({ status, readable }) => status === "stopped" || !readable);
   }
 
   /** New events may be there. */
@@ -175,18 +171,21 @@ export class Shipper {
   #keep(): void {
     for (const [source, entry] of this.#sources) {
       if (entry.dropped) continue;
-      try {
-        for (const [index, lane] of entry.lanes.entries()) {
-          const { acknowledged } = lane;
-          if (acknowledged !== entry.kept[index]) source.saveCursor(lane.handler.name, acknowledged);
+      for (const [index, { acknowledged, handler }] of entry.lanes.entries()) {
+        try {
+          if (acknowledged !== entry.kept[index]) source.saveCursor(handler.name, acknowledged);
           entry.kept[index] = acknowledged;
+        } catch {
+          // Tried again with the next acknowledgement. Should there be none, the store will recognise what it already has.
         }
+      }
+      try {
         const seq = Math.min(...entry.kept);
         if (seq <= entry.released || !Number.isFinite(seq)) continue;
         source.release(seq);
         entry.released = seq;
       } catch {
-        // Tried again with the next acknowledgement. Should there be none, the store will recognise what it already has.
+        // Tried again with the next acknowledgement.
       }
     }
   }
