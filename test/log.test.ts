@@ -625,12 +625,96 @@ describe("a spool that is gone", () => {
     await poll(() => log.health().status).toBe("failing");
     await log.close({ deadline: 100 });
     await poll(() => diagnostics.map(({ message }) => message)).toContainEqual(
-      expect.stringContaining("1 events that waited for a spool are dropped"),
+      expect.stringContaining("1 events were not written and are dropped"),
     );
     // That it stopped could not be recorded either.
     expect(log.health()).toMatchObject({ status: "failing", dropped: 2 });
   });
+
+  test.each([0, 1_100])(
+    "is found by the last write of close(), %i ms after the one before: all goes on with a new one, then the handlers are closed",
+    async (pause) => {
+      const calls: string[] = [];
+      const handler: SecurityEventHandler = {
+        name: "here",
+        handle: ({ events }) => Promise.resolve(void calls.push(...events.map(({ type }) => type))),
+        close: () => Promise.resolve(void calls.push("close()")),
+      };
+      const log = open({ handlers: [handler] });
+      await log.recordSecurityEvent("authz_fail", null, {}).stored;
+      renameSync(join(spool, log.sourceId), join(folder, "moved"));
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      log.recordSecurityEvent("authn_login_fail", null, { userid: "x" });
+      await log.close();
+      expect(calls.filter((call) => call === "close()")).toHaveLength(1);
+      expect(calls.at(-1)).toBe("close()");
+      // What was written to a folder that was no longer there, nobody knows of: it may have been read.
+      if (pause > 0) expect(calls).toContain("authn_login_fail");
+      expect(readdirSync(spool)).toEqual([]);
+    },
+  );
+
+  test.each([0, 1_100])(
+    "is found by the last write of the process, %i ms after the one before, and what it costs is said",
+    (pause) => {
+      const said = lastWords(`
+        await log.recordSecurityEvent("authz_fail", null, {}).stored;
+        renameSync(join(spool, log.sourceId), join(spool, "moved"));
+        await new Promise((resolve) => setTimeout(resolve, ${pause}));
+        for (let n = 0; n < 5; n++) log.recordSecurityEvent("authz_fail", null, { n });
+        process.exit(0);`);
+      // Five and that it stopped.
+      const lost = pause > 0 ? "6 events were not written and are dropped" : "of 6 events it is not known";
+      expect(said).toContainEqual(expect.stringContaining(lost));
+    },
+  );
 });
+
+test("close() - counts and says what a disk that refuses did not take", () => {
+  const said = lastWords(
+    `await log.recordSecurityEvent("authz_fail", null, {}).stored;
+     // More than goes into a file, and so into none.
+     for (let n = 0; n < 400; n++) log.recordSecurityEvent("authz_fail", null, { n, text: "x".repeat(1_000) });
+     await new Promise((resolve) => setTimeout(resolve, 100));
+     await log.close({ deadline: 200 });
+     const { recorded, dropped } = log.health();
+     console.log(\`dropped \${dropped > 100 && dropped < recorded}\`);
+     process.exit(0);`,
+    "ulimit -f 64",
+  );
+  expect(said).toContain("dropped true");
+  expect(said).toContainEqual(
+    expect.stringMatching(
+      /^SECLOG_SPOOL_WRITE: \d+ events were not written and are dropped, and of \d+ events it is not known whether they are kept: /,
+    ),
+  );
+});
+
+/** The lines of a process of its own with a log: what it prints, and its diagnostics. */
+function lastWords(program: string, limit: string = ":"): string[] {
+  const file = join(import.meta.dirname, `last-words-${process.pid}.tmp.mjs`);
+  writeFileSync(
+    file,
+    `import { createSecurityLog } from "seclog";
+     import { renameSync } from "node:fs";
+     import { join } from "node:path";
+     process.on("SIGXFSZ", () => {});
+     setInterval(() => {}, 1_000);
+     const spool = ${JSON.stringify(spool)};
+     const log = createSecurityLog({
+       spool: { directory: spool },
+       diagnostics: ({ code, message }) => console.log(\`\${code}: \${message}\`),
+       handlers: [{ name: "test", handle: async () => {}, close: async () => {} }],
+     });
+     ${program}`,
+  );
+  const { stdout } = spawnSync("bash", ["-c", `${limit}; exec "$0" "$1"`, process.execPath, file], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  rmSync(file);
+  return stdout.split("\n");
+}
 
 describe("a spool left behind", () => {
   test("by a process that was killed is shipped by the next one, whole and once", async () => {

@@ -212,15 +212,15 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#ending = true;
     this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
-    this.#giveUpPending();
     this.#keeping.abandon();
+    this.#tellLeft();
     this.#diagnostics.giveNow();
   }
 
   #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown): Receipt {
     const keeping = this.#keeping;
     const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
-    if (this.#closing !== undefined && resolved.name !== "log_stopped") {
+    if (this.#closing !== undefined && resolved.name !== "log_stopped" && resolved.name !== "log_started") {
       return this.#drop(resolved.name, delivery, closed());
     }
     const refusal = this.#refusal();
@@ -297,15 +297,22 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     });
   }
 
-  /** The log ends without a spool. What waited for one is dropped, and counted; nobody was told that it was safe. */
-  #giveUpPending(): void {
-    if (this.#between === undefined) return;
-    const { pending, error, timer } = this.#between;
-    clearTimeout(timer);
-    this.#between = { ...this.#between, pending: [] };
-    for (const record of pending) this.#drops.count(decodeEvent(record).type, error.message);
-    if (pending.length === 0) return;
-    const message = `${pending.length} events that waited for a spool are dropped: ${error.message}`;
+  /** The log ends. What is nowhere is dropped, and counted, and what may be nowhere is told; nobody was told that it was safe. */
+  #tellLeft(): void {
+    const between = this.#between;
+    const { unwritten, doubtful, error } =
+      between === undefined ? this.#keeping.left() : { unwritten: between.pending, doubtful: 0, error: between.error };
+    if (between !== undefined) {
+      clearTimeout(between.timer);
+      this.#between = { ...between, pending: [] };
+    }
+    for (const record of unwritten) this.#drops.count(decodeEvent(record).type, error.message);
+    const parts = [
+      ...(unwritten.length > 0 ? [`${unwritten.length} events were not written and are dropped`] : []),
+      ...(doubtful > 0 ? [`of ${doubtful} events it is not known whether they are kept`] : []),
+    ];
+    if (parts.length === 0) return;
+    const message = `${parts.join(", and ")}: ${error.message}`;
     this.#diagnostics.tell({ level: "error", code: error.code, message }, false);
   }
 
@@ -322,7 +329,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     await keeping.close(deadline);
     // Its last sync may have found that it was taken over.
     if (this.#keeping !== keeping) await this.#keeping.close(deadline);
-    this.#giveUpPending();
+    this.#tellLeft();
+    await this.#keeping.closeHandlers();
+    // Whoever waited for this may end the process next.
+    this.#diagnostics.giveNow();
   }
 
   #counts(): { recorded: number; belowLevel: number; dropped: number } {

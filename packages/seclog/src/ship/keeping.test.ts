@@ -63,3 +63,16 @@ test("openKeeping() - shows that it lives also when the shipper's thread cannot 
   expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
   await keeping.close(0);
 });
+
+test("Keeping.close() - does not wait for a thread that has ended", async () => {
+  const told: string[] = [];
+  const failed: KeepingObserver["failed"] = (_, __, ___, message) => told.push(message);
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [handler], { ...observer, failed });
+  // By then more than a second passes before it is started again.
+  await expect.poll(() => told.length).toBe(5);
+  // Its end is heard of after what it died of.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const begun = performance.now();
+  await keeping.close(100);
+  expect(performance.now() - begun).toBeLessThan(4_000);
+});

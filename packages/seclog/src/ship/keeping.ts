@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { writeCursor } from "../spool/cursor.ts";
@@ -100,11 +101,24 @@ export interface Keeping {
   flush(deadline: number): Promise<boolean>;
   /**
    * Writes what there is, waits up to the deadline for all handlers, also with what dead processes left, and gives
-   * everything up. Never rejects.
+   * everything up but the handlers, which another source may go on with. Never rejects.
    */
   close(deadline: number): Promise<void>;
   /** The same without waiting, at the end of the process. */
   abandon(): void;
+  /** Closes the handlers of the application's thread. Waits a few seconds for them at most. */
+  closeHandlers(): Promise<void>;
+  /** What was recorded and is not known to be kept, once it is closed or abandoned, and nobody was told of as `lost`. */
+  left(): LeftOver;
+}
+
+/** What a log that ends could not keep. */
+export interface LeftOver {
+  /** Events that are nowhere. */
+  readonly unwritten: readonly Uint8Array[];
+  /** How many others may be kept, or not. */
+  readonly doubtful: number;
+  readonly error: SeclogError;
 }
 
 /** What a {@link Keeping} tells its log. */
@@ -150,6 +164,9 @@ function withPositions(observer: KeepingObserver, positions: StoredPositions): S
   };
 }
 
+/** How long the handlers of the application's thread may take to close, in milliseconds. */
+const CLOSE_HANDLERS_MS = 5_000;
+
 /** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
 const RESERVE_BYTES = 256 * 1024;
 
@@ -164,6 +181,9 @@ class DiskKeeping implements Keeping {
   readonly #positions: StoredPositions;
   /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
   readonly #renewal: NodeJS.Timeout;
+  readonly #handlers: readonly SecurityEventHandler[];
+  /** The log knows that another process took the spool over, and has what was not written. */
+  #lostTold = false;
   /** Bytes that were left for frames when so many were written. */
   #room = 0;
   #bytesSeen = -1;
@@ -178,6 +198,7 @@ class DiskKeeping implements Keeping {
     this.#fs = fs;
     this.#spool = spool;
     this.sourceId = sourceId;
+    this.#handlers = handlers.filter(({ worker }) => worker === undefined);
     this.#owned = createSource(fs, spool.directory, sourceId);
     this.epoch = this.#owned.epoch;
     try {
@@ -196,7 +217,8 @@ class DiskKeeping implements Keeping {
               `another process took over the spool of ${sourceId} and ships its events`,
             ),
           );
-          void this.#shipping.stop({ keepHandlers: true });
+          void this.#shipping.stop();
+          this.#lostTold = true;
           observer.lost(this.#writer.unwrittenPayloads());
         },
       });
@@ -278,17 +300,33 @@ class DiskKeeping implements Keeping {
 
   async close(deadline: number): Promise<void> {
     this.#writer.close();
-    const complete = this.#writer.syncedSeq === this.lastSeq && (await this.#shipping.drain(deadline));
+    // In which the log is told when its last sync found that the spool was taken over.
+    await turn();
+    const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostTold;
+    const complete = kept && (await this.#shipping.drain(deadline));
     await this.#shipping.stop();
-    this.#positions.end(
-      new SeclogError("SECLOG_CLOSED", "the log was closed before every handler had the event; it is in the spool"),
-    );
+    this.#positions.end(closedError("it is in the spool"));
     this.#giveUp(complete);
   }
 
   abandon(): void {
     this.#writer.close();
     this.#giveUp(false);
+  }
+
+  async closeHandlers(): Promise<void> {
+    const closed = Promise.allSettled(this.#handlers.map((handler) => handler.close()));
+    await within(
+      CLOSE_HANDLERS_MS,
+      closed.then(() => {}),
+    );
+  }
+
+  left(): LeftOver {
+    const { lastSeq, syncedSeq, lastError } = this.#writer;
+    const unwritten = this.#lostTold ? [] : this.#writer.unwrittenPayloads();
+    const doubtful = this.#lostTold ? 0 : lastSeq - syncedSeq - unwritten.length;
+    return { unwritten, doubtful, error: lastError ?? closedError("it is in the spool") };
   }
 
   #giveUp(complete: boolean): void {
@@ -381,10 +419,21 @@ class MemoryKeeping implements Keeping {
   async close(deadline: number): Promise<void> {
     await this.#shipping.drain(deadline);
     await this.#shipping.stop();
-    this.#positions.end(
-      new SeclogError("SECLOG_CLOSED", "the log was closed before every handler had the event; it was in memory only"),
-    );
+    this.#positions.end(closedError("it was in memory only"));
   }
 
   abandon(): void {}
+
+  closeHandlers(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  left(): LeftOver {
+    const doubtful = Math.max(0, this.lastSeq - this.stored);
+    return { unwritten: [], doubtful, error: closedError("it was in memory only") };
+  }
+}
+
+function closedError(where: string): SeclogError {
+  return new SeclogError("SECLOG_CLOSED", `the log was closed before every handler had the event; ${where}`);
 }

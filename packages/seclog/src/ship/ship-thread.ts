@@ -22,8 +22,8 @@ export interface Shipping {
   available(seq: number): void;
   /** Resolves to true when all that is available is acknowledged by all, to false at the deadline (milliseconds). */
   drain(deadline: number): Promise<boolean>;
-  /** Gives up what is under way and closes the handlers, those of the application's thread unless they are kept for another source. */
-  stop(options?: { readonly keepHandlers?: boolean }): Promise<void>;
+  /** Gives up what is under way, and closes the handlers that are not the application's thread's. May be called again. */
+  stop(): Promise<void>;
   /** Bytes of segments that were deleted, of dead processes' segments that remain, and of other processes' segments. */
   bytes(): { readonly freed: number; readonly adopted: number; readonly others: number };
 }
@@ -46,11 +46,13 @@ export class ShipThread implements Shipping {
   readonly #drains = new Map<number, { readonly until: number; readonly resolve: (complete: boolean) => void }>();
   readonly #calls = new Map<number, AbortController>();
   #worker: Worker;
+  #running = false;
   #lastDrain = 0;
   #restarts = 0;
   #restartTimer: NodeJS.Timeout | undefined;
   #stopped: (() => void) | undefined;
   #stopping = false;
+  #end: Promise<void> | undefined;
 
   constructor(
     start: Omit<WorkerStart, "shared" | "handlers">,
@@ -98,9 +100,16 @@ export class ShipThread implements Shipping {
     });
   }
 
-  async stop(options: { readonly keepHandlers?: boolean } = {}): Promise<void> {
+  stop(): Promise<void> {
+    this.#end ??= this.#stop();
+    return this.#end;
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
+    // One that has died is not started again, and answers nobody.
+    if (!this.#running) return;
     const stopped = new Promise<void>((resolve) => {
       this.#stopped = resolve;
     });
@@ -109,9 +118,6 @@ export class ShipThread implements Shipping {
     await stopped;
     clearTimeout(timer);
     await this.#worker.terminate();
-    if (options.keepHandlers === true) return;
-    const here = this.#handlers.filter((handler) => handler.worker === undefined);
-    await Promise.allSettled(here.map((handler) => handler.close()));
   }
 
   bytes(): ReturnType<Shipping["bytes"]> {
@@ -126,6 +132,7 @@ export class ShipThread implements Shipping {
 
   #spawn(): Worker {
     Atomics.store(this.#shared, SHARED.adopted, 0n);
+    this.#running = true;
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: this.#start,
       name: "seclog",
@@ -148,6 +155,7 @@ export class ShipThread implements Shipping {
 
   #ended(worker: Worker): void {
     if (worker !== this.#worker) return;
+    this.#running = false;
     for (const call of this.#calls.values()) call.abort();
     this.#calls.clear();
     if (this.#stopping) {

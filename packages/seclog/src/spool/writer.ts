@@ -116,6 +116,11 @@ export class SpoolWriter {
     return this.#frames.bytes - this.#frames.unsyncedBytes;
   }
 
+  /** Why the last write or sync failed, or why none is tried any more. */
+  get lastError(): SeclogError | undefined {
+    return this.#lastError;
+  }
+
   /** Whether the last write or sync failed and has not succeeded since. */
   get failing(): boolean {
     return this.#failing;
@@ -206,12 +211,15 @@ export class SpoolWriter {
   /** Writes, syncs and closes. What could not be written is reported by the rejection of its promises. */
   close(): void {
     if (this.#closed) return;
+    let reason = closedError();
     try {
       this.flushSync();
     } catch {
       // Whoever waits learns it from the promises below.
+      if (this.#lastError !== undefined) reason = unwrittenError(this.#owned.directory, this.#lastError.cause);
     }
-    this.#end(this.#lastError ?? closedError());
+    // It may have found that it is not ours, which ends it, too.
+    if (!this.#closed) this.#end(reason);
   }
 
   /** The events of which no segment can have anything, for a log that must go on with another source. */
@@ -401,6 +409,13 @@ export class SpoolWriter {
 
 function clocks(): { readonly wall: number; readonly monotonic: number } {
   return { wall: Date.now(), monotonic: performance.now() };
+}
+
+function unwrittenError(directory: string, cause: unknown): SeclogError {
+  const why = errorMessage(cause);
+  return new SeclogError("SECLOG_SPOOL_WRITE", `the spool in ${directory} could not be written to its end (${why})`, {
+    cause,
+  });
 }
 
 function closedError(): SeclogError {
