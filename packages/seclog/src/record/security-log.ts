@@ -45,7 +45,9 @@ export interface Receipt {
    * Resolves when the event is as safe as its delivery says (`"process"`: written; `"disk"`, `"strict"`:
    * fdatasync), or at once when it is below the level. With `spool: "memory"`: when it is stored.
    *
-   * Rejects with `SECLOG_SPOOL_FULL`, `SECLOG_SPOOL_WRITE` or `SECLOG_CLOSED` when that cannot be.
+   * Rejects when that cannot be: with `SECLOG_SPOOL_FULL` or `SECLOG_CLOSED` the event was not taken. With
+   * `SECLOG_SPOOL_WRITE` or `SECLOG_SPOOL_LOST` it is not known to be safe, and may be stored all the same when the disk takes it
+   * later: recorded again, it could be there twice.
    */
   readonly durable: Promise<void>;
   /**
@@ -63,7 +65,7 @@ export interface Health {
   readonly sourceId: string;
   readonly recorded: number;
   readonly belowLevel: number;
-  /** Not recorded because the spool was full, not writable, or the log closed. */
+  /** Not recorded, because the spool was full, not writable, or the log closed; or recorded and, until it closed, not written. */
   readonly dropped: number;
   /**
    * Bytes of this log's files, and of those that it ships for dead processes. A file goes as a whole, so the one that is
@@ -130,7 +132,9 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
   flush(options?: { readonly deadline?: number }): Promise<void>;
   /**
    * Stops recording, waits for the handlers up to the deadline, and gives the spool up. What was not shipped
-   * stays on disk for the next process or `seclog ship`. Never rejects; a second call gets the same promise.
+   * stays on disk for the next process or `seclog ship`; what no disk took is counted as dropped, and told to `diagnostics`.
+   * Never rejects; a second call gets the same promise. It takes a few seconds more than the deadline when a handler does
+   * not stop.
    *
    * @param options.deadline the most milliseconds to wait for handlers. @default 5000
    */
