@@ -2,7 +2,7 @@ import { SeclogError } from "../event/errors.ts";
 import { listCursors, readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
-import { firstDamagedOrWhole, firstSeqOf, segmentNumbers } from "../spool/segment-scan.ts";
+import { firstDamagedOrWhole, firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -52,14 +52,18 @@ export function fileSource(options: FileSourceOptions): ShipSource {
 }
 
 /**
- * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. When that
- * one does not say where it begins, every other handler has at least what is deleted.
+ * The first number that no segment's deletion took, or one before it; a rewrite may begin before the oldest segment that is left
+ * does. Where that one's header does not say where it begins, every other handler has at least what is deleted.
  */
 function firstKept(fs: SpoolFs, directory: string, handler: string): number {
   const [oldest, ...later] = segmentNumbers(fs, directory, true);
   // Nothing comes before the first.
   if (oldest === undefined || oldest === 1) return 1;
+  const begins = later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
+  const header = readHeader(fs, directory, oldest);
+  if (header !== undefined) return Math.min(header.firstSeq, ...begins);
   const others = [...listCursors(fs, directory)].flatMap(([name, seq]) => (name === handler ? [] : seq));
-  const first = firstDamagedOrWhole(fs, directory, oldest) ?? (others.length === 0 ? 1 : Math.min(...others) + 1);
-  return Math.min(first, ...later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []));
+  if (others.length === 0) return 1;
+  const first = firstDamagedOrWhole(fs, directory, oldest) ?? Number.POSITIVE_INFINITY;
+  return Math.min(first, Math.min(...others) + 1, ...begins);
 }

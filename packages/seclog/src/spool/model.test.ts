@@ -904,6 +904,22 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       keep,
     ],
   },
+  "the torn beginning of a rewrite was taken for what a torn cursor had": {
+    segmentBytes: 4_000,
+    seed: 564290419,
+    steps: [
+      append(3, 16),
+      { do: "fault", fault: { calls: "sync", after: 0, count: 1_000, code: "EIO" } },
+      { do: "time", ms: 1_200 },
+      append(5, 5),
+      { do: "pool", calls: 1, answers: 2 },
+      keep,
+      { do: "pool", calls: 1, answers: 3 },
+      flushSync,
+      crash("power"),
+      { do: "pool", calls: 0, answers: 0 },
+    ],
+  },
   "all that was left was damaged, and nothing was told": {
     segmentBytes: 128,
     steps: [

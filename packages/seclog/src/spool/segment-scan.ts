@@ -59,13 +59,11 @@ export function firstSeqOf(fs: SpoolFs, directory: string, number: number): numb
 }
 
 /**
- * The first number of which a segment has anything, damaged or whole; `undefined` when nothing tells of any. When neither the
- * header nor the first event's head is whole, the one before the first whole event: it stands for all that is damaged there.
+ * The first number of which a segment with a damaged header has anything; `undefined` when nothing tells of any. When the first
+ * event's head is not whole either, the one before the first whole event: it stands for all that is damaged there.
  */
 export function firstDamagedOrWhole(fs: SpoolFs, directory: string, number: number): number | undefined {
   return inSegment(fs, directory, number, (fd) => {
-    const header = headerOf(fs, fd);
-    if (header !== undefined) return header.firstSeq;
     const first = readFrame(readAt(fs, fd, HEADER_BYTES, LONGEST_FRAME), 0);
     if (first.kind === "valid") return first.seq;
     if (first.kind === "damaged" && first.head !== undefined) return first.head.seq;
