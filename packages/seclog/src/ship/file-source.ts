@@ -1,8 +1,8 @@
 import { SeclogError } from "../event/errors.ts";
-import { listCursors, readCursor, writeCursor } from "../spool/cursor.ts";
+import { readCursor, writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
-import { firstDamagedOrWhole, firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
+import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
 
@@ -36,7 +36,7 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       const { seq, state } = readCursor(fs, directory, handler);
       if (state !== "damaged") return seq;
       // What is deleted the handler had: it would look like damage.
-      const deleted = firstKept(fs, directory, handler) - 1;
+      const deleted = firstKept(fs, directory) - 1;
       if (deleted <= seq) return seq;
       options.warn(
         new SeclogError(
@@ -52,18 +52,12 @@ export function fileSource(options: FileSourceOptions): ShipSource {
 }
 
 /**
- * The first number that no segment's deletion took, or one before it; a rewrite may begin before the oldest segment that is left
- * does. Where that one's header does not say where it begins, every other handler has at least what is deleted.
+ * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. Where that
+ * one's header does not say where it begins, nothing is taken for deleted: rather is it told as damage than passed over.
  */
-function firstKept(fs: SpoolFs, directory: string, handler: string): number {
+function firstKept(fs: SpoolFs, directory: string): number {
   const [oldest, ...later] = segmentNumbers(fs, directory, true);
-  // Nothing comes before the first.
-  if (oldest === undefined || oldest === 1) return 1;
-  const begins = later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []);
-  const header = readHeader(fs, directory, oldest);
-  if (header !== undefined) return Math.min(header.firstSeq, ...begins);
-  const others = [...listCursors(fs, directory)].flatMap(([name, seq]) => (name === handler ? [] : seq));
-  if (others.length === 0) return 1;
-  const first = firstDamagedOrWhole(fs, directory, oldest) ?? Number.POSITIVE_INFINITY;
-  return Math.min(first, Math.min(...others) + 1, ...begins);
+  const header = oldest === undefined ? undefined : readHeader(fs, directory, oldest);
+  if (header === undefined) return 1;
+  return Math.min(header.firstSeq, ...later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []));
 }

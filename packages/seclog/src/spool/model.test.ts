@@ -438,14 +438,18 @@ class World {
     const has = source.stored[handler];
     if (has >= source.durable) return;
     const copies = this.#copies(source);
+    // Of a segment that was cut away whole nothing is left, and it may be deleted.
+    const state = (seq: number): Copy["state"] => copies.get(seq)?.state ?? (source.cut ? "gone" : "intact");
     for (let seq = has + 1; seq <= source.durable; seq++) {
-      const state = copies.get(seq)?.state ?? "intact";
-      this.#promise(state !== "intact", `event ${seq} of ${source.id} is lost: ${JSON.stringify(copies.get(seq))}`);
+      this.#promise(
+        state(seq) !== "intact",
+        `event ${seq} of ${source.id} is lost: ${JSON.stringify(copies.get(seq))}`,
+      );
     }
     // Where a frame begins is known as long as the heads since the last one that is intact are whole.
     let before = has;
     while (copies.get(before)?.state === "payload damaged") before -= 1;
-    const found = copies.get(has + 1)?.state !== "gone" && (copies.get(before)?.state ?? "intact") === "intact";
+    const found = state(has + 1) !== "gone" && (copies.get(before)?.state ?? "intact") === "intact";
     this.#promise(!found, `event ${has + 1} of ${source.id} is damaged, and was not reported`);
     source.excused[handler] = true;
   }
@@ -618,6 +622,8 @@ class World {
     const segment = segmentNumber(path.slice(path.lastIndexOf("/") + 1));
     const file = this.#fs.file(path);
     if (source === undefined || segment === undefined || file === undefined) return;
+    // Of one that was cut to its header nothing is left to be deleted.
+    if (file.cache.length <= HEADER_BYTES) return;
     const promised = source.alive ? Math.max(source.durable, source.written) : source.durable;
     const stored = Math.min(...source.stored.map((seq, handler) => (source.excused[handler] ? promised : seq)));
     // What was said to be on disk must be on disk elsewhere, what was said to be written at least in the page cache.

@@ -58,20 +58,6 @@ export function firstSeqOf(fs: SpoolFs, directory: string, number: number): numb
   return inSegment(fs, directory, number, (fd) => headerOf(fs, fd)?.firstSeq ?? nextFrame(fs, fd, HEADER_BYTES)?.seq);
 }
 
-/**
- * The first number of which a segment with a damaged header has anything; `undefined` when nothing tells of any. When the first
- * event's head is not whole either, the one before the first whole event: it stands for all that is damaged there.
- */
-export function firstDamagedOrWhole(fs: SpoolFs, directory: string, number: number): number | undefined {
-  return inSegment(fs, directory, number, (fd) => {
-    const first = readFrame(readAt(fs, fd, HEADER_BYTES, LONGEST_FRAME), 0);
-    if (first.kind === "valid") return first.seq;
-    if (first.kind === "damaged" && first.head !== undefined) return first.head.seq;
-    const whole = nextFrame(fs, fd, HEADER_BYTES);
-    return whole === undefined ? undefined : whole.seq - 1;
-  });
-}
-
 /** The last number that a segment has whole; `undefined` when it has none, or is gone. */
 export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
   return inSegment(fs, directory, number, (fd) => lastFrame(fs, fd)?.seq);
