@@ -35,7 +35,8 @@ function ordered(value) {
  * @property {number} stored rows with different keys
  * @property {number} lost acknowledged and not stored, unless it counts as quarantined
  * @property {number} twice rows of a key, an id or a (source, seq) that has one already, or that is in quarantine, too
- * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded
+ * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded, and what is in
+ *   quarantine though the fault did not damage it
  * @property {number} holes numbers of an application's source that are neither stored nor in quarantine
  * @property {number} quarantined acknowledged, not stored, and in quarantine because the fault damaged it on purpose
  * @property {number} recovered stored and not acknowledged: allowed
@@ -58,28 +59,36 @@ const PLACES = `WITH places AS (
     WHERE s.id <> (SELECT own_source FROM security_event_tree) GROUP BY s.id
   )
   SELECT coalesce(sum(last_seq - inside + outside), 0)::int AS holes,
-    (SELECT count(*)::int FROM security_event_quarantine) AS quarantine,
+    (SELECT coalesce(array_agg(source_id || '/' || seq), '{}') FROM security_event_quarantine) AS quarantine,
     (SELECT count(*)::int FROM security_event_quarantine q
        WHERE EXISTS (SELECT FROM security_event_log e WHERE e.source_id = q.source_id AND e.seq = q.seq)) AS both
   FROM counts`;
 
 /**
+ * @typedef {object} Damaged an event that the fault damaged on purpose: it may be in quarantine instead
+ * @property {string} place its `<source>/<seq>`
+ * @property {string} [key] none of an event of the log's own
+ */
+
+/**
  * @param {string} ledgerFile
  * @param {string} adminUrl a superuser's, of the database with the events
- * @param {{ select?: string, damaged?: Iterable<string> }} options `select` gives the columns of each row, `id` and `place`
- *   where there are such; `damaged` are the keys of events that the fault damaged on purpose: these, and no others, may be in
- *   quarantine instead
+ * @param {{ select?: string, damaged?: Iterable<Damaged>, torn?: number }} options `select` gives the columns of each row, `id`
+ *   and `place` where there are such; `damaged` are those, and no others, that may be in quarantine; but for `torn` of which
+ *   nobody can say the place, and which nobody was told to be safe
  * @returns {Promise<Verdict>}
  */
-export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damaged = [] } = {}) {
+export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damaged = [], torn = 0 } = {}) {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
     const { missing, ...found } = await compare(ledgerFile, client, select);
     const [{ holes, quarantine, both }] = (await client.query(PLACES)).rows;
-    const onPurpose = new Set(damaged);
-    const quarantined = Math.min(missing.filter((key) => onPurpose.has(key)).length, quarantine);
-    return { ...found, lost: missing.length - quarantined, twice: found.twice + both, holes, quarantined };
+    const inQuarantine = new Set(quarantine);
+    let quarantined = 0;
+    for (const { place, key } of damaged) if (inQuarantine.delete(place) && missing.delete(key)) quarantined++;
+    const unexpected = found.unexpected + Math.max(0, inQuarantine.size - torn);
+    return { ...found, lost: missing.size, twice: found.twice + both, unexpected, holes, quarantined };
   } finally {
     await client.end();
   }
@@ -117,7 +126,7 @@ async function compare(ledgerFile, client, select) {
     }
   }
   await client.query("COMMIT");
-  const missing = [...acknowledged].filter((key) => !stored.has(key));
+  const missing = new Set([...acknowledged].filter((key) => !stored.has(key)));
   let recovered = 0;
   for (const key of stored) if (tried.has(key) && !acknowledged.has(key)) recovered++;
   return {

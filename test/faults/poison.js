@@ -58,7 +58,7 @@ export const POISON_FAULTS = [
         const source = world.sources.find((id) => !known.has(id));
         rewrite(join(world.spool, source, "00000001.seg"), poisoned);
         total += poisoned.size;
-        for (const { key } of poisoned.values()) damaged.push(key);
+        for (const [seq, { key }] of poisoned) damaged.push({ place: `${source}/${seq}`, key });
         return source;
       };
       /** What the store must say of a source that had so many poisoned events. */
@@ -119,12 +119,14 @@ export const POISON_FAULTS = [
         `ALTER TABLE security_event_log ADD CONSTRAINT no_poison CHECK (data->>'key' IS DISTINCT FROM '${forbidden}')`,
       );
       total++;
-      damaged.push(forbidden);
       const { health: after } = await app.until(({ health: of }) => of?.handlers[0].quarantined === many.size + 1);
       expect(after.status === "ok", `the application's health is ${after.status} after its own event's quarantine`);
       await app.close();
-      const [own] = await world.query("SELECT reason FROM security_event_quarantine WHERE reason LIKE '%no_poison%'");
-      expect(own !== undefined, "the forbidden event's reason does not name the constraint");
+      const [own] = await world.query(
+        "SELECT source_id || '/' || seq AS place, record FROM security_event_quarantine WHERE reason LIKE '%no_poison%'",
+      );
+      expect(own?.record.includes(`"${forbidden}"`), "the forbidden event's reason does not name the constraint");
+      damaged.push({ place: own?.place, key: forbidden });
       const [events] = await world.query(
         `SELECT count(*)::int AS count FROM security_event_log WHERE event_type = 'event_quarantined'`,
       );

@@ -121,8 +121,8 @@ function outageFault(number, name, trouble) {
 }
 
 /**
- * An older copy of the data takes the server's place. `settle` is what the operator does then; it gives the keys of the
- * events that are lost and on record as such.
+ * An older copy of the data takes the server's place. `settle` is what the operator does then; it gives the events that are
+ * lost and on record as such, as check.js wants them.
  */
 function standbyFault(number, name, settle) {
   return {
@@ -485,7 +485,10 @@ export const POSTGRES_FAULTS = [
        FROM (SELECT seq, split_part(data->>'key', '-', 2)::int AS n FROM security_event_log WHERE category <> 'log') AS e`,
     );
     if (shifts !== 1) throw new Error(`the keys do not say the numbers: ${shifts} differences`);
-    const lost = Array.from({ length: stored - end }, (_, index) => `${app.life}-${Number(end) + 1 + index - shift}`);
+    const lost = Array.from({ length: stored - end }, (_, index) => {
+      const seq = Number(end) + 1 + index;
+      return { place: `${id}/${seq}`, key: `${app.life}-${seq - shift}` };
+    });
     note(
       `${lost.length} events that only the lost server had: each is on record in the quarantine, no other is missing`,
     );

@@ -228,7 +228,7 @@ async function cutModel({ runs, world: create, finish, ran, expect, note }, exec
   await expectNoFalseAlarm(world, expect, runs);
   expect(taken.bytes > 0 && taken.names > 0, "the cuts took nothing back");
   note(`${taken.bytes} unsynced bytes and ${taken.names} unsynced changes of names were taken back in ${runs} cuts`);
-  await finish(world);
+  await finish(world, { torn: runs });
 }
 
 /** A control has no promises but to be red. */

@@ -109,11 +109,11 @@ async function runFault(fault) {
         return world;
       },
       /**
-       * Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped; `damaged` are the keys
-       * of what it damaged on purpose, which may be in quarantine.
+       * Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped; what it damaged on
+       * purpose, and what a cut may have torn, it says in `damaged` and `torn` (see check.js).
        */
-      async finish(world, { damaged } = {}) {
-        const verdict = await world.check({ damaged });
+      async finish(world, { damaged, torn } = {}) {
+        const verdict = await world.check({ damaged, torn });
         for (const column of SUMS) result[column] += verdict[column];
         if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);
         if (world.drained > 0) result.drain = Math.max(result.drain ?? 0, world.drained);

@@ -64,7 +64,7 @@ export const SPOOL_FAULTS = [
         ran();
       }
       expect(quarantined === inQuarantine, `${inQuarantine} are in quarantine, and drainSpool counted ${quarantined}`);
-      await finish(world, { damaged: files.map(({ key }) => key) });
+      await finish(world, { damaged: files.map(({ source, hit, key }) => ({ place: `${source}/${hit}`, key })) });
     },
   },
   {

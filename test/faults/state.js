@@ -240,7 +240,10 @@ async function newerParts(world, format, expect, finish) {
   const bytes = readFileSync(segment);
   const frames = [];
   for (let at = 64; at < bytes.length; at += 24 + bytes.readUInt32LE(at + 12)) frames.push(at);
-  const damaged = [4, 8].map((index) => keyOf(bytes, { from: frames[index], end: frames[index + 1] }));
+  const damaged = [4, 8].map((index) => ({
+    place: `${source}/${index + 1}`,
+    key: keyOf(bytes, { from: frames[index], end: frames[index + 1] }),
+  }));
   bytes.writeUInt8(0xa6, (frames[4] ?? 0) + 3);
   const at = frames[8] ?? 0;
   const payload = bytes
