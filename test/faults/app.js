@@ -5,7 +5,7 @@
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { crashingHandler } from "./crashing-handler.js";
-import { dataOf, eventSource, requestOf, stallMeter } from "./events.js";
+import { dataOf, eventSource, LOG, requestOf, stallMeter } from "./events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const { count, perTurn, inFlight, pause, wait, spool, handler, close } = options;
@@ -15,7 +15,7 @@ const state = { recorded: 0, acknowledged: 0, refused: 0, thrown: 0, rss: 0, fai
 
 const makeHandler = options.crashes ? crashingHandler : postgresHandler;
 const security = createSecurityLog({
-  service: "faults",
+  ...LOG,
   spool,
   handlers: [makeHandler({ url: process.env.SECLOG_DATABASE_URL, ...handler })],
   delivery: options.delivery,

@@ -5,10 +5,26 @@ import pg from "pg";
 
 /** The columns that an application decides, by its call, its request and its log's options. */
 const COLUMNS = [
-  ...["event_type", "outcome", "service", "method", "path", "route", "status_code", "allowed_methods", "ip_address"],
-  ...["user_agent", "request_host", "request_id", "actor_id", "actor_type", "target_id", "target_type", "count"],
+  ...["event_type", "category", "level", "outcome", "logger", "service", "environment", "host", "method"],
+  ...["method_original", "path", "route", "status_code", "allowed_methods", "ip_address", "ip_source", "user_agent"],
+  ...[
+    "request_host",
+    "request_id",
+    "trace_id",
+    "span_id",
+    "actor_id",
+    "actor_type",
+    "target_id",
+    "target_type",
+    "count",
+  ],
   ...["started_at", "ended_at", "data"],
 ];
+
+/** The clocks' own resolution, and how late the log's may follow the machine's, in milliseconds. */
+const SLACK_MS = 5;
+/** A log's clock may be so far ahead of the machine's, which somebody set back, before an event says so. */
+const AHEAD_MS = 1_000;
 
 /**
  * What must be found in the row of an event, as one short hash: for the ledger before the call, for the checker after it.
@@ -35,15 +51,16 @@ function ordered(value) {
  * @property {number} stored rows with different keys
  * @property {number} lost acknowledged and not stored, unless it counts as quarantined
  * @property {number} twice rows of a key, an id or a (source, seq) that has one already, or that is in quarantine, too
- * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded, and what is in
- *   quarantine though the fault did not damage it
+ * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded or another time than
+ *   that of the call, and what is in quarantine though the fault did not damage it
  * @property {number} holes numbers of an application's source that are neither stored nor in quarantine
  * @property {number} quarantined acknowledged, not stored, and in quarantine because the fault damaged it on purpose
  * @property {number} recovered stored and not acknowledged: allowed
  */
 
 /** Seclog's rows, without the log's own events. */
-const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, ${COLUMNS.join(", ").replace("count", "count::int")}
+const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, (extract(epoch FROM occurred_at) * 1000)::float8 AS occurred,
+    ${COLUMNS.join(", ").replace("count", "count::int")}
   FROM security_event_log WHERE category <> 'log'`;
 
 /**
@@ -73,16 +90,18 @@ const PLACES = `WITH places AS (
 /**
  * @param {string} ledgerFile
  * @param {string} adminUrl a superuser's, of the database with the events
- * @param {{ select?: string, damaged?: Iterable<Damaged>, torn?: number }} options `select` gives the columns of each row, `id`
- *   and `place` where there are such; `damaged` are those, and no others, that may be in quarantine; but for `torn` of which
- *   nobody can say the place, and which nobody was told to be safe
+ * @param {object} options
+ * @param {string} [options.select] gives the columns of each row; `id`, `place` and `occurred` where there are such
+ * @param {Iterable<Damaged>} [options.damaged] these, and no others, may be in quarantine
+ * @param {number} [options.torn] but for so many of which nobody can say the place, and nobody was told that they are safe
+ * @param {number} [options.setBack] by so many milliseconds the fault has set the clock back
  * @returns {Promise<Verdict>}
  */
-export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damaged = [], torn = 0 } = {}) {
+export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damaged = [], torn = 0, setBack = 0 } = {}) {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    const { missing, ...found } = await compare(ledgerFile, client, select);
+    const { missing, ...found } = await compare(ledgerFile, client, select, setBack);
     const [{ holes, quarantine, both }] = (await client.query(PLACES)).rows;
     const inQuarantine = new Set(quarantine);
     let quarantined = 0;
@@ -94,17 +113,39 @@ export async function check(ledgerFile, adminUrl, { select = SECLOG_ROWS, damage
   }
 }
 
+/**
+ * The calls, by key, and the keys of those that were acknowledged. A call has ended when its life begins the next one, and when
+ * it has been answered. One of which the ledger has no time has none here: then any is right.
+ */
+function readLedger(file) {
+  const tried = new Map();
+  const acknowledged = new Set();
+  const latest = new Map();
+  const end = (call, at) => {
+    if (call !== undefined) call.ended = Math.min(call.ended, Number(at));
+  };
+  for (const line of readFileSync(file, "latin1").split("\n")) {
+    const [verb, key, ...more] = line.split(" ");
+    if (verb === "try") {
+      const [hash, at] = more;
+      const life = key.slice(0, key.lastIndexOf("-"));
+      const call = { hash, begun: Number(at), ended: Date.now() };
+      end(latest.get(life), at);
+      latest.set(life, call);
+      tried.set(key, call);
+    } else if (verb === "ack" || verb === "no") {
+      if (verb === "ack") acknowledged.add(key);
+      end(tried.get(key), more[0]);
+    }
+  }
+  return { tried, acknowledged };
+}
+
 /** So many rows are read at once. */
 const ROWS = 20_000;
 
-async function compare(ledgerFile, client, select) {
-  const tried = new Map();
-  const acknowledged = new Set();
-  for (const line of readFileSync(ledgerFile, "latin1").split("\n")) {
-    const [verb, key, hash] = line.split(" ");
-    if (verb === "try") tried.set(key, hash);
-    else if (verb === "ack") acknowledged.add(key);
-  }
+async function compare(ledgerFile, client, select, setBack) {
+  const { tried, acknowledged } = readLedger(ledgerFile);
   const stored = new Set();
   const ids = new Set();
   const places = new Set();
@@ -116,9 +157,15 @@ async function compare(ledgerFile, client, select) {
     const { rows } = await client.query(`FETCH ${ROWS} FROM rows`);
     read = rows.length;
     for (const row of rows) {
-      const { id, place } = row;
+      const { id, place, occurred } = row;
       const key = row.data?.key;
-      if (tried.get(key) !== contentHash(row)) unexpected++;
+      const call = tried.get(key);
+      if (
+        call?.hash !== contentHash(row) ||
+        occurred < call.begun - SLACK_MS ||
+        occurred > call.ended + setBack + AHEAD_MS
+      )
+        unexpected++;
       if (stored.has(key) || ids.has(id) || places.has(place)) twice++;
       stored.add(key);
       if (id !== undefined) ids.add(id);

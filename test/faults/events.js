@@ -7,8 +7,17 @@ const ALPHABET = [..."abcdefghijklmnopqrstuvwxyz \"'\\\t\n\r,{}é中😀\u2028"]
 
 /** What requests say of themselves, quotes and other scripts included. */
 const AGENTS = [undefined, "curl/8.5.0", 'Mozilla/5.0 (X11; "Linux") Gecko/2010 Firefox/131.0', "агент 😀\u2028 é\\N"];
-const METHODS = ["GET", "POST", "DELETE", "PATCH"];
+/** No method that anybody has registered: it is kept apart. */
+const OTHER_METHOD = "BREW";
+const METHODS = ["GET", "POST", OTHER_METHOD, "PATCH"];
 const OUTCOMES = ["success", "failure", "unknown"];
+/** The options that say whose log it is; no two the same, so that swapped columns show. */
+export const LOG = { name: "faults-log", service: "faults", environment: "trial", host: "machine.example" };
+/** What the catalogue says of the types that are recorded. */
+const KINDS = {
+  authz_fail: { category: "authz", level: "critical" },
+  authz_change: { category: "authz", level: "warning" },
+};
 
 /**
  * Makes events with keys that nobody else has, and tells the ledger of each before it is recorded.
@@ -19,7 +28,7 @@ const OUTCOMES = ["success", "failure", "unknown"];
 export function eventSource({ life, ledger, types, textLength, plain = false }) {
   const random = mulberry32(hash(life));
   const pipe = openLedger(ledger);
-  const tell = (line) => writeSync(pipe, `${line}\n`);
+  const tell = (line) => writeSync(pipe, `${line} ${Date.now()}\n`);
 
   function textOf(length) {
     let text = "";
@@ -50,13 +59,14 @@ export function eventSource({ life, ledger, types, textLength, plain = false }) 
 /** Something for each column that a call or its request decides; most of it is absent in some. */
 function factsOf(n) {
   return {
-    service: "faults",
+    log: LOG,
     outcome: OUTCOMES[n % 3],
     method: METHODS[n % 4],
     ip: n % 5 === 0 ? `2001:db8::${(1 + (n % 999)).toString(16)}` : `192.0.2.${n % 256}`,
     userAgent: AGENTS[n % 4],
     host: n % 3 === 0 ? undefined : `shop-${n % 7}.example`,
     requestId: n % 2 === 0 ? undefined : `request-${n}`,
+    trace: n % 3 === 2 ? undefined : traceOf(n),
     actorType: n % 2 === 0 ? "user" : undefined,
     target: n % 3 === 1 ? { id: `order-${n}`, type: "order" } : undefined,
     status: n % 4 === 3 ? undefined : 400 + (n % 100),
@@ -67,13 +77,25 @@ function factsOf(n) {
   };
 }
 
-/** A request as Node has it, for an event that comes with none. */
-export function requestOf({ method = "GET", path, ip = "192.0.2.7", userAgent, host, requestId }) {
-  const headers = { "user-agent": userAgent, host, "x-request-id": requestId };
+/** The ids that a `traceparent` has (W3C Trace Context). */
+const traceOf = (n) => ({ id: n.toString(16).padStart(32, "a"), span: n.toString(16).padStart(16, "b") });
+
+/**
+ * A request as Node has it, for an event that comes with none.
+ *
+ * @param {object} event
+ */
+export function requestOf({ method = "GET", path, ip = "192.0.2.7", userAgent, host, requestId, trace }) {
+  const traceparent = trace === undefined ? undefined : `00-${trace.id}-${trace.span}-01`;
+  const headers = { "user-agent": userAgent, host, "x-request-id": requestId, traceparent };
   return { method, url: path, headers, socket: { remoteAddress: ip } };
 }
 
-/** The rest of the call that records an event. */
+/**
+ * The rest of the call that records an event.
+ *
+ * @param {object} event
+ */
 export function dataOf({ key, text, more, actor, actorType, target, status, startedAt, endedAt, ...event }) {
   const { outcome, route, allowedMethods, count } = event;
   return {
@@ -86,11 +108,16 @@ export function dataOf({ key, text, more, actor, actorType, target, status, star
 }
 
 /** What must be in its row, by column. */
-export function rowOf({ key, text, more, type, actor, target, ip, host, status, ...event }) {
-  const { service, outcome, method, path, route, allowedMethods, userAgent, requestId } = event;
+export function rowOf({ key, text, more, type, actor, target, ip, host, status, log, trace, ...event }) {
+  const { outcome, method, path, route, allowedMethods, userAgent, requestId } = event;
   const { actorType, count, startedAt, endedAt } = event;
+  const isOther = method === OTHER_METHOD;
   return {
-    ...{ service, outcome, method, path, route, count, event_type: type, status_code: status, ip_address: ip },
+    // Other loggers keep none of these.
+    ...(log === undefined ? {} : { ...log, name: undefined, logger: log.name, ip_source: "socket", ...KINDS[type] }),
+    ...{ outcome, path, route, count, event_type: type, status_code: status, ip_address: ip },
+    ...{ method: isOther ? "_OTHER" : method, method_original: isOther ? method : undefined },
+    ...{ trace_id: trace?.id, span_id: trace?.span },
     ...{ allowed_methods: allowedMethods, user_agent: userAgent, request_host: host, request_id: requestId },
     ...{ actor_id: actor, actor_type: actorType, target_id: target?.id, target_type: target?.type },
     ...{ started_at: startedAt, ended_at: endedAt, data: { key, text, ...(more === undefined ? {} : { more }) } },

@@ -2,10 +2,11 @@
  * The ledger: a process that no fault touches. It reads a pipe into which applications write, each line at once and
  * before the call goes on, and keeps every line in a file:
  *
- *     try <key> <hash>    the event is about to be recorded; the hash is of all that must be found in its row
- *     ack <key>           its promise resolved
- *     no <key>            its promise was rejected, or the call threw
- *     end <word>          everything before it has been read: told to the parent
+ *     try <key> <hash> <ms>   the event is about to be recorded; the hash is of all that must be found in its row, the time is
+ *                             the application's, in milliseconds since the epoch, as in those below
+ *     ack <key> <ms>          its promise resolved
+ *     no <key> <ms>           its promise was rejected, or the call threw
+ *     end <word>              everything before it has been read: told to the parent
  *
  * A line is shorter than PIPE_BUF, so it is whole also when its writer is killed (pipe(7)).
  */

@@ -9,11 +9,11 @@ import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
 import { contentHash } from "./check.js";
-import { dataOf, openLedger, requestOf, rowOf } from "./events.js";
+import { dataOf, LOG, openLedger, requestOf, rowOf } from "./events.js";
 import { arm } from "./inject.js";
 
 const ledger = openLedger(JSON.parse(process.env.FAULT_APP).ledger);
-const tell = (line) => writeSync(ledger, `${line}\n`);
+const tell = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);
 const logs = new Map();
 /** Of a directory: 62 KiB, so that few events fill a segment, and compressible, so that the database does not mind. */
 const PAD = Array(7).fill("x".repeat(8_000));
@@ -26,7 +26,7 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
   let security;
   try {
     security = createSecurityLog({
-      service: "faults",
+      ...LOG,
       spool: { directory, segmentBytes: 1024 * 1024 },
       delivery: { authz_change: "process" },
       handlers: [url === null ? NOWHERE : postgresHandler({ url })],
@@ -46,7 +46,7 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
       key,
       // By turns of delivery "disk" and "process".
       type: n % 2 === 1 ? "authz_fail" : "authz_change",
-      service: "faults",
+      log: LOG,
       outcome: "failure",
       method: "POST",
       path: `/orders/${n}`,

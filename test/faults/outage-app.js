@@ -7,7 +7,7 @@ import express from "express";
 import { createSecurityLog } from "seclog";
 import { securityCapture } from "seclog/express";
 import { postgresHandler } from "seclog/postgres";
-import { dataOf, eventSource, requestOf, stallMeter } from "./events.js";
+import { dataOf, eventSource, LOG, requestOf, stallMeter } from "./events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const events = eventSource(options);
@@ -15,7 +15,7 @@ const stall = stallMeter();
 const state = { recorded: 0, acknowledged: 0, refused: 0, rss: 0, failures: {} };
 
 const security = createSecurityLog({
-  service: "faults",
+  ...LOG,
   spool: options.spool,
   handlers: [postgresHandler({ url: process.env.SECLOG_DATABASE_URL })],
   diagnostics: ({ code }) => {
@@ -38,9 +38,10 @@ function record(request) {
 }
 
 /** What the load's requests are. */
-function knownOf({ originalUrl: path, headers: { host } }) {
+function knownOf({ originalUrl: path, headers: { host, traceparent } }) {
+  const [, id, span] = traceparent.split("-");
   const absent = { userAgent: undefined, requestId: undefined };
-  return { method: "GET", path, host, ip: "127.0.0.1", route: "/orders/:order", ...absent };
+  return { method: "GET", path, host, ip: "127.0.0.1", route: "/orders/:order", trace: { id, span }, ...absent };
 }
 
 const app = express();

@@ -6,6 +6,7 @@ import { Agent, get } from "node:http";
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 let requests = 0;
+const hex = (number, digits) => number.toString(16).padStart(digits, "c");
 
 process.on("message", async ({ port, rate, seconds }) => {
   const latencies = [];
@@ -20,7 +21,9 @@ process.on("message", async ({ port, rate, seconds }) => {
     const timer = setInterval(() => {
       for (; sent < wanted && (sent * 1_000) / rate <= performance.now() - start; sent++) {
         const due = start + (sent * 1_000) / rate;
-        const request = get({ agent, host: "127.0.0.1", port, path: `/orders/${++requests}` }, (response) => {
+        const path = `/orders/${++requests}`;
+        const headers = { traceparent: `00-${hex(requests, 32)}-${hex(requests, 16)}-01` };
+        const request = get({ agent, host: "127.0.0.1", port, path, headers }, (response) => {
           response.resume().once("end", () => {
             if (response.statusCode === 403) latencies.push(performance.now() - due);
             else failed++;

@@ -110,10 +110,10 @@ async function runFault(fault) {
       },
       /**
        * Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped; what it damaged on
-       * purpose, and what a cut may have torn, it says in `damaged` and `torn` (see check.js).
+       * purpose, what a cut may have torn and how far it set the clock back, it says in the checker's options.
        */
-      async finish(world, { damaged, torn } = {}) {
-        const verdict = await world.check({ damaged, torn });
+      async finish(world, { damaged, torn, setBack } = {}) {
+        const verdict = await world.check({ damaged, torn, setBack });
         for (const column of SUMS) result[column] += verdict[column];
         if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);
         if (world.drained > 0) result.drain = Math.max(result.drain ?? 0, world.drained);

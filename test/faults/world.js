@@ -381,7 +381,7 @@ export class World {
   async acknowledged() {
     await this.ledgerIsRead();
     const lines = readFileSync(join(this.folder, "ledger"), "latin1").split("\n");
-    return lines.flatMap((line) => (line.startsWith("ack ") ? [line.slice(4)] : []));
+    return lines.flatMap((line) => (line.startsWith("ack ") ? [line.split(" ")[1]] : []));
   }
 
   /** Runs SQL as the superuser in the world's database. */
