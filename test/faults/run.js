@@ -4,7 +4,7 @@
  *
  *     npm run faults                      all faults and negative controls, at full count: about half an hour
  *     npm run faults -- --short           the same faults with few runs: a few minutes (CI)
- *     npm run faults -- --only 1,5-7,C1   some of them
+ *     npm run faults -- --only 1,5-7,C1   some of them, see USAGE below
  *     npm run faults -- --runs 20         another count
  *     npm run faults -- --json            for programs: one JSON object, progress on standard error
  *     npm run faults -- --write           puts the table of all faults into docs/guarantees.md, if none has failed
@@ -35,6 +35,11 @@ const COLUMNS = {
   stall: "stall ms",
   drain: "drain ms",
 };
+
+const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json] [--write]
+  --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
+  --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
+  --write  of all faults at full count only`;
 
 const options = readArguments();
 const chosen = FAULTS.filter(({ number }) => options.only === undefined || options.only.has(String(number)));
@@ -193,7 +198,7 @@ function whyNotKept() {
   if (interrupted.signal.aborted) return "The run was interrupted";
   // Also those in which nothing ran, or nothing was tried.
   if (failed.length > 0) return `${failed.map(({ number }) => number).join(", ")} failed`;
-  return chosen.length < FAULTS.length ? `Only ${chosen.length} of ${FAULTS.length} faults were run` : undefined;
+  return undefined;
 }
 
 /** Replaces what stands between the markers of docs/guarantees.md. */
@@ -203,7 +208,7 @@ function writeGuarantees() {
   const line = (list) => `| ${list.join(" | ")} |`;
   const rows = results.map((result) => line([...cells(result), ...Array(head.length).fill("")].slice(0, head.length)));
   const day = new Date().toISOString().slice(0, 10);
-  const what = `Made by \`npm run faults -- --write\`${options.short ? " in its short form" : ""} on ${day}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
+  const what = `Made by \`npm run faults -- --write\` on ${day}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
   const notes = results.flatMap(({ number, notes: list }) => list.map((note) => `- ${number}: ${note}`));
   const text = readFileSync(GUARANTEES, "utf8");
   const [before, after] = [text.slice(0, text.indexOf(begin) + begin.length), text.slice(text.indexOf(end))];
@@ -225,31 +230,34 @@ function readArguments() {
         write: { type: "boolean", default: false },
       },
     });
-    if (values.runs !== undefined && !/^[1-9]\d{0,5}$/.test(values.runs))
-      throw new Error(`--runs ${values.runs} is no count`);
-    return { ...values, runs: values.runs && Number(values.runs), only: values.only && numbers(values.only) };
+    const { only, runs, short, write } = values;
+    if (runs !== undefined && !/^[1-9]\d{0,5}$/.test(runs)) throw new Error(`--runs ${runs} is no count`);
+    // Half an hour is too late to hear that nothing is written.
+    if (write && (only !== undefined || runs !== undefined || short))
+      throw new Error("--write writes what all faults at full count have shown: leave --only, --runs and --short out");
+    return { ...values, runs: runs && Number(runs), only: only === undefined ? undefined : numbers(only) };
   } catch (error) {
-    console.error(`${error.message}\nnpm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json] [--write]`);
+    console.error(`${error.message}\n${USAGE}`);
     process.exit(2);
   }
 }
 
 /** The faults that `1,5-7,C1` names. */
 function numbers(text) {
-  const known = new Set(FAULTS.map(({ number }) => String(number)));
+  const known = FAULTS.map(({ number }) => String(number));
+  /** Of 20a: 20. */
+  const family = (number) => number.replace(/(?<=^\d+)[a-z]$/, "");
   const wanted = new Set();
   for (const part of text.split(",")) {
-    const range = /^(\d+)-(\d+)$/.exec(part);
-    const names =
-      range === null
-        ? [part]
-        : Array.from({ length: Math.max(0, range[2] - range[1] + 1) }, (_, i) => `${Number(range[1]) + i}`);
-    for (const name of names) {
-      // 20 is all of 20a, 20b, …
-      const found = [...known].filter((number) => number === name || number.replace(/(?<=\d)[a-z]$/, "") === name);
-      if (found.length === 0) throw new Error(`--only ${part}: there is no fault ${name}`);
-      for (const number of found) wanted.add(number);
-    }
+    const [, from, to] = /^(\d+)-(\d+)$/.exec(part) ?? [];
+    if (Number(from) > Number(to)) throw new Error(`--only ${part}: a range goes up`);
+    const named = (number) => {
+      if (from === undefined) return known.includes(part) ? number === part : family(number) === part;
+      return Number(family(number)) >= Number(from) && Number(family(number)) <= Number(to);
+    };
+    const found = known.filter(named);
+    if (found.length === 0) throw new Error(`--only ${JSON.stringify(part)}: there is no such fault`);
+    for (const number of found) wanted.add(number);
   }
   return wanted;
 }
