@@ -11,14 +11,17 @@
  *
  * Exit code 0: every promise held and every negative control was red. 1: one did not. 2: the arguments are wrong.
  */
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { FAULTS } from "./faults.js";
 import { Server, World } from "./world.js";
 
-const GUARANTEES = fileURLToPath(new URL("../../docs/guarantees.md", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const GUARANTEES = join(ROOT, "docs/guarantees.md");
 /** What must be zero in the row of every fault, and must not be in the row of a negative control. */
 const ZEROS = ["lost", "twice", "unexpected", "holes"];
 const SUMS = ["tried", "acknowledged", "stored", ...ZEROS, "quarantined", "recovered"];
@@ -42,6 +45,8 @@ const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json]
   --write  of all faults at full count only`;
 
 const options = readArguments();
+/** Now, since the run takes long enough for another to be made. */
+const commit = presentCommit();
 const chosen = FAULTS.filter(({ number }) => options.only === undefined || options.only.has(String(number)));
 const progress = (text) => process.stderr.write(text);
 let shared;
@@ -208,7 +213,7 @@ function writeGuarantees() {
   const line = (list) => `| ${list.join(" | ")} |`;
   const rows = results.map((result) => line([...cells(result), ...Array(head.length).fill("")].slice(0, head.length)));
   const day = new Date().toISOString().slice(0, 10);
-  const what = `Made by \`npm run faults -- --write\` on ${day}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
+  const what = `Made by \`npm run faults -- --write\` on ${day}${commit}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
   const notes = results.flatMap(({ number, notes: list }) => list.map((note) => `- ${number}: ${note}`));
   const text = readFileSync(GUARANTEES, "utf8");
   const [before, after] = [text.slice(0, text.indexOf(begin) + begin.length), text.slice(text.indexOf(end))];
@@ -217,6 +222,18 @@ function writeGuarantees() {
     GUARANTEES,
     `${before}\n${what}\n\n${[line(head), align, ...rows].join("\n")}\n\n${notes.join("\n")}\n${after}`,
   );
+}
+
+/** Of which commit the faults are, and whether of that alone; nothing where there is no git. */
+function presentCommit() {
+  const git = (...args) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: "pipe" }).trim();
+  try {
+    // What the run writes is no change of what it has run.
+    const changes = git("status", "--porcelain", "--", ".", ":!docs/guarantees.md");
+    return `, commit ${git("rev-parse", "--short", "HEAD")}${changes === "" ? "" : " with changes"}`;
+  } catch {
+    return "";
+  }
 }
 
 function readArguments() {
