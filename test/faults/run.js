@@ -39,6 +39,12 @@ const COLUMNS = {
   drain: "drain ms",
 };
 
+const HEAD = ["#", "fault", "runs", ...Object.values(COLUMNS)];
+/** What a narrow terminal does without, the first first. What must be zero always stays. */
+const SPARE = ["drain ms", "stall ms", "recov.", "tried", "quar.", "runs", "stored", "acked"];
+/** So much of a fault's name says which it is. */
+const SHORTEST_NAME = 24;
+
 const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json] [--write]
   --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
   --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
@@ -64,7 +70,7 @@ try {
 const failed = results.filter(({ problems }) => problems.length > 0);
 const skipped = results.filter((result) => result.skipped !== undefined);
 if (options.json) console.log(JSON.stringify({ node: process.version, short: options.short, results }, null, 2));
-else console.log(`\n${table(results)}`);
+else console.log(`\n${table(results, process.stdout.isTTY ? process.stdout.columns : undefined)}`);
 const unkept = options.write ? whyNotKept() : undefined;
 if (options.write && unkept === undefined) writeGuarantees();
 if (unkept !== undefined) progress(`\n${unkept}: docs/guarantees.md stays as it is\n`);
@@ -170,6 +176,7 @@ async function runFault(fault) {
   return result;
 }
 
+/** The cells of a row; three when nothing ran, the last of them a sentence. */
 function cells(result) {
   const whole = (value) => (value === undefined ? "–" : String(Math.round(value)));
   if (result.later !== undefined) return [`${result.number}`, result.name, `comes with ${result.later}`];
@@ -178,24 +185,34 @@ function cells(result) {
   const said = result.tried > 0 ? result : {};
   return [
     `${result.number}`,
-    result.problems.length > 0 ? `${result.name}: FAILED` : result.name,
+    result.problems.length > 0 ? `FAILED: ${result.name}` : result.name,
     whole(result.runs),
     ...Object.keys(COLUMNS).map((column) => whole(said[column])),
   ];
 }
 
-function table(rows) {
-  const lines = [["#", "fault", "runs", ...Object.values(COLUMNS)], ...rows.map(cells)];
-  const widths = lines[0].map((_, column) =>
+/** As wide as it must be, or as the terminal is: `--json` has all. */
+function table(rows, width = Number.POSITIVE_INFINITY) {
+  const lines = [HEAD, ...rows.map(cells)];
+  const widths = HEAD.map((_, column) =>
     Math.max(...lines.map((line) => (line.length === 3 && column === 2 ? 0 : (line[column] ?? "").length))),
   );
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => (column === 1 ? cell.padEnd(widths[column]) : cell.padStart(widths[column])))
-        .join("  "),
-    )
-    .join("\n");
+  const shown = new Set(HEAD.keys());
+  const total = () => [...shown].reduce((sum, column) => sum + widths[column] + 2, -2);
+  const spare = SPARE.map((name) => HEAD.indexOf(name));
+  while (total() - widths[1] + Math.min(widths[1], SHORTEST_NAME) > width && spare.length > 0)
+    shown.delete(spare.shift());
+  widths[1] = Math.max(Math.min(widths[1], SHORTEST_NAME), Math.min(widths[1], widths[1] - total() + width));
+  const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+  const text = lines.map((line) => {
+    const [number, name, ...more] = line;
+    const start = `${number.padStart(widths[0])}  ${cut(name, widths[1]).padEnd(widths[1])}`;
+    if (more.length === 1) return cut(`${start}  ${more[0]}`, width);
+    return [start, ...more.flatMap((cell, at) => (shown.has(at + 2) ? [cell.padStart(widths[at + 2])] : []))].join(
+      "  ",
+    );
+  });
+  return text.join("\n");
 }
 
 /** Why the table is not to be kept; `undefined` when it is. What is kept is taken for proved. */
@@ -209,18 +226,17 @@ function whyNotKept() {
 /** Replaces what stands between the markers of docs/guarantees.md. */
 function writeGuarantees() {
   const [begin, end] = ["<!-- faults -->", "<!-- /faults -->"];
-  const head = ["#", "fault", "runs", ...Object.values(COLUMNS)];
   const line = (list) => `| ${list.join(" | ")} |`;
-  const rows = results.map((result) => line([...cells(result), ...Array(head.length).fill("")].slice(0, head.length)));
+  const rows = results.map((result) => line([...cells(result), ...Array(HEAD.length).fill("")].slice(0, HEAD.length)));
   const day = new Date().toISOString().slice(0, 10);
   const what = `Made by \`npm run faults -- --write\` on ${day}${commit}, Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}.`;
   const notes = results.flatMap(({ number, notes: list }) => list.map((note) => `- ${number}: ${note}`));
   const text = readFileSync(GUARANTEES, "utf8");
   const [before, after] = [text.slice(0, text.indexOf(begin) + begin.length), text.slice(text.indexOf(end))];
-  const align = line(head.map((_, column) => (column === 1 ? "---" : "--:")));
+  const align = line(HEAD.map((_, column) => (column === 1 ? "---" : "--:")));
   writeFileSync(
     GUARANTEES,
-    `${before}\n${what}\n\n${[line(head), align, ...rows].join("\n")}\n\n${notes.join("\n")}\n${after}`,
+    `${before}\n${what}\n\n${[line(HEAD), align, ...rows].join("\n")}\n\n${notes.join("\n")}\n${after}`,
   );
 }
 
