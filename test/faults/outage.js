@@ -68,6 +68,7 @@ export const OUTAGE_FAULTS = [
           });
           const asked = await app.until((state) => state.acknowledged + state.refused === state.recorded);
           const minutes = (performance.now() - downAt) / 60_000;
+          const during = asked.recorded - before;
           const spooled = bytesOf(world.spool);
           expect(asked.refused === 0, `${asked.refused} events were refused, with room in the spool`);
           expect(asked.health.status === "degraded", `health() says ${asked.health.status}, with PostgreSQL down`);
@@ -101,7 +102,7 @@ export const OUTAGE_FAULTS = [
           }
           expectNoStalls(expect, note, "without PostgreSQL", calm, troubled);
           note(
-            `${recorded()} events in ${minutes.toFixed(1)} minutes without PostgreSQL, ${rate} requests/s: latency ` +
+            `${during} events in ${minutes.toFixed(1)} minutes without PostgreSQL, ${rate} requests/s: latency ` +
               `median ${is.median.toFixed(2)} ms (${(is.median / was.median).toFixed(2)}× of a healthy run's), ` +
               `p99 ${is.p99.toFixed(2)} ms (${(is.p99 / was.p99).toFixed(2)}×), ` +
               `medians of ${healthy.length} and ${down.length} windows of ${seconds} s`,
