@@ -155,6 +155,24 @@ const APP = {
   leave: undefined,
 };
 
+/** Nothing that is right takes an application so long, on a busy machine and under strace either. */
+const START_MS = 120_000;
+const CLOSE_MS = 180_000;
+
+/** What a promise resolves to; rejects with `otherwise` when it does not in time. */
+async function within(promise, deadline, otherwise) {
+  const done = new AbortController();
+  const late = sleep(deadline, undefined, { signal: done.signal }).then(() => {
+    throw new Error(otherwise());
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    late.catch(() => {});
+    done.abort();
+  }
+}
+
 /** A running application. */
 class App {
   exited;
@@ -162,12 +180,17 @@ class App {
   state = { stall: 0 };
   errors = "";
   #onReport;
+  /** Exited, and all that it had reported was read. */
+  #ended;
 
   constructor(child, life, onReport) {
     this.child = child;
     this.life = life;
     this.#onReport = onReport;
     this.exited = once(child, "exit").then(([code, signal]) => signal ?? code);
+    this.#ended = once(child, "close").then(([code, signal]) => signal ?? code);
+    // Whoever waits for the start is told.
+    this.#ended.catch(() => {});
     child.stderr?.on("data", (text) => {
       this.errors += text;
     });
@@ -218,10 +241,19 @@ class App {
     return await this.until((state) => state.done === true || state.closed !== undefined, deadline);
   }
 
-  /** No more events, and `close()` with the options' deadline. Resolves to the last report. */
+  /**
+   * No more events, and `close()` with the options' deadline. Resolves to the last report; rejects when it did not say that it
+   * has closed, or ended otherwise than it should, and kills it when it does not end.
+   */
   async close() {
-    if (!this.ended) this.child.send("stop");
-    await this.exited;
+    if (this.child.connected) this.child.send("stop");
+    try {
+      const code = await within(this.#ended, CLOSE_MS, () => `not closed within ${CLOSE_MS} ms`);
+      if (code !== 0 || this.state.closed === undefined) throw new Error(`it ended with ${code}, without a close`);
+    } catch ({ message }) {
+      if (!this.ended) await this.kill();
+      throw new Error(`the application: ${message}; last: ${JSON.stringify(this.state)}: ${this.errors}`);
+    }
     return this.state;
   }
 }
@@ -286,11 +318,9 @@ export class World {
       this.stall = Math.max(this.stall, stall);
     });
     this.#apps.add(app);
-    await Promise.race([
-      once(child, "message"),
-      // It may be killed on the way to its first event; whoever wanted that looks at `ended`.
-      app.exited,
-    ]);
+    // It may be killed on the way to its first event; whoever wanted that looks at `ended`.
+    const begun = Promise.race([once(child, "message"), app.exited]);
+    await within(begun, START_MS, () => `the application took no events within ${START_MS} ms: ${app.errors}`);
     return app;
   }
 
