@@ -46,8 +46,8 @@ async function asAdmin(world, ...statements) {
 }
 
 /** As `seclog setup` does. */
-async function setUp({ server, database: { writerUrl, readerUrl } }) {
-  await setupDatabase({ adminUrl: server.url, writerUrl, readerUrl });
+async function setUp({ server, database: { writerUrl, readerUrl, sealerUrl } }) {
+  await setupDatabase({ adminUrl: server.url, writerUrl, readerUrl, sealerUrl });
 }
 
 async function startLoad(world, options = {}, how = {}) {

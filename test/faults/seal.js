@@ -7,12 +7,15 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("../../packages/server/bin/seclog.js", import.meta.url));
 
-/** A key of the world's own, its public half, and where each sealer's memory is. */
-export function makeKey(world) {
-  const key = join(world.folder, "log.key");
+/** As long as a million events may take on a busy machine. */
+const DEADLINE_MS = 900_000;
+
+/** A key in a folder (a world's own), its public half, and where what is kept of the checkpoints is. */
+export function makeKey({ folder }) {
+  const key = join(folder, "log.key");
   execFileSync(process.execPath, [PROGRAM, "keys", "generate", "--out", key, "--name", "faults.example"]);
   const vkey = execFileSync(process.execPath, [PROGRAM, "keys", "show", key], { encoding: "utf8" }).trim();
-  return { key, vkey, kept: join(world.folder, "kept") };
+  return { key, vkey, kept: join(folder, "kept") };
 }
 
 const startSealer = (world, { key }, memory = "memory") =>
@@ -22,14 +25,16 @@ const startSealer = (world, { key }, memory = "memory") =>
 
 /** Seals what is there with a program that ends. */
 export async function sealAll(world, { key }, memory = "memory") {
-  const once = world.startProgram(["seal", "--once", "--key", key, "--memory", join(world.folder, memory)]);
+  const once = world.startProgram(["seal", "--once", "--key", key, "--memory", join(world.folder, memory)], {
+    deadline: DEADLINE_MS,
+  });
   return { code: await once.exited, output: once.output };
 }
 
 /** As an auditor would: with the public key, and what was kept of the checkpoints elsewhere. */
 export async function verify(world, { vkey, kept }, more = []) {
   const checkpoints = existsSync(kept) ? ["--checkpoint", kept] : [];
-  const program = world.startProgram(["verify", "--vkey", vkey, ...checkpoints, ...more]);
+  const program = world.startProgram(["verify", "--vkey", vkey, ...checkpoints, ...more], { deadline: DEADLINE_MS });
   return { code: await program.exited, output: program.output.replace(/\s+/g, " ").trim() };
 }
 
@@ -95,7 +100,7 @@ const KILLED_SEALERS = {
     note(
       `${published} checkpoints were published by ${runs + 2} sealers, each continues the one before; ${sealed} leaves`,
     );
-    await finish(world);
+    await finish(world, { proven: true });
   },
 };
 
@@ -140,7 +145,7 @@ const ROLLED_BACK = {
       expect((await sealAll(world, log)).code === 0, "the sealer does not go on with the right database");
       expect((await verify(world, log)).code === 0, "the right database does not verify");
       ran();
-      await finish(world);
+      await finish(world, { proven: true });
     }
   },
 };
@@ -227,7 +232,7 @@ const TAMPERED = {
     }
     await swap(`${name}_true`, name);
     expect((await verify(world, log)).code === 0, "the log as it was sealed does not verify any more");
-    await finish(world);
+    await finish(world, { proven: true });
   },
 };
 
