@@ -163,10 +163,29 @@ const PERSONAL = [
   ..."method_original notes path request_host request_id trace_id span_id".split(" "),
 ];
 
+/** Everything that was sealed last goes, and the tree is again what the checkpoint before stands for. */
+const CUT_TAIL = `DO $$ DECLARE old bigint;
+BEGIN
+  SELECT max(c.size) INTO old FROM security_event_checkpoint c, security_event_tree t WHERE c.size < t.size;
+  DELETE FROM security_event_log e USING security_event_seal s
+    WHERE s.first_leaf >= old AND e.source_id = s.source_id AND e.seq BETWEEN s.first_seq AND s.last_seq;
+  UPDATE security_event_source x SET last_seq = s.seq - 1
+    FROM (SELECT source_id, min(first_seq) AS seq FROM security_event_seal WHERE first_leaf >= old GROUP BY source_id) s
+    WHERE x.id = s.source_id;
+  DELETE FROM security_event_seal WHERE first_leaf >= old;
+  DELETE FROM security_event_checkpoint WHERE size > old;
+  DELETE FROM security_event_signature WHERE size > old;
+  UPDATE security_event_tile
+    SET hashes = substring(hashes FROM 1 FOR greatest(0, (old >> (8 * level))::int - tile::int * 256) * 32);
+  DELETE FROM security_event_tile WHERE hashes = '';
+  UPDATE security_event_tree SET size = old, root = (SELECT root FROM security_event_checkpoint WHERE size = old);
+END $$`;
+
 /** As superuser, past the triggers: what, and the words by which verify names it. All of them in a log of 600 events. */
 const TAMPERING = [
   ["UPDATE", "UPDATE security_event_log SET path = '/harmless' WHERE seq = 100", /number 100,.* was changed/],
   ["DELETE", "DELETE FROM security_event_log WHERE seq = 100", /number 100 .*was removed/],
+  ["cut the tail", CUT_TAIL, /a checkpoint kept elsewhere has \d+: the tail was cut off/],
   [
     "INSERT",
     `INSERT INTO security_event_log SELECT (made).* FROM (SELECT jsonb_populate_record(log,
@@ -208,6 +227,9 @@ const TAMPERED = {
     const log = makeKey(world);
     const app = await world.startApp({ count: 600 });
     await app.done();
+    await app.until(({ health }) => health.handlers[0].behind === 0);
+    await sealAll(world, log);
+    // The log's last word is the tail that is cut.
     await app.close();
     await sealAll(world, log);
     appendFileSync(log.kept, readFileSync(join(world.folder, "memory")));
@@ -225,6 +247,10 @@ const TAMPERED = {
       const { code, output } = await verify(world, log, ["--json"]);
       const [found] = output.startsWith("{") ? JSON.parse(output).findings : [];
       expect(code === 1 && words.test(found?.sentence), `${what} was not found: ${found?.sentence ?? output}`);
+      if (sql === CUT_TAIL) {
+        const without = await verify(world, { ...log, kept: "/nowhere" });
+        expect(without.code === 0, `what is left of a tail is not whole: ${without.output}`);
+      }
       note(`${what}: “${found?.sentence}”`);
       await world.server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
       await world.server.query(`DROP DATABASE ${name}`);
