@@ -227,9 +227,14 @@ async function trouble(
     "SELECT coalesce(sum(count), 0)::int AS told FROM security_event_log WHERE event_type = 'events_dropped'",
   );
   expect(world.sources.length === 0, `${world.sources.length} sources are left`);
-  await finish(world);
+  const { tried, stored } = await finish(world);
   if (dies) return;
   expect(told === dropped, `${dropped} events were dropped, and ${told} are told of in the log`);
+  // By what is in the table: health() and the log have the same counter.
+  expect(
+    tried - stored === dropped,
+    `${dropped} events were dropped, and ${tried - stored} of ${tried} are not stored`,
+  );
 }
 
 /** A limit of the kernel's for one process; with the process it is gone. */
