@@ -2,19 +2,25 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { NOWHERE } from "./world.js";
 
+/** No start takes longer than this, whatever was left, on any machine, in milliseconds. */
+const SLOWEST_START = 10_000;
+
 export const KILL_FAULTS = [
   {
     number: 1,
     name: "kill -9 of the application",
     runs: { full: 200, short: 8 },
-    async run({ runs, world: create, finish, ran, expect }) {
+    async run({ runs, world: create, finish, ran, expect, note }) {
       const world = await create();
+      let slowest = 0;
       for (let run = 0; run < runs; run++) {
         // The next life adopts what this one leaves, while it records events of its own, and is killed, too. Delivery
         // "process" promises the same here. The kill comes at random, or at the moment when something was acknowledged.
         const delivery = run % 2 === 0 ? {} : { authz_fail: "process" };
         const diesAt = run % 4 < 2 ? undefined : 1 + Math.floor(Math.random() * 300);
+        const start = performance.now();
         const app = await world.startApp({ delivery, diesAt });
+        if (run > 0) slowest = Math.max(slowest, performance.now() - start);
         if (diesAt === undefined) {
           await sleep(50 + Math.random() * 850);
           await app.kill();
@@ -26,6 +32,8 @@ export const KILL_FAULTS = [
         ran();
       }
       await world.drain();
+      expect(slowest < SLOWEST_START, `a start after a kill took ${Math.round(slowest)} ms`);
+      note(`a start after a kill took at most ${Math.round(slowest)} ms, Node's own included`);
       await finish(world);
     },
   },
