@@ -45,35 +45,7 @@ export const SYSCALL_FAULTS = [
         ...(READS.includes(name) ? [] : ["after"]),
         ...(WRITES.includes(name) ? ["torn"] : []),
       ]);
-      const chosen = placed(world, [...writesOf(points), ...spread(points, context.runs)]);
-      const lives = await Lives.start(world);
-      for (const point of chosen) await leaveFor(lives, point);
-      await lives.end();
-      const owned = [];
-      await inParallel(chosen, 2, async (point) => {
-        const lives = await Lives.start(world);
-        try {
-          await use(lives, world, point);
-        } catch {
-          // It died, as it should.
-        }
-        const died = await lives.end();
-        if (existsSync(point.report)) {
-          context.expect(died === "SIGKILL", `${told(point)}: it was not killed (${died})`);
-          context.ran();
-        }
-        // Who died while he wrote that he is the owner counts as alive for 20 seconds.
-        if (!(await recover(context, world, point))) owned.push(point);
-      });
-      const deadline = performance.now() + 60_000;
-      for (let point = owned.shift(); point !== undefined; point = owned.shift()) {
-        if (await recover(context, world, point)) continue;
-        context.expect(performance.now() < deadline, `${told(point)}: it has an owner`);
-        if (performance.now() > deadline) break;
-        owned.push(point);
-        await sleep(1_000);
-      }
-      context.note(coverage(points, chosen));
+      await sweepDeaths(context, world, points, [...writesOf(points), ...spread(points, context.runs)]);
       await context.finish(world);
     },
   },
@@ -116,6 +88,39 @@ export const SYSCALL_FAULTS = [
     run: (context) => straced(context, "error=EIO"),
   },
 ];
+
+/** Runs each of the points in a process of its own, which dies of it. */
+async function sweepDeaths(context, world, points, wanted) {
+  const chosen = placed(world, wanted);
+  const lives = await Lives.start(world);
+  for (const point of chosen) await leaveFor(lives, point);
+  await lives.end();
+  const owned = [];
+  await inParallel(chosen, 2, async (point) => {
+    const lives = await Lives.start(world);
+    try {
+      await use(lives, world, point);
+    } catch {
+      // It died, as it should.
+    }
+    const died = await lives.end();
+    if (wasHit(point)) {
+      context.expect(died === "SIGKILL", `${told(point)}: it was not killed (${died})`);
+      context.ran();
+    }
+    // Who died while he wrote that he is the owner counts as alive for 20 seconds.
+    if (!(await recover(context, world, point))) owned.push(point);
+  });
+  const deadline = performance.now() + 60_000;
+  for (let point = owned.shift(); point !== undefined; point = owned.shift()) {
+    if (await recover(context, world, point)) continue;
+    context.expect(performance.now() < deadline, `${told(point)}: it has an owner`);
+    if (performance.now() > deadline) break;
+    owned.push(point);
+    await sleep(1_000);
+  }
+  cover(context, points, chosen);
+}
 
 /** Uses the spool of a point in its phase, while what the point says happens. */
 async function use(lives, world, { phase, directory, life, inject }) {
@@ -161,12 +166,14 @@ async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
  */
 function writesOf(points) {
   return points
-    .filter(({ phase, thread, name, action, call }) => {
-      return (
-        phase === "record" && thread === "main" && name === "writeSync" && action === "before" && /\.seg$/.test(call)
-      );
-    })
+    .filter((point) => point.phase === "record" && point.action === "before" && isOfSegment(point))
+    .filter(({ name }) => name === "writeSync")
     .slice(2, 5);
+}
+
+/** Whether it is a write or a sync of a segment by the thread that writes them. */
+function isOfSegment({ thread, name, call }) {
+  return thread === "main" && [...SYNCS, "writeSync"].includes(name) && call.endsWith(".seg");
 }
 
 /** At most `most` of the points, evenly. */
@@ -184,7 +191,8 @@ function placed(world, points) {
     const directory = subfolder(world, life);
     const report = join(world.folder, `${life}-hit`);
     const { thread, at, action, only, times } = point;
-    return { ...point, life, directory, report, inject: { root: directory, thread, at, action, only, times, report } };
+    const inject = { root: directory, thread, at, action, only, times, report };
+    return { ...point, life, directory, report, inject };
   });
 }
 
@@ -210,7 +218,7 @@ async function sweepErrors(context, world, points) {
     owned.push(...value.owned);
   }
   for (const point of owned) context.expect(await recover(context, world, point), `${told(point)}: it has an owner`);
-  context.note(coverage(points, chosen));
+  cover(context, points, chosen);
 }
 
 /** The writer's connections, when those that are about to be closed have had some seconds. */
@@ -237,7 +245,7 @@ async function survive(context, world, points) {
     const found = await lives.ask("adopted", { life: point.life, deadline: 40_000 });
     context.expect(found, `${told(point)}: what the dead one left was never shipped by the living`);
     const result = await lives.ask("end", { life: point.life, deadline: 20_000 });
-    if (existsSync(point.report)) {
+    if (wasHit(point)) {
       context.ran();
       judge(context, point, result);
     }
@@ -261,7 +269,7 @@ async function survive(context, world, points) {
       if (late.length > MOST_LATE) await awaitLate();
       continue;
     }
-    if (existsSync(point.report)) {
+    if (wasHit(point)) {
       context.ran();
       judge(context, point, result);
     }
@@ -314,10 +322,26 @@ function told({ phase, call, at, action, times = 1 }) {
   return `${phase}, ${action}${times > 1 ? ` × ${times}` : ""} at ${call} (call ${at})`;
 }
 
-function coverage(points, chosen) {
+/** Whether the application came to the point. */
+function wasHit({ report }) {
+  return existsSync(report);
+}
+
+/** Says how many of the points were come to: one that is passed by proves nothing. */
+function cover({ expect, note }, points, chosen) {
+  const hit = chosen.filter(wasHit);
+  const distinct = new Set(hit.map(told));
+  const again = hit.length - distinct.size;
   const calls = new Set(points.map(({ phase, thread, at }) => `${phase} ${thread} ${at}`));
   const names = new Set(chosen.map(({ name }) => name));
-  return `${chosen.length} of ${points.length} points: ${calls.size} calls of ${names.size} functions`;
+  note(
+    `${distinct.size} hits of ${points.length} distinct points${again > 0 ? ` (+ ${again} again)` : ""}: ` +
+      `${calls.size} calls of ${names.size} functions`,
+  );
+  const missed = chosen.filter((point) => !wasHit(point));
+  // Threads do not make the same calls every time.
+  const few = missed.length <= Math.max(1, chosen.length / 20);
+  expect(few, `${missed.length} of ${chosen.length} points were not come to: ${missed.map(told).join("; ")}`);
 }
 
 async function inParallel(items, width, work) {
