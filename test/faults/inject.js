@@ -9,13 +9,15 @@
  *     thread   "main" or "worker"
  *     at       which of the thread's calls it is, counted from 1; without it nothing fails
  *     times    how many in a row, 1 without it
+ *     dies     SIGKILL at so many calls behind those
  *     only     names of the calls that are counted, all without it
- *     action   EIO, ENOSPC   the call fails. A write of ENOSPC is cut first, as by a disk that becomes full. A failed sync
- *                            also takes back what was not synced before: Linux marks such pages clean and forgets them
+ *     kept     a failed sync leaves what was not synced before as it is, as ext4 and XFS do: it stays in memory. Without it
+ *              that is taken back, as by file systems that mark such pages clean and forget them
+ *     action   EIO, ENOSPC   the call fails. A write of ENOSPC is cut first, as by a disk that becomes full
  *              short         a write that writes half
  *              before, after SIGKILL at that moment
  *              torn          SIGKILL when half was written
- *     report   a file: one line for the call that was hit
+ *     report   a file: one line for each call that was hit; with `dies` for the one at which it dies
  *     trace    a file: one line for every call
  */
 import fs from "node:fs";
@@ -58,9 +60,11 @@ function fate(name, path) {
   count += 1;
   const line = `${thread} ${name} ${path.slice(spec.root.length + 1)}\n`;
   if (spec.trace !== undefined) real.appendFileSync(spec.trace, line);
-  if (count < spec.at || count >= spec.at + (spec.times ?? 1) || spec.at === undefined) return undefined;
-  if (spec.report !== undefined) real.appendFileSync(spec.report, line);
-  return spec.action;
+  const last = spec.at + (spec.times ?? 1) - 1;
+  const dies = count === last + spec.dies;
+  if (!(count >= spec.at && count <= last) && !dies) return undefined;
+  if (spec.report !== undefined && (dies || spec.dies === undefined)) real.appendFileSync(spec.report, line);
+  return dies ? "before" : spec.action;
 }
 
 function errno(code, name, path) {
@@ -72,9 +76,9 @@ function die() {
   process.kill(process.pid, "SIGKILL");
 }
 
-/** What the kernel does to pages that it could not write. */
+/** What some file systems do to pages that they could not write. */
 function forgetUnsynced(path) {
-  if (!path.endsWith(".seg")) return;
+  if (spec.kept || !path.endsWith(".seg")) return;
   const fd = real.openSync(path, "r+");
   const from = synced.get(path) ?? 0;
   const zeros = Buffer.alloc(Math.max(0, real.fstatSync(fd).size - from));

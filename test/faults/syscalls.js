@@ -1,6 +1,6 @@
 /** The sweep over the spool's file system calls: each fails once, and is once the moment of death. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Lives } from "./lives.js";
@@ -74,6 +74,26 @@ export const SYSCALL_FAULTS = [
     },
   },
   {
+    number: "5b",
+    name: "a write or a sync of a segment fails, then kill -9",
+    // Of each of the two kinds of file systems.
+    runs: { full: 70, short: 3 },
+    async run(context) {
+      for (const kept of [false, true]) {
+        const world = await context.world();
+        const points = (await pointsOf(world, () => ["EIO"], { phases: [WRITER] })).filter(isOfSegment);
+        const deaths = points.flatMap((point) => [1, 2, 3, 5, 8].map((dies) => ({ ...point, kept, dies })));
+        await sweepDeaths(context, world, deaths, spread(deaths, context.runs));
+        if (!kept) {
+          const { lost } = await world.check();
+          context.note(`${lost} events of delivery "process" were lost with what the file system forgot`);
+          await countDiskOnly(world);
+        }
+        await context.finish(world);
+      }
+    },
+  },
+  {
     number: "3b",
     name: "kill -9 by strace",
     runs: { full: 24, short: 1 },
@@ -120,6 +140,17 @@ async function sweepDeaths(context, world, points, wanted) {
     await sleep(1_000);
   }
   cover(context, points, chosen);
+}
+
+/**
+ * Where the file system forgets what it could not write, only the disk's word counts: takes back the acknowledgements of
+ * delivery "process", which lives-app.js gives to every second event.
+ */
+async function countDiskOnly(world) {
+  await world.ledgerIsRead();
+  const ledger = join(world.folder, "ledger");
+  const lines = readFileSync(ledger, "latin1").split("\n");
+  writeFileSync(ledger, lines.filter((line) => !/^ack .*[02468]$/.test(line)).join("\n"));
 }
 
 /** Uses the spool of a point in its phase, while what the point says happens. */
@@ -190,8 +221,8 @@ function placed(world, points) {
     const life = `p${index}`;
     const directory = subfolder(world, life);
     const report = join(world.folder, `${life}-hit`);
-    const { thread, at, action, only, times } = point;
-    const inject = { root: directory, thread, at, action, only, times, report };
+    const { thread, at, action, only, times, kept, dies } = point;
+    const inject = { root: directory, thread, at, action, only, times, kept, dies, report };
     return { ...point, life, directory, report, inject };
   });
 }
@@ -318,8 +349,9 @@ async function recover({ expect }, world, point) {
   return true;
 }
 
-function told({ phase, call, at, action, times = 1 }) {
-  return `${phase}, ${action}${times > 1 ? ` × ${times}` : ""} at ${call} (call ${at})`;
+function told({ phase, call, at, action, times = 1, dies }) {
+  const end = dies === undefined ? "" : `, dead ${dies} calls later`;
+  return `${phase}, ${action}${times > 1 ? ` × ${times}` : ""} at ${call} (call ${at})${end}`;
 }
 
 /** Whether the application came to the point. */
