@@ -13,6 +13,8 @@ const LEFT = { ...LIFE, url: null };
 const SYNCS = ["fdatasync", "fdatasyncSync", "fsync", "fsyncSync"];
 const WRITES = ["writeSync", "writeFileSync"];
 const READS = ["closeSync", "fstatSync", "lstatSync", "readFileSync", "readSync", "readdirSync", "statSync"];
+/** So often that it never ends. */
+const FOREVER = Number.MAX_SAFE_INTEGER;
 /**
  * As many logs of one application may be awaited at a time. Each has a connection, and two applications must leave some to
  * those that ship what other points left.
@@ -56,7 +58,12 @@ export const SYSCALL_FAULTS = [
     async run(context) {
       const world = await context.world();
       const points = await pointsOf(world, (name) => ["EIO", "ENOSPC", ...(name === "writeSync" ? ["short"] : [])]);
-      await sweepErrors(context, world, points);
+      // And from each write and each sync of a segment on, so that there is time to ask how the log is; what was written is
+      // left, for the application ends with the disk in that state.
+      const lasting = points
+        .filter((point) => point.phase === "record" && point.action === "EIO" && isOfSegment(point))
+        .map((point) => ({ ...point, times: FOREVER, kept: true }));
+      await sweepErrors(context, world, points, lasting);
       await context.finish(world);
     },
   },
@@ -154,9 +161,17 @@ async function countDiskOnly(world) {
 }
 
 /** Uses the spool of a point in its phase, while what the point says happens. */
-async function use(lives, world, { phase, directory, life, inject }) {
+async function use(lives, world, { phase, directory, life, inject, times }) {
   const url = world.database.writerUrl;
-  if (phase === "record") return await lives.ask("open", { ...LIFE, life, directory, url, inject, close: 20_000 });
+  if (phase === "record") {
+    const close = 20_000;
+    if (times !== FOREVER) return await lives.ask("open", { ...LIFE, life, directory, url, inject, close });
+    // Closed when it has said how it is; what it has told its application comes a moment later.
+    const opened = await lives.ask("open", { ...LIFE, life, directory, url, inject });
+    if (opened.code !== undefined) return opened;
+    const { failures } = await lives.ask("end", { life, deadline: close });
+    return { ...opened, failures };
+  }
   if (phase === "drain") return await lives.ask("drain", { directory, url, inject, deadline: 20_000 });
   const opened = await lives.ask("open", { life, directory, url, count: 2, inject });
   if (opened.code !== undefined) return opened;
@@ -232,9 +247,12 @@ async function leaveFor(lives, { phase, directory, life }, options = {}) {
   if (phase !== "record") await lives.ask("open", { ...LEFT, ...options, life: `${life}-left`, directory });
 }
 
-/** Runs the points in two applications, which must survive them all. */
-async function sweepErrors(context, world, points) {
-  const chosen = placed(world, spread(points, context.runs));
+/** Runs points of each sweep in two applications, which must survive them all. */
+async function sweepErrors(context, world, ...sweeps) {
+  const chosen = placed(
+    world,
+    sweeps.flatMap((points) => spread(points, context.runs)),
+  );
   const half = Math.ceil(chosen.length / 2);
   const parts = await Promise.allSettled(
     [chosen.slice(0, half), chosen.slice(half)].map((part) => survive(context, world, part)),
@@ -249,7 +267,7 @@ async function sweepErrors(context, world, points) {
     owned.push(...value.owned);
   }
   for (const point of owned) context.expect(await recover(context, world, point), `${told(point)}: it has an owner`);
-  cover(context, points, chosen);
+  cover(context, sweeps.flat(), chosen);
 }
 
 /** The writer's connections, when those that are about to be closed have had some seconds. */
@@ -321,10 +339,12 @@ function judge({ expect }, point, result) {
     expect(result.code?.startsWith("SECLOG_"), `${told(point)}: createSecurityLog threw ${result.error}`);
     return;
   }
-  const { recorded, acknowledged, refused, failures } = result;
+  const { recorded, acknowledged, refused, failures, health } = result;
   expect(acknowledged + refused === recorded, `${told(point)}: ${recorded - acknowledged - refused} never settled`);
   // Events wait in memory for a disk that refuses once: only one that goes on refusing makes a call fail.
   if ((point.times ?? 1) < 3) expect(refused === 0, `${told(point)}: ${refused} refused`);
+  if (point.times === FOREVER && refused > 0)
+    expect(health.status === "failing", `${told(point)}: health() says ${health.status} while the disk refuses`);
   // What the call was that time: syncs that run beside the writes do not always come in the order that was counted. The
   // root is synced when a source was made or removed, which is no write of events.
   const [thread, name, path] = readFileSync(point.report, "utf8").split("\n")[0].split(" ");
@@ -350,8 +370,9 @@ async function recover({ expect }, world, point) {
 }
 
 function told({ phase, call, at, action, times = 1, dies }) {
+  const often = times === FOREVER ? " for good" : times > 1 ? ` × ${times}` : "";
   const end = dies === undefined ? "" : `, dead ${dies} calls later`;
-  return `${phase}, ${action}${times > 1 ? ` × ${times}` : ""} at ${call} (call ${at})${end}`;
+  return `${phase}, ${action}${often} at ${call} (call ${at})${end}`;
 }
 
 /** Whether the application came to the point. */
