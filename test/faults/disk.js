@@ -1,8 +1,21 @@
 /** Disks that are full, refuse, or are taken away while the application runs; and are well again while it still runs. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PostgresProxy } from "./proxy.js";
+import { NOWHERE } from "./world.js";
 
 /** An application that fills segments quickly, and whose memory is soon full. */
 const BUSY = { textLength: 6_000, perTurn: 10, pause: 5 };
@@ -186,7 +199,82 @@ export const DISK_FAULTS = [
       }
     },
   },
+  {
+    number: "11d",
+    name: "a dead process's folder is away for a moment while it is shipped",
+    runs: { full: 4, short: 2 },
+    async run(context) {
+      const { expect, note, finish, ran } = context;
+      let moves = 0;
+      for (let run = 0; run < context.runs; run++) {
+        const world = await context.world();
+        const dead = await world.startApp({ count: LEFT, perTurn: 100, spool: SMALL }, { url: NOWHERE });
+        await dead.done();
+        await dead.kill();
+        const [id] = world.sources;
+        const proxy = await PostgresProxy.start(world.server.port);
+        try {
+          // So slow that there is time for it, in several batches.
+          proxy.rate = 500_000;
+          const url = proxy.through(world.database.writerUrl);
+          // An application that adopts it, or by turns `seclog ship`, which may end while there is nothing to ship.
+          const living =
+            run % 2 === 0 ? await world.startApp({ count: 50, handler: { batchSize: 500 } }, { url }) : undefined;
+          const ship = () => world.startProgram(["ship", "--spool", world.spool], { url });
+          const programs = living === undefined ? [ship()] : [];
+          moves += await comeAndGo(world, id);
+          for (const end = performance.now() + 60_000; world.sources.includes(id); await sleep(100)) {
+            if (performance.now() > end) throw new Error("what came back was not shipped to its end");
+            if (programs.at(-1)?.ended) programs.push(ship());
+          }
+          const failures = (await living?.close())?.failures ?? {};
+          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was told to be damaged");
+          for (const { exited } of programs) await exited;
+          for (const { output } of programs) expect(!/damage|quarantine/.test(output), `seclog ship said: ${output}`);
+        } finally {
+          await proxy.end();
+        }
+        await world.drain();
+        const damage = await world.query(
+          `SELECT reason FROM security_event_quarantine
+           UNION ALL SELECT data::text FROM security_event_log WHERE event_type = 'event_quarantined'`,
+        );
+        expect(damage.length === 0, `a folder that was away was taken for damaged: ${JSON.stringify(damage)}`);
+        await finish(world);
+        ran();
+      }
+      expect(moves >= context.runs, `only ${moves} times was something to be shipped when its folder was away`);
+      note(`${moves} times a folder of which something was still to be shipped was away and came back`);
+    },
+  },
 ];
+
+/** So many events a dead process leaves. */
+const LEFT = 8_000;
+
+/**
+ * Moves a source's folder away and back five times.
+ *
+ * @returns {Promise<number>} how often something of it was still to be shipped when it was back
+ */
+async function comeAndGo(world, id) {
+  const place = join(world.spool, id);
+  const elsewhere = join(world.folder, "away");
+  const position = async () =>
+    (await world.query("SELECT last_seq::int AS seq FROM security_event_source WHERE id = $1", [id]))[0]?.seq ?? 0;
+  let moves = 0;
+  for (const end = performance.now() + 60_000; (await position()) === 0; await sleep(10)) {
+    if (performance.now() > end) throw new Error("nothing of what was left is shipped");
+  }
+  for (let time = 0; time < 5 && existsSync(place); time++) {
+    renameSync(place, elsewhere);
+    await sleep(100 + Math.random() * 2_000);
+    if ((await position()) < LEFT) moves++;
+    renameSync(elsewhere, place);
+    await sleep(Math.random() * 1_000);
+  }
+  return moves;
+}
 
 const refuses = ({ health, refused, failures }) =>
   health.status === "failing" && refused > 0 && health.dropped > 0 && failures.SECLOG_SPOOL_WRITE > 0;
