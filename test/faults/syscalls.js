@@ -157,7 +157,7 @@ async function countDiskOnly(world) {
   await world.ledgerIsRead();
   const ledger = join(world.folder, "ledger");
   const lines = readFileSync(ledger, "latin1").split("\n");
-  writeFileSync(ledger, lines.filter((line) => !/^ack .*[02468]$/.test(line)).join("\n"));
+  writeFileSync(ledger, lines.filter((line) => !/^ack \S*[02468] /.test(line)).join("\n"));
 }
 
 /** Uses the spool of a point in its phase, while what the point says happens. */

@@ -4,7 +4,7 @@ import { configError, rejectUnknownOptions, wholeNumber } from "../event/options
 import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
-import { createSource, openRoot, removeSource, unwritable } from "../spool/source.ts";
+import { createSource, discardSource, openRoot, removeSource, unwritable } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
@@ -229,7 +229,7 @@ class DiskKeeping implements Keeping {
       );
     } catch (error) {
       // Whoever tries again makes another one, and this one would be a living process's as long as we run.
-      discard(fs, spool.directory, this.#owned);
+      discardSource(fs, spool.directory, this.#owned.directory);
       throw error;
     }
     this.#renewal = setInterval(() => renew(fs, this.#owned), RENEW_MS).unref();
@@ -337,15 +337,6 @@ class DiskKeeping implements Keeping {
     } catch {
       // The next process finds it with a dead owner.
     }
-  }
-}
-
-/** Removes a new source in which nothing was recorded. */
-function discard(fs: SpoolFs, root: string, owned: Ownership): void {
-  try {
-    removeSource(fs, root, owned.directory);
-  } catch {
-    // The next process finds it with a dead owner.
   }
 }
 

@@ -48,9 +48,14 @@ function makeFolder(fs: SpoolFs, path: string): void {
 export function createSource(fs: SpoolFs, root: string, sourceId: string): Ownership {
   const directory = join(root, sourceId);
   fs.mkdirSync(directory, { mode: 0o700 });
-  const owned = ownNew(fs, directory, sourceId, randomBytes(16).toString("hex"));
-  syncDirectory(fs, root);
-  return owned;
+  try {
+    const owned = ownNew(fs, directory, sourceId, randomBytes(16).toString("hex"));
+    syncDirectory(fs, root);
+    return owned;
+  } catch (error) {
+    discardSource(fs, root, directory);
+    throw error;
+  }
 }
 
 /** What a log says that cannot begin because the operating system refused. */
@@ -161,6 +166,15 @@ export function removeSource(fs: SpoolFs, root: string, directory: string): void
   for (const name of names) fs.unlinkSync(join(directory, name));
   fs.rmdirSync(directory);
   syncDirectory(fs, root);
+}
+
+/** Removes a new source in which nothing was recorded. */
+export function discardSource(fs: SpoolFs, root: string, directory: string): void {
+  try {
+    removeSource(fs, root, directory);
+  } catch {
+    // The next process finds it with a dead owner.
+  }
 }
 
 function segmentBytes(fs: SpoolFs, directory: string, number: number): number {

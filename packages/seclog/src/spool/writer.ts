@@ -355,7 +355,8 @@ export class SpoolWriter {
         if (!abandoned) {
           const failure = this.#abandon(error);
           this.#failedSyncs += 1;
-          if (this.#failedSyncs > 1) this.#retryLater(failure);
+          // Once more at once: some disks refuse once, and none of those who wait need hear of it.
+          if (this.#failedSyncs > 2) this.#retryLater(failure);
         }
         this.flush();
       }
