@@ -30,6 +30,7 @@ import {
   shippedSince,
   stretch,
 } from "./server.js";
+import { NOWHERE } from "./world.js";
 
 /** How the sessions of the writer are ended, those of other databases too: the role is the run's own. */
 const END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'faults_writer'";
@@ -530,6 +531,48 @@ export const POSTGRES_FAULTS = [
     code: "SECLOG_HANDLER_STOPPED",
     says: /42501.*seclog setup/,
   }),
+  {
+    number: "20j",
+    name: "sources of dead processes that only somebody can mend",
+    runs: { full: 1, short: 1 },
+    async run({ short, world: create, finish, ran, expect }) {
+      const world = await create();
+      const most = short ? 5 : 15;
+      for (let n = 0; n <= most; n++) {
+        const dead = await world.startApp({ count: 50 }, { url: NOWHERE });
+        await dead.done();
+        await dead.kill();
+      }
+      // All but one are known to the database as another spool's; whoever goes through them finds that one last.
+      const refused = world.sources.sort();
+      const sound = refused.pop();
+      for (const id of refused) await world.query("SELECT seclog_open_source($1, 1, 'of another spool')", [id]);
+      const app = await world.startApp(LOAD);
+      await app.until(({ failures }) => failures?.SECLOG_SOURCE_FENCED > 0);
+      const [own] = world.sources.filter((id) => id !== sound && !refused.includes(id));
+      const storedOf = async (id) => {
+        const rows = await world.query("SELECT last_seq::int AS stored FROM security_event_source WHERE id = $1", [id]);
+        return rows[0]?.stored ?? 0;
+      };
+      const { recorded } = app.state;
+      // A few are taken up at each look, every 15 seconds.
+      for (const end = performance.now() + 180_000; performance.now() < end; await sleep(100))
+        if (!world.sources.includes(sound) && (await storedOf(own)) > recorded) break;
+      expect(!world.sources.includes(sound), `a source was held up by ${most} others that are refused`);
+      expect((await storedOf(own)) > recorded, `the application's own events were held up by ${most} sources`);
+      expect(app.state.health.status !== "ok", "health() says ok, with sources that are refused");
+
+      await world.query(
+        "SET session_replication_role = replica; DELETE FROM security_event_source WHERE key_hash = sha256('of another spool')",
+      );
+      const end = performance.now() + 120_000;
+      while (world.sources.length > 1 && performance.now() < end) await sleep(100);
+      expect(world.sources.length === 1, `${world.sources.length - 1} sources did not go on when they were mended`);
+      await app.until(({ health }) => health.status === "ok");
+      ran();
+      await endLoad(app, { finish, expect }, world);
+    },
+  },
 ];
 
 /** The server's account owns its data; whoever copies it may be root. */
