@@ -3,7 +3,8 @@
  * it notes what the application has done to the spool and what it has synced of that; {@link cutPower} then
  * does to the files of the killed application what a power cut may do under POSIX:
  *
- * - of a file's bytes, those at the last sync stay; of what was written since, nothing, a part, or zeros in its place;
+ * - of a file's bytes, those at the last sync stay; of what was written behind them since, nothing, a part, or zeros in its
+ *   place, and of each write over them (a cursor's) all, half or nothing;
  * - of a directory's changes, those at its last sync stay; of those since, the first few of all (as a journal does it) or
  *   of each name on its own (which POSIX allows).
  *
@@ -21,6 +22,7 @@ const { POWER_NOTES: notes, POWER_SPOOL: spool } = process.env;
 if (notes !== undefined && spool !== undefined) {
   const fd = real.openSync(join(notes, "notes"), "a");
   const paths = new Map();
+  const overwritten = new Set();
   let graves = 0;
   const note = (line) => real.writeSync(fd, `${JSON.stringify(line)}\n`);
   const ours = (path) => typeof path === "string" && path.startsWith(spool);
@@ -52,6 +54,8 @@ if (notes !== undefined && spool !== undefined) {
     });
   };
   const now = (method) => (fd) => {
+    // A disk that takes its time, so that cuts meet what was written over: it is synced at once. The shipper's thread waits.
+    if (overwritten.delete(paths.get(fd))) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     const { size } = real.fstatSync(fd);
     real[method](fd);
     synced(fd, size);
@@ -62,6 +66,20 @@ if (notes !== undefined && spool !== undefined) {
       if (canBeSynced(path)) paths.set(fd, path);
       else paths.delete(fd);
       return fd;
+    },
+    writeSync(fd, data, ...more) {
+      // Of a text the second argument is the position, of bytes the fourth.
+      const at = typeof data === "string" ? more[0] : more[2];
+      const path = paths.get(fd);
+      if (path === undefined || typeof at !== "number") return real.writeSync(fd, data, ...more);
+      const old = real.readFileSync(path).subarray(at);
+      const written = real.writeSync(fd, data, ...more);
+      const lost = old.subarray(0, written).toString("base64");
+      if (lost !== "") {
+        note({ op: "overwrite", path, at, old: lost });
+        overwritten.add(path);
+      }
+      return written;
     },
     mkdirSync: (path, ...more) => created(path, () => real.mkdirSync(path, ...more)),
     writeFileSync: (path, ...more) => created(path, () => real.writeFileSync(path, ...more)),
@@ -91,11 +109,12 @@ if (notes !== undefined && spool !== undefined) {
  *
  * @param {string} folder with the notes
  * @param {() => number} random
- * @returns {{ bytes: number, names: number }} how many bytes and changes of names were taken back
+ * @returns {{ bytes: number, names: number, overwrites: number }} how many bytes, changes of names and writes over what was
+ *   synced were taken back
  */
 export function cutPower(folder, random = Math.random) {
-  const { unsynced, sizes } = readNotes(join(folder, "notes"));
-  const taken = { bytes: 0, names: 0 };
+  const { unsynced, sizes, overwrites } = readNotes(join(folder, "notes"));
+  const taken = { bytes: 0, names: 0, overwrites: 0 };
 
   // The first few of all changes stay, or the first few of each name.
   const asJournal = random() < 0.5;
@@ -126,23 +145,41 @@ export function cutPower(folder, random = Math.random) {
     const stat = real.statSync(path, { throwIfNoEntry: false });
     if (stat === undefined || !stat.isFile() || stat.size <= durable) continue;
     const from = durable + Math.floor(random() * random() * (stat.size - durable));
-    if (random() < 0.3) zero(path, from, stat.size);
+    if (random() < 0.3) write(path, Buffer.alloc(stat.size - from), from);
     else real.truncateSync(path, random() < 0.5 ? durable : from);
     taken.bytes += stat.size - durable;
+  }
+  // The newest first, so that what was there before the oldest is there at the end.
+  for (const { path, at, old } of overwrites.toReversed()) {
+    const bytes = Buffer.from(old, "base64");
+    // Nothing of it is taken back, half or all: the rest had come to the disk.
+    const from = Math.floor((bytes.length * Math.floor(random() * 3)) / 2);
+    if (from === bytes.length || !real.existsSync(path)) continue;
+    write(path, bytes.subarray(from), at + from);
+    taken.overwrites++;
   }
   for (const name of real.readdirSync(folder)) real.rmSync(join(folder, name));
   return taken;
 }
 
-/** The changes of names that no sync of their directory covers, in order, and how many bytes of each file were synced. */
+/**
+ * The changes of names that no sync of their directory covers, in order; how many bytes of each file were synced; and the
+ * writes over what was there that no sync of their file covers.
+ */
 function readNotes(path) {
   let unsynced = [];
+  let overwrites = [];
   const sizes = new Map();
   for (const line of real.readFileSync(path, "utf8").split("\n").filter(Boolean)) {
     const { op, size, ...change } = JSON.parse(line);
     if (op === "sync") {
       sizes.set(change.path, Math.max(size, sizes.get(change.path) ?? 0));
       unsynced = unsynced.filter((other) => dirname(other.path) !== change.path);
+      overwrites = overwrites.filter((other) => other.path !== change.path);
+      continue;
+    }
+    if (op === "overwrite") {
+      overwrites.push(change);
       continue;
     }
     if (op === "create") sizes.set(change.path, 0);
@@ -153,11 +190,11 @@ function readNotes(path) {
     if (op === "unlink") sizes.delete(change.path);
     unsynced.push({ op, ...change });
   }
-  return { unsynced, sizes };
+  return { unsynced, sizes, overwrites };
 }
 
-function zero(path, from, to) {
+function write(path, bytes, at) {
   const fd = real.openSync(path, "r+");
-  real.writeSync(fd, Buffer.alloc(to - from), 0, to - from, from);
+  real.writeSync(fd, bytes, 0, bytes.length, at);
   real.closeSync(fd);
 }

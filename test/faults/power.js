@@ -208,7 +208,7 @@ const MODELLED = [PLAIN, { ...ROTATING, ...STRICT, types: ["authz_fail", "authz_
 async function cutModel({ runs, world: create, finish, ran, expect, note }, execArgv = []) {
   const world = await create();
   const notes = subfolder(world, "power");
-  const taken = { bytes: 0, names: 0 };
+  const taken = { bytes: 0, names: 0, overwrites: 0 };
   for (let cut = 0; cut < runs; cut++) {
     const { atLeast, ...options } = optionsOf(MODELLED, cut);
     const app = await world.startApp(options, {
@@ -219,15 +219,19 @@ async function cutModel({ runs, world: create, finish, ran, expect, note }, exec
     await app.until(({ acknowledged }) => acknowledged >= atLeast);
     await sleep(Math.random() * 500);
     await app.kill();
-    const { bytes, names } = cutPower(notes);
+    const { bytes, names, overwrites } = cutPower(notes);
     taken.bytes += bytes;
     taken.names += names;
+    taken.overwrites += overwrites;
     ran();
   }
   await drainAll(world);
   await expectNoFalseAlarm(world, expect, runs);
   expect(taken.bytes > 0 && taken.names > 0, "the cuts took nothing back");
-  note(`${taken.bytes} unsynced bytes and ${taken.names} unsynced changes of names were taken back in ${runs} cuts`);
+  note(
+    `${taken.bytes} unsynced bytes, ${taken.names} unsynced changes of names and ${taken.overwrites} unsynced writes over ` +
+      `cursors were taken back in ${runs} cuts`,
+  );
   await finish(world, { torn: runs });
 }
 
