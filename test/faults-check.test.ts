@@ -43,13 +43,21 @@ afterAll(async () => {
 });
 
 /** What the checker says when the database was changed by `statements`, which are undone afterwards. */
-async function afterwards(...statements: string[]): Promise<Awaited<ReturnType<typeof check>>> {
+function afterwards(...statements: string[]): Promise<Awaited<ReturnType<typeof check>>> {
+  return judged({}, ...statements);
+}
+
+/** The same with the checker's options. */
+async function judged(
+  options: Parameters<typeof check>[2],
+  ...statements: string[]
+): Promise<Awaited<ReturnType<typeof check>>> {
   const tables = ["security_event_log", "security_event_quarantine", "security_event_source"];
   const past = (sql: string): Promise<unknown> => database.query(`SET session_replication_role = replica; ${sql}`);
   await past(tables.map((name) => `CREATE TABLE kept_${name} AS TABLE ${name}`).join("; "));
   try {
     await past(statements.join("; "));
-    return await check(ledger, database.adminUrl);
+    return await check(ledger, database.adminUrl, options);
   } finally {
     await past(
       tables
@@ -108,6 +116,23 @@ describe("check()", () => {
     expect(own).toMatchObject({ ...ZEROS, unexpected: 1 });
     const told = await afterwards(...quarantined(5), "DELETE FROM security_event_log WHERE seq = 5");
     expect(told).toMatchObject({ ...ZEROS, stored: EVENTS - 1, lost: 1, unexpected: 1 });
+  });
+
+  it("lets a power cut take what nobody was told is safe, and no whole event", async () => {
+    const quarantined = (seq: number, record: string): string[] => [
+      `INSERT INTO security_event_quarantine (source_id, seq, reason, record, commitment)
+        SELECT ${OF_THE_LOG}, ${seq}, 'no reason', ${record}, ''`,
+      `DELETE FROM security_event_log WHERE seq = ${seq}`,
+    ];
+    const half = "convert_to(repeat('x', 24) || '{\"v\":1', 'UTF8')";
+    const whole = "convert_to(repeat('x', 24) || E'{\"v\":1}\\n{}', 'UTF8')";
+    expect(await judged({ torn: true }, ...quarantined(1, half))).toMatchObject(ZEROS);
+    expect(await judged({ torn: true }, ...quarantined(1, whole))).toMatchObject({ ...ZEROS, unexpected: 1 });
+    expect(await judged({ torn: true }, ...quarantined(5, half))).toMatchObject({
+      ...ZEROS,
+      stored: EVENTS - 1,
+      lost: 1,
+    });
   });
 
   it("sees a row removed and a row stored twice", async () => {

@@ -156,8 +156,8 @@ async function cutDisk({ runs, world: create, finish, ran, expect, note }, { liv
       deleted += deletedSegments(world);
       ran();
     }
-    await drainAll(world);
-    await expectNoFalseAlarm(world, expect);
+    await drainAll(world, expect);
+    await expectFewAlarms(world, expect, 0);
     note(`${found} segments were found after ${runs} cuts, ${deleted} had been deleted before`);
     await finish(world);
   } finally {
@@ -181,24 +181,31 @@ function deletedSegments(world) {
 }
 
 /** Ships until nothing is left. A torn owner's file makes a source wait for up to 20 seconds. */
-async function drainAll(world) {
+async function drainAll(world, expect) {
   for (const end = performance.now() + 90_000; ; await sleep(500)) {
-    const { failures } = await world.drain();
+    let failures;
+    try {
+      ({ failures } = await world.drain());
+    } catch (error) {
+      // In a control what was acknowledged may be gone, so that somebody has to act: the checker sees it all the same.
+      expect(false, error.message);
+      return;
+    }
     if (world.sources.length === 0) return;
     if (performance.now() > end) throw new Error(`not drained: ${JSON.stringify(failures)}`);
   }
 }
 
 /**
- * What a power cut takes was not acknowledged: nothing is damaged, and nobody is to be told that it is. One frame of each
- * source may look so: the one of which the head is there and the rest is zeros.
+ * What a power cut takes was not acknowledged, and nobody is to be alarmed. Twice for each cut it may look like damage: a frame
+ * of which the head is there and the rest is zeros, and numbers that are missing before others that the disk kept though it
+ * had not said so.
  */
-async function expectNoFalseAlarm(world, expect, most = 0) {
-  const rows = await world.query(
-    `SELECT source_id FROM security_event_log WHERE event_type = 'event_quarantined'
-     UNION ALL SELECT source_id FROM security_event_quarantine`,
+async function expectFewAlarms(world, expect, most) {
+  const [{ count }] = await world.query(
+    "SELECT count(*)::int AS count FROM security_event_log WHERE event_type = 'event_quarantined'",
   );
-  expect(rows.length <= 2 * most, `${rows.length} words of damaged events, where ${2 * most} could be`);
+  expect(count <= most, `${count} alarms of damaged events, where ${most} could be`);
 }
 
 /** Also strict calls beside others, whose sync may be under way. */
@@ -225,14 +232,14 @@ async function cutModel({ runs, world: create, finish, ran, expect, note }, exec
     taken.overwrites += overwrites;
     ran();
   }
-  await drainAll(world);
-  await expectNoFalseAlarm(world, expect, runs);
+  await drainAll(world, expect);
+  await expectFewAlarms(world, expect, 2 * runs);
   expect(taken.bytes > 0 && taken.names > 0, "the cuts took nothing back");
   note(
     `${taken.bytes} unsynced bytes, ${taken.names} unsynced changes of names and ${taken.overwrites} unsynced writes over ` +
       `cursors were taken back in ${runs} cuts`,
   );
-  await finish(world, { torn: runs });
+  await finish(world, { torn: true });
 }
 
 /** A control has no promises but to be red. */
