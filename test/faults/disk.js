@@ -202,7 +202,7 @@ export const DISK_FAULTS = [
   {
     number: "11d",
     name: "a dead process's folder is away for a moment while it is shipped",
-    runs: { full: 4, short: 2 },
+    runs: { full: 4, short: 1 },
     async run(context) {
       const { expect, note, finish, ran } = context;
       let moves = 0;
