@@ -96,7 +96,8 @@ export const SYSCALL_FAULTS = [
           context.note(`${lost} events of delivery "process" were lost with what the file system forgot`);
           await countDiskOnly(world);
         }
-        await context.finish(world);
+        // What it forgot of a segment looks torn, as after a power cut.
+        await context.finish(world, { torn: !kept });
       }
     },
   },
