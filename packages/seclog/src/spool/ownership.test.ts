@@ -60,23 +60,12 @@ test("an owner from before the machine was started is dead, and may be another m
   expect(takeOver()).toMatchObject({ epoch: 2, unproven: true });
 });
 
-test("a directory without an owner is left alone while somebody may be making or removing it", () => {
-  const watch = new ownership.OwnerWatch();
-  expect(ownership.takeOver(spoolFs, directory, "other", watch)).toBeUndefined();
-  expect([...watch.undecided]).toEqual([directory]);
-  const before = new Date(Date.now() - 30_000);
-  utimesSync(directory, before, before);
-  expect(ownership.takeOver(spoolFs, directory, "other", watch)).toMatchObject({ epoch: 2 });
-});
-
 test("who owned a directory before it was emptied does not take the next owner's file for its own", () => {
   const first = ownership.ownNew(spoolFs, directory, "first", "k");
   ownership.release(spoolFs, first);
   expect(takeOver()?.epoch).toBe(2);
   // That one has shipped all of it, and dies before it can remove the directory itself.
   unlinkSync(join(directory, "owner.2"));
-  const before = new Date(Date.now() - 30_000);
-  utimesSync(directory, before, before);
   expect(ownership.takeOver(spoolFs, directory, "third", new ownership.OwnerWatch())).toBeDefined();
   expect(ownership.stillOwns(spoolFs, first)).toBe(false);
 });

@@ -166,10 +166,6 @@ export function takeOver(
     return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
   if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
-  if (last === 0 && isBeingMade(fs, directory, now)) {
-    watch.undecided.add(directory);
-    return undefined;
-  }
   const seen = previous !== undefined && (previous.released === true || isVisible(previous));
   const unproven = last > 0 && (previous?.unproven === true || !seen);
   // Never 1, which is that of who made it: in a folder that others emptied it would take our file for its own.
@@ -209,6 +205,13 @@ export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
 /** Whether the directory is there and names no owner. */
 export function isOrphan(fs: SpoolFs, directory: string): boolean {
   return highest(fs, directory) === 0;
+}
+
+/** Whether it names no owner yet, or no more: somebody may be about to put the file in, or has just taken it out to remove both. */
+export function isInTheMaking(fs: SpoolFs, directory: string, now: number = Date.now()): boolean {
+  const age = now - (tryRead(() => fs.statSync(directory).mtimeMs) ?? now);
+  // One from the future says nothing: a clock was set back.
+  return age >= 0 && age < UNREADABLE_STALE_MS && isOrphan(fs, directory);
 }
 
 /** No such file, or something else stands where its folder should be. Any other error says nothing. */
@@ -261,13 +264,6 @@ function isAlive(
   } catch (error) {
     return !(isErrno(error, "ENOENT") || isErrno(error, "ESRCH"));
   }
-}
-
-/** Whether somebody may be about to put its owner's file into the directory, or has just taken it out to remove both. */
-function isBeingMade(fs: SpoolFs, directory: string, now: number): boolean {
-  const age = now - (tryRead(() => fs.statSync(directory).mtimeMs) ?? now);
-  // One from the future says nothing: a clock was set back.
-  return age >= 0 && age < UNREADABLE_STALE_MS;
 }
 
 /** Whether the process, were it alive, could be looked up from here. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -28,6 +28,16 @@ function header(format: number): Buffer {
 }
 
 describe("adoptSource()", () => {
+  test("leaves a source without an owner alone while somebody may be making or removing it", () => {
+    unlinkSync(join(directory, "owner.1"));
+    const watch = new OwnerWatch();
+    expect(adoptSource(spoolFs, root, ID, "other", watch)).toBeUndefined();
+    expect([...watch.undecided]).toEqual([directory]);
+    const before = new Date(Date.now() - 30_000);
+    utimesSync(directory, before, before);
+    expect(adoptSource(spoolFs, root, ID, "other", watch)).toMatchObject({ owned: { epoch: 2 } });
+  });
+
   test("leaves a source that a newer program wrote as it is, and says so", () => {
     const bytes = header(2);
     bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);

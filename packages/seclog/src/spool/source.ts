@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
-import { isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
+import { isInTheMaking, isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
 import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.ts";
 
@@ -103,6 +103,10 @@ export function adoptSource(
   // One life of one program: what holds for its first segment holds for all.
   const [first] = segmentNumbers(fs, join(root, sourceId));
   if (first !== undefined) readHeader(fs, join(root, sourceId), first);
+  if (isInTheMaking(fs, join(root, sourceId))) {
+    watch.undecided.add(join(root, sourceId));
+    return undefined;
+  }
   const owned = takeOver(fs, join(root, sourceId), holder, watch);
   if (owned === undefined) return undefined;
   for (const number of segmentNumbers(fs, owned.directory)) {
