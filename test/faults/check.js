@@ -96,7 +96,7 @@ const PLACES = `WITH places AS (
  * @param {Iterable<Damaged>} [options.damaged] these, and no others, may be in quarantine
  * @param {boolean} [options.torn] a power cut took what was not synced: what is no whole event may be in quarantine, too. Were it
  *   acknowledged, it would count as lost
- * @param {number} [options.setBack] by so many milliseconds the fault has set the clock back
+ * @param {number} [options.setBack] by so many milliseconds the fault has set the clock back, perhaps between a call and its time
  * @returns {Promise<Verdict>}
  */
 export async function check(
@@ -184,7 +184,7 @@ async function compare(ledgerFile, client, select, setBack) {
       const call = tried.get(key);
       if (
         call?.hash !== contentHash(row) ||
-        occurred < call.begun - SLACK_MS ||
+        occurred < call.begun - setBack - SLACK_MS ||
         occurred > call.ended + setBack + AHEAD_MS
       )
         unexpected++;
