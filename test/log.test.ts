@@ -690,6 +690,17 @@ test("close() - counts and says what a disk that refuses did not take", () => {
   );
 });
 
+test("close() - says of how many events in memory it is not known whether they are stored", async () => {
+  const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
+  const log = open({ spool: "memory", handlers: [stuck] });
+  for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail", null, { n });
+  await log.close({ deadline: 50 });
+  // And that it started and stopped.
+  expect(diagnostics).toContainEqual(
+    expect.objectContaining({ code: "SECLOG_CLOSED", message: expect.stringMatching(/^of 5 events it is not known/) }),
+  );
+});
+
 /** The lines of a process of its own with a log: what it prints, and its diagnostics. */
 function lastWords(program: string, limit: string = ":"): string[] {
   const file = join(import.meta.dirname, `last-words-${process.pid}.tmp.mjs`);

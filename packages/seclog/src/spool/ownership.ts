@@ -5,8 +5,8 @@
  * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns. It is free when
  * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
  * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
- * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two that try at once cannot both create the same
- * number, and one that was asleep with an outdated number finds the higher one and withdraws. What cannot be looked up at
+ * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two
+ * that try at once cannot both create the same number, and one that was asleep with an outdated number finds the higher one and withdraws. What cannot be looked up at
  * the moment (no descriptors) lives.
  *
  * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot)
@@ -36,7 +36,7 @@ export const RENEW_MS = 3_000;
 /** How long an owner in another PID namespace may be silent before it counts as dead, in milliseconds. */
 export const FOREIGN_STALE_MS: number = 5 * 60_000;
 
-/** How long a file that nobody can read, or a directory without one, may be young before it counts as a dead owner's, in milliseconds. */
+/** How long a file that nobody can read, or a directory without one, may be a living owner's, in milliseconds. */
 const UNREADABLE_STALE_MS = 20_000;
 
 /** How long a file that looks old is watched before its owner counts as dead, in milliseconds: three renewals. */
@@ -208,7 +208,8 @@ export function isOrphan(fs: SpoolFs, directory: string): boolean {
 }
 
 /** Whether it names no owner yet, or no more: somebody may be about to put the file in, or has just taken it out to remove both. */
-export function isInTheMaking(fs: SpoolFs, directory: string, now: number = Date.now()): boolean {
+export function isInTheMaking(fs: SpoolFs, directory: string): boolean {
+  const now = Date.now();
   const age = now - (tryRead(() => fs.statSync(directory).mtimeMs) ?? now);
   // One from the future says nothing: a clock was set back.
   return age >= 0 && age < UNREADABLE_STALE_MS && isOrphan(fs, directory);
