@@ -16,7 +16,8 @@ import { NO_REQUEST, Recorder } from "./record/recorder.ts";
 import type { Diagnostic, EventType, HandlerHealth, Health, Receipt, SecurityLog } from "./record/security-log.ts";
 import { uuidv7 } from "./record/uuid.ts";
 import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
-import { type Keeping, openKeeping } from "./ship/keeping.ts";
+import type { Keeping } from "./ship/keeping.ts";
+import { openKeeping } from "./ship/open-keeping.ts";
 import type { ShippingHealth } from "./ship/shipper.ts";
 
 const FLUSH_MS = 10_000;

@@ -40,4 +40,4 @@ export type {
   SecurityLog,
 } from "./record/security-log.ts";
 export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";
-export type { SpoolDirectoryOptions, SpoolOption } from "./ship/keeping.ts";
+export type { SpoolDirectoryOptions, SpoolOption } from "./ship/open-keeping.ts";

@@ -11,7 +11,7 @@ import { type ClientIpOptions, type ClientIpReader, createClientIp } from "./rec
 import { createRedactor, type RedactOptions, type Redactor } from "./record/redact.ts";
 import type { Diagnostic, EventType } from "./record/security-log.ts";
 import { checkedHandlers, type SecurityEventHandler } from "./ship/handler.ts";
-import { type CheckedSpool, type SpoolOption, spoolOptions } from "./ship/keeping.ts";
+import { type CheckedSpool, type SpoolOption, spoolOptions } from "./ship/open-keeping.ts";
 
 /** What `createSecurityLog` takes. */
 export interface SecurityLogOptions<Events extends EventDefinitions = Record<never, never>> {

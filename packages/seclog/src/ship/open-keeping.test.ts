@@ -5,7 +5,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { RENEW_MS } from "../spool/ownership.ts";
 import type { SecurityEventHandler } from "./handler.ts";
-import { type KeepingObserver, openKeeping, spoolOptions } from "./keeping.ts";
+import type { KeepingObserver } from "./keeping.ts";
+import { openKeeping, spoolOptions } from "./open-keeping.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 let root: string;

@@ -1,0 +1,88 @@
+import { SeclogError } from "../event/errors.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { openRoot, unwritable } from "../spool/source.ts";
+import { DiskKeeping, type DiskSpool } from "./disk-keeping.ts";
+import type { SecurityEventHandler } from "./handler.ts";
+import type { Keeping, KeepingObserver } from "./keeping.ts";
+import { MemoryKeeping } from "./memory-keeping.ts";
+
+/** Where a log keeps its events until every handler has them. */
+export type SpoolOption = "memory" | SpoolDirectoryOptions;
+
+/** A spool on disk. */
+export interface SpoolDirectoryOptions {
+  /**
+   * A folder on a local disk that only this user may write to; made if it is missing (0700). All processes of an
+   * application share it.
+   */
+  readonly directory: string;
+  /**
+   * The most bytes that the folder may take, for all processes that share it and what dead ones left. No event is taken when
+   * less than 256 KiB of it are left. Each process looks every 15 seconds what the others take, so where several write, it
+   * may be more for a moment. Must be the same in all of them.
+   * @default 2147483648 (2 GiB: about 3 million events)
+   */
+  readonly maxBytes?: number | undefined;
+  /**
+   * The size of one file. Room is freed by whole files.
+   * @default 16777216
+   */
+  readonly segmentBytes?: number | undefined;
+  /**
+   * The most bytes that may wait in memory for a disk that refuses or stalls.
+   * @default 33554432
+   */
+  readonly memoryBytes?: number | undefined;
+}
+
+/** {@link SpoolOption}, checked and complete. */
+export type CheckedSpool = "memory" | DiskSpool;
+
+/** @throws SeclogError `SECLOG_CONFIG` that names the key */
+export function spoolOptions(spool: SpoolOption): CheckedSpool {
+  if (spool === "memory") return spool;
+  if (typeof spool !== "object" || spool === null) {
+    throw configError("createSecurityLog", "spool", 'must be { directory: "./var/seclog" } or "memory"');
+  }
+  rejectUnknownOptions("spool", spool, ["directory", "maxBytes", "segmentBytes", "memoryBytes"]);
+  const { directory } = spool;
+  if (typeof directory !== "string" || directory === "") throw configError("spool", "directory", "must name a folder");
+  const MiB = 1024 * 1024;
+  const segmentBytes = wholeNumber("spool", "segmentBytes", spool.segmentBytes, {
+    default: 16 * MiB,
+    min: MiB,
+    max: 1024 * MiB,
+  });
+  return {
+    directory,
+    segmentBytes,
+    maxBytes: wholeNumber("spool", "maxBytes", spool.maxBytes, { default: 2048 * MiB, min: 2 * segmentBytes }),
+    memoryBytes: wholeNumber("spool", "memoryBytes", spool.memoryBytes, {
+      default: 32 * MiB,
+      min: MiB,
+      max: 1024 * MiB,
+    }),
+  };
+}
+
+/**
+ * Opens a new source: its spool, and the shipper behind it.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
+ */
+export function openKeeping(
+  spool: CheckedSpool,
+  sourceId: string,
+  handlers: readonly SecurityEventHandler[],
+  observer: KeepingObserver,
+  fs: SpoolFs = spoolFs,
+): Keeping {
+  if (spool === "memory") return new MemoryKeeping(sourceId, handlers, observer);
+  try {
+    openRoot(fs, spool.directory);
+    return new DiskKeeping(fs, spool, sourceId, handlers, observer);
+  } catch (error) {
+    throw error instanceof SeclogError ? error : unwritable(spool.directory, error);
+  }
+}
