@@ -11,6 +11,8 @@ const FRAME_BYTES = 24;
 let last = 0;
 /** Events of a life, between the log's own that it has started and stopped. */
 const COUNT = 2;
+/** Thousands of sources take minutes to drain, however little each has, in milliseconds. */
+const DRAIN_MS = 600_000;
 
 export const SPOOL_FAULTS = [
   {
@@ -30,7 +32,7 @@ export const SPOOL_FAULTS = [
         file.whole = framesOf(bytes).filter(({ end }) => end <= file.left).length;
         truncateSync(file.segment, file.left);
       }
-      await world.drain();
+      await world.drain({ deadline: DRAIN_MS });
       expect(world.sources.length === 0, `${world.sources.length} sources are left`);
       const found = await stored(world);
       for (const { source, left, whole } of torn.files) {
@@ -51,7 +53,7 @@ export const SPOOL_FAULTS = [
     async run(context) {
       const { expect, ran, finish } = context;
       const { world, files } = await flipped(context);
-      const { quarantined } = await world.drain();
+      const { quarantined } = await world.drain({ deadline: DRAIN_MS });
       expect(world.sources.length === 0, `${world.sources.length} sources are left`);
       const found = await stored(world);
       let inQuarantine = 0;
