@@ -101,9 +101,23 @@ const EAT = {
   memory: () => eaten.push(Buffer.alloc(8 * 1024 * 1024, 1)),
 };
 
+/** While it is idle, until it goes on. */
+let idle;
+let goOn = () => {};
+const pauseIt = () => {
+  idle = new Promise((resolve) => {
+    goOn = resolve;
+  });
+};
+
 process.on("message", (message) => {
   if (message === "report") report();
-  if (message === "stop") stopped = true;
+  if (message === "pause") pauseIt();
+  if (message === "go on") goOn();
+  if (message === "stop") {
+    stopped = true;
+    goOn();
+  }
   if (message.block !== undefined) for (const end = performance.now() + message.block; performance.now() < end; );
   if (message.eat !== undefined) setInterval(EAT[message.eat], 5);
 });
@@ -129,6 +143,7 @@ for (let n = 1; n <= (count ?? Infinity) && !stopped; ) {
   }
   if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
   else await new Promise(setImmediate);
+  await idle;
 }
 if (options.leave?.how !== "end") await finish();
 
