@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PostgresProxy } from "./proxy.js";
+import { PostgresProxy, REFUSE } from "./proxy.js";
 import { NOWHERE } from "./world.js";
 
 /** An application that fills segments quickly, and whose memory is soon full. */
@@ -245,6 +245,58 @@ export const DISK_FAULTS = [
       }
       expect(moves >= context.runs, `only ${moves} times was something to be shipped when its folder was away`);
       note(`${moves} times a folder of which something was still to be shipped was away and came back`);
+    },
+  },
+  {
+    number: "11e",
+    name: "a living application's folder is away for a moment",
+    runs: { full: 4, short: 1 },
+    async run({ runs, world: create, expect, finish, ran, note }) {
+      let slowest = 0;
+      for (let run = 0; run < runs; run++) {
+        const world = await create();
+        const proxy = await PostgresProxy.start(world.server.port);
+        try {
+          // What is acknowledged waits in the folder when it goes.
+          proxy.trap = REFUSE;
+          const delivery = { authz_fail: ["disk", "process"][run % 2] };
+          const url = proxy.through(world.database.writerUrl);
+          const app = await world.startApp({ perTurn: 5, pause: 20, delivery, spool: SMALL }, { url });
+          const { acknowledged: waiting } = await app.until(({ acknowledged }) => acknowledged > 500);
+          const [id] = world.sources;
+          const place = join(world.spool, id);
+          const elsewhere = join(world.folder, "away");
+          renameSync(place, elsewhere);
+          const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
+          await app.until((state) => state.acknowledged > acknowledged + 100);
+          await sleep(1_000 + Math.random() * 2_000);
+          renameSync(elsewhere, place);
+          proxy.trap = undefined;
+          // By whomever, while the application runs.
+          const back = performance.now();
+          while (existsSync(place)) {
+            if (performance.now() - back > 60_000) throw new Error("nobody ships a folder that came back");
+            if (app.ended) throw new Error(`the application ended (${await app.exited}): ${app.errors}`);
+            await sleep(50);
+          }
+          slowest = Math.max(slowest, performance.now() - back);
+          const [{ stored }] = await world.query(
+            "SELECT count(*)::int AS stored FROM security_event_log WHERE source_id = $1 AND category <> 'log'",
+            [id],
+          );
+          expect(stored >= waiting, `${stored} of at least ${waiting} events of a folder that came back are stored`);
+          const { failures } = app.state;
+          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was told to be damaged");
+          await app.until(({ health }) => health.status === "ok");
+          await app.close();
+        } finally {
+          await proxy.end();
+        }
+        expect(world.sources.length === 0, `${world.sources.length} sources are left`);
+        await finish(world);
+        ran();
+      }
+      note(`a folder that came back was shipped and gone after at most ${(slowest / 1_000).toFixed(0)} s`);
     },
   },
 ];
