@@ -17,11 +17,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PostgresProxy, REFUSE } from "./proxy.js";
 import { NOWHERE } from "./world.js";
 
+const MiB = 1024 * 1024;
 /** An application that fills segments quickly, and whose memory is soon full. */
 const BUSY = { textLength: 6_000, perTurn: 10, pause: 5 };
-const SMALL = { segmentBytes: 1024 * 1024, memoryBytes: 1024 * 1024 };
+const SMALL = { segmentBytes: MiB, memoryBytes: MiB };
 /** No other user of the machine: for what root may always do. */
 const NOBODY = 65_534;
+/** So much Node may take for itself beside what it had, and what waits in memory. */
+const MORE_MEMORY = 100 * MiB;
 
 export const DISK_FAULTS = [
   {
@@ -39,7 +42,7 @@ export const DISK_FAULTS = [
           await trouble(context, {
             spool: join(disk, "spool"),
             options: policy,
-            dies: run % 2 === 1,
+            run,
             begin: () => fill(ballast),
             again: true,
             end: () => rmSync(ballast),
@@ -73,7 +76,7 @@ export const DISK_FAULTS = [
 
         // So small that no file takes an event, until it is raised.
         await trouble(context, {
-          dies: run % 2 === 1,
+          run,
           begin: (app) => setLimit(app, `--fsize=${run}:unlimited`),
           end: (app) => setLimit(app, "--fsize=unlimited:unlimited"),
         });
@@ -92,7 +95,7 @@ export const DISK_FAULTS = [
           const ballast = join(disk, "ballast");
           await trouble(context, {
             spool: join(disk, "spool"),
-            dies: run % 2 === 1,
+            run,
             begin: () => fillInodes(ballast),
             again: true,
             end: () => rmSync(ballast, { recursive: true }),
@@ -111,7 +114,7 @@ export const DISK_FAULTS = [
       for (let run = 0; run < context.runs; run++) {
         await trouble(context, {
           early: run % 4 < 2,
-          dies: run % 2 === 1,
+          run,
           begin: (app) => setLimit(app, "--nofile=3:"),
           end: (app) => setLimit(app, "--nofile=1024:"),
         });
@@ -135,10 +138,10 @@ export const DISK_FAULTS = [
           // 6.18 does, every fourth time): what is acknowledged then nobody can promise, so this one waits for more.
           const patient = { ...BUSY, wait: "stored", inFlight: 100_000, spool: SMALL };
           const app = await world.startApp(patient, away);
-          await app.until(({ recorded }) => recorded > 100);
+          const { rss } = await app.until(({ recorded }) => recorded > 100);
           // What the kernel does when it finds such a file system damaged.
           execFileSync("mount", ["-o", "remount,abort", disk]);
-          await app.until(refuses);
+          await untilItRefuses(app, rss, context.expect);
           await app.kill();
           await before.kill();
           // No disk comes back by itself from that: it is checked, mounted, and what is there is shipped.
@@ -190,7 +193,7 @@ export const DISK_FAULTS = [
         };
         await trouble(context, {
           world,
-          dies: run % 2 === 1,
+          run,
           wrap: asRoot ? ["setpriv", `--reuid=${NOBODY}`, "--clear-groups", "--bounding-set=-all"] : [],
           begin: () => setMode(0),
           end: () => setMode(0o700),
@@ -331,23 +334,51 @@ async function comeAndGo(world, id) {
 const refuses = ({ health, refused, failures }) =>
   health.status === "failing" && refused > 0 && health.dropped > 0 && failures.SECLOG_SPOOL_WRITE > 0;
 
+/** So many events are refused in the long form: were each of them kept, that would be more than {@link MORE_MEMORY}. */
+const MANY = 30_000;
+
+/**
+ * Resolves when memory is full and so many events were refused, or when more memory is taken than may be.
+ *
+ * @param before resident bytes when the disk was well
+ */
+async function untilItRefuses(app, before, expect, { atLeast = 0, meanwhile = () => {} } = {}) {
+  const state = await app.until((now) => {
+    meanwhile();
+    return (refuses(now) && now.refused >= atLeast) || now.rss > mostMemory(before);
+  }, 120_000);
+  expectMemory(state, before, expect);
+  return state;
+}
+
+const mostMemory = (before) => before + SMALL.memoryBytes + MORE_MEMORY;
+
+function expectMemory({ rss }, before, expect) {
+  const inMiB = (bytes) => (bytes / MiB).toFixed(0);
+  const sentence = `${inMiB(rss)} MiB are resident, ${inMiB(before)} MiB were when the disk was well`;
+  expect(rss <= mostMemory(before), `${sentence}, and spool.memoryBytes are ${inMiB(SMALL.memoryBytes)} MiB`);
+}
+
 /**
  * An application runs, its disk refuses until memory is full and events are dropped, and then the disk is well again. The
- * application must say so, count what it drops, stay alive, and take events again, without a restart. Or it `dies` while the
- * disk refuses: with it goes all that was in memory only, so that none of that may have been acknowledged.
+ * application must say so, count what it drops, stay alive, take no more memory, and take events again, without a restart.
+ * Every second one dies while the disk refuses: with it goes all that was in memory only, so that none of that may have been
+ * acknowledged.
  */
 async function trouble(
-  { world: create, expect, finish },
-  { world, spool, options, wrap, early = false, dies, begin, again = false, end },
+  { world: create, short, expect, finish },
+  { world, spool, options, wrap, early = false, run, begin, again = false, end },
 ) {
+  const dies = run % 2 === 1;
   world ??= await create(spool === undefined ? {} : { spool });
   const app = await world.startApp({ ...BUSY, spool: SMALL, ...options }, wrap === undefined ? {} : { wrap });
   // `early`: perhaps before the shipper's thread has loaded what it needs. `again`: what was shipped makes room.
-  await app.until((state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0));
+  const begun = (state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0);
+  const { rss } = await app.until(begun);
   begin(app);
-  const { acknowledged, thrown, refused } = await app.until((state) => {
-    if (again) begin(app);
-    return refuses(state);
+  const { acknowledged, thrown, refused } = await untilItRefuses(app, rss, expect, {
+    atLeast: run === 0 && !short ? MANY : 0,
+    meanwhile: () => again && begin(app),
   });
   if (dies) await app.kill();
   end(app);
@@ -356,7 +387,10 @@ async function trouble(
   let dropped;
   if (!dies) {
     const well = (state) => state.acknowledged > acknowledged + 200 && state.health.status === "ok";
-    const { failures } = await app.until(well);
+    const state = await app.until(well);
+    const { failures } = state;
+    // Again: without descriptors nobody can say how much it is.
+    expectMemory(state, rss, expect);
     expect(failures.SECLOG_RECOVERED > 0, "it did not say that it has recovered");
     const { health, closed } = await app.close();
     expect(closed !== undefined, `the application did not close: ${app.errors}`);
