@@ -460,6 +460,30 @@ describe("close()", () => {
   });
 });
 
+test.each<[unknown, number]>([
+  [Number.POSITIVE_INFINITY, 0],
+  [Number.NaN, 1],
+  [2 ** 31, 1],
+])("close({ deadline: %s }) - waits for the handlers", async (deadline, complaints) => {
+  writeFileSync(control, "stuck");
+  const log = open();
+  const { stored } = log.recordSecurityEvent("authz_fail", null, {});
+  const closing = log.close({ deadline: deadline as number });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  rmSync(control);
+  await closing;
+  await expect(stored).resolves.toBeUndefined();
+  expect(diagnostics.filter(({ code }) => code === "SECLOG_CONFIG")).toHaveLength(complaints);
+});
+
+test("close() - waits a few seconds for a handler in a log without a disk that does not close", async () => {
+  const handler = { name: "stuck", handle: async () => {}, close: () => new Promise<void>(() => {}) };
+  const log = open({ spool: "memory", handlers: [handler] });
+  const begun = performance.now();
+  await log.close({ deadline: 100 });
+  expect(performance.now() - begun).toBeLessThan(9_000);
+});
+
 describe("the shipper", () => {
   test("goes on after its thread crashed, and delivers everything", async () => {
     await using log = open();
@@ -615,6 +639,29 @@ describe("a spool that is gone", () => {
     await log.flush();
     expect(log.health()).toMatchObject({ dropped: 0, handlers: [{ shipped: 21, quarantined: 0 }] });
     expect(delivered().map(({ seq }) => seq)).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
+  });
+
+  test("until the log has gone on without it is shipped when it is back, though its process lives", async () => {
+    writeFileSync(control, "stuck");
+    const log = open();
+    for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
+    const first = log.sourceId;
+    renameSync(join(spool, first), join(folder, "moved"));
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await log.recordSecurityEvent("authz_fail", null, { n: 20 }).durable.catch(() => {});
+    await poll(() => log.sourceId).not.toBe(first);
+    renameSync(join(folder, "moved"), join(spool, first));
+    rmSync(control);
+    // Its owner's file is looked for every three seconds.
+    await new Promise((resolve) => setTimeout(resolve, 3_500));
+    const got: SecurityEvent[] = [];
+    await expect(drainSpool({ directory: spool, handlers: [{ ...sink(got), name: "test" }] })).resolves.toMatchObject({
+      finished: 1,
+    });
+    expect(got.map(({ sourceId, seq }) => `${sourceId} ${seq}`)).toEqual(
+      Array.from({ length: 21 }, (_, index) => `${first} ${index + 1}`),
+    );
+    await log.close();
   });
 
   test("is left behind by close(), which says what it dropped", async () => {
@@ -886,6 +933,24 @@ describe("a full spool", () => {
     }).toBeNull();
     expect(second.health().spooledBytes).toBeLessThan(MiB);
     await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
+  });
+
+  test("is not full of what is stored: open files that nobody needs make room", async () => {
+    const MiB = 1024 * 1024;
+    const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };
+    const text = "x".repeat(6_000);
+    const first = open({ spool: limited });
+    for (let n = 0; n < 145; n++) await first.recordSecurityEvent("authz_fail", null, { text }).durable;
+    const second = open({ spool: limited });
+    let taken = 0;
+    for (const end = performance.now() + 10_000; taken < 300 && performance.now() < end; ) {
+      const receipt = second.recordSecurityEvent("authz_fail", null, { text });
+      if (receipt.id === null) await new Promise((resolve) => setTimeout(resolve, 20));
+      else taken += await receipt.durable.then(() => 1);
+    }
+    // Its own file has room for fewer.
+    expect(taken).toBe(300);
+    await Promise.all([first.close(), second.close()]);
   });
 
   test.each([undefined, "fail", "drop-newest"] as const)(

@@ -22,6 +22,8 @@ import type { ShippingHealth } from "./ship/shipper.ts";
 
 const FLUSH_MS = 10_000;
 const CLOSE_MS = 5_000;
+/** The longest deadline: a day. A timer takes no more than 24 days. */
+const LONGEST_MS = 86_400_000;
 
 /**
  * Opens a named log. The spool is opened here; the network is not touched: the handlers connect on a thread of their own
@@ -159,7 +161,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
-    const deadline = wholeNumber("flush", "deadline", options.deadline, { default: FLUSH_MS, min: 0 });
+    const deadline = deadlineOf("flush", options, FLUSH_MS);
     judgeNow();
     const keeping = this.#keeping;
     const wanted = keeping.lastSeq;
@@ -179,7 +181,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   close(options: { readonly deadline?: number } = {}): Promise<void> {
     if (this.#closing === undefined) {
       judgeNow();
-      this.#closing = this.#close(options.deadline ?? CLOSE_MS);
+      this.#closing = this.#close(this.#closeDeadline(options));
     }
     return this.#closing;
   }
@@ -317,6 +319,16 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#diagnostics.tell({ level: "error", code: error.code, message }, false);
   }
 
+  /** Whatever it is given, a log closes. */
+  #closeDeadline(options: { readonly deadline?: number }): number {
+    try {
+      return deadlineOf("close", options, CLOSE_MS);
+    } catch (error) {
+      this.#diagnose("error", "SECLOG_CONFIG", `${errorMessage(error)}; waiting ${CLOSE_MS} ms`);
+      return CLOSE_MS;
+    }
+  }
+
   async #close(deadline: number): Promise<void> {
     if (this.#between !== undefined) this.#openAgain(this.#between);
     this.#ending = true;
@@ -325,11 +337,12 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#own("log_stopped", this.#counts());
     openLogs.delete(this);
     if (openLogs.size === 0) process.off("exit", onProcessExit);
-    const keeping = this.#keeping;
     // From here on nothing is recorded; `#closing` is set when this function first awaits.
-    await keeping.close(deadline);
-    // Its last sync may have found that it was taken over.
-    if (this.#keeping !== keeping) await this.#keeping.close(deadline);
+    for (let closed: Keeping | undefined; closed !== this.#keeping; ) {
+      closed = this.#keeping;
+      await closed.close(deadline);
+      // Its last sync may have found that it was taken over: then there is another one.
+    }
     this.#tellLeft();
     await this.#keeping.closeHandlers();
     // Whoever waited for this may end the process next.
@@ -343,6 +356,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #diagnose(level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string): void {
     this.#diagnostics.tell({ level, code, message, ...(handler === undefined ? {} : { handler }) });
   }
+}
+
+/** @throws SeclogError `SECLOG_CONFIG` */
+function deadlineOf(where: string, options: { readonly deadline?: number }, otherwise: number): number {
+  const { deadline } = options;
+  if (deadline === Number.POSITIVE_INFINITY) return LONGEST_MS;
+  return wholeNumber(where, "deadline", deadline, { default: otherwise, min: 0, max: LONGEST_MS });
 }
 
 function closed(): SeclogError {

@@ -127,7 +127,8 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
   /**
    * Resolves when everything recorded until now is stored by every required handler.
    *
-   * @param options.deadline the most milliseconds to wait; then it rejects with `SECLOG_DEADLINE`. @default 10000
+   * @param options.deadline the most milliseconds to wait; then it rejects with `SECLOG_DEADLINE`. At most a day, which is
+   *   also meant by `Infinity`; anything else is `SECLOG_CONFIG`. @default 10000
    */
   flush(options?: { readonly deadline?: number }): Promise<void>;
   /**
@@ -136,7 +137,8 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
    * Never rejects; a second call gets the same promise. It takes a few seconds more than the deadline when a handler does
    * not stop.
    *
-   * @param options.deadline the most milliseconds to wait for handlers. @default 5000
+   * @param options.deadline the most milliseconds to wait for handlers. At most a day, which is also meant by `Infinity`; for
+   *   anything else the default is taken, and `diagnostics` told `SECLOG_CONFIG`. @default 5000
    */
   close(options?: { readonly deadline?: number }): Promise<void>;
   health(): Health;

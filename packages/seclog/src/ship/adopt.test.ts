@@ -430,3 +430,22 @@ test("look() - begins nothing when the shipper has stopped", async () => {
   expect(shipped).toEqual([]);
   adoption.release();
 });
+
+test("look() - ships all sources to a handler that is well while another one is down", async () => {
+  for (let n = 3; n <= 9; n++) leaveBehind(`0191f7a0-0000-7000-8000-00000000000${n}`);
+  const down: SecurityEventHandler = {
+    name: "down",
+    required: false,
+    handle: () => Promise.reject(new HandlerError("retry", "ECONNREFUSED")),
+    close: () => Promise.resolve(),
+  };
+  const { adoption, shipper, shipped } = adopter(spoolFs, undefined, [], [down]);
+  await expect
+    .poll(() => {
+      adoption.look();
+      return shipped.length;
+    })
+    .toBe(9);
+  expect(listSources(spoolFs, root)).toHaveLength(9);
+  await shipper.stop();
+});

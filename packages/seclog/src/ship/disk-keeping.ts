@@ -2,21 +2,19 @@ import { setImmediate as turn } from "node:timers/promises";
 import { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
+import { type Ownership, RENEW_MS, release, releaseWhenBack, renew } from "../spool/ownership.ts";
 import { createSource, discardSource, removeSource } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
-import { closedError, type Keeping, type KeepingObserver, type LeftOver, within, withPositions } from "./keeping.ts";
-import { type Shipping, ShipThread } from "./ship-thread.ts";
+import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
+import { ShipThread } from "./ship-thread.ts";
 import { StoredPositions } from "./stored.ts";
+import { closeHandlers, within } from "./within.ts";
 
 /** A spool on disk, complete. */
 export interface DiskSpool extends SpoolLimits {
   readonly directory: string;
 }
-
-/** How long the handlers of the application's thread may take to close, in milliseconds. */
-const CLOSE_HANDLERS_MS = 5_000;
 
 /** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
 const RESERVE_BYTES = 256 * 1024;
@@ -29,7 +27,7 @@ export class DiskKeeping implements Keeping {
   readonly #spool: DiskSpool;
   readonly #owned: Ownership;
   readonly #writer: SpoolWriter;
-  readonly #shipping: Shipping;
+  readonly #shipping: ShipThread;
   readonly #positions: StoredPositions;
   /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
   readonly #renewal: NodeJS.Timeout;
@@ -66,10 +64,11 @@ export class DiskKeeping implements Keeping {
           this.#positions.end(
             new SeclogError(
               "SECLOG_SPOOL_LOST",
-              `another process took over the spool of ${sourceId} and ships its events`,
+              `the spool of ${sourceId} is gone, or another process took it over: who has it ships its events`,
             ),
           );
           void this.#shipping.stop();
+          releaseWhenBack(fs, this.#owned);
           this.#lostTold = true;
           observer.lost(this.#writer.unwrittenPayloads());
         },
@@ -84,7 +83,11 @@ export class DiskKeeping implements Keeping {
       discardSource(fs, spool.directory, this.#owned.directory);
       throw error;
     }
-    this.#renewal = setInterval(() => renew(fs, this.#owned), RENEW_MS).unref();
+    this.#renewal = setInterval(() => {
+      renew(fs, this.#owned);
+      // The others may need it, though this one has nothing to write.
+      if (2 * (this.bytes + this.#shipping.bytes().others) > spool.maxBytes) this.#makeRoom();
+    }, RENEW_MS).unref();
   }
 
   get lastSeq(): number {
@@ -116,6 +119,7 @@ export class DiskKeeping implements Keeping {
       this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
     if (waiting > this.#room + (last ? RESERVE_BYTES : 0)) {
+      this.#makeRoom();
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
         `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
@@ -128,6 +132,14 @@ export class DiskKeeping implements Keeping {
       );
     }
     return undefined;
+  }
+
+  /** An open segment, of which every handler has all, takes room for nothing; it cannot be deleted as long as it is the last one. */
+  #makeRoom(): void {
+    if (this.#positions.acknowledgedByAll < this.lastSeq) return;
+    const before = this.#writer.bytesWritten;
+    this.#writer.rotate();
+    if (this.#writer.bytesWritten !== before) this.#shipping.rotated();
   }
 
   append(text: string): void {
@@ -166,12 +178,8 @@ export class DiskKeeping implements Keeping {
     this.#giveUp(false);
   }
 
-  async closeHandlers(): Promise<void> {
-    const closed = Promise.allSettled(this.#handlers.map((handler) => handler.close()));
-    await within(
-      CLOSE_HANDLERS_MS,
-      closed.then(() => {}),
-    );
+  closeHandlers(): Promise<void> {
+    return closeHandlers(this.#handlers);
   }
 
   left(): LeftOver {

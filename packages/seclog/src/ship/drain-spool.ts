@@ -84,7 +84,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     {
       acknowledged: () => onProgress?.(result()),
       failed: (lane, kind, error) => {
-        onFailure?.({ handler: lane.handler.name, kind, code: error.code, message: error.message });
+        onFailure?.({ handler: lane?.handler.name, kind, code: error.code, message: error.message });
         if (kind !== "destination") return;
         stopReason ??= error;
         wake();
@@ -140,6 +140,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     clearInterval(looking);
     await shipper.stop();
     adoption.release();
+    await shipper.closeHandlers();
   }
   const failure = stopReason ?? refused;
   if (failure !== undefined) throw failure;

@@ -75,19 +75,6 @@ export function withPositions(observer: KeepingObserver, positions: StoredPositi
   };
 }
 
-/** Whether the promise resolves within so many milliseconds; rejects as it does. */
-export async function within(deadline: number, promise: Promise<void>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, deadline, false);
-  });
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** Why a receipt is rejected that still waits when its log is closed. */
 export function closedError(where: string): SeclogError {
   return new SeclogError("SECLOG_CLOSED", `the log was closed before every handler had the event; ${where}`);

@@ -77,6 +77,8 @@ export class Lane {
   status: "ok" | "retrying" | "stopped" = "ok";
   /** Whether the source could be read when that was last tried. */
   readable = true;
+  /** It has come to the end of a dead process's source. */
+  ended = false;
   /** The last number that the handler is known to have; 0 before `run` has read its cursor. */
   acknowledged = 0;
   readonly #observer: LaneObserver;
@@ -116,7 +118,8 @@ export class Lane {
       try {
         if (!begun) this.acknowledged = this.source.loadCursor(this.handler.name);
         begun = true;
-        if (await this.#ship()) return;
+        this.ended = await this.#ship();
+        if (this.ended) return;
       } catch (error) {
         // Reading the spool failed, not the handler.
         this.readable = false;

@@ -1,8 +1,9 @@
 import { SeclogError } from "../event/errors.ts";
 import type { SecurityEventHandler } from "./handler.ts";
-import { closedError, type Keeping, type KeepingObserver, type LeftOver, within, withPositions } from "./keeping.ts";
+import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
 import { StoredPositions } from "./stored.ts";
+import { within } from "./within.ts";
 
 /** The most bytes of events in memory when there is no disk. */
 const MEMORY_BYTES = 64 * 1024 * 1024;

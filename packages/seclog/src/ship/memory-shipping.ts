@@ -38,7 +38,7 @@ export class MemoryShipping implements Shipping {
           observer.acknowledged(index, lane.acknowledged, this.#shipper.health(index));
         },
         failed: (lane, kind, error) => {
-          observer.failed(lane.handler.name, kind, error.code, error.message);
+          observer.failed(lane?.handler.name, kind, error.code, error.message);
           observer.health(handlers.map((_, index) => this.#shipper.health(index)));
         },
         quarantined: (lane, record) =>
@@ -78,8 +78,9 @@ export class MemoryShipping implements Shipping {
     return this.#shipper.drain(deadline);
   }
 
-  stop(): Promise<void> {
-    return this.#shipper.stop();
+  async stop(): Promise<void> {
+    await this.#shipper.stop();
+    await this.#shipper.closeHandlers();
   }
 
   bytes(): ReturnType<Shipping["bytes"]> {

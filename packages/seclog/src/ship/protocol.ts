@@ -42,6 +42,8 @@ export type ToWorker =
   | { readonly type: "wake" }
   | { readonly type: "drain"; readonly id: number; readonly deadline: number }
   | { readonly type: "stop" }
+  /** A segment was begun although all before it is shipped. */
+  | { readonly type: "rotated" }
   | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
 
 export type FromWorker =

@@ -45,7 +45,8 @@ export class ShipThread implements Shipping {
   readonly #shared: BigInt64Array;
   readonly #drains = new Map<number, { readonly until: number; readonly resolve: (complete: boolean) => void }>();
   readonly #calls = new Map<number, AbortController>();
-  #worker: Worker;
+  /** Absent when it could not be started. */
+  #worker: Worker | undefined;
   #running = false;
   #lastDrain = 0;
   #restarts = 0;
@@ -75,12 +76,17 @@ export class ShipThread implements Shipping {
           handler.worker === undefined ? undefined : { module: handler.worker.module, options: handler.worker.options },
       })),
     };
-    this.#worker = this.#spawn();
+    this.#spawn();
   }
 
   available(seq: number): void {
     Atomics.store(this.#shared, SHARED.synced, BigInt(seq));
     if (Atomics.exchange(this.#shared, SHARED.waiting, 0n) === 1n) this.#say({ type: "wake" });
+  }
+
+  /** A segment was begun although all before it is shipped: that can go. */
+  rotated(): void {
+    this.#say({ type: "rotated" });
   }
 
   drain(deadline: number): Promise<boolean> {
@@ -117,7 +123,7 @@ export class ShipThread implements Shipping {
     this.#say({ type: "stop" });
     await stopped;
     clearTimeout(timer);
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
   }
 
   bytes(): ReturnType<Shipping["bytes"]> {
@@ -127,26 +133,30 @@ export class ShipThread implements Shipping {
 
   /** Ends the worker as a crash would. For fault tests. */
   async crash(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
   }
 
-  #spawn(): Worker {
+  #spawn(): void {
     Atomics.store(this.#shared, SHARED.adopted, 0n);
-    this.#running = true;
+    try {
+      this.#worker = this.#startWorker();
+      this.#running = true;
+    } catch (error) {
+      // The operating system has no thread to give; the events wait in the spool.
+      this.#worker = undefined;
+      this.#tellEnd("could not be started", error);
+      this.#spawnLater();
+    }
+  }
+
+  #startWorker(): Worker {
     const worker = new Worker(new URL("./worker.js", import.meta.url), {
       workerData: this.#start,
       name: "seclog",
       execArgv: loaderFlags(process.execArgv),
     });
     worker.on("message", (message: FromWorker) => this.#hear(message));
-    worker.on("error", (error) => {
-      this.#observer.failed(
-        undefined,
-        "retry",
-        codeOf(error),
-        `the shipper's thread ended: ${errorMessage(error)}; it is started again`,
-      );
-    });
+    worker.on("error", (error) => this.#tellEnd("ended", error));
     worker.on("exit", () => this.#ended(worker));
     // Last: a listener for messages takes the reference again.
     worker.unref();
@@ -162,10 +172,19 @@ export class ShipThread implements Shipping {
       this.#stopped?.();
       return;
     }
+    this.#spawnLater();
+  }
+
+  #tellEnd(what: string, error: unknown): void {
+    const message = `the shipper's thread ${what}: ${errorMessage(error)}; it is started again`;
+    this.#observer.failed(undefined, "retry", codeOf(error), message);
+  }
+
+  #spawnLater(): void {
     const pause = Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** Math.min(this.#restarts++, 16));
     this.#restartTimer = setTimeout(() => {
       if (this.#stopping) return;
-      this.#worker = this.#spawn();
+      this.#spawn();
       for (const [id, { until }] of this.#drains)
         this.#say({ type: "drain", id, deadline: Math.max(0, until - performance.now()) });
     }, pause).unref();
@@ -244,7 +263,7 @@ export class ShipThread implements Shipping {
   }
 
   #say(message: ToWorker): void {
-    this.#worker.postMessage(message);
+    this.#worker?.postMessage(message);
   }
 }
 

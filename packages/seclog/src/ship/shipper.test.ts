@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type CrashKind, type Fault, ModelFs } from "../../../../test/support/model-fs.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import type { SpoolRead } from "../spool/reader.ts";
@@ -224,4 +224,67 @@ describe("keepQuarantined()", () => {
       }
     }
   });
+});
+
+test.each(["saveCursor", "release"] as const)(
+  "Shipper - tries again by itself when %s() failed, and tells that once",
+  async (name) => {
+    let failing = true;
+    let kept = 0;
+    let tries = 0;
+    const keep = (): void => {
+      tries += 1;
+      if (failing) throw new Error("EACCES: made by the test");
+      kept += 1;
+    };
+    const source: ShipSource = { ...leftBehind, limit: () => 1, [name]: keep };
+    const failures: string[] = [];
+    const failed = (_: unknown, kind: string, { message }: Error): number => failures.push(`${kind}: ${message}`);
+    const observer = { acknowledged: ignored, failed, quarantined: ignored, finished: ignored };
+    const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
+    void shipper.add(source);
+    await expect.poll(() => tries, { timeout: 5_000 }).toBe(2);
+    expect(failures).toEqual([expect.stringMatching(/^retry: what was shipped of .* cannot be let go \(EACCES/)]);
+    failing = false;
+    await expect.poll(() => kept, { timeout: 5_000 }).toBe(1);
+    await shipper.stop();
+    expect(failures).toHaveLength(1);
+  },
+);
+
+test("Shipper.releaseAgain() - lets go although no handler has come further", async () => {
+  const released: number[] = [];
+  const source: ShipSource = { ...leftBehind, limit: () => 1, release: (seq) => void released.push(seq) };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
+  void shipper.add(source);
+  await expect.poll(() => released).toEqual([1]);
+  shipper.releaseAgain(source);
+  await expect.poll(() => released).toEqual([1, 1]);
+  await shipper.stop();
+});
+
+test("Shipper.add() - lets go of what its handlers had before", async () => {
+  const released: number[] = [];
+  const source: ShipSource = { ...damaged(7), loadCursor: () => 7, release: (seq) => void released.push(seq) };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
+  void shipper.add(source);
+  await expect.poll(() => released).toEqual([7]);
+  await shipper.stop();
+});
+
+test("Shipper.closeHandlers() - waits a few seconds for a handler that does not close", async () => {
+  vi.useFakeTimers();
+  try {
+    const handler = { name: "test", handle: async () => {}, close: () => new Promise<void>(ignored) };
+    const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+    const shipper = new Shipper([handler], observer, ignored);
+    await shipper.stop();
+    const closed = shipper.closeHandlers();
+    await vi.advanceTimersByTimeAsync(5_000);
+    await closed;
+  } finally {
+    vi.useRealTimers();
+  }
 });

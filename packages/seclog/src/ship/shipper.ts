@@ -1,16 +1,18 @@
 import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
-import type { SeclogError } from "../event/errors.ts";
+import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HandlerHealth } from "../record/security-log.ts";
 import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
+import { closeHandlers } from "./within.ts";
 
 /** What the shipper tells whoever runs it. */
 export interface ShipperObserver {
   /** A handler has everything of a source up to `lane.acknowledged`. */
   acknowledged(lane: Lane): void;
-  failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
+  /** @param lane absent when it is not for one handler that something failed */
+  failed(lane: Lane | undefined, kind: FailureKind, error: SeclogError): void;
   /** A handler could not take a record, or the spool has it no more: it is in quarantine now. Of damage in a row only the first is told. */
   quarantined(lane: Lane, record: QuarantinedRecord): void;
   /** Every handler has all of a dead process's source. */
@@ -25,6 +27,8 @@ interface Shipment {
   readonly kept: number[];
   /** What up to this number is only needed for, was let go. */
   released: number;
+  /** The last try to keep cursors or to let go failed, and that was told. */
+  keepFailed: boolean;
   /** It is not to be had any more. */
   dropped: boolean;
 }
@@ -34,6 +38,9 @@ export type ShippingHealth = Omit<HandlerHealth, "behind">;
 
 /** How often cursors are kept and passed segments deleted, in milliseconds. */
 const KEEP_MS = 250;
+
+/** The same after that failed. */
+const KEEP_AGAIN_MS = 1_000;
 
 /** Carries every source to every handler. One per thread; knows nothing of threads. */
 export class Shipper {
@@ -90,9 +97,18 @@ export class Shipper {
           },
         }),
     );
-    const entry: Shipment = { lanes, done: Promise.resolve(), kept: lanes.map(() => 0), released: 0, dropped: false };
+    const entry: Shipment = {
+      lanes,
+      done: Promise.resolve(),
+      kept: lanes.map(() => 0),
+      released: 0,
+      keepFailed: false,
+      dropped: false,
+    };
     // First, for a lane may tell of itself at once.
     this.#sources.set(source, entry);
+    // What the cursors say that they had before may still be there.
+    this.#keepIn(KEEP_MS);
     entry.done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
       this.#keep();
       if (source.limit() === undefined && !this.#stopping) {
@@ -117,10 +133,22 @@ export class Shipper {
     await entry.done;
   }
 
-  /** Whether a handler takes nothing of this source until somebody acts, or it cannot be read. */
+  /**
+   * Whether a handler takes nothing of this source until somebody acts, or it cannot be read; or whether others have all of it,
+   * and those that do not are in trouble.
+   */
   isHeldUp(source: ShipSource): boolean {
     const lanes = this.#sources.get(source)?.lanes ?? [];
-    return lanes.some(({ status, readable }) => status === "stopped" || !readable);
+    if (lanes.some(({ status, readable }) => status === "stopped" || !readable)) return true;
+    return lanes.some(({ ended }) => ended) && lanes.every(({ ended, status }) => ended || status === "retrying");
+  }
+
+  /** Looks again what may go of a source, although no handler has come further: a segment was begun. */
+  releaseAgain(source: ShipSource): void {
+    const entry = this.#sources.get(source);
+    if (entry === undefined) return;
+    entry.released = 0;
+    this.#keepIn(KEEP_MS);
   }
 
   /** New events may be there. */
@@ -148,35 +176,48 @@ export class Shipper {
     return true;
   }
 
-  /** Aborts what is under way, waits for it, keeps the cursors and closes the handlers. */
+  /** Aborts what is under way, waits for it and keeps the cursors. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const lane of this.#lanes()) lane.stop();
     await Promise.all([...this.#sources.values()].map((entry) => entry.done));
     clearTimeout(this.#keepTimer);
     this.#keep();
-    await Promise.allSettled(this.#handlers.map((handler) => handler.close()));
+  }
+
+  /** Closes the handlers, once it has stopped. Waits a few seconds for them at most. */
+  closeHandlers(): Promise<void> {
+    return closeHandlers(this.#handlers);
   }
 
   #acknowledged(lane: Lane): void {
     this.#observer.acknowledged(lane);
     this.#caughtUp?.();
+    this.#keepIn(KEEP_MS);
+  }
+
+  #keepIn(pause: number): void {
+    if (this.#stopping) return;
     this.#keepTimer ??= setTimeout(() => {
       this.#keepTimer = undefined;
       this.#keep();
-    }, KEEP_MS).unref();
+    }, pause).unref();
   }
 
   /** Keeps the cursors, then lets go of what all handlers have: what is deleted must not be asked for after a crash. */
   #keep(): void {
     for (const [source, entry] of this.#sources) {
       if (entry.dropped) continue;
-      for (const [index, { acknowledged, handler }] of entry.lanes.entries()) {
+      const before = entry.keepFailed;
+      entry.keepFailed = false;
+      for (const [index, lane] of entry.lanes.entries()) {
+        const { acknowledged, handler } = lane;
         try {
           if (acknowledged !== entry.kept[index]) source.saveCursor(handler.name, acknowledged);
           entry.kept[index] = acknowledged;
-        } catch {
-          // Tried again with the next acknowledgement. Should there be none, the store will recognise what it already has.
+        } catch (error) {
+          if (!before && !entry.keepFailed) this.#observer.failed(lane, "retry", cannotKeep(source, error));
+          entry.keepFailed = true;
         }
       }
       try {
@@ -184,11 +225,22 @@ export class Shipper {
         if (seq <= entry.released || !Number.isFinite(seq)) continue;
         source.release(seq);
         entry.released = seq;
-      } catch {
-        // Tried again with the next acknowledgement.
+      } catch (error) {
+        if (!before && !entry.keepFailed) this.#observer.failed(undefined, "retry", cannotKeep(source, error));
+        entry.keepFailed = true;
       }
     }
+    // Without a further acknowledgement, too: a spool that is full of what could not be deleted takes no event that would bring one.
+    if ([...this.#sources.values()].some(({ keepFailed }) => keepFailed)) this.#keepIn(KEEP_AGAIN_MS);
   }
+}
+
+function cannotKeep({ id }: ShipSource, cause: unknown): SeclogError {
+  return new SeclogError(
+    "SECLOG_SPOOL_DIRECTORY",
+    `what was shipped of ${id} cannot be let go (${errorMessage(cause)}): mend that, or the spool fills`,
+    { cause },
+  );
 }
 
 /** The type of a quarantined event, when its bytes still say it. */

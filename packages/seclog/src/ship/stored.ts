@@ -28,6 +28,11 @@ export class StoredPositions {
     return this.#stored;
   }
 
+  /** The number up to which every handler, required or not, has the events. */
+  get acknowledgedByAll(): number {
+    return Math.min(...this.#acknowledged);
+  }
+
   acknowledgedBy(handler: number): number {
     return this.#acknowledged[handler] ?? 0;
   }

@@ -55,7 +55,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
         else tellHealth();
       },
       failed: (lane, kind, error) => {
-        say({ type: "failed", handler: lane.handler.name, kind, code: error.code, message: error.message });
+        say({ type: "failed", handler: lane?.handler.name, kind, code: error.code, message: error.message });
         tellHealth();
       },
       quarantined: (lane, quarantined) => {
@@ -104,6 +104,16 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   });
   const owned: Ownership = { directory, epoch: start.epoch, key: start.key, unproven: false };
 
+  const stop = async (): Promise<void> => {
+    await shipper.stop();
+    // First, for a handler may take longer to close than this thread is waited for.
+    adoption.release();
+    await shipper.closeHandlers();
+    say({ type: "stopped" });
+    port.close();
+    process.exit();
+  };
+
   port.on("message", (message: ToWorker) => {
     switch (message.type) {
       case "wake":
@@ -120,12 +130,10 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
         });
         break;
       case "stop":
-        void shipper.stop().then(() => {
-          adoption.release();
-          say({ type: "stopped" });
-          port.close();
-          process.exit();
-        });
+        void stop();
+        break;
+      case "rotated":
+        shipper.releaseAgain(own);
         break;
       default:
         message satisfies never;

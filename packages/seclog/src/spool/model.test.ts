@@ -40,6 +40,8 @@ type Step =
   /** The thread pool does its oldest calls, and answers (or has not answered yet). */
   | { readonly do: "pool"; readonly calls: number; readonly answers: number }
   | { readonly do: "flushSync" }
+  /** Room is short: another segment is begun, so that this one can be deleted. */
+  | { readonly do: "rotate" }
   /** A handler takes events of the living source, or of the dead one at this place, and acknowledges them. */
   | { readonly do: "read"; readonly source: number; readonly handler: number; readonly most: number }
   /** Keeps cursors and deletes what all handlers have, as the shipper does. */
@@ -204,6 +206,9 @@ class World {
         return;
       case "flushSync":
         this.#flushSync();
+        return;
+      case "rotate":
+        this.#writer?.rotate();
         return;
       case "read": {
         const all = [...(this.#own === undefined ? [] : [this.#own]), ...this.#adopted];
@@ -695,6 +700,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("flushSync" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("rotate" as const) }) },
   {
     weight: 6,
     arbitrary: fc.record({

@@ -1,5 +1,14 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -27,7 +36,10 @@ beforeEach(async () => {
   mkdirSync(directory);
   await restart();
 });
-afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(join(directory, ".."), { recursive: true, force: true });
+});
 
 /** As in a thread that begins: who this process is will be asked anew. */
 async function restart(): Promise<void> {
@@ -89,4 +101,29 @@ test.runIf(process.platform === "linux")("a living process is not dead when it c
     child.kill();
   }
   await expect.poll(takeOver, { timeout: 5_000 }).toMatchObject({ epoch: 2, unproven: false });
+});
+
+test("releaseWhenBack() - lets others have a folder that was away, also when its owner lives", () => {
+  vi.useFakeTimers();
+  const owned = ownership.ownNew(spoolFs, directory, "first", "k");
+  const away = `${directory}-away`;
+  renameSync(directory, away);
+  ownership.releaseWhenBack(spoolFs, owned);
+  vi.advanceTimersByTime(60_000);
+  renameSync(away, directory);
+  expect(takeOver()).toBeUndefined();
+  vi.advanceTimersByTime(ownership.RENEW_MS);
+  expect(takeOver()).toMatchObject({ epoch: 2, key: "k", unproven: false });
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("releaseWhenBack() - leaves a folder alone that another one has by now", () => {
+  vi.useFakeTimers();
+  const owned = ownership.ownNew(spoolFs, directory, "first", "k");
+  ownership.release(spoolFs, owned);
+  expect(takeOver()?.epoch).toBe(2);
+  ownership.releaseWhenBack(spoolFs, owned);
+  vi.advanceTimersByTime(ownership.RENEW_MS);
+  expect(vi.getTimerCount()).toBe(0);
+  expect(ownership.isOwned(spoolFs, directory)).toBe(true);
 });

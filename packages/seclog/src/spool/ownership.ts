@@ -236,6 +236,23 @@ export function release(fs: SpoolFs, owned: Ownership): void {
   fs.renameSync(`${path}.tmp`, path);
 }
 
+/**
+ * Gives a directory up that is away and to which nothing is written any more, when it is back: as long as this process lives,
+ * its owner's file would keep everybody from it.
+ */
+export function releaseWhenBack(fs: SpoolFs, owned: Ownership): void {
+  const timer = setInterval(() => {
+    const last = highest(fs, owned.directory);
+    if (last === undefined) return;
+    try {
+      if (last === owned.epoch) release(fs, owned);
+      clearInterval(timer);
+    } catch {
+      // The next time.
+    }
+  }, RENEW_MS).unref();
+}
+
 /** Whether a living process owns the directory; without `watch`, by the looks of its file only. */
 export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch, now: number = Date.now()): boolean {
   const last = highest(fs, directory);

@@ -445,7 +445,12 @@ describe("deleteShipped()", () => {
   test("says what it freed although the next unlink is refused, and leaves no hole", () => {
     for (const number of [1, 2, 3, 4]) segment(number, number, number);
     disk.inject({ calls: "write", after: 1, count: 1, code: "EIO" });
-    expect(deleteUpTo(3)).toBe(HEADER_BYTES + FRAME);
+    let freed = 0;
+    const count = (bytes: number): void => {
+      freed += bytes;
+    };
+    expect(() => deleteShipped(fs, DIRECTORY, 3, count)).toThrow("EIO");
+    expect(freed).toBe(HEADER_BYTES + FRAME);
     expect(disk.names(DIRECTORY)).toEqual([2, 3, 4].map(segmentName));
   });
 });

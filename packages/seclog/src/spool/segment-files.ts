@@ -17,6 +17,7 @@ interface Segment {
   /** The last number that was written whole. */
   lastSeq: number;
   bytes: number;
+  closed: boolean;
 }
 
 /** What a write says when it has not begun. */
@@ -41,7 +42,8 @@ export class SegmentFiles {
   /** How often segments were abandoned: the result of a sync that began before the last time says nothing. */
   #abandonments = 0;
   #directoryDirty = true;
-  #syncing = false;
+  /** What the sync that runs in the thread pool goes through. */
+  #inSync: readonly Segment[] | undefined;
   #closed = false;
 
   /** The last number that was written and not abandoned. */
@@ -66,7 +68,7 @@ export class SegmentFiles {
 
   /** Whether a sync runs in the thread pool. */
   get syncing(): boolean {
-    return this.#syncing;
+    return this.#inSync !== undefined;
   }
 
   /** Writes frames, to a new segment when they would pass the limit. What was thrown calls for {@link abandon}. */
@@ -106,7 +108,7 @@ export class SegmentFiles {
       this.#directoryDirty = false;
     }
     for (const file of this.#retiring) this.#syncFile(file);
-    if (!this.#syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
+    if (!this.syncing) for (const file of this.#retiring.splice(0)) this.#closeFile(file);
     if (this.#segment !== undefined) this.#syncFile(this.#segment);
     this.syncedSeq = this.writtenSeq;
     this.#removeSpare();
@@ -123,10 +125,10 @@ export class SegmentFiles {
     const retired = this.#retiring.length;
     const files = [...this.#retiring, ...(this.#segment === undefined ? [] : [this.#segment])];
     const newest = this.#nextSegment;
-    this.#syncing = true;
+    this.#inSync = files;
 
     const finished = (error: unknown): void => {
-      this.#syncing = false;
+      this.#inSync = undefined;
       this.#closeAbandoned();
       const abandoned = this.#abandonments !== abandonments;
       if (this.#closed) {
@@ -176,21 +178,36 @@ export class SegmentFiles {
     this.#abandoned.push({ files, syncedSeq: this.syncedSeq });
     this.#retiring = [];
     this.#segment = undefined;
-    if (!this.#syncing) this.#closeAbandoned();
+    // One that hangs must not cost descriptors for each try.
+    if (this.#inSync === undefined) this.#closeAbandoned();
+    else for (const file of files) if (!this.#inSync.includes(file)) this.#closeFile(file);
     this.writtenSeq = this.syncedSeq;
+  }
+
+  /**
+   * Begins another segment though this one has room, so that the shipper can delete this one: when all is on disk.
+   *
+   * @throws the operating system's error, and has changed nothing
+   */
+  rotate(): void {
+    const isEmpty = (this.#segment?.bytes ?? 0) <= HEADER_BYTES;
+    if (isEmpty || this.syncing || this.syncedSeq !== this.writtenSeq) return;
+    this.#open(this.writtenSeq + 1);
+    // Were they open until the next sync, their room would not be free before.
+    for (const file of this.#retiring.splice(0)) this.#closeFile(file);
   }
 
   /** A sync that runs in the thread pool still uses its descriptors: then its end closes them. */
   close(): void {
     this.#closed = true;
-    if (!this.#syncing) this.#closeFiles();
+    if (!this.syncing) this.#closeFiles();
   }
 
   #open(firstSeq: number): Segment {
     const path = join(this.#owned.directory, segmentName(this.#nextSegment));
     const fd = this.#fs.openSync(path, "ax", 0o600);
     this.#nextSegment += 1;
-    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, lastSeq: firstSeq - 1, bytes: 0 };
+    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, lastSeq: firstSeq - 1, bytes: 0, closed: false };
     try {
       segment.ownFd = this.#fs.openSync(path, "r");
       const header = encodeHeader(
@@ -256,9 +273,11 @@ export class SegmentFiles {
     if (ownFd !== undefined) this.#fs.fdatasyncSync(ownFd);
   }
 
-  #closeFile({ fd, ownFd }: Segment): void {
-    this.#close(fd);
-    if (ownFd !== undefined) this.#close(ownFd);
+  #closeFile(file: Segment): void {
+    if (file.closed) return;
+    file.closed = true;
+    this.#close(file.fd);
+    if (file.ownFd !== undefined) this.#close(file.ownFd);
   }
 
   #close(fd: number): void {

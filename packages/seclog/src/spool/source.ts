@@ -132,6 +132,7 @@ export function sourceBytes(fs: SpoolFs, directory: string): number {
  * Unlinks the segments of which every number is at most `seq`, the last one never.
  *
  * @param freed told the bytes of each
+ * @throws the operating system's error, having deleted some or none
  */
 export function deleteShipped(fs: SpoolFs, directory: string, seq: number, freed: (bytes: number) => void): void {
   const numbers = segmentNumbers(fs, directory);
@@ -150,13 +151,8 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number, freed
     const reach = reachOf(fs, directory, number);
     if (reach !== undefined && (reach.lastSeq ?? 0) + (reach.more ? 1 : 0) > seq) break;
     const bytes = segmentBytes(fs, directory, number);
-    try {
-      fs.unlinkSync(join(directory, segmentName(number)));
-    } catch {
-      // It goes the next time, and those behind it, too: only the oldest may be missing.
-      break;
-    }
-    freed(bytes);
+    // Should it fail, those behind it stay, too: only the oldest may be missing.
+    if (unlinkIfThere(fs, join(directory, segmentName(number)))) freed(bytes);
   }
 }
 
@@ -178,6 +174,17 @@ export function discardSource(fs: SpoolFs, root: string, directory: string): voi
     removeSource(fs, root, directory);
   } catch {
     // The next process finds it with a dead owner.
+  }
+}
+
+/** Whether it was there: its writer removes segments that failed, too. */
+function unlinkIfThere(fs: SpoolFs, path: string): boolean {
+  try {
+    fs.unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw error;
   }
 }
 

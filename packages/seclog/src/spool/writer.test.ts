@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { OwnerWatch, release, takeOver } from "./ownership.ts";
-import { createSource, removeSource } from "./source.ts";
+import { SpoolReader } from "./reader.ts";
+import { createSource, deleteShipped, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
@@ -212,3 +213,106 @@ test.each(["durable", "flushSync"] as const)(
     await expect.poll(() => calls).toEqual(["synced 1", "lost"]);
   },
 );
+
+/** A sync in the thread pool that ends when the test says so; writes fail when it says so. */
+function hanging(): { fs: SpoolFs; refuse: boolean; waiting(): boolean; end(error: Error | null): void; open: number } {
+  let done: ((error: NodeJS.ErrnoException | null) => void) | undefined;
+  const disk = {
+    refuse: false,
+    open: 0,
+    waiting: (): boolean => done !== undefined,
+    end: (error: Error | null): void => {
+      const call = done;
+      done = undefined;
+      call?.(error);
+    },
+    fs: {
+      ...spoolFs,
+      openSync: ((...args: Parameters<typeof spoolFs.openSync>) => {
+        disk.open += 1;
+        return spoolFs.openSync(...args);
+      }) as typeof spoolFs.openSync,
+      closeSync: ((fd: number) => {
+        disk.open -= 1;
+        spoolFs.closeSync(fd);
+      }) as typeof spoolFs.closeSync,
+      writeSync: ((...args: Parameters<typeof spoolFs.writeSync>) => {
+        // Not a segment's header, so that the file is there.
+        if (disk.refuse && (args[1] as unknown as Uint8Array).length !== 64)
+          throw Object.assign(new Error("EIO"), { code: "EIO" });
+        return spoolFs.writeSync(...args);
+      }) as typeof spoolFs.writeSync,
+      fdatasync: Object.assign(
+        (_: number, then: (error: NodeJS.ErrnoException | null) => void) => {
+          done = then;
+        },
+        { __promisify__: spoolFs.fdatasync.__promisify__ },
+      ),
+    } as SpoolFs,
+  };
+  return disk;
+}
+
+test("flush() - opens no more and more files while a sync hangs and writes are refused", async () => {
+  const disk = hanging();
+  const owned = createSource(spoolFs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  writer.append("before");
+  const durable = writer.durable(1, true);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  disk.refuse = true;
+  const before = disk.open;
+  for (let n = 0; n < 10; n++) {
+    writer.append("after");
+    expect(() => writer.flushSync()).toThrow("EIO");
+  }
+  expect(disk.open).toBeLessThanOrEqual(before + 2);
+  disk.refuse = false;
+  disk.end(null);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  disk.end(null);
+  await durable;
+  writer.close();
+  await expect.poll(() => disk.open).toBe(0);
+});
+
+test("failing - is not for a sync that fails when another one has brought all to the disk", async () => {
+  const disk = hanging();
+  const owned = createSource(spoolFs, root, ID);
+  const calls: string[] = [];
+  const observer = { synced: () => {}, recovered: () => {}, lost: () => {}, failed: () => calls.push("failed") };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  writer.append("first");
+  const durable = writer.durable(1, true);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  writer.flushSync();
+  disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));
+  await durable;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([writer.failing, calls]).toEqual([false, []]);
+  writer.close();
+});
+
+test("rotate() - begins a segment when all is on disk, once, and what comes then is in it", async () => {
+  const owned = createSource(spoolFs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(spoolFs, owned, ID, LIMITS, observer);
+  const segments = (): string[] => readdirSync(owned.directory).filter((name) => name.endsWith(".seg"));
+  writer.append("first");
+  writer.rotate();
+  expect(segments()).toEqual(["00000001.seg"]);
+  await writer.durable(1, true);
+  writer.rotate();
+  writer.rotate();
+  expect(segments()).toEqual(["00000001.seg", "00000002.seg"]);
+  writer.append("second");
+  await writer.durable(2, true);
+  const freed: number[] = [];
+  deleteShipped(spoolFs, owned.directory, 1, (bytes) => freed.push(bytes));
+  expect([segments(), freed.length]).toEqual([["00000002.seg"], 1]);
+  const reader = new SpoolReader(spoolFs, owned.directory, 1);
+  expect(reader.read(undefined, 10, 1e6)).toMatchObject({ kind: "records", firstSeq: 2 });
+  reader.close();
+  writer.close();
+});

@@ -222,6 +222,22 @@ export class SpoolWriter {
     if (!this.#closed) this.#end(reason);
   }
 
+  /** Lets the shipper delete the open segment, of which all is shipped: another one is begun. Tried again by whoever needs the room. */
+  rotate(): void {
+    this.#frames.cut();
+    const waiting = this.#frames.nextUnwritten !== undefined || this.#frames.hasUnsynced;
+    if (waiting || this.#closed || this.#failing) return;
+    if (!this.#stillOurs()) {
+      this.#lost();
+      return;
+    }
+    try {
+      this.#files.rotate();
+    } catch {
+      // Nothing is lost by it, and a disk that refuses will tell when an event is to be written.
+    }
+  }
+
   /** The events of which no segment can have anything, for a log that must go on with another source. */
   unwrittenPayloads(): Buffer[] {
     return this.#frames.payloadsAfter(this.#files.triedSeq);
@@ -285,13 +301,14 @@ export class SpoolWriter {
       { cause },
     );
     this.#lastError = failure;
-    if (!this.#failing) {
-      this.#failing = true;
-      setImmediate(() => this.#observer.failed(failure));
-    }
     this.#files.abandon();
     this.#writtenSeq = this.#files.writtenSeq;
     this.#frames.unwrite();
+    // A sync that fails of which all is on disk by another one has cost nothing, and there is nothing whose success would end it.
+    if (!this.#failing && this.#frames.nextUnwritten !== undefined) {
+      this.#failing = true;
+      setImmediate(() => this.#observer.failed(failure));
+    }
     return failure;
   }
 

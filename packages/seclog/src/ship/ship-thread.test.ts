@@ -1,0 +1,62 @@
+import { EventEmitter } from "node:events";
+import { expect, test, vi } from "vitest";
+import { ShipThread } from "./ship-thread.ts";
+
+/** What `new Worker` makes, or that it throws. */
+let make: () => EventEmitter;
+
+vi.mock("node:worker_threads", () => ({
+  Worker: function Worker() {
+    return make();
+  },
+}));
+
+class Thread extends EventEmitter {
+  readonly said: unknown[] = [];
+  postMessage(message: unknown): void {
+    this.said.push(message);
+  }
+  unref(): void {}
+  terminate(): Promise<number> {
+    return Promise.resolve(0);
+  }
+}
+
+const refuse = (): never => {
+  throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
+};
+
+test.each(["at first", "again"])("a thread that cannot be started %s is tried again, and told", async (when) => {
+  vi.useFakeTimers();
+  const threads: Thread[] = [];
+  const started = (): Thread => {
+    const thread = new Thread();
+    threads.push(thread);
+    return thread;
+  };
+  const told: string[] = [];
+  const ignore = (): void => {};
+  const observer = { acknowledged: ignore, health: ignore, quarantined: ignore, freed: ignore };
+  const failed = (...[, , , message]: string[]): number => told.push(String(message));
+  try {
+    make = when === "at first" ? refuse : started;
+    const shipping = new ShipThread({ root: "/spool", sourceId: "s", epoch: 1, key: "k" }, [], { ...observer, failed });
+    const drained = shipping.drain(60_000);
+    make = refuse;
+    threads[0]?.emit("exit");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(told.length).toBeGreaterThan(1);
+    expect(told[0]).toBe("the shipper's thread could not be started: EAGAIN; it is started again");
+    make = started;
+    await vi.advanceTimersByTimeAsync(2_000);
+    const thread = threads.at(-1);
+    expect(thread?.said).toMatchObject([{ type: "drain", id: 1 }]);
+    thread?.emit("message", { type: "drained", id: 1, complete: true });
+    await expect(drained).resolves.toBe(true);
+    const stopped = shipping.stop();
+    thread?.emit("message", { type: "stopped" });
+    await stopped;
+  } finally {
+    vi.useRealTimers();
+  }
+});
