@@ -125,7 +125,7 @@ export const OUTAGE_FAULTS = [
   {
     number: "P9b",
     name: "a full spool with PostgreSQL down",
-    runs: { full: 9, short: 2 },
+    runs: { full: 9, short: 1 },
     async run({ runs, world: create, finish, ran, expect, note }) {
       const ways = [
         { what: "few in a turn", options: { perTurn: 20, pause: 2 } },

@@ -14,8 +14,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
-import { OwnerWatch, release, thisProcess } from "../spool/ownership.ts";
-import { createSource, deleteShipped, listSources } from "../spool/source.ts";
+import { OwnerWatch, RENEW_MS, release, thisProcess } from "../spool/ownership.ts";
+import { createSource, deleteShipped, listSources, sourceIsOwned } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
 import { Adoption } from "./adopt.ts";
 import { drainSpool } from "./drain-spool.ts";
@@ -448,4 +448,40 @@ test("look() - ships all sources to a handler that is well while another one is 
     .toBe(9);
   expect(listSources(spoolFs, root)).toHaveLength(9);
   await shipper.stop();
+});
+
+test("look() - takes nothing over that nobody would give up again", async () => {
+  const { adoption, shipper } = adopter(spoolFs);
+  await shipper.stop();
+  adoption.release();
+  expect(adoption.look()).toBe(0);
+  for (const id of IDS) expect(sourceIsOwned(spoolFs, root, id)).toBe(false);
+});
+
+test("drainSpool() - can ship in the same process what was away when it ended before", async () => {
+  const [id] = IDS as [string];
+  const handler = (handle: SecurityEventHandler["handle"]): SecurityEventHandler => ({
+    name: "h",
+    handle,
+    close: () => Promise.resolve(),
+  });
+  const controller = new AbortController();
+  let called = false;
+  const stuck = handler(() => {
+    called = true;
+    return Promise.reject(new HandlerError("retry", "away"));
+  });
+  const drained = drainSpool({ directory: root, handlers: [stuck], signal: controller.signal });
+  await expect.poll(() => called).toBe(true);
+  renameSync(join(root, id), join(root, "away"));
+  // It looks every second.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  controller.abort();
+  await drained;
+  renameSync(join(root, "away"), join(root, id));
+  await new Promise((resolve) => setTimeout(resolve, RENEW_MS + 500));
+  await expect(drainSpool({ directory: root, handlers: [handler(async () => {})] })).resolves.toMatchObject({
+    finished: 2,
+    owned: 0,
+  });
 });

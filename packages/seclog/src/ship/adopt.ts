@@ -53,6 +53,9 @@ export class Adoption {
   /** Sources that were shipped and could not be removed. */
   readonly #unremoved = new Map<string, { readonly owned: Ownership }>();
   readonly #watch: OwnerWatch;
+  /** Sources whose folders have gone while they were shipped, and have not come back. */
+  readonly #away = new Set<string>();
+  #released = false;
   /** Why a source could not be taken over at the last look, of one that failed. */
   #refused: SeclogError | undefined;
 
@@ -98,6 +101,8 @@ export class Adoption {
    * is found again. Tries again to remove what was shipped. Returns how many it took over.
    */
   look(): number {
+    // Nobody would give up again what it took now.
+    if (this.#released) return 0;
     this.#refused = undefined;
     const ids = this.#list();
     if (ids === undefined) return 0;
@@ -172,8 +177,12 @@ export class Adoption {
     for (const { owned } of this.#held()) renew(this.#fs, owned);
   }
 
-  /** Gives up, in order, what was not shipped to its end, so that the next one need not wait. */
-  release(): void {
+  /**
+   * Gives up, in order, what was not shipped to its end, so that the next one need not wait. What is away at that moment is to
+   * be given up when it is back ({@link releaseWhenBack}): gives whether there is such a source.
+   */
+  release(): boolean {
+    this.#released = true;
     for (const { handover } of this.#adopted.values()) clearTimeout(handover);
     for (const { owned } of this.#held()) {
       try {
@@ -184,6 +193,7 @@ export class Adoption {
     }
     this.#adopted.clear();
     this.#unremoved.clear();
+    return this.#away.size > 0;
   }
 
   #held(): { readonly owned: Ownership }[] {
@@ -247,6 +257,7 @@ export class Adoption {
   }
 
   #ship(owned: Ownership, id: string, key: string): void {
+    this.#away.delete(id);
     const entry: Adopted = { owned, bytes: sourceBytes(this.#fs, owned.directory) };
     const source = fileSource({
       fs: this.#fs,
@@ -273,6 +284,7 @@ export class Adoption {
   #drop(source: ShipSource, entry: Adopted): void {
     clearTimeout(entry.handover);
     this.#forget(source, entry);
+    this.#away.add(source.id);
     this.#leaving.add(source.id);
     void this.#shipper.drop(source).then(() => this.#leaving.delete(source.id));
   }

@@ -2,8 +2,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
-import { type Ownership, RENEW_MS, release, releaseWhenBack, renew } from "../spool/ownership.ts";
-import { createSource, discardSource, removeSource } from "../spool/source.ts";
+import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
+import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource, unwritable } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
@@ -67,8 +67,8 @@ export class DiskKeeping implements Keeping {
               `the spool of ${sourceId} is gone, or another process took it over: who has it ships its events`,
             ),
           );
-          void this.#shipping.stop();
-          releaseWhenBack(fs, this.#owned);
+          // Not before nobody ships any of it.
+          void this.#shipping.stop().then(() => releaseWhenBack(fs, spool.directory, sourceId));
           this.#lostTold = true;
           observer.lost(this.#writer.unwrittenPayloads());
         },
@@ -119,10 +119,10 @@ export class DiskKeeping implements Keeping {
       this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
     if (waiting > this.#room + (last ? RESERVE_BYTES : 0)) {
-      this.#makeRoom();
+      const why = this.#makeRoom()?.message ?? "see health() for the handler that is behind, or raise it";
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
-        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
+        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): ${why}`,
       );
     }
     if (this.#writer.memoryFull) {
@@ -134,12 +134,15 @@ export class DiskKeeping implements Keeping {
     return undefined;
   }
 
-  /** An open segment, of which every handler has all, takes room for nothing; it cannot be deleted as long as it is the last one. */
-  #makeRoom(): void {
-    if (this.#positions.acknowledgedByAll < this.lastSeq) return;
-    const before = this.#writer.bytesWritten;
-    this.#writer.rotate();
-    if (this.#writer.bytesWritten !== before) this.#shipping.rotated();
+  /** An open segment, of which every handler has all, takes room for nothing; it cannot be deleted as long as it is the last one. Gives why that failed. */
+  #makeRoom(): SeclogError | undefined {
+    if (this.#positions.acknowledgedByAll < this.lastSeq) return undefined;
+    try {
+      if (this.#writer.rotate()) this.#shipping.rotated();
+      return undefined;
+    } catch (error) {
+      return unwritable(this.#spool.directory, error);
+    }
   }
 
   append(text: string): void {
@@ -171,6 +174,8 @@ export class DiskKeeping implements Keeping {
     await this.#shipping.stop();
     this.#positions.end(closedError("it is in the spool"));
     this.#giveUp(complete);
+    // What a thread held that has died, and was not started again.
+    releaseAll(this.#fs, this.#spool.directory, this.sourceId);
   }
 
   abandon(): void {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { OwnerWatch, RENEW_MS } from "../spool/ownership.ts";
-import { listSources, sourceIsOwned } from "../spool/source.ts";
+import { listSources, releaseWhenBack, sourceIsOwned } from "../spool/source.ts";
 import { Adoption } from "./adopt.ts";
 import type { FailureKind, SecurityEventHandler } from "./handler.ts";
 import { keepQuarantined, Shipper } from "./shipper.ts";
@@ -61,6 +61,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   let sources = 0;
   let finished = 0;
   const watch = new OwnerWatch();
+  const holder = randomUUID();
   const countOwned = (by?: OwnerWatch): number =>
     listSources(fs, directory).filter((id) => sourceIsOwned(fs, directory, id, by)).length;
   let owned = countOwned();
@@ -103,7 +104,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const adoption = new Adoption(
     fs,
     directory,
-    randomUUID(),
+    holder,
     shipper,
     {
       only: handlers.map(({ name }) => name),
@@ -139,7 +140,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
     clearInterval(renewal);
     clearInterval(looking);
     await shipper.stop();
-    adoption.release();
+    if (adoption.release()) releaseWhenBack(fs, directory, holder);
     await shipper.closeHandlers();
   }
   const failure = stopReason ?? refused;

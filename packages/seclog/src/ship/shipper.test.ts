@@ -274,6 +274,16 @@ test("Shipper.add() - lets go of what its handlers had before", async () => {
   await shipper.stop();
 });
 
+test("Shipper.closeHandlers() - does not mind a handler that throws", async () => {
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const close = (): never => {
+    throw new Error("made by the test");
+  };
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close }], observer, ignored);
+  await shipper.stop();
+  await shipper.closeHandlers();
+});
+
 test("Shipper.closeHandlers() - waits a few seconds for a handler that does not close", async () => {
   vi.useFakeTimers();
   try {

@@ -18,7 +18,7 @@ const CLOSE_MS = 5_000;
 
 /** Closes handlers, and waits a few seconds for them at most. Never rejects. */
 export async function closeHandlers(handlers: readonly SecurityEventHandler[]): Promise<void> {
-  const closed = Promise.allSettled(handlers.map((handler) => handler.close()));
+  const closed = Promise.allSettled(handlers.map(async (handler) => handler.close()));
   await within(
     CLOSE_MS,
     closed.then(() => {}),

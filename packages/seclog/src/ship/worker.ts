@@ -105,6 +105,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   const owned: Ownership = { directory, epoch: start.epoch, key: start.key, unproven: false };
 
   const stop = async (): Promise<void> => {
+    clearInterval(looking);
     await shipper.stop();
     // First, for a handler may take longer to close than this thread is waited for.
     adoption.release();
@@ -141,7 +142,7 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   });
   void shipper.add(own);
   adoption.look();
-  setInterval(() => adoption.look(), LOOK_MS).unref();
+  const looking = setInterval(() => adoption.look(), LOOK_MS).unref();
   setInterval(() => {
     renew(spoolFs, owned);
     adoption.renew();

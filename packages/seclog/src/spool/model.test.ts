@@ -208,7 +208,11 @@ class World {
         this.#flushSync();
         return;
       case "rotate":
-        this.#writer?.rotate();
+        try {
+          this.#writer?.rotate();
+        } catch {
+          // Refused: it goes on with the segment that it has.
+        }
         return;
       case "read": {
         const all = [...(this.#own === undefined ? [] : [this.#own]), ...this.#adopted];

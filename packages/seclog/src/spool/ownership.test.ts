@@ -1,14 +1,5 @@
 import { spawn } from "node:child_process";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir, uptime } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -36,10 +27,7 @@ beforeEach(async () => {
   mkdirSync(directory);
   await restart();
 });
-afterEach(() => {
-  vi.useRealTimers();
-  rmSync(join(directory, ".."), { recursive: true, force: true });
-});
+afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
 
 /** As in a thread that begins: who this process is will be asked anew. */
 async function restart(): Promise<void> {
@@ -103,27 +91,18 @@ test.runIf(process.platform === "linux")("a living process is not dead when it c
   await expect.poll(takeOver, { timeout: 5_000 }).toMatchObject({ epoch: 2, unproven: false });
 });
 
-test("releaseWhenBack() - lets others have a folder that was away, also when its owner lives", () => {
-  vi.useFakeTimers();
-  const owned = ownership.ownNew(spoolFs, directory, "first", "k");
-  const away = `${directory}-away`;
-  renameSync(directory, away);
-  ownership.releaseWhenBack(spoolFs, owned);
-  vi.advanceTimersByTime(60_000);
-  renameSync(away, directory);
+test("releaseHeld() - gives up what is held for that log, and by this process, only", () => {
+  owner({ holder: "first" });
+  ownership.releaseHeld(spoolFs, directory, "second");
   expect(takeOver()).toBeUndefined();
-  vi.advanceTimersByTime(ownership.RENEW_MS);
+  ownership.releaseHeld(spoolFs, directory, "first");
   expect(takeOver()).toMatchObject({ epoch: 2, key: "k", unproven: false });
-  expect(vi.getTimerCount()).toBe(0);
-});
-
-test("releaseWhenBack() - leaves a folder alone that another one has by now", () => {
-  vi.useFakeTimers();
-  const owned = ownership.ownNew(spoolFs, directory, "first", "k");
-  ownership.release(spoolFs, owned);
-  expect(takeOver()?.epoch).toBe(2);
-  ownership.releaseWhenBack(spoolFs, owned);
-  vi.advanceTimersByTime(ownership.RENEW_MS);
-  expect(vi.getTimerCount()).toBe(0);
+  ownership.releaseHeld(spoolFs, directory, "first");
   expect(ownership.isOwned(spoolFs, directory)).toBe(true);
+  writeFileSync(
+    join(directory, "owner.3"),
+    JSON.stringify({ ...ownership.thisProcess(), holder: "first", start: "1" }),
+  );
+  ownership.releaseHeld(spoolFs, directory, "first");
+  expect(readFileSync(join(directory, "owner.3"), "utf8")).not.toContain("released");
 });

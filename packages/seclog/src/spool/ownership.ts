@@ -236,21 +236,15 @@ export function release(fs: SpoolFs, owned: Ownership): void {
   fs.renameSync(`${path}.tmp`, path);
 }
 
-/**
- * Gives a directory up that is away and to which nothing is written any more, when it is back: as long as this process lives,
- * its owner's file would keep everybody from it.
- */
-export function releaseWhenBack(fs: SpoolFs, owned: Ownership): void {
-  const timer = setInterval(() => {
-    const last = highest(fs, owned.directory);
-    if (last === undefined) return;
-    try {
-      if (last === owned.epoch) release(fs, owned);
-      clearInterval(timer);
-    } catch {
-      // The next time.
-    }
-  }, RENEW_MS).unref();
+/** Gives a directory up that this process holds for a log, if it does. */
+export function releaseHeld(fs: SpoolFs, directory: string, holder: string): void {
+  const epoch = highest(fs, directory);
+  if (epoch === undefined || epoch === 0) return;
+  const owner = readOwner(fs, directory, epoch);
+  if (owner?.holder !== holder || owner.released) return;
+  const { pid, start } = thisProcess();
+  if (isVisible(owner) && owner.pid === pid && owner.start === start)
+    release(fs, { directory, epoch, key: owner.key, unproven: false });
 }
 
 /** Whether a living process owns the directory; without `watch`, by the looks of its file only. */

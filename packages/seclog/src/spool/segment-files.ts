@@ -178,23 +178,25 @@ export class SegmentFiles {
     this.#abandoned.push({ files, syncedSeq: this.syncedSeq });
     this.#retiring = [];
     this.#segment = undefined;
-    // One that hangs must not cost descriptors for each try.
     if (this.#inSync === undefined) this.#closeAbandoned();
-    else for (const file of files) if (!this.#inSync.includes(file)) this.#closeFile(file);
+    else this.#tidyAbandoned(this.#inSync);
     this.writtenSeq = this.syncedSeq;
   }
 
   /**
-   * Begins another segment though this one has room, so that the shipper can delete this one: when all is on disk.
+   * Begins another segment though this one has room, so that the shipper can delete this one: when all is on disk. Gives
+   * whether it has.
    *
    * @throws the operating system's error, and has changed nothing
    */
-  rotate(): void {
-    const isEmpty = (this.#segment?.bytes ?? 0) <= HEADER_BYTES;
-    if (isEmpty || this.syncing || this.syncedSeq !== this.writtenSeq) return;
+  rotate(): boolean {
+    // Where there is none, the last one failed, and is in the way as well.
+    const isEmpty = this.#segment !== undefined && this.#segment.bytes <= HEADER_BYTES;
+    if (isEmpty || this.syncing || this.syncedSeq !== this.writtenSeq) return false;
     this.#open(this.writtenSeq + 1);
     // Were they open until the next sync, their room would not be free before.
     for (const file of this.#retiring.splice(0)) this.#closeFile(file);
+    return true;
   }
 
   /** A sync that runs in the thread pool still uses its descriptors: then its end closes them. */
@@ -243,6 +245,19 @@ export class SegmentFiles {
       }
     }
     this.#removeSpare();
+  }
+
+  /** A sync that hangs must not cost files and descriptors for each try. Of those that it does not use one try is enough. */
+  #tidyAbandoned(inSync: readonly Segment[]): void {
+    const last = ({ files }: { files: readonly Segment[] }): number => files.at(-1)?.lastSeq ?? 0;
+    const free = this.#abandoned.filter(({ files }) => !files.some((file) => inSync.includes(file)));
+    const [best] = free.toSorted((a, b) => last(b) - last(a));
+    for (const each of free) {
+      for (const file of each.files) this.#closeFile(file);
+      if (each === best) continue;
+      for (const file of each.files) if (file.firstSeq > each.syncedSeq) this.#unlink(file);
+    }
+    this.#abandoned = this.#abandoned.filter((each) => each === best || !free.includes(each));
   }
 
   /** Removes the failed segments of which all is on disk in others. */

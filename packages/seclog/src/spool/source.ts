@@ -2,7 +2,16 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
-import { isInTheMaking, isOwned, type Ownership, type OwnerWatch, ownNew, takeOver } from "./ownership.ts";
+import {
+  isInTheMaking,
+  isOwned,
+  type Ownership,
+  type OwnerWatch,
+  ownNew,
+  RENEW_MS,
+  releaseHeld,
+  takeOver,
+} from "./ownership.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
 import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.ts";
 
@@ -114,6 +123,32 @@ export function adoptSource(
     if (key !== undefined && key !== "") return { sourceId, owned, key };
   }
   return { sourceId, owned, key: owned.key ?? "" };
+}
+
+/** Gives up, in order, every source of a root that this process holds for a log that writes and ships no more. Never throws. */
+export function releaseAll(fs: SpoolFs, root: string, holder: string): void {
+  try {
+    for (const id of listSources(fs, root)) releaseHeld(fs, join(root, id), holder);
+  } catch {
+    // The next process finds them with a dead owner.
+  }
+}
+
+/** Logs of which sources were away when they ended, by root. */
+const ended = new Map<string, Set<string>>();
+
+/**
+ * The same, and again and again as long as this process lives: of what is away now, and comes back, the owner's file would keep
+ * everybody from it.
+ */
+export function releaseWhenBack(fs: SpoolFs, root: string, holder: string): void {
+  const holders = ended.get(root) ?? new Set();
+  if (holders.size === 0) {
+    setInterval(() => {
+      for (const each of holders) releaseAll(fs, root, each);
+    }, RENEW_MS).unref();
+  }
+  ended.set(root, holders.add(holder));
 }
 
 /** Whether a living process owns this source; without `watch`, by the looks of its owner's file only. */

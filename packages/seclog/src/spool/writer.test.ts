@@ -316,3 +316,48 @@ test("rotate() - begins a segment when all is on disk, once, and what comes then
   reader.close();
   writer.close();
 });
+
+test("flush() - leaves no more and more files while a sync hangs and writes are refused", async () => {
+  const disk = hanging();
+  const owned = createSource(spoolFs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  writer.append("before");
+  const durable = writer.durable(1, true);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  disk.refuse = true;
+  writer.append("after");
+  for (let n = 0; n < 10; n++) expect(() => writer.flushSync()).toThrow("EIO");
+  expect(readdirSync(owned.directory).filter((name) => name.endsWith(".seg")).length).toBeLessThan(4);
+  disk.refuse = false;
+  const both = writer.durable(2, true);
+  disk.end(null);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  disk.end(null);
+  await Promise.all([durable, both]);
+  writer.close();
+  const reader = new SpoolReader(spoolFs, owned.directory, 0);
+  expect(reader.read(undefined, 10, 1e6)).toMatchObject({
+    firstSeq: 1,
+    records: [Buffer.from("before"), Buffer.from("after")],
+  });
+  reader.close();
+});
+
+test("rotate() - lets a segment go that failed when all of it was on disk", async () => {
+  const disk = hanging();
+  const owned = createSource(spoolFs, root, ID);
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  writer.append("first");
+  const durable = writer.durable(1, true);
+  await expect.poll(() => disk.waiting()).toBe(true);
+  writer.flushSync();
+  disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));
+  await durable;
+  expect([writer.rotate(), writer.rotate()]).toEqual([true, false]);
+  deleteShipped(spoolFs, owned.directory, 1, () => {});
+  expect(readdirSync(owned.directory)).toContain("00000002.seg");
+  expect(readdirSync(owned.directory)).not.toContain("00000001.seg");
+  writer.close();
+});

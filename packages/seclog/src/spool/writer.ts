@@ -222,20 +222,18 @@ export class SpoolWriter {
     if (!this.#closed) this.#end(reason);
   }
 
-  /** Lets the shipper delete the open segment, of which all is shipped: another one is begun. Tried again by whoever needs the room. */
-  rotate(): void {
+  /**
+   * Lets the shipper delete the open segment, of which all is shipped: another one is begun. Gives whether it was.
+   *
+   * @throws the operating system's error, and has changed nothing
+   */
+  rotate(): boolean {
     this.#frames.cut();
     const waiting = this.#frames.nextUnwritten !== undefined || this.#frames.hasUnsynced;
-    if (waiting || this.#closed || this.#failing) return;
-    if (!this.#stillOurs()) {
-      this.#lost();
-      return;
-    }
-    try {
-      this.#files.rotate();
-    } catch {
-      // Nothing is lost by it, and a disk that refuses will tell when an event is to be written.
-    }
+    if (waiting || this.#closed || this.#failing) return false;
+    if (this.#stillOurs()) return this.#files.rotate();
+    this.#lost();
+    return false;
   }
 
   /** The events of which no segment can have anything, for a log that must go on with another source. */
