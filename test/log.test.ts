@@ -384,6 +384,13 @@ describe("flush()", () => {
     await log.close({ deadline: 0 });
   });
 
+  test("takes no deadline that is none, and Infinity", async () => {
+    await using log = open();
+    log.recordSecurityEvent("authz_fail");
+    await expect(log.flush({ deadline: Number.NaN })).rejects.toMatchObject({ code: "SECLOG_CONFIG" });
+    await log.flush({ deadline: Number.POSITIVE_INFINITY });
+  });
+
   test("has nothing to wait for when no handler is required", async () => {
     const log = open({ handlers: [stuck] });
     await log.flush({ deadline: 5_000 });

@@ -338,11 +338,12 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     openLogs.delete(this);
     if (openLogs.size === 0) process.off("exit", onProcessExit);
     // From here on nothing is recorded; `#closing` is set when this function first awaits.
-    for (let closed: Keeping | undefined; closed !== this.#keeping; ) {
-      closed = this.#keeping;
-      await closed.close(deadline);
+    let keeping: Keeping;
+    do {
+      keeping = this.#keeping;
+      await keeping.close(deadline);
       // Its last sync may have found that it was taken over: then there is another one.
-    }
+    } while (keeping !== this.#keeping);
     this.#tellLeft();
     await this.#keeping.closeHandlers();
     // Whoever waited for this may end the process next.

@@ -46,8 +46,8 @@ export interface Receipt {
    * fdatasync), or at once when it is below the level. With `spool: "memory"`: when it is stored.
    *
    * Rejects when that cannot be: with `SECLOG_SPOOL_FULL` or `SECLOG_SPOOL_DIRECTORY`, or `SECLOG_CLOSED` of a log with a disk,
-   * the event was not taken. With `SECLOG_SPOOL_WRITE`, `SECLOG_SPOOL_LOST`, or `SECLOG_CLOSED` of one in memory it is not known to be safe, and may be stored all the same when the disk takes it
-   * later: recorded again, it could be there twice.
+   * the event was not taken. With `SECLOG_SPOOL_WRITE`, `SECLOG_SPOOL_LOST`, or `SECLOG_CLOSED` of one in memory it is not
+   * known to be safe, and may be stored all the same when the disk takes it later: recorded again, it could be there twice.
    */
   readonly durable: Promise<void>;
   /**

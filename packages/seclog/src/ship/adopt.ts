@@ -179,7 +179,7 @@ export class Adoption {
 
   /**
    * Gives up, in order, what was not shipped to its end, so that the next one need not wait. What is away at that moment is to
-   * be given up when it is back ({@link releaseWhenBack}): gives whether there is such a source.
+   * be given up when it is back: gives whether there is such a source.
    */
   release(): boolean {
     this.#released = true;

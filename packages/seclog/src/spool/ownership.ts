@@ -6,8 +6,8 @@
  * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
  * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
  * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two
- * that try at once cannot both create the same number, and one that was asleep with an outdated number finds the higher one and withdraws. What cannot be looked up at
- * the moment (no descriptors) lives.
+ * that try at once cannot both create the same number, and one that was asleep with an outdated number finds the higher
+ * one and withdraws. What cannot be looked up at the moment (no descriptors) lives.
  *
  * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot)
  * are judged by the file's modification time, which both threads of the owner renew every {@link RENEW_MS}. The

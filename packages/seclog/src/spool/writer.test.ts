@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "./fs.ts";
-import { OwnerWatch, release, takeOver } from "./ownership.ts";
+import { type Ownership, OwnerWatch, release, takeOver } from "./ownership.ts";
 import { SpoolReader } from "./reader.ts";
 import { createSource, deleteShipped, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
@@ -253,14 +253,29 @@ function hanging(): { fs: SpoolFs; refuse: boolean; waiting(): boolean; end(erro
   return disk;
 }
 
-test("flush() - opens no more and more files while a sync hangs and writes are refused", async () => {
+/** A writer whose first event, "before", waits for a sync that hangs. */
+async function syncHangs(failed: () => void = () => {}): Promise<{
+  disk: ReturnType<typeof hanging>;
+  owned: Ownership;
+  writer: SpoolWriter;
+  durable: Promise<void>;
+}> {
   const disk = hanging();
   const owned = createSource(spoolFs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
-  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
+  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, {
+    synced: () => {},
+    failed,
+    recovered: () => {},
+    lost: () => {},
+  });
   writer.append("before");
   const durable = writer.durable(1, true);
   await expect.poll(() => disk.waiting()).toBe(true);
+  return { disk, owned, writer, durable };
+}
+
+test("flush() - opens no more and more files while a sync hangs and writes are refused", async () => {
+  const { disk, writer, durable } = await syncHangs();
   disk.refuse = true;
   const before = disk.open;
   for (let n = 0; n < 10; n++) {
@@ -278,14 +293,8 @@ test("flush() - opens no more and more files while a sync hangs and writes are r
 });
 
 test("failing - is not for a sync that fails when another one has brought all to the disk", async () => {
-  const disk = hanging();
-  const owned = createSource(spoolFs, root, ID);
   const calls: string[] = [];
-  const observer = { synced: () => {}, recovered: () => {}, lost: () => {}, failed: () => calls.push("failed") };
-  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
-  writer.append("first");
-  const durable = writer.durable(1, true);
-  await expect.poll(() => disk.waiting()).toBe(true);
+  const { disk, writer, durable } = await syncHangs(() => calls.push("failed"));
   writer.flushSync();
   disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));
   await durable;
@@ -318,13 +327,7 @@ test("rotate() - begins a segment when all is on disk, once, and what comes then
 });
 
 test("flush() - leaves no more and more files while a sync hangs and writes are refused", async () => {
-  const disk = hanging();
-  const owned = createSource(spoolFs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
-  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
-  writer.append("before");
-  const durable = writer.durable(1, true);
-  await expect.poll(() => disk.waiting()).toBe(true);
+  const { disk, owned, writer, durable } = await syncHangs();
   disk.refuse = true;
   writer.append("after");
   for (let n = 0; n < 10; n++) expect(() => writer.flushSync()).toThrow("EIO");
@@ -345,13 +348,7 @@ test("flush() - leaves no more and more files while a sync hangs and writes are 
 });
 
 test("rotate() - lets a segment go that failed when all of it was on disk", async () => {
-  const disk = hanging();
-  const owned = createSource(spoolFs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
-  const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
-  writer.append("first");
-  const durable = writer.durable(1, true);
-  await expect.poll(() => disk.waiting()).toBe(true);
+  const { disk, owned, writer, durable } = await syncHangs();
   writer.flushSync();
   disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));
   await durable;
