@@ -942,6 +942,27 @@ describe("a full spool", () => {
     await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
   });
 
+  test("takes a log's last events, however much others have", async () => {
+    const MiB = 1024 * 1024;
+    writeFileSync(control, "stuck");
+    const other = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 4 * MiB } });
+    const text = "x".repeat(8_000);
+    while (other.recordSecurityEvent("authz_fail", null, { text }).id !== null) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
+    await poll(() => log.recordSecurityEvent("authz_fail").id).toBeNull();
+    const { dropped } = log.health();
+    const closing = log.close();
+    rmSync(control);
+    await closing;
+    const own = delivered().filter(({ sourceId }) => sourceId === log.sourceId);
+    const counts = { type: "events_dropped", count: dropped };
+    expect(own.slice(-2)).toMatchObject([counts, { type: "log_stopped", data: { dropped } }]);
+    expect(log.health().dropped).toBe(dropped);
+    await other.close();
+  });
+
   test("is not full of what is stored: open files that nobody needs make room", async () => {
     const MiB = 1024 * 1024;
     const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };

@@ -118,7 +118,7 @@ export class DiskKeeping implements Keeping {
       this.#bytesSeen = this.#writer.bytesWritten;
       this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
-    if (waiting > this.#room + (last ? RESERVE_BYTES : 0)) {
+    if (waiting > this.#room + (last ? this.#reserve() : 0)) {
       const why = this.#makeRoom()?.message ?? "see health() for the handler that is behind, or raise it";
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
@@ -132,6 +132,12 @@ export class DiskKeeping implements Keeping {
       );
     }
     return undefined;
+  }
+
+  /** For the log's last events, which tell what was dropped: what others have of the room does not count for them. */
+  #reserve(): number {
+    const { adopted, others } = this.#shipping.bytes();
+    return RESERVE_BYTES + adopted + others;
   }
 
   /** An open segment, of which every handler has all, takes room for nothing; it cannot be deleted as long as it is the last one. Gives why that failed. */
