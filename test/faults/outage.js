@@ -21,6 +21,7 @@ export const OUTAGE_FAULTS = [
     number: "P9",
     name: "a million events with PostgreSQL down",
     runs: { full: 1, short: 1 },
+    alone: true,
     async run({ runs, short, signal, world: create, finish, ran, expect, note }) {
       // The short form must leave a busy machine time: it is the application that is to be measured.
       const { count, rate, perTick } = short
@@ -126,6 +127,7 @@ export const OUTAGE_FAULTS = [
     number: "P9b",
     name: "a full spool with PostgreSQL down",
     runs: { full: 9, short: 1 },
+    alone: true,
     async run({ runs, world: create, finish, ran, expect, note }) {
       const ways = [
         { what: "few in a turn", options: { perTurn: 20, pause: 2 } },

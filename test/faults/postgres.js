@@ -231,6 +231,7 @@ export const POSTGRES_FAULTS = [
     name: "PostgreSQL stopped (SIGSTOP), 60 s",
     needs: () => (process.platform === "linux" ? undefined : "its processes are found in /proc"),
     runs: { full: 1, short: 1 },
+    alone: true,
     async run(context) {
       const { short, ran, expect, note } = context;
       const world = await context.world();

@@ -6,6 +6,7 @@
  *     npm run faults -- --short           the same faults with few runs: a few minutes (CI)
  *     npm run faults -- --only 1,5-7,C1   some of them, see USAGE below
  *     npm run faults -- --runs 20         another count
+ *     npm run faults -- --jobs 2          two at a time: half of the time goes by in waiting
  *     npm run faults -- --json            for programs: one JSON object, progress on standard error
  *     npm run faults -- --write           puts the table of all faults into docs/guarantees.md, if none has failed
  *
@@ -46,32 +47,47 @@ const SPARE = ["drain ms", "stall ms", "recov.", "tried", "quar.", "runs", "stor
 /** So much of a fault's name says which it is. */
 const SHORTEST_NAME = 24;
 
-const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--short] [--json] [--write]
+const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--jobs N] [--short] [--json] [--write]
   --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
   --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
+  --jobs   1 to 8, 1 if not given; those that measure the application run alone nevertheless
   --write  of all faults at full count only`;
 
 const options = readArguments();
 /** Now, since the run takes long enough for another to be made. */
 const commit = presentCommit();
 const chosen = FAULTS.filter(({ number }) => options.only === undefined || options.only.has(String(number)));
+const isTerminal = process.stderr.isTTY;
 const progress = (text) => process.stderr.write(text);
-let shared;
+/** What runs at the moment, and how far it is: the last line of a terminal, over and over. */
+const running = new Map();
+const showRunning = () =>
+  isTerminal && progress(`\r\x1b[K${[...running.values()].join(" · ").slice(0, process.stderr.columns - 1)}`);
+/** Faults that run at a time have a PostgreSQL each: one that changes a role's password changes it for the whole server. */
+const lanes = Array.from({ length: options.jobs }, () => ({ server: undefined }));
 /** Of those who seal what a fault has left. */
 let keyFolder;
 let key;
-const results = [];
 const interrupted = new AbortController();
 process.once("SIGINT", () => interrupted.abort());
 process.once("SIGTERM", () => interrupted.abort());
 
 progress(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}\n`);
+const done = new Map();
 try {
-  for (const fault of chosen) if (!interrupted.signal.aborted) results.push(await runFault(fault));
+  const alone = chosen.filter((fault) => fault.alone || lanes.length === 1);
+  const together = chosen.filter((fault) => !alone.includes(fault));
+  const runAll = async (queue, lane) => {
+    for (let fault = queue.shift(); fault !== undefined && !interrupted.signal.aborted; fault = queue.shift())
+      done.set(fault, await runFault(fault, lane));
+  };
+  await runAll(alone, lanes[0]);
+  await Promise.all(lanes.map((lane) => runAll(together, lane)));
 } finally {
-  await shared?.end();
+  for (const { server } of lanes) await server?.end();
   if (keyFolder !== undefined) rmSync(keyFolder, { recursive: true });
 }
+const results = chosen.flatMap((fault) => done.get(fault) ?? []);
 const failed = results.filter(({ problems }) => problems.length > 0);
 const skipped = results.filter((result) => result.skipped !== undefined);
 if (options.json) console.log(JSON.stringify({ node: process.version, short: options.short, results }, null, 2));
@@ -95,8 +111,9 @@ progress(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped
 process.exitCode = failed.length > 0 || interrupted.signal.aborted || unkept !== undefined ? 1 : 0;
 
 /** Runs one fault in worlds of its own, and adds up what the checker says of each. */
-async function runFault(fault) {
+async function runFault(fault, lane) {
   const { number, name } = fault;
+  const label = `${String(number).padStart(3)} ${name}`;
   const runs = options.runs ?? (options.short ? fault.runs?.short : fault.runs?.full);
   const result = {
     number,
@@ -114,7 +131,9 @@ async function runFault(fault) {
   result.skipped = result.later === undefined ? await fault.needs?.() : undefined;
   const start = performance.now();
   if (result.skipped === undefined && result.later === undefined) {
-    progress(`${String(number).padStart(3)} ${name} …`);
+    running.set(fault, label);
+    if (isTerminal) showRunning();
+    else progress(`${label} …\n`);
     const worlds = new Set();
     let own;
     const context = {
@@ -124,8 +143,8 @@ async function runFault(fault) {
       /** A world on the run's PostgreSQL, or on one of the fault's own that may be killed (`ownServer`, with settings). */
       async world({ ownServer, ...more } = {}) {
         if (ownServer !== undefined) own ??= await Server.start(ownServer === true ? {} : ownServer);
-        else shared ??= await Server.start();
-        const world = await World.create({ server: own ?? shared, ...more });
+        else lane.server ??= await Server.start();
+        const world = await World.create({ server: own ?? lane.server, ...more });
         worlds.add(world);
         return world;
       },
@@ -147,7 +166,8 @@ async function runFault(fault) {
       /** One more run is over: for progress, and for the table. */
       ran(count = 1) {
         result.runs += count;
-        if (process.stderr.isTTY) progress(`\r\x1b[K${String(number).padStart(3)} ${name} ${result.runs}/${runs}`);
+        running.set(fault, `${label} ${result.runs}/${runs}`);
+        showRunning();
         if (interrupted.signal.aborted) throw new Error("interrupted");
       },
       /** A promise beside the zeros. */
@@ -176,9 +196,9 @@ async function runFault(fault) {
     }
     result.seconds = (performance.now() - start) / 1000;
     const outcome = result.problems.length > 0 ? "FAILED" : fault.control === undefined ? "ok" : "red, as it must be";
-    progress(
-      `${process.stderr.isTTY ? `\r\x1b[K${String(number).padStart(3)} ${name}` : ""} ${outcome}, ${result.seconds.toFixed(0)} s\n`,
-    );
+    running.delete(fault);
+    progress(`${isTerminal ? "\r\x1b[K" : ""}${label}: ${outcome}, ${result.seconds.toFixed(0)} s\n`);
+    showRunning();
   }
   return result;
 }
@@ -281,17 +301,20 @@ function readArguments() {
       options: {
         only: { type: "string" },
         runs: { type: "string" },
+        jobs: { type: "string", default: "1" },
         short: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         write: { type: "boolean", default: false },
       },
     });
-    const { only, runs, short, write } = values;
+    const { only, runs, jobs, short, write } = values;
     if (runs !== undefined && !/^[1-9]\d{0,5}$/.test(runs)) throw new Error(`--runs ${runs} is no count`);
+    if (!/^[1-8]$/.test(jobs)) throw new Error(`--jobs ${jobs} is not 1 to 8`);
     // Half an hour is too late to hear that nothing is written.
-    if (write && (only !== undefined || runs !== undefined || short))
-      throw new Error("--write writes what all faults at full count have shown: leave --only, --runs and --short out");
-    return { ...values, runs: runs && Number(runs), only: only === undefined ? undefined : numbers(only) };
+    if (write && (only !== undefined || runs !== undefined || jobs !== "1" || short))
+      throw new Error("--write writes what each fault alone, at full count, has shown: leave the other options out");
+    const chosen = only === undefined ? undefined : numbers(only);
+    return { ...values, runs: runs && Number(runs), jobs: Number(jobs), only: chosen };
   } catch (error) {
     console.error(`${error.message}\n${USAGE}`);
     process.exit(2);
