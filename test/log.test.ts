@@ -295,6 +295,23 @@ describe("recordSecurityEvent()", () => {
     await poll(() => readdirSync(spool)).toEqual([log.sourceId]);
   });
 
+  test("what an exit listener records when the log has ended is refused: nobody would write it", () => {
+    const file = join(import.meta.dirname, `exit-${process.pid}.tmp.mjs`);
+    writeFileSync(
+      file,
+      `import { createSecurityLog } from "seclog";
+       const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }], diagnostics() {} });
+       process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
+       process.exit();`,
+    );
+    try {
+      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 60_000 });
+      expect([run.stdout.trim(), run.stderr]).toEqual(["null 1", ""]);
+    } finally {
+      rmSync(file);
+    }
+  });
+
   test("does not keep the process alive", () => {
     const file = join(import.meta.dirname, `alive-${process.pid}.tmp.mjs`);
     writeFileSync(
@@ -457,6 +474,18 @@ describe("close()", () => {
       else await after.durable;
       await expect(log.flush()).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
     }
+  });
+
+  test("takes nothing from the application any more, also not by the name of an event of the log's own", async () => {
+    const log = open();
+    const closing = log.close();
+    for (const type of ["authz_fail", "log_started", "log_stopped"] as const) {
+      const receipt = log.recordSecurityEvent(type);
+      expect(receipt.id).toBeNull();
+      await expect(receipt.durable).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+    }
+    await closing;
+    expect(types()).toEqual(["log_started", "log_stopped"]);
   });
 
   test("leaves nothing to flush when everything was stored", async () => {

@@ -215,18 +215,19 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#ending = true;
     this.#tellDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
+    // What is recorded by an `exit` listener that comes after ours would be written nowhere.
+    this.#closing ??= Promise.resolve();
     this.#keeping.abandon();
     this.#tellLeft();
     this.#diagnostics.giveNow();
   }
 
-  #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown): Receipt {
+  #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown, own = false): Receipt {
     const keeping = this.#keeping;
     const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
-    if (this.#closing !== undefined && resolved.name !== "log_stopped" && resolved.name !== "log_started") {
-      return this.#drop(resolved.name, delivery, closed());
-    }
-    const refusal = this.#refusal();
+    const tellsOfTheLog = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
+    if (this.#closing !== undefined && !tellsOfTheLog) return this.#drop(resolved.name, delivery, closed());
+    const refusal = this.#refusal(own);
     if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
     const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
@@ -237,8 +238,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   /** Why no event can be taken now. */
-  #refusal(): SeclogError | undefined {
-    return this.#between?.error ?? this.#keeping.refusal(this.#ending);
+  #refusal(own: boolean): SeclogError | undefined {
+    return this.#between?.error ?? this.#keeping.refusal(own && this.#ending);
   }
 
   #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
@@ -254,14 +255,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     data: object,
   ): void {
     try {
-      this.#record(this.#recorder.resolve(type), NO_REQUEST, data);
+      this.#record(this.#recorder.resolve(type), NO_REQUEST, data, true);
     } catch (thrown) {
       this.#diagnose("error", "SECLOG_SPOOL_WRITE", errorMessage(thrown));
     }
   }
 
   #tellDrops(): void {
-    if (!this.#drops.pending || this.#closing !== undefined || this.#refusal() !== undefined) return;
+    if (!this.#drops.pending || this.#closing !== undefined || this.#refusal(true) !== undefined) return;
     const drops = this.#drops.take();
     if (drops !== undefined) this.#own("events_dropped", drops);
   }
