@@ -3,7 +3,7 @@
  *
  * - `number`, `name`; `runs: { full, short }`
  * - `needs()`: a sentence when this machine cannot do it, and why: then it is skipped, aloud
- * - `alone`: its application is measured, so no other fault runs beside it
+ * - `alone`: no other fault runs beside it: its application is measured, or another one's could disturb it
  * - `comesWith`: what must be built before it can happen
  * - `control`: for a negative control, the columns of which one must not be zero
  * - `run(context)`: see run.js

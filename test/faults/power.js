@@ -251,6 +251,8 @@ export const POWER_FAULTS = [
     name: "power cut",
     runs: { full: 25, short: 3 },
     needs: needsDisk,
+    // A process that another fault starts in a mount namespace of its own would hold the disk.
+    alone: true,
     async run(context) {
       await cutDisk(context, { lives: [PLAIN, STRICT] });
     },
@@ -266,6 +268,7 @@ export const POWER_FAULTS = [
     name: "power cut while segments come and go",
     runs: { full: 25, short: 2 },
     needs: needsDisk,
+    alone: true,
     async run(context) {
       await cutDisk(context, { lives: [ROTATING], deletes: true });
     },
@@ -276,6 +279,7 @@ export const POWER_FAULTS = [
     control: ["lost"],
     runs: { full: 3, short: 1 },
     needs: needsDisk,
+    alone: true,
     async run(context) {
       await cutDisk(unpromising(context), { lives: [PLAIN], execArgv: preload("no-fsync.js") });
     },

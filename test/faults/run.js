@@ -50,7 +50,7 @@ const SHORTEST_NAME = 24;
 const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--jobs N] [--short] [--json] [--write]
   --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
   --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
-  --jobs   1 to 8, 1 if not given; those that measure the application run alone nevertheless
+  --jobs   1 to 8, 1 if not given; those that another one could disturb run alone nevertheless
   --write  of all faults at full count only`;
 
 const options = readArguments();
@@ -128,8 +128,13 @@ async function runFault(fault, lane) {
   };
   for (const column of SUMS) result[column] = 0;
   result.later = fault.comesWith;
-  result.skipped = result.later === undefined ? await fault.needs?.() : undefined;
   const start = performance.now();
+  try {
+    if (result.later === undefined) result.skipped = await fault.needs?.();
+  } catch (error) {
+    result.problems.push(`whether it can run: ${error.stack ?? error}`);
+    return result;
+  }
   if (result.skipped === undefined && result.later === undefined) {
     running.set(fault, label);
     if (isTerminal) showRunning();
@@ -185,10 +190,11 @@ async function runFault(fault, lane) {
       if (result.tried === 0) result.problems.push("nothing was tried");
     } catch (error) {
       result.problems.push(error.stack ?? String(error));
-    } finally {
-      for (const world of worlds) await world.end();
-      await own?.end();
     }
+    // None of them may be left because another one could not be ended.
+    for (const { reason } of await Promise.allSettled([...worlds].map((world) => world.end())))
+      if (reason !== undefined) result.problems.push(`a world did not end: ${reason}`);
+    await own?.end().catch((error) => result.problems.push(`its PostgreSQL did not end: ${error}`));
     if (fault.control === undefined) {
       for (const column of ZEROS) if (result[column] !== 0) result.problems.push(`${column} is ${result[column]}`);
     } else if (result.problems.length === 0 && !fault.control.some((column) => result[column] > 0)) {
