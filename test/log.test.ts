@@ -296,20 +296,11 @@ describe("recordSecurityEvent()", () => {
   });
 
   test("what an exit listener records when the log has ended is refused: nobody would write it", () => {
-    const file = join(import.meta.dirname, `exit-${process.pid}.tmp.mjs`);
-    writeFileSync(
-      file,
-      `import { createSecurityLog } from "seclog";
-       const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }], diagnostics() {} });
-       process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
+    const said = lastWords(
+      `process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
        process.exit();`,
     );
-    try {
-      const run = spawnSync(process.execPath, [file], { encoding: "utf8", timeout: 60_000 });
-      expect([run.stdout.trim(), run.stderr]).toEqual(["null 1", ""]);
-    } finally {
-      rmSync(file);
-    }
+    expect(said).toContain("null 1");
   });
 
   test("does not keep the process alive", () => {

@@ -6,7 +6,7 @@
  *     npm run faults -- --short           the same faults with few runs: a few minutes (CI)
  *     npm run faults -- --only 1,5-7,C1   some of them, see USAGE below
  *     npm run faults -- --runs 20         another count
- *     npm run faults -- --jobs 2          two at a time: half of the time goes by in waiting
+ *     npm run faults -- --jobs 2          two at a time: much of the time goes by in waiting
  *     npm run faults -- --json            for programs: one JSON object, progress on standard error
  *     npm run faults -- --write           puts the table of all faults into docs/guarantees.md, if none has failed
  *
@@ -51,7 +51,7 @@ const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--jobs N] [--shor
   --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
   --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
   --jobs   1 to 8, 1 if not given; those that another one could disturb run alone nevertheless
-  --write  of all faults at full count only`;
+  --write  of all faults at full count only, one at a time`;
 
 const options = readArguments();
 /** Now, since the run takes long enough for another to be made. */
@@ -137,8 +137,8 @@ async function runFault(fault, lane) {
   }
   if (result.skipped === undefined && result.later === undefined) {
     running.set(fault, label);
-    if (isTerminal) showRunning();
-    else progress(`${label} …\n`);
+    if (!isTerminal) progress(`${label} …\n`);
+    showRunning();
     const worlds = new Set();
     let own;
     const context = {
@@ -319,8 +319,8 @@ function readArguments() {
     // Half an hour is too late to hear that nothing is written.
     if (write && (only !== undefined || runs !== undefined || jobs !== "1" || short))
       throw new Error("--write writes what each fault alone, at full count, has shown: leave the other options out");
-    const chosen = only === undefined ? undefined : numbers(only);
-    return { ...values, runs: runs && Number(runs), jobs: Number(jobs), only: chosen };
+    const wanted = only === undefined ? undefined : numbers(only);
+    return { ...values, runs: runs && Number(runs), jobs: Number(jobs), only: wanted };
   } catch (error) {
     console.error(`${error.message}\n${USAGE}`);
     process.exit(2);
