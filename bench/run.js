@@ -2,9 +2,11 @@
 /**
  * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
  * `-- memory`, `-- load`, `-- seal`, `-- rivals` or `-- verify` runs one. Takes about a quarter of an hour; the machine
- * should have nothing else to do.
+ * should have nothing else to do. `-- against FOLDER [call|import|ingest …]` compares this build with another one, such as a
+ * built worktree of an earlier commit.
  */
 import { cpus } from "node:os";
+import { benchAgainst } from "./against.js";
 import { benchCall } from "./call.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
@@ -17,6 +19,12 @@ const wanted = process.argv.slice(2);
 const isWanted = (name) => wanted.length === 0 || wanted.includes(name);
 
 console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}`);
+if (wanted[0] === "against") {
+  const [, tree, ...measures] = wanted;
+  if (tree === undefined) throw new Error("name the folder of the other build: npm run bench -- against FOLDER");
+  await benchAgainst({ tree, ...(measures.length > 0 ? { measures } : {}) });
+  process.exit();
+}
 if (isWanted("call")) benchCall();
 if (isWanted("ingest")) {
   if (hasPsql()) await benchIngest();
