@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
+import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
 import { postgresHandler, setupDatabase } from "seclog/postgres";

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
+import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import { runSealer, SealMemoryFile } from "@seclog/server/seal";
 import pg from "pg";
 import { createSecurityLog } from "seclog";

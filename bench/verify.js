@@ -7,7 +7,7 @@ import * as crypto from "node:crypto";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
+import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { encodeEvent } from "seclog";

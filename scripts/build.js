@@ -24,6 +24,7 @@ for (const folder of packageFolders()) {
   copySql(folder);
   allowExecution(folder);
 }
+copyShop();
 process.exitCode = status ?? 1;
 
 /**
@@ -88,17 +89,28 @@ function removeOrphans(folder) {
 
 function copySql(folder) {
   const from = filesBelow(join(folder, "src")).filter((path) => path.endsWith(".sql"));
-  const wanted = new Set();
-  for (const path of from) {
-    const target = join(folder, "dist", relative(join(folder, "src"), path));
-    wanted.add(target);
-    if (existsSync(target) && readFileSync(target).equals(readFileSync(path))) continue;
-    mkdirSync(dirname(target), { recursive: true });
-    copyFileSync(path, target);
-  }
+  const wanted = new Set(from.map((path) => copyFile(path, join(folder, "dist", relative(join(folder, "src"), path)))));
   for (const path of filesBelow(join(folder, "dist"))) {
     if (path.endsWith(".sql") && !wanted.has(path)) rmSync(path);
   }
+}
+
+/** The sample shop goes along in the package that shows it. */
+function copyShop() {
+  const from = join(root, "examples", "shop");
+  const target = join(root, "packages", "demo", "shop");
+  const isWanted = (path) => !/\.(d\.ts|test\.js)$/.test(path);
+  const wanted = ["dist", "public"].flatMap((name) => filesBelow(join(from, name))).filter(isWanted);
+  const copies = new Set(wanted.map((path) => copyFile(path, join(target, relative(from, path)))));
+  for (const path of filesBelow(target)) if (!copies.has(path)) rmSync(path);
+}
+
+/** Copies what is not the same already, so that nothing that watches the build sees a change; where the copy is. */
+function copyFile(path, target) {
+  if (existsSync(target) && readFileSync(target).equals(readFileSync(path))) return target;
+  mkdirSync(dirname(target), { recursive: true });
+  copyFileSync(path, target);
+  return target;
 }
 
 function allowExecution(folder) {

@@ -443,19 +443,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     const { code, stdout } = await seclog(["--help"]);
     expect(code).toBe(0);
     expect(stdout).toContain("Exit codes:");
-    for (const command of [
-      "setup",
-      "doctor",
-      "ship",
-      "tail",
-      "query",
-      "stats",
-      "erase",
-      "prune",
-      "hold",
-      "retention",
-      "demo",
-    ])
+    for (const command of ["setup", "doctor", "ship", "tail", "query", "stats", "erase", "prune", "hold", "retention"])
       expect(stdout).toContain(`  ${command} `);
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(await seclog(["help"])).toEqual({ code, stdout, stderr: "" });
@@ -463,13 +451,6 @@ describe("seclog, its arguments and environment", LONG, () => {
     expect(query.stdout).toContain("--limit <number>");
     expect(await seclog(["help", "query"])).toEqual(query);
     expect((await seclog(["help", "fly"])).code).toBe(2);
-  });
-});
-
-describe("seclog demo", LONG, () => {
-  it.runIf(process.platform === "linux")("ends where its folder cannot be made", async () => {
-    const { code, stderr } = await seclog(["demo", "--once"], { SECLOG_DATA_DIR: "/proc/seclog/demo" });
-    expect([code, stderr]).toEqual([1, expect.stringContaining("/proc/seclog/demo cannot be used (ENOENT)")]);
   });
 });
 

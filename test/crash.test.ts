@@ -11,8 +11,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
+import { startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
 import { setupDatabase } from "../packages/seclog/src/postgres/setup.ts";
-import { startEmbeddedPostgres } from "../packages/server/src/embedded-postgres.ts";
 import { steadyPort } from "./support/port.ts";
 
 const EVENTS = Number(process.env["SECLOG_CRASH_EVENTS"] ?? 8_000);

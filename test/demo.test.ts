@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { isAlive } from "./support/is-alive.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
-const program = join(repository, "packages", "server", "dist", "cli.js");
+const program = join(repository, "packages", "demo", "bin", "seclog-demo.js");
 
 /** What the demo promises to show, with the status that the client got. */
 const EXPECTED = [
@@ -51,7 +51,7 @@ afterEach(async () => {
 
 afterAll(() => rmSync(data, { recursive: true, force: true }));
 
-describe("seclog demo", LONG, () => {
+describe("seclog-demo", LONG, () => {
   it("--once shows every event that the capture detects, and ends with 0", async () => {
     const demo = start(["--once"]);
     const code = await demo.exit;
@@ -135,6 +135,12 @@ describe("seclog demo", LONG, () => {
     expect(demo.text()).toMatch(/data directory .*cannot be used \(ENOTDIR\).*set SECLOG_DATA_DIR/);
   });
 
+  it.runIf(process.platform === "linux")("ends where its folder cannot be made", async () => {
+    const demo = start(["--once"], { SECLOG_DATA_DIR: "/proc/seclog/demo" });
+    expect(await demo.exit).toBe(1);
+    expect(demo.text()).toContain("/proc/seclog/demo cannot be used (ENOENT)");
+  });
+
   it("says so when PORT is no port", async () => {
     const demo = start(["--once"], { PORT: "http" });
     expect(await demo.exit).toBe(1);
@@ -154,7 +160,7 @@ interface Running {
 }
 
 function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [program, "demo", ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: repository,
     env: { ...ENVIRONMENT, INIT_CWD: repository, PORT: "0", SECLOG_DATA_DIR: data, ...environment },
     stdio: ["ignore", "pipe", "pipe"],

@@ -74,7 +74,7 @@ describe("documents", () => {
   });
 
   it("each published package carries the licence", () => {
-    for (const name of ["seclog", "server"]) expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
+    for (const name of ["seclog", "server", "demo"]) expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
   });
 
   it("the design says what the library's folders are", () => {

@@ -8,14 +8,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { filesBelow, root } from "../scripts/files.js";
+import { installPacked, manifestOf } from "./support/pack.ts";
 
 const run = promisify(execFile);
 
-const { exports, dependencies } = JSON.parse(readFileSync(join(root, "packages/seclog/package.json"), "utf8")) as {
-  readonly exports: { readonly [entry: string]: unknown };
-  readonly dependencies: { readonly [name: string]: string };
-};
-const entries = Object.keys(exports)
+const entries = Object.keys(manifestOf("seclog").exports)
   .filter((entry) => entry !== "./package.json")
   .map((entry) => `seclog${entry.slice(1)}`);
 
@@ -30,18 +27,9 @@ let files: string[];
 beforeAll(async () => {
   project = mkdtempSync(join(tmpdir(), "seclog-package-"));
   const modules = join(project, "node_modules");
-  mkdirSync(modules);
-  await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", project], {
-    cwd: join(root, "packages/seclog"),
-  });
-  const tarball = filesBelow(project).find((path) => path.endsWith(".tgz")) ?? "";
-  await run("tar", ["-xzf", tarball, "-C", modules]);
-  await run("mv", [join(modules, "package"), join(modules, "seclog")]);
-  packed = statSync(tarball).size;
+  packed = await installPacked("seclog", modules);
   files = filesBelow(join(modules, "seclog")).map((path) => path.slice(join(modules, "seclog").length + 1));
   unpacked = files.reduce((sum, path) => sum + statSync(join(modules, "seclog", path)).size, 0);
-  // What npm would fetch, without the network.
-  for (const name of Object.keys(dependencies)) symlinkSync(join(root, "node_modules", name), join(modules, name));
   writeFileSync(join(project, "package.json"), '{"private":true}');
 });
 

@@ -392,7 +392,7 @@ export const POSTGRES_FAULTS = [
     // It may be a failover that passes.
     status: "retrying",
     code: "SECLOG_HANDLER_RETRY",
-    says: /read-only.*25006.*seclog doctor/,
+    says: /read-only.*25006.*server doctor/,
   }),
   outageFault("20c", "the writer's password was changed", {
     harm: (world) => asAdmin(world, "ALTER ROLE faults_writer PASSWORD 'changed'", END_SESSIONS),
@@ -406,7 +406,7 @@ export const POSTGRES_FAULTS = [
     name: "the tables are missing",
     runs: { full: 2, short: 2 },
     async run(context) {
-      const missing = { status: "stopped", code: "SECLOG_SCHEMA_MISSING", says: /run seclog setup/ };
+      const missing = { status: "stopped", code: "SECLOG_SCHEMA_MISSING", says: /run npx @seclog\/server setup/ };
       const world = await context.world();
       const { name } = world.database;
       // First as an application finds it that is started before `seclog setup` has run.
@@ -523,14 +523,14 @@ export const POSTGRES_FAULTS = [
     },
     status: "stopped",
     code: "SECLOG_HANDLER_STOPPED",
-    says: /3D000.*seclog setup/,
+    says: /3D000.*server setup/,
   }),
   outageFault("20h", "the writer's privilege is revoked", {
     harm: (world) => world.query("REVOKE INSERT ON security_event_log FROM seclog_writer"),
     mend: setUp,
     status: "stopped",
     code: "SECLOG_HANDLER_STOPPED",
-    says: /42501.*seclog setup/,
+    says: /42501.*server setup/,
   }),
   {
     number: "20j",

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { startEmbeddedPostgres } from "@seclog/server/embedded-postgres";
+import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import { postgresHandler, setupDatabase } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";

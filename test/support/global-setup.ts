@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../packages/server/src/embedded-postgres.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { startEmbeddedPostgres } from "../../packages/server/src/embedded-postgres.ts";
+import { startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
 
 /** Whether certificates can be made here. Where not, the tests that need them are skipped, and the run says so. */
 export const hasOpenssl: boolean = runs("openssl", ["version"]);

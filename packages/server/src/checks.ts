@@ -14,6 +14,7 @@ import {
   checkTriggers,
 } from "./log-checks.ts";
 import { bytesText, counted } from "./output.ts";
+import { commandLine } from "./program.ts";
 import { checkAdmin, checkConnections, checkDurability, checkServer, type PoolLimits } from "./server-checks.ts";
 
 const PERMISSION_DENIED = "42501";
@@ -120,7 +121,7 @@ export function checkSpool(directory: string): readonly Check[] {
   if (left.length > 0) {
     findings.warning(
       `${counted(left.length, "source")} left behind by processes that have ended, ${bytes(left)}`,
-      `the application ships them when it runs; those for PostgreSQL also: seclog ship --spool ${directory}`,
+      `the application ships them when it runs; those for PostgreSQL also: ${commandLine(`ship --spool ${directory}`)}`,
     );
   }
   if (spool.quarantineBytes > 0) {

@@ -59,14 +59,13 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["demo", async () => addDemo],
 ]);
 
+/** Named where people look for it; hidden, since it only says where the demo is. */
 function addDemo(program: Command): void {
   program
-    .command("demo")
-    .description("start PostgreSQL, a sample shop and its security log, and show what happens")
-    .option("--once", "end when every expected event is stored")
-    .action(async (options: { readonly once?: true }) => {
-      const { runDemo } = await import("./demo.ts");
-      process.exitCode = await runDemo(options);
+    .command("demo [arguments...]", { hidden: true })
+    .allowUnknownOption()
+    .action(() => {
+      throw new SeclogError("SECLOG_CONFIG", "the demo is a package of its own: npx @seclog/demo starts it");
     });
 }
 

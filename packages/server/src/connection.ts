@@ -2,6 +2,7 @@ import pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
 import { tlsAdvice } from "seclog/postgres";
 import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
+import { commandLine } from "./program.ts";
 
 /** How long a connection may take, in milliseconds. */
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -31,16 +32,16 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   ECONNRESET: () => "the connection was cut: try again, and see the server's log",
   "28P01": (variable) => `correct the user or the password in ${variable}`,
   "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
-  "3D000": (variable) => `run seclog setup, or correct the database's name in ${variable}`,
+  "3D000": (variable) => `run ${commandLine("setup")}, or correct the database's name in ${variable}`,
   "42501": (variable) =>
-    `this role lacks a privilege: run seclog setup, which puts the groups' privileges right, or name the right role in ${variable}`,
-  "42883": () => "run seclog setup with SECLOG_ADMIN_URL first",
-  "42P01": () => "run seclog setup with SECLOG_ADMIN_URL first",
-  "42703": () => "the tables are of an older seclog: run seclog setup",
+    `this role lacks a privilege: run ${commandLine("setup")}, which puts the groups' privileges right, or name the right role in ${variable}`,
+  "42883": () => `run ${commandLine("setup")} with SECLOG_ADMIN_URL first`,
+  "42P01": () => `run ${commandLine("setup")} with SECLOG_ADMIN_URL first`,
+  "42703": () => `the tables are of an older seclog: run ${commandLine("setup")}`,
   "55P03": () => "somebody else has the log locked: try again, and see pg_stat_activity",
   "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
   "57P01": () => "the server was shut down: try again when it is back",
-  "53300": () => "the server has no free connection: see seclog doctor",
+  "53300": () => `the server has no free connection: see ${commandLine("doctor")}`,
 };
 
 /** The error of a failed question, in one sentence with the next step. Other errors are given back as they are. */
@@ -55,7 +56,7 @@ export function databaseError(thrown: unknown, role: Role): unknown {
     CLIENT_FAILURE.test(thrown.message);
   if (!isDatabase) return thrown;
   const missing = ["42P01", "42883", "3D000"].includes(code);
-  const advice = tls ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? "run seclog doctor to see what is wrong";
+  const advice = tls ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? `run ${commandLine("doctor")} to see what is wrong`;
   return new SeclogError(
     missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
     `the database (${role}) says: ${errorMessage(thrown) || code}; ${advice}`,

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { errorMessage, SeclogError } from "seclog";
 import { formatPrivateKey, type KEY_TYPES, NoteError, type NoteSigner, parsePrivateKey } from "seclog/merkle";
+import { commandLine } from "./program.ts";
 
 /**
  * The signer whose private key a file holds.
@@ -31,7 +32,7 @@ export function parseKey(text: string, from: string): NoteSigner {
     if (!(error instanceof NoteError)) throw error;
     throw new SeclogError(
       "SECLOG_KEY",
-      `${from} does not hold a key: ${error.message}; make one with seclog keys generate`,
+      `${from} does not hold a key: ${error.message}; make one with ${commandLine("keys generate")}`,
     );
   }
 }

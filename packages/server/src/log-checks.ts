@@ -5,6 +5,7 @@ import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from 
 import { oneRow } from "./connection.ts";
 import type { Findings } from "./findings.ts";
 import { counted } from "./output.ts";
+import { commandLine } from "./program.ts";
 import { sealState } from "./stored-tree.ts";
 
 /** Whether the tables are there. */
@@ -16,7 +17,7 @@ export async function checkSchema(client: pg.Client, findings: Findings): Promis
   if (!there) {
     findings.fault(
       "the database has no tables of Seclog",
-      "run seclog setup, or correct the database's name in the URL",
+      `run ${commandLine("setup")}, or correct the database's name in the URL`,
     );
     return false;
   }
@@ -76,8 +77,7 @@ export async function checkPrivileges(client: pg.Client, role: AccessRole, findi
   if (problems.length === 0) findings.ok(CAN[role]);
 }
 
-const RENEW =
-  "run seclog setup, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it";
+const RENEW = `run ${commandLine("setup")}, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it`;
 
 /** What erasure blanks, and the sealer has no need of. */
 const PERSONAL = [
@@ -133,7 +133,7 @@ export async function checkTriggers(client: pg.Client, findings: Findings): Prom
   if (rows.length > 0) {
     findings.fault(
       `changes are not refused on ${some(rows.map(({ name }) => name))}: a trigger is missing or disabled`,
-      "find out who did that; ALTER TABLE … ENABLE TRIGGER ALL, or run seclog setup",
+      `find out who did that; ALTER TABLE … ENABLE TRIGGER ALL, or run ${commandLine("setup")}`,
     );
   } else findings.ok("UPDATE, DELETE and TRUNCATE are refused on the log, every partition and what proves it");
 }
@@ -178,7 +178,7 @@ export async function checkPartitions(client: pg.Client, findings: Findings): Pr
       );
     }
   }
-  if (classes.length === 0) findings.fault("the log has no partitions", "run seclog setup");
+  if (classes.length === 0) findings.fault("the log has no partitions", `run ${commandLine("setup")}`);
 }
 
 const PARTITIONS_ADVICE =

@@ -5,7 +5,7 @@ import { dirname } from "node:path";
  * As `mkdir -p`, for its owner alone. Node's own `recursive` never ends below /proc (Node 20).
  *
  * The spool of `seclog` makes its folder likewise, by a file system that tests can break. It stands here again because
- * the embedded server works without the library, which is tested with it, and because it is no part of a log's API.
+ * it is not part of a log's API.
  */
 export function makeFolder(path: string): void {
   try {

@@ -4,6 +4,7 @@ import { oneRow } from "./connection.ts";
 import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
 import type { Findings } from "./findings.ts";
 import { counted } from "./output.ts";
+import { commandLine } from "./program.ts";
 
 /** What setup asks for, too. */
 const OLDEST_SERVER = 15;
@@ -55,7 +56,7 @@ export async function checkAdmin(client: pg.Client, findings: Findings): Promise
   else {
     findings.warning(
       "may not create databases and roles, so setup would fail where they are missing",
-      "give the role CREATEDB and CREATEROLE, or let a superuser run what seclog setup --print-sql prints",
+      `give the role CREATEDB and CREATEROLE, or let a superuser run what ${commandLine("setup --print-sql")} prints`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import { SeclogError } from "seclog";
 import { type Checkpoint, HASH_BYTES, type TileReader, tilePath } from "seclog/merkle";
+import { commandLine } from "./program.ts";
 
 /** What runs a question: pg's Client and Pool have this shape. */
 export interface Queryable {
@@ -26,7 +27,7 @@ export function storedTiles(database: Queryable): TileReader {
       if (!hashes || hashes.length < name.width * HASH_BYTES) {
         throw new SeclogError(
           "SECLOG_TREE",
-          `${tilePath(name)} is missing in the database, or too short: run seclog verify`,
+          `${tilePath(name)} is missing in the database, or too short: run ${commandLine("verify")}`,
         );
       }
       return hashes.subarray(0, name.width * HASH_BYTES);

@@ -1,3 +1,4 @@
+import { RUN_SETUP } from "./advice.ts";
 import { OWNER, READER, SEALER, WRITER } from "./setup-sql.ts";
 
 /** What runs a query: pg's Client and Pool have this shape. */
@@ -73,7 +74,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     if (role[attribute] === true) problems.push(`${name} is ${word}`);
   }
   if (role["rolsuper"] === true) return problems;
-  if (!role.groups.includes(group)) problems.push(`${name} is no member of ${group}: run seclog setup`);
+  if (!role.groups.includes(group)) problems.push(`${name} is no member of ${group}: ${RUN_SETUP}`);
   for (const other of role.groups) if (other !== group) problems.push(`${name} is a member of ${other} too`);
 
   const tables = (
@@ -87,7 +88,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     )
   ).rows as { table: string; privilege: string; held: boolean }[];
   for (const table of Object.keys(TABLES)) {
-    if (!tables.some((row) => row.table === table)) problems.push(`the table ${table} is missing: run seclog setup`);
+    if (!tables.some((row) => row.table === table)) problems.push(`the table ${table} is missing: ${RUN_SETUP}`);
   }
   for (const { table, privilege, held } of tables) {
     const due = TABLES[table]?.[group] === privilege;
@@ -103,7 +104,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
   ).rows as { signature: string; exists: boolean; held: boolean }[];
   for (const { signature, exists, held } of functions) {
     const due = FUNCTIONS.find(([known]) => known === signature)?.[1].includes(group) ?? false;
-    if (!exists) problems.push(`the function ${signature} is missing: run seclog setup`);
+    if (!exists) problems.push(`the function ${signature} is missing: ${RUN_SETUP}`);
     else if (held !== due) problems.push(`${name} may ${due ? "not " : ""}call ${signature}`);
   }
   return problems;

@@ -1,5 +1,6 @@
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import { type FailureKind, HandlerError } from "../ship/handler.ts";
+import { RUN_DOCTOR, RUN_SETUP } from "./advice.ts";
 
 /** Five letters and digits; with a digit, unlike EPIPE. */
 const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
@@ -33,19 +34,19 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   // RAISE EXCEPTION in a trigger that somebody has added.
   P0001: { kind: "event" },
   // In a failover it passes; otherwise the URL names a standby, or somebody has set default_transaction_read_only.
-  "25006": { kind: "retry", advice: "should it stay so, run seclog doctor" },
+  "25006": { kind: "retry", advice: `should it stay so, ${RUN_DOCTOR}` },
   // Cancelled by statement_timeout, an administrator, a shutdown.
   "57": { kind: "retry" },
   // Somebody must act.
   "0A": { kind: "destination" },
   "28": { kind: "destination", advice: "check the user and the password in SECLOG_DATABASE_URL" },
-  "3D": { kind: "destination", advice: "run seclog setup, or check the database's name" },
-  "3F": { kind: "destination", advice: "run seclog setup" },
-  "42": { kind: "destination", advice: "run seclog doctor" },
-  "42501": { kind: "destination", advice: "run seclog setup to renew the writer's privileges" },
-  "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
-  "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: "run seclog setup" },
-  "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: "run seclog setup" },
+  "3D": { kind: "destination", advice: `${RUN_SETUP}, or check the database's name` },
+  "3F": { kind: "destination", advice: RUN_SETUP },
+  "42": { kind: "destination", advice: RUN_DOCTOR },
+  "42501": { kind: "destination", advice: `${RUN_SETUP} to renew the writer's privileges` },
+  "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
+  "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
+  "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: RUN_SETUP },
   "53100": { kind: "destination", advice: "make room on the server's disk" },
 };
 

@@ -218,7 +218,7 @@ describe("postgresHandler() - failures", () => {
     try {
       await expect(store(create(), 1, 1)).rejects.toMatchObject({
         kind: "retry",
-        message: expect.stringMatching(/read-only transaction \(SQLSTATE 25006\).*seclog doctor/),
+        message: expect.stringMatching(/read-only transaction \(SQLSTATE 25006\).*@seclog\/server doctor/),
       });
     } finally {
       await database.query("SET default_transaction_read_only = off");

@@ -1,4 +1,5 @@
 import { SeclogError } from "../event/errors.ts";
+import { RUN_SETUP } from "./advice.ts";
 import type { Migration } from "./migrations.ts";
 
 /** A migration as the database has it. */
@@ -19,7 +20,7 @@ export function checkSchemaVersion(
   applied: readonly AppliedMigration[],
 ): string | undefined {
   if (applied.length === 0) {
-    throw new SeclogError("SECLOG_SCHEMA_MISSING", "the database has no Seclog tables: run seclog setup");
+    throw new SeclogError("SECLOG_SCHEMA_MISSING", `the database has no Seclog tables: ${RUN_SETUP}`);
   }
   const newest = Math.max(...own.map(({ id }) => id));
   const newer = applied.filter(({ id }) => id > newest);
@@ -33,7 +34,7 @@ export function checkSchemaVersion(
   }
   const missing = own.find(({ id }) => !applied.some((migration) => migration.id === id));
   if (missing !== undefined) {
-    throw new SeclogError("SECLOG_SCHEMA_OLDER", `the database lacks migration ${missing.id}: run seclog setup`);
+    throw new SeclogError("SECLOG_SCHEMA_OLDER", `the database lacks migration ${missing.id}: ${RUN_SETUP}`);
   }
   if (newer.length === 0) return undefined;
   return `the database was set up by a newer seclog (migration ${newer.at(-1)?.id}, this program knows up to ${newest})`;

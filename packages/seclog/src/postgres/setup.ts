@@ -117,7 +117,7 @@ const ADVICE: { readonly [code: string]: string } = {
   "28000": "check the user in SECLOG_ADMIN_URL and the server's pg_hba.conf",
   "3D000": "check the database in SECLOG_ADMIN_URL",
   "42501":
-    "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or give a DBA seclog setup --print-sql",
+    "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or give a DBA what npx @seclog/server setup --print-sql prints",
   ECONNREFUSED: "is PostgreSQL running there?",
   ENOTFOUND: "check the host in SECLOG_ADMIN_URL",
 };

@@ -5,6 +5,7 @@ import { addTimeOptions, parseFilter, quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print, Table } from "../output.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
+import { commandLine } from "../program.ts";
 
 interface EraseOptions {
   readonly actor?: string;
@@ -131,7 +132,7 @@ function report(result: Erased, { yes, since, until, ip }: EraseOptions): string
     lines.push(table.lines(Object.entries(types).sort(([, a], [, b]) => b - a)).trimEnd());
   }
   if (quarantined > 0) lines.push(`${yes ? "Erased" : "Would erase"} ${counted(quarantined, "record")} in quarantine`);
-  if (held > 0) lines.push(`A hold keeps ${counted(held, "event")}: see seclog hold --list`);
+  if (held > 0) lines.push(`A hold keeps ${counted(held, "event")}: see ${commandLine("hold --list")}`);
   if (since !== undefined || until !== undefined || isNetwork(ip)) {
     lines.push("Records in quarantine were not looked at: they have neither a time nor a network to go by");
   }

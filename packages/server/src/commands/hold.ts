@@ -5,6 +5,7 @@ import { parseFilter, quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { jsonLine, note, print, Table } from "../output.ts";
 import { OwnerConnection } from "../owner.ts";
+import { commandLine } from "../program.ts";
 import { parseReason } from "./erase.ts";
 import { parseClass, RETENTION_CLASSES } from "./prune.ts";
 
@@ -70,7 +71,7 @@ async function hold(options: HoldOptions): Promise<void> {
           if (answer === false) {
             throw new SeclogError(
               "SECLOG_REMOVAL",
-              `there is no hold ${options.release}, or it has ended: see seclog hold --list`,
+              `there is no hold ${options.release}, or it has ended: see ${commandLine("hold --list")}`,
             );
           }
           where = "WHERE id = $1";
@@ -114,7 +115,7 @@ function parseWork(options: HoldOptions): { readonly call: string; readonly valu
     if (!/^\d{1,15}$/.test(release))
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `--release ${quoted(release)} is no hold's number: see seclog hold --list`,
+        `--release ${quoted(release)} is no hold's number: see ${commandLine("hold --list")}`,
       );
     return { call: "public.seclog_release($1, $2)", values: [release, reason] };
   }

@@ -6,6 +6,7 @@ import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../conn
 import { requireUrl, roleConfig } from "../environment.ts";
 import { readKeyFile, writeKeyFile } from "../key-file.ts";
 import { jsonLine, print } from "../output.ts";
+import { commandLine } from "../program.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
 import { signatureLine } from "../seal/tree-store.ts";
 import { storedCheckpoint } from "../stored-tree.ts";
@@ -101,7 +102,8 @@ const TRIES = 20;
 async function signBoth(client: pg.Client, old: Signer, next: Signer): Promise<number> {
   for (let tries = 1; ; tries++) {
     const newest = await storedCheckpoint(client);
-    if (newest === undefined) throw new SeclogError("SECLOG_TREE", "the newest checkpoint is gone: run seclog verify");
+    if (newest === undefined)
+      throw new SeclogError("SECLOG_TREE", `the newest checkpoint is gone: run ${commandLine("verify")}`);
     const { text } = openNote(newest.note, [old]);
     try {
       await client.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [

@@ -8,6 +8,7 @@ import { ENTRY_COLUMNS, EVENT_SELECT, type EventRow, eventEntry, personalLine } 
 import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { requireUrl, roleConfig } from "../environment.ts";
 import { note, print } from "../output.ts";
+import { commandLine } from "../program.ts";
 import { storedCheckpoint, storedTiles } from "../stored-tree.ts";
 
 interface ProveCommandOptions {
@@ -30,7 +31,7 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
   if (!/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(event)) {
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as seclog query --json shows it`,
+      `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as ${commandLine("query --json")} shows it`,
     );
   }
   const client = new pg.Client({
@@ -48,7 +49,7 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
     if (options.out === undefined) await print(proof);
     else {
       writeFileSync(options.out, proof);
-      note(`wrote ${options.out}; check it with: seclog verify-proof ${options.out} --vkey KEY`);
+      note(`wrote ${options.out}; check it with: ${commandLine(`verify-proof ${options.out} --vkey KEY`)}`);
     }
   } catch (error) {
     throw databaseError(error, "reader");
@@ -70,7 +71,7 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
     if (!verifyInclusion(leaf, index, checkpoint.size, proof, checkpoint.root)) {
       throw new SeclogError(
         "SECLOG_PROOF",
-        `event ${id} is not what was sealed: somebody changed it; run seclog verify`,
+        `event ${id} is not what was sealed: somebody changed it; run ${commandLine("verify")}`,
       );
     }
     const extra = [entry];
@@ -78,9 +79,15 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
     return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
   }
   if (rows.length > 0) {
-    throw new SeclogError("SECLOG_PROOF", `event ${id} is not sealed yet: wait a moment, or run seclog seal`);
+    throw new SeclogError(
+      "SECLOG_PROOF",
+      `event ${id} is not sealed yet: wait a moment, or run ${commandLine("seal")}`,
+    );
   }
-  throw new SeclogError("SECLOG_PROOF", `there is no event ${id}: correct the id, or look for it with seclog query`);
+  throw new SeclogError(
+    "SECLOG_PROOF",
+    `there is no event ${id}: correct the id, or look for it with ${commandLine("query")}`,
+  );
 }
 
 /** The personal line, held against the commitment: a proof that does not hold helps nobody. */
@@ -90,7 +97,7 @@ function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
   if (row["raw_commitment"] === `\\x${commitment}` && !line.includes("\n")) return line;
   throw new SeclogError(
     "SECLOG_PROOF",
-    `the personal part of event ${id} is not what it commits to, or not in canonical form: run seclog verify, or prove the event without it (--redact)`,
+    `the personal part of event ${id} is not what it commits to, or not in canonical form: run ${commandLine("verify")}, or prove the event without it (--redact)`,
   );
 }
 

@@ -7,6 +7,7 @@ import { quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, Progress, print, Table } from "../output.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
+import { commandLine } from "../program.ts";
 import { parseReason } from "./erase.ts";
 
 /** How long events are kept: which partitions they are in, and so what can be dropped. */
@@ -221,9 +222,13 @@ async function drop(
     } catch (error) {
       const stays = { ...month, dropped: false, recorded_as: null };
       if (isCode(error, "SL020"))
-        return { ...stays, sealed: false, why: "it has events that are not sealed: is seclog seal running?" };
+        return {
+          ...stays,
+          sealed: false,
+          why: "it has events that are not sealed: is seclog seal running?",
+        };
       if (isCode(error, "SL021"))
-        return { ...stays, why: `${(error as Error).message}; seclog hold --release ends it` };
+        return { ...stays, why: `${(error as Error).message}; ${commandLine("hold --release")} ends it` };
       if (isCode(error, "SL022")) return { ...stays, dropped: true, why: "it was gone already" };
       // Locked by somebody, also in a circle.
       if (!isCode(error, "55P03", "40P01")) throw error;

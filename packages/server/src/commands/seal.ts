@@ -5,6 +5,7 @@ import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../conn
 import { requireUrl, roleConfig } from "../environment.ts";
 import { interruption } from "../interruption.ts";
 import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
+import { commandLine } from "../program.ts";
 import { addPublishOptions, type ConfiguredPublishers, type PublishOptions, publishersOf } from "../publish/options.ts";
 import { storedContext } from "../publish/publisher.ts";
 import { Publishing } from "../publish/publishing.ts";
@@ -145,7 +146,7 @@ class SealReport {
     if (missing > 0) {
       this.#progress.clear();
       note(
-        `${styled("warning:", "yellow", process.stderr)} ${counted(missing, "number")} had no event when sealed: run seclog verify`,
+        `${styled("warning:", "yellow", process.stderr)} ${counted(missing, "number")} had no event when sealed: run ${commandLine("verify")}`,
       );
     }
   }

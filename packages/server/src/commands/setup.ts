@@ -3,6 +3,7 @@ import { SeclogError } from "seclog";
 import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres";
 import { connectionUrl, requireUrl, roleConfig } from "../environment.ts";
 import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
+import { commandLine } from "../program.ts";
 
 interface SetupCommandOptions {
   readonly database?: string;
@@ -77,6 +78,6 @@ function summary(
   if (writerUrl === undefined) lines.push("No login for applications: set SECLOG_DATABASE_URL and run it again.");
   if (readerUrl === undefined) lines.push("No login for readers: set SECLOG_READER_URL and run it again.");
   if (sealerUrl === undefined) lines.push("No login for the sealer: set SECLOG_SEALER_URL and run it again.");
-  lines.push("Next: seclog doctor");
+  lines.push(`Next: ${commandLine("doctor")}`);
   return `${lines.join("\n")}\n`;
 }

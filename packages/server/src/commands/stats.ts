@@ -7,6 +7,7 @@ import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quot
 import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, LEVEL_STYLES, lineWidth, print, styled, Table } from "../output.ts";
+import { commandLine } from "../program.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../queries.ts";
 import { type SealState, sealState } from "../stored-tree.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
@@ -98,7 +99,7 @@ async function stats(options: StatsOptions): Promise<void> {
 }
 
 function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealState): string {
-  if (sealedAt === null) return "\nNothing is sealed: seclog seal makes the log tamper-evident.\n";
+  if (sealedAt === null) return `\nNothing is sealed: ${commandLine("seal")} makes the log tamper-evident.\n`;
   const last = `${counted(size, "event")} sealed, last at ${minute(sealedAt)}`;
   if (unsealed === 0) return `\n${last}; none is waiting.\n`;
   const waiting = `${unsealed.toLocaleString("en")} waiting, the oldest for ${duration(oldestUnsealed)}`;

@@ -6,6 +6,7 @@ import { interruption, untilInterrupted } from "../interruption.ts";
 import { readKeyFile } from "../key-file.ts";
 import { makeFolder } from "../make-folder.ts";
 import { print } from "../output.ts";
+import { commandLine } from "../program.ts";
 import { keyKind, publicKey } from "../vkeys.ts";
 import { WitnessState } from "../witness/state.ts";
 import { MOST_REQUEST_BYTES, Witness } from "../witness/witness.ts";
@@ -24,7 +25,7 @@ export function addWitness(program: Command): void {
     .description(
       "cosign the checkpoints of other logs, as long as each continues the one before (c2sp.org/tlog-witness)",
     )
-    .requiredOption("--key <file>", "the witness's private key: seclog keys generate --witness")
+    .requiredOption("--key <file>", `the witness's private key: ${commandLine("keys generate --witness")}`)
     .requiredOption("--log <vkey...>", "the public key of a log to watch; several of them, or several times")
     .requiredOption("--state <directory>", "where it remembers what it has cosigned: never lose, copy or restore it")
     .option("--listen <host:port>", "where it listens", "127.0.0.1:7380")

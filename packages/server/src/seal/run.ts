@@ -4,6 +4,7 @@ import { SeclogError } from "seclog";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
 import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { roleConfig } from "../environment.ts";
+import { commandLine } from "../program.ts";
 import { sealState } from "../stored-tree.ts";
 import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 
@@ -142,6 +143,7 @@ function judge(error: unknown): unknown {
   const { code, message } = error as { code?: string; message?: string };
   if (code === "SL011")
     return new SeclogError("SECLOG_KEY", `${message}: start the sealer with that key`, { cause: error });
-  if (code === "SL013") return new SeclogError("SECLOG_TREE", `${message}: run seclog verify`, { cause: error });
+  if (code === "SL013")
+    return new SeclogError("SECLOG_TREE", `${message}: run ${commandLine("verify")}`, { cause: error });
   return error;
 }

@@ -32,6 +32,7 @@ import {
   TreeAppender,
   verifyConsistency,
 } from "seclog/merkle";
+import { commandLine } from "../program.ts";
 import { type SignedCheckpoint, storedCheckpoint, storedTiles } from "../stored-tree.ts";
 import type { SealMemory } from "./memory.ts";
 import { pendingRanges, readEdge, readLeaves, readTree, signatureLine, writeSeal } from "./tree-store.ts";
@@ -151,7 +152,7 @@ export class Sealer {
     if (!sameHash(this.#tree.root(), stored.root)) {
       throw new SeclogError(
         "SECLOG_TREE",
-        `the tiles do not make the root of the tree of ${stored.size} leaves: somebody changed them; run seclog verify`,
+        `the tiles do not make the root of the tree of ${stored.size} leaves: somebody changed them; run ${commandLine("verify")}`,
       );
     }
     if (!this.#checked) {
@@ -168,7 +169,7 @@ export class Sealer {
       if (newest?.size !== size || !sameHash(newest.root, root)) {
         throw new SeclogError(
           "SECLOG_TREE",
-          `the tree has ${size} leaves, and the newest checkpoint ${newest?.size ?? "is missing"}: somebody changed one of them; run seclog verify`,
+          `the tree has ${size} leaves, and the newest checkpoint ${newest?.size ?? "is missing"}: somebody changed one of them; run ${commandLine("verify")}`,
         );
       }
       if (newest.origin !== signer.name) {

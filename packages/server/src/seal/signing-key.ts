@@ -5,6 +5,7 @@ import { errorMessage, SeclogError } from "seclog";
 import type { NoteSigner } from "seclog/merkle";
 import { optionalSecretUrl } from "seclog/postgres";
 import { parseKey, readKeyFile } from "../key-file.ts";
+import { commandLine } from "../program.ts";
 
 /** Where the log's private key is. */
 export interface KeyOptions {
@@ -49,6 +50,6 @@ export async function signingKey({ key, keyCommand }: KeyOptions): Promise<NoteS
   if (text !== undefined) return parseKey(text, VARIABLE);
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `the log's key is not named: give --key FILE, --key-command or ${VARIABLE}; make one with seclog keys generate`,
+    `the log's key is not named: give --key FILE, --key-command or ${VARIABLE}; make one with ${commandLine("keys generate")}`,
   );
 }

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { commandLine } from "../program.ts";
 
 /** Every value as PostgreSQL writes it. */
 const RAW = { getTypeParser: () => (value: string) => value };
@@ -110,7 +111,7 @@ async function whyAbsent(
   const [unexplained] = rows;
   if (unexplained === undefined) return new PrunedError();
   return new AlteredError(
-    `number ${unexplained.seq} of source ${unexplained.source_id} is not stored as it was sealed: run seclog verify`,
+    `number ${unexplained.seq} of source ${unexplained.source_id} is not stored as it was sealed: run ${commandLine("verify")}`,
   );
 }
 

@@ -4,33 +4,29 @@ import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileS
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "./make-folder.ts";
+import { makeFolder } from "@seclog/server/internal/make-folder";
 
 /** Something that the person at the terminal can put right; the message says how. */
 export class DemoError extends Error {}
 
 /** Where things are. */
 export interface Place {
-  /** Where the person is whose terminal this is: npm runs scripts in the repository, wherever it was called from. */
+  /** The folder of the person whose terminal this is: npm runs a script in its package, wherever it was called from. */
   readonly here: string;
-  readonly repository: string;
+  /** The sample shop as the build copied it into this package. */
   readonly shop: string;
   readonly data: string;
   readonly shopData: string;
 }
 
 export function findPlace(): Place {
-  const repository = fileURLToPath(new URL("../../..", import.meta.url));
-  const shop = join(repository, "examples", "shop");
-  if (!existsSync(join(shop, "package.json"))) {
-    throw new DemoError("The demo needs the sample shop: run it in a clone of Seclog's repository.");
-  }
+  const shop = fileURLToPath(new URL("../shop", import.meta.url));
   if (!existsSync(join(shop, "dist", "server.js"))) {
     throw new DemoError("The sample shop is not built: run npm run build in the repository, then again.");
   }
   const here = process.env["INIT_CWD"] ?? process.cwd();
-  const data = resolve(here, process.env["SECLOG_DATA_DIR"] || join(repository, "var"));
-  return { here, repository, shop, data, shopData: join(data, "shop") };
+  const data = process.env["SECLOG_DATA_DIR"] ? resolve(here, process.env["SECLOG_DATA_DIR"]) : resolve("var");
+  return { here, shop, data, shopData: join(data, "shop") };
 }
 
 export function readPort(): number {

@@ -24,11 +24,11 @@
  */
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeFolder } from "@seclog/server/internal/make-folder";
 import { checkVersion, initialise, keepPassword } from "./embedded-postgres-cluster.ts";
 import { lockDirectory } from "./embedded-postgres-lock.ts";
 import { launch, type ServerOptions, stopServer } from "./embedded-postgres-process.ts";
 import { accountForRoot, EmbeddedPostgresError, locateBinaries } from "./embedded-postgres-runtime.ts";
-import { makeFolder } from "./make-folder.ts";
 
 export { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 

@@ -3,8 +3,8 @@ import { readFile, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { type FolderLock, lockFolder } from "@seclog/server/internal/folder-lock";
 import { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
-import { type FolderLock, lockFolder } from "./folder-lock.ts";
 
 /** A server whose owner was killed stops by itself; a large checkpoint may take it this long. */
 const ORPHAN_DEADLINE_MS = 60_000;

@@ -1,9 +1,9 @@
 /**
- * `seclog demo`: the whole main job on one machine. It starts a real PostgreSQL on a folder of its own, sets the log
+ * `seclog-demo`: the whole main job on one machine. It starts a real PostgreSQL on a folder of its own, sets the log
  * up in it, starts the sample shop as a process of its own, does to it what happens to shops, and prints the events
  * as they arrive in the table.
  *
- * In the data directory (`SECLOG_DATA_DIR`, `var/` of the repository by default): `postgres/` the server,
+ * In the data directory (`SECLOG_DATA_DIR`, `var/` of the current one by default): `postgres/` the server,
  * `writer-url`, `reader-url`, `sealer-url` and `pg_service.conf` for those who connect, `log.key` what signs the log and
  * `log.vkey` its public half, `checkpoint` what was signed last, `shop/` what the shop keeps, its spool included.
  *
@@ -13,20 +13,20 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { delimiter, join, relative, resolve } from "node:path";
+import { delimiter, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { interruption } from "@seclog/server/internal/interruption";
+import { readKeyFile, writeKeyFile } from "@seclog/server/internal/key-file";
+import { counted } from "@seclog/server/internal/output";
+import { commandLine } from "@seclog/server/internal/program";
+import type { EventRow } from "@seclog/server/internal/queries";
+import { runSealer, SealMemoryFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres";
 import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
-import { interruption } from "./interruption.ts";
-import { readKeyFile, writeKeyFile } from "./key-file.ts";
-import { counted } from "./output.ts";
-import type { EventRow } from "./queries.ts";
-import { SealMemoryFile } from "./seal/memory.ts";
-import { runSealer } from "./seal/run.ts";
 
 /** How {@link runDemo} runs. */
 export interface DemoOptions {
@@ -280,16 +280,12 @@ async function aborted(signal: AbortSignal): Promise<undefined> {
 /** What can be tried while it runs; each line can be pasted into a shell as it stands. */
 function whatNext(place: Place, port: number): string {
   const file = (name: string): string => quoted(shown(place, join(place.data, name)));
-  const program =
-    place.here === resolve(place.repository)
-      ? "npx seclog"
-      : `node ${quoted(shown(place, join(place.repository, "packages/server/dist/cli.js")))}`;
   const lines = [
     `The shop: http://127.0.0.1:${port} (names and passwords: ${shown(place, join(place.shopData, "credentials.json"))})`,
     "Do something to it, and see it arrive here:",
     `  curl -i -X DELETE http://127.0.0.1:${port}/products/morning-mug`,
     "Ask the log, in another terminal:",
-    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} query --since 1h --level critical`,
+    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${commandLine("query")} --since 1h --level critical`,
   ];
   if (isInstalled("psql")) {
     lines.push(
@@ -298,7 +294,7 @@ function whatNext(place: Place, port: number): string {
   }
   lines.push(
     "Check that nobody has changed it, with the public key alone:",
-    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${program} verify --vkey "$(cat ${file("log.vkey")})"`,
+    `  SECLOG_READER_URL_FILE=${file("reader-url")} ${commandLine("verify")} --vkey "$(cat ${file("log.vkey")})"`,
   );
   lines.push("Ctrl-C stops everything; the data stay for the next start.");
   return lines.join("\n");
@@ -323,5 +319,5 @@ function say(text: string): void {
 }
 
 function complain(text: string): void {
-  process.stderr.write(`seclog demo: ${text}\n`);
+  process.stderr.write(`seclog-demo: ${text}\n`);
 }

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Database, openReader } from "@seclog/server/internal/database";
+import { cutText, LEVEL_STYLES, styled, textWidth } from "@seclog/server/internal/output";
+import { EventFollower, type EventRow } from "@seclog/server/internal/queries";
 import { sql } from "kysely";
 import { isLevel, visibleText } from "seclog";
-import { type Database, openReader } from "./database.ts";
-import { cutText, LEVEL_STYLES, styled, textWidth } from "./output.ts";
-import { EventFollower, type EventRow } from "./queries.ts";
 
 const POLL_MS = 50;
 

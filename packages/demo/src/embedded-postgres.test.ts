@@ -200,10 +200,12 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
     version = `${manifest.version}-test.${process.pid}`;
     writeFileSync(join(programs, "package.json"), JSON.stringify({ ...manifest, version }));
     const dist = fileURLToPath(new URL("../dist/", import.meta.url));
-    for (const name of readdirSync(dist).filter((file) =>
-      /^(embedded-postgres.*|folder-lock|make-folder)\.js$/.test(file),
-    )) {
+    for (const name of readdirSync(dist).filter((file) => /^embedded-postgres.*\.js$/.test(file))) {
       cpSync(join(dist, name), join(place, name));
+    }
+    const server = fileURLToPath(new URL("../../server/", import.meta.url));
+    for (const name of ["package.json", "dist/folder-lock.js", "dist/make-folder.js"]) {
+      cpSync(join(server, name), join(place, "node_modules", "@seclog", "server", name));
     }
     writeFileSync(join(place, "package.json"), '{"type":"module"}');
     writeFileSync(
