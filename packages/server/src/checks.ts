@@ -1,8 +1,7 @@
 /** What `seclog doctor` looks at. Each check says in words what is so, and what to do when it should not be. */
-import type pg from "pg";
 import { errorMessage } from "seclog";
 import { inspectSpool } from "seclog/ship";
-import { connect, databaseError, oneRow } from "./connection.ts";
+import { databaseError } from "./connection.ts";
 import { type Role, URL_VARIABLES } from "./environment.ts";
 import { type Check, Findings } from "./findings.ts";
 import {
@@ -16,22 +15,23 @@ import {
 import { bytesText, counted } from "./output.ts";
 import { commandLine } from "./program.ts";
 import { checkAdmin, checkConnections, checkDurability, checkServer, type PoolLimits } from "./server-checks.ts";
+import { Session } from "./session.ts";
 
 const PERMISSION_DENIED = "42501";
 
 /** Connects as a role and looks at everything that it may see. */
 export async function checkRole(role: Role, url: string, limits: PoolLimits): Promise<readonly Check[]> {
   const findings = new Findings(role);
-  let client: pg.Client;
+  let session: Session;
   try {
-    client = await connect(role, url);
+    session = await openSession(role, url);
   } catch (error) {
     findings.fault("cannot connect", errorMessage(databaseError(error, role)));
     return findings.checks;
   }
   try {
-    await client.query("SET timezone = 'UTC'");
-    await client.query("SET default_transaction_read_only = on");
+    await session.begin();
+    const { client } = session;
     await checkServer(client, role, url, findings);
     if (role === "admin") await checkAdmin(client, findings);
     else if (await checkSchema(client, findings)) {
@@ -51,9 +51,13 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
     if ((error as { readonly code?: unknown }).code === PERMISSION_DENIED) findings.skipped("not looked at further");
     else findings.fault(`a check could not be made: ${errorMessage(error)}`, "see the server's log");
   } finally {
-    await client.end().catch(() => {});
+    await session.end();
   }
   return findings.checks;
+}
+
+function openSession(role: Role, url: string): Promise<Session> {
+  return Session.open({ role, url, purpose: "seclog doctor", access: "READ ONLY" });
 }
 
 /** Whether a role sees the same database as the writer. */
@@ -63,21 +67,20 @@ export async function checkSameDatabase(
   url: string,
 ): Promise<readonly Check[]> {
   const findings = new Findings(role);
-  const clients: pg.Client[] = [];
+  const sessions: Session[] = [];
   try {
     const places: string[] = [];
     for (const [name, at] of [
       ["writer", writerUrl],
       [role, url],
     ] as const) {
-      const client = await connect(name, at);
-      clients.push(client);
+      const session = await openSession(name, at);
+      sessions.push(session);
       // A standby has its primary's identifier.
-      const { place } = await oneRow<{ place: string }>(
-        client,
+      const { rows } = await session.query<{ place: string }>(
         "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database() AS place",
       );
-      places.push(place);
+      places.push(rows[0]?.place ?? "");
     }
     if (places[0] !== places[1]) {
       findings.fault(
@@ -88,7 +91,7 @@ export async function checkSameDatabase(
   } catch {
     // Whoever could not connect has been told; a server that keeps its identifier to itself cannot be compared.
   } finally {
-    for (const client of clients) await client.end().catch(() => {});
+    for (const session of sessions) await session.end();
   }
   return findings.checks;
 }

@@ -1,28 +1,8 @@
-import pg from "pg";
+import type pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
 import { tlsAdvice } from "seclog/postgres";
-import { type Role, roleConfig, URL_VARIABLES } from "./environment.ts";
+import { type Role, URL_VARIABLES } from "./environment.ts";
 import { commandLine } from "./program.ts";
-
-/** How long a connection may take, in milliseconds. */
-export const CONNECT_TIMEOUT_MS = 10_000;
-
-/** How long one statement may take before the database gives it up, in milliseconds. */
-export const STATEMENT_TIMEOUT_MS = 30_000;
-
-/** A plain connection of one role, for what only `doctor` asks. The caller ends it. */
-export async function connect(role: Role, url: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    ...roleConfig(role, url),
-    application_name: "seclog doctor",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS,
-  });
-  client.on("error", () => {});
-  await client.connect();
-  return client;
-}
 
 const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   ECONNREFUSED: (variable) => `nothing listens there: start PostgreSQL, or correct host and port in ${variable}`,

@@ -1,8 +1,19 @@
-import { CompiledQuery, Kysely, PostgresDialect } from "kysely";
+/** The reader's database as Kysely sees it. */
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+  type TransactionSettings,
+} from "kysely";
 import pg from "pg";
-import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
-import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "./connection.ts";
-import { requireUrl, roleConfig } from "./environment.ts";
+import { requireUrl } from "./environment.ts";
+import { SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
+import type { Queryable } from "./stored-tree.ts";
 
 /** The tables, as far as the program reads them. Times and addresses are asked for as text. */
 export interface Tables {
@@ -69,47 +80,75 @@ export function openReader(
   statementTimeout: number = STATEMENT_TIMEOUT_MS,
   url: string = requireUrl("reader"),
 ): Database {
-  const config = roleConfig("reader", url);
+  const pool = new SessionPool({ role: "reader", url, purpose: "seclog", access: "READ ONLY", statementTimeout }, 1);
   return new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool: async () => {
-        const pool = new pg.Pool({
-          ...config,
-          application_name: "seclog",
-          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-          statement_timeout: statementTimeout,
-          // The client's own clock, for a network that swallows the answer.
-          query_timeout: statementTimeout + 5_000,
-          max: 1,
-          // Here and not in Kysely's onCreateConnection, which keeps the pool's one connection for ever when it fails.
-          onConnect: async (client) => {
-            // Whatever this role could do, this program only reads.
-            await client.query("SET default_transaction_read_only = on");
-            await client.query("SET timezone = 'UTC'");
-          },
-          types: { getTypeParser: (oid: number) => (oid === INT8 ? Number : pg.types.getTypeParser(oid)) },
-        });
-        // A connection that breaks while idle is found by the next question.
-        pool.on("error", () => {});
-        // One that breaks in a question tells of it by an event, too, and without a listener that ends the process.
-        pool.on("connect", (client) => client.on("error", () => {}));
-        return pool;
-      },
-    }),
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new ReadingDriver(pool),
+      createIntrospector: (database) => new PostgresIntrospector(database),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
   });
 }
 
-/**
- * To be asked before anything else: the answers of a schema that this program does not know could be wrong.
- *
- * @throws SeclogError `SECLOG_SCHEMA_NEWER`, `SECLOG_SCHEMA_OLDER`, `SECLOG_SCHEMA_MISSING`
- */
-export async function checkSchema(database: Database): Promise<void> {
-  const { rows } = await database.executeQuery<{ applied: AppliedMigration[] | null }>(
-    CompiledQuery.raw("SELECT migrations AS applied FROM public.seclog_describe()"),
-  );
-  checkSchemaVersion(migrations(), rows[0]?.applied ?? []);
+/** Statements that are written without Kysely. */
+export function queriesOf(database: Database): Queryable {
+  return { query: (text, values = []) => database.executeQuery(CompiledQuery.raw(text, values)) };
+}
+
+/** Kysely's statements, each in a transaction, or several in one of Kysely's own. */
+class ReadingDriver implements Driver {
+  readonly #pool: SessionPool;
+
+  constructor(pool: SessionPool) {
+    this.#pool = pool;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<Reading> {
+    return new Reading(await this.#pool.begin());
+  }
+
+  async releaseConnection(connection: Reading): Promise<void> {
+    // What was read is there; a connection that is lost now is not used again.
+    await this.#pool.finish(connection.client).catch(() => {});
+  }
+
+  /** It is in a transaction, in which nothing has been read yet. */
+  async beginTransaction(connection: Reading, { isolationLevel }: TransactionSettings): Promise<void> {
+    if (isolationLevel === undefined) return;
+    await connection.client.query(`SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`);
+  }
+
+  async commitTransaction(): Promise<void> {}
+
+  async rollbackTransaction(): Promise<void> {}
+
+  async destroy(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+class Reading implements DatabaseConnection {
+  readonly client: pg.PoolClient;
+
+  constructor(client: pg.PoolClient) {
+    this.client = client;
+  }
+
+  async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+    const { rows } = await this.client.query({ text: sql, values: [...parameters], types: TYPES });
+    return { rows: rows as Row[] };
+  }
+
+  streamQuery(): never {
+    throw new Error("results are read page by page");
+  }
 }
 
 /** Positions and counts are bigint in PostgreSQL and safe integers here. */
 const INT8 = 20;
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number) => (oid === INT8 ? Number : pg.types.getTypeParser(oid)),
+};

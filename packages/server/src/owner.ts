@@ -1,18 +1,18 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
-import pg from "pg";
+import type pg from "pg";
 import { SeclogError } from "seclog";
-import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
-import { CONNECT_TIMEOUT_MS, databaseError } from "./connection.ts";
+import { databaseError } from "./connection.ts";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
+import { checkSchema, Session } from "./session.ts";
 
 const OWNER = "seclog_owner";
 
 /** The administrator in the log's database. */
 export class OwnerConnection {
-  readonly #client: pg.Client;
+  readonly #session: Session;
 
-  private constructor(client: pg.Client) {
-    this.#client = client;
+  private constructor(session: Session) {
+    this.#session = session;
   }
 
   /**
@@ -23,21 +23,21 @@ export class OwnerConnection {
     const url = requireUrl("admin");
     if (database?.trim() === "")
       throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name");
-    const client = new pg.Client({
-      ...roleConfig("admin", url),
-      database: database ?? namedDatabase() ?? "seclog",
-      application_name: "seclog",
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    });
-    // A lost connection also fails the question that is under way.
-    client.on("error", () => {});
     try {
-      await client.connect();
-      await client.query("SET search_path = pg_catalog, pg_temp; SET timezone = 'UTC'; SET lock_timeout = '5s'");
+      const session = await Session.open({
+        role: "admin",
+        url,
+        database: database ?? namedDatabase() ?? "seclog",
+        purpose: "seclog",
+        access: "READ WRITE",
+        // A person or a month may be millions of rows.
+        statementTimeout: 0,
+        lockTimeout: 5_000,
+      });
+      return new OwnerConnection(session);
     } catch (error) {
       throw databaseError(error, "admin");
     }
-    return new OwnerConnection(client);
   }
 
   /**
@@ -46,57 +46,45 @@ export class OwnerConnection {
    *
    * @param end whether what was done stays
    */
-  async transaction<T>(end: "commit" | "rollback", work: (client: pg.Client) => Promise<T>): Promise<T> {
-    try {
-      await this.#client.query("BEGIN");
-      const borrowed = await this.#becomeOwner();
-      await this.#checkSchema();
-      const result = await work(this.#client);
-      if (end === "rollback") await this.#client.query("ROLLBACK");
-      else {
-        await this.#client.query("SET LOCAL ROLE NONE");
-        if (borrowed) await this.#client.query(`REVOKE ${OWNER} FROM CURRENT_USER`);
-        await this.#client.query("COMMIT");
-      }
-      return result;
-    } catch (error) {
-      await this.#client.query("ROLLBACK").catch(() => {});
-      throw error;
-    }
+  async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
+    return await this.#session.transaction(
+      async (client) => {
+        const borrowed = await becomeOwner(client);
+        await checkSchema(client);
+        const result = await work(client);
+        await client.query("SET LOCAL ROLE NONE");
+        if (borrowed) await client.query(`REVOKE ${OWNER} FROM CURRENT_USER`);
+        return result;
+      },
+      { end },
+    );
   }
 
   async close(): Promise<void> {
-    await this.#client.end().catch(() => {});
+    await this.#session.end();
   }
+}
 
-  async #becomeOwner(): Promise<boolean> {
-    await this.#client.query("SAVEPOINT role");
-    try {
-      await this.#client.query(`SET LOCAL ROLE ${OWNER}`);
-      return false;
-    } catch (error) {
-      if (!isCode(error, "42501")) throw error;
-      await this.#client.query("ROLLBACK TO role");
-    }
-    try {
-      await this.#client.query(`GRANT ${OWNER} TO CURRENT_USER`);
-      await this.#client.query(`SET LOCAL ROLE ${OWNER}`);
-      return true;
-    } catch (cause) {
-      if (!isCode(cause, "42501")) throw cause;
-      throw new SeclogError(
-        "SECLOG_DATABASE",
-        `the administrator may not act as ${OWNER}: name a superuser in ${URL_VARIABLES.admin}, or GRANT ${OWNER} TO it WITH ADMIN OPTION`,
-        { cause },
-      );
-    }
+async function becomeOwner(client: pg.Client): Promise<boolean> {
+  await client.query("SAVEPOINT role");
+  try {
+    await client.query(`SET LOCAL ROLE ${OWNER}`);
+    return false;
+  } catch (error) {
+    if (!isCode(error, "42501")) throw error;
+    await client.query("ROLLBACK TO role");
   }
-
-  async #checkSchema(): Promise<void> {
-    const { rows } = await this.#client.query<{ applied: AppliedMigration[] | null }>(
-      "SELECT migrations AS applied FROM public.seclog_describe()",
+  try {
+    await client.query(`GRANT ${OWNER} TO CURRENT_USER`);
+    await client.query(`SET LOCAL ROLE ${OWNER}`);
+    return true;
+  } catch (cause) {
+    if (!isCode(cause, "42501")) throw cause;
+    throw new SeclogError(
+      "SECLOG_DATABASE",
+      `the administrator may not act as ${OWNER}: name a superuser in ${URL_VARIABLES.admin}, or GRANT ${OWNER} TO it WITH ADMIN OPTION`,
+      { cause },
     );
-    checkSchemaVersion(migrations(), rows[0]?.applied ?? []);
   }
 }
 

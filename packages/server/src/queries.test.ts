@@ -168,7 +168,7 @@ describe("the reader's database", () => {
     }
   });
 
-  it.each(["a question", "SET default_transaction_read_only", "SET timezone"])(
+  it.each(["a question", "BEGIN ISOLATION LEVEL"])(
     "a connection that is lost in %s fails that question, and neither the process nor the next one",
     async (what) => {
       await using proxy = await PostgresProxy.start(Number(new URL(server.readerUrl).port));

@@ -55,7 +55,7 @@ async function erase(options: EraseOptions): Promise<void> {
   try {
     const result = await unlessInterrupted(
       signal,
-      owner.transaction(options.yes ? "commit" : "rollback", async (client): Promise<Erased> => {
+      owner.transaction(options.yes ? "COMMIT" : "ROLLBACK", async (client): Promise<Erased> => {
         const { rows } = await client.query<Omit<Erased, "recorded_as"> & { recorded_as: string | null }>(
           `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
               to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at

@@ -59,7 +59,7 @@ async function hold(options: HoldOptions): Promise<void> {
   try {
     const holds = await unlessInterrupted(
       signal,
-      owner.transaction(options.list ? "rollback" : "commit", async (client) => {
+      owner.transaction(options.list ? "ROLLBACK" : "COMMIT", async (client) => {
         let where = "ORDER BY released_at IS NOT NULL, id";
         let values: unknown[] = [];
         if (work !== undefined) {

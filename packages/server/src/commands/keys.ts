@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import pg from "pg";
 import { SeclogError } from "seclog";
 import { NoteError, openNote, parseNote } from "seclog/merkle";
-import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
-import { requireUrl, roleConfig } from "../environment.ts";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
 import { readKeyFile, writeKeyFile } from "../key-file.ts";
 import { jsonLine, print } from "../output.ts";
 import { commandLine } from "../program.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
 import { signatureLine } from "../seal/tree-store.ts";
+import { type Queries, SessionPool } from "../session.ts";
 import { storedCheckpoint } from "../stored-tree.ts";
 
 /** `seclog keys`. */
@@ -53,18 +53,11 @@ async function show(file: string, options: { json?: true }): Promise<void> {
 async function rotate(options: KeyOptions & { out: string; json?: true }): Promise<void> {
   const url = requireUrl("sealer");
   const old = await signingKey(options);
-  const client = new pg.Client({
-    ...roleConfig("sealer", url),
-    application_name: "seclog keys rotate",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-  });
-  client.on("error", () => {});
+  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog keys rotate", access: "READ WRITE" }, 1);
   try {
-    await client.connect();
-    await checkSeals(client, old);
+    await checkSeals(pool, old);
     const next = writeKeyFile(options.out, old.name);
-    const size = await signBoth(client, old, next);
+    const size = await signBoth(pool, old, next);
     if (options.json) return await print(jsonLine({ vkey: next.vkey, retired: old.vkey, size, file: options.out }));
     await print(
       `${next.vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; that checkpoint is signed by both keys.\nStart the sealer with --key ${options.out}. Auditors give both public keys, the retired one first:\n  ${old.vkey}\n`,
@@ -72,14 +65,14 @@ async function rotate(options: KeyOptions & { out: string; json?: true }): Promi
   } catch (error) {
     throw databaseError(error, "sealer");
   } finally {
-    await client.end().catch(() => {});
+    await pool.end();
   }
 }
 
 type Signer = Awaited<ReturnType<typeof signingKey>>;
 
-async function checkSeals(client: pg.Client, signer: Signer): Promise<void> {
-  const newest = await storedCheckpoint(client);
+async function checkSeals(database: Queries, signer: Signer): Promise<void> {
+  const newest = await storedCheckpoint(database);
   if (newest === undefined) {
     throw new SeclogError("SECLOG_KEY", "nothing was sealed yet, so there is no key to retire: start with the new one");
   }
@@ -99,14 +92,14 @@ async function checkSeals(client: pg.Client, signer: Signer): Promise<void> {
 /** A running sealer may be faster: then the next checkpoint is taken. */
 const TRIES = 20;
 
-async function signBoth(client: pg.Client, old: Signer, next: Signer): Promise<number> {
+async function signBoth(database: Queries, old: Signer, next: Signer): Promise<number> {
   for (let tries = 1; ; tries++) {
-    const newest = await storedCheckpoint(client);
+    const newest = await storedCheckpoint(database);
     if (newest === undefined)
       throw new SeclogError("SECLOG_TREE", `the newest checkpoint is gone: run ${commandLine("verify")}`);
     const { text } = openNote(newest.note, [old]);
     try {
-      await client.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [
+      await database.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [
         newest.size,
         newest.root,
         next.name,

@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import pg from "pg";
+import type pg from "pg";
 import { SeclogError } from "seclog";
 import { formatTlogProof, inclusionProof, leafHash, verifyInclusion } from "seclog/merkle";
 import { ENTRY_COLUMNS, EVENT_SELECT, type EventRow, eventEntry, personalLine } from "seclog/postgres";
-import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
-import { requireUrl, roleConfig } from "../environment.ts";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
 import { note, print } from "../output.ts";
 import { commandLine } from "../program.ts";
+import { Session } from "../session.ts";
 import { storedCheckpoint, storedTiles } from "../stored-tree.ts";
 
 interface ProveCommandOptions {
@@ -34,18 +35,13 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
       `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as ${commandLine("query --json")} shows it`,
     );
   }
-  const client = new pg.Client({
-    ...roleConfig("reader", requireUrl("reader")),
-    application_name: "seclog prove",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-  });
-  client.on("error", () => {});
+  const url = requireUrl("reader");
+  let session: Session | undefined;
   try {
-    await client.connect();
-    await client.query("SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'");
-    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    const proof = await proofOf(client, event, options.redact === true);
+    session = await Session.open({ role: "reader", url, purpose: "seclog prove", access: "READ ONLY" });
+    const proof = await session.transaction((client) => proofOf(client, event, options.redact === true), {
+      isolation: "REPEATABLE READ",
+    });
     if (options.out === undefined) await print(proof);
     else {
       writeFileSync(options.out, proof);
@@ -54,7 +50,7 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
   } catch (error) {
     throw databaseError(error, "reader");
   } finally {
-    await client.end().catch(() => {});
+    await session?.end();
   }
 }
 

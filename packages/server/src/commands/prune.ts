@@ -70,7 +70,7 @@ async function prune(options: PruneOptions): Promise<void> {
     progress.show("looking at the months …");
     const { before, months, outside } = await unlessInterrupted(
       signal,
-      owner.transaction("rollback", async (client) => await plan(client, age, classes)),
+      owner.transaction("ROLLBACK", async (client) => await plan(client, age, classes)),
     );
     progress.clear();
     const outcomes: Outcome[] = [];
@@ -200,7 +200,7 @@ async function drop(
     try {
       return await unlessInterrupted(
         signal,
-        owner.transaction("commit", async (client): Promise<Outcome> => {
+        owner.transaction("COMMIT", async (client): Promise<Outcome> => {
           const { rows } = await client.query<{ pruned: number; recorded_as: string }>(
             "SELECT pruned::float8, recorded_as FROM public.seclog_prune($1, $2, $3)",
             [month.class, `${month.month}-01T00:00:00Z`, reason],

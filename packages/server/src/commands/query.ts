@@ -1,12 +1,13 @@
 import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { checkSchema, openReader } from "../database.ts";
+import { openReader, queriesOf } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print } from "../output.ts";
 import { type EventRow, findEvents } from "../queries.ts";
+import { checkSchema } from "../session.ts";
 
 interface QueryOptions extends FilterOptions {
   readonly limit: string;
@@ -55,7 +56,7 @@ async function query(options: QueryOptions): Promise<void> {
   let printed = 0;
   let more = false;
   try {
-    await unlessInterrupted(signal, checkSchema(database));
+    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
     // One more than asked for, to know whether there are more.
     const pages = findEvents(database, filter, { order: options.order, limit: limit + 1 }, signal);
     for (;;) {

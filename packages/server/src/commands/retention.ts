@@ -33,7 +33,7 @@ async function retention(assignments: readonly string[], options: RetentionOptio
   try {
     const { classes, changed } = await unlessInterrupted(
       signal,
-      owner.transaction(wanted.size === 0 ? "rollback" : "commit", async (client) => {
+      owner.transaction(wanted.size === 0 ? "ROLLBACK" : "COMMIT", async (client) => {
         const { rows } = await client.query<{ category: string; retention: string }>(
           "SELECT category, retention FROM public.security_event_retention",
         );

@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import pg from "pg";
 import { errorMessage, SeclogError, visibleText } from "seclog";
-import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
-import { requireUrl, roleConfig } from "../environment.ts";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
 import { interruption } from "../interruption.ts";
 import { counted, jsonLine, note, Progress, print, styled } from "../output.ts";
 import { commandLine } from "../program.ts";
@@ -12,6 +11,7 @@ import { Publishing } from "../publish/publishing.ts";
 import { NoSealMemory, type SealMemory, SealMemoryFile } from "../seal/memory.ts";
 import { runSealer } from "../seal/run.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
+import { SessionPool } from "../session.ts";
 
 interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;
@@ -102,16 +102,8 @@ function openPublishing(
   url: string,
   { publishers, everyMs }: ConfiguredPublishers,
   report: SealReport,
-): { readonly publishing: Publishing; readonly pool: pg.Pool } {
-  const pool = new pg.Pool({
-    ...roleConfig("sealer", url),
-    application_name: "seclog seal, publishing",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
-    max: 1,
-  });
-  pool.on("error", () => {});
+): { readonly publishing: Publishing; readonly pool: SessionPool } {
+  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog seal, publishing", access: "READ WRITE" }, 1);
   const publishing = new Publishing(publishers, {
     context: storedContext(pool),
     everyMs,

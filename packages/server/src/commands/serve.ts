@@ -1,13 +1,12 @@
 import type { Command } from "commander";
-import pg from "pg";
 import { errorMessage } from "seclog";
-import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
-import { CONNECT_TIMEOUT_MS, databaseError, STATEMENT_TIMEOUT_MS } from "../connection.ts";
-import { requireUrl, roleConfig } from "../environment.ts";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
 import { occasionalNote, parseListen, startHttpService } from "../http-service.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../interruption.ts";
 import { print } from "../output.ts";
 import { ReadApi } from "../serve/read-api.ts";
+import { checkSchema, SessionPool } from "../session.ts";
 
 interface ServeOptions {
   readonly listen: string;
@@ -30,22 +29,10 @@ async function serve(options: ServeOptions): Promise<void> {
   const listen = parseListen(options.listen);
   const url = requireUrl("reader");
   const signal = interruption();
-  const pool = new pg.Pool({
-    ...roleConfig("reader", url),
-    application_name: "seclog serve",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: STATEMENT_TIMEOUT_MS,
-    max: MOST_DATABASE_CONNECTIONS,
-    // Whatever this role could do, this program only reads; and entries are made of values as they are written here.
-    onConnect: async (client) => {
-      await client.query(
-        "SET default_transaction_read_only = on; SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'",
-      );
-    },
-  });
-  // A connection that breaks while idle is found by the next question.
-  pool.on("error", () => {});
+  const pool = new SessionPool(
+    { role: "reader", url, purpose: "seclog serve", access: "READ ONLY" },
+    MOST_DATABASE_CONNECTIONS,
+  );
   try {
     await unlessInterrupted(signal, checkSchema(pool));
     const say = occasionalNote();
@@ -70,11 +57,4 @@ async function serve(options: ServeOptions): Promise<void> {
   }
   // A question to a database that does not answer must not hold the end.
   if (signal.aborted) process.exit();
-}
-
-async function checkSchema(pool: pg.Pool): Promise<void> {
-  const { rows } = await pool.query<{ applied: AppliedMigration[] | null }>(
-    "SELECT migrations AS applied FROM public.seclog_describe()",
-  );
-  checkSchemaVersion(migrations(), rows[0]?.applied ?? []);
 }

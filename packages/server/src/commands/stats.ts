@@ -1,14 +1,14 @@
 import type { Command } from "commander";
-import { CompiledQuery } from "kysely";
 import { isLevel, SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { checkSchema, openReader } from "../database.ts";
+import { openReader, queriesOf } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, LEVEL_STYLES, lineWidth, print, styled, Table } from "../output.ts";
 import { commandLine } from "../program.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../queries.ts";
+import { checkSchema } from "../session.ts";
 import { type SealState, sealState } from "../stored-tree.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
 
@@ -41,7 +41,7 @@ async function stats(options: StatsOptions): Promise<void> {
   const signal = interruption();
   const database = openReader(parseTimeout(options.timeout));
   try {
-    await unlessInterrupted(signal, checkSchema(database));
+    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
     const counts = await unlessInterrupted(
       signal,
       (async () => ({
@@ -51,7 +51,7 @@ async function stats(options: StatsOptions): Promise<void> {
         hour: await countBy(database, filter, "hour", Math.max(top, 24)),
         totals: await sourceTotals(database),
         sources: await sourceStates(database, top),
-        seal: await sealState({ query: async (text) => await database.executeQuery(CompiledQuery.raw(text)) }),
+        seal: await sealState(queriesOf(database)),
       }))(),
     );
     const { level, type, ip, hour, totals, sources, seal } = counts;

@@ -2,12 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { checkSchema, openReader } from "../database.ts";
+import { openReader, queriesOf } from "../database.ts";
 import { addFilterOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts";
 import { jsonLine, note, print } from "../output.ts";
 import { EventFollower, type EventRow } from "../queries.ts";
+import { checkSchema } from "../session.ts";
 
 interface TailOptions extends FilterOptions {
   readonly lines: string;
@@ -44,7 +45,7 @@ async function tail(options: TailOptions): Promise<void> {
   const database = openReader();
   const follower = new EventFollower(database, filter);
   try {
-    await unlessInterrupted(signal, checkSchema(database));
+    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
     const last = await unlessInterrupted(signal, follower.begin(count));
     // The titles come even when there is nothing below them yet.
     if (!options.json || last.length > 0) await show(last);

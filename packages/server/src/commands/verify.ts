@@ -1,12 +1,13 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import pg from "pg";
+import type pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { errorMessage, SeclogError, visibleText } from "seclog";
-import { CONNECT_TIMEOUT_MS, databaseError } from "../connection.ts";
-import { requireUrl, roleConfig } from "../environment.ts";
+import { databaseError } from "../connection.ts";
+import { requireUrl } from "../environment.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, OutputClosed, OutputFailed, Progress, print, styled, wrapped } from "../output.ts";
+import { Session } from "../session.ts";
 import { Unfinished } from "../unfinished.ts";
 import { exportingLog, folderLog } from "../verify/export-folder.ts";
 import { type OpenedCheckpoint, openCheckpoint, readVkey, splitNotes, VerifyError, type Vkey } from "../verify/note.ts";
@@ -180,22 +181,24 @@ function asAsked(open: () => RawLog): RawLog {
 
 /** A connection in whose one transaction everything is read: what is sealed meanwhile does not disturb. */
 export async function openSnapshot(url: string): Promise<pg.Client> {
-  const client = new pg.Client({
-    ...roleConfig("reader", url),
-    application_name: "seclog verify",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  const session = await Session.open({
+    role: "reader",
+    url,
+    purpose: "seclog verify",
+    access: "READ ONLY",
+    statementTimeout: 0,
+    idleTimeout: 0,
+    settings: SNAPSHOT_SETTINGS,
   });
-  client.on("error", () => {});
-  await client.connect();
+  const { client } = session;
   try {
-    await client.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    await client.query(SNAPSHOT_SETTINGS);
-    // Neither these nor LOCK take the snapshot, the first question does. A partition that is dropped between the snapshot and its
+    await session.begin("REPEATABLE READ");
+    // Neither the settings nor LOCK take the snapshot, the first question does. A partition that is dropped between the snapshot and its
     // lock would be gone, and the record of its removal not seen. This locks the partitions, too.
     await client.query("LOCK TABLE public.security_event_log IN ACCESS SHARE MODE");
     return client;
   } catch (error) {
-    await client.end().catch(() => {});
+    await session.end();
     throw error;
   }
 }

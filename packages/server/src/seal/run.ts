@@ -2,9 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { SeclogError } from "seclog";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
-import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../connection.ts";
 import { roleConfig } from "../environment.ts";
 import { commandLine } from "../program.ts";
+import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../session.ts";
 import { sealState } from "../stored-tree.ts";
 import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 

@@ -1,7 +1,7 @@
-import type pg from "pg";
 import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
 import { commandLine } from "../program.ts";
+import type { Queries } from "../session.ts";
 
 /** Every value as PostgreSQL writes it. */
 const RAW = { getTypeParser: () => (value: string) => value };
@@ -20,7 +20,7 @@ export class AlteredError extends Error {}
  * @param hashes of the leaves, as the tree has them
  * @throws PrunedError, AlteredError
  */
-export async function readEntries(pool: pg.Pool, first: number, hashes: Uint8Array): Promise<string[]> {
+export async function readEntries(pool: Queries, first: number, hashes: Uint8Array): Promise<string[]> {
   const count = hashes.length / HASH_BYTES;
   const leaves = await leafNumbers(pool, first, count);
   const candidates = new Map<string, string[]>();
@@ -77,7 +77,7 @@ interface Numbers {
 }
 
 /** Which numbers some leaves are, in their order. */
-async function leafNumbers(pool: pg.Pool, first: number, count: number): Promise<Numbers[]> {
+async function leafNumbers(pool: Queries, first: number, count: number): Promise<Numbers[]> {
   const { rows } = await pool.query<{ first_leaf: string; source_id: string; first_seq: string; last_seq: string }>({
     text: `SELECT first_leaf, source_id, first_seq, last_seq FROM public.security_event_seal
       WHERE first_leaf < $2 AND first_leaf >= coalesce(
@@ -99,7 +99,7 @@ async function leafNumbers(pool: pg.Pool, first: number, count: number): Promise
 }
 
 async function whyAbsent(
-  pool: pg.Pool,
+  pool: Queries,
   absent: readonly { readonly sourceId: string; readonly seq: number }[],
 ): Promise<Error> {
   const { rows } = await pool.query<{ source_id: string; seq: string }>(

@@ -2,17 +2,17 @@
  * The log for everybody who checks it, as https://c2sp.org/tlog-tiles has it: the newest checkpoint, and the tiles of the
  * tree. Entries only where that was asked for: they name hosts, routes and times, though no person.
  */
-import type pg from "pg";
 import { SeclogError } from "seclog";
 import { HASH_BYTES, levelWidth, parseTilePath, TILE_WIDTH, type TileName } from "seclog/merkle";
 import { databaseError } from "../connection.ts";
 import { type HttpAnswer, type HttpQuestion, textAnswer } from "../http-service.ts";
+import type { Queries } from "../session.ts";
 import { storedCheckpoint, storedTiles } from "../stored-tree.ts";
 import { AlteredError, entryBundle, PrunedError, readEntries } from "./entries.ts";
 
 export interface ReadApiOptions {
   /** The reader's connections. */
-  readonly pool: pg.Pool;
+  readonly pool: Queries;
   /** Whether entries are served, too. */
   readonly entries: boolean;
   /** Told of what an answer does not say: what the database said, or that what is stored was altered. */

@@ -76,9 +76,13 @@ export interface RawLog {
  * must go along the index, so that a window costs the same wherever it is and whatever the planner believes of the table. Joins by
  * hash stay: only so are the sources that are present looked up among those that are sealed. The questions' other joins are lateral.
  */
-export const SNAPSHOT_SETTINGS = `SET LOCAL statement_timeout = 0; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL timezone = 'UTC';
-  SET LOCAL bytea_output = 'hex'; SET LOCAL jit = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
-  SET LOCAL enable_mergejoin = off; SET LOCAL max_parallel_workers_per_gather = 0`;
+export const SNAPSHOT_SETTINGS = [
+  "jit = off",
+  "enable_seqscan = off",
+  "enable_bitmapscan = off",
+  "enable_mergejoin = off",
+  "max_parallel_workers_per_gather = 0",
+] as const;
 
 /** A log in a database; `copy` runs `COPY … TO STDOUT` in a snapshot, with times in ISO and UTC. */
 export function databaseLog(copy: (sql: string) => AsyncIterable<Buffer>): RawLog {
