@@ -16,7 +16,8 @@ export async function shippedSince(app, deadline = 120_000) {
 }
 
 /** The message with which a batch is committed, and the server's word that it was. */
-export const isCommit = ({ from, data }) => from === "client" && data.includes("; COMMIT");
+export const isCommit = ({ from, type, data }) =>
+  from === "client" && type === "Q" && data.latin1Slice(5) === "COMMIT\0";
 export const isCommitted = ({ from, type, data }) => from === "server" && type === "C" && data.includes("COMMIT");
 
 /** So many events wait to be stored that the application never waits for one. */

@@ -73,8 +73,8 @@ describe("postgresHandler() - failures", () => {
 
   /** Cuts the next connection that commits, before (`request`) or after (`answer`) the server was told to. */
   function cutAtCommit(when: "request" | "answer"): void {
-    proxy.trap = ({ data }) => {
-      if (!data.includes("; COMMIT")) return undefined;
+    proxy.trap = ({ type, data }) => {
+      if (type !== "Q" || data.toString("latin1", 5) !== "COMMIT\0") return undefined;
       proxy.trap = undefined;
       return { how: "reset", pass: when === "request" ? 0 : data.length };
     };

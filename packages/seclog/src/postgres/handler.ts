@@ -1,7 +1,7 @@
 /**
  * Batches into `security_event_log`, exactly once.
  *
- * One transaction per batch: COPY the rows, then move the source's position over them and commit, in one message.
+ * One transaction per batch: COPY the rows, move the source's position over them, commit.
  * The position is the only truth about what is stored. So nothing is ever guessed: after any failure the next call
  * opens the source again, which reads the position, and leaves out what is there already.
  *
@@ -12,11 +12,14 @@
  * while the first is still on its way. The second one's position moves only after the first has committed: when the
  * first fails, the second rolls back. Locking the position at the start of the transaction would serialise the COPYs.
  *
+ * The source's key is a parameter and stands in no SQL text: other sessions of the same login read that in
+ * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection that is lost between the two
+ * leaves the position locked, for as long as the rows of its COPY hold up the next try anyway (see {@link beginTransaction}).
+ *
  * A connection that is lost around COMMIT leaves a transaction that may still end either way. If it commits, the
  * next try meets it at the position (SL002) or at the unique index (23505), rolls back, and reads again.
  */
 import type { ClientConfig, Pool } from "pg";
-import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import {
   type BatchSource,
@@ -326,9 +329,8 @@ class PostgresHandler implements SecurityEventHandler {
       if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session);
       await session.copy(`${this.#begin}; ${COPY}`, rowsOf(batch, source, from, to));
       await turn();
-      await session.query(
-        `SELECT public.seclog_advance(${literal(id)}, ${epoch}, ${literal(key)}, ${from}, ${to}); COMMIT`,
-      );
+      await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);
+      await session.query("COMMIT");
     } catch (error) {
       if (isTimeout(error)) source.rows = Math.max(FEWEST_ROWS, Math.ceil((to - from + 1) / 4));
       if (isNoPartition(error)) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
@@ -383,16 +385,6 @@ function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number
 
 function isTimeout(error: unknown): boolean {
   return error instanceof NoAnswerError || errorCode(error) === QUERY_CANCELED;
-}
-
-/**
- * A string for SQL text: the position is moved in one message with COMMIT, and such a message takes no parameters. In two
- * messages, a connection lost between them would leave the position locked for the next try.
- */
-function literal(text: string): string {
-  if (text.includes("\\") || text.includes("\0"))
-    throw new SeclogError("SECLOG_EVENT_MALFORMED", "a source's id or key");
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 let warned = false;

@@ -5,8 +5,8 @@ import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { connectionConfig, type TlsOption } from "./connection-config.ts";
 import { errorCode } from "./failure.ts";
 import { migrations, privilegesSql } from "./migrations.ts";
+import { setPassword } from "./password.ts";
 import { checkSchemaVersion } from "./schema-version.ts";
-import { scramVerifier } from "./scram.ts";
 import {
   accessSql,
   createDatabaseSql,
@@ -14,7 +14,6 @@ import {
   loginRoleSql,
   OWNER,
   quoteIdentifier,
-  quoteLiteral,
   READER,
   recordMigrationSql,
   SEALER,
@@ -64,7 +63,8 @@ const OLDEST_SERVER = 15;
 
 /**
  * Creates the database, the roles and the tables, or brings them up to date. What is there stays: it can run again,
- * also twice at once. Passwords are turned into SCRAM verifiers here, so the server never sees them.
+ * also twice at once. Passwords are turned into SCRAM verifiers here, so the server never sees them, and its log and
+ * statistics do not even see the verifiers.
  *
  * @throws SeclogError `SECLOG_CONFIG` for the options, `SECLOG_SCHEMA_NEWER` when a newer program made a breaking
  *   change, `SECLOG_SETUP` with the server's reason for anything else
@@ -87,8 +87,7 @@ export async function setupDatabase(options: SetupOptions): Promise<SetupResult>
       for (const login of plan.logins) {
         for (const sql of loginRoleSql(login)) await admin.query(sql);
         if (login.password === undefined) continue;
-        const verifier = quoteLiteral(scramVerifier(login.password));
-        await admin.query(`ALTER ROLE ${quoteIdentifier(login.name)} LOGIN PASSWORD ${verifier}`);
+        await setPassword(admin, login.name, login.password);
       }
       borrowed = await borrowOwner(admin);
       say(`creating the database ${plan.database}`);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { errorMessage } from "../event/errors.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import type { SecurityEventHandler } from "./handler.ts";
@@ -23,7 +24,8 @@ export class MemoryShipping implements Shipping {
     const source: ShipSource = {
       id: sourceId,
       epoch: 1,
-      key: sourceId.replaceAll("-", ""),
+      // Not made of the id, which error messages and readers of the log show.
+      key: randomBytes(16).toString("hex"),
       limit: () => this.#limit,
       openReader: (afterSeq) => new MemoryReader(afterSeq, (seq) => this.#records[seq - this.#first]),
       loadCursor: () => 0,
