@@ -25,7 +25,7 @@ export function clean(
   if (text.length > limit) notes.truncated(name, text.length);
   // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
   const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
-  const safe = repeats ? redactor.repeatedText(seen) : redactor.text(seen);
+  const safe = repeats ? redactor.repeatedText(seen) : redactor.id(seen);
   if (safe !== seen) notes.redacted(name);
   return keepText(cutText(safe, limit), name, limit, notes);
 }

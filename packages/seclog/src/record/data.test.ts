@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker, unescapeText } from "../event/text.ts";
 import { createDataEncoder, DATA_LIMITS } from "./data.ts";
-import { createRedactor } from "./redact.ts";
+import { createRedactor, REDACTED } from "./redact.ts";
 
 const encode = createDataEncoder(createRedactor({ key: "0123456789abcdef" }));
 
@@ -199,10 +199,24 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("finds a card number that is a number", () => {
-    expect(kept({ n: 4111111111111111, m: 4111111111111112, t: 1763840602123 })).toEqual({
-      data: { n: "[redacted]", m: 4111111111111112, t: 1763840602123 },
-      notes: { redacted: ["data.n"] },
+  test("takes a number alone for a card's only where somebody typed it", () => {
+    const card = 4111111111111111;
+    expect(
+      kept({
+        ...{ value: card, message: String(card), input: BigInt(card), cards: [card], note: `paid with ${card}` },
+        ...{ n: card, order: String(card), invoice: BigInt(card), m: 4111111111111112, t: 1763840602123 },
+        ...{ orderId: "4111 1111 1111 1111", user_ids: [card, String(card)], [card]: 1 },
+      }),
+    ).toEqual({
+      data: {
+        ...{ value: REDACTED, message: REDACTED, input: REDACTED, cards: [REDACTED], note: `paid with ${REDACTED}` },
+        ...{ n: card, order: String(card), invoice: String(card), m: 4111111111111112, t: 1763840602123 },
+        ...{ orderId: "4111 1111 1111 1111", user_ids: [card, String(card)], [card]: 1 },
+      },
+      notes: {
+        converted: { "data.input": "bigint", "data.invoice": "bigint" },
+        redacted: ["data.cards.0", "data.input", "data.message", "data.note", "data.value"],
+      },
     });
   });
 

@@ -12,8 +12,9 @@ import { createHash } from "node:crypto";
 import * as types from "node:util/types";
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
-import { distinctNames, LONGEST_NAME, type MemberName, MemberNames, sortNames } from "./member-names.ts";
-import { LOOK_BEHIND_DATA_CUT, type NameRule, queryStart, REDACTED, type Redactor } from "./redact.ts";
+import { distinctNames, type MemberName, MemberNames, sortNames } from "./member-names.ts";
+import { LONGEST_NAME, LOOK_BEHIND_DATA_CUT, queryStart, REDACTED, type Redactor } from "./redact.ts";
+import type { NameRule } from "./secret-names.ts";
 
 /** How much of an event's data is kept. What exceeds a limit is cut, and `notes.truncated` has what there was. */
 export interface DataLimits {
@@ -126,7 +127,7 @@ class DataWalk {
     if (text.length > limit) {
       kept = this.#cut(text, limit);
     } else {
-      kept = this.#redactor.text(text);
+      kept = this.#redactor.value(text, this.#path);
       if (kept !== text) this.#notes.redacted(this.#where());
     }
     let json = jsonString(kept);
@@ -141,7 +142,7 @@ class DataWalk {
 
   #cut(text: string, limit: number): string {
     const seen = text.slice(0, limit + LOOK_BEHIND_DATA_CUT);
-    const safe = this.#redactor.text(seen);
+    const safe = this.#redactor.value(seen, this.#path);
     const where = this.#where();
     this.#notes.truncated(where, text.length);
     if (safe !== seen) {
@@ -165,7 +166,7 @@ class DataWalk {
     // Card numbers are safe integers too. Milliseconds since 1970 stay below until 2033.
     if (value >= 2e12 && Number.isInteger(value)) {
       if (!Number.isSafeInteger(value)) this.#notes.converted(this.#where(), "unsafe integer");
-      else if (this.#redactor.text(String(value)) !== String(value)) return this.#redacted();
+      else if (this.#redactor.value(String(value), this.#path) !== String(value)) return this.#redacted();
     }
     const json = String(value);
     this.#room -= json.length;

@@ -1,9 +1,7 @@
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable } from "../event/text.ts";
-import { LOOK_BEHIND_DATA_CUT, type NameRule, type Redactor } from "./redact.ts";
-
-/** UTF-16 units of one name. */
-export const LONGEST_NAME = 200;
+import { LONGEST_NAME, LOOK_BEHIND_DATA_CUT, type Redactor } from "./redact.ts";
+import type { NameRule } from "./secret-names.ts";
 
 /** Names are remembered up to this number and length: strangers choose names too. */
 const REMEMBERED_NAMES = 2000;
@@ -31,7 +29,7 @@ export class MemberNames {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const rule = this.#redactor.rule(key.length > LONGEST_NAME ? key.slice(0, LONGEST_NAME) : key);
-    let name = cutText(this.#redactor.text(key.slice(0, LONGEST_NAME + LOOK_BEHIND_DATA_CUT)), LONGEST_NAME);
+    let name = cutText(this.#redactor.id(key.slice(0, LONGEST_NAME + LOOK_BEHIND_DATA_CUT)), LONGEST_NAME);
     if (isUnkeepable(name)) name = escapeText(name);
     const made: MemberName = { key, name, json: `${jsonString(name)}:`, rule };
     if (name === key && key.length <= REMEMBERED_LENGTH) {

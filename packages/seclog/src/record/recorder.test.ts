@@ -9,6 +9,12 @@ import { createDataEncoder } from "./data.ts";
 import { Recorder } from "./recorder.ts";
 import { createRedactor, REDACTED, type RedactOptions } from "./redact.ts";
 
+const traced = {
+  method: "GET",
+  url: "/",
+  headers: { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+};
+
 interface Call {
   readonly type?: unknown;
   readonly request?: unknown;
@@ -117,6 +123,31 @@ test("paths below data find also what is a fact elsewhere", () => {
     { userid: REDACTED },
     ["data.userid"],
   ]);
+});
+
+test("ids that look like a card's number stay as they are, wherever the application names them", () => {
+  const id = "4111111111111111";
+  const event = kept({
+    request: { method: "GET", url: `/orders/${id}`, headers: { "x-request-id": id, "user-agent": `app/${id}` } },
+    data: { actor: "480000000000000004", target: { id, type: "order" }, orderId: id },
+  });
+  expect(event).toMatchObject({
+    ...{ actorId: "480000000000000004", targetId: id, path: `/orders/${id}`, requestId: id, userAgent: `app/${id}` },
+    data: { orderId: id },
+  });
+  expect(event.notes).toBeUndefined();
+});
+
+test("a name redacts the column of that name, and says so", () => {
+  const data = { userid: "ada@example.com", target: "t1", nested: { userid: "x" } };
+  const event = kept({ data, redact: { names: ["userid", "trace_id"] }, request: traced });
+  expect([event.actorId, event.targetId, event.traceId, event.data]).toEqual([
+    REDACTED,
+    "t1",
+    undefined,
+    { nested: { userid: REDACTED } },
+  ]);
+  expect(event.notes).toEqual({ redacted: ["traceId", "actorId", "data.nested.userid"] });
 });
 
 test("an actor or a target with a secret is noted as redacted", () => {

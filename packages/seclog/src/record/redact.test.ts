@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createRedactor, REDACTED } from "./redact.ts";
+import { SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
 
 const redactor = createRedactor();
 
@@ -78,8 +79,35 @@ describe("text()", () => {
     "password reset requested",
     "boardingpass: gate 5, compass: north",
     "at 4.111111111111111, 1.4111.1111.1111.1111 and 4111.1111",
+    "task-management-service-production, risk_live_dashboards and disk_test_results_2026",
+    "keyJournalAdministrator and monkeyJumpedOverTheFence",
+    "npm_config_update_notifier_disabled",
+    "EUROPAKIA1234567890ABCDEFG",
+    "secretary: Jane, hotplug: yes, maxTokens: 4096, tokenizer: bert",
+    "basic self-service and bearer authentication/authorization",
+    "passwordChangedAt: 2026-11-30",
+    "snowflake 480000000000000004 of user id 4111111111111111",
   ])("leaves %s alone", (text) => {
     expect(redactor.text(text)).toBe(text);
+  });
+
+  test.each([
+    "PRIVATE+KEY+example.com/log+c9db3c2a+AbCdEf",
+    "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQ",
+    "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",
+    "ya29.A0ARrdaM_k3yT0k3nT0k3nT0k3nT0k3n",
+    `hf_${"aB3".repeat(12)}`,
+    `shpat_${"0a".repeat(16)}`,
+    "sk-proj-Ab1_Cd2-Ef3Gh4Ij5Kl6",
+  ])("never lets %s through", (secret) => {
+    expect(redactor.text(`with ${secret} in it`)).toBe("with [redacted] in it");
+  });
+
+  test("finds the account key of a connection string, and the signature of a signed URL", () => {
+    expect(redactor.text("AccountName=x;AccountKey=abcdefgh==;")).toBe("AccountName=x;AccountKey=[redacted]");
+    expect(redactor.text("https://s3/x?X-Amz-Signature=abcdef&y=1")).toBe(
+      "https://s3/x?X-Amz-Signature=[redacted]&y=1",
+    );
   });
 
   test("is done with it: redacting again changes nothing", () => {
@@ -117,6 +145,20 @@ describe("text()", () => {
   });
 });
 
+describe("id()", () => {
+  test("keeps every id, and no key", () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 20n }), fc.constantFrom("", "user:", "u-"), (number, prefix) => {
+        expect(redactor.id(`${prefix}${number}`)).toBe(`${prefix}${number}`);
+        expect(redactor.repeatedText(`${prefix}${number}`)).toBe(`${prefix}${number}`);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(redactor.id("4111 1111 1111 1111")).toBe("4111 1111 1111 1111");
+    expect(redactor.id("sk_live_abcdefghijkl")).toBe(REDACTED);
+  });
+});
+
 describe("rule()", () => {
   test.each([
     ...["password", "Passwd", "user_password", "newPassword", "PWD", "db-pwd", "secret", "client_secret", "x-api-key"],
@@ -151,6 +193,7 @@ describe("rule()", () => {
     ...["maxTokens", "tokenCount", "tokensUsed", "accessTokenCount"],
     ...["compass", "passenger", "bypass", "trespass", "boardingPass", "renderPass", "cookieConsent", "author"],
     "keyboard",
+    ...["secretary", "passwordless", "passwordChangedAt", "password_policy", "credentialId", "secretVersion"],
     "pinned",
     "passed",
     "resource",
@@ -195,7 +238,56 @@ describe("options", () => {
     expect(redactor.hasDataPaths).toBe(false);
   });
 
+  test("turn built-in patterns off, one by one", () => {
+    const samples: { readonly [P in SecretPattern]: string } = {
+      privateKey: "-----BEGIN PRIVATE KEY-----\nMIIEv",
+      header: "Set-Cookie: theme=dark",
+      jwt: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+      urlPassword: "postgres://app:hunter2@db/x",
+      scheme: "Bearer mF_9.B5f-4.1JqM",
+      apiKey: "ghp_0123456789abcdefghijABCDEFGHIJ",
+      assignment: "pwd=hunter2",
+      cardNumber: "paid with 4111111111111111",
+    };
+    for (const [pattern, text] of Object.entries(samples) as [SecretPattern, string][]) {
+      // Of a cookie, two patterns see something: the line, and the name.
+      const keepPatterns: SecretPattern[] = pattern === "header" ? [pattern, "assignment"] : [pattern];
+      expect(createRedactor().text(text)).toContain(REDACTED);
+      expect(createRedactor({ keepPatterns }).text(text)).toBe(text);
+      expect(
+        createRedactor({ keepPatterns: SECRET_PATTERNS.filter((other) => other !== pattern) }).text(text),
+      ).toContain(REDACTED);
+    }
+  });
+
   test.each([
+    ["actor", "actorId"],
+    ["actor_id", "actorId"],
+    ["actorId", "actorId"],
+    ["userid", "actorId"],
+    ["USER-ID", "actorId"],
+    ["target", "targetId"],
+    ["ip", "ipAddress"],
+    ["ip_address", "ipAddress"],
+    ["user-agent", "userAgent"],
+    ["request_host", "requestHost"],
+    ["traceId", "traceId"],
+  ])("the name %s stands for the column %s as well", (name, column) => {
+    expect(createRedactor({ names: [name] }).secretColumn(column)).toBe(true);
+    expect(createRedactor({ names: ["other"] }).secretColumn(column)).toBe(false);
+  });
+
+  test("names may be in any alphabet", () => {
+    const own = createRedactor({ names: ["\u043f\u0430\u0440\u043e\u043b\u044c"] });
+    expect(own.rule("\u041f\u0430\u0440\u043e\u043b\u044c")).toBe("redact");
+    expect(own.rule("\u0438\u043c\u044f")).toBe("keep");
+  });
+
+  test.each([
+    ["a name that matches nothing", { names: ["--"] }, 'names has "--"'],
+    ["a name that is longer than any is kept", { names: ["x".repeat(201)] }, "names has a name of 201 characters"],
+    ["a name that is secret and not", { names: ["pin"], keepNames: ["PIN"] }, 'names and keepNames both have "pin"'],
+    ["a pattern that there is not", { keepPatterns: ["card"] }, 'keepPatterns has "card"; the built-in patterns are'],
     ["an unknown key", { name: [] }, "name"],
     ["an empty path", { paths: [""] }, "paths"],
     ["a path with an empty step", { paths: ["data..x"] }, "paths"],

@@ -153,8 +153,8 @@ function readFacts(
   if (parent !== undefined && parent.length < 512) {
     const trace = TRACEPARENT.exec(parent);
     if (trace !== null && (trace[1] !== "00" || trace[4] === undefined)) {
-      if (trace[2] !== undefined) facts.traceId = trace[2];
-      if (trace[3] !== undefined) facts.spanId = trace[3];
+      takeHex(trace[2], "traceId", facts, redactor, notes);
+      takeHex(trace[3], "spanId", facts, redactor, notes);
     }
   }
 
@@ -169,6 +169,19 @@ function readFacts(
   if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, redactor, notes);
 }
 
+/** A column of hexadecimal digits only: where the application named it as secret, it stays empty. */
+function takeHex(
+  value: string | undefined,
+  name: "traceId" | "spanId",
+  facts: RequestFacts,
+  redactor: Redactor,
+  notes: NoteTaker,
+): void {
+  if (value === undefined) return;
+  if (redactor.secretColumn(name)) notes.redacted(name);
+  else facts[name] = value;
+}
+
 /** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
 function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string {
   if (redactor.secretColumn("ipChain")) {
@@ -177,7 +190,7 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
   }
   if (chain.length > LIMITS.ipChain) notes.truncated("ipChain", chain.length);
   const kept = chain.slice(-LIMITS.ipChain);
-  const safe = redactor.text(kept);
+  const safe = redactor.id(kept);
   if (safe !== kept) notes.redacted("ipChain");
   return keepText(safe, "ipChain", LIMITS.ipChain * 2, notes);
 }

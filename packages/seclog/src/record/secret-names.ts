@@ -1,0 +1,62 @@
+/** What the name of a value says about it, before anybody looks at the value. */
+
+/** What a name says about its value: `url` is one whose query is cut off. */
+export type NameRule = "keep" | "redact" | "hash" | "url";
+
+/** Part of a name, in lower case and without signs. */
+const SECRET_PART =
+  /passw(?:or)?d(?!less)|pwd|passhash|passphrase|passcode|secret(?!ar[yi])|apikey|accesskey|accountkey|privatekey|encryptionkey|signingkey|authorization|credential|bearer|connectionstring|databaseurl|(?:recovery|backup|verification|security|onetime|otp)codes?|creditcard|debitcard|cardnumber|mnemonic/;
+
+/** What is told of a secret and is none: `passwordChangedAt`, `credentialType`, `secretVersion`. */
+const ABOUT_A_SECRET =
+  /(?:passw(?:or)?d|pwd|secret|credential|apikey|accesskey|privatekey)s?(?:last|max|min|is|was)?(?:(?:age|policy|strength|length|count|attempts|type|changed|created|updated|rotated|expired|expires|expiry|required|enabled|status|algorithm|version)(?:at|on|date|time)?|reset(?:at|on|date|time)|at|date|time)$|credentialid$/;
+
+/** Whose `pass` is a password: most other words that end so are none, such as `compass` and `bypass`. */
+export const PASS_OWNER =
+  "(?:new|old|current|confirm|user|login|my|admin|root|db|database|sql|mysql|pg|postgres|redis|mongo|ldap|ftp|ssh|smtp|imap|mail|http|proxy)";
+
+/** The end of a name. `tokens` alone and `accessTokens` are secrets, `maxTokens` and `tokenCount` are numbers. */
+const SECRET_END = new RegExp(
+  `(?:token(?:value|string|hash)?|(?:access|refresh|id|auth|api|session|reset|csrf)tokens|cookies?(?:jar|header|string|value)?|` +
+    `authheaders?|otp|jwt|cvv2?|cvc2?|pincode|csrf|xsrf|card(?:no|nr|num)|ccnum(?:ber)?|amzsignature)$|^${PASS_OWNER}{1,2}pass$`,
+);
+
+const SECRET_NAMES: ReadonlySet<string> = new Set([
+  ...["pass", "pin", "pan", "dsn", "tan", "tokens", "ssn", "rawheaders"],
+  // Only complete, as `auth` and `key` begin or end many names that are harmless.
+  ...["auth", "sshkey", "clientkey", "masterkey", "secretkey", "hmackey"],
+]);
+
+const HASHED = /^(?:session|sess|sid|ssid|jti)$|(?:sessionid|sessionkey|sessid|connectsid|tokenid)$/;
+
+const URLS = /(?:url|uri|href|referr?er)$/;
+
+/** Whose numbers are ids, whatever they look like. */
+const IDS = /(?:id|ids|uuid|guid|ulid)$/;
+
+/** Whose texts somebody wrote or typed. A number alone under any other name is an id, an amount or a time. */
+const FREE_TEXTS =
+  /(?:message|msg|text|notes?|comments?|reason|description|errors?|details?|body|input|value|query|search|content|subject|title|summary|payload|line|card|cards)$/;
+
+/** A name in lower case, letters and digits only: `User-Id`, `user_id` and `userId` are one. */
+export function plainName(name: string): string {
+  return name.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "");
+}
+
+/** What a plain name says, as far as it is known. */
+export function nameRule(plain: string): NameRule {
+  if (HASHED.test(plain)) return "hash";
+  if (SECRET_NAMES.has(plain) || SECRET_END.test(plain)) return "redact";
+  if (SECRET_PART.test(plain) && !ABOUT_A_SECRET.test(plain)) return "redact";
+  return URLS.test(plain) ? "url" : "keep";
+}
+
+/** Whether a value of this name is an id, so that no number in it is a card's. */
+export function isIdName(name: string): boolean {
+  return IDS.test(plainName(name));
+}
+
+/** Whether a value of this name is somebody's prose or input, so that a number alone may be a card's. */
+export function isFreeTextName(name: string): boolean {
+  return FREE_TEXTS.test(plainName(name));
+}

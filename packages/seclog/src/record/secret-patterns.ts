@@ -1,0 +1,160 @@
+/**
+ * Secrets that are known by their text. Each pattern stands by itself: a secret begins where no letter or digit is
+ * before it, else `task-management-service` would have an OpenAI key in it. Every pattern is linear in the text
+ * (bounded repeats, no nested ones): the text is a stranger's.
+ */
+import { withoutCardNumbers } from "./card-numbers.ts";
+import { REDACTED } from "./redacted.ts";
+import { nameRule, PASS_OWNER, plainName } from "./secret-names.ts";
+
+/** The built-in patterns, in the order in which they are tried. */
+export const SECRET_PATTERNS = [
+  /** `-----BEGIN PRIVATE KEY-----` of any kind, and the private keys that sign a log. */
+  "privateKey",
+  /** The lines `Authorization: …`, `Cookie: …`, `X-Api-Key: …` of a request. */
+  "header",
+  /** JSON Web Tokens, and what else is Base64url of `{"`. */
+  "jwt",
+  /** The password in `postgresql://user:password@host`. */
+  "urlPassword",
+  /** What follows `Bearer` or `Basic`. */
+  "scheme",
+  /** Keys by the prefix of who issues them: AWS, Stripe, OpenAI, GitHub, GitLab, Slack, Google, npm, … */
+  "apiKey",
+  /** `name=value` and `"name": "value"` where the name is a secret's. */
+  "assignment",
+  /** Payment cards, by issuer, length and check digit; in free text only. */
+  "cardNumber",
+] as const;
+
+/** The name of a built-in pattern. */
+export type SecretPattern = (typeof SECRET_PATTERNS)[number];
+
+/** No secret is shorter, and most values of events are. */
+export const SHORTEST_SECRET = 8;
+
+// Signs of a secret. A pattern is tried only where its sign is, and most text has none: the tests for them are
+// plain enough for the regular-expression engine to skip through the text.
+const ASSIGNMENT = 1;
+const URL_USER = 2;
+const SCHEME = 4;
+const PREFIX = 8;
+const DIGITS = 16;
+
+const ASSIGNS = /[=:]/;
+const SECRET_WORDS = /pass|pwd|secret|token|key|authori|cookie|credential|otp|cvv|cvc|sess|sid|csrf|signature/i;
+const SCHEMES = /(?:bearer|basic)\s/i;
+const PREFIXES =
+  /eyJ|-----B|E\+KEY|T-KEY-|A(?:KIA|SIA)|[srp]k[-_]|gh[pousr]_|_pat_|whsec_|xox|xapp-|AIza|npm_|glpat-|SG\.|ya29\.|GOCSPX-|hf_|shp[acps]|dop_v|pypi-|sq0/;
+/** Cards are grouped 4-4-4-4, 4-6-5, 4-6-4 or 6-13, or not at all. */
+const DIGIT_GROUPS = /\d{4}[ .-]?\d{4}/;
+
+/** Which of the signs a text has. */
+function signsIn(text: string): number {
+  let signs = 0;
+  if (PREFIXES.test(text)) signs |= PREFIX;
+  if (ASSIGNS.test(text)) {
+    if (SECRET_WORDS.test(text)) signs |= ASSIGNMENT;
+    if (text.includes("://") && text.includes("@")) signs |= URL_USER;
+  }
+  if (SCHEMES.test(text)) signs |= SCHEME;
+  if (DIGIT_GROUPS.test(text)) signs |= DIGITS;
+  return signs;
+}
+
+const SECRET_WORD = `passw(?:or)?d|passphrase|passcode|(?<![a-z])(?:${PASS_OWNER}[-_]?){0,2}pass|pwd|secret|token|api[-_ ]?key|(?:access|account|private)[-_ ]?key|authorization|cookie|credentials?|otp|cvv2?|cvc2?|sess(?:ion)?[-_]?id|(?<![a-z])sid|csrf|x-amz-signature`;
+const NAME_END = "[\\w-]{0,20}[\\\\\"'\\]]{0,6}\\s{0,4}";
+
+const TOKEN = "[A-Za-z0-9_-]";
+
+/** The keys of those who give theirs a beginning by which leaks are found. */
+const API_KEYS = new RegExp(
+  `(?<![A-Za-z0-9])(?:${[
+    "A(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "(?:[srp]k_(?:live|test)_|whsec_)[A-Za-z0-9+/=_-]{8,}",
+    // Not words alone, such as a service's name in lower case.
+    "sk-(?=[a-z_-]{0,40}[A-Z0-9])[A-Za-z0-9_-]{20,}",
+    "gh[pousr]_[A-Za-z0-9]{20,}",
+    "github_pat_[A-Za-z0-9_]{20,}",
+    "npm_[A-Za-z0-9]{30,}",
+    "(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}",
+    "(?:AIza|glpat-|GOCSPX-|pypi-)[A-Za-z0-9_-]{20,}",
+    "SG\\.[A-Za-z0-9_-]{16,32}\\.[A-Za-z0-9_-]{20,}",
+    "ya29\\.[A-Za-z0-9_-]{20,}",
+    "hf_[A-Za-z0-9]{30,}",
+    "(?:shp(?:at|ca|pa|ss)_|dop_v1_)[a-f0-9]{30,}",
+    "sq0(?:atp|csp)-[A-Za-z0-9_-]{20,}",
+  ].join("|")})`,
+  "g",
+);
+
+type Replace = (text: string) => string;
+
+const REPLACEMENTS: { readonly [P in SecretPattern]: readonly [sign: number, replace: Replace] } = {
+  // Also a key whose end was cut off.
+  privateKey: [
+    PREFIX,
+    (text) =>
+      text.replace(
+        /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|$)|PRIVATE\+KEY\+[^\s"']+|AGE-SECRET-KEY-1[A-Z0-9]+/g,
+        REDACTED,
+      ),
+  ],
+  header: [
+    ASSIGNMENT,
+    (text) =>
+      text.replace(
+        /\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)(["']?\s{0,4}:\s{0,4})[^\r\n]+/gi,
+        `$1$2${REDACTED}`,
+      ),
+  ],
+  jwt: [PREFIX, (text) => text.replace(JWT, REDACTED)],
+  // A number and a slash after the colon are a port and a path.
+  urlPassword: [
+    URL_USER,
+    (text) => text.replace(/(:\/\/(?!\[)[^\s/?#:@]{0,256}:)(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,256}@/g, `$1${REDACTED}@`),
+  ],
+  scheme: [SCHEME, (text) => text.replace(/(?<![a-z])(bearer|basic)(\s{1,4})([A-Za-z0-9._~+/=-]{6,})/gi, credentials)],
+  apiKey: [PREFIX, (text) => text.replace(API_KEYS, REDACTED)],
+  assignment: [ASSIGNMENT, (text) => text.replace(ASSIGNED, assigned)],
+  cardNumber: [DIGITS, withoutCardNumbers],
+};
+
+const JWT = new RegExp(`(?<![A-Za-z0-9])eyJ${TOKEN}{11,}(?:\\.${TOKEN}*){0,4}`, "g");
+
+/** Values quoted with any depth of escaping, also one whose end was cut off. */
+const ASSIGNED = new RegExp(
+  `((?:${SECRET_WORD})${NAME_END}[=:]\\s{0,4})` +
+    `(?:\\\\{1,4}"[^"]{0,1000}"?|"(?:[^"\\\\]|\\\\.){0,1000}"?|'(?:[^'\\\\]|\\\\.){0,1000}'?|[^\\s&]{1,1000})`,
+  "gi",
+);
+
+/** A name says in a text what it says in data: `secretary: Jane` and `maxTokens: 4096` stay. */
+function assigned(match: string, head: string, offset: number, text: string): string {
+  const before = /[\w-]*$/.exec(text.slice(Math.max(0, offset - 40), offset))?.[0] ?? "";
+  const name = plainName(before + head);
+  return nameRule(name) === "keep" && !name.endsWith("pass") ? match : head + REDACTED;
+}
+
+/** "Basic authentication" and "basic self-service" are prose, "Basic dXNlcjpwYXNz" is not. */
+function credentials(match: string, scheme: string, space: string, text: string): string {
+  const prose = /^[A-Za-z]?[a-z]{1,15}(?:[-/][a-z]{1,15})?[.-]?$/.test(text);
+  return prose ? match : `${scheme}${space}${REDACTED}`;
+}
+
+/**
+ * Makes the function that replaces every secret in a text; it returns the same string when there is none.
+ *
+ * @param without the patterns that are not looked for
+ */
+export function secretReplacer(without: ReadonlySet<SecretPattern>): Replace {
+  const wanted = SECRET_PATTERNS.filter((name) => !without.has(name)).map((name) => REPLACEMENTS[name]);
+  return (text) => {
+    if (text.length < SHORTEST_SECRET) return text;
+    const signs = signsIn(text);
+    if (signs === 0) return text;
+    let safe = text;
+    for (const [sign, replace] of wanted) if ((signs & sign) !== 0) safe = replace(safe);
+    return safe;
+  };
+}
