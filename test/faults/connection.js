@@ -1,6 +1,6 @@
 /** What networks do to the connection between the shipper and PostgreSQL. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { PostgresProxy } from "./proxy.js";
+import { PostgresProxy, REFUSE } from "./proxy.js";
 import { expectStored, handlerOf, isCommit, isCommitted, LOAD, STORED, shippedSince } from "./server.js";
 
 /** Small batches: always some to be shipped, and two under way whenever a pause has let them pile up. */
@@ -201,6 +201,71 @@ export const CONNECTION_FAULTS = [
       });
     },
   },
+  {
+    number: 35,
+    name: "links that die after so many bytes",
+    runs: { full: 6, short: 1 },
+    async run(context) {
+      const { runs, ran, expect, note, short } = context;
+      await throughProxy(context, LOAD, async ({ app, proxy, world }) => {
+        for (let run = 0; run < runs; run++) {
+          // More than one link takes by far, in one batch.
+          const { recorded } = app.state;
+          proxy.trap = REFUSE;
+          proxy.cut();
+          await app.until((state) => state.recorded > recorded + (short ? 300 : 2_000));
+          const links = proxy.connections;
+          proxy.budget = 10_000 + Math.floor(Math.random() * 30_000);
+          proxy.trap = undefined;
+          await shippedSince(app);
+          const took = proxy.connections - links;
+          expect(took > 3, `${took} links of ${proxy.budget} bytes took all: none has died on the way`);
+          note(`${app.state.recorded - recorded} events through ${took} links of ${proxy.budget} bytes`);
+          proxy.budget = undefined;
+          proxy.cut();
+          await shippedSince(app);
+          ran();
+        }
+        await expectStored(world, expect, "through links that died");
+      });
+    },
+  },
+  {
+    number: 39,
+    name: "the server's limits of time are shorter than a batch takes",
+    runs: { full: 3, short: 1 },
+    async run(context) {
+      const { runs, ran, expect } = context;
+      await throughProxy(context, { ...LOAD, handler: { batchSize: 400 } }, async ({ app, proxy, world }) => {
+        const limits = await world.query(
+          `SELECT name FROM pg_settings WHERE name IN ('transaction_timeout', 'statement_timeout', 'lock_timeout',
+             'idle_in_transaction_session_timeout', 'idle_session_timeout') ORDER BY name`,
+        );
+        for (const { name } of limits)
+          await world.query(`ALTER DATABASE ${world.database.name} SET ${name} = '${LIMIT_MS}ms'`);
+        for (let run = 0; run < runs; run++) {
+          const { recorded } = app.state;
+          proxy.trap = REFUSE;
+          proxy.cut();
+          await app.until((state) => state.recorded > recorded + 500);
+          const before = handlerOf(app.state).shipped;
+          // A batch of 400 takes some seconds now.
+          proxy.rate = 100_000;
+          proxy.trap = undefined;
+          await app.until((state) => handlerOf(state).shipped >= before + 400);
+          const { lastError } = handlerOf(app.state);
+          expect(!/25P04|25P03|57014/.test(lastError?.message), `a limit has ended a batch: ${lastError?.message}`);
+          proxy.rate = undefined;
+          await shippedSince(app);
+          ran();
+        }
+        for (const { name } of limits) await world.query(`ALTER DATABASE ${world.database.name} RESET ${name}`);
+      });
+    },
+  },
 ];
+
+/** In fault 39, shorter than a batch takes on its line. */
+const LIMIT_MS = 1_000;
 
 const mega = (bytes) => `${Math.round(bytes / 1e6)} MB`;

@@ -49,6 +49,12 @@ export class PostgresProxy {
    * @type {number | undefined}
    */
   rate;
+  /**
+   * The most bytes of a client that a connection takes before both ends are reset.
+   *
+   * @type {number | undefined}
+   */
+  budget;
   #stalled = false;
   #links = new Set();
   #server = createServer((client) => void this.#carry(client));
@@ -133,7 +139,7 @@ export class PostgresProxy {
 
   async #carry(client) {
     this.connections++;
-    const link = { client, server: connect(this.#target, "127.0.0.1"), over: false };
+    const link = { client, server: connect(this.#target, "127.0.0.1"), over: false, left: this.budget };
     for (const socket of [client, link.server]) {
       socket.setNoDelay();
       // Whoever reads from it is told, too.
@@ -153,7 +159,7 @@ export class PostgresProxy {
       for await (const chunk of sender) {
         for (const { type, data } of messages.add(chunk)) {
           if (link.over || this.#stalled) continue;
-          const cut = await this.trap?.({ from, type, data });
+          const cut = (await this.trap?.({ from, type, data })) ?? spend(link, from, data);
           // It may have been held for long.
           if (link.over || this.#stalled) continue;
           if (cut === undefined) await this.#pass(receiver, data);
@@ -222,6 +228,14 @@ class Messages {
       yield { type: data.latin1Slice(0, head), data };
     }
   }
+}
+
+/** Takes a client's bytes from what its connection has left, and cuts it where that ends. */
+function spend(link, from, data) {
+  if (from !== "client" || link.left === undefined) return undefined;
+  const pass = link.left;
+  link.left -= data.length;
+  return link.left < 0 ? { how: "reset", pass } : undefined;
 }
 
 function reset(link) {

@@ -9,6 +9,7 @@ import pg from "pg";
 import { drainSpool } from "seclog/ship";
 import { contentHash } from "./check.js";
 import { PostgresProxy } from "./proxy.js";
+import { isCommitted } from "./server.js";
 import { keyOf } from "./spool.js";
 import { subfolder } from "./world.js";
 
@@ -339,11 +340,15 @@ async function positionOutside({ runs, world: create, finish, ran }) {
       RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS ''`);
     const proxy = await PostgresProxy.start(world.server.port);
     try {
-      let cuts = 0;
-      proxy.trap = ({ from, type, data }) =>
-        from === "server" && type === "C" && data.includes("COMMIT") && cuts++ === 0
-          ? { how: "reset", pass: 0 }
-          : undefined;
+      // The first batch's commit: those before it open the source.
+      let copied = false;
+      let isCut = false;
+      proxy.trap = (message) => {
+        copied ||= message.from === "client" && message.data.includes("COPY");
+        if (isCut || !copied || !isCommitted(message)) return undefined;
+        isCut = true;
+        return { how: "reset", pass: 0 };
+      };
       const app = await world.startApp(
         { count: 500, wait: "stored" },
         { url: proxy.through(world.database.writerUrl) },

@@ -118,6 +118,32 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(210));
   });
 
+  it("a link that dies before a batch is through takes it in parts, each of which counts", async () => {
+    const handler = throughProxy();
+    await store(handler, 1, 10);
+    // Signing in and opening a source take about 2 KB of it, an event half a kilobyte.
+    proxy.budget = 20_000;
+    proxy.cut();
+    let acknowledged = 10;
+    let failures = 0;
+    while (acknowledged < 1_000) {
+      const failure = await store(handler, acknowledged + 1, 1_000 - acknowledged).then(
+        () => undefined,
+        (error: HandlerError) => error,
+      );
+      if (failure !== undefined) expect(failure.kind).toBe("retry");
+      acknowledged = failure === undefined ? 1_000 : Math.max(acknowledged, failure.stored ?? 0);
+      expect((await stored()).position).toBeGreaterThanOrEqual(acknowledged);
+      expect(++failures).toBeLessThan(200);
+    }
+    expect(await stored()).toEqual(exactly(1_000));
+    // And larger ones again when it holds.
+    proxy.budget = undefined;
+    proxy.cut();
+    await store(handler, 1_001, 4_000).catch(() => store(handler, 1_001, 4_000));
+    expect(await stored()).toEqual(exactly(5_000));
+  });
+
   it("an aborted signal ends a call at once", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);
@@ -277,6 +303,33 @@ describe("postgresHandler() - what it stores", () => {
       await database.query(`ALTER ROLE ${role} RESET synchronous_commit`);
     }
     expect(await stored()).toEqual(exactly(1));
+  });
+
+  it("stores under limits of time that somebody set for the role, which a batch takes longer than", async () => {
+    const role = new URL(database.writerUrl).username;
+    const limits = [
+      "statement_timeout = 60",
+      "lock_timeout = 60",
+      "idle_in_transaction_session_timeout = 60",
+      "idle_session_timeout = 60",
+      ...(await database.query("SELECT FROM pg_settings WHERE name = 'transaction_timeout'")).map(
+        () => "transaction_timeout = 300",
+      ),
+    ];
+    for (const limit of limits) await database.query(`ALTER ROLE ${role} SET ${limit}`);
+    await database.query(`CREATE FUNCTION public.seclog_test_slow() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM pg_sleep(0.4); RETURN NEW; END $$`);
+    await database.query(
+      "CREATE TRIGGER seclog_test_slow AFTER UPDATE ON security_event_source FOR EACH ROW EXECUTE FUNCTION public.seclog_test_slow()",
+    );
+    try {
+      const handler = create();
+      for (let first = 1; first <= 30; first += 10) await store(handler, first, 10);
+    } finally {
+      await database.query("DROP FUNCTION public.seclog_test_slow() CASCADE");
+      await database.query(`ALTER ROLE ${role} RESET ALL`);
+    }
+    expect(await stored()).toEqual(exactly(30));
   });
 
   it("puts an event of any time into some partition, and of a category into its class", async () => {

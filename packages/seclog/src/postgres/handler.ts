@@ -14,7 +14,7 @@
  *
  * The source's key is a parameter and stands in no SQL text: other sessions of the same login read that in
  * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection that is lost between the two
- * leaves the position locked, for as long as the rows of its COPY hold up the next try anyway (see {@link beginTransaction}).
+ * leaves the position locked, for as long as the rows of its COPY hold up the next try anyway (`transaction.ts`).
  *
  * A connection that is lost around COMMIT leaves a transaction that may still end either way. If it commits, the
  * next try meets it at the position (SL002) or at the unique index (23505), rolls back, and reads again.
@@ -35,7 +35,8 @@ import { RecordError } from "./line-reader.ts";
 import { migrations } from "./migrations.ts";
 import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
-import { NoAnswerError, openPool, Session, type SessionTimeouts } from "./session.ts";
+import { openPool, Session, type SessionTimeouts } from "./session.ts";
+import { beginTransaction, HAS_TRANSACTION_TIMEOUT, inTransaction } from "./transaction.ts";
 import { Slots, Turns } from "./turns.ts";
 
 /** Options of {@link postgresHandler}. */
@@ -114,8 +115,10 @@ interface OpenSource {
   /** The last number that is stored. Owned by the call whose turn it is. */
   position: number;
   readonly turns: Turns;
-  /** The most events in a transaction: less than a batch after one took too long. */
+  /** The most events in a transaction: fewer than a batch has after one took too long or was cut off. */
   rows: number;
+  /** What begins a transaction at this server. */
+  begin: string;
   /** The retention class of each category that has one. */
   retention: ReadonlyMap<string, string>;
 }
@@ -123,9 +126,6 @@ interface OpenSource {
 const DAY_MS = 86_400_000;
 /** How long connections may take to end. One that is still being made would keep `close` for `connectTimeout`. */
 const CLOSE_MS = 1_000;
-/** A transaction that took too long is tried in parts, not smaller than this. */
-const FEWEST_ROWS = 50;
-
 class PostgresHandler implements SecurityEventHandler {
   readonly name: string;
   readonly required: boolean;
@@ -135,7 +135,6 @@ class PostgresHandler implements SecurityEventHandler {
   readonly #config: ClientConfig | undefined;
   readonly #size: { readonly min: number; readonly max: number };
   readonly #timeouts: SessionTimeouts;
-  readonly #begin: string;
   readonly #sources = new Map<string, OpenSource>();
   readonly #slots: Slots;
   #pool: PostgresPool | undefined;
@@ -154,7 +153,6 @@ class PostgresHandler implements SecurityEventHandler {
       connect: wholeNumber(WHERE, "connectTimeout", options.connectTimeout, { default: 10_000, min: 1 }),
       statement: wholeNumber(WHERE, "statementTimeout", options.statementTimeout, { default: 30_000, min: 1 }),
     };
-    this.#begin = beginTransaction(this.#timeouts.statement);
     if (options.pool === undefined) {
       const url = secretUrl(WHERE, options, "SECLOG_DATABASE_URL");
       this.#config = connectionConfig(WHERE, "url", url, options.tls);
@@ -189,21 +187,16 @@ class PostgresHandler implements SecurityEventHandler {
         if (source.position >= record.seq) return;
         const { id, epoch, key } = record.source;
         const reason = record.reason.replaceAll("\0", "\\u0000");
-        try {
-          await session.query(this.#begin);
-          await session.query("SELECT public.seclog_quarantine($1, $2, $3, $4, $5, $6)", [
+        await inTransaction(session, source.begin, () =>
+          session.query("SELECT public.seclog_quarantine($1, $2, $3, $4, $5, $6)", [
             id,
             epoch,
             key,
             record.seq,
             reason,
             Buffer.from(record.record),
-          ]);
-          await session.query("COMMIT");
-        } catch (error) {
-          await session.rollback();
-          throw error;
-        }
+          ]),
+        );
         source.position = record.seq;
       });
     });
@@ -239,6 +232,7 @@ class PostgresHandler implements SecurityEventHandler {
         position: 0,
         turns: new Turns(),
         rows: Number.POSITIVE_INFINITY,
+        begin: "",
         retention: new Map(),
       };
       this.#sources.set(id, source);
@@ -248,7 +242,9 @@ class PostgresHandler implements SecurityEventHandler {
       await mine.turns.take((turn) => work(mine, turn));
     } catch (error) {
       mine.opening = undefined;
-      throw error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
+      const failure = error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
+      failure.stored = mine.position;
+      throw failure;
     }
   }
 
@@ -283,16 +279,28 @@ class PostgresHandler implements SecurityEventHandler {
 
   /** Learns what the database is, makes its partitions, and reads how far the source has come. */
   async #open(session: Session, { id, epoch, key, acknowledged }: BatchSource, source: OpenSource): Promise<void> {
-    const [row] = await session.query("SELECT migrations, retention FROM public.seclog_describe()");
-    const { migrations: applied, retention } = row as {
+    const [row] = await inTransaction(session, beginTransaction(this.#timeouts.statement, false), () =>
+      session.query(
+        `SELECT migrations, retention, ${HAS_TRANSACTION_TIMEOUT} AS limited FROM public.seclog_describe()`,
+      ),
+    );
+    const {
+      migrations: applied,
+      retention,
+      limited,
+    } = row as {
       migrations: AppliedMigration[] | null;
       retention: { [category: string]: string } | null;
+      limited: boolean;
     };
     const warning = checkSchemaVersion(migrations(), applied ?? []);
     if (warning !== undefined) warnOnce(warning);
     source.retention = new Map(Object.entries(retention ?? {}));
-    await this.#ensurePartitions(session);
-    const [opened] = await session.query("SELECT public.seclog_open_source($1, $2, $3) AS last_seq", [id, epoch, key]);
+    source.begin = beginTransaction(this.#timeouts.statement, limited);
+    await this.#ensurePartitions(session, source);
+    const [opened] = await inTransaction(session, source.begin, () =>
+      session.query("SELECT public.seclog_open_source($1, $2, $3) AS last_seq", [id, epoch, key]),
+    );
     source.position = Number((opened as { last_seq: string }).last_seq);
     if (source.position < acknowledged) {
       throw new HandlerError(
@@ -305,12 +313,12 @@ class PostgresHandler implements SecurityEventHandler {
   }
 
   /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
-  async #ensurePartitions(session: Session): Promise<void> {
+  async #ensurePartitions(session: Session, { begin }: OpenSource): Promise<void> {
     // The monotonic clock: the other may come back from a far future.
     if (performance.now() - this.#partitionsEnsuredAt < DAY_MS) return;
     this.#partitionsEnsuredAt = performance.now();
     try {
-      await session.query("SELECT public.seclog_ensure_partitions()");
+      await inTransaction(session, begin, () => session.query("SELECT public.seclog_ensure_partitions()"));
     } catch (error) {
       if (session.broken) throw error;
     }
@@ -326,15 +334,17 @@ class PostgresHandler implements SecurityEventHandler {
   ): Promise<void> {
     const { id, epoch, key } = batch.source;
     try {
-      if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session);
-      await session.copy(`${this.#begin}; ${COPY}`, rowsOf(batch, source, from, to));
+      if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session, source);
+      await session.copy(`${source.begin}; ${COPY}`, rowsOf(batch, source, from, to));
       await turn();
       await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);
       await session.query("COMMIT");
     } catch (error) {
-      if (isTimeout(error)) source.rows = Math.max(FEWEST_ROWS, Math.ceil((to - from + 1) / 4));
       if (isNoPartition(error)) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
       await session.rollback();
+      // Whatever ended the connection may end the next one as soon: a link that takes no more bytes, or a limit of the
+      // server's. A single event at last gets through, or nothing does.
+      if (session.broken || errorCode(error) === QUERY_CANCELED) source.rows = Math.ceil((to - from + 1) / 4);
       throw error;
     }
     source.position = to;
@@ -345,25 +355,6 @@ class PostgresHandler implements SecurityEventHandler {
 const QUERY_CANCELED = "57014";
 
 const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
-
-/**
- * What the promise rests on is set in every transaction, not once for a connection: PgBouncer, a role's or a
- * database's settings and a user's pool may all have other ideas. The keepalives make the server give up on a client
- * that has vanished within 20 seconds, so that its half-done COPY does not hold up the next try; the limit on
- * an idle transaction covers the wait for the batch before.
- */
-function beginTransaction(statementTimeout: number): string {
-  return [
-    "BEGIN ISOLATION LEVEL READ COMMITTED",
-    "SET LOCAL synchronous_commit = on",
-    `SET LOCAL statement_timeout = ${statementTimeout}`,
-    "SET LOCAL lock_timeout = 0",
-    `SET LOCAL idle_in_transaction_session_timeout = ${2 * statementTimeout}`,
-    "SET LOCAL tcp_keepalives_idle = 5",
-    "SET LOCAL tcp_keepalives_interval = 5",
-    "SET LOCAL tcp_keepalives_count = 3",
-  ].join("; ");
-}
 
 /** The rows of the events `from` to `to`, in pieces. */
 function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number): Generator<Buffer> {
@@ -381,10 +372,6 @@ function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number
     if (piece !== undefined) yield piece;
   }
   yield rows.take();
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof NoAnswerError || errorCode(error) === QUERY_CANCELED;
 }
 
 let warned = false;

@@ -92,6 +92,8 @@ export type FailureKind = "retry" | "event" | "destination";
 /** A handler's failure, with what it means. */
 export class HandlerError extends SeclogError {
   readonly kind: FailureKind;
+  /** The number up to which the source's events are stored all the same, when the handler knows. */
+  stored: number | undefined;
 
   constructor(
     kind: FailureKind,

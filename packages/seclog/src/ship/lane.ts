@@ -201,6 +201,7 @@ export class Lane {
       this.#acknowledge(delivery.batch.lastSeq, delivery.batch.records.length);
       return false;
     }
+    this.#acknowledgePart(delivery.batch, failure.stored ?? 0);
     // A later batch may have been stored although an earlier one was not answered: the handler knows it again.
     await Promise.all(underWay.map((later) => later.result));
     underWay.length = 0;
@@ -232,6 +233,12 @@ export class Lane {
       this.#narrow = seq >= this.#narrow.until ? undefined : { ...this.#narrow, size: this.#narrow.size * 2 };
     }
     this.#observer.acknowledged(this);
+  }
+
+  /** Of a batch that failed, what is stored all the same: a link that dies again and again gets on by these. */
+  #acknowledgePart(batch: EventBatch, stored: number): void {
+    const seq = Math.min(stored, batch.lastSeq);
+    if (seq > this.acknowledged && seq >= batch.firstSeq) this.#acknowledge(seq, seq - batch.firstSeq + 1);
   }
 
   async #quarantineEvent(batch: EventBatch, failure: HandlerError): Promise<void> {

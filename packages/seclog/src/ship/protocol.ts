@@ -90,4 +90,5 @@ export interface CallFailure {
   readonly kind: FailureKind;
   readonly code: ErrorCode;
   readonly message: string;
+  readonly stored: number | undefined;
 }

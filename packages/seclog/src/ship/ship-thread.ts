@@ -256,7 +256,8 @@ export class ShipThread implements Shipping {
     } catch (thrown) {
       const kind = thrown instanceof HandlerError ? thrown.kind : "retry";
       const code = thrown instanceof SeclogError ? thrown.code : "SECLOG_HANDLER_RETRY";
-      this.#say({ type: "reply", id: message.id, failure: { kind, code, message: errorMessage(thrown) } });
+      const stored = thrown instanceof HandlerError ? thrown.stored : undefined;
+      this.#say({ type: "reply", id: message.id, failure: { kind, code, message: errorMessage(thrown), stored } });
     } finally {
       this.#calls.delete(message.id);
     }

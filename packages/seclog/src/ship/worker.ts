@@ -209,7 +209,12 @@ class Calls {
       this.#open.set(id, (failure) => {
         signal.removeEventListener("abort", abort);
         if (failure === undefined) resolve();
-        else reject(new HandlerError(failure.kind, failure.message, { code: failure.code }));
+        else
+          reject(
+            Object.assign(new HandlerError(failure.kind, failure.message, { code: failure.code }), {
+              stored: failure.stored,
+            }),
+          );
       });
       this.#say({ type: "call", id, handler, source, firstSeq, lengths, bytes, quarantine }, [bytes.buffer]);
     });
