@@ -1,6 +1,10 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { writeSqlModules } from "./scripts/sql-modules.js";
+
+// The tests that import sources must see the SQL as it is now, and not as it was at the last build.
+writeSqlModules();
 
 /** Starts the one PostgreSQL that the tests of a run share. */
 const globalSetup = fileURLToPath(new URL("test/support/global-setup.ts", import.meta.url));

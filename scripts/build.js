@@ -1,39 +1,41 @@
 #!/usr/bin/env node
 /**
- * Builds every package: TypeScript by project references, then what the compiler leaves to others: the library's
- * JavaScript, the SQL files that are read at run time, and the executable bit of the programs. With nothing to do it
- * takes about a second. Output whose source is gone is removed, so that it can be neither imported nor packed.
+ * Builds every package: the SQL as modules, TypeScript by project references, then what the compiler leaves to others: the
+ * library's JavaScript, and the executable bit of the programs. With nothing to do it takes about a second. Output whose
+ * source is gone is removed, so that it can be neither imported nor packed.
  *
  * The library is bundled, one file for each entry and few that they share: Node needs about a millisecond for each file
  * of a package, and an application waits for that at every start. The code stays readable, and pg stays outside; the
  * comments are in the sources and the declarations. Node's own modules are taken by `process.getBuiltinModule`: an import
  * statement has Node read every name that they export, and some, such as `crypto.webcrypto`, load much when they are read.
+ * One import stays, for webpack knows a thread's file by it: `Worker` of "worker_threads".
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { rolldown } from "rolldown";
 import { filesBelow, packageFolders, root } from "./files.js";
+import { writeSqlModules } from "./sql-modules.js";
 
+writeSqlModules();
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
 
-await bundle(join(root, "packages", "seclog"), { worker: "src/ship/worker.ts" });
+await bundle(join(root, "packages", "seclog"));
 for (const folder of packageFolders()) {
   removeOrphans(folder);
-  copySql(folder);
   allowExecution(folder);
 }
 copyShop();
 process.exitCode = status ?? 1;
 
 /**
- * One JavaScript file for each entry of the package's exports, and for `more`. Code that finds a file beside it by
- * `import.meta.url` must be in one entry only, or in the top folder with that file, as the worker's is.
+ * One JavaScript file for each entry of the package's exports. Code that finds a file beside it by `import.meta.url` must
+ * be in one entry only, or in the top folder with that file, as the worker's is.
  */
-async function bundle(folder, more) {
+async function bundle(folder) {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-  const input = { ...more };
+  const input = {};
   for (const entry of Object.values(exports)) {
     const name = /^\.\/dist\/(.+)\.js$/.exec(entry.default ?? "")?.[1];
     if (name !== undefined) input[name] = `src/${name}.ts`;
@@ -44,20 +46,22 @@ async function bundle(folder, more) {
     dir: join(folder, "dist"),
     format: "esm",
     chunkFileNames: "[name].js",
-    comments: false,
+    // Bundlers read some, such as `webpackIgnore`.
+    comments: { legal: false, jsdoc: false, annotation: true },
     codeSplitting: {
-      groups: [{ name: "core", test: /src.(?:event|record|spool|ship|create-|log-)/, minShareCount: 2 }],
+      groups: [{ name: "core", test: /src.(?:event|record|spool|ship|start-|create-|log-)/, minShareCount: 2 }],
     },
   });
   await build.close();
   const written = new Map(output.map(({ fileName, code }) => [join(folder, "dist", fileName), code]));
   for (const [path, code] of written) writeFileSync(path, onlyAscii(code));
-  for (const path of filesBelow(join(folder, "dist"))) if (path.endsWith(".js") && !written.has(path)) rmSync(path);
+  for (const path of filesBelow(join(folder, "dist"))) if (!path.endsWith(".d.ts") && !written.has(path)) rmSync(path);
 }
 
 /** `import { join } from "node:path"` as `const { join } = process.getBuiltinModule("node:path")`. */
 function takeBuiltins(code) {
   return code.replace(/^import (.+) from ("node:[^"]+");$/gm, (statement, names, module) => {
+    if (/\bWorker\b/.test(names)) return statement.replace("node:", "");
     const parts = /^(?:\* as (?<all>[\w$]+)|(?<main>[\w$]+)?(?:, )?(?<some>\{.+\})?)$/.exec(names)?.groups;
     if (parts === undefined) throw new Error(`the build cannot rewrite: ${statement}`);
     return [parts.all ?? parts.main, parts.some?.replaceAll(" as ", ": ")]
@@ -84,14 +88,6 @@ function removeOrphans(folder) {
     if (existsSync(`${source}.ts`) || existsSync(`${source}.tsx`)) continue;
     rmSync(path);
     rmSync(`${stem}.js`, { force: true });
-  }
-}
-
-function copySql(folder) {
-  const from = filesBelow(join(folder, "src")).filter((path) => path.endsWith(".sql"));
-  const wanted = new Set(from.map((path) => copyFile(path, join(folder, "dist", relative(join(folder, "src"), path)))));
-  for (const path of filesBelow(join(folder, "dist"))) {
-    if (path.endsWith(".sql") && !wanted.has(path)) rmSync(path);
   }
 }
 

@@ -18,6 +18,7 @@ import { uuidv7 } from "./record/uuid.ts";
 import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
 import type { Keeping } from "./ship/keeping.ts";
 import { openKeeping } from "./ship/open-keeping.ts";
+import { isShipperThread } from "./ship/protocol.ts";
 import type { ShippingHealth } from "./ship/shipper.ts";
 
 const FLUSH_MS = 10_000;
@@ -78,6 +79,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #ending = false;
 
   constructor(options: SecurityLogOptions<Events>) {
+    if (isShipperThread()) throw shipperThreadError();
     const { level, events, spool, heartbeat, redactor, ...checked } = checkedOptions(options);
     this.name = checked.name;
     this.#threshold = levelRank(level);
@@ -365,6 +367,15 @@ function deadlineOf(where: string, options: { readonly deadline?: number }, othe
   const { deadline } = options;
   if (deadline === Number.POSITIVE_INFINITY) return LONGEST_MS;
   return wholeNumber(where, "deadline", deadline, { default: otherwise, min: 0, max: LONGEST_MS });
+}
+
+/** A log of the thread that ships would record what it ships, and start threads that do the same. */
+function shipperThreadError(): SeclogError {
+  return new SeclogError(
+    "SECLOG_CONFIG",
+    "createSecurityLog: this is the thread that ships another log, and a handler's module or a bundle has brought the " +
+      "application into it: keep handlers in modules of their own; docs/deploy.md has the lines for each bundler",
+  );
 }
 
 function closed(): SeclogError {

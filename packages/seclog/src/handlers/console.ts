@@ -59,7 +59,7 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
     name,
     required,
     ...(typeof stream === "string"
-      ? { worker: { module: import.meta.url, options: { format, stream, colour, name, required } } }
+      ? { worker: { module: "seclog:console", options: { format, stream, colour, name, required } } }
       : {}),
     async handle(batch, signal) {
       if (closed) throw closedError();

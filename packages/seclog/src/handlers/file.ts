@@ -82,7 +82,7 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
     name,
     required,
     ...(fs === undefined && now === undefined
-      ? { worker: { module: import.meta.url, options: { ...settings, name, required } } }
+      ? { worker: { module: "seclog:file", options: { ...settings, name, required } } }
       : {}),
     handle: (batch, signal) => log.handle(batch, signal),
     close: () => log.close(),

@@ -31,8 +31,8 @@ import {
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
 import { COPY_COLUMNS, CopyRows } from "./copy-rows.ts";
 import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
+import { KNOWN_MIGRATIONS } from "./known-migrations.generated.ts";
 import { RecordError } from "./line-reader.ts";
-import { migrations } from "./migrations.ts";
 import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
 import { openPool, Session, type SessionTimeouts } from "./session.ts";
@@ -158,7 +158,7 @@ class PostgresHandler implements SecurityEventHandler {
       this.#config = connectionConfig(WHERE, "url", url, options.tls);
       this.#slots = new Slots(max);
       const { urlFile: _, ...others } = options;
-      this.worker = { module: import.meta.url, options: { ...others, url } };
+      this.worker = { module: "seclog:postgres", options: { ...others, url } };
     } else {
       // How large it is only its owner knows; it has a queue of its own.
       this.#pool = options.pool;
@@ -293,7 +293,7 @@ class PostgresHandler implements SecurityEventHandler {
       retention: { [category: string]: string } | null;
       limited: boolean;
     };
-    const warning = checkSchemaVersion(migrations(), applied ?? []);
+    const warning = checkSchemaVersion(KNOWN_MIGRATIONS, applied ?? []);
     if (warning !== undefined) warnOnce(warning);
     source.retention = new Map(Object.entries(retention ?? {}));
     source.begin = beginTransaction(this.#timeouts.statement, limited);

@@ -1,6 +1,21 @@
 import { SeclogError } from "../event/errors.ts";
 import { RUN_SETUP } from "./advice.ts";
-import type { Migration } from "./migrations.ts";
+
+/** A numbered change of the schema, as this program knows it: a plain SQL file in `migrations/`. */
+export interface KnownMigration {
+  readonly id: number;
+  /** The file's name. */
+  readonly name: string;
+  /** An older program cannot work on the schema any more. The file's first line is then `--! breaking`. */
+  readonly breaking: boolean;
+  /** SHA-256 of the file, hexadecimal: an applied migration is never edited. */
+  readonly checksum: string;
+}
+
+/** {@link KnownMigration} with the file's text. */
+export interface Migration extends KnownMigration {
+  readonly sql: string;
+}
 
 /** A migration as the database has it. */
 export interface AppliedMigration {
@@ -16,7 +31,7 @@ export interface AppliedMigration {
  *   this program needs a migration that was not applied, `SECLOG_SCHEMA_MISSING` when there is none
  */
 export function checkSchemaVersion(
-  own: readonly Pick<Migration, "id">[],
+  own: readonly Pick<KnownMigration, "id">[],
   applied: readonly AppliedMigration[],
 ): string | undefined {
   if (applied.length === 0) {

@@ -73,12 +73,25 @@ export interface SecurityEventHandler {
    */
   quarantine?(record: QuarantinedRecord, signal: AbortSignal): Promise<void>;
   /**
-   * How to make the same handler in the shipper's worker thread: `module` is a file URL whose export
+   * How to make the same handler in the shipper's worker thread: `module` is the URL of a {@link HandlerModule}, whose
    * `createHandler(options)` returns it or a promise of it; `options` must survive a structured clone. When it rejects, the
    * thread ends and another one tries again. Absent for a handler that holds something that cannot be cloned
    * (a pool, a function): it runs on the main thread, in slices.
+   *
+   * The URL must be that of a file which holds the handler and nothing else. Not `import.meta.url` of a module that is
+   * bundled: there it names the application itself.
    */
   readonly worker?: { readonly module: string; readonly options: unknown };
+}
+
+/** A module that makes a handler in the shipper's thread. */
+export interface HandlerModule {
+  createHandler(options: unknown): SecurityEventHandler | Promise<SecurityEventHandler>;
+}
+
+/** The handlers of this package, by the name that stands for their module's URL, such as `seclog:postgres`. */
+export interface BuiltInHandlers {
+  readonly [module: string]: (() => Promise<Partial<HandlerModule>>) | undefined;
 }
 
 /**

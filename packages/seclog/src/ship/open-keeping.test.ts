@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { RENEW_MS } from "../spool/ownership.ts";
@@ -20,6 +21,8 @@ afterEach(() => {
 });
 
 const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
+/** One that the shipper's thread cannot make, and ends. */
+const nowhere = { ...handler, worker: { module: pathToFileURL("/nowhere/handler.js").href, options: {} } };
 const observer: KeepingObserver = {
   acknowledged: () => {},
   health: () => {},
@@ -58,8 +61,7 @@ test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s 
 
 test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
-  // Built it is, here it is not: worker.js is no file beside ship-thread.ts.
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [handler], observer);
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], observer);
   vi.advanceTimersByTime(RENEW_MS);
   expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
   await keeping.close(0);
@@ -67,8 +69,10 @@ test("openKeeping() - shows that it lives also when the shipper's thread cannot 
 
 test("Keeping.close() - does not wait for a thread that has ended", async () => {
   const told: string[] = [];
-  const failed: KeepingObserver["failed"] = (_, __, ___, message) => told.push(message);
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [handler], { ...observer, failed });
+  const failed: KeepingObserver["failed"] = (_, __, ___, message) => {
+    if (message.includes("thread ended")) told.push(message);
+  };
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], { ...observer, failed });
   // By then more than a second passes before it is started again.
   await expect.poll(() => told.length).toBe(5);
   // Its end is heard of after what it died of.

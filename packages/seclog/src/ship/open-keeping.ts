@@ -2,6 +2,7 @@ import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { openRoot, unwritable } from "../spool/source.ts";
+import { workerStarter } from "../start-worker.ts";
 import { DiskKeeping, type DiskSpool } from "./disk-keeping.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import type { Keeping, KeepingObserver } from "./keeping.ts";
@@ -70,7 +71,7 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
 /**
  * Opens a new source: its spool, and the shipper behind it.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`; `SECLOG_CONFIG` when the shipper's thread has no file to run
  */
 export function openKeeping(
   spool: CheckedSpool,
@@ -80,6 +81,8 @@ export function openKeeping(
   fs: SpoolFs = spoolFs,
 ): Keeping {
   if (spool === "memory") return new MemoryKeeping(sourceId, handlers, observer);
+  // Before anything is on the disk.
+  workerStarter();
   try {
     openRoot(fs, spool.directory);
     return new DiskKeeping(fs, spool, sourceId, handlers, observer);

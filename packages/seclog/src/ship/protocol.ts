@@ -1,10 +1,13 @@
 /** What the application's thread and the shipper's worker say to each other. */
+import { isMainThread, workerData } from "node:worker_threads";
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
 import type { ShippingHealth } from "./shipper.ts";
 
 /** Given to the worker at its start. */
 export interface WorkerStart {
+  /** The version of the application's seclog. Also the mark by which a thread knows that it is a shipper. */
+  readonly seclog: string;
   readonly root: string;
   readonly sourceId: string;
   readonly epoch: number;
@@ -12,6 +15,11 @@ export interface WorkerStart {
   /** See {@link SHARED}. */
   readonly shared: SharedArrayBuffer;
   readonly handlers: readonly WorkerHandler[];
+}
+
+/** Whether this is a shipper's thread, whatever code it was made to run. */
+export function isShipperThread(): boolean {
+  return !isMainThread && typeof (workerData as Partial<WorkerStart> | null)?.seclog === "string";
 }
 
 /** A handler as the worker gets it: how to make it, or that the application's thread has it. */

@@ -1,5 +1,7 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { VERSION } from "../event/version.ts";
+import { workerStarter } from "../start-worker.ts";
 import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
 import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
 import type { ShippingHealth } from "./shipper.ts";
@@ -56,7 +58,7 @@ export class ShipThread implements Shipping {
   #end: Promise<void> | undefined;
 
   constructor(
-    start: Omit<WorkerStart, "shared" | "handlers">,
+    start: Omit<WorkerStart, "seclog" | "shared" | "handlers">,
     handlers: readonly SecurityEventHandler[],
     observer: ShippingObserver,
   ) {
@@ -66,6 +68,7 @@ export class ShipThread implements Shipping {
     this.#observer = observer;
     this.#start = {
       ...start,
+      seclog: VERSION,
       shared,
       handlers: handlers.map((handler) => ({
         name: handler.name,
@@ -150,11 +153,7 @@ export class ShipThread implements Shipping {
   }
 
   #startWorker(): Worker {
-    const worker = new Worker(new URL("./worker.js", import.meta.url), {
-      workerData: this.#start,
-      name: "seclog",
-      execArgv: loaderFlags(process.execArgv),
-    });
+    const worker = workerStarter()(this.#start, loaderFlags(process.execArgv));
     worker.on("message", (message: FromWorker) => this.#hear(message));
     worker.on("error", (error) => this.#tellEnd("ended", error));
     worker.on("exit", () => this.#ended(worker));

@@ -1,18 +1,20 @@
 /**
  * The shipper's thread: reads the spool's files itself and carries them to the handlers, so that the application's event loop
- * sees none of it. Started by `ship-thread.ts`.
+ * sees none of it. Started by `ship-thread.ts`, from `seclog-worker.ts`.
  */
 import { join } from "node:path";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { VERSION } from "../event/version.ts";
 import { spoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
 import { Adoption } from "./adopt.ts";
 import { fileSource } from "./file-source.ts";
-import { HandlerError, type SecurityEventHandler } from "./handler.ts";
+import { type BuiltInHandlers, HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
 import {
   type CallFailure,
   type FromWorker,
+  isShipperThread,
   SHARED,
   type ToWorker,
   type WorkerHandler,
@@ -29,11 +31,19 @@ const HEALTH_MS = 200;
 /** The most events in one batch for a handler on the application's thread: about a millisecond of its event loop. */
 const MAIN_THREAD_BATCH = 100;
 
-async function main(port: MessagePort, start: WorkerStart): Promise<void> {
+async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandlers): Promise<void> {
+  if (start.seclog !== VERSION) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `the shipper's file is of seclog ${VERSION}, the application is of ${start.seclog}: build or install both anew`,
+    );
+  }
   const shared = new BigInt64Array(start.shared);
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const calls = new Calls(say);
-  const handlers = await Promise.all(start.handlers.map((handler, index) => makeHandler(handler, index, calls)));
+  const handlers = await Promise.all(
+    start.handlers.map((handler, index) => makeHandler(handler, index, calls, builtIn)),
+  );
 
   let healthIsDue = false;
   const tellHealth = (): void => {
@@ -150,7 +160,12 @@ async function main(port: MessagePort, start: WorkerStart): Promise<void> {
   say({ type: "ready" });
 }
 
-async function makeHandler(handler: WorkerHandler, index: number, calls: Calls): Promise<SecurityEventHandler> {
+async function makeHandler(
+  handler: WorkerHandler,
+  index: number,
+  calls: Calls,
+  builtIn: BuiltInHandlers,
+): Promise<SecurityEventHandler> {
   const { make, name, inFlight, batchSize } = handler;
   if (make === undefined) {
     return {
@@ -166,9 +181,12 @@ async function makeHandler(handler: WorkerHandler, index: number, calls: Calls):
       close: () => Promise.resolve(),
     };
   }
-  const module = (await import(make.module)) as {
-    createHandler?: (options: unknown) => SecurityEventHandler | Promise<SecurityEventHandler>;
-  };
+  // A file of the application's: bundlers are to leave this import as it is.
+  const load =
+    builtIn[make.module] ??
+    ((): Promise<Partial<HandlerModule>> =>
+      import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ make.module));
+  const module = await load();
   if (module.createHandler === undefined) {
     throw new SeclogError("SECLOG_CONFIG", `the handler ${name} names a module without createHandler: ${make.module}`);
   }
@@ -226,9 +244,11 @@ class Calls {
   }
 }
 
-const port = parentPort;
-if (port !== null) {
-  main(port, workerData as WorkerStart).catch((error: unknown) => {
+/** Ships until it is told to stop, when this is the shipper's thread. */
+export function startShipping(builtIn: BuiltInHandlers): void {
+  const port = parentPort;
+  if (port === null || !isShipperThread()) return;
+  main(port, workerData as WorkerStart, builtIn).catch((error: unknown) => {
     const code = error instanceof SeclogError ? error.code : "SECLOG_CONFIG";
     port.postMessage({
       type: "failed",

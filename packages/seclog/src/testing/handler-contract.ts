@@ -7,7 +7,8 @@
  */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
+import { BUILT_IN_HANDLERS } from "../built-in-handlers.ts";
+import type { EventBatch, HandlerModule, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "./example-events.ts";
 
 /** An empty destination, and how to look into it. */
@@ -240,9 +241,9 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
   async "can be made in a worker"({ fixture, create }) {
     const { worker } = await create();
     assert.ok(worker !== undefined, "the handler has no worker: skip this");
-    const module = (await import(worker.module)) as {
-      createHandler(options: unknown): SecurityEventHandler | Promise<SecurityEventHandler>;
-    };
+    const builtIn = await BUILT_IN_HANDLERS[worker.module]?.();
+    const module = builtIn ?? ((await import(worker.module)) as Partial<HandlerModule>);
+    assert.ok(module.createHandler !== undefined, `${worker.module} has no createHandler`);
     const handler = await module.createHandler(structuredClone(worker.options));
     try {
       const batch = exampleBatch({ sourceId: newSource(), count: 5 });

@@ -1,0 +1,95 @@
+/**
+ * Finds the file of the shipper's thread (`seclog-worker.ts`) and starts it.
+ *
+ * - Unbundled it is beside this code, and so it is when an application's bundler was given it as a second entry.
+ * - Otherwise an installed package has it: Next.js bundles the application and leaves the package's files in place.
+ * - webpack and Turbopack follow `new Worker(new URL("…", import.meta.url))`: they build the thread as well, and put its
+ *   address into the call. They know this very expression only, with its options written out. Last, since the address may be one for browsers (`/_next/…`).
+ *
+ * Where it is nowhere, no log is opened: its events would reach the spool and nothing else.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { SeclogError } from "./event/errors.ts";
+import { VERSION } from "./event/version.ts";
+
+/** Starts a thread on `data`, with the flags of Node that it is to have. */
+type StartWorker = (data: unknown, flags: string[]) => Worker;
+
+const EXTENSIONS = [".js", ".mjs", ".cjs"];
+
+let found: StartWorker | undefined;
+
+/**
+ * How to start the shipper's thread.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` when its file is not to be found, or is another version's
+ */
+export function workerStarter(): StartWorker {
+  found ??= findWorker(codePath());
+  return found;
+}
+
+function findWorker(code: string | undefined): StartWorker {
+  const from = [code, process.argv[1], join(process.cwd(), "package.json")].filter((path) => path !== undefined);
+  const file = workerBeside(from) ?? installedWorker(from);
+  if (file?.version === VERSION)
+    return (workerData, execArgv) => new Worker(file.path, { name: "seclog", workerData, execArgv });
+  // A bundler that has put a path there where it found this code has followed the expression, too.
+  if (code !== undefined && !existsSync(code)) return startBundled;
+  const problem =
+    file === undefined
+      ? `the shipper's file seclog-worker.js is not beside the bundle (${from[0]}), and no package seclog is installed there`
+      : `the bundle has seclog ${VERSION}, and ${file.path} is of ${file.version}`;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `${problem}: mark seclog as external in the bundler and install it, or build the entry seclog/worker into the bundle's ` +
+      "folder as seclog-worker.js; docs/deploy.md shows how",
+  );
+}
+
+function startBundled(workerData: unknown, execArgv: string[]): Worker {
+  return new Worker(new URL("./seclog-worker.js", import.meta.url), { name: "seclog", workerData, execArgv });
+}
+
+/** The file that this code is in, as far as it can be told. */
+function codePath(): string | undefined {
+  const url: string | undefined = import.meta.url;
+  if (url?.startsWith("file:")) return fileURLToPath(url);
+  // What esbuild makes of import.meta in CommonJS has no URL.
+  return url === undefined && typeof __filename === "string" ? __filename : undefined;
+}
+
+/** A file for the thread, and the version that it must be of. */
+interface WorkerFile {
+  readonly path: string;
+  readonly version: unknown;
+}
+
+/** Beside this code, or beside the main script: a bundle's parts may be in a folder below its entries. */
+function workerBeside([code, main]: readonly string[]): WorkerFile | undefined {
+  const path = [code, main]
+    .flatMap((file) =>
+      file === undefined ? [] : EXTENSIONS.map((extension) => join(dirname(file), `seclog-worker${extension}`)),
+    )
+    .find((file) => existsSync(file));
+  // It says itself of which version it is, once it runs.
+  return path === undefined ? undefined : { path, version: VERSION };
+}
+
+/** In a package that Node finds from one of these files. */
+function installedWorker(from: readonly string[]): WorkerFile | undefined {
+  for (const file of from) {
+    try {
+      const require = createRequire(file);
+      const { version } = require("seclog/package.json") as { readonly version: unknown };
+      return { path: require.resolve("seclog/worker"), version };
+    } catch {
+      // None there, or one from before there was such an entry.
+    }
+  }
+  return undefined;
+}
