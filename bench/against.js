@@ -63,6 +63,6 @@ export async function benchAgainst({ tree, measures = Object.keys(MEASURES), rou
 }
 
 async function startPostgres(directory) {
-  const { startEmbeddedPostgres } = await import("@seclog/server/embedded-postgres");
+  const { startEmbeddedPostgres } = await import("@seclog/demo/embedded-postgres");
   return startEmbeddedPostgres({ directory, settings: { shared_buffers: "256MB", max_wal_size: "4GB" } });
 }
