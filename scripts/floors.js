@@ -24,6 +24,7 @@ const FLOORS = {
   "start-worker.ts": 2.5,
   ship: 3,
   "log-options.ts": 3.3,
+  "log-health.ts": 3.3,
   "create-security-log.ts": 3.6,
   postgres: 4,
   handlers: 4,

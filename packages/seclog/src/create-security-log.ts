@@ -5,6 +5,7 @@ import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
 import { levelRank } from "./event/level.ts";
 import { wholeNumber } from "./event/options.ts";
+import { healthOf } from "./log-health.ts";
 import { checkedOptions, type SecurityLogOptions } from "./log-options.ts";
 import { judgeNow } from "./record/causes.ts";
 import { eventClock } from "./record/clock.ts";
@@ -13,13 +14,13 @@ import { Diagnostics } from "./record/diagnostics.ts";
 import { DropCounter } from "./record/drops.ts";
 import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./record/receipt.ts";
 import { NO_REQUEST, Recorder } from "./record/recorder.ts";
-import type { Diagnostic, EventType, HandlerHealth, Health, Receipt, SecurityLog } from "./record/security-log.ts";
+import type { Diagnostic, EventType, Health, Receipt, SecurityLog } from "./record/security-log.ts";
 import { uuidv7 } from "./record/uuid.ts";
 import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
 import type { Keeping } from "./ship/keeping.ts";
 import { openKeeping } from "./ship/open-keeping.ts";
 import { isShipperThread } from "./ship/protocol.ts";
-import type { ShippingHealth } from "./ship/shipper.ts";
+import { idle, type ShippingHealth, type SpoolHealth } from "./ship/shipper.ts";
 
 const FLUSH_MS = 10_000;
 const CLOSE_MS = 5_000;
@@ -52,6 +53,9 @@ interface BetweenSpools {
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** How often it is looked whether a handler has stalled, for the diagnostics, in milliseconds. */
+const WATCH_MS = 1_000;
+
 /** Logs that are open, for the one listener of the process's end. */
 const openLogs = new Set<{ processEnds(): void }>();
 const onProcessExit = (): void => {
@@ -68,12 +72,17 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #diagnostics: Diagnostics;
   readonly #drops = new DropCounter();
   readonly #heartbeat: NodeJS.Timeout | undefined;
+  readonly #watch: NodeJS.Timeout;
   #keeping: Keeping;
   /** While there is no spool to write to; `#keeping` is the lost one then. */
   #between: BetweenSpools | undefined;
   #recorded = 0;
   #belowLevel = 0;
-  #shipping: readonly ShippingHealth[] = [];
+  #shipping: readonly ShippingHealth[];
+  #spoolHealth: SpoolHealth = {};
+  /** Names of handlers of which the diagnostics were told that they have stalled. */
+  readonly #stalled = new Set<string>();
+  #dropping: SeclogError | undefined;
   #closing: Promise<void> | undefined;
   /** The log records its last events: what was dropped, and that it stopped. */
   #ending = false;
@@ -98,13 +107,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       redactor,
       encodeData: createDataEncoder(redactor),
     });
-    this.#shipping = this.#handlers.map(({ name }) => ({ name, status: "ok", shipped: 0, retries: 0, quarantined: 0 }));
+    this.#shipping = this.#handlers.map(({ name }) => idle(name));
     const observer = {
       acknowledged: (handler: number, _: number, health: ShippingHealth): void => {
         this.#shipping = this.#shipping.with(handler, health);
       },
-      health: (handlers: readonly ShippingHealth[]): void => {
+      health: (handlers: readonly ShippingHealth[], spoolHealth: SpoolHealth): void => {
         this.#shipping = handlers;
+        this.#spoolHealth = spoolHealth;
       },
       failed: (handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void => {
         this.#diagnose(kind === "destination" ? "error" : "warning", code, message, handler);
@@ -136,6 +146,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
     }
+    this.#watch = setInterval(() => this.#tellStalls(), WATCH_MS).unref();
   }
 
   readonly #openNext: () => Keeping;
@@ -193,22 +204,26 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   health(): Health {
-    const { lastSeq, failing } = this.#keeping;
-    const handlers = this.#shipping.map(
-      (handler, index): HandlerHealth => ({
-        ...handler,
-        behind: Math.max(0, lastSeq - this.#keeping.acknowledgedBy(index)),
-      }),
-    );
-    const stopped = failing || this.#between !== undefined || handlers.some(({ status }) => status === "stopped");
-    const degraded = this.#drops.pending || handlers.some(({ status }) => status === "retrying");
-    return {
-      status: stopped ? "failing" : degraded ? "degraded" : "ok",
-      sourceId: this.sourceId,
-      ...this.#counts(),
-      spooledBytes: this.#keeping.bytes,
-      handlers,
-    };
+    return healthOf({
+      keeping: this.#keeping,
+      told: this.#shipping,
+      spool: this.#spoolHealth,
+      failure: this.#between?.error ?? this.#keeping.failure,
+      dropping: this.#drops.pending ? this.#dropping : undefined,
+      counts: this.#counts(),
+    });
+  }
+
+  /** Tells once that a handler has stalled, and once that it goes on. */
+  #tellStalls(): void {
+    for (const { name, status, lastError } of this.health().handlers) {
+      if (status === "stalled" && !this.#stalled.has(name)) {
+        this.#stalled.add(name);
+        this.#diagnose("error", "SECLOG_STALLED", lastError?.message ?? "nothing is acknowledged", name);
+      } else if (status === "ok" && this.#stalled.delete(name)) {
+        this.#diagnose("info", "SECLOG_RECOVERED", `${name} takes events again`, name);
+      }
+    }
   }
 
   /** The process ends without a close: what this turn recorded is written and synced before it does. */
@@ -246,6 +261,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
     this.#drops.count(type, error.message);
+    this.#dropping = error;
     this.#diagnose("error", error.code, error.message);
     if (delivery === "strict" && (this.#failWhenFull || error.code !== "SECLOG_SPOOL_FULL")) throw error;
     return failedReceipt(error);
@@ -337,6 +353,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#ending = true;
     this.#tellDrops();
     clearInterval(this.#heartbeat);
+    clearInterval(this.#watch);
     this.#own("log_stopped", this.#counts());
     openLogs.delete(this);
     if (openLogs.size === 0) process.off("exit", onProcessExit);

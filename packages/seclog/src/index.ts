@@ -35,6 +35,8 @@ export type {
   EventType,
   HandlerHealth,
   Health,
+  HealthError,
+  LeftBehind,
   Party,
   Receipt,
   SecurityLog,

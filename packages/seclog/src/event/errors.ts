@@ -17,6 +17,8 @@ export const ERROR_CODES = {
   SECLOG_EVENT_REJECTED: "a handler cannot take this event",
   SECLOG_HANDLER_RETRY: "a handler failed for now",
   SECLOG_HANDLER_STOPPED: "a handler's destination refuses until somebody acts",
+  SECLOG_STALLED: "nothing is acknowledged, and no failure says why",
+  SECLOG_THREAD: "the shipper's thread cannot start, has ended, or does not answer",
   SECLOG_SOURCE_FENCED: "another process ships this source",
   SECLOG_STORE_BEHIND: "the store has less than it once acknowledged",
   SECLOG_SCHEMA_MISSING: "the database has no Seclog tables",

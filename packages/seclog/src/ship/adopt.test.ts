@@ -67,6 +67,7 @@ function adopter(
       acknowledged: ignore,
       failed: ignore,
       quarantined: ignore,
+      kept: ignore,
       finished: (source) => {
         adoption.finished(source);
         adoption.look();

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import type { LeftBehind } from "../record/security-log.ts";
 import { listCursors } from "../spool/cursor.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";
 import { HANDOVER_MS, isOrphan, type Ownership, OwnerWatch, release, renew, stillOwns } from "../spool/ownership.ts";
@@ -36,6 +37,12 @@ interface Adopted {
   handover?: NodeJS.Timeout;
 }
 
+/** Why a source does not go on. */
+interface Stuck {
+  readonly error: SeclogError;
+  readonly at: Date;
+}
+
 /** Ships what dead processes left in the spool, and removes their directories when all handlers have everything. */
 export class Adoption {
   readonly #fs: SpoolFs;
@@ -45,19 +52,21 @@ export class Adoption {
   readonly #options: AdoptionOptions;
   /** Sources that other handlers still need. */
   readonly #kept = new Map<string, readonly string[]>();
-  /** Sources that a newer program wrote. */
-  readonly #newer = new Set<string>();
+  /** Sources that could not be taken over at the last look, or were written by a newer program. */
+  #stuck = new Map<string, Stuck>();
   readonly #adopted = new Map<ShipSource, Adopted>();
   /** Sources that were left, of which a handler may still be storing something. */
   readonly #leaving = new Set<string>();
   /** Sources that were shipped and could not be removed. */
-  readonly #unremoved = new Map<string, { readonly owned: Ownership }>();
+  readonly #unremoved = new Map<string, { readonly owned: Ownership; readonly why: Stuck }>();
   readonly #watch: OwnerWatch;
   /** Sources whose folders have gone while they were shipped, and have not come back. */
   readonly #away = new Set<string>();
   #released = false;
   /** Why a source could not be taken over at the last look, of one that failed. */
   #refused: SeclogError | undefined;
+  /** Why the spool's root could not be listed at the last look. */
+  #unlisted: Stuck | undefined;
 
   /** @param holder the id of the log that adopts, as the owner's file will name it */
   constructor(
@@ -91,6 +100,28 @@ export class Adoption {
     return this.#refused;
   }
 
+  /** What is not shipped to its end yet, and why some of it cannot be; `undefined` when there is nothing. */
+  left(): LeftBehind | undefined {
+    const sources = this.size + this.#unremoved.size + this.#stuck.size;
+    const [{ owned: _, why } = { why: undefined }] = this.#unremoved.values();
+    const [stuck] = this.#stuck.values();
+    const reason = stuck ?? why ?? this.#unlisted;
+    if (sources === 0 && reason === undefined) return undefined;
+    let bytes = 0;
+    for (const entry of this.#adopted.values()) bytes += entry.bytes;
+    for (const id of this.#stuck.keys()) bytes += this.#bytesIfReadable(id);
+    const lastError = reason && { message: reason.error.message, code: reason.error.code, at: reason.at };
+    return { sources, bytes, ...(lastError === undefined ? {} : { lastError }) };
+  }
+
+  #bytesIfReadable(id: string): number {
+    try {
+      return sourceBytes(this.#fs, join(this.#root, id));
+    } catch {
+      return 0;
+    }
+  }
+
   /** The names of handlers that still need something of a source that was shipped to the others. */
   get waiting(): string[] {
     return [...new Set([...this.#kept.values()].flat())].sort();
@@ -113,12 +144,14 @@ export class Adoption {
     this.tidy();
     const known = new Set([...[...this.#adopted.keys()].map((source) => source.id), ...this.#leaving]);
     this.#watch.undecided.clear();
+    const before = this.#stuck;
+    this.#stuck = new Map();
     for (const id of ids) {
       if (id === this.#holder || known.has(id)) continue;
       // One that cannot be read must not hold up the others; it is looked at again the next time.
       try {
         const leave = this.#kept.has(id) || unremoved.has(id) || !this.#hasRoom();
-        const adopted = leave ? undefined : this.#adopt(id);
+        const adopted = leave ? undefined : this.#adopt(id, before.get(id));
         if (adopted === undefined) {
           others += sourceBytes(this.#fs, join(this.#root, id));
         } else {
@@ -127,7 +160,8 @@ export class Adoption {
         }
       } catch (error) {
         // Another process may just have removed it.
-        if (!isErrno(error, "ENOENT") || this.#list()?.includes(id) !== false) this.#refused = this.#failed(error);
+        if (!isErrno(error, "ENOENT") || this.#list()?.includes(id) !== false)
+          this.#refused = this.#stick(id, this.#asError(error), "retry", before.get(id));
       }
     }
     this.#options.others?.(others);
@@ -153,23 +187,35 @@ export class Adoption {
 
   #list(): string[] | undefined {
     try {
-      return listSources(this.#fs, this.#root);
+      const ids = listSources(this.#fs, this.#root);
+      this.#unlisted = undefined;
+      return ids;
     } catch (error) {
       this.#refused = this.#failed(error);
+      this.#unlisted = { error: this.#refused, at: new Date() };
       return undefined;
     }
   }
 
   /** Takes a source over, unless its process lives or a newer program wrote it: that is told once, and the others go on. */
-  #adopt(id: string): AdoptedSource | undefined {
+  #adopt(id: string, before: Stuck | undefined): AdoptedSource | undefined {
     try {
+      // One of another user would pass for a living process's, for nobody can tell.
+      this.#fs.readdirSync(join(this.#root, id));
       return adoptSource(this.#fs, this.#root, id, this.#holder, this.#watch);
     } catch (error) {
       if (!(error instanceof SeclogError && error.code === "SECLOG_SPOOL_NEWER")) throw error;
-      if (!this.#newer.has(id)) this.#options.failed(error, "destination");
-      this.#newer.add(id);
+      this.#stick(id, error, "destination", before);
       return undefined;
     }
+  }
+
+  /** Remembers why a source cannot be taken over, and tells it when it is news. */
+  #stick(id: string, error: SeclogError, kind: FailureKind, before: Stuck | undefined): SeclogError {
+    const known = before?.error.message === error.message;
+    if (!known) this.#options.failed(error, kind);
+    this.#stuck.set(id, known ? before : { error, at: new Date() });
+    return error;
   }
 
   /** Shows processes that cannot look this one up that it lives. */
@@ -235,7 +281,8 @@ export class Adoption {
         `${owned.directory} was shipped whole and cannot be removed (${errorMessage(thrown)}): remove it, or what is in its way`,
         { cause: thrown },
       );
-      this.#unremoved.set(id, { owned });
+      const before = this.#unremoved.get(id);
+      this.#unremoved.set(id, { owned, why: before?.why ?? { error, at: new Date() } });
       this.#failed(error);
       return error;
     }
@@ -290,15 +337,17 @@ export class Adoption {
   }
 
   #failed(thrown: unknown): SeclogError {
-    const error =
-      thrown instanceof SeclogError
-        ? thrown
-        : new SeclogError(
-            "SECLOG_SPOOL_DIRECTORY",
-            `a spool left behind in ${this.#root} cannot be used: ${errorMessage(thrown)}`,
-            { cause: thrown },
-          );
+    const error = this.#asError(thrown);
     this.#options.failed(error, "retry");
     return error;
+  }
+
+  #asError(thrown: unknown): SeclogError {
+    if (thrown instanceof SeclogError) return thrown;
+    return new SeclogError(
+      "SECLOG_SPOOL_DIRECTORY",
+      `a spool left behind in ${this.#root} cannot be used: ${errorMessage(thrown)}`,
+      { cause: thrown },
+    );
   }
 }

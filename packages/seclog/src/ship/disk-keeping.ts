@@ -7,8 +7,11 @@ import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource,
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
+import { RecordedTimes } from "./recorded-times.ts";
 import { ShipThread } from "./ship-thread.ts";
+import type { ShippingHealth } from "./shipper.ts";
 import { StoredPositions } from "./stored.ts";
+import { type HandlerState, handlerState } from "./watchdog.ts";
 import { closeHandlers, within } from "./within.ts";
 
 /** A spool on disk, complete. */
@@ -29,6 +32,7 @@ export class DiskKeeping implements Keeping {
   readonly #writer: SpoolWriter;
   readonly #shipping: ShipThread;
   readonly #positions: StoredPositions;
+  readonly #times = new RecordedTimes();
   /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
   readonly #renewal: NodeJS.Timeout;
   readonly #handlers: readonly SecurityEventHandler[];
@@ -56,7 +60,10 @@ export class DiskKeeping implements Keeping {
       for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
       this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
       this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
-        synced: (seq) => this.#shipping.available(seq),
+        synced: (seq) => {
+          this.#shipping.available(seq);
+          this.#times.next(this.#positions.acknowledgedByAll);
+        },
         failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
         recovered: () => observer.recovered(),
         lost: () => {
@@ -98,8 +105,8 @@ export class DiskKeeping implements Keeping {
     return this.#positions.stored;
   }
 
-  get failing(): boolean {
-    return this.#writer.failing;
+  get failure(): SeclogError | undefined {
+    return this.#writer.failing ? this.#writer.lastError : undefined;
   }
 
   get bytes(): number {
@@ -107,8 +114,15 @@ export class DiskKeeping implements Keeping {
     return this.#writer.bytesWritten - freed + adopted;
   }
 
-  acknowledgedBy(handler: number): number {
-    return this.#positions.acknowledgedBy(handler);
+  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+    const watched = {
+      progress: this.#shipping.progress,
+      times: this.#times,
+      recorded: this.lastSeq,
+      available: this.#writer.syncedSeq,
+      trouble: this.#shipping.trouble(),
+    };
+    return told.map((health, index) => handlerState(index, health, watched));
   }
 
   refusal(last: boolean): SeclogError | undefined {
@@ -153,6 +167,7 @@ export class DiskKeeping implements Keeping {
 
   append(text: string): void {
     this.#writer.append(text);
+    this.#times.note(this.lastSeq);
   }
 
   flushSync(): void {

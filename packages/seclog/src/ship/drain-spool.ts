@@ -91,6 +91,7 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
         wake();
       },
       quarantined: () => onProgress?.(result()),
+      kept: () => {},
       finished: (source) => {
         finished += 1;
         adoption.finished(source);

@@ -1,6 +1,8 @@
 import { SeclogError } from "../event/errors.ts";
 import type { ShippingObserver } from "./ship-thread.ts";
+import type { ShippingHealth } from "./shipper.ts";
 import type { StoredPositions } from "./stored.ts";
+import type { HandlerState } from "./watchdog.ts";
 
 /** The part of a log below the call: keeps the events of one source and carries them to the handlers. */
 export interface Keeping {
@@ -10,11 +12,12 @@ export interface Keeping {
   readonly lastSeq: number;
   /** The number up to which every required handler has the events. */
   readonly stored: number;
-  /** Whether the disk refuses. */
-  readonly failing: boolean;
+  /** Why nothing can be written; `undefined` while it can. */
+  readonly failure: SeclogError | undefined;
   /** Bytes of the files, or in memory, of what is not deleted yet: some handler needs it, or it is in the open file. */
   readonly bytes: number;
-  acknowledgedBy(handler: number): number;
+  /** How each handler is doing, judged by what it has acknowledged. */
+  handlers(told: readonly ShippingHealth[]): readonly HandlerState[];
   /**
    * Why no event can be taken now; `undefined` when one can.
    *
@@ -63,15 +66,12 @@ export interface KeepingObserver extends ShippingObserver {
 /** Adds up who has what, on the way of the shipper's news to the log. */
 export function withPositions(observer: KeepingObserver, positions: StoredPositions): ShippingObserver {
   return {
+    ...observer,
     acknowledged: (handler, seq, health) => {
       // First the counts, so that whoever waited for the event finds those that belong to it.
       observer.acknowledged(handler, seq, health);
       positions.acknowledge(handler, seq);
     },
-    health: (health) => observer.health(health),
-    failed: (handler, kind, code, message) => observer.failed(handler, kind, code, message),
-    quarantined: (handler, source, seq, reason, type) => observer.quarantined(handler, source, seq, reason, type),
-    freed: () => observer.freed(),
   };
 }
 

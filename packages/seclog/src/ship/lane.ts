@@ -9,6 +9,7 @@ import {
   type QuarantinedRecord,
   type SecurityEventHandler,
 } from "./handler.ts";
+import { monotonic } from "./progress.ts";
 
 /** Something that gives a source's events in order: a spool on disk or in memory. */
 export interface RecordReader {
@@ -37,10 +38,14 @@ export interface HandlerTally {
   retries: number;
   quarantined: number;
   lastError: { readonly message: string; readonly code: ErrorCode; readonly at: Date } | undefined;
+  /** When each call began that has not settled, on the monotonic clock, the oldest first. */
+  readonly calls: Set<{ readonly since: number }>;
 }
 
 /** What a lane tells whoever runs it. */
 export interface LaneObserver {
+  /** A call of the handler began or settled: `tally.calls` is another. */
+  calling(lane: Lane): void;
   acknowledged(lane: Lane): void;
   failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
   /** @param again the number before it was damaged, too: it is kept as that one was, and need not be told of */
@@ -74,7 +79,7 @@ export class Lane {
   readonly handler: SecurityEventHandler;
   readonly tally: HandlerTally;
   /** Whether the handler takes this source's events at the moment. */
-  status: "ok" | "retrying" | "stopped" = "ok";
+  status: "ok" | "retrying" | "stalled" | "stopped" = "ok";
   /** Whether the source could be read when that was last tried. */
   readable = true;
   /** It has come to the end of a dead process's source. */
@@ -280,7 +285,7 @@ export class Lane {
   }
 
   async #pause(kind: FailureKind, error: SeclogError): Promise<void> {
-    this.status = kind === "destination" ? "stopped" : "retrying";
+    this.status = kind === "destination" ? "stopped" : error instanceof UnsettledError ? "stalled" : "retrying";
     this.tally.retries += 1;
     this.tally.lastError = { message: error.message, code: error.code, at: new Date() };
     this.#observer.failed(this, kind, error);
@@ -294,6 +299,9 @@ export class Lane {
   async #call(method: (signal: AbortSignal) => Promise<void>): Promise<HandlerError | undefined> {
     const controller = new AbortController();
     this.#calls.add(controller);
+    const call = { since: monotonic() };
+    this.tally.calls.add(call);
+    this.#observer.calling(this);
     const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS);
     let grace: NodeJS.Timeout | undefined;
     const ignored = new Promise<never>((_, reject) => {
@@ -301,7 +309,7 @@ export class Lane {
         grace = setTimeout(
           reject,
           GRACE_MS,
-          new HandlerError("retry", `${this.handler.name} did not give up when asked`),
+          new UnsettledError("retry", `${this.handler.name} did not give up when asked`),
         );
       });
     });
@@ -316,6 +324,8 @@ export class Lane {
       clearTimeout(timer);
       clearTimeout(grace);
       this.#calls.delete(controller);
+      this.tally.calls.delete(call);
+      this.#observer.calling(this);
     }
   }
 
@@ -329,6 +339,9 @@ export class Lane {
     });
   }
 }
+
+/** The handler neither settled in its time nor when its signal aborted: it may never do. */
+class UnsettledError extends HandlerError {}
 
 interface Delivery {
   readonly batch: EventBatch;

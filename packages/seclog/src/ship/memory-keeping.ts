@@ -2,7 +2,10 @@ import { SeclogError } from "../event/errors.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
+import { RecordedTimes } from "./recorded-times.ts";
+import type { ShippingHealth } from "./shipper.ts";
 import { StoredPositions } from "./stored.ts";
+import { type HandlerState, handlerState } from "./watchdog.ts";
 import { within } from "./within.ts";
 
 /** The most bytes of events in memory when there is no disk. */
@@ -12,7 +15,8 @@ const MEMORY_BYTES = 64 * 1024 * 1024;
 export class MemoryKeeping implements Keeping {
   readonly sourceId: string;
   readonly epoch = 1;
-  readonly failing = false;
+  readonly failure = undefined;
+  readonly #times = new RecordedTimes();
   readonly #positions: StoredPositions;
   readonly #shipping: MemoryShipping;
   lastSeq = 0;
@@ -20,7 +24,14 @@ export class MemoryKeeping implements Keeping {
   constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: KeepingObserver) {
     this.sourceId = sourceId;
     this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
-    this.#shipping = new MemoryShipping(sourceId, handlers, withPositions(observer, this.#positions));
+    const withAll = withPositions(observer, this.#positions);
+    this.#shipping = new MemoryShipping(sourceId, handlers, {
+      ...withAll,
+      acknowledged: (handler, seq, health) => {
+        withAll.acknowledged(handler, seq, health);
+        this.#times.next(this.#positions.acknowledgedByAll);
+      },
+    });
   }
 
   get stored(): number {
@@ -31,8 +42,16 @@ export class MemoryKeeping implements Keeping {
     return this.#shipping.pendingBytes;
   }
 
-  acknowledgedBy(handler: number): number {
-    return this.#positions.acknowledgedBy(handler);
+  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+    const { progress } = this.#shipping;
+    const watched = {
+      progress,
+      times: this.#times,
+      recorded: this.lastSeq,
+      available: this.lastSeq,
+      trouble: undefined,
+    };
+    return told.map((health, index) => handlerState(index, health, watched));
   }
 
   refusal(last: boolean): SeclogError | undefined {
@@ -45,6 +64,7 @@ export class MemoryKeeping implements Keeping {
 
   append(text: string): void {
     this.lastSeq += 1;
+    this.#times.note(this.lastSeq);
     this.#shipping.append(text);
   }
 

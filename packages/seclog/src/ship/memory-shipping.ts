@@ -3,6 +3,7 @@ import { errorMessage } from "../event/errors.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
+import { Progress } from "./progress.ts";
 import type { Shipping, ShippingObserver } from "./ship-thread.ts";
 import { quarantinedType, Shipper } from "./shipper.ts";
 
@@ -13,6 +14,7 @@ import { quarantinedType, Shipper } from "./shipper.ts";
 export class MemoryShipping implements Shipping {
   readonly #shipper: Shipper;
   readonly #observer: ShippingObserver;
+  readonly progress: Progress;
   /** The events that some handler still needs; the first one has the number `#first`. */
   #records: Buffer[] = [];
   #first = 1;
@@ -21,6 +23,8 @@ export class MemoryShipping implements Shipping {
 
   constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: ShippingObserver) {
     this.#observer = observer;
+    const progress = new Progress(handlers.length);
+    this.progress = progress;
     const source: ShipSource = {
       id: sourceId,
       epoch: 1,
@@ -37,14 +41,19 @@ export class MemoryShipping implements Shipping {
       {
         acknowledged: (lane) => {
           const index = handlers.indexOf(lane.handler);
+          progress.acknowledge(index, lane.acknowledged);
           observer.acknowledged(index, lane.acknowledged, this.#shipper.health(index));
         },
         failed: (lane, kind, error) => {
           observer.failed(lane?.handler.name, kind, error.code, error.message);
-          observer.health(handlers.map((_, index) => this.#shipper.health(index)));
+          observer.health(
+            handlers.map((_, index) => this.#shipper.health(index)),
+            {},
+          );
         },
         quarantined: (lane, record) =>
           observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),
+        kept: () => {},
         finished: () => {},
       },
       (handler, record) => {
@@ -55,6 +64,7 @@ export class MemoryShipping implements Shipping {
           `event ${record.seq} is lost: ${errorMessage(record.reason)}`,
         );
       },
+      progress,
     );
     void this.#shipper.add(source);
   }

@@ -21,7 +21,7 @@ export interface SpoolDirectoryOptions {
   /**
    * The most bytes that the folder may take, for all processes that share it and what dead ones left. No event is taken when
    * less than 256 KiB of it are left: they are for the small files, and for a log's last events, which tell what was dropped.
-   * Each process looks every 15 seconds what the others take, so where several write, it may be more for a moment. Must be the
+   * Each process looks every 5 seconds what the others take, so where several write, it may be more for a moment. Must be the
    * same in all of them.
    * @default 2147483648 (2 GiB: about 3 million events)
    */

@@ -2,7 +2,7 @@
 import { isMainThread, workerData } from "node:worker_threads";
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
-import type { ShippingHealth } from "./shipper.ts";
+import type { ShippingHealth, SpoolHealth } from "./shipper.ts";
 
 /** Given to the worker at its start. */
 export interface WorkerStart {
@@ -14,6 +14,10 @@ export interface WorkerStart {
   readonly key: string;
   /** See {@link SHARED}. */
   readonly shared: SharedArrayBuffer;
+  /** Of {@link Progress}. */
+  readonly progress: SharedArrayBuffer;
+  /** How the handlers were doing when the thread before this one ended. */
+  readonly before: readonly ShippingHealth[];
   readonly handlers: readonly WorkerHandler[];
 }
 
@@ -55,14 +59,13 @@ export type ToWorker =
   | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
 
 export type FromWorker =
-  | { readonly type: "ready" }
   | {
       readonly type: "acknowledged";
       readonly handler: number;
       readonly seq: number;
       readonly health: ShippingHealth;
     }
-  | { readonly type: "health"; readonly handlers: readonly ShippingHealth[] }
+  | { readonly type: "health"; readonly handlers: readonly ShippingHealth[]; readonly spool: SpoolHealth }
   | {
       readonly type: "failed";
       readonly handler: string | undefined;

@@ -1,16 +1,18 @@
 import type { Worker } from "node:worker_threads";
-import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
 import { workerStarter } from "../start-worker.ts";
 import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
+import { monotonic, Progress } from "./progress.ts";
 import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
-import type { ShippingHealth } from "./shipper.ts";
+import { idle, type ShippingHealth, type SpoolHealth } from "./shipper.ts";
+import { STALL_MS, seconds, type Trouble } from "./watchdog.ts";
 
 /** What the shipper tells the log, whichever thread it runs in. */
 export interface ShippingObserver {
   /** The handler has this source's events up to `seq`, and is doing as `health` says. */
   acknowledged(handler: number, seq: number, health: ShippingHealth): void;
-  health(handlers: readonly ShippingHealth[]): void;
+  health(handlers: readonly ShippingHealth[], spool: SpoolHealth): void;
   failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
   /** @param type the type of the event, when its bytes still say it */
   quarantined(handler: string, source: string, seq: number, reason: string, type: string | undefined): void;
@@ -28,6 +30,8 @@ export interface Shipping {
   stop(): Promise<void>;
   /** Bytes of segments that were deleted, of dead processes' segments that remain, and of other processes' segments. */
   bytes(): { readonly freed: number; readonly adopted: number; readonly others: number };
+  /** How far the handlers are, to be read at any time. */
+  readonly progress: Progress;
 }
 
 const FIRST_RESTART_MS = 100;
@@ -36,12 +40,16 @@ const LONGEST_RESTART_MS = 10_000;
 /** How long the worker may take to stop before it is ended, in milliseconds. */
 const STOP_MS = 5_000;
 
+/** A thread that has taken events for so long is not one that ends as soon as it begins, in milliseconds. */
+const STEADY_MS = 15_000;
+
 /**
  * The shipper's worker thread, seen from the application's. When the worker dies it is started again: everything that
  * it needs is in the spool's files, so nothing is lost.
  */
 export class ShipThread implements Shipping {
-  readonly #start: WorkerStart;
+  readonly progress: Progress;
+  readonly #start: Omit<WorkerStart, "before">;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShippingObserver;
   readonly #shared: BigInt64Array;
@@ -51,14 +59,19 @@ export class ShipThread implements Shipping {
   #worker: Worker | undefined;
   #running = false;
   #lastDrain = 0;
-  #restarts = 0;
+  /** What the thread said last of its handlers: one that is started again counts on from there. */
+  #told: readonly ShippingHealth[];
+  /** How often it has ended, or could not be started, since it acknowledged anything or ran steadily; and since when. */
+  #ends = 0;
+  #endingSince: number = monotonic();
+  #lastEnd: Trouble | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
   #stopped: (() => void) | undefined;
   #stopping = false;
   #end: Promise<void> | undefined;
 
   constructor(
-    start: Omit<WorkerStart, "seclog" | "shared" | "handlers">,
+    start: Omit<WorkerStart, "seclog" | "shared" | "progress" | "before" | "handlers">,
     handlers: readonly SecurityEventHandler[],
     observer: ShippingObserver,
   ) {
@@ -66,10 +79,13 @@ export class ShipThread implements Shipping {
     this.#shared = new BigInt64Array(shared);
     this.#handlers = handlers;
     this.#observer = observer;
+    this.progress = new Progress(handlers.length);
+    this.#told = handlers.map(({ name }) => idle(name));
     this.#start = {
       ...start,
       seclog: VERSION,
       shared,
+      progress: this.progress.shared,
       handlers: handlers.map((handler) => ({
         name: handler.name,
         inFlight: handler.inFlight,
@@ -134,35 +150,73 @@ export class ShipThread implements Shipping {
     return { freed: at(SHARED.freed), adopted: at(SHARED.adopted), others: at(SHARED.others) };
   }
 
-  /** Ends the worker as a crash would. For fault tests. */
-  async crash(): Promise<void> {
-    await this.#worker?.terminate();
+  /** Why nobody ships, when that has lasted for {@link STALL_MS}; `undefined` while the thread is at work. */
+  trouble(): Trouble | undefined {
+    const now = monotonic();
+    const { readySince, lastBeat } = this.progress;
+    const silent = now - lastBeat;
+    const isReady = this.#running && readySince > 0;
+    const isSilent = this.#running && silent >= STALL_MS;
+    if (this.#stopping || (isReady && !isSilent && this.#isSteady(now))) return undefined;
+    const lasting = isSilent ? silent : now - this.#endingSince;
+    if (lasting < STALL_MS) return undefined;
+    if (!isSilent && this.#ends > 0 && this.#lastEnd !== undefined) {
+      const message = `the shipper's thread has ended ${this.#ends} times in ${seconds(lasting)} and acknowledged nothing: ${this.#lastEnd.message}`;
+      return { ...this.#lastEnd, message };
+    }
+    const message = isSilent
+      ? `the shipper's thread has not answered for ${seconds(silent)}: ${this.#whatBlocks(isReady)}`
+      : `the shipper's thread is not ready after ${seconds(lasting)}: ${this.#unmade()} did not come to an end`;
+    return { code: "SECLOG_THREAD", message, at: new Date(Date.now() - lasting) };
+  }
+
+  #isSteady(now: number): boolean {
+    return this.#ends === 0 || now - this.progress.readySince >= STEADY_MS;
+  }
+
+  #whatBlocks(isReady: boolean): string {
+    if (!isReady) return "a preload (--import, --require, NODE_OPTIONS) or a handler's module may block it";
+    const called = this.#handlers.filter(
+      ({ worker }, index) => worker !== undefined && this.progress.callingSince(index) > 0,
+    );
+    if (called.length === 0) return "its code, or a disk, blocks it";
+    return `handle() of ${called.map(({ name }) => name).join(" or ")} blocks it`;
+  }
+
+  #unmade(): string {
+    const unmade = this.#handlers.filter((_, index) => !this.progress.isMade(index)).map(({ name }) => name);
+    return `the module or createHandler() of ${unmade.join(" and ")}`;
   }
 
   #spawn(): void {
     Atomics.store(this.#shared, SHARED.adopted, 0n);
+    this.progress.begin();
     try {
       this.#worker = this.#startWorker();
       this.#running = true;
     } catch (error) {
       // The operating system has no thread to give; the events wait in the spool.
       this.#worker = undefined;
-      this.#tellEnd("could not be started", error);
+      this.#countEnd("could not be started", error);
       this.#spawnLater();
     }
   }
 
   #startWorker(): Worker {
-    const worker = workerStarter()(this.#start, loaderFlags(process.execArgv));
+    const data = { ...this.#start, before: this.#told } satisfies WorkerStart;
+    const worker = workerStarter()(data, loaderFlags(process.execArgv));
     worker.on("message", (message: FromWorker) => this.#hear(message));
-    worker.on("error", (error) => this.#tellEnd("ended", error));
-    worker.on("exit", () => this.#ended(worker));
+    let cause: unknown;
+    worker.on("error", (error) => {
+      cause = error;
+    });
+    worker.on("exit", (code) => this.#ended(worker, cause ?? new Error(`exit code ${code}`)));
     // Last: a listener for messages takes the reference again.
     worker.unref();
     return worker;
   }
 
-  #ended(worker: Worker): void {
+  #ended(worker: Worker, cause: unknown): void {
     if (worker !== this.#worker) return;
     this.#running = false;
     for (const call of this.#calls.values()) call.abort();
@@ -171,16 +225,28 @@ export class ShipThread implements Shipping {
       this.#stopped?.();
       return;
     }
+    this.#countEnd("ended", cause);
     this.#spawnLater();
   }
 
-  #tellEnd(what: string, error: unknown): void {
-    const message = `the shipper's thread ${what}: ${errorMessage(error)}; it is started again`;
-    this.#observer.failed(undefined, "retry", codeOf(error), message);
+  #countEnd(what: string, cause: unknown): void {
+    const now = monotonic();
+    const wasReady = this.progress.readySince > 0;
+    if (this.#ends === 0 || (wasReady && this.#isSteady(now))) {
+      this.#ends = 0;
+      // What never was ready is in trouble from the first start on.
+      if (wasReady) this.#endingSince = now;
+    }
+    this.#ends += 1;
+    const message = errorMessage(cause);
+    this.#lastEnd = { code: codeOf(cause), message, at: new Date() };
+    const kind = wasReady ? "retry" : "destination";
+    const told = `the shipper's thread ${what}: ${message}; it is started again`;
+    this.#observer.failed(undefined, kind, this.#lastEnd.code, told);
   }
 
   #spawnLater(): void {
-    const pause = Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** Math.min(this.#restarts++, 16));
+    const pause = Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** Math.min(this.#ends - 1, 16));
     this.#restartTimer = setTimeout(() => {
       if (this.#stopping) return;
       this.#spawn();
@@ -191,14 +257,14 @@ export class ShipThread implements Shipping {
 
   #hear(message: FromWorker): void {
     switch (message.type) {
-      case "ready":
-        break;
       case "acknowledged":
-        this.#restarts = 0;
+        this.#ends = 0;
+        this.#told = this.#told.with(message.handler, message.health);
         this.#observer.acknowledged(message.handler, message.seq, message.health);
         break;
       case "health":
-        this.#observer.health(message.handlers);
+        this.#told = message.handlers;
+        this.#observer.health(message.handlers, message.spool);
         break;
       case "failed":
         this.#observer.failed(message.handler, message.kind, message.code, message.message);
@@ -283,6 +349,8 @@ function loaderFlags(execArgv: readonly string[]): string[] {
   return flags;
 }
 
+/** The code of an error of ours, also when it comes from the thread, where it lost its class on the way. */
 function codeOf(error: unknown): ErrorCode {
-  return error instanceof SeclogError ? error.code : "SECLOG_HANDLER_RETRY";
+  const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+  return Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : "SECLOG_THREAD";
 }

@@ -32,7 +32,7 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
       }),
     close: () => Promise.resolve(),
   };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const shipper = new Shipper([handler], observer, ignored);
   void shipper.add(leftBehind);
   const drained = shipper.drain(600_000);
@@ -57,7 +57,7 @@ function damaged(lastSeq: number): ShipSource {
 
 test("Shipper - lets others have their turn while very much damage is kept, and stops in the middle of it", async () => {
   let kept = 0;
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
   const shipper = new Shipper([handler], observer, () => {
     kept += 1;
@@ -74,7 +74,7 @@ test("Shipper - keeps each number that is damaged, and tells once of those in a 
   let kept = 0;
   const quarantined = (_: unknown, { seq, reason }: { seq: number; reason: string }): number =>
     told.push(`${seq}: ${reason}`);
-  const observer = { acknowledged: ignored, failed: ignored, quarantined, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined, kept: ignored, finished: ignored };
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
   const shipper = new Shipper([handler], observer, () => {
     kept += 1;
@@ -101,6 +101,7 @@ test("Shipper.health() - is well again when a cursor can be read and there is no
     acknowledged: (): void => void health.push(shipper.health(0).status),
     failed: (): void => void health.push(shipper.health(0).status),
     quarantined: ignored,
+    kept: ignored,
     finished: ignored,
   };
   const health: string[] = [];
@@ -140,7 +141,7 @@ test("Shipper - gives no batch again beside itself when reading the spool fails 
     },
     close: () => Promise.resolve(),
   };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const shipper = new Shipper([handler], observer, ignored);
   void shipper.add(source);
   await expect(shipper.drain(600_000)).resolves.toBe(true);
@@ -240,7 +241,7 @@ test.each(["saveCursor", "release"] as const)(
     const source: ShipSource = { ...leftBehind, limit: () => 1, [name]: keep };
     const failures: string[] = [];
     const failed = (_: unknown, kind: string, { message }: Error): number => failures.push(`${kind}: ${message}`);
-    const observer = { acknowledged: ignored, failed, quarantined: ignored, finished: ignored };
+    const observer = { acknowledged: ignored, failed, quarantined: ignored, kept: ignored, finished: ignored };
     const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
     void shipper.add(source);
     await expect.poll(() => tries, { timeout: 5_000 }).toBe(2);
@@ -255,7 +256,7 @@ test.each(["saveCursor", "release"] as const)(
 test("Shipper.releaseAgain() - lets go although no handler has come further", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...leftBehind, limit: () => 1, release: (seq) => void released.push(seq) };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
   void shipper.add(source);
   await expect.poll(() => released).toEqual([1]);
@@ -267,7 +268,7 @@ test("Shipper.releaseAgain() - lets go although no handler has come further", as
 test("Shipper.add() - lets go of what its handlers had before", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...damaged(7), loadCursor: () => 7, release: (seq) => void released.push(seq) };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
   void shipper.add(source);
   await expect.poll(() => released).toEqual([7]);
@@ -275,7 +276,7 @@ test("Shipper.add() - lets go of what its handlers had before", async () => {
 });
 
 test("Shipper.closeHandlers() - does not mind a handler that throws", async () => {
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const close = (): never => {
     throw new Error("made by the test");
   };
@@ -288,7 +289,7 @@ test("Shipper.closeHandlers() - waits a few seconds for a handler that does not 
   vi.useFakeTimers();
   try {
     const handler = { name: "test", handle: async () => {}, close: () => new Promise<void>(ignored) };
-    const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, finished: ignored };
+    const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
     const shipper = new Shipper([handler], observer, ignored);
     await shipper.stop();
     const closed = shipper.closeHandlers();

@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { HandlerHealth } from "../record/security-log.ts";
+import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
 import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
+import type { Progress } from "./progress.ts";
 import { closeHandlers } from "./within.ts";
 
 /** What the shipper tells whoever runs it. */
@@ -15,6 +16,8 @@ export interface ShipperObserver {
   failed(lane: Lane | undefined, kind: FailureKind, error: SeclogError): void;
   /** A handler could not take a record, or the spool has it no more: it is in quarantine now. Of damage in a row only the first is told. */
   quarantined(lane: Lane, record: QuarantinedRecord): void;
+  /** Positions are kept again, after that failed. */
+  kept(): void;
   /** Every handler has all of a dead process's source. */
   finished(source: ShipSource): void;
 }
@@ -27,14 +30,29 @@ interface Shipment {
   readonly kept: number[];
   /** What up to this number is only needed for, was let go. */
   released: number;
-  /** The last try to keep cursors or to let go failed, and that was told. */
-  keepFailed: boolean;
+  /** Why the last try to keep cursors or to let go failed. */
+  unkept: HealthError | undefined;
   /** It is not to be had any more. */
   dropped: boolean;
 }
 
 /** The part of a handler's health that its shipper knows. */
-export type ShippingHealth = Omit<HandlerHealth, "behind">;
+export type ShippingHealth = Omit<HandlerHealth, "behind" | "oldestUnshippedAt" | "lastError"> & {
+  readonly lastError?: NonNullable<HandlerTally["lastError"]>;
+};
+
+/** What the shipper knows of the spool beside its handlers. */
+export interface SpoolHealth {
+  /** What dead processes left and is not shipped to its end. */
+  readonly left?: LeftBehind | undefined;
+  /** Why positions cannot be kept, or what was shipped cannot be deleted. */
+  readonly unkept?: HealthError | undefined;
+}
+
+/** A handler of which nothing is known yet. */
+export function idle(name: string): ShippingHealth {
+  return { name, status: "ok", shipped: 0, retries: 0, quarantined: 0 };
+}
 
 /** How often cursors are kept and passed segments deleted, in milliseconds. */
 const KEEP_MS = 250;
@@ -47,22 +65,33 @@ export class Shipper {
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShipperObserver;
   readonly #quarantine: (handler: string, record: QuarantinedRecord) => void;
+  readonly #progress: Progress | undefined;
   readonly #sources = new Map<ShipSource, Shipment>();
   readonly #tallies: readonly HandlerTally[];
   #keepTimer: NodeJS.Timeout | undefined;
   #caughtUp: (() => void) | undefined;
   #stopping = false;
 
-  /** @param quarantine keeps a record for a handler that has no quarantine of its own */
+  /**
+   * @param quarantine keeps a record for a handler that has no quarantine of its own
+   * @param progress told which calls are under way
+   * @param before what the handlers had done when the shipper began that this one goes on for
+   */
   constructor(
     handlers: readonly SecurityEventHandler[],
     observer: ShipperObserver,
     quarantine: (handler: string, record: QuarantinedRecord) => void,
+    progress?: Progress,
+    before: readonly ShippingHealth[] = [],
   ) {
     this.#handlers = handlers;
-    this.#tallies = handlers.map(() => ({ shipped: 0, retries: 0, quarantined: 0, lastError: undefined }));
+    this.#tallies = handlers.map((_, index) => {
+      const { shipped = 0, retries = 0, quarantined = 0, lastError } = before[index] ?? {};
+      return { shipped, retries, quarantined, lastError, calls: new Set() };
+    });
     this.#observer = observer;
     this.#quarantine = quarantine;
+    this.#progress = progress;
   }
 
   /** How a handler is doing, over all sources. */
@@ -70,13 +99,21 @@ export class Shipper {
     const handler = this.#handlers[index] as SecurityEventHandler;
     const lanes = this.#lanes().filter((lane) => lane.handler === handler);
     const has = (status: Lane["status"]): boolean => lanes.some((lane) => lane.status === status);
-    const { lastError, ...counts } = this.#tallies[index] as HandlerTally;
+    const { shipped, retries, quarantined, lastError } = this.#tallies[index] as HandlerTally;
+    const worst = (["stopped", "stalled", "retrying"] as const).find(has);
     return {
       name: handler.name,
-      status: has("stopped") ? "stopped" : has("retrying") ? "retrying" : "ok",
-      ...counts,
+      status: worst ?? "ok",
+      shipped,
+      retries,
+      quarantined,
       ...(lastError === undefined ? {} : { lastError }),
     };
+  }
+
+  /** Why positions cannot be kept, or what was shipped cannot be deleted; `undefined` when that goes well. */
+  get unkept(): HealthError | undefined {
+    return [...this.#sources.values()].find(({ unkept }) => unkept !== undefined)?.unkept;
   }
 
   #lanes(): Lane[] {
@@ -91,6 +128,10 @@ export class Shipper {
         new Lane(source, handler, this.#tallies[index] as HandlerTally, {
           acknowledged: (lane) => this.#acknowledged(lane),
           failed: (lane, kind, error) => this.#observer.failed(lane, kind, error),
+          calling: ({ tally }) => {
+            const [oldest] = tally.calls;
+            this.#progress?.calling(index, oldest?.since);
+          },
           quarantined: async (lane, record, again) => {
             if (handler.quarantine === undefined) this.#quarantine(handler.name, record);
             if (!again) this.#observer.quarantined(lane, record);
@@ -102,7 +143,7 @@ export class Shipper {
       done: Promise.resolve(),
       kept: lanes.map(() => 0),
       released: 0,
-      keepFailed: false,
+      unkept: undefined,
       dropped: false,
     };
     // First, for a lane may tell of itself at once.
@@ -140,7 +181,10 @@ export class Shipper {
   isHeldUp(source: ShipSource): boolean {
     const lanes = this.#sources.get(source)?.lanes ?? [];
     if (lanes.some(({ status, readable }) => status === "stopped" || !readable)) return true;
-    return lanes.some(({ ended }) => ended) && lanes.every(({ ended, status }) => ended || status === "retrying");
+    return (
+      lanes.some(({ ended }) => ended) &&
+      lanes.every(({ ended, status }) => ended || status === "retrying" || status === "stalled")
+    );
   }
 
   /** Looks again what may go of a source, although no handler has come further: a segment was begun. */
@@ -208,16 +252,21 @@ export class Shipper {
   #keep(): void {
     for (const [source, entry] of this.#sources) {
       if (entry.dropped) continue;
-      const before = entry.keepFailed;
-      entry.keepFailed = false;
+      const before = entry.unkept;
+      entry.unkept = undefined;
+      const fail = (lane: Lane | undefined, thrown: unknown): void => {
+        const error = cannotKeep(source, thrown);
+        const isNews = before === undefined && entry.unkept === undefined;
+        entry.unkept ??= before ?? { message: error.message, code: error.code, at: new Date() };
+        if (isNews) this.#observer.failed(lane, "retry", error);
+      };
       for (const [index, lane] of entry.lanes.entries()) {
         const { acknowledged, handler } = lane;
         try {
           if (acknowledged !== entry.kept[index]) source.saveCursor(handler.name, acknowledged);
           entry.kept[index] = acknowledged;
         } catch (error) {
-          if (!before && !entry.keepFailed) this.#observer.failed(lane, "retry", cannotKeep(source, error));
-          entry.keepFailed = true;
+          fail(lane, error);
         }
       }
       try {
@@ -226,12 +275,12 @@ export class Shipper {
         source.release(seq);
         entry.released = seq;
       } catch (error) {
-        if (!before && !entry.keepFailed) this.#observer.failed(undefined, "retry", cannotKeep(source, error));
-        entry.keepFailed = true;
+        fail(undefined, error);
       }
+      if (before !== undefined && entry.unkept === undefined) this.#observer.kept();
     }
     // Without a further acknowledgement, too: a spool that is full of what could not be deleted takes no event that would bring one.
-    if ([...this.#sources.values()].some(({ keepFailed }) => keepFailed)) this.#keepIn(KEEP_AGAIN_MS);
+    if (this.unkept !== undefined) this.#keepIn(KEEP_AGAIN_MS);
   }
 }
 

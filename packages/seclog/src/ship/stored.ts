@@ -33,12 +33,8 @@ export class StoredPositions {
     return Math.min(...this.#acknowledged);
   }
 
-  acknowledgedBy(handler: number): number {
-    return this.#acknowledged[handler] ?? 0;
-  }
-
   acknowledge(handler: number, seq: number): void {
-    this.#acknowledged[handler] = Math.max(seq, this.acknowledgedBy(handler));
+    this.#acknowledged[handler] = Math.max(seq, this.#acknowledged[handler] ?? 0);
     const stored = Math.min(
       ...this.#acknowledged.map((at, index) => (this.#required[index] ? at : Number.POSITIVE_INFINITY)),
     );

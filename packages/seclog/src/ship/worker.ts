@@ -11,6 +11,8 @@ import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
 import { Adoption } from "./adopt.ts";
 import { fileSource } from "./file-source.ts";
 import { type BuiltInHandlers, HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
+import type { ShipSource } from "./lane.ts";
+import { Progress } from "./progress.ts";
 import {
   type CallFailure,
   type FromWorker,
@@ -23,7 +25,10 @@ import {
 import { keepQuarantined, quarantinedType, Shipper } from "./shipper.ts";
 
 /** How often dead processes' spools are looked for, in milliseconds. */
-const LOOK_MS = 15_000;
+const LOOK_MS = 5_000;
+
+/** How often the thread shows that its event loop turns, in milliseconds. */
+const BEAT_MS = 500;
 
 /** How often the handlers' health is told when it changed, in milliseconds. */
 const HEALTH_MS = 200;
@@ -41,17 +46,31 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
   const shared = new BigInt64Array(start.shared);
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const calls = new Calls(say);
+  const progress = new Progress(start.handlers.length, start.progress);
+  // Before any code of the application's runs here, which may never come to an end.
+  progress.beat();
+  setInterval(() => progress.beat(), BEAT_MS);
   const handlers = await Promise.all(
-    start.handlers.map((handler, index) => makeHandler(handler, index, calls, builtIn)),
+    start.handlers.map(async (handler, index) => {
+      const made = await makeHandler(handler, index, calls, builtIn);
+      progress.made(index);
+      return made;
+    }),
   );
 
+  const sayHealth = (): void =>
+    say({
+      type: "health",
+      handlers: handlers.map((_, index) => shipper.health(index)),
+      spool: { left: adoption.left(), unkept: shipper.unkept },
+    });
   let healthIsDue = false;
   const tellHealth = (): void => {
     if (healthIsDue) return;
     healthIsDue = true;
     setTimeout(() => {
       healthIsDue = false;
-      say({ type: "health", handlers: handlers.map((_, index) => shipper.health(index)) });
+      sayHealth();
     }, HEALTH_MS);
   };
 
@@ -61,8 +80,12 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
       acknowledged: (lane) => {
         const handler = handlers.indexOf(lane.handler);
         const health = shipper.health(handler);
-        if (lane.source === own) say({ type: "acknowledged", handler, seq: lane.acknowledged, health });
-        else tellHealth();
+        if (lane.source === own) {
+          progress.acknowledge(handler, lane.acknowledged);
+          say({ type: "acknowledged", handler, seq: lane.acknowledged, health });
+        } else {
+          tellHealth();
+        }
       },
       failed: (lane, kind, error) => {
         say({ type: "failed", handler: lane?.handler.name, kind, code: error.code, message: error.message });
@@ -74,12 +97,15 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
         say({ type: "quarantined", handler: lane.handler.name, source: source.id, seq, reason, event });
         tellHealth();
       },
+      kept: () => tellHealth(),
       finished: (source) => {
         adoption.finished(source);
-        adoption.look();
+        look();
       },
     },
     (handler, record) => keepQuarantined(spoolFs, start.root, handler, record),
+    progress,
+    start.before,
   );
   const adoption = new Adoption(spoolFs, start.root, start.sourceId, shipper, {
     bytes: (change) => {
@@ -93,8 +119,14 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
     failed: (error, kind) =>
       say({ type: "failed", handler: undefined, kind, code: error.code, message: error.message }),
   });
+  let somethingLeft = false;
+  const look = (): void => {
+    adoption.look();
+    if (somethingLeft || adoption.left() !== undefined) tellHealth();
+    somethingLeft = adoption.left() !== undefined;
+  };
   const directory = join(start.root, start.sourceId);
-  const own = fileSource({
+  const files = fileSource({
     fs: spoolFs,
     directory,
     id: start.sourceId,
@@ -112,6 +144,12 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
     },
     warn: ({ code, message }) => say({ type: "failed", handler: undefined, kind: "retry", code, message }),
   });
+  const own: ShipSource = {
+    ...files,
+    // What the thread before this one had acknowledged need not be in the cursor yet.
+    loadCursor: (name) =>
+      Math.max(files.loadCursor(name), progress.acknowledged(handlers.findIndex((handler) => handler.name === name))),
+  };
   const owned: Ownership = { directory, epoch: start.epoch, key: start.key, unproven: false };
 
   const stop = async (): Promise<void> => {
@@ -136,7 +174,7 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
       case "drain":
         void shipper.drain(message.deadline).then((complete) => {
           // Before the answer, so that whoever waited for it finds the counts that belong to it.
-          say({ type: "health", handlers: handlers.map((_, index) => shipper.health(index)) });
+          sayHealth();
           say({ type: "drained", id: message.id, complete });
         });
         break;
@@ -150,14 +188,16 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
         message satisfies never;
     }
   });
+  progress.ready();
   void shipper.add(own);
-  adoption.look();
-  const looking = setInterval(() => adoption.look(), LOOK_MS).unref();
+  look();
+  const looking = setInterval(look, LOOK_MS).unref();
   setInterval(() => {
     renew(spoolFs, owned);
     adoption.renew();
   }, RENEW_MS).unref();
-  say({ type: "ready" });
+  // What the thread before this one said of its handlers need not hold any more.
+  sayHealth();
 }
 
 async function makeHandler(
@@ -186,11 +226,15 @@ async function makeHandler(
     builtIn[make.module] ??
     ((): Promise<Partial<HandlerModule>> =>
       import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ make.module));
-  const module = await load();
-  if (module.createHandler === undefined) {
-    throw new SeclogError("SECLOG_CONFIG", `the handler ${name} names a module without createHandler: ${make.module}`);
+  let made: SecurityEventHandler;
+  try {
+    const { createHandler } = await load();
+    if (createHandler === undefined) throw new Error(`${make.module} has no export createHandler`);
+    made = await createHandler(make.options);
+  } catch (cause) {
+    const code = cause instanceof SeclogError ? cause.code : "SECLOG_CONFIG";
+    throw new SeclogError(code, `the handler ${name} cannot be made in the thread: ${errorMessage(cause)}`, { cause });
   }
-  const made = await module.createHandler(make.options);
   return inFlight === undefined || made.inFlight !== undefined ? made : Object.assign(made, { inFlight });
 }
 
@@ -249,14 +293,9 @@ export function startShipping(builtIn: BuiltInHandlers): void {
   const port = parentPort;
   if (port === null || !isShipperThread()) return;
   main(port, workerData as WorkerStart, builtIn).catch((error: unknown) => {
-    const code = error instanceof SeclogError ? error.code : "SECLOG_CONFIG";
-    port.postMessage({
-      type: "failed",
-      handler: undefined,
-      kind: "destination",
-      code,
-      message: errorMessage(error),
-    } satisfies FromWorker);
-    throw error;
+    // Not left to the rejection, which a flag may turn into a warning: a thread without handlers must end.
+    setImmediate(() => {
+      throw error;
+    });
   });
 }
