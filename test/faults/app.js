@@ -6,6 +6,7 @@ import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { crashingHandler } from "./crashing-handler.js";
 import { dataOf, eventSource, LOG, requestOf, stallMeter } from "./events.js";
+import { stallingHandler } from "./stalling-handler.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const { count, perTurn, inFlight, pause, wait, spool, handler, close } = options;
@@ -13,7 +14,7 @@ const events = eventSource(options);
 const stall = stallMeter();
 const state = { recorded: 0, acknowledged: 0, refused: 0, thrown: 0, rss: 0, failures: {} };
 
-const makeHandler = options.crashes ? crashingHandler : postgresHandler;
+const makeHandler = options.stalls ? stallingHandler : options.crashes ? crashingHandler : postgresHandler;
 const security = createSecurityLog({
   ...LOG,
   spool,

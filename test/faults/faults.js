@@ -10,6 +10,7 @@
  */
 import { CONNECTION_FAULTS } from "./connection.js";
 import { DISK_FAULTS } from "./disk.js";
+import { HEALTH_FAULTS } from "./health.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
@@ -40,6 +41,7 @@ export const FAULTS = [
   ...PROCESS_FAULTS,
   ...SEAL_FAULTS,
   ...DISK_FAULTS,
+  ...HEALTH_FAULTS,
   ...SPOOL_FAULTS,
   ...SYSCALL_FAULTS,
 ].sort(byNumber);

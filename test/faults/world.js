@@ -147,6 +147,8 @@ const APP = {
   whenFull: undefined,
   /** The shipper's thread crashes again and again. */
   crashes: false,
+  /** It does not ship as long as the file that `FAULT_CONTROL` names holds an order: see stalling-handler.js. */
+  stalls: false,
   /** Signals on which it closes the log and ends. */
   signals: [],
   /** Kills itself (SIGKILL) as soon as it has told the ledger that so many are acknowledged. */
