@@ -36,7 +36,8 @@ export type EventType<Events extends EventDefinitions> = (keyof Catalogue & stri
 
 /**
  * What a call to `recordSecurityEvent` gives back. The promises are made when they are first read, and one
- * that nobody awaits never becomes an unhandled rejection.
+ * that nobody awaits never becomes an unhandled rejection. One that was read keeps the process alive until it settles, as
+ * `flush()` and `close()` do; a log that nobody waits for keeps no process alive.
  */
 export interface Receipt {
   /** The event's UUIDv7, or `null` when it was not recorded: below the level, the spool was full, or the log closed. */

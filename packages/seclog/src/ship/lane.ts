@@ -292,7 +292,8 @@ export class Lane {
     const longest = Math.min(LONGEST_PAUSE_MS[kind], FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
     // Half fixed, half random: many processes that lost the same database do not come back in step.
     const pause = longest / 2 + Math.random() * (longest / 2);
-    await sleep(pause, undefined, { signal: this.#stop.signal, ref: true }).catch(() => {});
+    // Who waits for the events keeps the process alive; a log in memory whose destination is away must not.
+    await sleep(pause, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
   }
 
   /** Runs a handler's method within its time and gives its failure back as a value, whatever it threw. */
@@ -302,7 +303,7 @@ export class Lane {
     const call = { since: monotonic() };
     this.tally.calls.add(call);
     this.#observer.calling(this);
-    const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS);
+    const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS).unref();
     let grace: NodeJS.Timeout | undefined;
     const ignored = new Promise<never>((_, reject) => {
       controller.signal.addEventListener("abort", () => {

@@ -1,4 +1,5 @@
 import { rejected, type SeclogError } from "../event/errors.ts";
+import { keepAlive } from "./keep-alive.ts";
 
 interface Waiter {
   readonly seq: number;
@@ -13,6 +14,8 @@ export class StoredPositions {
   /** By rising seq, nearly: events are mostly asked for in their order. */
   #waiters: Waiter[] = [];
   #stored = 0;
+  /** Ends what keeps the process alive while somebody waits. */
+  #letGo: (() => void) | undefined;
   #ended: SeclogError | undefined;
 
   /** @param required which handlers are */
@@ -46,12 +49,14 @@ export class StoredPositions {
       if (waiter.seq <= stored) waiter.resolve();
       else this.#waiters.push(waiter);
     }
+    this.#letGoWhenDone();
   }
 
-  /** Resolves when every required handler has the event. May be left unhandled. */
+  /** Resolves when every required handler has the event, and keeps the process alive until then. May be left unhandled. */
   wait(seq: number): Promise<void> {
     if (seq <= this.#stored) return Promise.resolve();
     if (this.#ended !== undefined) return rejected(this.#ended);
+    this.#letGo ??= keepAlive();
     const promise = new Promise<void>((resolve, reject) => {
       this.#waiters.push({ seq, resolve, reject });
     });
@@ -63,5 +68,12 @@ export class StoredPositions {
   end(reason: SeclogError): void {
     this.#ended = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);
+    this.#letGoWhenDone();
+  }
+
+  #letGoWhenDone(): void {
+    if (this.#waiters.length > 0) return;
+    this.#letGo?.();
+    this.#letGo = undefined;
   }
 }

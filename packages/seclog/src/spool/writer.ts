@@ -157,6 +157,8 @@ export class SpoolWriter {
   durable(seq: number, toDisk: boolean): Promise<void> {
     if (seq <= (toDisk ? this.#toldSeq : this.#writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
+    // Whoever waits for a disk that refuses keeps the process alive until it is tried again.
+    this.#retryTimer?.ref();
     if (!toDisk) return this.#nextWrite.promise;
     if (this.#files.syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
     this.#syncWanted = true;
