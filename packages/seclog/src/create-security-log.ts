@@ -53,6 +53,9 @@ interface BetweenSpools {
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** So many events that tell of a quarantine are known again when they are quarantined themselves. */
+const MOST_REPORTS = 10_000;
+
 /** How often it is looked whether a handler has stalled, for the diagnostics, in milliseconds. */
 const WATCH_MS = 1_000;
 
@@ -83,6 +86,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   /** Names of handlers of which the diagnostics were told that they have stalled. */
   readonly #stalled = new Set<string>();
   #dropping: SeclogError | undefined;
+  /** Sources and numbers of the last events that told of a quarantine. */
+  readonly #reports = new Set<string>();
   #closing: Promise<void> | undefined;
   /** The log records its last events: what was dropped, and that it stopped. */
   #ending = false;
@@ -126,8 +131,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
           `event ${seq} of ${source} is in quarantine: ${reason}`,
           handler,
         );
-        // The event that tells of a quarantine quotes its reason: were it rejected too, telling of that would never end.
-        if (event !== "event_quarantined") this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+        // An `event_quarantined` event quotes the reason and may itself be rejected, or be damaged so that nobody knows its type.
+        // It is not reported again, or the reports would never stop.
+        if (event === "event_quarantined" || this.#reports.has(`${source} ${seq}`)) return;
+        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+        this.#reports.add(`${this.sourceId} ${this.#keeping.lastSeq}`);
+        const [oldest = ""] = this.#reports;
+        if (this.#reports.size > MOST_REPORTS) this.#reports.delete(oldest);
       },
       freed: (): void => this.#tellDrops(),
       recovered: (): void => {

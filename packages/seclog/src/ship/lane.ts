@@ -247,8 +247,19 @@ export class Lane {
   }
 
   async #quarantineEvent(batch: EventBatch, failure: HandlerError): Promise<void> {
-    const record = batch.records[0] ?? new Uint8Array();
+    const record = this.#reread(batch.firstSeq) ?? batch.records[0] ?? new Uint8Array();
     await this.#quarantine(batch.firstSeq, failure.message, record, false);
+  }
+
+  /** An event as the spool has it: into what it was given the handler may have written. */
+  #reread(seq: number): Uint8Array | undefined {
+    const reader = this.source.openReader(seq - 1);
+    try {
+      const read = reader.read(this.source.limit(), 1, BATCH_BYTES);
+      return read.kind === "records" && read.firstSeq === seq ? read.records[0] : undefined;
+    } finally {
+      reader.close();
+    }
   }
 
   async #quarantineDamage(damage: SpoolRead & { kind: "damage" }): Promise<boolean> {
@@ -272,7 +283,7 @@ export class Lane {
   async #quarantine(seq: number, reason: string, record: Uint8Array, again: boolean): Promise<boolean> {
     const quarantined: QuarantinedRecord = { source: this.#batchSource(), seq, reason: reason.slice(0, 1_000), record };
     const failure = await this.#call(async (signal) => {
-      await this.handler.quarantine?.(quarantined, signal);
+      await this.handler.quarantine?.({ ...quarantined, record: Uint8Array.from(record) }, signal);
       await this.#observer.quarantined(this, quarantined, again);
     });
     if (failure !== undefined) {

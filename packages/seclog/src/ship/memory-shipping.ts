@@ -132,8 +132,20 @@ class MemoryReader implements RecordReader {
       size += record.length;
       this.#next += 1;
     }
-    return records.length === 0 ? { kind: "end" } : { kind: "records", firstSeq, records };
+    return records.length === 0 ? { kind: "end" } : { kind: "records", firstSeq, records: copies(records) };
   }
 
   close(): void {}
+}
+
+/** Each call of each handler gets bytes of its own: what one writes into them no other sees, nor the next try. */
+function copies(records: readonly Buffer[]): Buffer[] {
+  // Not of Node's pool, in which the bytes of others would be within reach.
+  const bytes = Buffer.alloc(records.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  return records.map((record) => {
+    const start = at;
+    at += record.copy(bytes, at);
+    return bytes.subarray(start, at);
+  });
 }
