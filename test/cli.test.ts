@@ -191,6 +191,22 @@ describe("seclog query", LONG, () => {
     expect(events.map(({ path, actor_id }) => [path, actor_id])).toEqual([[HOSTILE, "x\u202ey"]]);
   });
 
+  it("suggests a type where there is none of that name, and says what it looked for", async () => {
+    const { code, stderr } = await seclog(["query", "--type", "login,authz_fail", "--status", "499"]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/There is no type "login".*did you mean authn_login_\w+, /);
+    expect(stderr).toContain("--type '*login*' matches ");
+    expect(stderr).not.toContain('"authz_fail"');
+    expect(stderr).toMatch(/No events match: event_type login or authz_fail, status_code 499, from /);
+    for (const command of ["query", "tail", "stats"]) {
+      const { stdout } = await seclog([command, "--help"]);
+      for (const option of ["service", "status", "method", "route", "host", "outcome", "category", "target"]) {
+        expect(stdout).toContain(`  --${option} <`);
+      }
+      expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+
   it("gives --limit events and says whether there are more", async () => {
     const two = JSON.parse((await seclog(["query", "--json", "--limit", "2"])).stdout) as {
       events: unknown[];

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createSecurityLog } from "../packages/seclog/src/create-security-log.ts";
 import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
 import type { SecurityEvent } from "../packages/seclog/src/event/event.ts";
 import { postgresHandler } from "../packages/seclog/src/postgres/handler.ts";
@@ -134,7 +135,10 @@ Would erase 1 record in quarantine
     expect(queried["events"]).toMatchObject([{ id: event?.id, service: "seclog" }]);
 
     const again = await seclog(["erase", "--actor", "alice", ...REASON, "--yes"]);
-    expect([again.code, again.stdout]).toEqual([0, "No event matches: there is nothing to erase.\n"]);
+    expect([again.code, again.stdout]).toEqual([
+      0,
+      'No events match: there is nothing to erase. Looked for actor_id "alice".\n',
+    ]);
     expect(await json(["erase", "--ip", "203.0.113.64/26", ...REASON, "--yes"])).toMatchObject({
       dry_run: false,
       erased: 1,
@@ -162,7 +166,7 @@ Would erase 1 record in quarantine
       released_at: null,
     });
     expect((await seclog(["erase", "--actor", "held", ...REASON])).stdout).toContain(
-      "A hold keeps 1 event: see seclog hold --list",
+      "A hold keeps 1 event: see npx @seclog/server hold --list",
     );
     expect(await json(["erase", "--actor", "held", ...REASON, "--yes"])).toMatchObject({ erased: 1, held: 1 });
     const list = await seclog(["hold", "--list"]);
@@ -229,6 +233,60 @@ Would erase 1 record in quarantine
     expect(await count("actor_id = 'erika'")).toBe(1);
   });
 
+  it("finds what the log keeps of a value, given as the application had it", async () => {
+    const dn = (name: string): string => `${"OU=A department with a very long name,".repeat(8)}DC=example,CN=${name}`;
+    const forms = [
+      { actor: dn("Jane"), path: "/long" },
+      { actor: dn("Joan"), path: "/other" },
+      { target: dn("Jane"), path: "/target" },
+      { actor: 4711, path: "/number" },
+      { actor: "back\\slash and 'quote'", path: "/signs" },
+    ];
+    const writer = createSecurityLog({
+      spool: "memory",
+      handlers: [postgresHandler({ url: database.writerUrl })],
+    });
+    for (const { path, ...who } of forms) {
+      const request = {
+        method: "GET",
+        url: `${path}?token=1`,
+        headers: {},
+        socket: { remoteAddress: "::ffff:203.0.113.200" },
+      };
+      writer.recordSecurityEvent("authz_fail", request, { ...who, onuserid: dn("Jim") });
+    }
+    await writer.close();
+
+    const paths = async (...args: string[]): Promise<string[]> => {
+      const { events } = (await json(["query", "--since", "1h", "--order", "oldest", ...args])) as {
+        events: { path: string; actor_id: string | null }[];
+      };
+      return events.map(({ path }) => path);
+    };
+    expect(await paths("--actor", dn("Jane"))).toEqual(["/long"]);
+    expect(await paths("--target", dn("Jane"))).toEqual(["/target"]);
+    expect(await paths("--actor", "4711")).toEqual(["/number"]);
+    expect(await paths("--actor", "back\\slash and 'quote'")).toEqual(["/signs"]);
+    expect(await paths("--path", "/long?token=1")).toEqual(["/long"]);
+    expect(await paths("--path", "https://shop.example/long#top")).toEqual(["/long"]);
+    for (const ip of ["203.0.113.200", "::ffff:203.0.113.200", "203.0.113.200:443", "[::ffff:203.0.113.200]:443"]) {
+      expect(await paths("--ip", ip)).toHaveLength(5);
+    }
+    expect(await paths("--ip", "::ffff:203.0.113.200/120")).toHaveLength(5);
+
+    const missed = await seclog(["query", "--actor", dn("Jack")]);
+    expect(missed.stderr).toMatch(/No events match: actor_id "OU=A department.*from 20.* The default is the last day/);
+    expect((await seclog(["erase", "--actor", dn("Jack"), ...REASON])).stdout).toMatch(
+      /nothing to erase\. Looked for actor_id "OU=A department/,
+    );
+    // Somebody else's name begins with the same 256 characters.
+    expect(await json(["erase", "--actor", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
+    expect(await paths("--actor", dn("Joan"))).toEqual(["/other"]);
+    expect(await json(["erase", "--target", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
+    // Whose account it was stands in the data, which keeps longer texts: of the three that are left.
+    expect(await json(["erase", "--target", dn("Jim"), ...REASON, "--yes"])).toMatchObject({ erased: 3 });
+  });
+
   it.each([
     [["erase", "--actor", "x"], "--reason"],
     [["erase", "--actor", "x", "--reason", " "], "--reason is empty"],
@@ -249,6 +307,8 @@ Would erase 1 record in quarantine
     [["hold", "--list", "--release", "1"], "one thing at a time"],
     [["hold", "--release", "one", ...REASON], '--release "one" is no hold'],
     [["hold", "--class", "all", ...REASON], '--class "all" is none of'],
+    [["retention", "autn=long"], 'there is no category "autn": did you mean authn?'],
+    [["retention", "orders=long"], 'there is no category "orders": the categories are authn, authz,'],
     [["retention", "authn"], '"authn" sets nothing'],
     [["retention", "authn=forever"], 'authn "forever" is none of short, standard, long'],
   ])("%j ends with 2 and the reason", async (args, reason) => {
@@ -320,7 +380,7 @@ describe("seclog prune", LONG, () => {
       "security_event_log_standard_2024_02 stays: it has events that are not sealed: is seclog seal running?",
     );
     expect(lines[3]).toBe(
-      `security_event_log_standard_2024_03 stays: security_event_log_standard_2024_03 is under hold ${hold}: case 3; seclog hold --release ends it`,
+      `security_event_log_standard_2024_03 stays: security_event_log_standard_2024_03 is under hold ${hold}: case 3; npx @seclog/server hold --release ends it`,
     );
     expect(lines[4]).toMatch(/^security_event_log_standard_2024_04 dropped: 0 events/);
     expect(done.stderr).toContain("2 months could not be dropped.");
@@ -365,14 +425,20 @@ describe("seclog retention", LONG, () => {
   it("lists what is kept how long, and sets it on record", async () => {
     const before = (await json(["retention"])) as { categories: Record<string, string> };
     expect(before.categories).toMatchObject({ authn: "standard", log: "standard" });
-    const set = await seclog(["retention", "authn=short", "shop.orders=long", "authz=standard"]);
+    const wanted = ["authn=short", "shop.orders=long", "authz=standard"];
+    expect((await seclog(["retention", ...wanted])).stderr).toContain('"shop.orders"');
+    expect((await json(["retention"]))["categories"]).toEqual(before.categories);
+    const set = await seclog(["retention", ...wanted, "--allow-unknown"]);
     expect(set.code).toBe(0);
     expect(set.stdout).toMatch(/^CATEGORY +CLASS\n/);
     expect(set.stdout).toMatch(/\nauthn +short\n/);
     expect(set.stdout).toMatch(/\nshop\.orders +long\n/);
     expect(set.stdout).toMatch(/\n\(any other\) +standard\n$/);
     expect(set.stderr).toContain("Changed, and on record: authn, shop.orders.");
-    expect((await json(["retention", "authn=short"]))["changed"]).toEqual([]);
+    expect((await json(["retention", "authn=short", "shop.orders=long"]))["changed"]).toEqual([]);
+    // A category that events have needs no word more.
+    await store({ category: "shop.stock", occurredAt: new Date().toISOString().replace("Z", "000Z") });
+    expect((await json(["retention", "shop.stock=standard"]))["changed"]).toEqual([]);
     const own = await database.query(
       "SELECT data FROM security_event_log WHERE event_type = 'log_retention' AND data->>'category' IS NOT NULL ORDER BY seq",
     );

@@ -17,6 +17,7 @@ export {
   type EventNotes,
   type ImpersonalPart,
   type IpSource,
+  OUTCOMES,
   type Outcome,
   type PersonalPart,
   type SecurityEvent,
@@ -41,5 +42,6 @@ export type {
   Receipt,
   SecurityLog,
 } from "./record/security-log.ts";
+export { type StoredColumn, storedText, type TextColumn } from "./record/stored-text.ts";
 export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";
 export type { SpoolDirectoryOptions, SpoolOption } from "./ship/open-keeping.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseFilter, parseTime } from "./event-filter.ts";
+import { type FilterOptions, parseFilter, parseTime } from "./event-filter.ts";
 
 const NOW = new Date("2026-11-22T19:43:22.123Z");
 
@@ -41,9 +41,26 @@ describe("parseFilter()", () => {
   it("takes lists of types, and networks of both families", () => {
     expect(parseFilter({ type: ["authn_*,authz_fail", "x:y.z-1"], ip: "2001:DB8::/32" }, NOW)).toEqual({
       types: ["authn_*", "authz_fail", "x:y.z-1"],
-      ip: "2001:DB8::/32",
+      ip: "2001:db8::/32",
     });
     expect(parseFilter({ ip: "::FFFF:10.1.2.3" }, NOW)).toEqual({ ip: "10.1.2.3" });
+    expect(parseFilter({ ip: "::ffff:10.0.0.0/104" }, NOW)).toEqual({ ip: "10.0.0.0/8" });
+    expect(parseFilter({ ip: "[2001:DB8::1]:443" }, NOW)).toEqual({ ip: "2001:db8::1" });
+  });
+
+  it.each<[FilterOptions, string]>([
+    [{ status: ["abc"] }, '--status "abc" is no status: write 403, 4xx or 400-499'],
+    [{ status: ["499-400"] }, '--status "499-400"'],
+    [{ status: ["099"] }, '--status "099"'],
+    [{ method: ["G ET"] }, '--method "G ET" cannot be a method'],
+    [{ outcome: ["failed"] }, '--outcome "failed" is none of success, failure, unknown'],
+    [{ category: ["Authn"] }, '--category "Authn" cannot be a category'],
+    [{ service: "" }, "--service is empty"],
+    [{ route: "a\0b" }, "--route holds a NUL"],
+    [{ ip: "10.0.0.0/33" }, '--ip "10.0.0.0/33" is no address'],
+    [{ ip: "::ffff:10.0.0.0/95" }, '--ip "::ffff:10.0.0.0/95" is no address'],
+  ])("refuses %j", (options, message) => {
+    expect(() => parseFilter(options, NOW)).toThrow(message);
   });
 
   it("gives a filter or says which option is wrong, whatever is typed", () => {
@@ -52,6 +69,14 @@ describe("parseFilter()", () => {
         since: fc.string(),
         until: fc.string(),
         type: fc.array(fc.string()),
+        outcome: fc.array(fc.string()),
+        category: fc.array(fc.string()),
+        method: fc.array(fc.string()),
+        status: fc.array(fc.string()),
+        target: fc.string({ unit: "binary" }),
+        route: fc.string({ unit: "binary" }),
+        host: fc.string({ unit: "binary" }),
+        service: fc.string({ unit: "binary" }),
         level: fc.string(),
         ip: fc.string(),
         actor: fc.string({ unit: "binary" }),

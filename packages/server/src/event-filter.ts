@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
-import { isLevel, LEVELS, type Level, SeclogError } from "seclog";
+import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
 
-/** Which events are meant. Everything given must hold. */
+/** Which events are meant. Everything given must hold. Every text is in the form that the log keeps. */
 export interface EventFilter {
   readonly since?: Date;
   readonly until?: Date;
@@ -10,11 +10,24 @@ export interface EventFilter {
   readonly types?: readonly string[];
   /** At least this severe. */
   readonly level?: Level;
+  /** Any of these. */
+  readonly outcomes?: readonly string[];
+  readonly categories?: readonly string[];
   /** An address, or a network in CIDR form. */
   readonly ip?: string;
   readonly actor?: string;
+  readonly target?: string;
+  /** Any of these, in upper case. */
+  readonly methods?: readonly string[];
   /** A prefix, or with `*` a pattern for the whole path. */
   readonly path?: string;
+  /** The whole template. */
+  readonly route?: string;
+  /** In any of these ranges, ends included. */
+  readonly statuses?: readonly (readonly [from: number, to: number])[];
+  /** The request's host, with or without its port, or the machine's; in lower case. */
+  readonly host?: string;
+  readonly service?: string;
   /** Anywhere in the texts of the event, whatever the case. */
   readonly text?: string;
 }
@@ -25,9 +38,17 @@ export interface FilterOptions {
   readonly until?: string;
   readonly type?: readonly string[];
   readonly level?: string;
+  readonly outcome?: readonly string[];
+  readonly category?: readonly string[];
   readonly ip?: string;
   readonly actor?: string;
+  readonly target?: string;
+  readonly method?: readonly string[];
   readonly path?: string;
+  readonly route?: string;
+  readonly status?: readonly string[];
+  readonly host?: string;
+  readonly service?: string;
   readonly text?: string;
 }
 
@@ -36,9 +57,17 @@ export function addFilterOptions(command: Command): Command {
   return command
     .option("--type <type...>", "event types; * stands for any text: authn_*")
     .option("--level <level>", `at least this severe: ${LEVELS.join(", ")}`)
+    .option("--outcome <outcome...>", `any of ${OUTCOMES.join(", ")}`)
+    .option("--category <category...>", "of these categories: authn, authz")
     .option("--ip <address>", "client address or network: 203.0.113.9, 2001:db8::/32")
     .option("--actor <id>", "who did it")
+    .option("--target <id>", "whom or what it was done to")
+    .option("--method <method...>", "request methods: POST, PROPFIND")
     .option("--path <path>", "path prefix, or with * a pattern: /admin, /users/*/edit")
+    .option("--route <route>", "the route's whole template: /users/:id")
+    .option("--status <status...>", "response statuses: 403, 4xx, 500-599")
+    .option("--host <host>", "the request's host, or the machine's")
+    .option("--service <name>", "the application")
     .option("--text <text>", "text anywhere in the event, whatever the case");
 }
 
@@ -55,26 +84,48 @@ export function addTimeOptions(command: Command, since?: string): Command {
  * @throws SeclogError `SECLOG_CONFIG` that names the option and the value
  */
 export function parseFilter(options: FilterOptions, now: Date = new Date()): EventFilter {
-  const { since, until, type, level, ip, actor, path, text } = options;
+  const { since, until } = options;
   const from = since === undefined ? undefined : parseTime("--since", since, now);
   const to = until === undefined ? undefined : parseTime("--until", until, now);
   if (from !== undefined && to !== undefined && from >= to) {
     throw new SeclogError("SECLOG_CONFIG", `--since ${since} is not before --until ${until}: nothing could match`);
   }
-  for (const [name, value] of Object.entries({ actor, path, text })) {
-    if (value === "") throw new SeclogError("SECLOG_CONFIG", `--${name} is empty: leave it out to match everything`);
-    if (value?.includes("\0")) throw new SeclogError("SECLOG_CONFIG", `--${name} holds a NUL, which no event does`);
-  }
-  return {
-    ...(from === undefined ? {} : { since: from }),
-    ...(to === undefined ? {} : { until: to }),
-    ...(type === undefined ? {} : { types: type.flatMap((list) => list.split(",")).map(parseType) }),
-    ...(level === undefined ? {} : { level: parseLevel(level) }),
-    ...(ip === undefined ? {} : { ip: parseNetwork(ip) }),
-    ...(actor === undefined ? {} : { actor }),
-    ...(path === undefined ? {} : { path }),
-    ...(text === undefined ? {} : { text }),
+  const filter = {
+    since: from,
+    until: to,
+    types: listOf("type", options.type, parseType),
+    level: given("level", options.level, parseLevel),
+    outcomes: listOf("outcome", options.outcome, parseOutcome),
+    categories: listOf("category", options.category, parseCategory),
+    ip: given("ip", options.ip, parseNetwork),
+    actor: given("actor", options.actor, (text) => storedText("actorId", text)),
+    target: given("target", options.target, (text) => storedText("targetId", text)),
+    methods: listOf("method", options.method, parseMethod),
+    path: given("path", options.path, (text) => storedText("path", text)),
+    route: given("route", options.route, (text) => storedText("route", text)),
+    statuses: listOf("status", options.status, parseStatus),
+    host: given("host", options.host, (text) => storedText("requestHost", text.toLowerCase())),
+    service: given("service", options.service, (text) => text),
+    text: given("text", options.text, (text) => text),
   };
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+}
+
+/** An option's value, if it was given. */
+function given<Value>(name: string, text: string | undefined, parse: (text: string) => Value): Value | undefined {
+  if (text === undefined) return undefined;
+  if (text === "") throw new SeclogError("SECLOG_CONFIG", `--${name} is empty: leave it out to match everything`);
+  if (text.includes("\0")) throw new SeclogError("SECLOG_CONFIG", `--${name} holds a NUL, which no event does`);
+  return parse(text);
+}
+
+/** The values of an option that may be given several times, or once with commas. */
+function listOf<Value>(
+  name: string,
+  texts: readonly string[] | undefined,
+  parse: (text: string) => Value,
+): readonly Value[] | undefined {
+  return texts?.flatMap((list) => list.split(",")).map((text) => given(name, text, parse) as Value);
 }
 
 const SECONDS: ReadonlyMap<string, number> = new Map([
@@ -112,28 +163,86 @@ function parseLevel(text: string): Level {
 }
 
 function parseType(text: string): string {
-  if (/^[a-z0-9_.:*-]{1,100}$/.test(text)) return text;
+  const type = storedText("type", text) ?? text;
+  if (/^[a-z0-9_.:*-]{1,100}$/.test(type)) return type;
   throw new SeclogError(
     "SECLOG_CONFIG",
     `--type ${quoted(text)} cannot be an event type: they have a-z, 0-9 and _ . : -`,
   );
 }
 
+function parseOutcome(text: string): string {
+  if (OUTCOMES.some((outcome) => outcome === text)) return text;
+  throw new SeclogError("SECLOG_CONFIG", `--outcome ${quoted(text)} is none of ${OUTCOMES.join(", ")}`);
+}
+
+function parseCategory(text: string): string {
+  if (/^[a-z0-9_.:-]{1,40}$/.test(text)) return text;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `--category ${quoted(text)} cannot be a category: they are as authn or session`,
+  );
+}
+
+/** A token of RFC 9110; methods are kept as they were sent, and nearly all are sent in upper case. */
+function parseMethod(text: string): string {
+  if (/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)) return text.toUpperCase();
+  throw new SeclogError("SECLOG_CONFIG", `--method ${quoted(text)} cannot be a method: write GET or POST`);
+}
+
+function parseStatus(text: string): readonly [from: number, to: number] {
+  const [, class_] = /^([1-9])xx$/i.exec(text) ?? [];
+  if (class_ !== undefined) return [Number(class_) * 100, Number(class_) * 100 + 99];
+  const [, first, last = first] = /^([1-9]\d\d)(?:-([1-9]\d\d))?$/.exec(text) ?? [];
+  if (first !== undefined && Number(first) <= Number(last)) return [Number(first), Number(last)];
+  throw new SeclogError("SECLOG_CONFIG", `--status ${quoted(text)} is no status: write 403, 4xx or 400-499`);
+}
+
+/** An address as events have it, without port and brackets, or a network. A zone means something on one machine only. */
 function parseNetwork(text: string): string {
-  // Events have the IPv4 address itself where a socket reports it in its IPv6 form.
-  const [address = "", bits, ...rest] = text
-    .trim()
-    .replace(/^::ffff:(?=\d+\.)/i, "")
-    .split("/");
-  const version = address.includes("%") ? 0 : isIP(address);
-  const most = version === 4 ? 32 : 128;
-  if (version !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))) {
-    return bits === undefined ? address : `${address}/${bits}`;
+  const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text.trim()) ?? [];
+  const stored = address.includes("%") ? undefined : storedText("ipAddress", address);
+  if (stored !== undefined) {
+    if (bits === undefined) return stored;
+    // A network of IPv4 addresses in IPv6 (RFC 4291, 2.5.5.2) is one of those addresses.
+    const offset = isIP(stored) === 4 && address.includes("::") ? 96 : 0;
+    const most = isIP(stored) === 4 ? 32 : 128;
+    if (Number(bits) >= offset && Number(bits) - offset <= most) return `${stored}/${Number(bits) - offset}`;
   }
   throw new SeclogError(
     "SECLOG_CONFIG",
     `--ip ${quoted(text)} is no address or network: write 203.0.113.9 or 10.0.0.0/8`,
   );
+}
+
+/** What a filter looks for, as the log has it: for those who found nothing. */
+export function filterText(filter: EventFilter): string {
+  const { since, until, types, level, outcomes, categories, ip, actor, target } = filter;
+  const { methods, path, route, statuses, host, service, text } = filter;
+  const parts: readonly (string | undefined)[] = [
+    types && `event_type ${types.join(" or ")}`,
+    level && `level ${level} or above`,
+    outcomes && `outcome ${outcomes.join(" or ")}`,
+    categories && `category ${categories.join(" or ")}`,
+    ip && `ip_address ${ip}`,
+    actor && `actor_id ${shownId(actor)}`,
+    target && `target_id ${shownId(target)}`,
+    methods && `method ${methods.join(" or ")}`,
+    path && `path ${quoted(path)}`,
+    route && `route ${quoted(route)}`,
+    statuses && `status_code ${statuses.map(([from, to]) => (from === to ? from : `${from}-${to}`)).join(" or ")}`,
+    host && `request_host or host ${quoted(host)}`,
+    service && `service ${quoted(service)}`,
+    text && `text ${quoted(text)}`,
+    since && `from ${since.toISOString()}`,
+    until && `up to ${until.toISOString()}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(", ");
+}
+
+/** A long id with both its ends: the log keeps the beginning and a hash. */
+function shownId(id: string): string {
+  return id.length > 80 ? JSON.stringify(`${id.slice(0, 40)}…${id.slice(-24)}`) : JSON.stringify(id);
 }
 
 /** What was typed, as it can be printed again. */

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PostgresProxy } from "../../../test/faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
@@ -31,13 +32,17 @@ interface Inserted {
   readonly actor?: string;
   readonly path?: string;
   readonly data?: string;
+  readonly more?: { readonly [column: string]: string | number };
 }
 
 async function insert(source: string, seq: number, event: Inserted): Promise<void> {
   await server.query(
     `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, ip_address, actor_id, path, data,
-       logger, source_id, epoch, seq, v, commitment)
-     VALUES (gen_random_uuid(), $3, $4, $5, 'test', 'failure', $6, $7, $8, $9, 'security', $1, 1, $2, 1, '')`,
+       logger, source_id, epoch, seq, v, commitment, ${Object.keys({ target_id: 0, ...event.more }).join(", ")})
+     VALUES (gen_random_uuid(), $3, $4, $5, 'test', 'failure', $6, $7, $8, $9, 'security', $1, 1, $2, 1, '',
+       ${Object.values({ target_id: "t", ...event.more })
+         .map((value) => pg.escapeLiteral(String(value)))
+         .join(", ")})`,
     [
       source,
       seq,
@@ -61,8 +66,14 @@ describe("findEvents()", () => {
       path: "/login",
       data: '{"reason":"wrong \\"word\\""}',
     },
-    { type: "authn_login_success", level: "info", ip: "203.0.113.77", actor: "bob", path: "/login" },
-    { level: "critical", ip: "198.51.100.1", actor: "alice", path: "/admin/100%_sure" },
+    {
+      ...{ type: "authn_login_success", level: "info", ip: "203.0.113.77", actor: "bob", path: "/login" },
+      more: { status_code: 303, method: "POST", service: "shop", request_host: "Shop.example:8443", host: "web-1" },
+    },
+    {
+      ...{ level: "critical", ip: "198.51.100.1", actor: "alice", path: "/admin/100%_sure" },
+      more: { status_code: 403, method: "_OTHER", method_original: "PROPFIND", route: "/admin/:what", target_id: "t3" },
+    },
     { level: "error", ip: "2001:db8::1", path: "/admin/100 percent sure" },
     { type: "malicious_csrf", path: "/back\\slash" },
     { at: "2020-02-02T10:00:00Z", actor: "carol" },
@@ -107,6 +118,22 @@ describe("findEvents()", () => {
     [{ path: "/back\\" }, [5]],
     [{ path: "/*/100*sure" }, [3, 4]],
     [{ path: "/*/100" }, []],
+    [{ status: ["403"] }, [3]],
+    [{ status: ["3xx,400-499"] }, [2, 3]],
+    [{ status: ["5xx"] }, []],
+    [{ method: ["post"] }, [2]],
+    [{ method: ["PROPFIND", "GET"] }, [3]],
+    [{ route: "/admin/:what" }, [3]],
+    [{ route: "/admin" }, []],
+    [{ service: "shop" }, [2]],
+    [{ host: "shop.EXAMPLE" }, [2]],
+    [{ host: "shop.example:8443" }, [2]],
+    [{ host: "shop.example:8" }, []],
+    [{ host: "web-1" }, [2]],
+    [{ target: "t3" }, [3]],
+    [{ outcome: ["success"] }, []],
+    [{ outcome: ["failure,unknown"], category: ["test"] }, [1, 2, 3, 4, 5]],
+    [{ category: ["authn"] }, []],
     [{ text: 'WRONG "word' }, [1]],
     [{ text: "100%" }, [3]],
     [{ text: "Login" }, [1, 2]],

@@ -82,7 +82,29 @@ export function matches(filter: EventFilter): (eb: ExpressionBuilder<Tables, "se
     if (filter.level) conditions.push(sql`level >= ${filter.level}::security_event_level`);
     // `=` where it can be, since only that uses the index.
     if (filter.ip) conditions.push(sql`ip_address ${filter.ip.includes("/") ? sql`<<=` : sql`=`} ${filter.ip}::inet`);
+    if (filter.outcomes) conditions.push(sql`outcome::text = ANY (${filter.outcomes}::text[])`);
+    if (filter.categories) conditions.push(sql`category = ANY (${filter.categories}::text[])`);
     if (filter.actor) conditions.push(sql`actor_id = ${filter.actor}`);
+    if (filter.target) conditions.push(sql`target_id = ${filter.target}`);
+    // One that is not known is kept as it was sent, beside `_OTHER`.
+    if (filter.methods) {
+      conditions.push(
+        sql`(method = ANY (${filter.methods}::text[]) OR upper(method_original) = ANY (${filter.methods}::text[]))`,
+      );
+    }
+    if (filter.route) conditions.push(sql`route = ${filter.route}`);
+    if (filter.statuses) {
+      const [from, to] = [filter.statuses.map(([first]) => first), filter.statuses.map(([, last]) => last)];
+      conditions.push(
+        sql`EXISTS (SELECT FROM unnest(${from}::integer[], ${to}::integer[]) AS s (low, high) WHERE status_code BETWEEN s.low AND s.high)`,
+      );
+    }
+    if (filter.host) {
+      conditions.push(
+        sql`(lower(request_host) = ${filter.host} OR lower(request_host) LIKE ${`${literally(filter.host)}:%`} OR lower(host) = ${filter.host})`,
+      );
+    }
+    if (filter.service) conditions.push(sql`service = ${filter.service}`);
     if (filter.path) {
       const pattern = filter.path.includes("*") ? wildcards(filter.path) : `${literally(filter.path)}%`;
       conditions.push(sql`path LIKE ${pattern}`);

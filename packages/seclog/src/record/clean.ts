@@ -1,6 +1,6 @@
-import type { SecurityEvent } from "../event/event.ts";
-import { cutText, keepText, type NoteTaker } from "../event/text.ts";
+import type { NoteTaker } from "../event/text.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
+import { keptText, TEXT_LIMITS, type TextColumn } from "./stored-text.ts";
 
 /** How far a secret is looked for behind the place where a text is cut. */
 const LOOK_BEHIND_CUT = 1024;
@@ -12,20 +12,20 @@ const LOOK_BEHIND_CUT = 1024;
  */
 export function clean(
   text: string,
-  name: keyof SecurityEvent,
-  limit: number,
+  column: TextColumn,
   redactor: Redactor,
   notes: NoteTaker,
   repeats: boolean = false,
 ): string {
-  if (redactor.secretColumn(name)) {
-    notes.redacted(name);
+  if (redactor.secretColumn(column)) {
+    notes.redacted(column);
     return REDACTED;
   }
-  if (text.length > limit) notes.truncated(name, text.length);
+  const limit = TEXT_LIMITS[column];
+  if (text.length > limit) notes.truncated(column, text.length);
   // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
   const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
   const safe = repeats ? redactor.repeatedText(seen) : redactor.id(seen);
-  if (safe !== seen) notes.redacted(name);
-  return keepText(cutText(safe, limit), name, limit, notes);
+  if (safe !== seen) notes.redacted(column);
+  return keptText(safe, column, notes, safe === seen ? text : undefined);
 }

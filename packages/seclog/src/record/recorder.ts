@@ -60,12 +60,6 @@ export interface ResolvedType {
   readonly flag: string | undefined;
 }
 
-/** The most characters of an id and of its kind. */
-const LONGEST_ID = 256;
-const LONGEST_KIND = 64;
-const LONGEST_ROUTE = 1_024;
-const LONGEST_METHODS = 256;
-
 /** Given as the request, keeps also the current one out of the event. */
 export const NO_REQUEST: object = Object.freeze({});
 
@@ -329,12 +323,12 @@ function takeStatusCode(value: unknown, into: Draft): string | undefined {
 
 function takeAllowedMethods(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): undefined {
   const text = Array.isArray(value) ? value.map(String).join(", ") : String(value);
-  into.allowedMethods = clean(text, "allowedMethods", LONGEST_METHODS, redactor, notes, true);
+  into.allowedMethods = clean(text, "allowedMethods", redactor, notes, true);
 }
 
 function takeRoute(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): string | undefined {
   if (typeof value !== "string") return "is no string";
-  into.route = clean(value, "route", LONGEST_ROUTE, redactor, notes, true);
+  into.route = clean(value, "route", redactor, notes, true);
   return undefined;
 }
 
@@ -367,8 +361,8 @@ function party(
   const { id, type } = object ? (value as Said) : { id: value, type: undefined };
   const others = object ? Object.keys(value).filter((name) => name !== "id" && name !== "type") : [];
   if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is no id";
-  into[`${role}Id`] = clean(String(id), `${role}Id`, LONGEST_ID, redactor, notes);
-  if (typeof type === "string") into[`${role}Type`] = clean(type, `${role}Type`, LONGEST_KIND, redactor, notes);
+  into[`${role}Id`] = clean(String(id), `${role}Id`, redactor, notes);
+  if (typeof type === "string") into[`${role}Type`] = clean(type, `${role}Type`, redactor, notes);
   else if (type !== undefined) notes.flag(`${role}.type is no string`);
   if (others.length > 0) notes.flag(`of ${role} only id and type are kept, not ${others.slice(0, 10).join(", ")}`);
   return undefined;

@@ -10,6 +10,7 @@ import { causesOf } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
+import { pathOfTarget, TEXT_LIMITS } from "./stored-text.ts";
 
 /** The facts of a request that have columns of their own. Absent ones are left out. */
 export type RequestFacts = {
@@ -29,16 +30,8 @@ type RequestFact =
   | "spanId"
   | keyof ClientIp;
 
-/** The most UTF-16 units of each text. */
-const LIMITS = {
-  method: 64,
-  path: 2048,
-  route: 512,
-  host: 255,
-  userAgent: 512,
-  requestId: 128,
-  ipChain: 1000,
-} as const;
+/** The most UTF-16 units of a chain of addresses. */
+const LONGEST_CHAIN = 1_000;
 
 /** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
 const METHODS: ReadonlySet<string> = new Set([
@@ -118,35 +111,35 @@ function readFacts(
     if (METHODS.has(method)) facts.method = method;
     else {
       facts.method = OTHER_METHOD;
-      facts.methodOriginal = clean(method, "methodOriginal", LIMITS.method, redactor, notes);
+      facts.methodOriginal = clean(method, "methodOriginal", redactor, notes);
     }
   }
 
   const target = asText(request.originalUrl) ?? asText(raw.originalUrl) ?? asText(raw.url) ?? headers(":path");
-  const path = target === undefined ? undefined : pathOf(target, method);
+  const path = target === undefined || method === "CONNECT" ? undefined : pathOfTarget(target);
   // A slice of the target is not remembered, as it would keep the whole in memory.
-  if (path !== undefined) facts.path = clean(path, "path", LIMITS.path, redactor, notes, path === target);
+  if (path !== undefined) facts.path = clean(path, "path", redactor, notes, path === target);
 
   const route = routeOf(request, raw);
-  if (route !== undefined) facts.route = clean(route, "route", LIMITS.route, redactor, notes, true);
+  if (route !== undefined) facts.route = clean(route, "route", redactor, notes, true);
 
   const statusCode = statusOf(request, raw);
   if (statusCode !== undefined) facts.statusCode = statusCode;
 
   const host = headers("host") ?? headers(":authority") ?? hostOf(target, method);
   if (host !== undefined && host !== "") {
-    facts.requestHost = clean(host, "requestHost", LIMITS.host, redactor, notes, true);
+    facts.requestHost = clean(host, "requestHost", redactor, notes, true);
   }
 
   const agent = headers("user-agent");
   if (agent !== undefined && agent !== "") {
-    facts.userAgent = clean(agent, "userAgent", LIMITS.userAgent, redactor, notes, true);
+    facts.userAgent = clean(agent, "userAgent", redactor, notes, true);
   }
 
   const id = headers("x-request-id");
   if (id !== undefined) {
     if (UUID.test(id) && !redactor.secretColumn("requestId")) facts.requestId = id;
-    else if (REQUEST_ID.test(id)) facts.requestId = clean(id, "requestId", LIMITS.requestId, redactor, notes);
+    else if (REQUEST_ID.test(id)) facts.requestId = clean(id, "requestId", redactor, notes);
   }
 
   const parent = headers("traceparent");
@@ -188,11 +181,11 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
     notes.redacted("ipChain");
     return REDACTED;
   }
-  if (chain.length > LIMITS.ipChain) notes.truncated("ipChain", chain.length);
-  const kept = chain.slice(-LIMITS.ipChain);
+  if (chain.length > LONGEST_CHAIN) notes.truncated("ipChain", chain.length);
+  const kept = chain.slice(-LONGEST_CHAIN);
   const safe = redactor.id(kept);
   if (safe !== kept) notes.redacted("ipChain");
-  return keepText(safe, "ipChain", LIMITS.ipChain * 2, notes);
+  return keepText(safe, "ipChain", LONGEST_CHAIN * 2, notes);
 }
 
 /**
@@ -267,21 +260,6 @@ function noHeader(): undefined {
   return undefined;
 }
 
-/** The path of a request's target (RFC 9112, 3.2) without query, fragment and parameters, all of which hold secrets. */
-function pathOf(target: string, method: string | undefined): string | undefined {
-  if (method === "CONNECT") return undefined;
-  let path = target;
-  if (target.charCodeAt(0) !== 0x2f) {
-    const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/.exec(target.slice(0, 4096));
-    if (authority !== null) path = target.slice(authority[0].length) || "/";
-  }
-  if (!/[?#;]/.test(path)) return path;
-  const end = path.search(/[?#]/);
-  if (end !== -1) path = path.slice(0, end);
-  path = path.replace(/;[^/]*/g, "");
-  return path === "" ? "/" : path;
-}
-
 /** The host of a target in absolute form, or that of CONNECT. */
 function hostOf(target: string | undefined, method: string | undefined): string | undefined {
   if (target === undefined) return undefined;
@@ -321,7 +299,7 @@ function mountPath(request: Unknown): string {
   const params = asObject(request.params) ?? {};
   const names = namesOf(params);
   return base
-    .slice(0, LIMITS.route)
+    .slice(0, TEXT_LIMITS.route)
     .split("/")
     .map((step) => {
       const param = step === "" ? undefined : names.find((name) => params[name] === step);

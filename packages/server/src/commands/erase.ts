@@ -1,7 +1,8 @@
 import type { Command } from "commander";
-import { SeclogError } from "seclog";
+import type pg from "pg";
+import { SeclogError, storedText } from "seclog";
 import { databaseError } from "../connection.ts";
-import { addTimeOptions, parseFilter, quoted } from "../event-filter.ts";
+import { addTimeOptions, filterText, parseFilter, quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print, Table } from "../output.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
@@ -55,19 +56,16 @@ async function erase(options: EraseOptions): Promise<void> {
   try {
     const result = await unlessInterrupted(
       signal,
-      owner.transaction(options.yes ? "COMMIT" : "ROLLBACK", async (client): Promise<Erased> => {
-        const { rows } = await client.query<Omit<Erased, "recorded_as"> & { recorded_as: string | null }>(
-          `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
-              to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
-            FROM public.seclog_erase($1, $2, $3, $4, $5, $6, $7, $8)`,
-          [...criteria, reason, options.yes !== true],
-        );
-        const row = rows[0] as (typeof rows)[number];
-        return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
+      owner.transaction(options.yes ? "COMMIT" : "ROLLBACK", async (client) => {
+        const parts: Erased[] = [];
+        for (const ids of idForms(options)) {
+          parts.push(await eraseOnce(client, { ...criteria, ...ids }, reason, options.yes !== true));
+        }
+        return parts.reduce(together);
       }),
     );
     if (options.json) await print(jsonLine({ dry_run: options.yes !== true, ...result }));
-    else await print(report(result, options));
+    else await print(report(result, options, filterText({ ...criteria, ...idForms(options)[0] })));
     if (!options.yes && !options.json) note("Nothing was changed. The same with --yes erases it.");
   } catch (error) {
     if (!isCode(error, "55P03")) throw databaseError(error, "admin");
@@ -81,7 +79,60 @@ async function erase(options: EraseOptions): Promise<void> {
   }
 }
 
-function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions): unknown[] {
+interface Ids {
+  readonly actor?: string;
+  readonly target?: string;
+}
+
+interface Criteria extends Ids {
+  readonly ip?: string;
+  readonly since?: Date;
+  readonly until?: Date;
+  readonly events?: readonly string[];
+}
+
+async function eraseOnce(client: pg.Client, criteria: Criteria, reason: string, dryRun: boolean): Promise<Erased> {
+  const { actor, target, ip, events, since, until } = criteria;
+  const { rows } = await client.query<Omit<Erased, "recorded_as"> & { recorded_as: string | null }>(
+    `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
+        to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
+      FROM public.seclog_erase($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [actor ?? null, target ?? null, ip ?? null, events ?? null, since ?? null, until ?? null, reason, dryRun],
+  );
+  const row = rows[0] as (typeof rows)[number];
+  return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
+}
+
+/**
+ * The forms in which the log has the ids: that of the columns, and where a long id has another one there, also that of
+ * `data`, which keeps longer texts (`onuserid`). Each is looked for by itself.
+ */
+function idForms({ actor, target }: EraseOptions): readonly Ids[] {
+  const stored = {
+    ...(actor === undefined ? {} : { actor: storedText("actorId", actor) ?? actor }),
+    ...(target === undefined ? {} : { target: storedText("targetId", target) ?? target }),
+  };
+  const typed = { ...(actor === undefined ? {} : { actor }), ...(target === undefined ? {} : { target }) };
+  return stored.actor === actor && stored.target === target ? [stored] : [stored, typed];
+}
+
+function together(one: Erased, other: Erased): Erased {
+  const types = { ...one.types };
+  for (const [type, count] of Object.entries(other.types)) types[type] = (types[type] ?? 0) + count;
+  const times = [one, other].flatMap(({ first_at, last_at }) => [first_at, last_at]).filter((time) => time !== null);
+  times.sort();
+  return {
+    erased: one.erased + other.erased,
+    held: one.held + other.held,
+    quarantined: one.quarantined + other.quarantined,
+    first_at: times[0] ?? null,
+    last_at: times.at(-1) ?? null,
+    types,
+    recorded_as: other.recorded_as ?? one.recorded_as,
+  };
+}
+
+function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions): Criteria {
   for (const [option, text] of [
     ["--actor", actor],
     ["--target", target],
@@ -96,15 +147,15 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions)
       );
     }
   }
+  if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
+    throw new SeclogError("SECLOG_CONFIG", "whom to erase is not said: give --actor, --target, --ip or --event");
+  }
   const filter = parseFilter({
     ...(ip === undefined ? {} : { ip }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   });
-  if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
-    throw new SeclogError("SECLOG_CONFIG", "whom to erase is not said: give --actor, --target, --ip or --event");
-  }
-  return [actor ?? null, target ?? null, filter.ip ?? null, event ?? null, filter.since ?? null, filter.until ?? null];
+  return event === undefined ? filter : { ...filter, events: event };
 }
 
 /** Longer than this it is no reason, and an event has its bounds. */
@@ -117,10 +168,15 @@ export function parseReason(text: string): string {
   throw new SeclogError("SECLOG_CONFIG", `--reason has ${text.length} characters; ${LONGEST_REASON} are the most`);
 }
 
-function report(result: Erased, { yes, since, until, ip }: EraseOptions): string {
+function report(result: Erased, { yes, since, until, ip, event }: EraseOptions, soughtFor: string): string {
   const { erased, held, quarantined, first_at, last_at, types, recorded_as } = result;
   const lines: string[] = [];
-  if (erased + held + quarantined === 0) lines.push("No event matches: there is nothing to erase.");
+  if (erased + held + quarantined === 0) {
+    const sought = [soughtFor, ...(event === undefined ? [] : [`id ${event.join(" or ")}`])].filter(
+      (text) => text !== "",
+    );
+    lines.push(`No events match: there is nothing to erase. Looked for ${sought.join(", ")}.`);
+  }
   if (erased > 0) {
     lines.push(
       `${yes ? "Erased" : "Would erase"} ${counted(erased, "event")} from ${minute(first_at)} to ${minute(last_at)} UTC`,

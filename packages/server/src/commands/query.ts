@@ -2,12 +2,20 @@ import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
 import { openReader, queriesOf } from "../database.ts";
-import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
+import {
+  addFilterOptions,
+  addTimeOptions,
+  type FilterOptions,
+  filterText,
+  parseFilter,
+  quoted,
+} from "../event-filter.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print } from "../output.ts";
 import { type EventRow, findEvents } from "../queries.ts";
 import { checkSchema } from "../session.ts";
+import { unknownTypes } from "../unknown-types.ts";
 
 interface QueryOptions extends FilterOptions {
   readonly limit: string;
@@ -69,8 +77,10 @@ async function query(options: QueryOptions): Promise<void> {
     }
     await printer.end(more);
     if (!options.json && !options.ndjson) {
-      if (printed === 0) note("No event matches; --since reaches further back than the last day.");
-      else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
+      if (printed === 0) {
+        for (const hint of await unlessInterrupted(signal, unknownTypes(queriesOf(database), filter.types))) note(hint);
+        note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
+      } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
     }
   } catch (error) {
     throw databaseError(error, "reader");

@@ -5,11 +5,12 @@ import { openReader, queriesOf } from "../database.ts";
 import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../event-filter.ts";
 import { timeText } from "../event-table.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
-import { counted, jsonLine, LEVEL_STYLES, lineWidth, print, styled, Table } from "../output.ts";
+import { counted, jsonLine, LEVEL_STYLES, lineWidth, note, print, styled, Table } from "../output.ts";
 import { commandLine } from "../program.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../queries.ts";
 import { checkSchema } from "../session.ts";
 import { type SealState, sealState } from "../stored-tree.ts";
+import { unknownTypes } from "../unknown-types.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
 
 interface StatsOptions extends FilterOptions {
@@ -50,11 +51,12 @@ async function stats(options: StatsOptions): Promise<void> {
         ip: await countBy(database, filter, "ip", top),
         hour: await countBy(database, filter, "hour", Math.max(top, 24)),
         totals: await sourceTotals(database),
+        hints: await unknownTypes(queriesOf(database), filter.types),
         sources: await sourceStates(database, top),
         seal: await sealState(queriesOf(database)),
       }))(),
     );
-    const { level, type, ip, hour, totals, sources, seal } = counts;
+    const { level, type, ip, hour, totals, sources, seal, hints } = counts;
     const events = level.reduce((sum, tally) => sum + tally.events, 0);
     const occurrences = level.reduce((sum, tally) => sum + tally.occurrences, 0);
     const since = filter.since?.toISOString() ?? null;
@@ -90,6 +92,7 @@ async function stats(options: StatsOptions): Promise<void> {
     await print(tallies("CLIENT", ip));
     await print(tallies("HOUR (UTC)", hour));
     await print(sourceLines(sources, totals));
+    for (const hint of hints) note(hint);
     await print(sealLine(seal));
   } catch (error) {
     throw databaseError(error, "reader");

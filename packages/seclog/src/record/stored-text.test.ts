@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { NoteTaker } from "../event/text.ts";
+import { clean } from "./clean.ts";
+import { createRedactor } from "./redact.ts";
+import { SECRET_PATTERNS } from "./secret-patterns.ts";
+import { storedText, TEXT_LIMITS, type TextColumn } from "./stored-text.ts";
+
+const columns = (Object.keys(TEXT_LIMITS) as TextColumn[]).filter((column) => column !== "path");
+
+describe("storedText()", () => {
+  it("is what an event keeps, whatever the text", () => {
+    const redactor = createRedactor({ keepPatterns: SECRET_PATTERNS });
+    fc.assert(
+      fc.property(fc.constantFrom(...columns), fc.string({ unit: "binary", maxLength: 600 }), (column, text) => {
+        expect(storedText(column, text)).toBe(clean(text, column, redactor, new NoteTaker()));
+      }),
+    );
+  });
+
+  it("tells long ids apart that begin alike, within the limit, and says how long they were", () => {
+    const notes = new NoteTaker();
+    const ids = ["Jane", "Joan"].map((name) => `${"ou=people,".repeat(40)}cn=${name}`);
+    const kept = ids.map((id) => clean(id, "actorId", createRedactor(), notes));
+    expect(new Set(kept).size).toBe(2);
+    for (const text of kept) {
+      expect(text).toMatch(/^ou=people,.*\u2026sha256:[0-9a-f]{64}$/);
+      expect(text).toHaveLength(256);
+    }
+    expect(kept).toEqual(ids.map((id) => storedText("actorId", id)));
+    expect(notes.notes()).toEqual({ truncated: { actorId: 407 } });
+    // What a query prints can be given to the next one.
+    expect(storedText("actorId", kept[0] ?? "")).toBe(kept[0]);
+  });
+
+  it("has no hash of an id that had a secret in it", () => {
+    const id = `Bearer abcdef123456 ${"x".repeat(400)}`;
+    expect(clean(id, "actorId", createRedactor(), new NoteTaker())).toMatch(/^Bearer \[redacted\] x+$/);
+  });
+
+  it.each([
+    ["type", "AUTHN_LOGIN_FAIL", "authn_login_fail"],
+    ["type", "malicious_excess404", "malicious_excess_404"],
+    ["actorId", 4711, "4711"],
+    ["actorId", 9007199254740993n, "9007199254740993"],
+    ["path", "/reset?token=x#y", "/reset"],
+    ["path", "/a;jsessionid=1/b", "/a/b"],
+    ["path", "https://shop.example/a?b", "/a"],
+    ["ipAddress", "::ffff:192.0.2.1", "192.0.2.1"],
+    ["ipAddress", "[2001:DB8::1]:443", "2001:db8::1"],
+    ["ipAddress", "192.0.2.1:80", "192.0.2.1"],
+    ["ipAddress", "fe80::1%eth0", "fe80::1"],
+    ["ipAddress", "nobody", undefined],
+  ] as const)("%s %s is %s", (column, value, kept) => {
+    expect(storedText(column, value)).toBe(kept);
+  });
+});

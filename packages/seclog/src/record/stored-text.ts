@@ -1,0 +1,88 @@
+/**
+ * The form in which an event keeps a value that has a column of its own. Recording goes through here, and so does
+ * whoever looks for a value later: a search that compares with what was typed finds nothing where the log keeps a cut, an
+ * escaped or a canonical form of it.
+ */
+import { createHash } from "node:crypto";
+import { canonicalType } from "../event/catalogue.ts";
+import { cutText, keepText, NoteTaker } from "../event/text.ts";
+import { parseAddress } from "./client-ip.ts";
+
+/** The most UTF-16 units of each text. */
+export const TEXT_LIMITS = {
+  actorId: 256,
+  actorType: 64,
+  targetId: 256,
+  targetType: 64,
+  allowedMethods: 256,
+  methodOriginal: 64,
+  path: 2048,
+  route: 1024,
+  requestHost: 255,
+  requestId: 128,
+  userAgent: 512,
+} as const;
+
+/** A text of an event that is a stranger's and has a column of its own. */
+export type TextColumn = keyof typeof TEXT_LIMITS;
+
+/** What {@link storedText} knows the form of. */
+export type StoredColumn = TextColumn | "type" | "ipAddress";
+
+/** What stands before the hash of a long id. */
+const HASH_MARK = "…sha256:";
+const HASH_LENGTH = HASH_MARK.length + 64;
+
+/** No longer id is hashed: it takes the request's time, and strangers choose names. */
+const LONGEST_HASHED = 65_536;
+
+/**
+ * A text as its column keeps it: cut and escaped, both noted.
+ *
+ * An id that is too long ends in the SHA-256 of all of it, so that two long ids with one beginning stay two: the names of
+ * a directory (LDAP) are such ids.
+ *
+ * @param whole the text before it was cut; not for one that had a secret in it, which could be tried
+ */
+export function keptText(text: string, column: TextColumn, notes: NoteTaker, whole?: string): string {
+  const limit = TEXT_LIMITS[column];
+  const isId = column === "actorId" || column === "targetId";
+  if (!isId || whole === undefined || whole.length <= limit || whole.length > LONGEST_HASHED) {
+    return keepText(cutText(text, limit), column, limit, notes);
+  }
+  const start = keepText(cutText(whole, limit - HASH_LENGTH), column, limit, notes);
+  return `${start}${HASH_MARK}${createHash("sha256").update(whole).digest("hex")}`;
+}
+
+/**
+ * The text that the column of an event has for a value, as far as no redaction applies; `undefined` when no event can
+ * have it. Give the value as the application or the client had it: `storedText("ipAddress", "[2001:db8::1]:443")` is
+ * `2001:db8::1`, `storedText("path", "/a?b=c")` is `/a`, and an id of over 256 characters ends in its hash.
+ */
+export function storedText(column: StoredColumn, value: string | number | bigint): string | undefined {
+  const text = String(value);
+  switch (column) {
+    case "type":
+      return canonicalType(text.toLowerCase());
+    case "ipAddress":
+      return parseAddress(text.trim());
+    case "path":
+      return keptText(pathOfTarget(text), column, new NoteTaker());
+    default:
+      return keptText(text, column, new NoteTaker(), text);
+  }
+}
+
+/** The path of a request's target (RFC 9112, 3.2) without query, fragment and parameters, all of which hold secrets. */
+export function pathOfTarget(target: string): string {
+  let path = target;
+  if (target.charCodeAt(0) !== 0x2f) {
+    const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/.exec(target.slice(0, 4096));
+    if (authority !== null) path = target.slice(authority[0].length) || "/";
+  }
+  if (!/[?#;]/.test(path)) return path;
+  const end = path.search(/[?#]/);
+  if (end !== -1) path = path.slice(0, end);
+  path = path.replace(/;[^/]*/g, "");
+  return path === "" ? "/" : path;
+}
