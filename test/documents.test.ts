@@ -1,7 +1,10 @@
+import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { createSecurityLog } from "../packages/seclog/src/create-security-log.ts";
+import { CATALOGUE } from "../packages/seclog/src/event/catalogue.ts";
 import { defineEvents } from "../packages/seclog/src/event/define-events.ts";
 import { ERROR_CODES } from "../packages/seclog/src/event/errors.ts";
 import { LEVELS } from "../packages/seclog/src/event/level.ts";
@@ -15,6 +18,28 @@ const pages = ["docs", "packages", "examples", "bench", "test"]
   .map((path) => relative(root, path))
   .filter((path) => path.endsWith(".md") && !/(^|\/)(dist|var|out)\//.test(path))
   .concat(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]);
+
+const COMMANDS = [
+  ...[
+    "setup",
+    "doctor",
+    "ship",
+    "tail",
+    "query",
+    "stats",
+    "seal",
+    "keys",
+    "verify",
+    "prove",
+    "verify-proof",
+    "witness",
+  ],
+  ...["serve", "erase", "prune", "hold", "retention"],
+];
+
+async function run(command: string, args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(command, args)).stdout;
+}
 
 /** The anchors that GitHub makes of a page's headings. */
 function anchors(text: string): Set<string> {
@@ -67,6 +92,44 @@ describe("documents", () => {
       }
     }
     expect(broken).toEqual([]);
+  });
+
+  it("every documented command has the options that it is shown with, and names categories that exist", async () => {
+    const helps = new Map<string, Promise<string>>();
+    const helpOf = async (command: string): Promise<string> => {
+      const program = join(root, "packages/server/bin/seclog.js");
+      const help = helps.get(command) ?? run(process.execPath, [program, ...command.split(" "), "--help"]);
+      helps.set(command, help);
+      return await help;
+    };
+    const categories = new Set(Object.values(CATALOGUE).map(({ category }) => category));
+    const wrong: string[] = [];
+    let commands = 0;
+    for (const page of pages) {
+      // Of several lines, those that end in a backslash are one.
+      const text = read(page).replace(/\\\n\s*/g, "");
+      for (const [line, name = "", args = ""] of text.matchAll(
+        /(?:npx @seclog\/server|(?<![\w@/.-])seclog) ([a-z][a-z-]*)([^\n`|;]*)/g,
+      )) {
+        if (!COMMANDS.includes(name)) continue;
+        const command = name === "keys" ? `keys ${/^ (\w+)/.exec(args)?.[1] ?? ""}`.trim() : name;
+        // What follows a comment sign or is quoted is no option of ours.
+        const own = args.replace(/ #.*| \(.*/, "").replace(/'[^']*'|"[^"]*"/g, "");
+        const options = [...own.matchAll(/(?<=\s)--[a-z][a-z-]*/g)].map(([option]) => option);
+        if (options.length > 0) commands += 1;
+        const help = options.length > 0 ? await helpOf(command) : "";
+        for (const option of options) if (!help.includes(option)) wrong.push(`${page}: ${line}: ${option}`);
+        if (name !== "retention") continue;
+        for (const [, category = ""] of own.matchAll(/([\w.:-]+)=(?:short|standard|long)/g)) {
+          if (!categories.has(category)) wrong.push(`${page}: ${line}: ${category}`);
+        }
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(commands).toBeGreaterThan(20);
+    const examples = [...(await helpOf("retention")).matchAll(/([\w.:-]+)=(?:short|standard|long)/g)];
+    expect(examples.map(([, category]) => category).filter((category) => !categories.has(category ?? ""))).toEqual([]);
+    expect(examples.length).toBeGreaterThan(1);
   });
 
   it("the changelog begins with what is unreleased", () => {

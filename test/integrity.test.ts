@@ -52,6 +52,9 @@ describe("seclog keys", LONG, () => {
     expect(parseVkey(vkey).name).toBe("log.example/shop");
     expect(statSync(at("a.key")).mode & 0o777).toBe(0o600);
     expect((await seclog(["keys", "show", at("a.key")])).stdout).toBe(`${vkey}\n`);
+    expect((await seclog(["keys", "show", "--key", at("a.key")])).stdout).toBe(`${vkey}\n`);
+    const twice = await seclog(["keys", "show", at("a.key"), "--key", at("a.key")]);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining("named twice")]);
     expect(JSON.parse((await seclog(["keys", "show", "--json", at("a.key")])).stdout)).toEqual({
       vkey,
       name: "log.example/shop",
@@ -97,7 +100,7 @@ describe("seclog seal", LONG, () => {
   });
 
   it.each([
-    [["--once"], {}, 2, "seclog keys generate"],
+    [["--once"], {}, 2, "npx @seclog/server keys generate"],
     [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both given"],
     [["--once", "--key-command", "exit 3"], {}, 1, "ended with 3"],
     [["--once", "--interval", "0"], {}, 2, "--interval 0"],

@@ -3,7 +3,7 @@ import { SeclogError } from "seclog";
 import { NoteError, openNote, parseNote } from "seclog/merkle";
 import { databaseError } from "../connection.ts";
 import { requireUrl } from "../environment.ts";
-import { readKeyFile, writeKeyFile } from "../key-file.ts";
+import { writeKeyFile } from "../key-file.ts";
 import { jsonLine, print } from "../output.ts";
 import { commandLine } from "../program.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
@@ -22,9 +22,9 @@ export function addKeys(program: Command): void {
     .option("--witness", "a key for seclog witness, whose signatures carry the time")
     .option("--json", "one JSON document")
     .action(generate);
-  keys
-    .command("show <file>")
-    .description("print the public half of a key")
+  addKeyOptions(
+    keys.command("show [file]").description("print the public half of a key, from a file or as the others take it"),
+  )
     .option("--json", "one JSON document")
     .action(show);
   addKeyOptions(
@@ -45,8 +45,11 @@ async function generate(options: { out: string; name: string; witness?: true; js
   );
 }
 
-async function show(file: string, options: { json?: true }): Promise<void> {
-  const { vkey, name } = readKeyFile(file);
+async function show(file: string | undefined, options: KeyOptions & { json?: true }): Promise<void> {
+  if (file !== undefined && (options.key !== undefined || options.keyCommand !== undefined)) {
+    throw new SeclogError("SECLOG_CONFIG", `the key is named twice, by ${file} and by an option: which one is meant?`);
+  }
+  const { vkey, name } = await signingKey(file === undefined ? options : { key: file });
   await print(options.json ? jsonLine({ vkey, name }) : `${vkey}\n`);
 }
 

@@ -1,13 +1,16 @@
 import type { Command } from "commander";
+import type pg from "pg";
 import { CATALOGUE, SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
 import { quoted } from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { jsonLine, note, print, Table } from "../output.ts";
 import { OwnerConnection } from "../owner.ts";
+import { suggestions } from "../suggest.ts";
 import { parseClass } from "./prune.ts";
 
 interface RetentionOptions {
+  readonly allowUnknown?: true;
   readonly database?: string;
   readonly json?: true;
 }
@@ -17,7 +20,8 @@ export function addRetention(program: Command): void {
   program
     .command("retention")
     .description("list how long each category of events is kept, or set it")
-    .argument("[change...]", "category=class, any number of them: authn=short admin=long")
+    .argument("[change...]", "category=class, any number of them: authn=short privilege=long")
+    .option("--allow-unknown", "also a category of your own that no event has yet")
     .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
     .option("--json", "one JSON document")
     .action(retention);
@@ -39,6 +43,7 @@ async function retention(assignments: readonly string[], options: RetentionOptio
         );
         const kept = new Map(Object.values(CATALOGUE).map(({ category }) => [category, DEFAULT_CLASS]));
         for (const row of rows) kept.set(row.category, row.retention);
+        if (options.allowUnknown !== true) await refuseUnknown(client, [...wanted.keys()], [...kept.keys()]);
         const differing: string[] = [];
         for (const [category, name] of wanted) {
           if ((kept.get(category) ?? DEFAULT_CLASS) === name) continue;
@@ -67,6 +72,29 @@ async function retention(assignments: readonly string[], options: RetentionOptio
     throw databaseError(error, "admin");
   } finally {
     if (!signal.aborted) await owner.close();
+  }
+}
+
+/**
+ * A misspelt category would be on record, and keep nothing. Known are those of the catalogue, those that were set before,
+ * and those of the last month's events: to look through all of them could take hours.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`
+ */
+async function refuseUnknown(client: pg.Client, wanted: readonly string[], known: readonly string[]): Promise<void> {
+  for (const category of wanted) {
+    if (known.includes(category)) continue;
+    const { rows } = await client.query(
+      "SELECT FROM public.security_event_log WHERE category = $1 AND occurred_at > now() - interval '1 month' LIMIT 1",
+      [category],
+    );
+    if (rows.length > 0) continue;
+    const [like] = suggestions(category, known, 1);
+    const advice = like === undefined ? `the categories are ${known.join(", ")}.` : `did you mean ${like}?`;
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `there is no category ${quoted(category)}: ${advice} For a category of your own events add --allow-unknown`,
+    );
   }
 }
 
