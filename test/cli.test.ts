@@ -1,7 +1,7 @@
 /** The program as it is built, against a real PostgreSQL. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { sourcesIn } from "./support/sources.ts";
 
 const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 
@@ -721,7 +722,7 @@ describe("seclog ship", LONG, () => {
     );
     expect(row).toMatchObject({ recorded: 2_500 });
     expect([row?.["seqs"], row?.["last"]]).toEqual([row?.["events"], row?.["events"]]);
-    expect(readdirSync(spool).filter((name) => name.startsWith("01"))).toEqual([]);
+    expect(sourcesIn(spool)).toEqual([]);
     const again = await seclog(["ship", "--spool", spool]);
     expect([again.code, again.stdout]).toEqual([0, "Nothing was left behind.\n"]);
   });

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -14,6 +14,7 @@ import { expect, test } from "vitest";
 import { startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
 import { setupDatabase } from "../packages/seclog/src/postgres/setup.ts";
 import { steadyPort } from "./support/port.ts";
+import { sourcesIn } from "./support/sources.ts";
 
 const EVENTS = Number(process.env["SECLOG_CRASH_EVENTS"] ?? 8_000);
 
@@ -84,7 +85,7 @@ test(`an application killed three times and a restarted PostgreSQL lose nothing 
     // What a process that was killed left behind is adopted by the living one; should the last of it not be done, wait.
     const admin = new pg.Client({ connectionString: postgres.url.replace(/\/[^/]*$/, "/seclog") });
     await admin.connect();
-    expect(readdirSync(spool)).toEqual([]);
+    expect(sourcesIn(spool)).toEqual([]);
 
     const acknowledged = readFileSync(ledger, "utf8")
       .split("\n")

@@ -27,6 +27,7 @@ import {
 } from "seclog";
 import { drainSpool, HandlerError } from "seclog/ship";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { sourcesIn } from "./support/sources.ts";
 
 const MODULE = new URL("support/test-handler.js", import.meta.url).href;
 
@@ -292,7 +293,7 @@ describe("recordSecurityEvent()", () => {
     }
     await using log = open();
     await poll(() => types()).toEqual(expect.arrayContaining(["authz_fail", "log_stopped"]));
-    await poll(() => readdirSync(spool)).toEqual([log.sourceId]);
+    await poll(() => sourcesIn(spool)).toEqual([log.sourceId]);
   });
 
   test("what an exit listener records when the log has ended is refused: nobody would write it", () => {
@@ -428,7 +429,7 @@ describe("flush()", () => {
         },
       ],
     });
-    await poll(() => readdirSync(spool)).toHaveLength(2);
+    await poll(() => sourcesIn(spool)).toHaveLength(2);
     log.recordSecurityEvent("authn_login_fail");
     await log.flush({ deadline: 10_000 });
     expect(got.map(({ type }) => type)).toEqual(["log_started", "authn_login_fail"]);
@@ -592,7 +593,7 @@ describe("the shipper", () => {
     );
     expect(Math.max(...batches.map(({ records }) => records.length))).toBeLessThanOrEqual(100);
     expect(delivered()).toHaveLength(1_002);
-    expect(readdirSync(spool)).toEqual([]);
+    expect(sourcesIn(spool)).toEqual([]);
   });
 
   test("a handler on the application's thread may reject one event for good", async () => {
@@ -724,7 +725,7 @@ describe("a spool that is gone", () => {
       expect(calls.at(-1)).toBe("close()");
       // What was written to a folder that was no longer there, nobody knows of: it may have been read.
       if (pause > 0) expect(calls).toContain("authn_login_fail");
-      expect(readdirSync(spool)).toEqual([]);
+      expect(sourcesIn(spool)).toEqual([]);
     },
   );
 
@@ -821,7 +822,7 @@ describe("a spool left behind", () => {
     rmSync(file);
     await using log = open();
     await poll(() => delivered().filter(({ sourceId }) => sourceId === orphan).length).toBe(302);
-    await poll(() => readdirSync(spool)).toEqual([log.sourceId]);
+    await poll(() => sourcesIn(spool)).toEqual([log.sourceId]);
     expect(new Set(delivered().map(({ sourceId, seq }) => `${sourceId} ${seq}`)).size).toBe(delivered().length);
   });
 
@@ -830,7 +831,7 @@ describe("a spool left behind", () => {
     const log = open();
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
     await log.close({ deadline: 100 });
-    expect(readdirSync(spool)).toEqual([log.sourceId]);
+    expect(sourcesIn(spool)).toEqual([log.sourceId]);
     rmSync(control);
     const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
     await using living = open({
@@ -843,7 +844,7 @@ describe("a spool left behind", () => {
       signal: AbortSignal.timeout(3_000),
     });
     expect(result.owned).toBeGreaterThanOrEqual(1);
-    expect(readdirSync(spool)).toContain(living.sourceId);
+    expect(sourcesIn(spool)).toContain(living.sourceId);
   });
 
   test("is drained by drainSpool() when nobody runs", async () => {
@@ -856,7 +857,7 @@ describe("a spool left behind", () => {
     const result = await drainSpool({ directory: spool, handlers: [createHandler({ out, control })] });
     expect(result).toEqual({ sources: 1, finished: 1, owned: 0, shipped: 22, quarantined: 0, waiting: [] });
     expect(delivered()).toHaveLength(22);
-    expect(readdirSync(spool)).toEqual([]);
+    expect(sourcesIn(spool)).toEqual([]);
   });
 
   test("drainSpool() keeps what a handler needs that it does not drive, and the application ships it", async () => {
@@ -867,7 +868,7 @@ describe("a spool left behind", () => {
     const { createHandler } = (await import(MODULE)) as { createHandler: (options: object) => SecurityEventHandler };
     const drained = await drainSpool({ directory: spool, handlers: [createHandler({ out, control })] });
     expect(drained).toMatchObject({ finished: 1, waiting: ["other"] });
-    expect(readdirSync(spool)).toEqual([log.sourceId]);
+    expect(sourcesIn(spool)).toEqual([log.sourceId]);
     const got: number[] = [];
     const other: SecurityEventHandler = {
       ...stuck,
@@ -878,7 +879,7 @@ describe("a spool left behind", () => {
     };
     await using next = open({ handlers: [threadHandler(), other] });
     await poll(() => got.length).toBe(22);
-    await poll(() => readdirSync(spool)).toEqual([next.sourceId]);
+    await poll(() => sourcesIn(spool)).toEqual([next.sourceId]);
   });
 
   test("two logs on one folder each have their own source and lose nothing", async () => {
@@ -889,7 +890,7 @@ describe("a spool left behind", () => {
     }
     await Promise.all([one.close(), two.close()]);
     expect(new Set(delivered().map(({ sourceId, seq }) => `${sourceId} ${seq}`)).size).toBe(204);
-    expect(readdirSync(spool)).toEqual([]);
+    expect(sourcesIn(spool)).toEqual([]);
   });
 });
 

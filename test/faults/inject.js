@@ -38,7 +38,15 @@ const BY_PATH = [
   "utimesSync",
   "writeFileSync",
 ];
-const BY_DESCRIPTOR = ["closeSync", "fdatasyncSync", "fstatSync", "fsyncSync", "readSync", "writeSync"];
+const BY_DESCRIPTOR = [
+  "closeSync",
+  "fdatasyncSync",
+  "fstatSync",
+  "fsyncSync",
+  "ftruncateSync",
+  "readSync",
+  "writeSync",
+];
 const WITH_CALLBACK = ["fdatasync", "fsync"];
 /** Paths of the open descriptors, and the size of each file when it was last synced. */
 const paths = new Map();

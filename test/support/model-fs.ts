@@ -15,6 +15,8 @@ export class FileNode {
   intactDisk: Buffer = Buffer.alloc(0);
   /** Byte ranges that were written since the last sync, in order. */
   dirty: [from: number, to: number][] = [];
+  /** How short it was since the last sync that succeeded: the disk may still have more. */
+  cut = Number.POSITIVE_INFINITY;
   /** How many failed syncs the kernel has to tell: each open file learns it once, and the pages count as clean. */
   failures = 0;
   mtimeMs: number = Date.now();
@@ -173,6 +175,9 @@ export class ModelFs {
         node.failures += 1;
         this.#writeBack(node, () => this.#random() < 0.5);
       } else {
+        node.disk = node.disk.subarray(0, node.cut);
+        node.intactDisk = node.intactDisk.subarray(0, node.cut);
+        node.cut = Number.POSITIVE_INFINITY;
         this.#writeBack(node, () => true);
       }
       if (entry.told < node.failures) {
@@ -245,6 +250,14 @@ export class ModelFs {
       fstatSync: (fd: number): object => {
         guard("read", "fstat", "");
         return stat(opened(fd).node);
+      },
+      ftruncateSync: (fd: number, size: number): void => {
+        const { file, path } = openFile(fd);
+        guard("write", "ftruncate", path);
+        file.cache = file.cache.subarray(0, size);
+        file.intact = file.intact.subarray(0, size);
+        file.dirty = file.dirty.flatMap(([from, to]) => (from < size ? [[from, Math.min(to, size)]] : []));
+        file.cut = Math.min(size, file.cut);
       },
       lstatSync: statPath,
       statSync: statPath,

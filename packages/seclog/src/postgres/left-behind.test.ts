@@ -23,7 +23,7 @@ test("a database that is new to a source gets what is left of it, and on record 
   await using database = await createTestDatabase();
   const owned = createSource(spoolFs, root, ID);
   const limits = { segmentBytes: 2_000, maxBytes: 1e9, memoryBytes: 1e6 };
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, ID, limits, observer);
   for (const record of exampleBatch({ sourceId: ID, firstSeq: 1, count: 20 }).records) {
     writer.append(Buffer.from(record).toString());

@@ -35,7 +35,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 /** A source of one event whose process has ended. */
 function leaveBehind(id: string): void {
   const owned = createSource(spoolFs, root, id);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
   writer.append(`{"of":"${id}"}\n{}`);
   writer.close();
@@ -132,7 +132,7 @@ test("look() - ships the other sources while of one the handler's cursor cannot 
 test("look() - ships also what a living owner that was taken for dead wrote until it noticed", async () => {
   const id = "0191f7a0-0000-7000-8000-000000000003";
   const owned = createSource(spoolFs, root, id);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
   writer.append("1");
   await writer.durable(1, false);
@@ -348,7 +348,7 @@ test("drainSpool() - does not say that nothing is left when a segment is a link 
 
 test("drainSpool() - keeps no position of a handler that took nothing, for that would keep the source", async () => {
   const [id] = IDS as [string];
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   rmSync(join(root, id), { recursive: true });
   const made = createSource(spoolFs, root, id);
   const writer = new SpoolWriter(spoolFs, made, id, { ...LIMITS, segmentBytes: 1_000 }, observer);

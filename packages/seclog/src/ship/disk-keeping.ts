@@ -3,7 +3,8 @@ import { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
-import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource, unwritable } from "../spool/source.ts";
+import { fillReserve } from "../spool/reserve.ts";
+import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./keeping.ts";
@@ -21,6 +22,9 @@ export interface DiskSpool extends SpoolLimits {
 
 /** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
 const RESERVE_BYTES = 256 * 1024;
+
+/** An open segment of this size is ended when all of it is shipped, on a disk where others may need the room. */
+const IDLE_BYTES = 1024 * 1024;
 
 /** Keeps events in the files of a source, from which a thread ships them. */
 export class DiskKeeping implements Keeping {
@@ -66,6 +70,7 @@ export class DiskKeeping implements Keeping {
         },
         failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
         recovered: () => observer.recovered(),
+        closed: (number) => this.#shipping.closed(number),
         lost: () => {
           clearInterval(this.#renewal);
           this.#positions.end(
@@ -83,7 +88,13 @@ export class DiskKeeping implements Keeping {
       this.#shipping = new ShipThread(
         { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
         handlers,
-        withPositions(observer, this.#positions),
+        {
+          ...withPositions(observer, this.#positions),
+          freed: () => {
+            this.#writer.retry();
+            observer.freed();
+          },
+        },
       );
     } catch (error) {
       // Whoever tries again makes another one, and this one would be a living process's as long as we run.
@@ -93,7 +104,9 @@ export class DiskKeeping implements Keeping {
     this.#renewal = setInterval(() => {
       renew(fs, this.#owned);
       // The others may need it, though this one has nothing to write.
-      if (2 * (this.bytes + this.#shipping.bytes().others) > spool.maxBytes) this.#makeRoom();
+      const short = 2 * (this.bytes + this.#shipping.bytes().others) > spool.maxBytes;
+      if (short || this.#writer.openBytes >= IDLE_BYTES) this.#makeRoom();
+      if (!this.#writer.failing) fillReserve(fs, spool.directory);
     }, RENEW_MS).unref();
   }
 
@@ -133,10 +146,10 @@ export class DiskKeeping implements Keeping {
       this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
     if (waiting > this.#room + (last ? this.#reserve() : 0)) {
-      const why = this.#makeRoom()?.message ?? "see health() for the handler that is behind, or raise it";
+      this.#makeRoom();
       return new SeclogError(
         "SECLOG_SPOOL_FULL",
-        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): ${why}`,
+        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
       );
     }
     if (this.#writer.memoryFull) {
@@ -154,15 +167,9 @@ export class DiskKeeping implements Keeping {
     return RESERVE_BYTES + adopted + others;
   }
 
-  /** An open segment, of which every handler has all, takes room for nothing; it cannot be deleted as long as it is the last one. Gives why that failed. */
-  #makeRoom(): SeclogError | undefined {
-    if (this.#positions.acknowledgedByAll < this.lastSeq) return undefined;
-    try {
-      if (this.#writer.rotate()) this.#shipping.rotated();
-      return undefined;
-    } catch (error) {
-      return unwritable(this.#spool.directory, error);
-    }
+  /** Ends the open segment when every handler has all of it: it only takes room, and cannot be deleted while it is written to. */
+  #makeRoom(): void {
+    if (this.#positions.acknowledgedByAll >= this.lastSeq) this.#writer.retire();
   }
 
   append(text: string): void {

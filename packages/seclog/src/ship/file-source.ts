@@ -17,6 +17,8 @@ export interface FileSourceOptions {
   readonly limit: () => number | undefined;
   /** How much of what may go may really go. @default all */
   readonly releasable?: (seq: number) => number;
+  /** The number of the newest segment that a living process will write nothing to any more. @default 0 */
+  readonly closed?: () => number;
   /** Told how many bytes of segments were deleted. */
   readonly freed: (bytes: number) => void;
   /** Told of damage that costs no event. */
@@ -26,17 +28,30 @@ export interface FileSourceOptions {
 /** A source in the spool, living or dead, for the shipper. */
 export function fileSource(options: FileSourceOptions): ShipSource {
   const { fs, directory, id, epoch, key, limit } = options;
+  const readers = new Set<SpoolReader>();
   return {
     id,
     epoch,
     key,
     limit,
-    openReader: (afterSeq): RecordReader => new SpoolReader(fs, directory, afterSeq),
+    openReader: (afterSeq): RecordReader => {
+      const reader = new SpoolReader(fs, directory, afterSeq);
+      readers.add(reader);
+      return {
+        seek: (seq) => reader.seek(seq),
+        read: (last, maxRecords, maxBytes) => reader.read(last, maxRecords, maxBytes),
+        close: () => {
+          readers.delete(reader);
+          reader.close();
+        },
+      };
+    },
     loadCursor: (handler) => {
       const { seq, state } = readCursor(fs, directory, handler);
       if (state !== "damaged") return seq;
-      // What is deleted the handler had: it would look like damage.
-      const deleted = firstKept(fs, directory) - 1;
+      // What is deleted the handler had: it would look like damage. Read before the folder is: what comes meanwhile is there.
+      const last = limit();
+      const deleted = firstKept(fs, directory, (last ?? 0) + 1) - 1;
       if (deleted <= seq) return seq;
       options.warn(
         new SeclogError(
@@ -47,17 +62,23 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       return deleted;
     },
     saveCursor: (handler, seq) => writeCursor(fs, directory, handler, seq),
-    release: (seq) => deleteShipped(fs, directory, options.releasable?.(seq) ?? seq, options.freed),
+    release: (seq) => {
+      deleteShipped(fs, directory, options.releasable?.(seq) ?? seq, options.freed, options.closed?.());
+      for (const reader of readers) reader.closeDeleted();
+    },
   };
 }
 
 /**
  * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. Where that
  * one's header does not say where it begins, nothing is taken for deleted: rather is it told as damage than passed over.
+ *
+ * @param next the first number that may be in no segment yet
  */
-function firstKept(fs: SpoolFs, directory: string): number {
+function firstKept(fs: SpoolFs, directory: string, next: number): number {
   const [oldest, ...later] = segmentNumbers(fs, directory, true);
-  const header = oldest === undefined ? undefined : readHeader(fs, directory, oldest);
+  if (oldest === undefined) return next;
+  const header = readHeader(fs, directory, oldest);
   if (header === undefined) return 1;
   return Math.min(header.firstSeq, ...later.flatMap((number) => firstSeqOf(fs, directory, number) ?? []));
 }

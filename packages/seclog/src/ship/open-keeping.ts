@@ -1,6 +1,7 @@
 import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { fillReserve, withReserve } from "../spool/reserve.ts";
 import { openRoot, unwritable } from "../spool/source.ts";
 import { workerStarter } from "../start-worker.ts";
 import { DiskKeeping, type DiskSpool } from "./disk-keeping.ts";
@@ -85,7 +86,9 @@ export function openKeeping(
   workerStarter();
   try {
     openRoot(fs, spool.directory);
-    return new DiskKeeping(fs, spool, sourceId, handlers, observer);
+    const keeping = withReserve(fs, spool.directory, () => new DiskKeeping(fs, spool, sourceId, handlers, observer));
+    fillReserve(fs, spool.directory);
+    return keeping;
   } catch (error) {
     throw error instanceof SeclogError ? error : unwritable(spool.directory, error);
   }

@@ -47,15 +47,17 @@ export const SHARED = {
   waiting: 3,
   /** Bytes of the segments of other processes. Written by the worker. */
   others: 4,
-  length: 5,
+  /** The newest segment that nothing will be written to any more. Written by the application's thread. */
+  closed: 5,
+  length: 6,
 } as const;
 
 export type ToWorker =
   | { readonly type: "wake" }
   | { readonly type: "drain"; readonly id: number; readonly deadline: number }
   | { readonly type: "stop" }
-  /** A segment was begun although all before it is shipped. */
-  | { readonly type: "rotated" }
+  /** A segment will not be written to any more: all of it may be shipped already. */
+  | { readonly type: "closed" }
   | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
 
 export type FromWorker =

@@ -103,9 +103,10 @@ export class ShipThread implements Shipping {
     if (Atomics.exchange(this.#shared, SHARED.waiting, 0n) === 1n) this.#say({ type: "wake" });
   }
 
-  /** A segment was begun although all before it is shipped: that can go. */
-  rotated(): void {
-    this.#say({ type: "rotated" });
+  /** The segments up to this number are not written to any more: what is shipped of them can go. */
+  closed(number: number): void {
+    Atomics.store(this.#shared, SHARED.closed, BigInt(number));
+    this.#say({ type: "closed" });
   }
 
   drain(deadline: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
 import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
+import { withReserve } from "../spool/reserve.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
 import type { Progress } from "./progress.ts";
@@ -187,7 +188,7 @@ export class Shipper {
     );
   }
 
-  /** Looks again what may go of a source, although no handler has come further: a segment was begun. */
+  /** Looks again what may go of a source, although no handler has come further: a segment was closed. */
   releaseAgain(source: ShipSource): void {
     const entry = this.#sources.get(source);
     if (entry === undefined) return;
@@ -314,13 +315,16 @@ export function keepQuarantined(fs: SpoolFs, root: string, handler: string, reco
     reason: record.reason,
     record_base64: Buffer.from(record.record).toString("base64"),
   });
-  const fd = fs.openSync(join(root, "quarantine.ndjson"), "a+", 0o600);
+  const fd = withReserve(fs, root, () => fs.openSync(join(root, "quarantine.ndjson"), "a+", 0o600));
   try {
     const { size } = fs.fstatSync(fd);
     // Before anything is in it: whoever finds it empty cannot know whether its name is on disk.
     if (size === 0) syncDirectory(fs, root);
     const bytes = Buffer.from(`${size === 0 || endsLine(fs, fd, size) ? "" : "\n"}${line}\n`);
-    for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at, bytes.length - at);
+    for (let at = 0; at < bytes.length; ) {
+      const from = at;
+      at += withReserve(fs, root, () => fs.writeSync(fd, bytes, from, bytes.length - from));
+    }
     fs.fdatasyncSync(fd);
   } finally {
     fs.closeSync(fd);

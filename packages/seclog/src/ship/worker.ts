@@ -138,6 +138,7 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
       Atomics.store(shared, SHARED.waiting, 1n);
       return Math.max(synced, Number(Atomics.load(shared, SHARED.synced)));
     },
+    closed: () => Number(Atomics.load(shared, SHARED.closed)),
     freed: (bytes) => {
       Atomics.add(shared, SHARED.freed, BigInt(bytes));
       say({ type: "freed" });
@@ -181,7 +182,7 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
       case "stop":
         void stop();
         break;
-      case "rotated":
+      case "closed":
         shipper.releaseAgain(own);
         break;
       default:

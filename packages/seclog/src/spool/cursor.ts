@@ -10,8 +10,9 @@
  * must not be taken for one that is further on, since that would skip events. When one is damaged the handler may be
  * further on than the other one says, but no less than where the segments begin: what is deleted every handler had.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { assertAbsent, type SpoolFs } from "./fs.ts";
+import { withReserve } from "./reserve.ts";
 
 const DIGITS = 15;
 const LINE_BYTES = 2 * DIGITS + 2;
@@ -31,8 +32,12 @@ export function readCursor(fs: SpoolFs, directory: string, handler: string): Cur
   return { seq: Math.max(0, ...lines), state };
 }
 
-/** Keeps it. It is on disk when this returns, but for the name of a new file. */
+/** Keeps it. It is on disk when this returns, but for the name of a new file, which the reserve of the root has room for. */
 export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq: number): void {
+  withReserve(fs, dirname(directory), () => write(fs, directory, handler, seq));
+}
+
+function write(fs: SpoolFs, directory: string, handler: string, seq: number): void {
   const [first = -1, second = -1] = readLines(fs, directory, handler);
   const number = String(seq).padStart(DIGITS, "0");
   const line = `${number} ${number}\n`;

@@ -12,6 +12,7 @@ export type SpoolFs = Pick<
   | "fstatSync"
   | "fsync"
   | "fsyncSync"
+  | "ftruncateSync"
   | "lstatSync"
   | "mkdirSync"
   | "openSync"

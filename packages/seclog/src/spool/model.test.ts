@@ -40,8 +40,8 @@ type Step =
   /** The thread pool does its oldest calls, and answers (or has not answered yet). */
   | { readonly do: "pool"; readonly calls: number; readonly answers: number }
   | { readonly do: "flushSync" }
-  /** Room is short: another segment is begun, so that this one can be deleted. */
-  | { readonly do: "rotate" }
+  /** Room is short: the segment is ended, so that it can be deleted. */
+  | { readonly do: "retire" }
   /** A handler takes events of the living source, or of the dead one at this place, and acknowledges them. */
   | { readonly do: "read"; readonly source: number; readonly handler: number; readonly most: number }
   /** Keeps cursors and deletes what all handlers have, as the shipper does. */
@@ -134,6 +134,8 @@ class World {
   readonly #watch = new OwnerWatch(() => 3_600_000 * this.#hours++);
   #lives = 0;
   #limit = 0;
+  /** The newest segment that the writer is done with. */
+  #closed = 0;
   /** Which of the two threads are at work: one that is does nothing else in between. */
   #shipping = false;
   #writing = false;
@@ -207,12 +209,8 @@ class World {
       case "flushSync":
         this.#flushSync();
         return;
-      case "rotate":
-        try {
-          this.#writer?.rotate();
-        } catch {
-          // Refused: it goes on with the segment that it has.
-        }
+      case "retire":
+        this.#writer?.retire();
         return;
       case "read": {
         const all = [...(this.#own === undefined ? [] : [this.#own]), ...this.#adopted];
@@ -281,6 +279,7 @@ class World {
     openRoot(this.#calls, ROOT);
     const owned = createSource(this.#calls, ROOT, source.id);
     this.#limit = 0;
+    this.#closed = 0;
     const limits = { segmentBytes: this.#segmentBytes, maxBytes: 1e9, memoryBytes: 1e9 };
     const writer = new SpoolWriter(this.#calls, owned, source.id, limits, {
       synced: (seq) => {
@@ -290,6 +289,9 @@ class World {
       },
       failed: () => {},
       recovered: () => {},
+      closed: (number) => {
+        this.#closed = number;
+      },
       lost: () => this.#promise(false, "it found itself taken over, and nobody did"),
     });
     this.#own = this.#ship(source, owned, () => this.#limit);
@@ -313,6 +315,7 @@ class World {
       epoch: owned.epoch,
       key: owned.key ?? "",
       limit,
+      closed: () => (source.alive ? this.#closed : 0),
       freed: (bytes) => {
         shipped.freed += bytes;
       },
@@ -704,7 +707,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("flushSync" as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("rotate" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("retire" as const) }) },
   {
     weight: 6,
     arbitrary: fc.record({

@@ -114,6 +114,11 @@ export class SpoolReader {
     return records.length > 0 ? { kind: "records", firstSeq, records } : { kind: "end" };
   }
 
+  /** Lets a segment go that was deleted: as long as it is open, the disk keeps its room. */
+  closeDeleted(): void {
+    if (this.#open !== undefined && !this.#numbers().includes(this.#open.number)) this.close();
+  }
+
   close(): void {
     const segment = this.#open;
     this.#open = undefined;

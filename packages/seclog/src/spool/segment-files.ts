@@ -13,10 +13,13 @@ interface Segment {
    */
   ownFd: number | undefined;
   readonly path: string;
+  readonly number: number;
   readonly firstSeq: number;
   /** The last number that was written whole. */
   lastSeq: number;
   bytes: number;
+  /** Bytes up to the end of that one. */
+  wholeBytes: number;
   closed: boolean;
 }
 
@@ -66,6 +69,16 @@ export class SegmentFiles {
     this.#open(1);
   }
 
+  /** The number of the newest segment that nothing will be written to any more. */
+  get closedNumber(): number {
+    return (this.#segment?.number ?? this.#nextSegment) - 1;
+  }
+
+  /** Bytes of the segment that is written to. */
+  get openBytes(): number {
+    return this.#segment?.bytes ?? 0;
+  }
+
   /** Whether a sync runs in the thread pool. */
   get syncing(): boolean {
     return this.#inSync !== undefined;
@@ -87,6 +100,7 @@ export class SegmentFiles {
       this.bytes += wrote;
     }
     segment.lastSeq = chunk.lastSeq;
+    segment.wholeBytes = segment.bytes;
     this.writtenSeq = chunk.lastSeq;
   }
 
@@ -184,18 +198,37 @@ export class SegmentFiles {
   }
 
   /**
-   * Begins another segment though this one has room, so that the shipper can delete this one: when all is on disk. Gives
-   * whether it has.
+   * After a write that had no room: what was written whole is synced, so that it can be shipped and deleted, which makes the
+   * room. The torn rest is cut off, or nobody could tell that all of the segment is shipped. {@link abandon} comes next.
    *
-   * @throws the operating system's error, and has changed nothing
+   * @throws the operating system's error: then what is not known to be on disk has to be written again
    */
-  rotate(): boolean {
-    // Where there is none, the last one failed, and is in the way as well.
-    const isEmpty = this.#segment !== undefined && this.#segment.bytes <= HEADER_BYTES;
-    if (isEmpty || this.syncing || this.syncedSeq !== this.writtenSeq) return false;
-    this.#open(this.writtenSeq + 1);
+  keepWhole(): void {
+    const segment = this.#segment;
+    if (segment !== undefined && segment.bytes > segment.wholeBytes) {
+      this.#fs.ftruncateSync(segment.fd, segment.wholeBytes);
+      this.bytes -= segment.bytes - segment.wholeBytes;
+      segment.bytes = segment.wholeBytes;
+    }
+    this.syncNow();
+    if (segment === undefined || segment.wholeBytes > HEADER_BYTES) return;
+    // With nothing in it, it would only take room.
+    this.#closeFile(segment);
+    this.#unlink(segment);
+    this.#segment = undefined;
+  }
+
+  /**
+   * Ends the segment though it has room, so that the shipper can delete it: when all is on disk. The next write begins another
+   * one, so this needs no room. Gives whether it did.
+   */
+  retire(): boolean {
+    const segment = this.#segment;
+    if (segment === undefined || segment.bytes <= HEADER_BYTES) return false;
+    if (this.syncing || this.syncedSeq !== this.writtenSeq) return false;
+    this.#segment = undefined;
     // Were they open until the next sync, their room would not be free before.
-    for (const file of this.#retiring.splice(0)) this.#closeFile(file);
+    for (const file of [...this.#retiring.splice(0), segment]) this.#closeFile(file);
     return true;
   }
 
@@ -206,10 +239,21 @@ export class SegmentFiles {
   }
 
   #open(firstSeq: number): Segment {
-    const path = join(this.#owned.directory, segmentName(this.#nextSegment));
+    const number = this.#nextSegment;
+    const path = join(this.#owned.directory, segmentName(number));
     const fd = this.#fs.openSync(path, "ax", 0o600);
     this.#nextSegment += 1;
-    const segment: Segment = { fd, ownFd: undefined, path, firstSeq, lastSeq: firstSeq - 1, bytes: 0, closed: false };
+    const segment: Segment = {
+      fd,
+      ownFd: undefined,
+      path,
+      number,
+      firstSeq,
+      lastSeq: firstSeq - 1,
+      bytes: 0,
+      wholeBytes: HEADER_BYTES,
+      closed: false,
+    };
     try {
       segment.ownFd = this.#fs.openSync(path, "r");
       const header = encodeHeader(

@@ -22,6 +22,7 @@
  *         cursor.<handler>            how far a handler has acknowledged (spool/cursor.ts): a hint, stores know better
  *         cursor.~end                 the last number of a dead source that ends with what says nothing of itself
  *       quarantine.ndjson             records that a handler could never take
+ *       reserve/                      room for small files on a full disk (spool/reserve.ts)
  *
  * A process never appends to another life's segments: it opens a source of its own and *ships* what the dead left
  * behind. So there is no recovery that writes: reading skips a torn tail, and that is all.
@@ -49,6 +50,9 @@
  * sync has covered all that it has elsewhere: while the machine is up it still has what was written, which is what
  * delivery `process` has promised, should the process be killed before the rewrite is done.
  *
+ * A write that has no room (ENOSPC, EDQUOT) is another matter: what was written before is sound. The torn rest is cut off,
+ * what is whole is synced, and the segment ends. So a full disk is emptied by shipping, however large its segments are.
+ *
  * The kernel tells a failed sync once to each open file, to whoever asks first. So the thread pool and the application's
  * thread sync by descriptors of their own: neither takes the other's error away.
  *
@@ -75,7 +79,8 @@
  *
  * The shipper unlinks a segment when every handler's cursor has passed the last number of which it tells, and where the next
  * one begins, and is on disk; oldest first, never the one that is being written: so what is missing in front is no
- * damage, whenever the power goes. A dead source's directory goes when all of it has been shipped.
+ * damage, whenever the power goes. The writer ends a segment of which all is shipped when its room is needed; the next write
+ * begins another one. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";
 import { SeclogError } from "../event/errors.ts";

@@ -12,6 +12,7 @@ import {
   releaseHeld,
   takeOver,
 } from "./ownership.ts";
+import { withReserve } from "./reserve.ts";
 import { segmentName, segmentNumber } from "./segment.ts";
 import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.ts";
 
@@ -116,7 +117,7 @@ export function adoptSource(
     watch.undecided.add(join(root, sourceId));
     return undefined;
   }
-  const owned = takeOver(fs, join(root, sourceId), holder, watch);
+  const owned = withReserve(fs, root, () => takeOver(fs, join(root, sourceId), holder, watch));
   if (owned === undefined) return undefined;
   for (const number of segmentNumbers(fs, owned.directory)) {
     const key = readHeader(fs, owned.directory, number)?.key;
@@ -164,12 +165,19 @@ export function sourceBytes(fs: SpoolFs, directory: string): number {
 }
 
 /**
- * Unlinks the segments of which every number is at most `seq`, the last one never.
+ * Unlinks the segments of which every number is at most `seq`.
  *
  * @param freed told the bytes of each
+ * @param closed the number of the newest segment that nothing will be written to any more; the last one stays with 0
  * @throws the operating system's error, having deleted some or none
  */
-export function deleteShipped(fs: SpoolFs, directory: string, seq: number, freed: (bytes: number) => void): void {
+export function deleteShipped(
+  fs: SpoolFs,
+  directory: string,
+  seq: number,
+  freed: (bytes: number) => void,
+  closed: number = 0,
+): void {
   const numbers = segmentNumbers(fs, directory);
   let passed = 0;
   for (const [index, number] of numbers.entries()) {
@@ -178,6 +186,8 @@ export function deleteShipped(fs: SpoolFs, directory: string, seq: number, freed
     if (first > seq + 1) break;
     passed = index;
   }
+  const last = numbers.at(-1) ?? 0;
+  if (last > 0 && last <= closed && passed === numbers.length - 1) passed = numbers.length;
   if (passed === 0) return;
   // Were a power loss to take a cursor, what is deleted would look like damage.
   syncDirectory(fs, directory);

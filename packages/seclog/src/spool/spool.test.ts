@@ -43,6 +43,7 @@ function open(fs: SpoolFs = spoolFs, limits: Partial<typeof LIMITS> = {}): Opene
       synced: (seq) => calls.push(`synced ${seq}`),
       failed: (error) => failures.push(error),
       recovered: () => calls.push("recovered"),
+      closed: () => {},
       lost: () => calls.push("lost"),
     },
   );

@@ -42,6 +42,7 @@ test("durable() - never resolves for what was written after another process took
     synced: (seq) => calls.push(`synced ${seq}`),
     failed: () => calls.push("failed"),
     recovered: () => calls.push("recovered"),
+    closed: () => {},
     lost: () => calls.push("lost"),
   });
   writer.append("before");
@@ -70,7 +71,13 @@ test("unwrittenPayloads() - has nothing that whoever took over may have read, al
     ),
   };
   const calls: string[] = [];
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => calls.push("lost") };
+  const observer = {
+    synced: () => {},
+    failed: () => {},
+    recovered: () => {},
+    closed: () => {},
+    lost: () => calls.push("lost"),
+  };
   const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
   writer.append("before");
   await writer.durable(1, true);
@@ -95,7 +102,7 @@ test("unwrittenPayloads() - has what a full disk never took", async () => {
       return spoolFs.writeSync(...args);
     }) as typeof spoolFs.writeSync,
   };
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
   writer.append("before");
   await writer.durable(1, true);
@@ -139,7 +146,7 @@ function unsynced(): { fs: SpoolFs; begin(): void; opened(): number } {
 test("durable() - is rejected when the disk does not sync twice, and that is tried again after longer and longer pauses", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
   writer.append("before");
   await writer.durable(1, true);
@@ -155,7 +162,7 @@ test("durable() - is rejected when the disk does not sync twice, and that is tri
 test("bytesWritten - does not grow with each try while the disk does not sync", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
   disk.begin();
   let most = 0;
@@ -198,7 +205,7 @@ test.each(["durable", "flushSync"] as const)(
       ),
     };
     const calls: string[] = [];
-    const observer = { failed: () => {}, recovered: () => {}, lost: () => calls.push("lost") };
+    const observer = { failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => calls.push("lost") };
     const writer = new SpoolWriter(fs, owned, ID, LIMITS, {
       ...observer,
       synced: (seq) => calls.push(`synced ${seq}`),
@@ -259,19 +266,24 @@ async function syncHangs(failed: () => void = () => {}): Promise<{
   owned: Ownership;
   writer: SpoolWriter;
   durable: Promise<void>;
+  closed: () => number;
 }> {
+  let closedNumber = 0;
   const disk = hanging();
   const owned = createSource(spoolFs, root, ID);
   const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, {
     synced: () => {},
     failed,
     recovered: () => {},
+    closed: (number) => {
+      closedNumber = number;
+    },
     lost: () => {},
   });
   writer.append("before");
   const durable = writer.durable(1, true);
   await expect.poll(() => disk.waiting()).toBe(true);
-  return { disk, owned, writer, durable };
+  return { disk, owned, writer, durable, closed: () => closedNumber };
 }
 
 test("flush() - opens no more and more files while a sync hangs and writes are refused", async () => {
@@ -303,23 +315,36 @@ test("failing - is not for a sync that fails when another one has brought all to
   writer.close();
 });
 
-test("rotate() - begins a segment when all is on disk, once, and what comes then is in it", async () => {
+test("retire() - ends the segment when all is on disk, and what comes then is in another one", async () => {
   const owned = createSource(spoolFs, root, ID);
-  const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, lost: () => {} };
+  let closed = 0;
+  const freed: number[] = [];
+  const observer = {
+    synced: () => {},
+    failed: () => {},
+    recovered: () => {},
+    closed: (number: number) => {
+      closed = number;
+    },
+    lost: () => {},
+  };
   const writer = new SpoolWriter(spoolFs, owned, ID, LIMITS, observer);
   const segments = (): string[] => readdirSync(owned.directory).filter((name) => name.endsWith(".seg"));
+  const free = (): void => deleteShipped(spoolFs, owned.directory, 1, (bytes) => freed.push(bytes), closed);
   writer.append("first");
-  writer.rotate();
-  expect(segments()).toEqual(["00000001.seg"]);
+  writer.retire();
+  expect(closed).toBe(0);
   await writer.durable(1, true);
-  writer.rotate();
-  writer.rotate();
-  expect(segments()).toEqual(["00000001.seg", "00000002.seg"]);
+  free();
+  expect(segments()).toEqual(["00000001.seg"]);
+  writer.retire();
+  expect(closed).toBe(1);
+  free();
+  expect([segments(), freed.length]).toEqual([[], 1]);
+  writer.retire();
   writer.append("second");
   await writer.durable(2, true);
-  const freed: number[] = [];
-  deleteShipped(spoolFs, owned.directory, 1, (bytes) => freed.push(bytes));
-  expect([segments(), freed.length]).toEqual([["00000002.seg"], 1]);
+  expect(segments()).toEqual(["00000002.seg"]);
   const reader = new SpoolReader(spoolFs, owned.directory, 1);
   expect(reader.read(undefined, 10, 1e6)).toMatchObject({ kind: "records", firstSeq: 2 });
   reader.close();
@@ -347,14 +372,13 @@ test("flush() - leaves no more and more files while a sync hangs and writes are 
   reader.close();
 });
 
-test("rotate() - lets a segment go that failed when all of it was on disk", async () => {
-  const { disk, owned, writer, durable } = await syncHangs();
+test("abandon - lets a segment go that failed when all of it was on disk", async () => {
+  const { disk, owned, writer, durable, closed } = await syncHangs();
   writer.flushSync();
   disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));
   await durable;
-  expect([writer.rotate(), writer.rotate()]).toEqual([true, false]);
-  deleteShipped(spoolFs, owned.directory, 1, () => {});
-  expect(readdirSync(owned.directory)).toContain("00000002.seg");
+  await new Promise(setImmediate);
+  deleteShipped(spoolFs, owned.directory, 1, () => {}, closed());
   expect(readdirSync(owned.directory)).not.toContain("00000001.seg");
   writer.close();
 });

@@ -2,6 +2,7 @@ import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
 import { FrameMemory } from "./frames.ts";
 import type { SpoolFs } from "./fs.ts";
 import { OWNERSHIP_MS, type Ownership, stillOwns } from "./ownership.ts";
+import { isNoRoom } from "./reserve.ts";
 import { SegmentFiles } from "./segment-files.ts";
 
 /** The sizes of a spool, in bytes. */
@@ -22,6 +23,8 @@ export interface SpoolObserver {
   failed(error: SeclogError): void;
   /** A write succeeded again after `failed`. */
   recovered(): void;
+  /** Nothing will be written any more to the segments up to this number: the last one may be deleted, too. */
+  closed(number: number): void;
   /** Another process took the directory over: no more can be written here. The frames that are not on disk are lost to it. */
   lost(): void;
 }
@@ -109,6 +112,11 @@ export class SpoolWriter {
   /** Bytes in this source's segments, those that were deleted included. */
   get bytesWritten(): number {
     return this.#files.bytes;
+  }
+
+  /** Bytes of the segment that is written to. */
+  get openBytes(): number {
+    return this.#files.openBytes;
   }
 
   /** Bytes of frames that are still to be written to one. */
@@ -224,18 +232,21 @@ export class SpoolWriter {
     if (!this.#closed) this.#end(reason);
   }
 
-  /**
-   * Lets the shipper delete the open segment, of which all is shipped: another one is begun. Gives whether it was.
-   *
-   * @throws the operating system's error, and has changed nothing
-   */
-  rotate(): boolean {
+  /** Lets the shipper delete the open segment, of which all is shipped: the next event begins another one. */
+  retire(): void {
     this.#frames.cut();
     const waiting = this.#frames.nextUnwritten !== undefined || this.#frames.hasUnsynced;
-    if (waiting || this.#closed || this.#failing) return false;
-    if (this.#stillOurs()) return this.#files.rotate();
-    this.#lost();
-    return false;
+    if (waiting || this.#closed || this.#failing) return;
+    if (!this.#stillOurs()) this.#lost();
+    else if (this.#files.retire()) this.#observer.closed(this.#files.closedNumber);
+  }
+
+  /** There may be room again: what was refused is tried now. */
+  retry(): void {
+    if (this.#retryTimer === undefined) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+    this.flush();
   }
 
   /** The events of which no segment can have anything, for a log that must go on with another source. */
@@ -261,6 +272,7 @@ export class SpoolWriter {
           this.#frames.written();
         }
       } catch (error) {
+        if (isNoRoom(error) && !this.#stalled) this.#keepWhole();
         const failure = this.#abandon(error);
         if (attempt === 2) {
           this.#retryLater(failure);
@@ -302,6 +314,7 @@ export class SpoolWriter {
     );
     this.#lastError = failure;
     this.#files.abandon();
+    setImmediate(() => this.#observer.closed(this.#files.closedNumber));
     this.#writtenSeq = this.#files.writtenSeq;
     this.#frames.unwrite();
     // A sync that fails of which all is on disk by another one has cost nothing, and there is nothing whose success would end it.
@@ -310,6 +323,25 @@ export class SpoolWriter {
       setImmediate(() => this.#observer.failed(failure));
     }
     return failure;
+  }
+
+  /** A full disk still has what it took. Were that written again, too, its segment would stay, and the disk full. */
+  #keepWhole(): void {
+    try {
+      this.#files.keepWhole();
+    } catch {
+      return;
+    }
+    this.#frames.synced(this.#files.syncedSeq);
+    // Not from within `append`.
+    setImmediate(() => {
+      if (this.#closed) return;
+      if (!this.#isOurs()) {
+        this.#lost();
+        return;
+      }
+      this.#tellSynced();
+    });
   }
 
   #retryLater(failure: SeclogError): void {
@@ -399,9 +431,10 @@ export class SpoolWriter {
     this.#failedSyncs = 0;
     if (syncedSeq === this.#toldSeq) return;
     this.#toldSeq = syncedSeq;
+    // It gets on, if only as fast as room is made.
+    this.#retryDelay = 0;
     if (this.#failing && this.#frames.nextUnwritten === undefined) {
       this.#failing = false;
-      this.#retryDelay = 0;
       this.#observer.recovered();
     }
     this.#observer.synced(syncedSeq);
