@@ -94,7 +94,9 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   constructor(options: SecurityLogOptions<Events>) {
     if (isShipperThread()) throw shipperThreadError();
-    const { level, events, spool, heartbeat, redactor, ...checked } = checkedOptions(options);
+    const { level, events, spool, heartbeat, redactor, ...checked } = checkedOptions(options, (message) =>
+      this.#diagnostics.tell({ level: "warning", code: "SECLOG_CLIENT_ADDRESS", message }, false),
+    );
     this.name = checked.name;
     this.#threshold = levelRank(level);
     this.#handlers = checked.handlers;

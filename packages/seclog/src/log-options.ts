@@ -48,7 +48,7 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
    * @default "fail"
    */
   readonly whenFull?: "drop-newest" | "fail" | undefined;
-  /** How the client's address is found. @default the socket's peer */
+  /** How the client's address is found. @default what the framework trusts, else the socket's peer */
   readonly clientIp?: ClientIpOptions | undefined;
   /** What to redact beyond the defaults. */
   readonly redact?: RedactOptions | undefined;
@@ -98,8 +98,14 @@ export interface CheckedOptions {
   readonly heartbeat: number | undefined;
 }
 
-/** @throws SeclogError `SECLOG_CONFIG` that names the option at fault */
-export function checkedOptions<Events extends EventDefinitions>(options: SecurityLogOptions<Events>): CheckedOptions {
+/**
+ * @param tell hears of proxies that the log does not know, or that anyone can pass for
+ * @throws SeclogError `SECLOG_CONFIG` that names the option at fault
+ */
+export function checkedOptions<Events extends EventDefinitions>(
+  options: SecurityLogOptions<Events>,
+  tell: (message: string) => void,
+): CheckedOptions {
   rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
   const { level = "info", whenFull = "fail", diagnostics } = options;
   const name = text("name", options.name) ?? "security";
@@ -133,7 +139,7 @@ export function checkedOptions<Events extends EventDefinitions>(options: Securit
     events,
     delivery,
     failWhenFull: whenFull === "fail",
-    clientIp: createClientIp(object("clientIp", options.clientIp)),
+    clientIp: createClientIp(object("clientIp", options.clientIp), tell),
     redactor: createRedactor(object("redact", options.redact)),
     heartbeat,
   };

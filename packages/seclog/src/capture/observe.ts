@@ -20,6 +20,7 @@ import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
 import { currentContext, type RequestContext, runInContext } from "../record/context.ts";
+import { peerOfSocket } from "../record/peer.ts";
 import { DETECTED, DETECTORS, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */
@@ -121,7 +122,7 @@ const LONGEST_WAIT_MS = 1_000;
 /** One request on its way through the application. */
 export class Observation extends RequestCauses {
   /** What is passed to the log: the framework's own request where there is one. */
-  request: object;
+  override request: object;
   routes: RouteKnowledge | undefined;
   /** Where the framework began to answer the request, for frameworks that lose it on the way. */
   context: RequestContext | undefined;
@@ -321,7 +322,7 @@ export function observe(
   const observation = new Observation(capture, request, response);
   // Asked for now, since a connection may be closed by the time of the judgement: by the end of the answer, by a client
   // that hangs up, and always for HTTP/2. A connection asks the system once.
-  observation.peer = raw.socket.remoteAddress;
+  observation.peer = peerOfSocket(raw.socket);
   openCauses(raw, observation);
   response.on("prefinish", () => observation.end(false));
   response.on("close", () => observation.end(true));

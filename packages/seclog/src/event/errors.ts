@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   SECLOG_PROOF: "a proof, a checkpoint or a signature does not hold",
   SECLOG_PUBLISH: "a checkpoint could not be kept elsewhere",
   SECLOG_REMOVAL: "events cannot be erased or pruned as asked",
+  SECLOG_CLIENT_ADDRESS: "the addresses of clients are unknown, or anyone can forge them",
   SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
 } as const;
 

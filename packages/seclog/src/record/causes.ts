@@ -7,11 +7,19 @@
 /** Not registered globally: a property that only this module can read, also on a request that was passed through a proxy. */
 const CAUSES = Symbol("seclog.causes");
 
-/** The types of event that were recorded for one request. */
+/** The types of event that were recorded for one request, and what capture knows about it. */
 export class RequestCauses {
   readonly types: string[] = [];
-  /** The address at the other end, for events of which the socket is closed by the time they are recorded. */
+  /** Who is at the other end, for events of which the socket is closed by the time they are recorded. */
   peer: string | undefined;
+  /** The framework's request, which knows more than the one underneath, whichever a call passes. */
+  request: object | undefined;
+  /** Says who sends the request, in place of what authentication left there. */
+  actor: ((request: object) => unknown) | undefined;
+
+  constructor(actor?: (request: object) => unknown) {
+    this.actor = actor;
+  }
 }
 
 interface MarkedRequest {

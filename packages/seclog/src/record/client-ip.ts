@@ -8,14 +8,20 @@ import { BlockList, isIP } from "node:net";
 import { canonicalAddress } from "../event/address.ts";
 import type { IpSource } from "../event/event.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { forwardedFor, forwardedHops, MOST_HOPS } from "./forwarded-header.ts";
+import { frameworkClient } from "./framework-proxy.ts";
+import { familyOf, NETWORKS, nearNetwork } from "./networks.ts";
+import { UNIX_PEER } from "./peer.ts";
+import { ProxyAdvice } from "./proxy-advice.ts";
 
 /** How the client's address is found. */
 export interface ClientIpOptions {
   /**
-   * The application's own proxies: addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal` and
-   * `private`.
+   * The application's own proxies: addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal`, `private`
+   * and `unix`, which is the peer of a Unix socket. `[]` trusts nobody, whatever the framework is set to.
    *
-   * @default none: the address is the socket's peer
+   * @default what the framework trusts (Express's `trust proxy`, Fastify's `trustProxy`, Koa's `app.proxy`), else
+   *   nobody: the address is that of the socket's peer
    */
   readonly trust?: readonly string[] | undefined;
   /**
@@ -35,28 +41,15 @@ export interface ClientIp {
   readonly ipChain?: string;
 }
 
-/** Finds the client's address. Never throws. */
+/** Finds the client's address. Never throws, unless `header` does. */
 export interface ClientIpReader {
-  /** The header that is read, in lower case; `undefined` when none is. */
-  readonly header: string | undefined;
   /**
-   * @param peer the socket's remote address
-   * @param header the value of the header, called only when the peer is trusted
+   * @param peer the socket's remote address, or {@link UNIX_PEER}
+   * @param header the value of a header of the request
+   * @param request the framework's request, for what the framework trusts
    */
-  read(peer: string | undefined, header: (name: string) => string | undefined): ClientIp;
+  read(peer: string | undefined, header: (name: string) => string | undefined, request?: object): ClientIp;
 }
-
-const NETWORKS: { readonly [name: string]: readonly string[] } = {
-  loopback: ["127.0.0.0/8", "::1/128"],
-  linklocal: ["169.254.0.0/16", "fe80::/10"],
-  private: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"],
-};
-
-/** More proxies than this in a row are an attack. */
-const MOST_HOPS = 1000;
-
-/** The end of a header that is looked at. */
-const LONGEST_HEADER = 65_536;
 
 /** Addresses are remembered up to this number: strangers choose them. */
 const REMEMBERED = 1000;
@@ -65,31 +58,40 @@ const REMEMBERED = 1000;
 interface Peer {
   readonly address: string | undefined;
   readonly trusted: boolean;
+  /** The near network that it is in: only there it can be a proxy that nobody named. */
+  readonly near: string | undefined;
 }
 
 const NOTHING: ClientIp = Object.freeze({});
 
 /**
+ * @param tell hears, once each, of a proxy that nobody named and of a framework that trusts everybody
  * @throws SeclogError `SECLOG_CONFIG` that names the option and the value at fault.
  */
-export function createClientIp(options: ClientIpOptions = {}): ClientIpReader {
+export function createClientIp(
+  options: ClientIpOptions = {},
+  tell: (message: string) => void = () => {},
+): ClientIpReader {
   rejectUnknownOptions("clientIp", options, ["trust", "header"]);
   const trust = options.trust ?? [];
   if (!Array.isArray(trust)) throw configError("clientIp", "trust", "must be a list of addresses, networks and names");
   const proxies = new BlockList();
   for (const entry of trust as readonly unknown[]) {
     if (typeof entry !== "string") throw configError("clientIp", "trust", `has ${String(entry)}, which is no string`);
+    if (entry === UNIX_PEER) continue;
     for (const network of Object.hasOwn(NETWORKS, entry) ? (NETWORKS[entry] ?? []) : [entry]) trustIn(proxies, network);
   }
   const header = headerOption(options.header, trust.length > 0);
+  const advice = new ProxyAdvice(options, tell);
+  const unix: Peer = { address: undefined, trusted: trust.includes(UNIX_PEER), near: UNIX_PEER };
 
   const known = new Map<string, Peer>();
   const peerOf = (text: string): Peer => {
     let peer = known.get(text);
     if (peer === undefined) {
       const address = parseAddress(text);
-      const trusted = address !== undefined && proxies.check(address, address.includes(":") ? "ipv6" : "ipv4");
-      peer = { address, trusted };
+      const trusted = address !== undefined && proxies.check(address, familyOf(address));
+      peer = { address, trusted, near: address === undefined ? undefined : nearNetwork(address) };
       if (known.size >= REMEMBERED) known.clear();
       // A copy: the text may be a slice of a long header, which it would keep in memory.
       if (text.length <= 64) known.set(Buffer.from(text).toString(), peer);
@@ -97,15 +99,32 @@ export function createClientIp(options: ClientIpOptions = {}): ClientIpReader {
     return peer;
   };
 
+  const peerItself = ({ address }: Peer): ClientIp =>
+    address === undefined ? NOTHING : { ipAddress: address, ipSource: "socket" };
+
   return {
-    header,
-    read(peerText, readHeader) {
+    read(peerText, readHeader, request) {
       if (typeof peerText !== "string" || peerText === "") return NOTHING;
-      const peer = peerOf(peerText);
-      if (peer.address === undefined) return { ipSource: "invalid", ipChain: peerText };
-      if (header === undefined || !peer.trusted) return { ipAddress: peer.address, ipSource: "socket" };
+      const peer = peerText === UNIX_PEER ? unix : peerOf(peerText);
+      if (peer.address === undefined && peer !== unix) return { ipSource: "invalid", ipChain: peerText };
+      const framework =
+        options.trust === undefined && request !== undefined
+          ? frameworkClient(request, peerText, readHeader)
+          : undefined;
+      if (framework !== undefined) {
+        advice.framework(framework.proxy, peer.near, peer.address ?? peerText);
+        const { address } = peerOf(framework.client);
+        const ipChain = `${framework.value}, ${peerText}`;
+        if (address === undefined) return { ipSource: "invalid", ipChain };
+        const ipSource = framework.header === "x-forwarded-for" ? framework.header : "header";
+        return { ipAddress: address, ipSource, ipChain };
+      }
+      if (header === undefined || !peer.trusted) {
+        if (peer.near !== undefined) advice.untrusted(peer.near, peer.address ?? peerText, readHeader);
+        return peerItself(peer);
+      }
       const value = readHeader(header);
-      if (value === undefined || value.trim() === "") return { ipAddress: peer.address, ipSource: "socket" };
+      if (value === undefined || value.trim() === "") return peerItself(peer);
 
       const ipChain = `${value}, ${peerText}`;
       if (header !== "x-forwarded-for" && header !== "forwarded") {
@@ -123,7 +142,7 @@ export function createClientIp(options: ClientIpOptions = {}): ClientIpReader {
         furthest = address;
         if (!trusted || ++hops === MOST_HOPS) break;
       }
-      return { ipAddress: furthest ?? peer.address, ipSource: furthest === undefined ? "socket" : header, ipChain };
+      return furthest === undefined ? peerItself(peer) : { ipAddress: furthest, ipSource: header, ipChain };
     },
   };
 }
@@ -145,9 +164,9 @@ function trustIn(proxies: BlockList, network: string): void {
   const address = isIP(text) === 0 ? undefined : parseAddress(text);
   const wrong = (problem: string) => configError("clientIp", "trust", `has ${JSON.stringify(network)}, ${problem}`);
   if (address === undefined || text.includes("%") || rest.length > 0) {
-    throw wrong("which is no address, network or one of loopback, linklocal, private");
+    throw wrong("which is not an address, a network or one of loopback, linklocal, private, unix");
   }
-  const family = address.includes(":") ? "ipv6" : "ipv4";
+  const family = familyOf(address);
   if (bits === undefined) {
     proxies.addAddress(address, family);
     return;
@@ -158,49 +177,6 @@ function trustIn(proxies: BlockList, network: string): void {
   }
   if (prefix === 0) throw wrong("which trusts everybody: anyone could then name any address as their own");
   proxies.addSubnet(address, prefix, family);
-}
-
-/** The hops of X-Forwarded-For, last first. */
-function* forwardedHops(header: string): Generator<string> {
-  const value = header.slice(-LONGEST_HEADER);
-  for (let end = value.length; end >= 0; ) {
-    const comma = end === 0 ? -1 : value.lastIndexOf(",", end - 1);
-    yield value.slice(comma + 1, end).trim();
-    end = comma;
-  }
-}
-
-/**
- * The `for` of each element of Forwarded (RFC 7239), last first. Read from the right also within the text: a client
- * that opens a quote and never closes it must not swallow what the proxy wrote behind it.
- */
-function* forwardedFor(header: string): Generator<string> {
-  const value = header.slice(-LONGEST_HEADER);
-  let end = value.length;
-  let quoted = false;
-  for (let at = value.length - 1; at >= -1; at--) {
-    const char = at === -1 ? "," : value[at];
-    if (char === '"') quoted = !quoted;
-    if (at === -1 || (char === "," && !quoted)) {
-      yield forOf(value.slice(at + 1, end));
-      end = at;
-    }
-  }
-}
-
-/** The `for` of one element, empty when it has none or is not what RFC 7239 allows: then none of it is believed. */
-function forOf(element: string): string {
-  const pair = /\s*([^=;,\s"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^=;,\s"]*))\s*(;|$)/gy;
-  let found = "";
-  for (;;) {
-    const match = pair.exec(element);
-    if (match === null) return "";
-    if (match[1]?.toLowerCase() === "for") {
-      if (found !== "") return "";
-      found = match[2] ?? match[3] ?? "";
-    }
-    if (pair.lastIndex === element.length) return match[4] === ";" ? "" : found;
-  }
 }
 
 /**

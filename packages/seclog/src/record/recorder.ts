@@ -12,6 +12,8 @@ import {
 } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { cutText, NoteTaker } from "../event/text.ts";
+import { senderOf } from "./actor.ts";
+import { innerRequest, requestInContext } from "./addressed-request.ts";
 import { markCause } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIpReader } from "./client-ip.ts";
@@ -116,7 +118,7 @@ export class Recorder {
     const request = given ?? currentContext()?.request;
     if (typeof request !== "object" || request === null) return;
     try {
-      markCause(request, type.name);
+      markCause(innerRequest(request), type.name);
     } catch {
       // A hostile object: it is no request of capture's.
     }
@@ -146,17 +148,17 @@ export class Recorder {
 
     let details = data ?? undefined;
     const context = given === NO_REQUEST ? undefined : currentContext();
-    let request = given === NO_REQUEST ? undefined : (given ?? context?.request);
+    let request: unknown = given === NO_REQUEST ? undefined : requestInContext(given, context?.request);
     if (request !== undefined && request === given && !isRequest(request)) {
       // Whatever was meant by it is kept: as the data, when there are no others, else what fits into a flag.
       const quoted = details === undefined ? "" : `: ${encodeData(given, new NoteTaker()) ?? "{}"}`;
       notes.flag(`the request argument is no request${quoted}`);
-      details ??= given;
+      details ??= given as object;
       request = context?.request;
     }
     const draft = emptyDraft();
     if (typeof request === "object" && request !== null) {
-      markCause(request, type.name);
+      markCause(innerRequest(request), type.name);
       requestFacts(request, clientIp, redactor, notes, draft);
     }
 
@@ -173,7 +175,8 @@ export class Recorder {
     }
     // Only where the call names nobody: what it names and was not taken is not the context's actor.
     const named = draft.actorId !== undefined || !(omit.has("actor") && omit.has("userid"));
-    if (!named && context?.actor !== undefined) takeFacts({ actor: context.actor }, draft, redactor, notes);
+    const actor = named ? undefined : senderOf(request, context, notes);
+    if (actor !== undefined && actor !== null) takeFacts({ actor }, draft, redactor, notes);
     const json = encodeData(details, notes, omit);
 
     const micros = clock.now();

@@ -6,9 +6,11 @@
  */
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
+import { innerRequest, isAddressed } from "./addressed-request.ts";
 import { causesOf } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
+import { peerOfSocket } from "./peer.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
 import { pathOfTarget, TEXT_LIMITS } from "./stored-text.ts";
 
@@ -58,10 +60,11 @@ type Unknown = { readonly [name: string]: unknown };
 /** Whether a value has the shape of a request of any framework. Never throws. */
 export function isRequest(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
+  const request = innerRequest(value);
   try {
-    return hasRequestShape(value as Unknown);
+    return hasRequestShape(request as Unknown);
   } catch {
-    return hasRequestShape(guarded(value));
+    return hasRequestShape(guarded(request));
   }
 }
 
@@ -83,12 +86,17 @@ export function requestFacts(
   notes: NoteTaker,
   facts: RequestFacts = {},
 ): RequestFacts {
+  const given = isAddressed(request) ? request : undefined;
+  const inner = given?.request ?? request;
+  // The framework's request knows more than the one underneath.
+  const known = causesOf(inner)?.request ?? inner;
+  const peer = given?.remoteAddress ?? undefined;
   try {
-    readFacts(request as Unknown, facts, clientIp, redactor, notes);
+    readFacts(known as Unknown, peer, facts, clientIp, redactor, notes);
   } catch {
     // A getter threw. Once more, with care: what can be read is taken.
     try {
-      readFacts(guarded(request), facts, clientIp, redactor, notes);
+      readFacts(guarded(known), peer, facts, clientIp, redactor, notes);
     } catch {
       notes.flag("the request could not be read");
     }
@@ -98,6 +106,7 @@ export function requestFacts(
 
 function readFacts(
   request: Unknown,
+  givenPeer: string | undefined,
   facts: RequestFacts,
   clientIp: ClientIpReader,
   redactor: Redactor,
@@ -151,7 +160,7 @@ function readFacts(
     }
   }
 
-  const ip = clientIp.read(peerOf(request, raw), headers);
+  const ip = clientIp.read(givenPeer ?? peerOf(request, raw), headers, request);
   if (ip.ipSource === undefined) return;
   facts.ipSource = ip.ipSource;
   if (redactor.secretColumn("ipAddress")) {
@@ -330,11 +339,11 @@ function statusOf(request: Unknown, raw: Unknown): number | undefined {
   return typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 999 ? status : undefined;
 }
 
-/** The address at the other end of the socket; a destroyed one has none, but capture may have asked before. */
+/** The peer of the request's socket; a destroyed one has none, but capture may have asked before. */
 function peerOf(request: Unknown, raw: Unknown): string | undefined {
-  const socket = asObject(raw.socket) ?? asObject(raw.connection);
-  if (socket !== undefined) return asText(socket.remoteAddress ?? causesOf(raw)?.peer);
   // Hono on Node keeps the request in its environment.
-  const incoming = asObject(asObject(request.env)?.incoming);
-  return incoming === undefined ? undefined : asText(asObject(incoming?.socket)?.remoteAddress);
+  const socket =
+    asObject(raw.socket) ?? asObject(raw.connection) ?? asObject(asObject(asObject(request.env)?.incoming)?.socket);
+  const known = causesOf(raw)?.peer;
+  return socket === undefined ? known : (asText(socket.remoteAddress) ?? known ?? peerOfSocket(socket));
 }

@@ -1,0 +1,94 @@
+/**
+ * Who sends a request, as authentication leaves it there: `request.user` (Passport, Fastify's JWT and session plugins,
+ * Nest), `request.auth` (express-jwt, express-oauth2-jwt-bearer, express-basic-auth), `ctx.state.user` (Koa),
+ * `c.var.user` and `c.var.jwtPayload` (Hono). It is read when an event is recorded, so authentication may run at any
+ * time before.
+ */
+import type { NoteTaker } from "../event/text.ts";
+import { innerRequest } from "./addressed-request.ts";
+import { causesOf } from "./causes.ts";
+import type { RequestContext } from "./context.ts";
+
+/** The members that hold an id, the best first. */
+const MEMBERS = ["id", "sub", "_id", "userId", "uid", "username", "user"] as const;
+
+type Unknown = { readonly [name: string]: unknown };
+
+/**
+ * Who sends a request: whom `setActor` named, else whom the capture's `actor` option says, else whom authentication left
+ * on the request. `undefined` or `null` for nobody, anything else for what the option returned. Never throws.
+ */
+export function senderOf(request: unknown, context: RequestContext | undefined, notes: NoteTaker): unknown {
+  if (context?.actor !== undefined) return context.actor;
+  if (typeof request !== "object" || request === null) return undefined;
+  const inner = innerRequest(request);
+  const causes = causesOf(inner);
+  const subject = causes?.request ?? inner;
+  if (causes?.actor === undefined) return authenticated(subject);
+  try {
+    return causes.actor(subject);
+  } catch {
+    notes.flag("actor could not be read");
+    return undefined;
+  }
+}
+
+/** The id of who is authenticated. An e-mail address only where there is nothing else. Never throws. */
+function authenticated(request: object): string | number | bigint | undefined {
+  const user = member(request, "user");
+  const auth = member(request, "auth");
+  const state = member(request, "state");
+  const variables = member(request, "var");
+  // Most requests of most applications: this is the way of every event.
+  if ((user ?? auth ?? state ?? variables ?? undefined) === undefined) return undefined;
+  const holders = [
+    user,
+    // As text it would be a token.
+    typeof auth === "object" ? auth : undefined,
+    member(auth, "payload"),
+    member(state, "user"),
+    member(variables, "user"),
+    member(variables, "jwtPayload"),
+  ];
+  let email: string | undefined;
+  for (const holder of holders) {
+    for (const id of idsOf(holder)) {
+      if (typeof id !== "string" || !isEmail(id)) return id;
+      email ??= id;
+    }
+  }
+  return email;
+}
+
+function idsOf(holder: unknown): readonly (string | number | bigint)[] {
+  return [holder, ...MEMBERS.map((name) => member(holder, name))].map(idOf).filter((id) => id !== undefined);
+}
+
+/** A member of an object; `undefined` where there is none, or where reading it throws. */
+function member(holder: unknown, name: string): unknown {
+  if (typeof holder !== "object" || holder === null) return undefined;
+  try {
+    return (holder as Unknown)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+function idOf(value: unknown): string | number | bigint | undefined {
+  if (typeof value === "string") return value === "" ? undefined : value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  if (typeof value === "bigint") return value;
+  const hex = member(value, "toHexString");
+  if (typeof hex !== "function") return undefined;
+  try {
+    // MongoDB's ObjectId and UUID.
+    const text: unknown = Reflect.apply(hex, value, []);
+    return typeof text === "string" && text !== "" ? text : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEmail(text: string): boolean {
+  return text.length <= 320 && /^[^\s@]+@[^\s@]+$/.test(text);
+}

@@ -1,0 +1,74 @@
+/**
+ * What is said, once, about proxies that a log does not know, and about settings that believe everybody. Either makes
+ * the addresses of all events worthless, and neither shows in an event.
+ */
+import { type FrameworkProxy, trustsEverybody } from "./framework-proxy.ts";
+import { UNIX_PEER } from "./peer.ts";
+
+/** The headers in which proxies pass an address on. The first that a request has is named. */
+const HEADERS = [
+  "x-forwarded-for",
+  "forwarded",
+  "x-real-ip",
+  "cf-connecting-ip",
+  "true-client-ip",
+  "fastly-client-ip",
+  "fly-client-ip",
+  "x-client-ip",
+] as const;
+
+/** What `clientIp` says already. */
+interface Known {
+  readonly trust?: readonly string[] | undefined;
+  readonly header?: string | undefined;
+}
+
+/** Says each thing once in a log's life. */
+export class ProxyAdvice {
+  readonly #known: Known;
+  readonly #tell: (message: string) => void;
+  readonly #told = new Set<string>();
+  readonly #judged = new WeakSet<object>();
+
+  constructor(known: Known, tell: (message: string) => void) {
+    this.#known = known;
+    this.#tell = tell;
+  }
+
+  /**
+   * A request of a peer that is not trusted although it is near enough to be a proxy.
+   *
+   * @param network what the peer is in: a network's name, or {@link UNIX_PEER}
+   */
+  untrusted(network: string, peer: string, headers: (name: string) => string | undefined): void {
+    // Everybody is distrusted on purpose, or it was told.
+    if (this.#known.trust?.length === 0 || this.#told.has(network)) return;
+    const header = HEADERS.find((name) => headers(name) !== undefined);
+    if (header === undefined) return;
+    this.#told.add(network);
+    const trust = JSON.stringify([...(this.#known.trust ?? []), entryOf(network, peer)]);
+    const read = this.#known.header ?? header;
+    const line = read === "x-forwarded-for" ? `{ trust: ${trust} }` : `{ trust: ${trust}, header: "${read}" }`;
+    this.#tell(
+      `requests from ${peer === UNIX_PEER ? "a Unix socket" : peer} carry ${header}, which is not believed, so their ` +
+        `events lack the client's address. If they come from your proxy, give createSecurityLog clientIp: ${line}`,
+    );
+  }
+
+  /** A framework trusts the peer of a request. */
+  framework(framework: FrameworkProxy, network: string | undefined, peer: string): void {
+    if (this.#judged.has(framework.owner)) return;
+    this.#judged.add(framework.owner);
+    if (this.#told.has(framework.setting) || !trustsEverybody(framework)) return;
+    this.#told.add(framework.setting);
+    this.#tell(
+      `${framework.setting} believes everybody, so anyone can forge the address of an event. ` +
+        `Name your proxy instead: ${framework.instead(entryOf(network, peer))}`,
+    );
+  }
+}
+
+/** The name of a network that holds nobody else, else the address alone. */
+function entryOf(network: string | undefined, peer: string): string {
+  return network === "loopback" || network === UNIX_PEER ? network : peer;
+}
