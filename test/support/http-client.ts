@@ -53,8 +53,8 @@ export async function send(
 }
 
 /** Sends bytes that no HTTP client would, and gives everything that comes back until the server closes. */
-export async function sendRaw(port: number, bytes: string | Buffer): Promise<string> {
-  const socket = net.connect(port, "127.0.0.1");
+export async function sendRaw(port: number, bytes: string | Buffer, host: string = "127.0.0.1"): Promise<string> {
+  const socket = net.connect(port, host);
   let text = "";
   socket.setEncoding("latin1");
   socket.on("data", (chunk: string) => {

@@ -1,4 +1,4 @@
-import type { CaptureFacts, CaptureLog } from "../../packages/seclog/src/capture/observe.ts";
+import type { CaptureFacts, CaptureLog } from "../../packages/seclog/src/capture/capture.ts";
 import { markCause } from "../../packages/seclog/src/record/causes.ts";
 import { currentRequest } from "../../packages/seclog/src/record/context.ts";
 

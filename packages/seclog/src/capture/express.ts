@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { currentRequest, runWithRequest } from "../record/context.ts";
+import { runWithRequest } from "../record/context.ts";
+import { Capture, type CaptureLog, type CaptureOptions } from "./capture.ts";
 import {
   type ExpressApp,
   type ExpressLayer,
@@ -8,17 +9,10 @@ import {
   rootApp,
   stackOf,
 } from "./express-routes.ts";
-import {
-  Capture,
-  type CaptureLog,
-  type CaptureOptions,
-  observationOf,
-  observe,
-  type RouteKnowledge,
-} from "./observe.ts";
+import { type Observation, observationOf, observe, type RouteKnowledge } from "./observe.ts";
 import { type WatchedServer, watch } from "./server.ts";
 
-export type { CaptureLog, CaptureOptions } from "./observe.ts";
+export type { CaptureLog, CaptureOptions } from "./capture.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "./outcomes.ts";
 export type { Detector } from "./refusal.ts";
 
@@ -49,6 +43,7 @@ export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): 
   let prepared: ExpressApp | undefined;
   let layers = -1;
   return function securityCapture(request, response, next) {
+    let observation: Observation | undefined;
     try {
       const app = (request as ExpressRequest).app;
       if (app !== undefined && (app !== prepared || stackOf(app).length !== layers)) {
@@ -62,15 +57,15 @@ export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): 
         prepared = app;
         layers = stackOf(app).length;
       }
-      const observation = observe(capture, request, response, request);
+      observation = observe(capture, request, response, request);
       observation.request = request;
       observation.routes = app === undefined ? undefined : routesOf.get(app);
     } catch {
       // An application that is not what Express makes, or a request without a socket: go on without it.
     }
-    // Installed twice, or inside a listener that is captured: the context is there, and may know the actor.
-    if (capture.context && currentRequest() !== request) runWithRequest(request, () => next());
-    else next();
+    if (!capture.context) next();
+    else if (observation === undefined) runWithRequest(request, () => next());
+    else observation.enter(() => next());
   };
 }
 

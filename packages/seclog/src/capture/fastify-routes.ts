@@ -59,9 +59,15 @@ export class FastifyRoutes {
     }
   }
 
-  /** Adds the routes of a tree that `printRoutes()` has printed. */
-  addPrinted(tree: string): void {
-    for (const route of printedRoutes(tree)) this.add(route);
+  /** Adds the routes of a tree that `printRoutes()` has printed: those with a URL that is wanted. */
+  addPrinted(tree: string, wanted: (url: string) => boolean = () => true): void {
+    for (const route of printedRoutes(tree)) if (wanted(route.url)) this.add(route);
+  }
+
+  /** Whether a route has this path, whatever its methods are. */
+  has(url: string): boolean {
+    const path = this.#path(url);
+    return this.#routes.some(({ pattern }) => matches(pattern, path));
   }
 
   /** See `RouteKnowledge.otherMethods`. */

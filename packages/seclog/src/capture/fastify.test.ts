@@ -1,14 +1,20 @@
+import dns from "node:dns";
+import { EventEmitter, once } from "node:events";
+import { createServer, type IncomingMessage } from "node:http";
+import { type ClientHttp2Session, connect } from "node:http2";
+import type { AddressInfo } from "node:net";
 import cookie from "@fastify/cookie";
 import csrfProtection from "@fastify/csrf-protection";
 import rateLimit from "@fastify/rate-limit";
 import Fastify, {
   type FastifyInstance,
+  type FastifyReply,
   type FastifyServerOptions,
   type InjectOptions,
   type LightMyRequestResponse,
 } from "fastify";
 import { Webhook } from "standardwebhooks";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { send, sendRaw } from "../../../../test/support/http-client.ts";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
 import { createSecurityLog } from "../create-security-log.ts";
@@ -18,7 +24,10 @@ import type { OutcomeLog } from "./outcomes.ts";
 
 const apps: FastifyInstance[] = [];
 
+const clients: ClientHttp2Session[] = [];
+
 afterEach(async () => {
+  for (const client of clients.splice(0)) client.destroy();
   await Promise.all(apps.splice(0).map((app) => app.close()));
 });
 
@@ -435,24 +444,260 @@ test("securityCapture - a missing log and an unknown detector stop the applicati
   await expect(other.register(securityCapture, options).ready()).rejects.toThrow(/wrongMethods/);
 });
 
-test("http2 - a method that no router knows", async () => {
-  const { log, calls } = recordedCalls();
-  const app = Fastify({ http2: true });
-  apps.push(app as unknown as FastifyInstance);
-  app.register(securityCapture, { log });
-  app.get("/page", async () => "page");
-  await app.listen({ host: "127.0.0.1", port: 0 });
-  const { connect } = await import("node:http2");
-  const client = connect(`http://127.0.0.1:${(app.server.address() as { port: number }).port}`);
-  const status = await new Promise((resolve, reject) => {
-    const stream = client.request({ ":method": "PUT", ":path": "/page" });
-    stream.on("response", (headers) => resolve(headers[":status"]));
-    stream.on("error", reject);
-    stream.resume();
-    stream.on("close", () => client.close());
+describe("http2", () => {
+  async function http2Application(routes: (app: FastifyInstance) => void, before?: (app: FastifyInstance) => void) {
+    const { log, calls } = recordedCalls();
+    const app = Fastify({ http2: true }) as unknown as FastifyInstance;
+    apps.push(app);
+    before?.(app);
+    await app.register(securityCapture, { log });
+    routes(app);
+    const client = connect(`http://127.0.0.1:${await listening(app)}`);
+    clients.push(client);
+    const send = async (method: string, path: string): Promise<unknown> => {
+      const stream = client.request({ ":method": method, ":path": path }).resume();
+      stream.end();
+      const [[answer]] = await Promise.all([once(stream, "response"), once(stream, "close")]);
+      return (answer as { readonly ":status": number })[":status"];
+    };
+    return { calls, client, send };
+  }
+
+  test("a wrong method, and methods that no router knows, on paths that are known and on others", async () => {
+    const { calls, send } = await http2Application((app) => app.get("/page", async () => "page"));
+    for (const method of ["PUT", "FROB", "get"]) {
+      for (const path of ["/page", "/other"]) expect(await send(method, path)).toBe(404);
+    }
+    await expect
+      .poll(() => calls.map(({ type, data }) => [type, data["statusCode"], data["allowedMethods"]]))
+      .toEqual([
+        ["illegal_request_method", 404, "GET, HEAD"],
+        ...["FROB", "get"].flatMap(() => [
+          ["illegal_request_method", 404, "GET, HEAD"],
+          ["illegal_request_method", 404, undefined],
+        ]),
+      ]);
   });
-  expect(status).toBe(404);
-  await expect
-    .poll(() => calls)
-    .toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
+
+  test("a stream that is reset before a slow refusal hides nothing", async () => {
+    const arrived = new EventEmitter();
+    const { calls, client } = await http2Application((app) => {
+      app.get("/slow", async (request, reply) => {
+        arrived.emit("arrived");
+        await once(request.raw, "close");
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        return reply.code(403).send("no");
+      });
+    });
+    const stream = client.request({ ":path": "/slow" });
+    stream.on("error", () => {});
+    await once(arrived, "arrived");
+    stream.close(8);
+    await expect.poll(() => calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+    expect(calls).toHaveLength(1);
+  });
+
+  test("a path that cannot be decoded", async () => {
+    const { calls, send } = await http2Application((app) => app.get("/page", async () => "page"));
+    expect(await send("GET", "/%E0%A4%A")).toBe(400);
+    await expect.poll(() => calls).toMatchObject([{ type: "input_validation_fail", data: { statusCode: 400 } }]);
+  });
+});
+
+test("the parser's refusals have the status that Fastify's own listener answers, or the application's", async () => {
+  const mine: FastifyServerOptions = {
+    clientErrorHandler: (_error, socket) => void socket.end("HTTP/1.1 499 Mine\r\n\r\n"),
+  };
+  for (const [options, expected] of [
+    [{}, [400, 431, 400]],
+    [mine, [499, 499, 499]],
+  ] as const) {
+    const { app, calls } = application(options);
+    app.get("/page", async () => "page");
+    const port = await listening(app);
+    const overflow = `GET / HTTP/1.1\r\nHost: a\r\nX-Much: ${"x".repeat(20_000)}\r\n\r\n`;
+    for (const bytes of ["FROB /page HTTP/1.1\r\n\r\n", overflow, "GET / HTTP/1.1\r\nno header\r\n\r\n"]) {
+      expect(await sendRaw(port, bytes)).toMatch(/^HTTP\/1\.1 4/);
+    }
+    expect(calls.map(({ data }) => data["statusCode"])).toEqual(expected);
+    expect(calls.every(({ request }) => (request as IncomingMessage).socket.remoteAddress === "127.0.0.1")).toBe(true);
+  }
+});
+
+describe("the servers of localhost", () => {
+  /** Fastify asks for all addresses of the name; most machines that run tests give it only one. */
+  function twoAddresses(): void {
+    const addresses = ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
+    const original = dns.lookup as (...values: unknown[]) => void;
+    const lookup = (host: string, ...rest: unknown[]): void => {
+      if (host !== "localhost") {
+        original(host, ...rest);
+        return;
+      }
+      const done = rest.pop() as (...found: unknown[]) => void;
+      if ((rest[0] as { readonly all?: boolean } | undefined)?.all) done(null, addresses);
+      else done(null, "127.0.0.1", 4);
+    };
+    const spy = vi.spyOn(dns, "lookup").mockImplementation(lookup as typeof dns.lookup);
+    onTestFinished(() => spy.mockRestore());
+  }
+
+  test.each(["application", "scope"])(
+    "are all watched, from before the first request, by the capture of the %s",
+    async (where) => {
+      twoAddresses();
+      const { log, calls } = recordedCalls();
+      const app = Fastify();
+      apps.push(app);
+      const plugin = async (scope: FastifyInstance): Promise<void> => {
+        await scope.register(securityCapture, { log });
+        scope.get("/page", async (_request, reply) => reply.code(403).send());
+      };
+      if (where === "scope") app.register(plugin, { prefix: "/api" });
+      else await plugin(app);
+      await app.listen({ host: "localhost", port: 0 });
+      const bound = app.addresses().map((address) => (address as unknown as AddressInfo).address);
+      expect(bound.sort()).toEqual(["127.0.0.1", "127.0.0.2"]);
+      const prefix = where === "scope" ? "/api" : "";
+      const port = (app.server.address() as AddressInfo).port;
+      for (const host of ["127.0.0.2", "127.0.0.1"]) {
+        await sendRaw(port, `FROB ${prefix}/page HTTP/1.1\r\nHost: a\r\n\r\n`, host);
+        await sendRaw(port, `GET ${prefix}/%E0%A4%A HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, host);
+        await sendRaw(port, `GET ${prefix}/page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`, host);
+      }
+      const each = ["illegal_request_method", "input_validation_fail", "authz_fail"];
+      await expect.poll(() => typesOf(calls)).toEqual([...each, ...each]);
+    },
+  );
+});
+
+describe("scopes", () => {
+  const refuse = (code: number) => async (_request: unknown, reply: FastifyReply) => reply.code(code).send();
+
+  test("a capture in a scope is for its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
+    for (const prefix of ["/admin", ""]) {
+      const { log, calls } = recordedCalls();
+      const app = Fastify();
+      apps.push(app);
+      app.get("/before", refuse(403));
+      app.register(
+        async (scope) => {
+          await scope.register(securityCapture, { log });
+          scope.get("/users", refuse(403));
+          scope.register(async (child) => void child.get("/deep/:id", refuse(401)), { prefix: "/child" });
+          scope.post("/business", refuse(400));
+        },
+        { prefix },
+      );
+      app.register(async (scope) => {
+        for (const code of [400, 401, 403, 404, 405, 414, 415, 429]) scope.get(`/public/${code}`, refuse(code));
+        // The other methods of a path may belong to another part of the application.
+        scope.put(`${prefix}/users`, refuse(404));
+      });
+      await app.ready();
+      await inject(app, `${prefix}/users`);
+      await inject(app, `${prefix}/child/deep/7`);
+      await inject(app, { method: "DELETE", url: `${prefix}/users` });
+      expect(calls.map(({ type, data }) => [type, data["allowedMethods"], data["route"]])).toEqual([
+        ["authz_fail", undefined, undefined],
+        ["unauthenticated_request", undefined, undefined],
+        ["illegal_request_method", "GET, HEAD", `${prefix}/users`],
+      ]);
+      calls.length = 0;
+      await inject(app, { method: "POST", url: `${prefix}/business` });
+      await inject(app, { method: "PUT", url: `${prefix}/users` });
+      await inject(app, "/before");
+      for (const code of [400, 401, 403, 404, 405, 414, 415, 429]) await inject(app, `/public/${code}`);
+      await inject(app, { method: "POST", url: "/public/403" });
+      await inject(app, "/nowhere");
+      expect(calls).toEqual([]);
+    }
+  });
+
+  test("what has no hook belongs to a scope below its prefix: the router's refusals and the parser's", async () => {
+    const { log, calls } = recordedCalls();
+    const app = Fastify();
+    apps.push(app);
+    app.register(
+      async (scope) => {
+        // Before the plugin: no hook tells of it.
+        scope.get("/early/:id", async () => "x");
+        scope.register(securityCapture, { log });
+      },
+      { prefix: "/admin" },
+    );
+    app.get("/administration/:id", async () => "x");
+    const port = await listening(app);
+    const long = "x".repeat(101);
+    for (const prefix of ["/administration", "/admin"]) {
+      expect((await send(port, "GET", `${prefix}/%E0%A4%A`)).status).toBe(400);
+      await send(port, "GET", `${prefix}${prefix === "/admin" ? "/early" : ""}/${long}`);
+      await sendRaw(port, `FROB ${prefix}/early/1 HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await sendRaw(port, `GET ${prefix} HTTP/1.1\r\nConnection: close\r\n\r\n`);
+      await sendRaw(port, "no HTTP\r\n\r\n");
+      await send(port, "POST", `${prefix}/early/1`);
+      if (prefix === "/administration") expect(calls).toEqual([]);
+    }
+    expect(calls.map(({ type, data }) => [type, data["statusCode"], data["reason"] ?? data["allowedMethods"]])).toEqual(
+      [
+        ["input_validation_fail", 400, undefined],
+        ["input_validation_fail", 414, undefined],
+        ["illegal_request_method", 400, "HPE_INVALID_METHOD"],
+        ["input_validation_fail", 400, "MISSING_HOST"],
+        ["illegal_request_method", 404, "GET, HEAD"],
+      ],
+    );
+  });
+
+  test("several captures: each scope has its own, the innermost records, and no refusal is recorded twice", async () => {
+    const [outer, one, two] = [recordedCalls(), recordedCalls(), recordedCalls()];
+    const app = Fastify();
+    apps.push(app);
+    await app.register(securityCapture, { log: outer.log });
+    app.register(
+      async (scope) => {
+        await scope.register(securityCapture, { log: one.log, detect: { unauthenticated: false } });
+        scope.get("/401", refuse(401));
+        scope.get("/403", refuse(403));
+      },
+      { prefix: "/one" },
+    );
+    app.register(
+      async (scope) => {
+        await scope.register(securityCapture, { log: two.log });
+        scope.get("/401", refuse(401));
+      },
+      { prefix: "/two" },
+    );
+    app.get("/401", refuse(401));
+    for (const url of ["/one/401", "/one/403", "/two/401", "/401"]) await inject(app, url);
+    expect([outer, one, two].map(({ calls }) => typesOf(calls))).toEqual([
+      ["unauthenticated_request"],
+      ["authz_fail"],
+      ["unauthenticated_request"],
+    ]);
+  });
+
+  test("a capture that is registered late takes no other scope's answer for the router's", async () => {
+    const { log, calls } = recordedCalls();
+    const app = Fastify();
+    apps.push(app);
+    await app.register(async (scope) => void scope.get("/business/:id", refuse(400)));
+    await app.register(securityCapture, { log });
+    app.get("/late", refuse(403));
+    await inject(app, "/business/7");
+    await inject(app, `/business/${"7".repeat(100)}`);
+    expect(calls).toEqual([]);
+    await inject(app, "/late");
+    expect(typesOf(calls)).toEqual(["authz_fail"]);
+  });
+
+  test("a server of the application's own making", async () => {
+    const { app, calls } = application({ serverFactory: (handler) => createServer((req, res) => handler(req, res)) });
+    app.get("/admin", refuse(403));
+    const port = await listening(app);
+    await send(port, "GET", "/admin");
+    await sendRaw(port, "FROB /admin HTTP/1.1\r\n\r\n");
+    expect(typesOf(calls)).toEqual(["authz_fail", "illegal_request_method"]);
+  });
 });

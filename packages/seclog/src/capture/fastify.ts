@@ -1,44 +1,35 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { currentContext, runInContext, runWithRequest } from "../record/context.ts";
-import { type FastifyRoute, type FastifyRouterOptions, FastifyRoutes } from "./fastify-routes.ts";
-import {
-  Capture,
-  type CaptureLog,
-  type CaptureOptions,
-  type Observation,
-  observationOf,
-  observe,
-  type RouteKnowledge,
-} from "./observe.ts";
-import { type WatchedServer, watch } from "./server.ts";
+import { runWithRequest } from "../record/context.ts";
+import { Capture, type CaptureLog, type CaptureOptions } from "./capture.ts";
+import type { FastifyRoute } from "./fastify-routes.ts";
+import { type FastifyRouting, FastifyScope } from "./fastify-scope.ts";
+import { type Observation, observationOf, observe } from "./observe.ts";
+import { type WatchedServer, type WatchOptions, watch } from "./server.ts";
 
-export type { CaptureLog, CaptureOptions } from "./observe.ts";
+export type { CaptureLog, CaptureOptions } from "./capture.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "./outcomes.ts";
 export type { Detector } from "./refusal.ts";
 
 /** The options of the plugin. */
-export interface FastifyCaptureOptions extends CaptureOptions {
+export interface FastifyCaptureOptions extends CaptureOptions<FastifyRequest> {
   /** The log that is recorded to. */
   readonly log: CaptureLog;
 }
 
 /** The part of a Fastify 5 instance that is used. */
-interface FastifyApp {
+interface FastifyApp extends FastifyRouting {
   readonly server: WatchedServer;
-  readonly initialConfig: FastifyRouterOptions & { readonly routerOptions?: FastifyRouterOptions };
-  printRoutes(): string;
   addHook(name: "onRoute", hook: (route: FastifyRoute) => void): unknown;
-  addHook(
-    name: "onRequest" | "preValidation",
-    hook: (request: FastifyRequest, reply: FastifyReply, done: () => void) => void,
-  ): unknown;
+  addHook(name: "onListen", hook: (done: () => void) => void): unknown;
+  addHook(name: "onRequest", hook: (request: FastifyRequest, reply: FastifyReply, done: () => void) => void): unknown;
   addHook(
     name: "onError",
     hook: (request: FastifyRequest, reply: FastifyReply, error: unknown, done: () => void) => void,
   ): unknown;
 }
 
-interface FastifyRequest {
+/** The part of a Fastify request that is used. */
+export interface FastifyRequest {
   readonly raw: IncomingMessage;
   readonly is404: boolean;
 }
@@ -51,15 +42,16 @@ interface FastifyReply {
  * Captures what a Fastify 5 application refuses. Register it before everything else, so that its hooks come first.
  *
  * ```ts
- * app.register(securityCapture, { log: security });
+ * await app.register(securityCapture, { log: security });
  * ```
  *
- * Its hooks belong to the instance that it is registered in and to everything below, not to a scope of its own. The
- * server is watched for what Node and Fastify's router refuse before there is a hook.
+ * Registered in the application it is for all of it. Registered in a scope it is for the routes of that scope and below,
+ * for wrong methods on their paths, and for what the router and Node's parser refuse below the scope's prefix. In a scope
+ * without a prefix it has to stand before the routes. Where a request passes several, the innermost is the one that records.
  */
 export const securityCapture: (app: object, options: FastifyCaptureOptions, done: (error?: Error) => void) => void =
   Object.assign(install, {
-    // What fastify-plugin sets: the hooks belong to the application, not to a scope of their own.
+    // What fastify-plugin sets: the hooks belong to the instance that registers, not to a scope of their own below it.
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "seclog",
   });
@@ -69,79 +61,92 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
   let capture: Capture;
   try {
     // `prefix` and the log options are register's own, for every plugin.
-    const { log, detect, context } = options;
-    capture = new Capture(log, { detect, context });
+    const { log, actor, detect, context } = options;
+    capture = new Capture(log, { actor, detect, context });
   } catch (error) {
     done(error as Error);
     return;
   }
-  const known = new FastifyRoutes(routerOptions(app));
-  const routes: RouteKnowledge = {
-    otherMethods(request) {
-      const { method = "", url = "", headers } = ((request as FastifyRequest).raw ?? request) as IncomingMessage;
-      return known.otherMethods(method, url, headers.host ?? (headers[":authority"] as string | undefined));
-    },
+  const scope = new FastifyScope(app);
+  const watching: WatchOptions = {
+    routes: scope.routes,
+    covers: scope.covers,
+    onRequest: (request, response) =>
+      observeUnhooked(capture, scope, request as IncomingMessage, response as ServerResponse),
   };
-  try {
-    known.addPrinted(app.printRoutes());
-  } catch {
-    // Another form of printing: those routes stay unknown.
-  }
-  app.addHook("onRoute", (route) => known.add(route));
+  app.addHook("onRoute", (route) => scope.add(route));
   app.addHook("onRequest", (request, reply, next) => {
     let observation: Observation | undefined;
     try {
       observation = observe(capture, request.raw, reply.raw, request);
-      observation.request = request;
-      observation.routes = routes;
+      observation.claim(capture, request, scope.routes);
       observation.unrouted = request.is404;
+      const { server } = request.raw.socket as { readonly server?: WatchedServer };
+      if (typeof server?.emit === "function" && server !== app.server) watch(capture, server, watching);
     } catch {
       // A request or response that is not Node's own: go on without it.
     }
-    if (!capture.context) {
-      next();
-      return;
-    }
-    runWithRequest(request, () => {
-      if (observation !== undefined) observation.context = currentContext();
-      next();
-    });
+    if (!capture.context) next();
+    else if (observation === undefined) runWithRequest(request, next);
+    else observation.enter(next);
   });
-  if (capture.context) {
-    // A body is read in the events of the socket, which know nothing of the request.
-    app.addHook("preValidation", (request, _reply, next) => {
-      const context = observationOf(request.raw)?.context;
-      if (context === undefined || context === currentContext()) next();
-      else runInContext(context, next);
+  if (!scope.whole) {
+    // A path that no route takes has the hooks of the application, although it may be one of this scope's.
+    (scope.root as FastifyApp).addHook("onRequest", (request, reply, next) => {
+      if (request.is404) observeUnhooked(capture, scope, request, reply.raw);
+      next();
     });
   }
   app.addHook("onError", (request, _reply, error, next) => {
     observationOf(request.raw)?.sawError(error);
     next();
   });
-  watch(capture, app.server, { routes, onRequest: (request, response) => observeUnhooked(capture, request, response) });
+  watch(capture, app.server, watching);
+  app.addHook("onListen", (next) => {
+    for (const server of otherServers(app)) watch(capture, server, watching);
+    next();
+  });
   done();
 }
 
-/** A path that cannot be decoded or has too long a parameter is answered by Fastify's router, without any hook. */
-function observeUnhooked(capture: Capture, request: unknown, response: unknown): void {
+/**
+ * The servers that Fastify opens besides its own when it listens on `localhost`, one for each further address of that
+ * name. It shows them to nobody; those that another version keeps elsewhere are found with their first request.
+ */
+function otherServers(app: FastifyApp): readonly WatchedServer[] {
+  let holder: object | null = app;
+  for (; holder !== null; holder = Object.getPrototypeOf(holder) as object | null) {
+    const key = Object.getOwnPropertySymbols(holder).find(
+      ({ description }) => description === "fastify.serverBindings",
+    );
+    const servers: unknown = key === undefined ? undefined : Reflect.get(holder, key);
+    if (Array.isArray(servers)) return servers as WatchedServer[];
+  }
+  return [];
+}
+
+/**
+ * Observes a request that no hook of the scope will see, as it seems: what the router refuses has no hook at all, and what
+ * no route takes has those of the application.
+ *
+ * @param request Node's as it arrives at the server, or Fastify's
+ */
+function observeUnhooked(
+  capture: Capture,
+  scope: FastifyScope,
+  request: IncomingMessage | FastifyRequest,
+  response: ServerResponse,
+): void {
   try {
-    const raw = request as IncomingMessage;
-    observe(capture, raw, response as ServerResponse, raw).routes = UNHOOKED;
+    const raw = "raw" in request ? request.raw : request;
+    if (!scope.covers(raw.url)) return;
+    const observation = observe(capture, raw, response, request);
+    // Another capture, nearer to the code that answers, may have it.
+    const taken = observation.routes !== undefined && observation.routes.refuses === undefined;
+    if (taken) return;
+    observation.claim(capture, request, scope.unhooked);
+    observation.unrouted = raw !== request;
   } catch {
     // Not what Node emits.
   }
-}
-
-const UNHOOKED: RouteKnowledge = { otherMethods: () => undefined, badRequest: true };
-
-function routerOptions({ initialConfig }: FastifyApp): FastifyRouterOptions {
-  // Fastify 5 takes them at two places.
-  const inner = initialConfig.routerOptions ?? {};
-  return {
-    caseSensitive: initialConfig.caseSensitive !== false && inner.caseSensitive !== false,
-    ignoreTrailingSlash: initialConfig.ignoreTrailingSlash === true || inner.ignoreTrailingSlash === true,
-    ignoreDuplicateSlashes: initialConfig.ignoreDuplicateSlashes === true || inner.ignoreDuplicateSlashes === true,
-    useSemicolonDelimiter: initialConfig.useSemicolonDelimiter === true || inner.useSemicolonDelimiter === true,
-  };
 }

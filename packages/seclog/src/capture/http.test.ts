@@ -1,10 +1,15 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 import net, { type Socket } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { closeServer, listen, send, sendRaw } from "../../../../test/support/http-client.ts";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
+import { hasOpenssl, makeCertificates } from "../../../../test/support/tls-postgres.ts";
 import { currentRequest } from "../record/context.ts";
 import { securityCapture, watchServer } from "./http.ts";
 
@@ -18,6 +23,14 @@ function serverOf(listener: http.RequestListener, options: http.ServerOptions = 
   const server = http.createServer(options, listener);
   servers.push(server);
   return server;
+}
+
+/** A certificate for 127.0.0.1 and its key. */
+function tlsPair(): { readonly cert: Buffer; readonly key: Buffer } {
+  const folder = mkdtempSync(join(tmpdir(), "seclog-h2-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { cert, key } = makeCertificates(folder).server("good");
+  return { cert: readFileSync(cert), key: readFileSync(key) };
 }
 
 const statusListener: http.RequestListener = (request, response) => {
@@ -77,7 +90,7 @@ describe("securityCapture()", () => {
       return [request, currentRequest()];
     };
     for (const context of [true, false]) {
-      const wrapped = securityCapture(log, listener, { context });
+      const wrapped = securityCapture<object, object, unknown>(log, listener, { context });
       const request = {};
       expect(Reflect.apply(wrapped, receiver, [request, {}])).toEqual([request, context ? request : undefined]);
       expect(() => wrapped({}, {})).toThrow("another receiver");
@@ -87,7 +100,7 @@ describe("securityCapture()", () => {
   test("requests without a socket, responses that are none: the listener is called all the same", () => {
     const { log } = recordedCalls();
     let called = 0;
-    const wrapped = securityCapture(log, () => {
+    const wrapped = securityCapture<object, object, void>(log, () => {
       called += 1;
     });
     const hostile = new Proxy(
@@ -102,23 +115,127 @@ describe("securityCapture()", () => {
     expect(called).toBe(4);
   });
 
-  test("http2 - one event, also when the stream is reset before the answer is read", async () => {
-    const { log, calls } = recordedCalls();
-    const server = http2.createServer(
-      securityCapture(log, (_request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => {
+  describe.each(hasOpenssl ? ["h2c", "h2 over TLS"] : ["h2c"])("http2, %s", (kind) => {
+    /** Serves a listener and gives a client, and what ends both. */
+    async function serve(listener: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void) {
+      const { log, calls } = recordedCalls();
+      const captured = securityCapture(log, listener);
+      const server =
+        kind === "h2c"
+          ? http2.createServer(captured)
+          : http2.createSecureServer({ ...tlsPair(), allowHTTP1: true }, captured);
+      const port = await listen(server);
+      const client = http2.connect(`${kind === "h2c" ? "http" : "https"}://127.0.0.1:${port}`, {
+        rejectUnauthorized: false,
+      });
+      onTestFinished(() => void client.close(() => server.close()));
+      return { calls, client, port };
+    }
+
+    async function statusOf(client: http2.ClientHttp2Session, headers: http2.OutgoingHttpHeaders): Promise<unknown> {
+      const stream = client.request(headers).resume();
+      stream.end();
+      const [[answer]] = await Promise.all([once(stream, "response"), once(stream, "close")]);
+      return (answer as http2.IncomingHttpHeaders)[":status"];
+    }
+
+    test("one event for an answer that is read", async () => {
+      const { calls, client } = await serve((_request, response) => {
         response.statusCode = 403;
         response.end("no");
-      }),
-    );
-    const port = await listen(server as unknown as http.Server);
-    const client = http2.connect(`http://127.0.0.1:${port}`);
-    const stream = client.request({ ":path": "/" });
-    stream.resume();
-    await once(stream, "close");
-    client.close();
-    await expect.poll(() => calls.length).toBe(1);
-    expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
-    server.close();
+      });
+      expect(await statusOf(client, { ":path": "/" })).toBe(403);
+      await expect.poll(() => calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+      expect(calls).toHaveLength(1);
+    });
+
+    test.each<[title: string, answer: (response: http2.Http2ServerResponse) => void]>([
+      [
+        "statusCode and end()",
+        (response) => {
+          response.statusCode = 403;
+          response.end("no");
+        },
+      ],
+      ["writeHead() and end()", (response) => void response.writeHead(403, { "x-a": "b" }).end()],
+    ])("a stream that is reset before a slow refusal hides nothing: %s", async (_title, answer) => {
+      for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_NO_ERROR]) {
+        const arrived = new EventEmitter();
+        const { calls, client } = await serve((request, response) => {
+          request.stream.on("close", () => setTimeout(answer, 10, response));
+          request.stream.on("error", () => {});
+          arrived.emit("arrived");
+        });
+        const stream = client.request({ ":path": "/slow" });
+        stream.on("error", () => {});
+        await once(arrived, "arrived");
+        stream.close(code);
+        await expect.poll(() => calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+        expect(calls).toHaveLength(1);
+      }
+    });
+
+    test("a whole connection that breaks before a slow refusal hides nothing", async () => {
+      const arrived = new EventEmitter();
+      const { calls, client } = await serve((request, response) => {
+        request.stream.on("error", () => {});
+        request.stream.on("close", () => setTimeout(() => response.writeHead(401).end(), 10));
+        arrived.emit("arrived");
+      });
+      client.on("error", () => {});
+      client.request({ ":path": "/slow" }).on("error", () => {});
+      await once(arrived, "arrived");
+      client.destroy();
+      await expect.poll(() => calls).toMatchObject([{ type: "unauthenticated_request", data: { statusCode: 401 } }]);
+    });
+
+    test("an answer that the stream gives by itself, and one that is never given", async () => {
+      const { calls, client } = await serve((request, response) => {
+        if (request.url === "/stream") {
+          response.stream.respond({ ":status": 403 });
+          response.stream.end("no");
+        } else response.stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+      });
+      expect(await statusOf(client, { ":path": "/stream" })).toBe(403);
+      const refused = client.request({ ":path": "/refused" });
+      await new Promise((resolve) => refused.on("error", resolve));
+      await expect.poll(() => calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
+      expect(calls).toHaveLength(1);
+    });
+
+    test("a method that HTTP/1.1's parser would refuse is recorded when the application refuses it", async () => {
+      const { calls, client } = await serve((request, response) => {
+        response.statusCode = Number(request.url.slice(1));
+        response.end();
+      });
+      for (const method of ["FROB", "get", "X"]) {
+        for (const status of [200, 400, 404, 401]) {
+          expect(await statusOf(client, { ":method": method, ":path": `/${status}` })).toBe(status);
+        }
+      }
+      await statusOf(client, { ":method": "DELETE", ":path": "/404" });
+      const expected = [
+        ["illegal_request_method", 400],
+        ["illegal_request_method", 404],
+        ["unauthenticated_request", 401],
+      ];
+      await expect
+        .poll(() => calls.map(({ type, data }) => [type, data["statusCode"]]))
+        .toEqual([...expected, ...expected, ...expected]);
+    });
+
+    test.runIf(kind === "h2 over TLS")("a client of HTTP/1.1 on the same port", async () => {
+      const { calls, port } = await serve((_request, response) => {
+        response.statusCode = 403;
+        response.end();
+      });
+      const request = https.get({ port, host: "127.0.0.1", rejectUnauthorized: false, agent: false });
+      const [answer] = (await once(request, "response")) as [http.IncomingMessage];
+      answer.resume();
+      expect(answer.statusCode).toBe(403);
+      await expect.poll(() => calls).toMatchObject([{ type: "authz_fail" }]);
+      request.destroy();
+    });
   });
 
   test("a client that does not read its answer does not put the event off for long", async () => {
@@ -249,14 +366,13 @@ describe("watchServer()", () => {
     ]);
   });
 
-  test("a listener of the application answers in its own words, and the status is not claimed to be known", async () => {
+  test("a listener of the application answers in its own words, and its status is recorded", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     server.on("clientError", (_error, socket) => socket.end("HTTP/1.1 418 Mine\r\n\r\n"));
     watchServer(log, server);
     expect(await sendRaw(await listen(server), "FROB / HTTP/1.1\r\n\r\n")).toBe("HTTP/1.1 418 Mine\r\n\r\n");
-    expect(calls).toMatchObject([{ type: "illegal_request_method" }]);
-    expect(calls[0]?.data["statusCode"]).toBeUndefined();
+    expect(calls).toMatchObject([{ type: "illegal_request_method", data: { statusCode: 418 } }]);
   });
 
   test("a request that never ends is recorded, a connection without a byte is not", async () => {

@@ -1,18 +1,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { runWithRequest } from "../record/context.ts";
-import { Capture, type CaptureLog, type CaptureOptions, observe } from "./observe.ts";
+import { Capture, type CaptureLog, type CaptureOptions } from "./capture.ts";
+import { type Observation, observe } from "./observe.ts";
 import { type WatchedServer, watch } from "./server.ts";
 
-export type { CaptureLog, CaptureOptions } from "./observe.ts";
+export type { CaptureLog, CaptureOptions } from "./capture.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "./outcomes.ts";
 export type { Detector } from "./refusal.ts";
 export type { WatchedServer } from "./server.ts";
 
 /** A listener of `http.createServer`, `https.createServer` or `http2.createServer`. */
-export type RequestListener<Request extends object, Response extends object, Result> = (
-  request: Request,
-  response: Response,
-) => Result;
+export type RequestListener<
+  Request extends object = IncomingMessage,
+  Response extends object = ServerResponse,
+  Result = unknown,
+> = (request: Request, response: Response) => Result;
 
 /**
  * Captures what the listener of a `node:http` server refuses, by its status:
@@ -28,26 +30,37 @@ export type RequestListener<Request extends object, Response extends object, Res
  *
  * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector.
  */
-export function securityCapture<Request extends object, Response extends object, Result>(
+export function securityCapture<
+  Request extends object = IncomingMessage,
+  Response extends object = ServerResponse,
+  Result = unknown,
+>(
   log: CaptureLog,
   listener: RequestListener<Request, Response, Result>,
-  options: CaptureOptions = {},
+  options: CaptureOptions<Request> = {},
 ): RequestListener<Request, Response, Result> {
   const capture = new Capture(log, options);
   let server: unknown;
   return function (this: unknown, request, response) {
+    const answer = (): Result => Reflect.apply(listener, this, [request, response]);
+    let observation: Observation | undefined;
     try {
       const current = (request as { readonly socket?: { readonly server?: WatchedServer } }).socket?.server;
       if (current !== server && typeof current?.emit === "function") {
         server = current;
         watch(capture, current);
       }
-      observe(capture, request as unknown as IncomingMessage, response as unknown as ServerResponse, request);
+      observation = observe(
+        capture,
+        request as unknown as IncomingMessage,
+        response as unknown as ServerResponse,
+        request,
+      );
     } catch {
       // A request that is not Node's own: the listener will know.
     }
-    if (!capture.context) return Reflect.apply(listener, this, [request, response]) as Result;
-    return runWithRequest(request, () => Reflect.apply(listener, this, [request, response]) as Result);
+    if (!capture.context) return answer();
+    return observation === undefined ? runWithRequest(request, answer) : observation.enter(answer);
   };
 }
 

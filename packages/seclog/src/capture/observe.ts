@@ -15,40 +15,14 @@
  *
  * Nothing here may change what the application does: every entry point swallows its own failures.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { CatalogueData } from "../event/catalogue.ts";
-import { configError, rejectUnknownOptions } from "../event/options.ts";
+import type { EventEmitter } from "node:events";
+import { type IncomingMessage, METHODS, type ServerResponse } from "node:http";
 import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
-import { currentContext, type RequestContext, runInContext } from "../record/context.ts";
+import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { peerOfSocket } from "../record/peer.ts";
-import { DETECTED, DETECTORS, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
-
-/** The log that capture records to: any `SecurityLog`, whatever its own events are. */
-export interface CaptureLog {
-  readonly recordSecurityEvent: (
-    type: keyof CatalogueData,
-    request: object | null | undefined,
-    data: CaptureFacts,
-  ) => unknown;
-}
-
-/** What capture says about an event. */
-export type CaptureFacts = { readonly [key: string]: unknown };
-
-/** What every adapter takes. */
-export interface CaptureOptions {
-  /**
-   * Which detectors are on: `{ wrongMethod: false }` turns one off.
-   * @default every one is on
-   */
-  readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
-  /**
-   * Whether calls of `recordSecurityEvent` that pass no request find the current one, by `AsyncLocalStorage`. Costs a
-   * microsecond or so per request.
-   * @default true
-   */
-  readonly context?: boolean | undefined;
-}
+import type { Capture, CaptureFacts } from "./capture.ts";
+import { DETECTED, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
+import { ObservedResponse } from "./response.ts";
 
 /** What an application's routes say about a request that none of them took. */
 export interface OtherMethods {
@@ -62,47 +36,11 @@ export interface OtherMethods {
 export interface RouteKnowledge {
   /** The methods of the routes at the request's path, or `undefined` when there are none or the method is among them. */
   otherMethods(request: object, statusCode: number): OtherMethods | undefined;
-  /** Whether a 400 says that the request itself is malformed, because no code of the application answered it. */
-  readonly badRequest?: boolean;
-}
-
-/** The log and options of one installed capture. */
-export class Capture {
-  readonly log: CaptureLog;
-  readonly context: boolean;
-  readonly #off: ReadonlySet<Detector>;
-
-  /** @throws SeclogError `SECLOG_CONFIG` for a log that is none and for an unknown option or detector. */
-  constructor(log: CaptureLog, options: CaptureOptions = {}) {
-    if (typeof log?.recordSecurityEvent !== "function") {
-      throw configError("securityCapture", "log", "must be what createSecurityLog returned");
-    }
-    rejectUnknownOptions("securityCapture", options, ["detect", "context"]);
-    const { detect = {}, context = true } = options;
-    rejectUnknownOptions("securityCapture: detect", detect, DETECTORS);
-    for (const [key, value] of Object.entries({ ...detect, context })) {
-      if (typeof value !== "boolean" && value !== undefined) {
-        throw configError("securityCapture", key, `must be true or false, not ${String(value)}`);
-      }
-    }
-    this.log = log;
-    this.context = context;
-    this.#off = new Set(DETECTORS.filter((detector) => detect[detector] === false));
-  }
-
-  detects(detector: Detector): boolean {
-    return !this.#off.has(detector);
-  }
-
-  /** Records what a detector found. Never throws, also when the log does (delivery `"strict"`). */
-  record(detector: Detector, request: object, facts: CaptureFacts): void {
-    if (this.#off.has(detector)) return;
-    try {
-      this.log.recordSecurityEvent(DETECTED[detector], request, facts);
-    } catch {
-      // The log reports its own failures to its diagnostics; the response has been given.
-    }
-  }
+  /**
+   * For requests of which the framework has not said that the application answers them: whether its router refused the
+   * request as malformed. The status of any other answer says nothing about those.
+   */
+  readonly refuses?: (request: object, statusCode: number) => boolean;
 }
 
 /** Something that the response was refused for, unless the application said so itself. */
@@ -121,17 +59,16 @@ const LONGEST_WAIT_MS = 1_000;
 
 /** One request on its way through the application. */
 export class Observation extends RequestCauses {
-  /** What is passed to the log: the framework's own request where there is one. */
   override request: object;
   routes: RouteKnowledge | undefined;
-  /** Where the framework began to answer the request, for frameworks that lose it on the way. */
-  context: RequestContext | undefined;
   /** Whether the framework said that no route takes this request. */
   unrouted = false;
-  /** The headers that the application gave to `writeHead`. */
-  head: unknown;
-  readonly #capture: Capture;
-  readonly #response: ServerResponse;
+  #capture: Capture;
+  readonly #raw: IncomingMessage;
+  readonly #rawResponse: ServerResponse;
+  readonly #response: ObservedResponse;
+  /** The one context of all code that answers this request; none until a capture wants one. */
+  #context: RequestContext | undefined;
   #refusals: Refusal[] | undefined;
   #lastError: unknown;
   /** Whether an error passed that is no "not found" or "method not allowed". */
@@ -142,11 +79,42 @@ export class Observation extends RequestCauses {
   #endContext: RequestContext | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(capture: Capture, request: object, response: ServerResponse) {
-    super();
+  /** @param request what is passed to the log: the framework's own request where there is one */
+  constructor(capture: Capture, request: object, raw: IncomingMessage, response: ServerResponse) {
+    super(capture.actor);
     this.#capture = capture;
     this.request = request;
-    this.#response = response;
+    this.#raw = raw;
+    this.#rawResponse = response;
+    // Asked for now, since a connection may be closed by the time of the judgement: by the end of the answer, by a client
+    // that hangs up, and always for HTTP/2. A connection asks the system once.
+    this.peer = peerOfSocket(raw.socket);
+    this.#response = new ObservedResponse(response);
+    this.#response.onEnd((closed, answered) => this.#end(closed, answered));
+  }
+
+  /** The framework hands the request to a part of the application that has a capture of its own: its options count. */
+  claim(capture: Capture, request: object, routes: RouteKnowledge): void {
+    this.#capture = capture;
+    this.actor = capture.actor;
+    this.request = request;
+    this.routes = routes;
+  }
+
+  /**
+   * Runs `fn`, and from now on the listeners of the request's and the response's events, in the context of this request:
+   * Node calls those from the connection, which knows nothing of it.
+   */
+  enter<Result>(fn: () => Result): Result {
+    if (this.#context === undefined) {
+      this.#context = { request: this.request };
+      const { stream } = this.#raw as { readonly stream?: EventEmitter };
+      for (const emitter of [this.#raw, this.#rawResponse, stream]) {
+        if (emitter !== undefined) bindEvents(emitter, this.#context);
+      }
+    }
+    this.#context.request = this.request;
+    return currentContext()?.request === this.request ? fn() : runInContext(this.#context, fn);
   }
 
   /** The layer of middleware that the request came to last before it was answered, for frameworks that have them. */
@@ -172,18 +140,13 @@ export class Observation extends RequestCauses {
     }
   }
 
-  /**
-   * The response has ended, or nobody is there any more to get it.
-   *
-   * @param closed whether nothing will come of it any more
-   */
-  end(closed: boolean): void {
-    if (this.#ended) return;
-    const response = this.#response;
-    const { statusCode, headersSent, writableEnded } = response;
-    // The client went away before there was an answer: `prefinish` comes when the application gives one.
-    if (!headersSent && !writableEnded) return;
+  /** The response has ended, or nobody is there any more to get it. */
+  #end(closed: boolean, answered: boolean): void {
+    // The client may go away before there is an answer, and the application may give one all the same.
+    if (this.#ended || !answered) return;
     this.#ended = true;
+    const response = this.#response;
+    const { statusCode } = response;
     if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
     try {
       this.#findings = this.#judge(statusCode);
@@ -196,12 +159,11 @@ export class Observation extends RequestCauses {
     // Behind everything that the end sets off and that waits for nothing outside, but before the next request is read, so
     // that events keep the order of their requests.
     const soon = (): void => queueMicrotask(() => process.nextTick(this.#record));
-    if (closed || response.writableFinished || response.destroyed) {
+    if (closed || response.over) {
       soon();
       return;
     }
-    response.once("finish", soon);
-    response.once("close", soon);
+    response.onSent(soon);
     this.#timer = setTimeout(this.#record, LONGEST_WAIT_MS).unref();
   }
 
@@ -234,30 +196,43 @@ export class Observation extends RequestCauses {
       });
     }
     if (this.#explained()) return [];
+    if (this.routes?.refuses !== undefined) return this.#judgeUnclaimed(statusCode, this.routes.refuses);
     const detector = this.#detectorOf(statusCode);
     if (detector === "wrongMethod") return this.#judgeMethod(statusCode, true);
     if (detector !== undefined) {
       return [{ detector, facts: { ...this.#factsOf(detector), statusCode }, byError: false }];
     }
+    if (statusCode >= 400 && statusCode < 500 && this.#methodIsUnknown()) {
+      return this.#judgeMethod(statusCode, true);
+    }
     const routed = !this.unrouted && (this.#failed || (statusCode >= 500 && statusCode !== 501));
     return routed ? [] : this.#judgeMethod(statusCode, false);
   }
 
+  /** Over HTTP/1.1 Node's parser refuses such a method, HTTP/2 leaves that to the application. */
+  #methodIsUnknown(): boolean {
+    return !KNOWN_METHODS.has(this.#raw.method ?? "");
+  }
+
+  /** Nobody knows whether code of the application answered: only what the router itself refuses is certain. */
+  #judgeUnclaimed(statusCode: number, refuses: (request: object, statusCode: number) => boolean): readonly Finding[] {
+    if (statusCode >= 400 && refuses(this.request, statusCode)) {
+      return [{ detector: "malformed", facts: { statusCode }, byError: false }];
+    }
+    // Fastify's "not found" has no hooks for a method that it does not know.
+    const unknown = statusCode === 404 && this.#methodIsUnknown();
+    return this.unrouted || unknown ? this.#judgeMethod(statusCode, unknown) : [];
+  }
+
   #detectorOf(statusCode: number): Detector | undefined {
     if (statusCode >= 400 && this.#rateLimitExceeded(statusCode)) return "rateLimit";
-    if (statusCode === 400 && this.routes?.badRequest) return "malformed";
     return STATUS_DETECTORS.get(statusCode);
   }
 
   #factsOf(detector: Detector): CaptureFacts {
     if (detector === "rateLimit") return { max: this.#rateLimitMaximum() };
-    if (detector === "unauthenticated") return { scheme: schemeOf(this.#header("www-authenticate")) };
+    if (detector === "unauthenticated") return { scheme: schemeOf(this.#response.header("www-authenticate")) };
     return {};
-  }
-
-  /** A header of the response, wherever it was set. `getHeader` does not know what was only given to `writeHead`. */
-  #header(name: string): unknown {
-    return this.#response.getHeader(name) ?? headerIn(this.head, name);
   }
 
   /**
@@ -267,14 +242,14 @@ export class Observation extends RequestCauses {
   #rateLimitExceeded(statusCode: number): boolean {
     const { limit, used } = rateLimitInfo(this.request);
     if (typeof limit === "number" && typeof used === "number" && used > limit) return true;
-    if (statusCode !== 403 || this.#header("retry-after") === undefined) return false;
-    const remaining = this.#header("x-ratelimit-remaining") ?? this.#header("ratelimit-remaining");
+    if (statusCode !== 403 || this.#response.header("retry-after") === undefined) return false;
+    const remaining = this.#response.header("x-ratelimit-remaining") ?? this.#response.header("ratelimit-remaining");
     return remaining === 0 || remaining === "0";
   }
 
   #rateLimitMaximum(): number | undefined {
     const { limit } = rateLimitInfo(this.request);
-    const value = limit ?? this.#header("x-ratelimit-limit") ?? this.#header("ratelimit-limit");
+    const value = limit ?? this.#response.header("x-ratelimit-limit") ?? this.#response.header("ratelimit-limit");
     const max = typeof value === "string" ? Number.parseInt(value, 10) : value;
     return typeof max === "number" && Number.isFinite(max) ? max : undefined;
   }
@@ -286,12 +261,14 @@ export class Observation extends RequestCauses {
     if (other === undefined && !answered) return [];
     const facts = {
       statusCode,
-      allowedMethods: this.#header("allow") ?? other?.allowed.join(", "),
+      allowedMethods: this.#response.header("allow") ?? other?.allowed.join(", "),
       ...(other?.route !== undefined && { route: other.route }),
     };
     return [{ detector: "wrongMethod", facts, byError: false }];
   }
 }
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
 
 const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
   [401, "unauthenticated"],
@@ -305,12 +282,7 @@ const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
   [501, "wrongMethod"],
 ]);
 
-/**
- * Observes a request until its response ends, unless it is observed already.
- *
- * `prefinish` comes within `response.end()`, also when the client is gone by then, so that nobody hides a refusal by
- * hanging up. A response that is torn down half way only gives `close`, and so does HTTP/2.
- */
+/** Observes a request until its response ends, unless it is observed already. Throws for what is no request of Node's. */
 export function observe(
   capture: Capture,
   raw: IncomingMessage,
@@ -319,25 +291,9 @@ export function observe(
 ): Observation {
   const known = causesOf(raw);
   if (known instanceof Observation) return known;
-  const observation = new Observation(capture, request, response);
-  // Asked for now, since a connection may be closed by the time of the judgement: by the end of the answer, by a client
-  // that hangs up, and always for HTTP/2. A connection asks the system once.
-  observation.peer = peerOfSocket(raw.socket);
+  const observation = new Observation(capture, request, raw, response);
   openCauses(raw, observation);
-  response.on("prefinish", () => observation.end(false));
-  response.on("close", () => observation.end(true));
-  rememberHead(response, observation);
   return observation;
-}
-
-/** Keeps what `writeHead` is given, as Fastify gives it all headers: Node composes the head of it and forgets it. */
-function rememberHead(response: ServerResponse, observation: Observation): void {
-  const writeHead = response.writeHead as (...values: unknown[]) => ServerResponse;
-  response.writeHead = function (this: unknown, ...values: unknown[]) {
-    // The headers come last, behind the status and perhaps its text.
-    observation.head = values.length > 1 ? values.at(-1) : undefined;
-    return Reflect.apply(writeHead, this, values);
-  };
 }
 
 /** The observation of a request, when capture saw it arrive. */
@@ -355,22 +311,6 @@ interface RateLimitInfo {
 function rateLimitInfo(request: object): RateLimitInfo {
   const { rateLimit } = request as { readonly rateLimit?: RateLimitInfo };
   return typeof rateLimit === "object" && rateLimit !== null ? rateLimit : {};
-}
-
-/**
- * One header of what `writeHead` takes: an object, a list of pairs, or a list where names and values take turns. The
- * last one of a name.
- */
-function headerIn(head: unknown, name: string): unknown {
-  if (typeof head !== "object" || head === null) return undefined;
-  let found: unknown;
-  const take = (key: unknown, value: unknown): void => {
-    if (String(key).toLowerCase() === name) found = value;
-  };
-  if (!Array.isArray(head)) for (const [key, value] of Object.entries(head)) take(key, value);
-  else if (Array.isArray(head[0])) for (const [key, value] of head as unknown[][]) take(key, value);
-  else for (let at = 0; at < head.length; at += 2) take(head[at], head[at + 1]);
-  return found;
 }
 
 /** `Bearer` of `WWW-Authenticate: Bearer realm="shop"`. */

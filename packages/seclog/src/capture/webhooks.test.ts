@@ -4,7 +4,7 @@ import { Webhook } from "standardwebhooks";
 import { Stripe } from "stripe";
 import { describe, expect, test } from "vitest";
 import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
-import type { CaptureLog } from "./observe.ts";
+import type { CaptureLog } from "./capture.ts";
 import { type HmacOptions, hmacVerifier, verified } from "./webhooks.ts";
 
 describe("verified()", () => {

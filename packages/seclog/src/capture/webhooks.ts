@@ -1,9 +1,9 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { SeclogError } from "../event/errors.ts";
-import type { CaptureLog } from "./observe.ts";
+import type { CaptureLog } from "./capture.ts";
 import { DETECTED, refusalOf } from "./refusal.ts";
 
-export type { CaptureLog } from "./observe.ts";
+export type { CaptureLog } from "./capture.ts";
 
 /** What is known about a webhook besides its request. */
 export interface WebhookFacts {

@@ -6,12 +6,13 @@
  * of a process is a little slower once an `AsyncLocalStorage` has run.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { EventEmitter } from "node:events";
 import type { Party } from "./security-log.ts";
 
 /** What is known while a request is answered. */
 export interface RequestContext {
-  /** The framework's request. */
-  readonly request: object;
+  /** The framework's request, once the framework has made one of the request underneath. */
+  request: object;
   /** Who sends it, once somebody knows. */
   actor?: Party | undefined;
 }
@@ -24,13 +25,24 @@ export function runWithRequest<Result>(request: object, fn: () => Result): Resul
   return storage.run({ request }, fn);
 }
 
-/**
- * Goes back into a context that was lost, with the actor that it knows: code that the socket's events call, such as
- * what follows the reading of a body, runs outside of the request's context.
- */
+/** Runs `fn`, and all that it starts, in a context that exists, with the actor that it knows. */
 export function runInContext<Result>(context: RequestContext, fn: () => Result): Result {
   storage ??= new AsyncLocalStorage<RequestContext>();
   return storage.run(context, fn);
+}
+
+/**
+ * Runs the listeners of an emitter in a context: those of a request and its response are called from the connection's
+ * events, or from the code of another request that reads this one. What runs in a context of the same request stays in
+ * that one.
+ */
+export function bindEvents(emitter: EventEmitter, context: RequestContext): void {
+  const emit = emitter.emit as (...values: unknown[]) => boolean;
+  emitter.emit = function (this: unknown, ...values: unknown[]): boolean {
+    return currentRequest() === context.request
+      ? Reflect.apply(emit, this, values)
+      : runInContext(context, () => Reflect.apply(emit, this, values));
+  };
 }
 
 /** The context of the code that is running, `undefined` outside of any request. */

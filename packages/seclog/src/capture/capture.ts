@@ -1,0 +1,94 @@
+/** One installed capture: the log that it records to, and its options. */
+import type { IncomingMessage } from "node:http";
+import type { CatalogueData } from "../event/catalogue.ts";
+import { configError, rejectUnknownOptions } from "../event/options.ts";
+import type { Party } from "../record/security-log.ts";
+import { DETECTED, DETECTORS, type Detector } from "./refusal.ts";
+
+/** The log that capture records to: any `SecurityLog`, whatever its own events are. */
+export interface CaptureLog {
+  readonly recordSecurityEvent: (
+    type: keyof CatalogueData,
+    request: object | null | undefined,
+    data: CaptureFacts,
+  ) => unknown;
+}
+
+/** What capture says about an event. */
+export type CaptureFacts = { readonly [key: string]: unknown };
+
+/** What every adapter takes. `Request` is the framework's own. */
+export interface CaptureOptions<Request extends object = IncomingMessage> {
+  /**
+   * Who sends a request, for the events that do not say so: an id, `undefined` for nobody. It is asked when an event is
+   * recorded, so after authentication. Must answer at once. What `setActor` said comes first.
+   *
+   * ```ts
+   * securityCapture(security, { actor: (req: express.Request) => req.session.accountId });
+   * ```
+   *
+   * @default what authentication leaves on the request: the `id`, `sub`, `_id`, `userId`, `uid` or `username` of
+   *   `request.user` or `request.auth`; an e-mail address only where there is nothing else
+   */
+  readonly actor?: ActorOf<Request> | undefined;
+  /**
+   * Which detectors are on: `{ wrongMethod: false }` turns one off.
+   * @default every one is on
+   */
+  readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
+  /**
+   * Whether calls of `recordSecurityEvent` that pass no request find the current one, by `AsyncLocalStorage`. Costs a
+   * microsecond or so per request.
+   * @default true
+   */
+  readonly context?: boolean | undefined;
+}
+
+/** A method, so that it may ask for more than `Request`: the application knows what its middleware adds. */
+type ActorOf<Request extends object> = {
+  of(request: Request): Party | null | undefined;
+}["of"];
+
+/** The log and options of one installed capture. */
+export class Capture {
+  readonly log: CaptureLog;
+  readonly context: boolean;
+  readonly actor: ((request: object) => unknown) | undefined;
+  readonly #off: ReadonlySet<Detector>;
+
+  /** @throws SeclogError `SECLOG_CONFIG` for a log that is none and for an unknown option or detector. */
+  constructor(log: CaptureLog, options: CaptureOptions<never> = {}) {
+    if (typeof log?.recordSecurityEvent !== "function") {
+      throw configError("securityCapture", "log", "must be what createSecurityLog returned");
+    }
+    rejectUnknownOptions("securityCapture", options, ["actor", "detect", "context"]);
+    const { actor, detect = {}, context = true } = options;
+    if (actor !== undefined && typeof actor !== "function") {
+      throw configError("securityCapture", "actor", `must be a function, not ${String(actor)}`);
+    }
+    rejectUnknownOptions("securityCapture: detect", detect, DETECTORS);
+    for (const [key, value] of Object.entries({ ...detect, context })) {
+      if (typeof value !== "boolean" && value !== undefined) {
+        throw configError("securityCapture", key, `must be true or false, not ${String(value)}`);
+      }
+    }
+    this.log = log;
+    this.context = context;
+    this.actor = actor as ((request: object) => unknown) | undefined;
+    this.#off = new Set(DETECTORS.filter((detector) => detect[detector] === false));
+  }
+
+  detects(detector: Detector): boolean {
+    return !this.#off.has(detector);
+  }
+
+  /** Records what a detector found. Never throws, also when the log does (delivery `"strict"`). */
+  record(detector: Detector, request: object, facts: CaptureFacts): void {
+    if (this.#off.has(detector)) return;
+    try {
+      this.log.recordSecurityEvent(DETECTED[detector], request, facts);
+    } catch {
+      // The log reports its own failures to its diagnostics; the response has been given.
+    }
+  }
+}
