@@ -11,13 +11,13 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { SeclogError } from "./event/errors.ts";
 import { VERSION } from "./event/version.ts";
 
-/** Starts a thread on `data`, with the flags of Node that it is to have. */
-type StartWorker = (data: unknown, flags: string[]) => Worker;
+/** Starts a thread on `data`, with all flags of Node that this one has: those for connections, loaders and types hold there, too. */
+type StartWorker = (data: unknown) => Worker;
 
 const EXTENSIONS = [".js", ".mjs", ".cjs"];
 
@@ -36,8 +36,7 @@ export function workerStarter(): StartWorker {
 function findWorker(code: string | undefined): StartWorker {
   const from = [code, process.argv[1], join(process.cwd(), "package.json")].filter((path) => path !== undefined);
   const file = workerBeside(from) ?? installedWorker(from);
-  if (file?.version === VERSION)
-    return (workerData, execArgv) => new Worker(file.path, { name: "seclog", workerData, execArgv });
+  if (file?.version === VERSION) return (workerData) => startFile(file.path, workerData);
   // A bundler that has put a path there where it found this code has followed the expression, too.
   if (code !== undefined && !existsSync(code)) return startBundled;
   const problem =
@@ -51,8 +50,18 @@ function findWorker(code: string | undefined): StartWorker {
   );
 }
 
-function startBundled(workerData: unknown, execArgv: string[]): Worker {
-  return new Worker(new URL("./seclog-worker.js", import.meta.url), { name: "seclog", workerData, execArgv });
+function startBundled(workerData: unknown): Worker {
+  return new Worker(new URL("./seclog-worker.js", import.meta.url), { name: "seclog", workerData });
+}
+
+function startFile(path: string, workerData: unknown): Worker {
+  const isString = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flag) =>
+    flag.includes("--input-type"),
+  );
+  if (!isString) return new Worker(path, { name: "seclog", workerData });
+  // `node --input-type=module --eval …`: with that flag Node runs no file.
+  const code = `import(${JSON.stringify(pathToFileURL(path).href)})`;
+  return new Worker(code, { eval: true, name: "seclog", workerData });
 }
 
 /** The file that this code is in, as far as it can be told. */

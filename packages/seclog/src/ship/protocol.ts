@@ -2,6 +2,7 @@
 import { isMainThread, workerData } from "node:worker_threads";
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
+import type { NetworkDefaults } from "./network-defaults.ts";
 import type { ShippingHealth, SpoolHealth } from "./shipper.ts";
 
 /** Given to the worker at its start. */
@@ -16,6 +17,8 @@ export interface WorkerStart {
   readonly shared: SharedArrayBuffer;
   /** Of {@link Progress}. */
   readonly progress: SharedArrayBuffer;
+  /** Absent when no handler lives in the thread. */
+  readonly network: NetworkDefaults | undefined;
   /** How the handlers were doing when the thread before this one ended. */
   readonly before: readonly ShippingHealth[];
   readonly handlers: readonly WorkerHandler[];

@@ -3,6 +3,7 @@ import { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "../event
 import { VERSION } from "../event/version.ts";
 import { workerStarter } from "../start-worker.ts";
 import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
+import { networkDefaults } from "./network-defaults.ts";
 import { monotonic, Progress } from "./progress.ts";
 import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
 import { idle, type ShippingHealth, type SpoolHealth } from "./shipper.ts";
@@ -49,7 +50,7 @@ const STEADY_MS = 15_000;
  */
 export class ShipThread implements Shipping {
   readonly progress: Progress;
-  readonly #start: Omit<WorkerStart, "before">;
+  readonly #start: Omit<WorkerStart, "before" | "network">;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShippingObserver;
   readonly #shared: BigInt64Array;
@@ -71,7 +72,7 @@ export class ShipThread implements Shipping {
   #end: Promise<void> | undefined;
 
   constructor(
-    start: Omit<WorkerStart, "seclog" | "shared" | "progress" | "before" | "handlers">,
+    start: Omit<WorkerStart, "seclog" | "shared" | "progress" | "before" | "network" | "handlers">,
     handlers: readonly SecurityEventHandler[],
     observer: ShippingObserver,
   ) {
@@ -204,8 +205,10 @@ export class ShipThread implements Shipping {
   }
 
   #startWorker(): Worker {
-    const data = { ...this.#start, before: this.#told } satisfies WorkerStart;
-    const worker = workerStarter()(data, loaderFlags(process.execArgv));
+    // Nothing connects in the thread when all handlers are on this one.
+    const network = this.#handlers.some(({ worker }) => worker !== undefined) ? networkDefaults() : undefined;
+    const data = { ...this.#start, network, before: this.#told } satisfies WorkerStart;
+    const worker = workerStarter()(data);
     worker.on("message", (message: FromWorker) => this.#hear(message));
     let cause: unknown;
     worker.on("error", (error) => {
@@ -332,22 +335,6 @@ export class ShipThread implements Shipping {
   #say(message: ToWorker): void {
     this.#worker?.postMessage(message);
   }
-}
-
-/**
- * The flags that a handler's module may need in the thread: loaders and conditions. Others are for a main program
- * (`--input-type`) or for the whole process (`--max-old-space-size`), and a thread refuses them.
- */
-function loaderFlags(execArgv: readonly string[]): string[] {
-  const flags: string[] = [];
-  for (const [index, flag] of execArgv.entries()) {
-    const found = /^(?:--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(=.*)?$/.exec(flag);
-    if (found === null) continue;
-    flags.push(flag);
-    const value = execArgv[index + 1];
-    if (found[1] === undefined && value !== undefined) flags.push(value);
-  }
-  return flags;
 }
 
 /** The code of an error of ours, also when it comes from the thread, where it lost its class on the way. */

@@ -12,6 +12,7 @@ import { Adoption } from "./adopt.ts";
 import { fileSource } from "./file-source.ts";
 import { type BuiltInHandlers, HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
 import type { ShipSource } from "./lane.ts";
+import { setNetworkDefaults } from "./network-defaults.ts";
 import { Progress } from "./progress.ts";
 import {
   type CallFailure,
@@ -50,6 +51,7 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
   // Before any code of the application's runs here, which may never come to an end.
   progress.beat();
   setInterval(() => progress.beat(), BEAT_MS);
+  if (start.network !== undefined) setNetworkDefaults(start.network);
   const handlers = await Promise.all(
     start.handlers.map(async (handler, index) => {
       const made = await makeHandler(handler, index, calls, builtIn);
