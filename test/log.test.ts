@@ -1142,7 +1142,7 @@ describe("createSecurityLog()", () => {
     expect(at(spool)).toThrow(
       expect.objectContaining({
         code: "SECLOG_SPOOL_DIRECTORY",
-        message: expect.stringContaining("writable by everybody"),
+        message: expect.stringContaining("writable by other users"),
       }),
     );
     symlinkSync(spool, join(folder, "link"));

@@ -19,6 +19,7 @@ import { PROCESS_FAULTS } from "./process.js";
 import { SEAL_FAULTS } from "./seal.js";
 import { SPOOL_FAULTS } from "./spool.js";
 import { STATE_FAULTS } from "./state.js";
+import { STRANGE_FAULTS } from "./strange.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
 
 /** Of the list, and not to be had before what they harm exists. */
@@ -43,5 +44,6 @@ export const FAULTS = [
   ...DISK_FAULTS,
   ...HEALTH_FAULTS,
   ...SPOOL_FAULTS,
+  ...STRANGE_FAULTS,
   ...SYSCALL_FAULTS,
 ].sort(byNumber);

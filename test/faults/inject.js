@@ -25,19 +25,7 @@ import { isMainThread } from "node:worker_threads";
 
 const real = { ...fs };
 const thread = isMainThread ? "main" : "worker";
-const BY_PATH = [
-  "lstatSync",
-  "mkdirSync",
-  "openSync",
-  "readFileSync",
-  "readdirSync",
-  "renameSync",
-  "rmdirSync",
-  "statSync",
-  "unlinkSync",
-  "utimesSync",
-  "writeFileSync",
-];
+const BY_PATH = ["lstatSync", "lutimesSync", "mkdirSync", "openSync", "readdirSync", "rmdirSync", "unlinkSync"];
 const BY_DESCRIPTOR = [
   "closeSync",
   "fdatasyncSync",
@@ -95,14 +83,13 @@ function forgetUnsynced(path) {
 }
 
 /** Half of what a write was to write. */
-function writeHalf(name, args) {
-  if (name === "writeFileSync") return real.writeFileSync(args[0], args[1].slice(0, args[1].length / 2), args[2]);
+function writeHalf(args) {
   const [fd, data] = args;
   const bytes = typeof data === "string" ? Buffer.from(data) : data.subarray(args[2], args[2] + args[3]);
   return real.writeSync(fd, bytes, 0, Math.ceil(bytes.length / 2));
 }
 
-const writes = (name) => name === "writeSync" || name === "writeFileSync";
+const writes = (name) => name === "writeSync";
 const syncs = (name) => name.startsWith("fdatasync") || name.startsWith("fsync");
 const sizeOf = (path) => (path?.endsWith(".seg") ? real.statSync(path).size : 0);
 
@@ -112,15 +99,15 @@ function wrap(name, pathOf) {
     const action = fate(name, path);
     if (action === "before") die();
     if (action === "torn") {
-      if (writes(name)) writeHalf(name, args);
+      if (writes(name)) writeHalf(args);
       die();
     }
-    if (action === "short" && name === "writeSync") return writeHalf(name, args);
+    if (action === "short" && name === "writeSync") return writeHalf(args);
     if (action === "ENOSPC" && name === "writeSync" && args.length > 2) {
       spec = { ...spec, action: "EIO", at: count + 1, code: "ENOSPC" };
-      return writeHalf(name, args);
+      return writeHalf(args);
     }
-    if (action === "ENOSPC" && writes(name)) writeHalf(name, args);
+    if (action === "ENOSPC" && writes(name)) writeHalf(args);
     if (action === "EIO" || action === "ENOSPC") {
       if (syncs(name)) forgetUnsynced(path);
       // A descriptor is gone also when its close has failed.

@@ -1,4 +1,4 @@
 /** A preload: the application lives, writes, and never renews the file by which processes elsewhere know that it does. */
 import fs from "node:fs";
 
-fs.utimesSync = () => {};
+fs.lutimesSync = () => {};

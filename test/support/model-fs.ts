@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { dirname } from "node:path";
 import type { SpoolFs } from "../../packages/seclog/src/spool/fs.ts";
 
@@ -130,6 +131,16 @@ export class ModelFs {
     file.dirty = file.dirty.filter(([from]) => from < file.cache.length);
   }
 
+  /** Somebody moves a file or a folder within its directory. */
+  move(from: string, to: string): void {
+    const node = this.#existing(from);
+    const [old, name] = [lastPart(from), lastPart(to)];
+    this.#change(from, (entries) => {
+      entries.delete(old);
+      entries.set(name, node);
+    });
+  }
+
   file(path: string): FileNode | undefined {
     const node = this.#find(path);
     return node instanceof FileNode ? node : undefined;
@@ -199,7 +210,10 @@ export class ModelFs {
     const stat = (node: Node): object => ({
       size: node instanceof FileNode ? node.cache.length : 0,
       mode: node instanceof FileNode ? 0o100600 : 0o40700,
+      uid: globalThis.process.geteuid?.() ?? 0,
+      nlink: 1,
       mtimeMs: node instanceof FileNode ? node.mtimeMs : 0,
+      isFile: () => node instanceof FileNode,
       isDirectory: () => node instanceof DirectoryNode,
       isSymbolicLink: () => false,
     });
@@ -207,11 +221,15 @@ export class ModelFs {
       guard("read", "stat", path);
       return stat(this.#existing(path));
     };
-    const open = (path: string, flags: string): number => {
-      const creates = flags !== "r";
-      guard(creates ? "write" : "read", "open", path);
+    const open = (path: string, flags: string | number): number => {
+      const { O_CREAT, O_RDWR, O_DIRECTORY } = constants;
+      const creates = typeof flags === "string" ? flags !== "r" : (flags & O_CREAT) !== 0;
+      const writes = typeof flags === "string" ? creates : (flags & O_RDWR) !== 0;
+      guard(writes ? "write" : "read", "open", path);
       let node = this.#find(path);
-      if (node !== undefined && flags.includes("x")) throw errno("EEXIST", path);
+      if (node !== undefined && typeof flags === "string" && flags.includes("x")) throw errno("EEXIST", path);
+      const isFolder = typeof flags === "number" && (flags & O_DIRECTORY) !== 0;
+      if (isFolder && node instanceof FileNode) throw errno("ENOTDIR", path);
       if (node === undefined && !creates) throw errno("ENOENT", path);
       if (node === undefined) {
         const made = new FileNode();
@@ -260,7 +278,11 @@ export class ModelFs {
         file.cut = Math.min(size, file.cut);
       },
       lstatSync: statPath,
-      statSync: statPath,
+      lutimesSync: (path: string): void => {
+        guard("write", "utimes", path);
+        const node = this.#existing(path);
+        if (node instanceof FileNode) node.mtimeMs = Date.now();
+      },
       mkdirSync: (path: string): void => {
         guard("write", "mkdir", path);
         if (this.#find(path) !== undefined) throw errno("EEXIST", path);
@@ -268,12 +290,6 @@ export class ModelFs {
         this.#change(path, (entries, name) => entries.set(name, made));
       },
       openSync: open,
-      readFileSync: (path: string): string => {
-        guard("read", "read", path);
-        const node = this.#existing(path);
-        if (!(node instanceof FileNode)) throw errno("EISDIR", path);
-        return node.cache.toString("utf8");
-      },
       readSync: (fd: number, into: Buffer, offset: number, length: number, position: number): number => {
         const { file, path } = openFile(fd);
         guard("read", "read", path);
@@ -283,15 +299,6 @@ export class ModelFs {
         guard("read", "readdir", path);
         if (!(this.#existing(path) instanceof DirectoryNode)) throw errno("ENOTDIR", path);
         return this.names(path);
-      },
-      renameSync: (from: string, to: string): void => {
-        guard("write", "rename", from);
-        const node = this.#existing(from);
-        const [old, name] = [lastPart(from), lastPart(to)];
-        this.#change(from, (entries) => {
-          entries.delete(old);
-          entries.set(name, node);
-        });
       },
       rmdirSync: (path: string): void => {
         guard("write", "rmdir", path);
@@ -305,23 +312,6 @@ export class ModelFs {
         this.#existing(path);
         this.onUnlink(path);
         this.#change(path, (entries, name) => entries.delete(name));
-      },
-      utimesSync: (path: string): void => {
-        guard("write", "utimes", path);
-        const node = this.#existing(path);
-        if (node instanceof FileNode) node.mtimeMs = Date.now();
-      },
-      writeFileSync: (path: string, text: string): void => {
-        const fd = open(path, "w");
-        try {
-          const { file } = openFile(fd);
-          file.cache = Buffer.alloc(0);
-          file.intact = Buffer.alloc(0);
-          file.dirty = [];
-          for (let at = 0; at < text.length; ) at += write(fd, text.slice(at));
-        } finally {
-          this.#open.delete(fd);
-        }
       },
       writeSync: write,
     };

@@ -109,8 +109,8 @@ export function checkSpool(directory: string): readonly Check[] {
   const mode = spool.mode.toString(8);
   if (spool.symbolicLink)
     findings.fault(`${directory} is a symbolic link, which the application refuses`, "name the folder itself");
-  else if ((spool.mode & 0o002) !== 0) {
-    findings.fault(`everybody may write to ${directory} (mode ${mode})`, `chmod 0700 ${directory}`);
+  else if ((spool.mode & 0o022) !== 0) {
+    findings.fault(`others than its owner may write to ${directory} (mode ${mode})`, `chmod 0700 ${directory}`);
   } else if ((spool.mode & 0o077) !== 0) {
     findings.warning(
       `others than its owner may enter ${directory} (mode ${mode}), and events name people`,

@@ -12,7 +12,10 @@ import { commandLine } from "./program.ts";
 export function readKeyFile(path: string): NoteSigner {
   let text: string;
   try {
-    const { mode } = statSync(path);
+    const stat = statSync(path);
+    const { mode } = stat;
+    // A FIFO would be waited for, and no signal heard meanwhile.
+    if (!stat.isFile()) throw new SeclogError("SECLOG_KEY", `${path} is not a regular file: name the key file itself`);
     if ((mode & 0o077) !== 0) {
       throw new SeclogError("SECLOG_KEY", `${path} can be read by others: chmod 600 it, and think of a new key`);
     }

@@ -14,11 +14,14 @@ import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { errorMessage } from "../event/errors.ts";
 import { type EventBatch, HandlerError } from "../ship/handler.ts";
+import { assertOwnFolder } from "../spool/files.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";
 import { type Ownership, OwnerWatch, RENEW_MS, release, renew, stillOwns, takeOver } from "../spool/ownership.ts";
 import { closedError, decodedEvents } from "./batches.ts";
 import { type KnownPlace, Positions } from "./file-positions.ts";
 import { ndjsonLine } from "./line.ts";
+
+const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
 
 /** The file system calls that are made: a parameter, so that a test can let any one of them fail. */
 export type FileLogFs = SpoolFs & {
@@ -200,7 +203,7 @@ export class FileLog {
     const first = found.indexOf(true);
     let end = 0;
     for (const path of paths.slice(Math.max(0, first))) {
-      const file = await this.#fs.promises.open(path, "r");
+      const file = await this.#open(path, O_RDONLY);
       try {
         end = await this.#positions.catchUp(file, path === paths[first] ? (known?.offset ?? 0) : 0);
       } finally {
@@ -213,6 +216,7 @@ export class FileLog {
   async #own(): Promise<void> {
     if (this.#owned !== undefined) return;
     await this.#fs.promises.mkdir(this.#state, { recursive: true, mode: 0o700 });
+    assertOwnFolder(this.#fs, this.#state);
     this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder, this.#watch);
     if (this.#owned !== undefined) return;
     // Tried again, since in a rolling restart the other one is about to leave.
@@ -222,17 +226,31 @@ export class FileLog {
     );
   }
 
-  /** Never follows a symbolic link: in a directory that others may write, it could lead anywhere. */
   async #openActive(): Promise<FileHandle> {
-    const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
-    const flags = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-    const file = await this.#fs.promises.open(this.#settings.path, flags, 0o600);
+    const { path } = this.#settings;
+    const file = await this.#open(path, O_RDWR | O_APPEND | O_CREAT);
     try {
-      if (!(await file.stat()).isFile()) {
-        throw new HandlerError("destination", `${this.#settings.path} is not a regular file: name another path`);
+      // Two handlers with a name each would cut off each other's lines.
+      if ((await file.stat()).nlink > 1) {
+        throw new HandlerError("destination", `${path} has other names (hard links): copy it, and remove this one`);
       }
-      await this.#syncDirectory(dirname(this.#settings.path));
+      await this.#syncDirectory(dirname(path));
       return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a regular file. Follows no symbolic link, which in a directory that others may write could lead anywhere, and waits
+   * for nobody at the other end of a FIFO.
+   */
+  async #open(path: string, flags: number): Promise<FileHandle> {
+    const file = await this.#fs.promises.open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    try {
+      if ((await file.stat()).isFile()) return file;
+      throw new HandlerError("destination", `${path} is not a regular file: name another path`);
     } catch (error) {
       await file.close();
       throw error;
@@ -295,7 +313,7 @@ export class FileLog {
 
   async #readPositions(): Promise<string> {
     try {
-      const file = await this.#fs.promises.open(join(this.#state, "position.json"), "r");
+      const file = await this.#open(join(this.#state, "position.json"), O_RDONLY);
       try {
         return await file.readFile("utf8");
       } finally {
@@ -309,7 +327,9 @@ export class FileLog {
 
   async #savePositions(file: OpenFile): Promise<void> {
     const path = join(this.#state, "position.json");
-    const temporary = await this.#fs.promises.open(`${path}.new`, "w", 0o600);
+    // Of one that was cut off by a crash; what stands there is never written through.
+    await this.#fs.promises.unlink(`${path}.new`).catch(() => {});
+    const temporary = await this.#fs.promises.open(`${path}.new`, "wx", 0o600);
     try {
       await temporary.writeFile(this.#positions.encode({ ino: String(file.ino), offset: file.size }));
       await temporary.datasync();
@@ -322,7 +342,7 @@ export class FileLog {
   }
 
   async #syncDirectory(path: string): Promise<void> {
-    const directory = await this.#fs.promises.open(path, "r");
+    const directory = await this.#fs.promises.open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
     try {
       await directory.sync();
     } finally {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import nodeFs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -355,16 +355,48 @@ describe("fileHandler()", () => {
       const failure = expect(handler.handle(exampleBatch(), quiet)).rejects;
       await failure.toMatchObject({ kind: "destination", code: "SECLOG_HANDLER_STOPPED" });
     });
-    nodeFs.rmSync(path);
-    nodeFs.symlinkSync("/etc/passwd", path);
+  });
+
+  it.each(["a symbolic link", "a FIFO", "a folder", "a device"])(
+    "never writes to %s, refuses one at the start and stops for one that comes later",
+    async (thing) => {
+      const put = (at: string): void => {
+        if (thing === "a symbolic link") nodeFs.symlinkSync("/etc/passwd", at);
+        else if (thing === "a FIFO") execFileSync("mkfifo", [at]);
+        else if (thing === "a folder") nodeFs.mkdirSync(at);
+        else execFileSync("mknod", [at, "c", "1", "5"]);
+      };
+      if (thing === "a device" && process.getuid?.() !== 0) return;
+      const destination = { kind: "destination", code: "SECLOG_HANDLER_STOPPED" };
+      await withHandler({}, async (handler) => {
+        put(path);
+        await expect(handler.handle(exampleBatch(), quiet)).rejects.toMatchObject(destination);
+        expect(() => fileHandler({ path })).toThrow(/fileHandler: path ".*" is (a symbolic link|not a regular file)/);
+        nodeFs.rmSync(path, { recursive: true });
+        await handler.handle(exampleBatch({ count: 2 }), quiet);
+      });
+      expect(written()).toEqual(sequence(2));
+      // What it reads at its start, too: its own positions and, without them, what was rotated out.
+      const positions = join(`${path}.state`, "position.json");
+      for (const read of [positions, join(directory, "security.2026-11-22.0001.ndjson")]) {
+        nodeFs.rmSync(positions, { recursive: true, force: true });
+        put(read);
+        const stopped = fileHandler({ path });
+        const handling = stopped.handle(exampleBatch({ count: 3 }), quiet);
+        await expect(handling).rejects.toThrow(/symbolic link|regular file|illegal operation on a directory/);
+        await stopped.close();
+        nodeFs.rmSync(read, { recursive: true });
+      }
+    },
+  );
+
+  it("writes to no file that has another name", async () => {
+    await withHandler({}, (handler) => handler.handle(exampleBatch({ count: 1 }), quiet));
+    nodeFs.linkSync(path, `${path}.other`);
     await withHandler({}, async (handler) => {
-      await expect(handler.handle(exampleBatch(), quiet)).rejects.toThrow(/symbolic link/);
+      await expect(handler.handle(exampleBatch({ count: 2 }), quiet)).rejects.toThrow(/has other names \(hard links\)/);
     });
-    nodeFs.unlinkSync(path);
-    nodeFs.mkdirSync(path);
-    await withHandler({}, async (handler) => {
-      await expect(handler.handle(exampleBatch(), quiet)).rejects.toMatchObject({ kind: "destination" });
-    });
+    expect(written()).toEqual(sequence(1));
   });
 
   it("an event that cannot be read is the event's fault, and an aborted batch is tried again", async () => {

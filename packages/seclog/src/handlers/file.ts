@@ -53,11 +53,19 @@ const OPTIONS = ["path", "maxBytes", "daily", "keep", "name", "required", "fs", 
  *
  * A full disk is tried again; a directory or file that may not be written stops the handler until somebody acts.
  *
+ * Only a regular file with one name is written: no symbolic link is followed, and a FIFO, a device or a file with hard links is
+ * refused, at the start when it is there, else as what somebody must act on.
+ *
  * @throws SeclogError `SECLOG_CONFIG` for a bad option. The file is opened when the first batch comes.
  */
 export function fileHandler(options: FileHandlerOptions): SecurityEventHandler {
   rejectUnknownOptions("fileHandler", options, OPTIONS);
-  return makeHandler({ ...options, holder: randomUUID() });
+  const handler = makeHandler({ ...options, holder: randomUUID() });
+  const stat = standing(options.path);
+  if (stat === undefined || stat.isFile()) return handler;
+  const what = stat.isSymbolicLink() ? "is a symbolic link, which is not followed" : "is not a regular file";
+  const path = JSON.stringify(options.path);
+  throw configError("fileHandler", "path", `${path} ${what}: name a file; standard output is consoleHandler's`);
 }
 
 /** Makes the handler in the shipper's worker thread. */
@@ -87,4 +95,13 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
     handle: (batch, signal) => log.handle(batch, signal),
     close: () => log.close(),
   };
+}
+
+/** What stands there; `undefined` when nothing does, or nobody can say now. */
+function standing(path: string): nodeFs.Stats | undefined {
+  try {
+    return nodeFs.lstatSync(path);
+  } catch {
+    return undefined;
+  }
 }

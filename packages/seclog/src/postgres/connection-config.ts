@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { PeerCertificate } from "node:tls";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
 import { configError } from "../event/options.ts";
+import { readConfiguredFile } from "../spool/files.ts";
 
 /**
  * How a connection is protected.
@@ -102,7 +102,7 @@ function tlsConfig(
     const path = parameters.get(parameter);
     if (text !== undefined || path === null) return text;
     try {
-      return readFileSync(path, "utf8");
+      return readConfiguredFile(path);
     } catch (cause) {
       throw refuse(`names a file in ${parameter} that cannot be read: ${errorMessage(cause)}`);
     }
@@ -186,7 +186,7 @@ export function optionalSecretUrl(
 
 function readSecret(where: string, key: string, path: string): string {
   try {
-    return readFileSync(path, "utf8").trim();
+    return readConfiguredFile(path).trim();
   } catch (cause) {
     throw configError(where, key, `names a file that cannot be read: ${errorMessage(cause)}`);
   }

@@ -86,7 +86,7 @@ function adopter(
 }
 
 /** A file system of which a call fails as long as `failing` says so of its first argument. */
-function failingFs(name: "openSync" | "readFileSync" | "rmdirSync", failing: (path: unknown) => boolean): SpoolFs {
+function failingFs(name: "openSync" | "rmdirSync", failing: (path: unknown) => boolean): SpoolFs {
   const real = spoolFs[name] as (...args: unknown[]) => unknown;
   return Object.assign(
     { ...spoolFs },
@@ -115,7 +115,7 @@ test("look() - ships the other sources while of one the owner's file cannot be m
 
 test("look() - ships the other sources while of one the handler's cursor cannot be read, and that one when it can", async () => {
   let failing = true;
-  const fs = failingFs("readFileSync", (path) => failing && path === join(root, IDS[0] as string, "cursor.h"));
+  const fs = failingFs("openSync", (path) => failing && path === join(root, IDS[0] as string, "cursor.h"));
   const { adoption, shipper, shipped } = adopter(fs);
   expect(adoption.look()).toBe(2);
   await expect.poll(() => shipped).toEqual([IDS[1]]);
@@ -187,7 +187,7 @@ test("look() - ships sound sources beside any four that cannot be read", async (
   const ids = Array.from({ length: 5 }, (_, n) => `0191f7a0-0000-7000-8000-0000000001${String(n).padStart(2, "0")}`);
   for (const id of ids) leaveBehind(id);
   const sound = ids[4] as string;
-  const fs = failingFs("readFileSync", (path) => String(path).endsWith("cursor.h") && !String(path).includes(sound));
+  const fs = failingFs("openSync", (path) => String(path).endsWith("cursor.h") && !String(path).includes(sound));
   const { adoption, shipper, shipped } = adopter(fs);
   await expect
     .poll(() => {
@@ -338,12 +338,14 @@ test("drainSpool() - says in the end what it could not take over", async () => {
   expect(stored()).toBe(1);
 });
 
-test("drainSpool() - does not say that nothing is left when a segment is a link to a volume that is away", async () => {
+test("drainSpool() - does not say that nothing is left when a segment is a link, which it names", async () => {
   const [id] = IDS as [string];
   const segment = join(root, id, "00000001.seg");
   rmSync(segment);
   symlinkSync(join(root, "volume", "00000001.seg"), segment);
-  await expect(drainSpool({ directory: root, handlers: [taker().handler] })).rejects.toThrow("ENOENT");
+  await expect(drainSpool({ directory: root, handlers: [taker().handler] })).rejects.toThrow(
+    `${segment} is a symbolic link, which is not followed`,
+  );
 });
 
 test("drainSpool() - keeps no position of a handler that took nothing, for that would keep the source", async () => {

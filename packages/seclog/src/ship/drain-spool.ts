@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { resolve } from "node:path";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
+import { assertOwnFolder } from "../spool/files.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { OwnerWatch, RENEW_MS } from "../spool/ownership.ts";
 import { listSources, releaseWhenBack, sourceIsOwned } from "../spool/source.ts";
@@ -56,8 +58,10 @@ export interface DrainResult {
  *   and what was shipped and cannot be removed
  */
 export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
-  const { directory, handlers, signal, onProgress, onFailure } = options;
+  const { handlers, signal, onProgress, onFailure } = options;
+  const directory = resolve(options.directory);
   const fs = options.fs ?? spoolFs;
+  if (listSources(fs, directory).length > 0) assertOwnFolder(fs, directory);
   let sources = 0;
   let finished = 0;
   const watch = new OwnerWatch();

@@ -9,13 +9,15 @@ import { encodeHeader, FRAME_BYTES, frameSlab, HEADER_BYTES, sealFrame, segmentN
 import { type FileSourceOptions, fileSource } from "./file-source.ts";
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
+let disk: ModelFs;
 let fs: SpoolFs;
 let warnings: SeclogError[];
 
 /** A source of which the events before 1001 are deleted, with a segment that nothing was written to. */
 beforeEach(() => {
   warnings = [];
-  fs = new ModelFs(1).process();
+  disk = new ModelFs(1);
+  fs = disk.process();
   fs.mkdirSync("/source");
   segment(7, 1_001, 1_000);
 });
@@ -56,7 +58,8 @@ function loadCursor(): number {
 }
 
 function damageCursor(): void {
-  fs.writeFileSync("/source/cursor.h", Buffer.alloc(64, "x").toString());
+  writeCursor(fs, "/source", "h", 1);
+  disk.damage("/source/cursor.h", () => Buffer.alloc(64, "x"));
 }
 
 test("a handler that is new has nothing, also of what is deleted: a store knows no source of which the beginning is missing", () => {
@@ -99,16 +102,16 @@ test("what was deleted is told also when reading fails in the middle of it", () 
 
 test("what is to be had later is no cursor that is missing", () => {
   writeCursor(fs, "/source", "h", 1_005);
-  const real = fs.readFileSync.bind(fs) as (...args: unknown[]) => unknown;
+  const real = fs.openSync.bind(fs);
   fs = Object.assign(Object.create(fs) as SpoolFs, {
-    readFileSync: () => {
-      fs.readFileSync = real as SpoolFs["readFileSync"];
+    openSync: () => {
+      fs.openSync = real;
       throw Object.assign(new Error("ENOENT"), { code: "ENOENT" });
     },
   });
   expect(() => loadCursor()).toThrow("ENOENT");
   expect(loadCursor()).toBe(1_005);
-  fs.renameSync("/source", "/away");
+  disk.move("/source", "/away");
   expect(() => loadCursor()).toThrow("ENOENT");
 });
 

@@ -18,6 +18,8 @@ export interface SpoolState {
   readonly mode: number;
   /** The owner's user id. */
   readonly uid: number;
+  /** The group's id. */
+  readonly gid: number;
   readonly symbolicLink: boolean;
   readonly sources: readonly SpooledSource[];
   /** Bytes of records that a handler without a place for them refused, or that were damaged. */
@@ -41,6 +43,7 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
     return {
       mode: stat.mode & 0o7777,
       uid: stat.uid,
+      gid: stat.gid,
       symbolicLink: stat.isSymbolicLink(),
       sources,
       quarantineBytes: sizeOf(fs, join(directory, "quarantine.ndjson")),
@@ -63,7 +66,7 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
 
 function sizeOf(fs: SpoolFs, path: string): number {
   try {
-    return fs.statSync(path).size;
+    return fs.lstatSync(path).size;
   } catch {
     return 0;
   }

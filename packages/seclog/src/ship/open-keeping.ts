@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
@@ -58,7 +59,8 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
     max: 1024 * MiB,
   });
   return {
-    directory,
+    // Once: a process may change its directory, and what it left must be found where it was recorded.
+    directory: resolve(directory),
     segmentBytes,
     maxBytes: wholeNumber("spool", "maxBytes", spool.maxBytes, { default: 2048 * MiB, min: 2 * segmentBytes }),
     memoryBytes: wholeNumber("spool", "memoryBytes", spool.memoryBytes, {

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
+import { openFile } from "../spool/files.ts";
 import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import { withReserve } from "../spool/reserve.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
@@ -315,7 +316,7 @@ export function keepQuarantined(fs: SpoolFs, root: string, handler: string, reco
     reason: record.reason,
     record_base64: Buffer.from(record.record).toString("base64"),
   });
-  const fd = withReserve(fs, root, () => fs.openSync(join(root, "quarantine.ndjson"), "a+", 0o600));
+  const fd = withReserve(fs, root, () => openFile(fs, join(root, "quarantine.ndjson"), "append"));
   try {
     const { size } = fs.fstatSync(fd);
     // Before anything is in it: whoever finds it empty cannot know whether its name is on disk.

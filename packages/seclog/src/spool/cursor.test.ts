@@ -41,10 +41,13 @@ describe("writeCursor()", () => {
     const fs = disk.process();
     for (const seq of [3, 5]) writeCursor(fs, "/", "h", seq);
     const size = disk.file(PATH)?.cache.length;
-    const full = (): never => {
-      throw new Error("ENOSPC");
-    };
-    writeCursor({ ...fs, writeFileSync: full, renameSync: full }, "/", "h", 7);
+    const opened: unknown[] = [];
+    const openSync = ((...args: Parameters<typeof fs.openSync>) => {
+      opened.push(args[0]);
+      return fs.openSync(...args);
+    }) as typeof fs.openSync;
+    writeCursor({ ...fs, openSync }, "/", "h", 7);
+    expect(opened).toEqual([PATH]);
     expect(readCursor(fs, "/", "h").seq).toBe(7);
     expect(disk.file(PATH)?.cache.length).toBe(size);
   });

@@ -11,6 +11,7 @@
  * further on than the other one says, but no less than where the segments begin: what is deleted every handler had.
  */
 import { dirname, join } from "node:path";
+import { openFile, readAt } from "./files.ts";
 import { assertAbsent, type SpoolFs } from "./fs.ts";
 import { withReserve } from "./reserve.ts";
 
@@ -38,18 +39,28 @@ export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq
 }
 
 function write(fs: SpoolFs, directory: string, handler: string, seq: number): void {
-  const [first = -1, second = -1] = readLines(fs, directory, handler);
   const number = String(seq).padStart(DIGITS, "0");
   const line = `${number} ${number}\n`;
-  const none = first < 0 && second < 0;
-  const fd = fs.openSync(join(directory, cursorName(handler)), none ? "w" : "r+", 0o600);
+  const fd = openOrMake(fs, directory, cursorName(handler));
   try {
+    const [first, second] = linesOf(fs, fd);
+    const none = first < 0 && second < 0;
     const text = none ? line + line : line;
     const written = fs.writeSync(fd, text, first <= second ? 0 : LINE_BYTES);
     if (written !== text.length) throw new Error("short write of a cursor");
     fs.fdatasyncSync(fd);
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+function openOrMake(fs: SpoolFs, directory: string, name: string): number {
+  const path = join(directory, name);
+  try {
+    return openFile(fs, path, "update");
+  } catch (error) {
+    assertAbsent(fs, directory, name, error);
+    return fs.openSync(path, "wx+", 0o600);
   }
 }
 
@@ -62,13 +73,24 @@ export function listCursors(fs: SpoolFs, directory: string): Map<string, number>
 /** The numbers of both lines, -1 for one that is damaged; none when there is no such file. */
 function readLines(fs: SpoolFs, directory: string, handler: string): number[] {
   const name = cursorName(handler);
+  let fd: number;
   try {
-    const text = fs.readFileSync(join(directory, name), "latin1");
-    return [0, LINE_BYTES].map((at) => Number(/^(\d{15}) \1\n$/.exec(text.slice(at, at + LINE_BYTES))?.[1] ?? -1));
+    fd = openFile(fs, join(directory, name), "read");
   } catch (error) {
     assertAbsent(fs, directory, name, error);
     return [];
   }
+  try {
+    return linesOf(fs, fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function linesOf(fs: SpoolFs, fd: number): [first: number, second: number] {
+  const text = readAt(fs, fd, 0, 2 * LINE_BYTES).toString("latin1");
+  const numberAt = (at: number): number => Number(/^(\d{15}) \1\n$/.exec(text.slice(at, at + LINE_BYTES))?.[1] ?? -1);
+  return [numberAt(0), numberAt(LINE_BYTES)];
 }
 
 function cursorName(handler: string): string {

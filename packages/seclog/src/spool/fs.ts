@@ -14,17 +14,13 @@ export type SpoolFs = Pick<
   | "fsyncSync"
   | "ftruncateSync"
   | "lstatSync"
+  | "lutimesSync"
   | "mkdirSync"
   | "openSync"
-  | "readFileSync"
   | "readSync"
   | "readdirSync"
-  | "renameSync"
   | "rmdirSync"
-  | "statSync"
   | "unlinkSync"
-  | "utimesSync"
-  | "writeFileSync"
   | "writeSync"
 >;
 
@@ -33,12 +29,18 @@ export const spoolFs: SpoolFs = nodeFs;
 
 /** Makes what was created in or removed from a directory durable (fsync of the directory). */
 export function syncDirectory(fs: SpoolFs, directory: string): void {
-  const fd = fs.openSync(directory, "r");
+  const fd = openDirectory(fs, directory);
   try {
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** A descriptor of a directory, and of nothing else: were a FIFO there instead, the call would wait for ever. */
+export function openDirectory(fs: SpoolFs, path: string): number {
+  const { O_RDONLY, O_DIRECTORY = 0, O_NONBLOCK = 0 } = nodeFs.constants;
+  return fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 }
 
 /**

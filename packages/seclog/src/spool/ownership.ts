@@ -28,6 +28,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { hostname, uptime } from "node:os";
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
+import { assertOnlyFiles, openFile, readSmallFile } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 
 /** How often a living owner renews its file, in milliseconds. */
@@ -146,6 +147,7 @@ export function ownNew(fs: SpoolFs, directory: string, holder: string, key: stri
 /**
  * Takes over a source directory whose owner is gone; the new epoch is higher than every earlier one.
  *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file
  * @returns `undefined` when its owner lives, another process was faster, or it has disappeared
  */
 export function takeOver(
@@ -165,6 +167,8 @@ export function takeOver(
   if (previous?.holder === holder && previous.pid === process.pid && !previous.released) {
     return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
+  // Before it is asked whether the owner lives: its file may be what is not one.
+  assertOnlyFiles(fs, directory);
   if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
   const seen = previous !== undefined && (previous.released === true || isVisible(previous));
   const unproven = last > 0 && (previous?.unproven === true || !seen);
@@ -189,13 +193,13 @@ export function takeOver(
 /** Whether the directory is there and nobody has taken it over. Costs two `stat`. */
 export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
   try {
-    fs.statSync(join(owned.directory, ownerName(owned.epoch + 1)));
+    fs.lstatSync(join(owned.directory, ownerName(owned.epoch + 1)));
     return false;
   } catch (error) {
     if (!isAbsent(error)) return true;
   }
   try {
-    fs.statSync(join(owned.directory, ownerName(owned.epoch)));
+    fs.lstatSync(join(owned.directory, ownerName(owned.epoch)));
     return true;
   } catch (error) {
     return !isAbsent(error);
@@ -210,7 +214,7 @@ export function isOrphan(fs: SpoolFs, directory: string): boolean {
 /** Whether it names no owner yet, or no more: somebody may be about to put the file in, or has just taken it out to remove both. */
 export function isInTheMaking(fs: SpoolFs, directory: string): boolean {
   const now = Date.now();
-  const age = now - (tryRead(() => fs.statSync(directory).mtimeMs) ?? now);
+  const age = now - (tryRead(() => fs.lstatSync(directory).mtimeMs) ?? now);
   // One from the future says nothing: a clock was set back.
   return age >= 0 && age < UNREADABLE_STALE_MS && isOrphan(fs, directory);
 }
@@ -223,17 +227,22 @@ function isAbsent(error: unknown): boolean {
 /** Tells processes that cannot look this one up that it lives. */
 export function renew(fs: SpoolFs, owned: Ownership): void {
   const now = new Date();
-  tryRead(() => fs.utimesSync(join(owned.directory, ownerName(owned.epoch)), now, now));
+  tryRead(() => fs.lutimesSync(join(owned.directory, ownerName(owned.epoch)), now, now));
 }
 
-/** Gives the directory up in order: whoever comes next may take it over at once. */
+/**
+ * Gives the directory up in order: whoever comes next may take it over at once. The file is written over in place, by a
+ * longer text, since a full disk has no room for another one. Half written, it is a damaged one, which is waited for.
+ */
 export function release(fs: SpoolFs, owned: Ownership): void {
-  const path = join(owned.directory, ownerName(owned.epoch));
   const current = readOwner(fs, owned.directory, owned.epoch);
-  if (current === undefined) return;
-  const text = JSON.stringify({ ...current, released: true });
-  fs.writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
-  fs.renameSync(`${path}.tmp`, path);
+  if (current === undefined || current.released) return;
+  const fd = openFile(fs, join(owned.directory, ownerName(owned.epoch)), "update");
+  try {
+    fs.writeSync(fd, JSON.stringify({ ...current, released: true }), 0);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 /** Gives a directory up that this process holds for a log, if it does. */
@@ -264,7 +273,7 @@ function isAlive(
 ): boolean {
   if (owner?.released) return false;
   if (owner === undefined || !isVisible(owner)) {
-    const renewed = tryRead(() => fs.statSync(join(directory, ownerName(epoch))).mtimeMs);
+    const renewed = tryRead(() => fs.lstatSync(join(directory, ownerName(epoch))).mtimeMs);
     if (renewed === undefined) return true;
     if (owner?.space === thisProcess().space && renewed < now - uptime() * 1_000) return false;
     // A file that cannot be read was either being written when its process died, or was damaged.
@@ -312,7 +321,8 @@ function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerF
 
 function readOwner(fs: SpoolFs, directory: string, epoch: number): OwnerFile | undefined {
   return tryRead(() => {
-    const owner = JSON.parse(fs.readFileSync(join(directory, ownerName(epoch)), "utf8")) as OwnerFile;
+    const text = readSmallFile(fs, join(directory, ownerName(epoch))).toString();
+    const owner = JSON.parse(text) as OwnerFile;
     return typeof owner.pid === "number" && typeof owner.space === "string" ? owner : undefined;
   });
 }

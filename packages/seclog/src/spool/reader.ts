@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { listCursors, readCursor, writeCursor } from "./cursor.ts";
+import { openFile, readAt } from "./files.ts";
 import type { SpoolFs } from "./fs.ts";
 import { FRAME_BYTES, type Frame, HEADER_BYTES, readFrame, segmentName } from "./segment.ts";
 import {
@@ -11,7 +12,6 @@ import {
   lastSeqOf,
   nextFrame,
   reachOf,
-  readAt,
   segmentNumbers,
 } from "./segment-scan.ts";
 
@@ -105,7 +105,7 @@ export class SpoolReader {
         break;
       } else {
         // Nothing is damaged because it is not to be had at the moment: a volume that is not mounted, a folder that was moved.
-        this.#fs.statSync(this.#directory);
+        this.#fs.lstatSync(this.#directory);
         if (limit === undefined) this.#keepEnd(found.lastSeq);
         this.#nextSeq = found.lastSeq + 1;
         return found;
@@ -230,7 +230,7 @@ export class SpoolReader {
     this.close();
     this.#bytes = Buffer.alloc(0);
     this.#bytesAt = 0;
-    const fd = this.#fs.openSync(join(this.#directory, segmentName(number)), "r");
+    const fd = openFile(this.#fs, join(this.#directory, segmentName(number)), "read");
     this.#open = { number, fd, offset };
   }
 

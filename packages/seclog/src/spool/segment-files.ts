@@ -1,6 +1,7 @@
 import { join } from "node:path";
+import { openFile } from "./files.ts";
 import type { Chunk } from "./frames.ts";
-import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
+import { isErrno, openDirectory, type SpoolFs, syncDirectory } from "./fs.ts";
 import type { Ownership } from "./ownership.ts";
 import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
 
@@ -165,7 +166,7 @@ export class SegmentFiles {
       return;
     }
     try {
-      const fd = this.#fs.openSync(this.#owned.directory, "r");
+      const fd = openDirectory(this.#fs, this.#owned.directory);
       this.#fs.fsync(fd, (error) => {
         this.#close(fd);
         if (error !== null) {
@@ -255,7 +256,7 @@ export class SegmentFiles {
       closed: false,
     };
     try {
-      segment.ownFd = this.#fs.openSync(path, "r");
+      segment.ownFd = openFile(this.#fs, path, "read");
       const header = encodeHeader(
         { sourceId: this.#sourceId, key: this.#owned.key ?? "", firstSeq, epoch: this.#owned.epoch },
         Date.now(),

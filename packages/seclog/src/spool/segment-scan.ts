@@ -1,6 +1,7 @@
 /** What the file of one segment says of itself: where it begins and ends, and where in it an event stands. */
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { join } from "node:path";
+import { openFile, readAt } from "./files.ts";
 import { assertAbsent, isErrno, type SpoolFs } from "./fs.ts";
 import {
   decodeHeader,
@@ -114,19 +115,6 @@ export function nextFrame(fs: SpoolFs, fd: number, offset: number): WholeFrame |
   return undefined;
 }
 
-/** As many bytes as there are, at most `length`. */
-export function readAt(fs: SpoolFs, fd: number, offset: number, length: number): Buffer {
-  const size = fs.fstatSync(fd).size;
-  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
-  let at = 0;
-  while (at < bytes.length) {
-    const got = fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
-    if (got === 0) break;
-    at += got;
-  }
-  return bytes.subarray(0, at);
-}
-
 function headerOf(fs: SpoolFs, fd: number): SegmentHeader | undefined {
   return decodeHeader(readAt(fs, fd, 0, HEADER_BYTES));
 }
@@ -172,7 +160,7 @@ function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd:
   const name = segmentName(number);
   let fd: number;
   try {
-    fd = fs.openSync(join(directory, name), "r");
+    fd = openFile(fs, join(directory, name), "read");
   } catch (error) {
     assertAbsent(fs, directory, name, error);
     return undefined;

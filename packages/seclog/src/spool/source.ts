@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { assertOwnFolder, folderProblem } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import {
   isInTheMaking,
@@ -19,7 +20,7 @@ import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.
 const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /**
- * Makes the spool's root if it is missing (0700) and refuses one that others could write to.
+ * Makes the spool's root if it is missing (0700) and refuses one in which others could change what a name stands for.
  *
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
  */
@@ -31,13 +32,8 @@ export function openRoot(fs: SpoolFs, root: string): void {
   } catch (cause) {
     throw refuse(`cannot be made (${errorMessage(cause)}): name a folder that this user may write`, cause);
   }
-  const stat = fs.lstatSync(root);
-  if (stat.isSymbolicLink())
-    throw refuse("is a symbolic link: name the folder itself, so that nobody can point it elsewhere");
-  if (!stat.isDirectory()) throw refuse("is not a folder");
-  if (process.platform !== "win32" && (stat.mode & 0o002) !== 0) {
-    throw refuse(`is writable by everybody (mode ${(stat.mode & 0o7777).toString(8)}): run chmod 0700 on it`);
-  }
+  const problem = folderProblem(fs.lstatSync(root));
+  if (problem !== undefined) throw refuse(problem);
 }
 
 /** As `mkdir -p`, and durable. Node's own `recursive` never ends below /proc (Node 20). */
@@ -101,7 +97,8 @@ export interface AdoptedSource {
  * Takes over a source if its owner is gone. Its key comes from a segment, whose checksum finds damage, or from the owner's
  * file when no segment says it.
  *
- * @throws SeclogError `SECLOG_SPOOL_NEWER`, and has touched nothing
+ * @throws SeclogError `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file, and has
+ *   touched nothing
  */
 export function adoptSource(
   fs: SpoolFs,
@@ -110,6 +107,7 @@ export function adoptSource(
   holder: string,
   watch: OwnerWatch,
 ): AdoptedSource | undefined {
+  assertOwnFolder(fs, join(root, sourceId));
   // One life of one program: what holds for its first segment holds for all.
   const [first] = segmentNumbers(fs, join(root, sourceId));
   if (first !== undefined) readHeader(fs, join(root, sourceId), first);
@@ -235,7 +233,7 @@ function unlinkIfThere(fs: SpoolFs, path: string): boolean {
 
 function segmentBytes(fs: SpoolFs, directory: string, number: number): number {
   try {
-    return fs.statSync(join(directory, segmentName(number))).size;
+    return fs.lstatSync(join(directory, segmentName(number))).size;
   } catch (error) {
     if (isErrno(error, "ENOENT")) return 0;
     throw error;

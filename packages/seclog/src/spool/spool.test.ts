@@ -536,9 +536,13 @@ describe("ownership", () => {
     expect(synced).toEqual([root, join(root, "var")]);
   });
 
-  test("a root that everybody may write to, or a link, is refused by name", () => {
-    nodeFs.chmodSync(root, 0o777);
-    expect(() => openRoot(spoolFs, root)).toThrow(/spool\.directory .* is writable by everybody/);
+  test("a root that others may write to, or a link, is refused by name", () => {
+    for (const mode of [0o777, 0o1777, 0o770, 0o702]) {
+      nodeFs.chmodSync(root, mode);
+      expect(() => openRoot(spoolFs, root)).toThrow(
+        `spool.directory ${JSON.stringify(root)} is writable by other users (mode ${mode.toString(8)}): run chmod go-w`,
+      );
+    }
     nodeFs.chmodSync(root, 0o700);
     const link = join(root, "link");
     nodeFs.symlinkSync(root, link);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { type DrainResult, drainSpool, inspectSpool } from "seclog/ship";
+import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/ship";
 import { requireUrl } from "../environment.ts";
 import { interruption } from "../interruption.ts";
 import { bytesText, counted, jsonLine, note, Progress, print } from "../output.ts";
@@ -25,8 +25,9 @@ export function addShip(program: Command): void {
 
 async function ship(options: ShipOptions): Promise<void> {
   const signal = interruption();
-  const url = requireUrl("writer");
+  const handler = postgresHandler({ url: requireUrl("writer"), name: options.name });
   // A misspelt directory must not look like a spool with nothing in it.
+  becomeOwner(inspectSpool(options.spool));
   const { sources } = inspectSpool(options.spool);
   const bytes = sources.reduce((sum, source) => sum + (source.owned ? 0 : source.bytes), 0);
   const progress = new Progress();
@@ -36,7 +37,7 @@ async function ship(options: ShipOptions): Promise<void> {
   try {
     result = await drainSpool({
       directory: options.spool,
-      handlers: [postgresHandler({ url, name: options.name })],
+      handlers: [handler],
       signal,
       onProgress: ({ shipped, finished, sources: found }) =>
         progress.show(`${counted(shipped, "event")} shipped, ${finished} of ${counted(found, "source")} done`),
@@ -57,6 +58,25 @@ async function ship(options: ShipOptions): Promise<void> {
     throw new SeclogError(
       "SECLOG_EVENT_REJECTED",
       `${counted(result.quarantined, "event")} could not be stored and went to security_event_quarantine: look at the reasons there`,
+    );
+  }
+}
+
+/**
+ * As root it takes the rights of the spool's owner, and no others: who may change what is in the folder must not be able to
+ * lead root elsewhere by it. What only root may read was read before.
+ */
+function becomeOwner({ uid, gid }: SpoolState): void {
+  if (process.geteuid?.() !== 0 || uid === 0) return;
+  try {
+    process.setgroups?.([gid]);
+    process.setgid?.(gid);
+    process.setuid?.(uid);
+  } catch (cause) {
+    throw new SeclogError(
+      "SECLOG_SPOOL_DIRECTORY",
+      `the spool belongs to user ${uid}, whose rights this root may not take: run it as that user`,
+      { cause },
     );
   }
 }

@@ -1,0 +1,166 @@
+/**
+ * How a spool's files are opened. Whoever can put a name into a folder chooses what stands behind it: a link to another
+ * file, a FIFO that blocks whoever opens it, a device that never ends. So only regular files are opened, no link is
+ * followed, no call waits, and what was opened is looked at, not what had that name a moment before.
+ *
+ * The folders themselves are safe when nobody else may put names into them, which {@link assertOwnFolder} asks of the root
+ * and of each source.
+ */
+import nodeFs, { type Stats } from "node:fs";
+import { join } from "node:path";
+import { SeclogError } from "../event/errors.ts";
+import { isErrno, type SpoolFs } from "./fs.ts";
+
+/** No owner's file, cursor or position is longer: whatever else has its name must not fill the memory. */
+const SMALL_FILE_BYTES = 64 * 1024;
+
+// Windows has no such flags: there the name is looked at before, and must be the same file after.
+const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
+
+/** `update` writes over what is there; `append` makes a file that is missing. */
+type How = "read" | "update" | "append";
+
+const FLAGS: { readonly [how in How]: number } = {
+  read: O_RDONLY,
+  update: O_RDWR,
+  append: O_RDWR | O_APPEND | O_CREAT,
+};
+
+/**
+ * Opens a regular file. A file that is written to must have no other name: a hard link may be somebody's file elsewhere.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names what is no such file; the operating system's error
+ */
+export function openFile(fs: SpoolFs, path: string, how: How): number {
+  const before = O_NOFOLLOW === 0 ? lookAt(fs, path) : undefined;
+  if (before !== undefined) assertRegular(path, before, how);
+  let fd: number;
+  try {
+    fd = fs.openSync(path, FLAGS[how] | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch (error) {
+    const found = REFUSED.some((code) => isErrno(error, code)) ? lookAt(fs, path) : undefined;
+    if (found !== undefined) assertRegular(path, found, how);
+    throw error;
+  }
+  try {
+    const opened = fs.fstatSync(fd);
+    assertRegular(path, opened, how);
+    if (before !== undefined && before.ino !== opened.ino) throw refusal(path, "was replaced while it was opened");
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** What an open says of a link (EMLINK on FreeBSD), a folder, a socket or a FIFO. */
+const REFUSED = ["ELOOP", "EMLINK", "EISDIR", "ENXIO", "EOPNOTSUPP"];
+
+/** What stands in a small file, or its first 64 KiB. */
+export function readSmallFile(fs: SpoolFs, path: string): Buffer {
+  const fd = openFile(fs, path, "read");
+  try {
+    return readAt(fs, fd, 0, SMALL_FILE_BYTES);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/**
+ * What stands in a file that the configuration names: a secret, a certificate. A link is followed, for that is how
+ * Kubernetes mounts them; a FIFO that nobody writes to must not stop the program for ever.
+ *
+ * @throws Error that says what it is instead of a regular file; the operating system's error
+ */
+export function readConfiguredFile(path: string): string {
+  const fd = nodeFs.openSync(path, O_RDONLY | O_NONBLOCK);
+  try {
+    const stat = nodeFs.fstatSync(fd);
+    if (!stat.isFile()) throw new Error(`${path} is ${kindOf(stat)}, not a regular file`);
+    return nodeFs.readFileSync(fd, "utf8");
+  } finally {
+    nodeFs.closeSync(fd);
+  }
+}
+
+/** As many bytes as there are, at most `length`. */
+export function readAt(fs: SpoolFs, fd: number, offset: number, length: number): Buffer {
+  const size = fs.fstatSync(fd).size;
+  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
+  let at = 0;
+  while (at < bytes.length) {
+    const got = fs.readSync(fd, bytes, at, bytes.length - at, offset + at);
+    if (got === 0) break;
+    at += got;
+  }
+  return bytes.subarray(0, at);
+}
+
+/**
+ * Whether a folder is this user's own: no link, and nobody else may change what its names stand for.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that says what is wrong and what to do; the operating system's error
+ */
+export function assertOwnFolder(fs: SpoolFs, path: string): void {
+  const problem = folderProblem(fs.lstatSync(path));
+  if (problem !== undefined) throw refusal(path, problem);
+}
+
+/** What is wrong with a folder, as the end of a sentence; `undefined` when nothing is. */
+export function folderProblem(stat: Stats): string | undefined {
+  if (stat.isSymbolicLink()) return "is a symbolic link: name the folder itself, so that nobody can point it elsewhere";
+  if (!stat.isDirectory()) return "is not a folder: move away what stands there";
+  // Windows has neither.
+  const user = process.geteuid?.();
+  if (user === undefined) return undefined;
+  const mode = (stat.mode & 0o7777).toString(8);
+  if ((stat.mode & 0o022) !== 0) return `is writable by other users (mode ${mode}): run chmod go-w on it`;
+  if (stat.uid === user || stat.uid === 0) return undefined;
+  return `belongs to another user (${stat.uid}), who could replace what is in it: run as that user, or chown it to ${user}`;
+}
+
+/** What a program opens in a folder that it takes over. Other things may be there, and are left alone. */
+const OPENED = /^(?:owner\.\d+|cursor\..+|\d+\.seg|position\.json)$/;
+
+/**
+ * Refuses a folder in which something stands in the place of a file, before it is taken over: a dead process's source is shipped
+ * whole or not at all.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names what is no such file
+ */
+export function assertOnlyFiles(fs: SpoolFs, directory: string): void {
+  for (const name of fs.readdirSync(directory).filter((each) => OPENED.test(each))) {
+    const path = join(directory, name);
+    const stat = lookAt(fs, path);
+    if (stat !== undefined) assertRegular(path, stat, "read");
+  }
+}
+
+function assertRegular(path: string, stat: Stats, how: How): void {
+  if (!stat.isFile())
+    throw refusal(path, `is ${kindOf(stat)}${stat.isSymbolicLink() ? "" : ", not a regular file"}: remove it`);
+  if (how !== "read" && stat.nlink > 1) {
+    throw refusal(path, `has ${stat.nlink} names (hard links), and would be written by all of them: copy it instead`);
+  }
+}
+
+function kindOf(stat: Stats): string {
+  if (stat.isSymbolicLink()) return "a symbolic link, which is not followed";
+  if (stat.isDirectory()) return "a folder";
+  if (stat.isFIFO()) return "a FIFO";
+  if (stat.isSocket()) return "a socket";
+  return "a device";
+}
+
+/** What has that name now; `undefined` when nothing does, or nobody can say. */
+function lookAt(fs: SpoolFs, path: string): Stats | undefined {
+  try {
+    return fs.lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(path: string, why: string): SeclogError {
+  return new SeclogError("SECLOG_SPOOL_DIRECTORY", `${path} ${why}`);
+}
