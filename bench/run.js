@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- rivals` or `-- verify` runs one. Takes about a quarter of an hour; the machine
+ * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals` or `-- verify` runs one. Takes about a quarter of an hour; the machine
  * should have nothing else to do. `-- against FOLDER [call|import|ingest …]` compares this build with another one, such as a
  * built worktree of an earlier commit.
  */
@@ -13,6 +13,7 @@ import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
 import { benchRivals } from "./rivals.js";
 import { benchSeal } from "./seal.js";
+import { benchSealHostile } from "./seal-hostile.js";
 import { benchVerify } from "./verify.js";
 
 const wanted = process.argv.slice(2);
@@ -33,5 +34,6 @@ if (isWanted("ingest")) {
 if (isWanted("memory")) benchMemory();
 if (isWanted("load")) benchLoad();
 if (isWanted("seal")) await benchSeal();
+if (isWanted("seal-hostile")) await benchSealHostile();
 if (isWanted("rivals")) await benchRivals();
 if (isWanted("verify")) await benchVerify();

@@ -20,7 +20,6 @@ export function writeSqlModules() {
   });
   write("sql.generated.ts", "Migration", {
     "MIGRATIONS: readonly Migration[]": migrations,
-    "OWNERSHIP_SQL: string": readFileSync(join(FOLDER, "ownership.sql"), "utf8"),
     "PRIVILEGES_SQL: string": readFileSync(join(FOLDER, "privileges.sql"), "utf8"),
   });
 }

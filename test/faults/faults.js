@@ -11,6 +11,7 @@
 import { CONNECTION_FAULTS } from "./connection.js";
 import { DISK_FAULTS } from "./disk.js";
 import { HEALTH_FAULTS } from "./health.js";
+import { HOSTILE_FAULTS } from "./hostile.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
@@ -43,6 +44,7 @@ export const FAULTS = [
   ...SEAL_FAULTS,
   ...DISK_FAULTS,
   ...HEALTH_FAULTS,
+  ...HOSTILE_FAULTS,
   ...SPOOL_FAULTS,
   ...STRANGE_FAULTS,
   ...SYSCALL_FAULTS,

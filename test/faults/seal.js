@@ -18,7 +18,7 @@ export function makeKey({ folder }) {
   return { key, vkey, kept: join(folder, "kept") };
 }
 
-const startSealer = (world, { key }, memory = "memory") =>
+export const startSealer = (world, { key }, memory = "memory") =>
   world.startProgram(["seal", "--json", "--interval", "0.05", "--key", key, "--memory", join(world.folder, memory)], {
     deadline: 600_000,
   });

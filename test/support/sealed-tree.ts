@@ -43,10 +43,15 @@ export async function addEvents(database: TestDatabase, source: string, count: n
       FROM security_event_source, generate_series(1, $2::integer) AS n WHERE security_event_source.id = $1`,
     [source, count, skip],
   );
-  await database.query("UPDATE security_event_source SET last_seq = last_seq + $2 WHERE id = $1", [
-    source,
-    count + skip,
-  ]);
+  await movePosition(database, source, `last_seq + ${count + skip}`);
+}
+
+/** Moves a source's position, also over numbers without an event, as a writer cannot. */
+export async function movePosition(database: TestDatabase, source: string, last: number | string): Promise<void> {
+  await database.query(
+    `BEGIN; SET LOCAL session_replication_role = replica;
+      UPDATE security_event_source SET last_seq = ${last} WHERE id = '${source}'; COMMIT`,
+  );
 }
 
 /** Sets a record aside under the source's next number. */

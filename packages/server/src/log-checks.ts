@@ -174,15 +174,14 @@ export async function checkPartitions(client: pg.Client, findings: Findings): Pr
     if (outside > 0) {
       findings.warning(
         `${counted(outside, "event")} in the default partition of ${parent}: a clock was wrong, or partitions were missing`,
-        "seclog_ensure_partitions() takes over what is of its months; look at the others' occurred_at",
+        "seclog seal takes over what is of the months that it makes, up to 300,000 events of each; look at the others' occurred_at",
       );
     }
   }
   if (classes.length === 0) findings.fault("the log has no partitions", `run ${commandLine("setup")}`);
 }
 
-const PARTITIONS_ADVICE =
-  "applications make them when they start and daily: see their diagnostics; or SELECT seclog_ensure_partitions() as the writer";
+const PARTITIONS_ADVICE = "seclog seal makes them when it starts and hourly, and seclog setup does: run one of them";
 
 function timeOf(text: string): number {
   return Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`);

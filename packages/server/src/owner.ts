@@ -1,7 +1,6 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
-import { borrowOwner } from "seclog/postgres";
 import { databaseError } from "./connection.ts";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
 import { checkSchema, Session } from "./session.ts";
@@ -50,11 +49,11 @@ export class OwnerConnection {
   async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
     return await this.#session.transaction(
       async (client) => {
-        const giveBack = await becomeOwner(client);
+        const borrowed = await becomeOwner(client);
         await checkSchema(client);
         const result = await work(client);
         await client.query("SET LOCAL ROLE NONE");
-        await giveBack();
+        if (borrowed) await client.query(`REVOKE ${OWNER} FROM CURRENT_USER`);
         return result;
       },
       { end },
@@ -66,11 +65,19 @@ export class OwnerConnection {
   }
 }
 
-async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {
+async function becomeOwner(client: pg.Client): Promise<boolean> {
+  await client.query("SAVEPOINT role");
   try {
-    const giveBack = await borrowOwner(client);
     await client.query(`SET LOCAL ROLE ${OWNER}`);
-    return giveBack;
+    return false;
+  } catch (error) {
+    if (!isCode(error, "42501")) throw error;
+    await client.query("ROLLBACK TO role");
+  }
+  try {
+    await client.query(`GRANT ${OWNER} TO CURRENT_USER`);
+    await client.query(`SET LOCAL ROLE ${OWNER}`);
+    return true;
   } catch (cause) {
     if (!isCode(cause, "42501")) throw cause;
     throw new SeclogError(

@@ -19,6 +19,8 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ],
   ["public.seclog_rotate_key(bigint, bytea, text, bigint, text, text)", [SEALER]],
   ["public.seclog_cosign(bigint, text, bigint, text)", [SEALER]],
+  ["public.seclog_take_turn(uuid, double precision)", [SEALER]],
+  ["public.seclog_make_partitions(integer)", [SEALER]],
   ["public.seclog_removal_digest(bigint)", [READER]],
   ["public.seclog_add_partition(text, timestamptz)", []],
   ["public.seclog_own_event(text, text)", []],
@@ -44,6 +46,7 @@ const TABLES: { readonly [table: string]: { readonly [group: string]: string } }
   security_event_removed: { [READER]: "SELECT" },
   security_event_hold: { [READER]: "SELECT" },
   security_event_tree: { [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_sealer: {},
   seclog_migration: { [READER]: "SELECT", [SEALER]: "SELECT" },
 };
 

@@ -15,6 +15,8 @@ const opened: pg.Client[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
+  // As a log has them from before new rows were held to it: erasure finds people in any row.
+  await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
   owner = await connect(database.adminUrl);
   await owner.query("SET ROLE seclog_owner");
 });

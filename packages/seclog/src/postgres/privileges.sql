@@ -2,21 +2,8 @@
 -- granted since is put right. Only the groups are touched: a privilege that somebody gave to another role is doctor's
 -- business.
 
--- Not ON ALL TABLES IN SCHEMA: an extension may have put some there, which are not ours to revoke.
-DO $$
-DECLARE
-  ours text;
-BEGIN
-  FOR ours IN
-    SELECT 'TABLE ' || oid::regclass FROM pg_class
-      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') AND relowner = 'seclog_owner'::regrole
-    UNION ALL
-    SELECT 'ROUTINE ' || oid::regprocedure FROM pg_proc
-      WHERE pronamespace = 'public'::regnamespace AND proowner = 'seclog_owner'::regrole
-  LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer', ours);
-  END LOOP;
-END $$;
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
 
 -- The writer adds events. Not created_at, which is the database's to say; and it reads nothing.
 GRANT INSERT (
@@ -58,7 +45,7 @@ GRANT SELECT (
   started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention
 ) ON public.security_event_log TO seclog_sealer;
 GRANT SELECT (source_id, seq, created_at, commitment) ON public.security_event_quarantine TO seclog_sealer;
-GRANT SELECT (id, epoch, last_seq, opened_at, updated_at) ON public.security_event_source TO seclog_sealer;
+GRANT SELECT (id, epoch, last_seq, opened_at, updated_at, login) ON public.security_event_source TO seclog_sealer;
 GRANT SELECT ON
   public.security_event_seal,
   public.security_event_tile,
@@ -72,6 +59,8 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_seal(bigint, bytea, bigint, bytea, text, bigint, text, text, uuid[], bigint[], bigint[], smallint[], bigint[], bytea[]),
   public.seclog_rotate_key(bigint, bytea, text, bigint, text, text),
   public.seclog_cosign(bigint, text, bigint, text),
+  public.seclog_take_turn(uuid, double precision),
+  public.seclog_make_partitions(integer),
   public.seclog_describe()
   TO seclog_sealer;
 

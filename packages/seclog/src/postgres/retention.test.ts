@@ -138,9 +138,9 @@ describe("seclog_prune()", () => {
         sha256: createHash("sha256").update(lines).digest("hex"),
       },
     });
-    // The months that applications make are not those.
-    const ensured = await connect(database.writerUrl);
-    await ensured.query("SELECT public.seclog_ensure_partitions()");
+    // The months that are made ahead are not those.
+    const ensured = await connect(database.sealerUrl);
+    await ensured.query("SELECT public.seclog_make_partitions()");
     expect(await exists("security_event_log_standard_2025_03")).toBe(false);
     // The log goes on, and an event that comes late is in the default partition.
     await store(old);
@@ -304,8 +304,8 @@ describe("seclog_prune()", () => {
     })();
     while (stored === 0) await sleep(5);
     // Partitions are made at the same time.
-    const maker = await connect(database.writerUrl);
-    const making = maker.query("SELECT public.seclog_ensure_partitions(6)");
+    const maker = await connect(database.sealerUrl);
+    const making = maker.query("SELECT public.seclog_make_partitions(6)");
     for (const month of months) {
       for (let left = 10; ; left--) {
         try {

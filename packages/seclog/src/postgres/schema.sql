@@ -35,7 +35,7 @@ security_event_key (owner seclog_owner)
 security_event_log (owner seclog_owner) PARTITION BY LIST (retention)
   id uuid NOT NULL
   occurred_at timestamp with time zone NOT NULL
-  created_at timestamp with time zone NOT NULL DEFAULT now()
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
   event_type text COLLATE "C" NOT NULL
   level security_event_level NOT NULL
   category text NOT NULL
@@ -87,7 +87,7 @@ security_event_quarantine (owner seclog_owner)
   seq bigint NOT NULL
   reason text NOT NULL
   record bytea NOT NULL
-  created_at timestamp with time zone NOT NULL DEFAULT now()
+  created_at timestamp with time zone NOT NULL DEFAULT clock_timestamp()
   salt bytea
   commitment bytea NOT NULL
 security_event_removed (owner seclog_owner)
@@ -103,6 +103,10 @@ security_event_seal (owner seclog_owner)
   source_id uuid NOT NULL
   first_seq bigint NOT NULL
   last_seq bigint NOT NULL
+security_event_sealer (owner seclog_owner)
+  one boolean NOT NULL DEFAULT true
+  holder uuid
+  until timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone
 security_event_signature (owner seclog_owner)
   size bigint NOT NULL
   name text NOT NULL
@@ -116,6 +120,7 @@ security_event_source (owner seclog_owner)
   key_hash bytea NOT NULL
   opened_at timestamp with time zone NOT NULL DEFAULT now()
   updated_at timestamp with time zone NOT NULL DEFAULT now()
+  login name COLLATE "C"
 security_event_tile (owner seclog_owner)
   level smallint NOT NULL
   tile bigint NOT NULL
@@ -136,14 +141,23 @@ security_event_hold_reason_check on security_event_hold: CHECK ((btrim(reason) <
 security_event_hold_retention_check on security_event_hold: CHECK ((retention = ANY (ARRAY['short'::text, 'standard'::text, 'long'::text])))
 security_event_key_pkey on security_event_key: PRIMARY KEY (name, key_id)
 security_event_log_size on security_event_log: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_long: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_long: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_long_default: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_long_default: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_other: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_other: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_own: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_own: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_short: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_short: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_short_default: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_short_default: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_standard: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_standard: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_log_size on security_event_log_standard_default: CHECK (((octet_length(concat(allowed_methods, category, environment, event_type, host, logger, method, route, service)) <= 10000) AND (octet_length(retention) <= 100) AND (pg_column_size(data) <= 4194304) AND (pg_column_size(notes) <= 1048576) AND (pg_column_size(path) <= 65536) AND (pg_column_size(user_agent) <= 65536) AND (pg_column_size(ip_chain) <= 65536) AND (pg_column_size(method_original) <= 65536) AND (pg_column_size(request_host) <= 65536) AND (pg_column_size(request_id) <= 65536) AND (pg_column_size(trace_id) <= 65536) AND (pg_column_size(span_id) <= 65536) AND (pg_column_size(ip_source) <= 65536) AND (pg_column_size(actor_id) <= 65536) AND (pg_column_size(actor_type) <= 65536) AND (pg_column_size(target_id) <= 65536) AND (pg_column_size(target_type) <= 65536) AND (pg_column_size(salt) <= 100) AND (pg_column_size(commitment) <= 100)))
+security_event_log_values on security_event_log_standard_default: CHECK (((occurred_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (occurred_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (seq >= 1) AND (epoch >= 1) AND (v >= 1) AND (retention = ANY (ARRAY['standard'::text, 'short'::text, 'long'::text, 'own'::text])) AND ((count IS NULL) OR ((count >= 1) AND (count <= '9007199254740991'::bigint))) AND ((started_at IS NULL) OR ((started_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((ended_at IS NULL) OR ((ended_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (ended_at < '10000-01-01 00:00:00+00'::timestamp with time zone))) AND ((data IS NULL) OR (json_typeof(data) = 'object'::text)) AND ((notes IS NULL) OR (json_typeof(notes) = 'object'::text)))) NOT VALID
 security_event_quarantine_pkey on security_event_quarantine: PRIMARY KEY (source_id, seq)
 security_event_removed_kind_check on security_event_removed: CHECK ((kind = ANY (ARRAY['erased'::text, 'pruned'::text])))
 security_event_removed_pkey on security_event_removed: PRIMARY KEY (own_seq, source_id)
@@ -151,6 +165,8 @@ security_event_retention_pkey on security_event_retention: PRIMARY KEY (category
 security_event_retention_retention_check on security_event_retention: CHECK ((retention = ANY (ARRAY['short'::text, 'standard'::text, 'long'::text])))
 security_event_seal_check on security_event_seal: CHECK ((last_seq >= first_seq))
 security_event_seal_pkey on security_event_seal: PRIMARY KEY (first_leaf)
+security_event_sealer_one_check on security_event_sealer: CHECK (one)
+security_event_sealer_pkey on security_event_sealer: PRIMARY KEY (one)
 security_event_signature_pkey on security_event_signature: PRIMARY KEY (size, name, key_id)
 security_event_source_pkey on security_event_source: PRIMARY KEY (id)
 security_event_tile_pkey on security_event_tile: PRIMARY KEY (level, tile)
@@ -174,7 +190,10 @@ CREATE UNIQUE INDEX security_event_removed_pkey ON public.security_event_removed
 CREATE UNIQUE INDEX security_event_retention_pkey ON public.security_event_retention USING btree (category)
 CREATE UNIQUE INDEX security_event_seal_pkey ON public.security_event_seal USING btree (first_leaf)
 CREATE UNIQUE INDEX security_event_seal_source ON public.security_event_seal USING btree (source_id, first_seq)
+CREATE UNIQUE INDEX security_event_sealer_pkey ON public.security_event_sealer USING btree (one)
 CREATE UNIQUE INDEX security_event_signature_pkey ON public.security_event_signature USING btree (size, name, key_id)
+CREATE INDEX security_event_source_empty ON public.security_event_source USING btree (login, updated_at) WHERE (last_seq = 0)
+CREATE INDEX security_event_source_login ON public.security_event_source USING btree (COALESCE((login)::text, ''::text), updated_at, id)
 CREATE UNIQUE INDEX security_event_source_pkey ON public.security_event_source USING btree (id)
 CREATE UNIQUE INDEX security_event_tile_pkey ON public.security_event_tile USING btree (level, tile)
 CREATE UNIQUE INDEX security_event_tree_pkey ON public.security_event_tree USING btree (one)
@@ -215,6 +234,8 @@ CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_eve
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_seal FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_signature FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_signature FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
+CREATE TRIGGER seclog_name_login BEFORE INSERT ON public.security_event_source FOR EACH ROW EXECUTE FUNCTION seclog_name_login()
+CREATE TRIGGER seclog_require_events AFTER UPDATE OF last_seq ON public.security_event_source FOR EACH ROW WHEN ((new.last_seq > old.last_seq)) EXECUTE FUNCTION seclog_require_events()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_tile FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.security_event_tile FOR EACH STATEMENT EXECUTE FUNCTION seclog_refuse_change()
 CREATE TRIGGER seclog_append_only BEFORE DELETE OR UPDATE ON public.security_event_tree FOR EACH ROW EXECUTE FUNCTION seclog_refuse_change()
@@ -235,20 +256,29 @@ DECLARE
   parent text := 'security_event_log_' || class;
   child text := parent || to_char(month, '_YYYY_MM');
   upper timestamptz := month + interval '1 month';
-  misplaced boolean;
+  misplaced bigint;
+  added record;
 BEGIN
-  EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
+  EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING DEFAULTS)', child, parent);
   EXECUTE format('CREATE TRIGGER seclog_no_truncate BEFORE TRUNCATE ON public.%I
     FOR EACH STATEMENT EXECUTE FUNCTION public.seclog_refuse_change()', child);
-  EXECUTE format('SELECT EXISTS (SELECT FROM public.%I WHERE occurred_at >= $1 AND occurred_at < $2)',
+  EXECUTE format('SELECT count(*) FROM (SELECT FROM public.%I WHERE occurred_at >= $1 AND occurred_at < $2 LIMIT 300001) AS there',
     parent || '_default') INTO misplaced USING month, upper;
-  IF misplaced THEN
+  IF misplaced > 300000 THEN
+    RAISE EXCEPTION 'over 300000 events of that month are in %: moving them would lock the log for long', parent || '_default';
+  ELSIF misplaced > 0 THEN
     EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', parent || '_default');
     PERFORM set_config('seclog.maintenance', 'on', true);
     EXECUTE format('WITH moved AS (DELETE FROM public.%I WHERE occurred_at >= $1 AND occurred_at < $2 RETURNING *)
       INSERT INTO public.%I SELECT * FROM moved', parent || '_default', child) USING month, upper;
     PERFORM set_config('seclog.maintenance', 'off', true);
   END IF;
+  -- After the rows: some of them may be older than a constraint that holds for new ones only.
+  FOR added IN SELECT conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
+    WHERE conrelid = ('public.' || parent)::regclass AND contype = 'c' ORDER BY conname
+  LOOP
+    EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT %I %s', child, added.conname, added.definition);
+  END LOOP;
   EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
     parent, child, month, upper);
 END $function$
@@ -324,41 +354,10 @@ $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_ensure_partitions(months_ahead integer DEFAULT 3)
  RETURNS integer
- LANGUAGE plpgsql
- SECURITY DEFINER
+ LANGUAGE sql
+ IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET "TimeZone" TO 'UTC'
-AS $function$
-DECLARE
-  ahead integer := least(greatest(coalesce(months_ahead, 3), 1), 24);
-  class text;
-  month timestamptz;
-  created integer := 0;
-  locked boolean := false;
-BEGIN
-  FOREACH class IN ARRAY ARRAY['short', 'standard', 'long'] LOOP
-    FOR step IN -1 .. ahead LOOP
-      month := date_trunc('month', now()) + make_interval(months => step);
-      CONTINUE WHEN to_regclass('public.security_event_log_' || class || to_char(month, '_YYYY_MM')) IS NOT NULL;
-      IF NOT locked THEN
-        -- Somebody else is at it: leave it to them. The number is "SECLOG" in ASCII.
-        IF NOT pg_try_advisory_xact_lock(91556946923335) THEN RETURN created; END IF;
-        locked := true;
-        CONTINUE WHEN to_regclass('public.security_event_log_' || class || to_char(month, '_YYYY_MM')) IS NOT NULL;
-      END IF;
-      BEGIN
-        PERFORM public.seclog_add_partition(class, month);
-        created := created + 1;
-      EXCEPTION WHEN lock_not_available THEN
-        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
-        RETURN created;
-      WHEN OTHERS THEN
-        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
-      END;
-    END LOOP;
-  END LOOP;
-  RETURN created;
-END $function$
+AS $function$ SELECT 0 $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_erase(actor text, target text, address inet, events uuid[], since timestamp with time zone, until timestamp with time zone, reason text, only_count boolean, OUT erased bigint, OUT held bigint, OUT quarantined bigint, OUT first_at timestamp with time zone, OUT last_at timestamp with time zone, OUT types json, OUT recorded_as bigint)
  RETURNS record
@@ -495,6 +494,62 @@ BEGIN
     format('{"category":%s,"class":%s}', to_json(for_category), to_json(class)));
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_make_partitions(months_ahead integer DEFAULT 3)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+DECLARE
+  ahead integer := least(greatest(coalesce(months_ahead, 3), 1), 24);
+  class text;
+  month timestamptz;
+  created integer := 0;
+  locked boolean := false;
+BEGIN
+  FOREACH class IN ARRAY ARRAY['short', 'standard', 'long'] LOOP
+    FOR step IN -1 .. ahead LOOP
+      month := date_trunc('month', now()) + make_interval(months => step);
+      CONTINUE WHEN to_regclass('public.security_event_log_' || class || to_char(month, '_YYYY_MM')) IS NOT NULL;
+      BEGIN
+        IF NOT locked THEN
+          -- Somebody else is at it: leave it to them. Not an advisory lock, which any role can take and keep.
+          LOCK TABLE public.security_event_retention IN SHARE UPDATE EXCLUSIVE MODE NOWAIT;
+          locked := true;
+          CONTINUE WHEN to_regclass('public.security_event_log_' || class || to_char(month, '_YYYY_MM')) IS NOT NULL;
+        END IF;
+        PERFORM public.seclog_add_partition(class, month);
+        created := created + 1;
+      EXCEPTION WHEN lock_not_available THEN
+        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
+        RETURN created;
+      WHEN OTHERS THEN
+        RAISE WARNING 'no partition for % of % yet: %', to_char(month, 'YYYY-MM'), class, SQLERRM;
+      END;
+    END LOOP;
+  END LOOP;
+  RETURN created;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_name_login()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  NEW.login := session_user;
+  IF (SELECT count(*) FROM (SELECT FROM public.security_event_source AS source
+      WHERE source.login = NEW.login AND source.last_seq = 0 AND source.updated_at > clock_timestamp() - interval '1 hour'
+      LIMIT 10000) AS empty) = 10000
+    AND NOT EXISTS (SELECT FROM public.security_event_source AS source WHERE source.id = NEW.id)
+  THEN
+    RAISE EXCEPTION '% has opened 10000 sources within an hour and stored nothing in them', NEW.login
+      USING ERRCODE = 'SL006', HINT = 'Somebody else may be using its password.';
+  END IF;
+  RETURN NEW;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_next_own_seq()
  RETURNS bigint
  LANGUAGE sql
@@ -624,10 +679,14 @@ CREATE OR REPLACE FUNCTION public.seclog_quarantine(source uuid, own_epoch integ
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+  cut text := CASE WHEN octet_length(original) > 2097152
+    THEN format(' [cut: the first 2097152 of %s bytes]', octet_length(original)) ELSE '' END;
 BEGIN
-  PERFORM public.seclog_advance(source, own_epoch, key, bad_seq, bad_seq);
+  -- Where it is there already the position has passed it, and seclog_advance says so.
   INSERT INTO public.security_event_quarantine (source_id, seq, reason, record)
-    VALUES (source, bad_seq, left(why, 1000), original);
+    VALUES (source, bad_seq, left(why, 1000) || cut, substring(original FROM 1 FOR 2097152)) ON CONFLICT DO NOTHING;
+  PERFORM public.seclog_advance(source, own_epoch, key, bad_seq, bad_seq);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_refuse_change()
@@ -688,6 +747,33 @@ AS $function$
   SELECT encode(sha256(convert_to(coalesce(string_agg(source_id || ' ' || seqs || E'\n', '' ORDER BY source_id), ''), 'UTF8')), 'hex')
     FROM public.security_event_removed WHERE own_seq = removal
 $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_require_events()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET max_parallel_workers_per_gather TO '0'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET jit TO 'off'
+AS $function$
+DECLARE
+  stored bigint;
+BEGIN
+  SELECT count(DISTINCT log.seq) INTO stored FROM public.security_event_log AS log
+    WHERE log.source_id = NEW.id AND log.seq > OLD.last_seq AND log.seq <= NEW.last_seq;
+  IF stored = NEW.last_seq - OLD.last_seq THEN RETURN NULL; END IF;
+  SELECT stored + count(*) INTO stored FROM public.security_event_quarantine AS aside
+    WHERE aside.source_id = NEW.id AND aside.seq > OLD.last_seq AND aside.seq <= NEW.last_seq;
+  -- The database's own event follows its number within one function.
+  IF stored = NEW.last_seq - OLD.last_seq OR NEW.id = (SELECT own_source FROM public.security_event_tree) THEN
+    RETURN NULL;
+  END IF;
+  RAISE EXCEPTION 'source % would pass numbers % to %, and only % of them have an event',
+    NEW.id, OLD.last_seq + 1, NEW.last_seq, stored USING ERRCODE = 'SL005';
+END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_rotate_key(at_size bigint, at_root bytea, log_origin text, signer_id bigint, signer_vkey text, signature_line text)
  RETURNS void
@@ -770,6 +856,18 @@ BEGIN
   PERFORM set_config('seclog.maintenance', 'off', true);
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_take_turn(who uuid, seconds double precision)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  UPDATE public.security_event_sealer SET holder = who, until = clock_timestamp() + make_interval(secs => least(seconds, 7200))
+    WHERE holder = who OR until <= clock_timestamp();
+  RETURN FOUND;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_uuid7(at timestamp with time zone)
  RETURNS uuid
  LANGUAGE sql
@@ -791,13 +889,15 @@ EXECUTE on seclog_describe() to seclog_reader
 EXECUTE on seclog_describe() to seclog_sealer
 EXECUTE on seclog_describe() to seclog_writer
 EXECUTE on seclog_ensure_partitions(integer) to seclog_writer
+EXECUTE on seclog_make_partitions(integer) to seclog_sealer
 EXECUTE on seclog_open_source(uuid,integer,text) to seclog_writer
 EXECUTE on seclog_quarantine(uuid,integer,text,bigint,text,bytea) to seclog_writer
 EXECUTE on seclog_removal_digest(bigint) to seclog_reader
 EXECUTE on seclog_rotate_key(bigint,bytea,text,bigint,text,text) to seclog_sealer
 EXECUTE on seclog_seal(bigint,bytea,bigint,bytea,text,bigint,text,text,uuid[],bigint[],bigint[],smallint[],bigint[],bytea[]) to seclog_sealer
+EXECUTE on seclog_take_turn(uuid,double precision) to seclog_sealer
 INSERT (id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code, allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id, actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, salt, commitment, retention) on security_event_log to seclog_writer
-SELECT (id, epoch, last_seq, opened_at, updated_at) on security_event_source to seclog_sealer
+SELECT (id, epoch, last_seq, opened_at, updated_at, login) on security_event_source to seclog_sealer
 SELECT (id, occurred_at, created_at, event_type, level, category, outcome, method, route, status_code, allowed_methods, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention) on security_event_log to seclog_sealer
 SELECT (source_id, seq, created_at, commitment) on security_event_quarantine to seclog_sealer
 SELECT on seclog_migration to seclog_reader

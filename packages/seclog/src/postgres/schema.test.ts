@@ -163,7 +163,7 @@ describe("the schema", () => {
   });
 });
 
-describe("seclog_ensure_partitions()", () => {
+describe("seclog_make_partitions()", () => {
   it("makes what is missing, takes over what the default partition has of it, and is idle afterwards", async () => {
     const count = `SELECT count(*)::int AS count, max(tableoid::regclass::text) AS part FROM security_event_log WHERE source_id = '${sourceId}'`;
     await database.query(`ALTER TABLE security_event_log_standard DETACH PARTITION ${month}`);
@@ -171,32 +171,44 @@ describe("seclog_ensure_partitions()", () => {
     await database.query(`INSERT INTO security_event_log SELECT * FROM ${month}`);
     await database.query(`DROP TABLE ${month}`);
     expect(await database.query(count)).toEqual([{ count: 3, part: "security_event_log_standard_default" }]);
-    expect(await as(database.writerUrl, "SELECT seclog_ensure_partitions() AS n")).toEqual([{ n: 1 }]);
+    expect(await as(database.sealerUrl, "SELECT seclog_make_partitions() AS n")).toEqual([{ n: 1 }]);
     expect(await database.query(count)).toEqual([{ count: 3, part: month }]);
-    expect(await as(database.writerUrl, "SELECT seclog_ensure_partitions() AS n")).toEqual([{ n: 0 }]);
+    expect(await as(database.sealerUrl, "SELECT seclog_make_partitions() AS n")).toEqual([{ n: 0 }]);
     await expect(as(database.adminUrl, `TRUNCATE ${month}`)).rejects.toThrow("never changed");
   });
 
   it("gives up at the first lock that somebody holds, and does it later", async () => {
     const blocker = new pg.Client({ connectionString: database.adminUrl });
-    const writer = new pg.Client({ connectionString: database.writerUrl });
-    await Promise.all([blocker.connect(), writer.connect()]);
+    const sealer = new pg.Client({ connectionString: database.sealerUrl });
+    await Promise.all([blocker.connect(), sealer.connect()]);
     const warnings: (string | undefined)[] = [];
-    writer.on("notice", ({ message }) => warnings.push(message));
-    const ensure = async () =>
-      (await writer.query<{ n: number }>("SELECT seclog_ensure_partitions(4) AS n")).rows[0]?.n;
+    sealer.on("notice", ({ message }) => warnings.push(message));
+    const ensure = async () => (await sealer.query<{ n: number }>("SELECT seclog_make_partitions(4) AS n")).rows[0]?.n;
     await blocker.query("BEGIN; SELECT count(*) FROM security_event_log");
     // One wait, and not one for each of the partitions that are missing.
     expect(await ensure()).toBe(0);
     expect(warnings).toEqual([expect.stringContaining("lock timeout")]);
     await blocker.query("COMMIT");
     expect(await ensure()).toBe(3);
-    await Promise.all([blocker.end(), writer.end()]);
+    await Promise.all([blocker.end(), sealer.end()]);
   });
 
-  it("is bounded, whatever a writer asks for", async () => {
-    const [row] = await as<{ n: number }>(database.writerUrl, "SELECT seclog_ensure_partitions(1000000) AS n");
+  it("is bounded, whatever is asked for", async () => {
+    const [row] = await as<{ n: number }>(database.sealerUrl, "SELECT seclog_make_partitions(1000000) AS n");
     expect(row?.n).toBeLessThanOrEqual(3 * 24);
+  });
+
+  it("is nothing that a writer can hold up the log with, though older libraries still call what was", async () => {
+    const writer = new pg.Client({ connectionString: database.writerUrl });
+    await writer.connect();
+    await expect(writer.query("SELECT seclog_make_partitions()")).rejects.toMatchObject({ code: "42501" });
+    await writer.query("BEGIN");
+    expect((await writer.query("SELECT seclog_ensure_partitions(24) AS n")).rows).toEqual([{ n: 0 }]);
+    const locks = await database.query(
+      "SELECT relation::regclass FROM pg_locks WHERE mode NOT IN ('AccessShareLock', 'RowExclusiveLock') AND relation::regclass::text LIKE 'security%'",
+    );
+    expect(locks).toEqual([]);
+    await writer.end();
   });
 });
 

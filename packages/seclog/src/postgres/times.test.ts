@@ -69,32 +69,3 @@ describe("19: a clock of any year", () => {
     expect(parts).toEqual([{ part: `security_event_log_standard_${occurredAt.slice(0, 7).replace("-", "_")}` }]);
   });
 });
-
-it("19: a clock that comes back from the future does not keep partitions from being made", async () => {
-  const handler = postgresHandler({ url: database.writerUrl });
-  const sourceId = "01936d2f-5c00-7000-8000-000000000119";
-  const store = (firstSeq: number) => {
-    return handler.handle(
-      exampleBatch({ sourceId, firstSeq, acknowledged: firstSeq - 1 }),
-      AbortSignal.timeout(20_000),
-    );
-  };
-  const next = `security_event_log_long_${await monthAhead()}`;
-  const partition = () => database.query("SELECT to_regclass($1) IS NOT NULL AS there", [next]);
-  vi.useFakeTimers({ toFake: ["Date", "performance"], now: new Date("9999-06-01") });
-  await store(1);
-  expect(await partition()).toEqual([{ there: true }]);
-  await database.query(`DROP TABLE ${next}`);
-  vi.setSystemTime(new Date("2026-11-22"));
-  vi.advanceTimersByTime(25 * 3_600_000);
-  await store(2);
-  expect(await partition()).toEqual([{ there: true }]);
-  await handler.close();
-});
-
-async function monthAhead(): Promise<string> {
-  const [row] = await database.query<{ month: string }>(
-    "SELECT to_char((now() AT TIME ZONE 'UTC') + interval '1 month', 'YYYY_MM') AS month",
-  );
-  return row?.month ?? "";
-}

@@ -10,6 +10,7 @@ import { storedContext } from "../publish/publisher.ts";
 import { Publishing } from "../publish/publishing.ts";
 import { NoSealMemory, type SealMemory, SealMemoryFile } from "../seal/memory.ts";
 import { runSealer } from "../seal/run.ts";
+import type { SealedStep } from "../seal/sealer.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../seal/signing-key.ts";
 import { SessionPool } from "../session.ts";
 
@@ -69,7 +70,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
       signal,
       onSealed: async (step, age) => {
         publishing.offer(step.checkpoint);
-        report.sealed(step.checkpoint.size, step.leaves, step.missing);
+        report.sealed(step);
         if (options.json) {
           const { size, root } = step.checkpoint;
           await print(
@@ -78,6 +79,8 @@ async function seal(options: SealCommandOptions): Promise<void> {
               root: Buffer.from(root).toString("base64"),
               leaves: step.leaves,
               missing: step.missing,
+              doubled: step.doubled,
+              empty: step.empty,
               oldest_unsealed_seconds: Number((await age()).toFixed(3)),
               checkpoint: step.checkpoint.note,
             }),
@@ -117,6 +120,10 @@ function sealMemory({ key, memory }: SealCommandOptions): SealMemory {
   return path === undefined ? new NoSealMemory() : new SealMemoryFile(path);
 }
 
+function warn(what: string): void {
+  note(`${styled("warning:", "yellow", process.stderr)} ${what}: run ${commandLine("verify")}`);
+}
+
 /** What a person sees of it: a line that is written over on a terminal, a line a minute elsewhere. */
 class SealReport {
   readonly #quiet: boolean;
@@ -125,22 +132,35 @@ class SealReport {
   #leaves = 0;
   #reported = performance.now();
   #troubled = "";
+  #missing = 0;
+  #doubled = 0;
+  #empty = 0;
+  #warned = Number.NEGATIVE_INFINITY;
 
   constructor(quiet: boolean) {
     this.#quiet = quiet;
   }
 
-  sealed(size: number, leaves: number, missing: number): void {
-    this.#size = size;
+  sealed({ checkpoint, leaves, missing, doubled, empty }: SealedStep): void {
+    this.#size = checkpoint.size;
     this.#leaves += leaves;
     if (this.#troubled !== "") note("sealing again");
     this.#troubled = "";
-    if (missing > 0) {
-      this.#progress.clear();
-      note(
-        `${styled("warning:", "yellow", process.stderr)} ${counted(missing, "number")} had no event when sealed: run ${commandLine("verify")}`,
-      );
-    }
+    this.#missing += missing;
+    this.#doubled += doubled;
+    this.#empty = empty;
+    // A hostile source can have any amount of either: they are told a minute's worth at a time.
+    if (this.#missing + this.#doubled === 0 || performance.now() - this.#warned < REPORT_MS) return;
+    this.#warned = performance.now();
+    this.#progress.clear();
+    if (this.#missing > 0) warn(`${counted(this.#missing, "number")} had no event when sealed${this.#waiting()}`);
+    if (this.#doubled > 0) warn(`${counted(this.#doubled, "number")} had several events, of which one was sealed`);
+    this.#missing = 0;
+    this.#doubled = 0;
+  }
+
+  #waiting(): string {
+    return this.#empty === 0 ? "" : `, and ${this.#empty.toLocaleString("en")} more without one wait`;
   }
 
   async show(age: () => Promise<number>): Promise<void> {

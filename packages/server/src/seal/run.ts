@@ -5,21 +5,18 @@ import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/po
 import { roleConfig } from "../environment.ts";
 import { commandLine } from "../program.ts";
 import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../session.ts";
-import { sealState } from "../stored-tree.ts";
 import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 
 /** Options of {@link runSealer}. */
 export interface RunSealerOptions extends SealerOptions {
   /** The sealer's connection URL. */
   readonly url: string;
-  /** Milliseconds between two looks at what there is to seal. */
-  readonly intervalMs: number;
   /** Ends when everything is sealed that was there. */
   readonly once?: boolean;
   readonly signal: AbortSignal;
   /** After each checkpoint, with the age in seconds of the oldest event that is not sealed; it must not throw, and sealing waits for it. */
   readonly onSealed: (step: SealedStep, age: () => Promise<number>) => void | Promise<void>;
-  /** Another sealer has the lock, or this one has it now. */
+  /** Another sealer is at work, or this one is now. */
   readonly onTurn?: (sealing: boolean) => void;
   /** What failed and is tried again. */
   readonly onTrouble?: (error: unknown) => void;
@@ -28,7 +25,7 @@ export interface RunSealerOptions extends SealerOptions {
 /** How often a sealer that waits looks whether the other one has gone. */
 const STANDBY_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
-/** A sealer that says nothing for so long loses its connection, and with it the lock. */
+/** A sealer that says nothing for so long loses its connection, and what a step of it has locked. */
 const SILENCE_MS = 15_000;
 
 /** What no second try puts right. */
@@ -59,16 +56,18 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
       query_timeout: 2 * STATEMENT_TIMEOUT_MS,
     });
     client.on("error", () => {});
+    const sealer = new Sealer(client, options);
     try {
       await client.connect();
       await prepare(client, options.intervalMs);
-      const sealer = new Sealer(client, options);
-      await waitForLock(client, sealer, options);
-      while (!signal.aborted) {
+      for (let had = false; !signal.aborted; had = true) {
+        await waitForTurn(sealer, had, options);
+        await sealer.makePartitions();
         const step = await sealer.step();
         wait = STANDBY_MS;
-        if (step !== undefined) await options.onSealed(step, async () => (await sealState(client)).oldestUnsealed);
-        else if (once) return;
+        if (step !== undefined) await options.onSealed(step, () => sealer.oldestUnsealed());
+        // Numbers without an event can be any amount: they are sealed little by little, and a run that ends does not wait.
+        if (once && (step === undefined || (!step.more && step.empty > 0))) return;
         if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
       }
     } catch (error) {
@@ -79,6 +78,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
       await pause(wait * (0.5 + Math.random() / 2), signal);
       wait = Math.min(LONGEST_WAIT_MS, wait * 2);
     } finally {
+      await sealer.endTurn().catch(() => {});
       await client.end().catch(() => {});
     }
   }
@@ -98,7 +98,7 @@ async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
       "SET enable_hashjoin = off",
       "SET enable_mergejoin = off",
       "SET jit = off",
-      // Whoever is stopped or cut off must not keep the lock.
+      // Whoever is stopped or cut off must not keep the tree locked.
       `SET idle_session_timeout = ${SILENCE_MS + 3 * intervalMs}`,
       `SET idle_in_transaction_session_timeout = ${SILENCE_MS}`,
       "SET tcp_keepalives_idle = 5",
@@ -113,25 +113,24 @@ async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
 }
 
 /**
- * Waits until no other sealer has the lock. Everybody who may connect can take that lock and never seal: when what is stored
- * waits for longer than a sealer would let it, sealing goes on without. Compare-and-set keeps it safe; the lock saves work.
+ * Waits until it is this sealer's turn, which the others leave to it when they end, or when they say nothing for some seconds.
+ *
+ * @param had whether it was this one's turn before
  */
-async function waitForLock(
-  client: pg.Client,
-  sealer: Sealer,
-  { signal, once, onTurn, intervalMs }: RunSealerOptions,
-): Promise<void> {
-  let told = false;
-  while (!(await sealer.lock())) {
-    const { oldestUnsealed } = await sealState(client);
-    if (oldestUnsealed * 1000 > SILENCE_MS + 3 * intervalMs) break;
-    if (once === true) throw new SeclogError("SECLOG_DATABASE", "another sealer is at work: it seals what there is");
-    if (!told) onTurn?.(false);
-    told = true;
+async function waitForTurn(sealer: Sealer, had: boolean, { signal, once, onTurn }: RunSealerOptions): Promise<void> {
+  const began = performance.now();
+  let waited = false;
+  while (!(await sealer.takeTurn())) {
+    if (!waited) onTurn?.(false);
+    waited = true;
+    // One that was killed keeps its turn for as long as this at most.
+    if (once === true && performance.now() - began > sealer.longestTurnMs) {
+      throw new SeclogError("SECLOG_DATABASE", "another sealer is at work: it seals what there is");
+    }
     await pause(STANDBY_MS, signal);
     signal.throwIfAborted();
   }
-  onTurn?.(true);
+  if (waited || !had) onTurn?.(true);
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {

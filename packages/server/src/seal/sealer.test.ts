@@ -178,6 +178,7 @@ describe("runSealer()", () => {
   });
 
   it("does not trip over rows that no honest program writes", async () => {
+    await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
     const source = newSource();
     await store(source, 1, 3);
     const copy = (changes: string): Promise<unknown> =>
@@ -202,17 +203,79 @@ describe("runSealer()", () => {
     await writer.connect();
     const greedy = newSource();
     await writer.query("SELECT seclog_open_source($1, 1, 'k')", [greedy]);
-    await expect(writer.query("SELECT seclog_advance($1, 1, 'k', 1, 1000000)", [greedy])).rejects.toMatchObject({
-      code: "22023",
-    });
-    await writer.query("SELECT seclog_advance($1, 1, 'k', 1, 100000)", [greedy]);
+    for (const last of [1_000_000, 100_000, 1]) {
+      await expect(writer.query("SELECT seclog_advance($1, 1, 'k', 1, $2)", [greedy, last])).rejects.toMatchObject({
+        code: last > 100_000 ? "22023" : "SL005",
+      });
+    }
     await writer.end();
+    await tamper(`UPDATE security_event_source SET last_seq = 100000 WHERE id = '${greedy}'`);
     const stop = new AbortController();
     await sealOnce({ mostLeaves: 200, signal: stop.signal, onSealed: () => stop.abort() });
     const sealed = await database.query<{ last: number }>(
       `SELECT max(last_seq)::int AS last FROM security_event_seal WHERE source_id = '${honest}'`,
     );
     expect(sealed).toEqual([{ last: 50 }]);
+  });
+
+  it("reads one row of a number that thousands claim, also at one time and under classes that nobody knows", async () => {
+    const honest = newSource();
+    await store(honest, 1, 5);
+    const crowded = newSource();
+    await store(crowded, 1, 3);
+    await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
+    for (const [column, value] of [
+      ["occurred_at", "now() + n * interval '1 ms'"],
+      ["retention", "'class ' || n"],
+    ]) {
+      await database.query(
+        `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, jsonb_build_object('${column}', ${value}))).*
+          FROM security_event_log AS log, generate_series(1, 5000) AS n WHERE source_id = '${crowded}' AND seq = 2
+            AND event_type = 'authz_fail' AND n <= CASE WHEN log.retention = 'standard' THEN 5000 ELSE 0 END
+            AND log.occurred_at < now() - interval '1 hour'`,
+      );
+    }
+    const [step] = await sealOnce();
+    expect(step).toMatchObject({ leaves: 9, missing: 0, doubled: 1 });
+    await checkHistory();
+  });
+
+  it("lets numbers without an event wait behind everybody's events, and does not wait for them to end", async () => {
+    const honest = newSource();
+    await store(honest, 1, 50);
+    await tamper(
+      `INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
+        SELECT gen_random_uuid(), 1, 'x', 1000000, 'hostile' FROM generate_series(1, 100)`,
+    );
+    const steps = await sealOnce({ mostLeaves: 1_000 });
+    const sealed = await database.query<{ last: number }>(
+      `SELECT max(last_seq)::int AS last FROM security_event_seal WHERE source_id = '${honest}'`,
+    );
+    expect(sealed).toEqual([{ last: 50 }]);
+    expect(steps.at(-1)).toMatchObject({ more: false, empty: expect.any(Number) });
+    expect(steps.length).toBeLessThan(5);
+    await store(honest, 51, 20);
+    const [next] = await sealOnce({ mostLeaves: 1_000 });
+    expect((next?.leaves ?? 0) - (next?.missing ?? 0)).toBe(20);
+    await checkHistory();
+  });
+
+  it("refuses a login that opens sources and stores nothing in them", async () => {
+    const writer = new pg.Client({ connectionString: database.writerUrl });
+    await writer.connect();
+    const open = (count: number) =>
+      writer.query(`SELECT seclog_open_source(gen_random_uuid(), 1, 'k') FROM generate_series(1, ${count})`);
+    await tamper(
+      `INSERT INTO security_event_source (id, epoch, key_hash, login)
+        SELECT gen_random_uuid(), 1, 'x', '${new URL(database.writerUrl).username}' FROM generate_series(1, 9990)`,
+    );
+    await expect(open(11)).rejects.toMatchObject({ code: "SL006" });
+    // A source that is there is taken over all the same, and another login is not meant.
+    await writer.query("SELECT seclog_open_source('01936d2f-5c00-7000-8000-0000000000fe', 1, 'k')");
+    await open(9);
+    await writer.query("SELECT seclog_open_source('01936d2f-5c00-7000-8000-0000000000fe', 2, 'k')");
+    await expect(open(1)).rejects.toMatchObject({ code: "SL006" });
+    await writer.end();
   });
 
   it("takes for the database's own events none that a writer made up", async () => {
@@ -238,13 +301,24 @@ describe("runSealer()", () => {
     ]);
   });
 
-  it("goes on without the lock when whoever has it seals nothing", async () => {
+  it("is kept from its work by nothing that a writer can lock, and leaves it to another sealer at once when it ends", async () => {
     await store(newSource(), 1, 3);
-    await tamper("UPDATE security_event_log SET created_at = created_at - interval '1 minute'");
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
-    await writer.query("SELECT pg_advisory_lock(91556946923338)");
+    for (const key of [91556946923335, 91556946923336, 91556946923337, 91556946923338])
+      await writer.query("SELECT pg_advisory_lock($1)", [key]);
+    for (const sql of [
+      "SELECT seclog_take_turn(gen_random_uuid(), 60)",
+      "UPDATE security_event_sealer SET until = 'infinity'",
+      "BEGIN; LOCK TABLE security_event_sealer",
+      "BEGIN; LOCK TABLE security_event_tree IN ROW EXCLUSIVE MODE",
+    ]) {
+      await expect(writer.query(sql)).rejects.toMatchObject({ code: "42501" });
+      await writer.query("ROLLBACK");
+    }
     expect(await sealOnce()).toMatchObject([{ leaves: 4 }]);
+    await store(newSource(), 1, 2);
+    expect(await sealOnce()).toMatchObject([{ leaves: 2 }]);
     await writer.end();
   });
 

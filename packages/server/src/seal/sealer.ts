@@ -1,14 +1,14 @@
 /**
  * The sealer: the one process at a time that appends to the tree and signs.
  *
- *   try for the lock ─► is the tree what was signed last? ─► what is there to seal? ─► leaves ─► tiles, root
+ *   try for the turn ─► is the tree what was signed last? ─► what is there to seal? ─► leaves ─► tiles, root
  *          ▲                                                                                        │
  *          └── a moment ◄── published ◄── remembered ◄── COMMITTED ◄── seclog_seal ◄── signed ◄──────┘
  *
  * What must never happen is two signed checkpoints of which neither continues the other. So:
  *
- * - The tree moves by compare-and-set in the database: of two sealers that both believe they have the lock, one commits.
- *   The lock only saves the other the work.
+ * - The tree moves by compare-and-set in the database: of two sealers that both believe it is their turn, one commits.
+ *   The turn only saves the other the work.
  * - A checkpoint leaves the process after its commit, never before. A signature whose commit failed is forgotten with
  *   the process; whoever comes next starts from the tree that is stored.
  * - The newest stored checkpoint must bear the signature of the sealer's key. Nobody else's tree is continued.
@@ -18,6 +18,7 @@
  * The memory is written after the commit and before anything is published. Killed in between, the sealer finds at its next
  * start a tree that is ahead of its memory and continues it: that is consistent.
  */
+import { randomUUID } from "node:crypto";
 import type { Client } from "pg";
 import { SeclogError } from "seclog";
 import {
@@ -35,7 +36,8 @@ import {
 import { commandLine } from "../program.ts";
 import { type SignedCheckpoint, storedCheckpoint, storedTiles } from "../stored-tree.ts";
 import type { SealMemory } from "./memory.ts";
-import { pendingRanges, readEdge, readLeaves, readTree, signatureLine, writeSeal } from "./tree-store.ts";
+import { readEdge, readLeaves, readTree, type StoredTree, signatureLine, writeSeal } from "./tree-store.ts";
+import { Waiting } from "./waiting.ts";
 
 /** The moments of a seal at which a test may end the process. */
 export type SealStep = "begun" | "checked" | "read" | "signed" | "written" | "committed" | "remembered";
@@ -44,6 +46,8 @@ export interface SealerOptions {
   /** Whose name is the log's origin. */
   readonly signer: NoteSigner;
   readonly memory: SealMemory;
+  /** Milliseconds between two looks at what there is to seal. */
+  readonly intervalMs: number;
   /** The most leaves in one step; what is beyond follows at once. @default 10000 */
   readonly mostLeaves?: number;
   /** Told of each step as it is reached. */
@@ -57,22 +61,30 @@ export interface SealedStep {
   readonly leaves: number;
   /** How many of them say that a number was missing. */
   readonly missing: number;
-  /** Whether there is more to seal at once. */
+  /** Numbers that several rows claim; there may be more of them. One row of each was sealed, `verify` names the others. */
+  readonly doubled: number;
+  /** Whether there are more events to seal at once. */
   readonly more: boolean;
+  /** Numbers without an event that wait behind everything else, as far as is known. */
+  readonly empty: number;
 }
 
-/** "SECLOG" in ASCII, plus 3: not a number that setup or partitions lock. */
-const SEALER_LOCK = "91556946923338";
 const MOST_LEAVES = 10_000;
-/** How often sources that have been at rest are looked at, in steps. */
-const LOOK_AT_ALL = 60;
+/** For how much longer than it may rest a sealer has the turn, and how often it renews that, in milliseconds. */
+const TURN_MS = 4_000;
+const RENEW_MS = 1_000;
+/** How often partitions are looked at. */
+const PARTITIONS_MS = 3_600_000;
 
 /** Seals on one connection, which it owns until the connection or it fails; then a new one is made of each. */
 export class Sealer {
   readonly #client: Client;
   readonly #options: SealerOptions;
+  readonly #id: string = randomUUID();
+  #renewed = Number.NEGATIVE_INFINITY;
+  #partitionsMade = Number.NEGATIVE_INFINITY;
   #tree: TreeAppender | undefined;
-  #looks = 0;
+  #waiting = new Waiting();
   #checked = false;
   /** Committed, and not yet remembered: before that is done nothing else is sealed. */
   #unremembered: string | undefined;
@@ -82,12 +94,47 @@ export class Sealer {
     this.#options = options;
   }
 
-  /** Whether this is the sealer now. Another one's lock is released when its connection ends. */
-  async lock(): Promise<boolean> {
-    const { rows } = await this.#client.query<{ locked: boolean }>(
-      `SELECT pg_try_advisory_lock(${SEALER_LOCK}) AS locked`,
-    );
-    return rows[0]?.locked === true;
+  /** Milliseconds for which a turn lasts that is not renewed. */
+  get longestTurnMs(): number {
+    return TURN_MS + this.#options.intervalMs;
+  }
+
+  /** Whether this is the sealer now. A turn that is not renewed is over after seconds. */
+  async takeTurn(): Promise<boolean> {
+    const now = performance.now();
+    if (now - this.#renewed < RENEW_MS) return true;
+    const taken = await this.#turn(this.longestTurnMs / 1_000);
+    this.#renewed = taken ? now : Number.NEGATIVE_INFINITY;
+    return taken;
+  }
+
+  /** Gives the turn back. */
+  async endTurn(): Promise<void> {
+    if (this.#renewed !== Number.NEGATIVE_INFINITY) await this.#turn(0);
+    this.#renewed = Number.NEGATIVE_INFINITY;
+  }
+
+  async #turn(seconds: number): Promise<boolean> {
+    const { rows } = await this.#client.query<{ taken: boolean }>("SELECT public.seclog_take_turn($1, $2) AS taken", [
+      this.#id,
+      seconds,
+    ]);
+    return rows[0]?.taken === true;
+  }
+
+  /**
+   * Makes the partitions of the months ahead, in a transaction of its own: a new one keeps everybody out until it ends. Events
+   * need none, there are default ones, so nothing that fails here is in the way of sealing; `doctor` says what is missing.
+   */
+  async makePartitions(): Promise<void> {
+    if (performance.now() - this.#partitionsMade < PARTITIONS_MS) return;
+    this.#partitionsMade = performance.now();
+    await this.#client.query("SELECT public.seclog_make_partitions()").catch(() => {});
+  }
+
+  /** Seconds since the oldest event was stored that waits, as far as is known; 0 when none does. */
+  async oldestUnsealed(): Promise<number> {
+    return await this.#waiting.oldest(this.#client);
   }
 
   /**
@@ -98,18 +145,18 @@ export class Sealer {
    */
   async step(): Promise<SealedStep | undefined> {
     if (this.#unremembered !== undefined) this.#remember(this.#unremembered);
-    const all = this.#looks++ % LOOK_AT_ALL === 0;
     try {
       await this.#client.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
       this.#say("begun");
       const before = await this.#continueTree();
       this.#say("checked");
-      const { ranges, more } = await pendingRanges(this.#client, all, this.#options.mostLeaves ?? MOST_LEAVES);
+      await this.#waiting.look(this.#client);
+      const { ranges, more } = this.#waiting.next(this.#options.mostLeaves ?? MOST_LEAVES);
       if (ranges.length === 0) {
         await this.#client.query("COMMIT");
         return undefined;
       }
-      const { leaves, missing } = await readLeaves(this.#client, ranges);
+      const { leaves, events, doubled } = await readLeaves(this.#client, ranges, before.ownSource);
       this.#say("read");
       for (const leaf of leaves) before.tree.append(leaf);
       const { signer } = this.#options;
@@ -131,19 +178,21 @@ export class Sealer {
       const note = formatNote({ text, signatures: [signature] });
       this.#remember(note);
       this.#say("remembered");
-      // What a full look left is looked for by a full look.
-      if (more && all) this.#looks = 0;
-      return { checkpoint: { ...checkpoint, note }, leaves: leaves.length, missing, more };
+      this.#waiting.sealed(ranges, events);
+      const missing = leaves.length - events.reduce((sum, count) => sum + count, 0);
+      const { empty } = this.#waiting;
+      return { checkpoint: { ...checkpoint, note }, leaves: leaves.length, missing, doubled, more, empty };
     } catch (error) {
       this.#tree = undefined;
       this.#checked = false;
+      this.#waiting = new Waiting();
       await this.#client.query("ROLLBACK").catch(() => {});
       throw error;
     }
   }
 
   /** The tree that stands, once it is sure that it may be continued. */
-  async #continueTree(): Promise<{ readonly size: number; readonly root: Uint8Array; readonly tree: TreeAppender }> {
+  async #continueTree(): Promise<StoredTree & { readonly tree: TreeAppender }> {
     const stored = await readTree(this.#client);
     if (this.#tree?.size !== stored.size || !sameHash(this.#tree.root(), stored.root)) {
       this.#checked = false;

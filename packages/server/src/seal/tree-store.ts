@@ -8,29 +8,25 @@ import type { Client } from "pg";
 import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
 import { storedTiles } from "../stored-tree.ts";
-
-/** Numbers of a source, in a row. */
-export interface SealRange {
-  readonly sourceId: string;
-  readonly first: number;
-  readonly last: number;
-}
+import type { SealRange } from "./waiting.ts";
 
 /** The tree as the database has it. */
 export interface StoredTree {
   readonly size: number;
   readonly root: Uint8Array;
+  /** The source of the database's own events. */
+  readonly ownSource: string;
 }
 
 /** Every value as PostgreSQL writes it. */
 const RAW = { getTypeParser: () => (value: string) => value };
 
 export async function readTree(client: Client): Promise<StoredTree> {
-  const { rows } = await client.query<{ size: string; root: Buffer }>(
-    "SELECT size::text, root FROM public.security_event_tree",
+  const { rows } = await client.query<{ size: string; root: Buffer; own_source: string }>(
+    "SELECT size::text, root, own_source::text FROM public.security_event_tree",
   );
-  const { size, root } = rows[0] ?? { size: "0", root: Buffer.alloc(0) };
-  return { size: Number(size), root };
+  const { size, root, own_source } = rows[0] ?? { size: "0", root: Buffer.alloc(0), own_source: "" };
+  return { size: Number(size), root, ownSource: own_source };
 }
 
 export async function readEdge(client: Client, size: number): Promise<Tile[]> {
@@ -39,121 +35,160 @@ export async function readEdge(client: Client, size: number): Promise<Tile[]> {
   return names.map((name, index) => ({ ...name, hashes: hashes[index] as Uint8Array }));
 }
 
-/** A position may become visible this much later than it says, while its commit waits for a standby. */
-const LATE = "60 seconds";
+/** What a leaf is made of, for a SELECT list. */
+const COLUMNS = ENTRY_COLUMNS.map((column) => `every.${column}`).join(", ");
 
 /**
- * What follows what is sealed, source by source, the one that waits longest first. Each gets its share of the room: one that
- * runs ahead of all measure does not hold up the others.
- *
- * @param all also sources that have been at rest for long; a full look takes longer
- * @param most the most numbers together
+ * The event that is sealed of several rows with one number is the first by (occurred_at, retention), which is the index's own
+ * order: however many rows claim a number, one is read of it. The limit of a range has room for one row too many, which
+ * says that a number has several.
  */
-export async function pendingRanges(
-  client: Client,
-  all: boolean,
-  most: number,
-): Promise<{ readonly ranges: readonly SealRange[]; readonly more: boolean }> {
-  const { rows } = await client.query<{ id: string; last_seq: string; sealed: string }>({
-    name: "pending",
-    text: `SELECT source.id::text, source.last_seq::text, coalesce(sealed.last_seq, 0)::text AS sealed
-      FROM public.security_event_source AS source
-        LEFT JOIN LATERAL (SELECT seal.last_seq FROM public.security_event_seal AS seal
-          WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1) AS sealed ON true
-      WHERE ($1 OR source.updated_at > now() - interval '${LATE}') AND source.last_seq > coalesce(sealed.last_seq, 0)
-      ORDER BY source.updated_at LIMIT ${most + 1}`,
-    values: [all],
-  });
-  const waiting = rows
-    .slice(0, most)
-    .map(({ id, last_seq, sealed }) => ({ sourceId: id, first: Number(sealed) + 1, end: Number(last_seq) }));
-  const given = new Map<string, number>();
-  // What one does not need of its share the others get, the one that needs least first.
-  let room = most;
-  let left = waiting.length;
-  for (const { sourceId, first, end } of [...waiting].sort((a, b) => a.end - a.first - (b.end - b.first))) {
-    const count = Math.min(end - first + 1, Math.floor(room / left));
-    given.set(sourceId, count);
-    room -= count;
-    left -= 1;
-  }
-  const ranges = waiting.map(({ sourceId, first }) => ({
-    sourceId,
-    first,
-    last: first + (given.get(sourceId) ?? 0) - 1,
-  }));
-  const more = rows.length > most || waiting.some(({ end }, index) => end > (ranges[index]?.last ?? 0));
-  return { ranges, more };
+const IN_ORDER = "ORDER BY every.seq, every.occurred_at, every.retention";
+const WANTED =
+  "unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)";
+const IN_RANGE = "every.source_id = wanted.source_id AND every.seq BETWEEN wanted.first_seq AND wanted.last_seq";
+
+function leavesQuery(condition: string, limit: string): string {
+  return `SELECT place, log.* FROM ${WANTED} CROSS JOIN LATERAL (SELECT every.seq AS number, ${COLUMNS}
+      FROM public.security_event_log AS every WHERE ${IN_RANGE}${condition} ${IN_ORDER} LIMIT ${limit}) AS log
+    ORDER BY place, number, log.occurred_at, log.retention`;
 }
 
-const OWN_COLUMNS = ["place", "seq"] as const;
+/** The prepared statements: of ranges, of single numbers, and of the database's own source, of which nobody else can insert a row as `own`. */
+const QUERIES = {
+  leaves: leavesQuery("", "wanted.last_seq - wanted.first_seq + 2"),
+  leaf: leavesQuery("", "1"),
+  "own leaves": leavesQuery(" AND every.retention = 'own'", "wanted.last_seq - wanted.first_seq + 2"),
+} as const;
 
-/** The leaf of every number of the ranges, in order, and how many of them were neither event nor in quarantine. */
-export async function readLeaves(
-  client: Client,
-  ranges: readonly SealRange[],
-): Promise<{ readonly leaves: readonly Uint8Array[]; readonly missing: number }> {
-  const wanted = [ranges.map((r) => r.sourceId), ranges.map((r) => r.first), ranges.map((r) => r.last)];
-  const events = (
-    await client.query({
-      name: "leaves",
-      // The same number twice: the first is the one that is sealed.
-      text: `SELECT place, log.seq, ${ENTRY_COLUMNS.map((column) => `log.${column}`).join(", ")}
-        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)
-          JOIN public.security_event_log AS log
-            ON log.source_id = wanted.source_id AND log.seq BETWEEN wanted.first_seq AND wanted.last_seq
-          CROSS JOIN public.security_event_tree AS tree
-        -- Of the database's own source nobody else can insert a row that retention leaves alone.
-        WHERE log.source_id <> tree.own_source OR log.retention = 'own'
-        ORDER BY place, log.seq, log.occurred_at, log.id`,
-      values: wanted,
-      rowMode: "array",
-      types: RAW,
-    })
-  ).rows as (string | null)[][];
+/** Numbers whose rows are held at a time. */
+const CHUNK = 1_000;
+
+/** What a seal's ranges turned out to have. */
+export interface SealLeaves {
+  readonly leaves: readonly Uint8Array[];
+  /** By range: how many of its numbers are an event or in quarantine. */
+  readonly events: readonly number[];
+  /** Numbers that several rows claim. */
+  readonly doubled: number;
+}
+
+/** The leaf of every number of the ranges, in order. @param ownSource the database's own */
+export async function readLeaves(client: Client, ranges: readonly SealRange[], ownSource: string): Promise<SealLeaves> {
   const leaves: Uint8Array[] = [];
-  const gaps: { readonly range: SealRange; readonly seq: number; readonly at: number }[] = [];
-  let row = 0;
-  for (const [index, range] of ranges.entries()) {
-    const place = String(index + 1);
-    for (let seq = range.first; seq <= range.last; seq++) {
-      const values = events[row];
-      if (values?.[0] === place && Number(values[1]) === seq) {
-        leaves.push(leafHash(eventEntry(values.slice(OWN_COLUMNS.length))));
-        while (events[row]?.[0] === place && Number(events[row]?.[1]) === seq) row++;
-      } else {
-        gaps.push({ range, seq, at: leaves.length });
-        leaves.push(leafHash(missingEntry(range.sourceId, seq)));
-      }
+  const events = ranges.map(() => 0);
+  let doubled = 0;
+  for (const chunk of chunksOf(ranges)) {
+    const read = await readChunk(client, chunk, ownSource);
+    leaves.push(...read.leaves);
+    doubled += read.doubled;
+    for (const [place, { index }] of chunk.entries()) events[index] = (events[index] ?? 0) + (read.events[place] ?? 0);
+  }
+  return { leaves, events, doubled };
+}
+
+/** A range, or a part of one. */
+interface Part extends SealRange {
+  /** Where the range stands among the others. */
+  readonly index: number;
+}
+
+function* chunksOf(ranges: readonly SealRange[]): Generator<readonly Part[]> {
+  let chunk: Part[] = [];
+  let room = CHUNK;
+  for (const [index, { sourceId, first, last }] of ranges.entries()) {
+    for (let from = first; from <= last; ) {
+      const to = Math.min(last, from + room - 1);
+      chunk.push({ sourceId, first: from, last: to, index });
+      room -= to - from + 1;
+      from = to + 1;
+      if (room > 0) continue;
+      yield chunk;
+      chunk = [];
+      room = CHUNK;
     }
   }
-  const explained = gaps.length === 0 ? 0 : await readQuarantine(client, gaps, leaves);
-  return { leaves, missing: gaps.length - explained };
+  if (chunk.length > 0) yield chunk;
 }
 
-async function readQuarantine(
-  client: Client,
-  gaps: readonly { readonly range: SealRange; readonly seq: number; readonly at: number }[],
-  leaves: Uint8Array[],
-): Promise<number> {
+async function readChunk(client: Client, parts: readonly Part[], ownSource: string): Promise<SealLeaves> {
+  const found = new Map<string, Uint8Array>();
+  const doubled = new Set<string>();
+  /** Reads the rows of some parts; says which of them have more than one for each number. */
+  const read = async (query: keyof typeof QUERIES, wanted: readonly SealRange[]): Promise<readonly SealRange[]> => {
+    if (wanted.length === 0) return [];
+    const { rows } = await client.query<(string | null)[]>({
+      name: query,
+      text: QUERIES[query],
+      values: [wanted.map((r) => r.sourceId), wanted.map((r) => r.first), wanted.map((r) => r.last)],
+      rowMode: "array",
+      types: RAW,
+    });
+    const counts = wanted.map(() => 0);
+    for (const [place, seq, ...values] of rows) {
+      const at = Number(place) - 1;
+      counts[at] = (counts[at] ?? 0) + 1;
+      const key = `${wanted[at]?.sourceId} ${seq}`;
+      if (found.has(key)) doubled.add(key);
+      else found.set(key, leafHash(eventEntry(values)));
+    }
+    return wanted.filter(({ first, last }, at) => (counts[at] ?? 0) > last - first + 1);
+  };
+  const others = parts.filter(({ sourceId }) => sourceId !== ownSource);
+  const crowded = await read("leaves", others);
+  await read(
+    "leaf",
+    crowded
+      .flatMap(numbersOf)
+      .filter(({ sourceId, seq }) => !found.has(`${sourceId} ${seq}`))
+      .map(({ sourceId, seq }) => ({ sourceId, first: seq, last: seq })),
+  );
+  await read(
+    "own leaves",
+    parts.filter(({ sourceId }) => sourceId === ownSource),
+  );
+  const absent = parts.flatMap(numbersOf).filter(({ sourceId, seq }) => !found.has(`${sourceId} ${seq}`));
+  for (const [key, leaf] of await readQuarantine(client, absent)) found.set(key, leaf);
+
+  const leaves: Uint8Array[] = [];
+  const events = parts.map((part) => {
+    const there = numbersOf(part).map(({ sourceId, seq }) => {
+      const leaf = found.get(`${sourceId} ${seq}`);
+      leaves.push(leaf ?? leafHash(missingEntry(sourceId, seq)));
+      return leaf !== undefined;
+    });
+    return there.filter(Boolean).length;
+  });
+  return { leaves, events, doubled: doubled.size };
+}
+
+interface SourceNumber {
+  readonly sourceId: string;
+  readonly seq: number;
+}
+
+function numbersOf({ sourceId, first, last }: SealRange): SourceNumber[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => ({ sourceId, seq: first + index }));
+}
+
+async function readQuarantine(client: Client, numbers: readonly SourceNumber[]): Promise<[string, Uint8Array][]> {
+  if (numbers.length === 0) return [];
   const { rows } = await client.query<string[]>({
     text: `SELECT place, created_at, commitment FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS wanted (source_id, seq, place)
       JOIN public.security_event_quarantine USING (source_id, seq)`,
-    values: [gaps.map((gap) => gap.range.sourceId), gaps.map((gap) => gap.seq)],
+    values: [numbers.map(({ sourceId }) => sourceId), numbers.map(({ seq }) => seq)],
     rowMode: "array",
     types: RAW,
   });
-  for (const [place, createdAt = "", commitment = ""] of rows) {
-    const gap = gaps[Number(place) - 1];
-    if (gap === undefined) continue;
-    leaves[gap.at] = leafHash(quarantineEntry(gap.range.sourceId, gap.seq, createdAt, commitment));
-  }
-  return rows.length;
+  return rows.map(([place, createdAt = "", commitment = ""]) => {
+    const { sourceId, seq } = numbers[Number(place) - 1] as SourceNumber;
+    return [`${sourceId} ${seq}`, leafHash(quarantineEntry(sourceId, seq, createdAt, commitment))];
+  });
 }
 
 /** A step of the tree, as {@link writeSeal} writes it. */
 export interface Seal {
-  readonly before: StoredTree;
+  readonly before: Pick<StoredTree, "size" | "root">;
   readonly checkpoint: Checkpoint;
   readonly signer: NoteVerifier;
   /** The signature's line of the note, with its newline. */

@@ -6,8 +6,9 @@ import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newKey, seal, sealerClient, storedNote } from "../../../../test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, pathTiles, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+import { databaseLog, pathTiles } from "./raw-log.ts";
 import { type VerifyReport, verifyLog } from "./verify-log.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
@@ -57,7 +58,7 @@ async function verifyAfter(change: string): Promise<VerifyReport> {
   await admin.query("BEGIN");
   try {
     await admin.query(`SET LOCAL session_replication_role = replica; ${change}`);
-    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SETTINGS}`);
+    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SQL}`);
     const log = databaseLog((sql) => admin.query(copyStreams.to(sql)));
     return await verifyLog(log, { keys, from: openCheckpoint(note, keys) });
   } finally {

@@ -4,8 +4,10 @@ import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
 import { sealLog, TEST_SIGNER } from "../../../../test/support/seal-log.ts";
+import { movePosition } from "../../../../test/support/sealed-tree.ts";
+import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
 import { readVkey } from "./note.ts";
-import { databaseLog, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+import { databaseLog } from "./raw-log.ts";
 import { type VerifyReport, verifyLog } from "./verify-log.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
@@ -20,6 +22,8 @@ beforeAll(async () => {
   reader = new pg.Client({ connectionString: database.readerUrl });
   await reader.connect();
   await database.query("INSERT INTO security_event_source (id, epoch, key_hash) VALUES ($1, 1, '')", [A]);
+  // As a log has them from before new rows were held to it.
+  await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
 });
 
 afterAll(async () => {
@@ -50,11 +54,11 @@ async function store(columns: { readonly [column: string]: string }): Promise<vo
       VALUES (${names.map((_, i) => `$${i + 1}`).join(", ")}, sha256('\\x000102030405060708090a0b0c0d0e0f' || convert_to('{}', 'UTF8')))`,
     Object.values(row),
   );
-  await database.query("UPDATE security_event_source SET last_seq = $2 WHERE id = $1", [A, last]);
+  await movePosition(database, A, last);
 }
 
 async function verify(): Promise<VerifyReport> {
-  await reader.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; ${SNAPSHOT_SETTINGS}`);
+  await reader.query(`BEGIN ISOLATION LEVEL REPEATABLE READ; ${SNAPSHOT_SQL}`);
   try {
     return await verifyLog(
       databaseLog((sql) => reader.query(copyStreams.to(sql))),

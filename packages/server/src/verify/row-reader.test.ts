@@ -7,8 +7,9 @@ import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
-import { databaseLog, rowsOf, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+import { databaseLog, rowsOf } from "./raw-log.ts";
 import { EVENT_COLUMNS, RowReader } from "./row-reader.ts";
 
 const wellFormed = (value: string): string => value.replace(/\p{Surrogate}/gu, "");
@@ -97,7 +98,7 @@ describe("RowReader", () => {
           (given, index) => exampleBatch({ sourceId: source, firstSeq: index + 1, event: given }).records,
         );
         await handler.handle(exampleBatch({ sourceId: source, records }), AbortSignal.timeout(20_000));
-        await reader.query(`BEGIN; ${SNAPSHOT_SETTINGS}`);
+        await reader.query(`BEGIN; ${SNAPSHOT_SQL}`);
         const rows = new RowReader();
         const seen: string[] = [];
         const intervals = [{ source, first: 1, last: events.length }];

@@ -16,9 +16,10 @@ import {
   storedNote,
 } from "../../../../test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
 import { exportingLog, folderLog } from "./export-folder.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, type RawLog, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+import { databaseLog, type RawLog } from "./raw-log.ts";
 import { EVENT_COLUMNS } from "./row-reader.ts";
 import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
 
@@ -91,7 +92,7 @@ async function verifyAfter(
     await admin.query("SET LOCAL session_replication_role = replica");
     if (typeof change === "string") await admin.query(change);
     else await change();
-    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SETTINGS}`);
+    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SQL}`);
     return await verifyLog(log(read()), { keys, ...options });
   } finally {
     await admin.query("ROLLBACK");
@@ -416,7 +417,8 @@ const attacks: readonly Attack[] = [
   },
   {
     title: "insert number 0",
-    change: `UPDATE security_event_log SET seq = 0 WHERE source_id = '${B}' AND seq = 44`,
+    change: `ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values;
+      UPDATE security_event_log SET seq = 0 WHERE source_id = '${B}' AND seq = 44`,
     finds: /number 0, .* was inserted by a writer|stored number 44/,
     count: 2,
   },

@@ -4,8 +4,9 @@ import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newKey, seal, sealerClient, storedNote } from "../../../../test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, edgeTiles, SNAPSHOT_SETTINGS, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
+import { databaseLog, edgeTiles, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
 import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
@@ -58,7 +59,7 @@ async function verifyAfter(change: string, options: Partial<VerifyLogOptions> = 
   await admin.query("BEGIN");
   try {
     await admin.query(`SET LOCAL session_replication_role = replica; ${change}`);
-    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SETTINGS}`);
+    await admin.query(`SET LOCAL ROLE ${new URL(database.readerUrl).username}; ${SNAPSHOT_SQL}`);
     return await verifyLog(
       databaseLog((sql) => admin.query(copyStreams.to(sql))),
       { keys, ...options },
