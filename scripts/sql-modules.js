@@ -20,6 +20,7 @@ export function writeSqlModules() {
   });
   write("sql.generated.ts", "Migration", {
     "MIGRATIONS: readonly Migration[]": migrations,
+    "OWNERSHIP_SQL: string": readFileSync(join(FOLDER, "ownership.sql"), "utf8"),
     "PRIVILEGES_SQL: string": readFileSync(join(FOLDER, "privileges.sql"), "utf8"),
   });
 }

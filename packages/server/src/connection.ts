@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
-import { tlsAdvice } from "seclog/postgres";
+import { poolerAdvice, tlsAdvice } from "seclog/postgres";
 import { type Role, URL_VARIABLES } from "./environment.ts";
 import { commandLine } from "./program.ts";
 
@@ -28,15 +28,15 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
 export function databaseError(thrown: unknown, role: Role): unknown {
   if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
   const code = errorCode(thrown);
-  const tls = tlsAdvice(thrown);
+  const known = tlsAdvice(thrown) ?? poolerAdvice(thrown);
   const isDatabase =
-    tls !== undefined ||
+    known !== undefined ||
     /^[0-9A-Z]{5}$/.test(code) ||
     /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
     CLIENT_FAILURE.test(thrown.message);
   if (!isDatabase) return thrown;
   const missing = ["42P01", "42883", "3D000"].includes(code);
-  const advice = tls ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? `run ${commandLine("doctor")} to see what is wrong`;
+  const advice = known ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? `run ${commandLine("doctor")} to see what is wrong`;
   return new SeclogError(
     missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
     `the database (${role}) says: ${errorMessage(thrown) || code}; ${advice}`,

@@ -1,6 +1,7 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
+import { borrowOwner } from "seclog/postgres";
 import { databaseError } from "./connection.ts";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
 import { checkSchema, Session } from "./session.ts";
@@ -49,11 +50,11 @@ export class OwnerConnection {
   async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
     return await this.#session.transaction(
       async (client) => {
-        const borrowed = await becomeOwner(client);
+        const giveBack = await becomeOwner(client);
         await checkSchema(client);
         const result = await work(client);
         await client.query("SET LOCAL ROLE NONE");
-        if (borrowed) await client.query(`REVOKE ${OWNER} FROM CURRENT_USER`);
+        await giveBack();
         return result;
       },
       { end },
@@ -65,19 +66,11 @@ export class OwnerConnection {
   }
 }
 
-async function becomeOwner(client: pg.Client): Promise<boolean> {
-  await client.query("SAVEPOINT role");
+async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {
   try {
+    const giveBack = await borrowOwner(client);
     await client.query(`SET LOCAL ROLE ${OWNER}`);
-    return false;
-  } catch (error) {
-    if (!isCode(error, "42501")) throw error;
-    await client.query("ROLLBACK TO role");
-  }
-  try {
-    await client.query(`GRANT ${OWNER} TO CURRENT_USER`);
-    await client.query(`SET LOCAL ROLE ${OWNER}`);
-    return true;
+    return giveBack;
   } catch (cause) {
     if (!isCode(cause, "42501")) throw cause;
     throw new SeclogError(

@@ -72,6 +72,27 @@ export function tlsAdvice(thrown: unknown): string | undefined {
   return TLS_ADVICE.find(([failure]) => failure.test(text))?.[1];
 }
 
+/** What a pooler says before PostgreSQL is asked (PgBouncer: SQLSTATE 08P01), and what to do. */
+const POOLER_ADVICE: readonly (readonly [failure: RegExp, advice: string])[] = [
+  [
+    /statement pooling mode/,
+    "PgBouncer's pool_mode = statement takes no transactions: set pool_mode = transaction, or session, for this database",
+  ],
+  [
+    /^no such user|^SASL authentication failed/,
+    "check the user and the password, and that PgBouncer knows them (auth_query or auth_file)",
+  ],
+  [/^no such database/, "add the database to [databases] of PgBouncer"],
+  [/^unsupported startup parameter/, "let PgBouncer pass it: ignore_startup_parameters"],
+];
+
+/** What to do about a failure that a pooler reports; `undefined` for any other failure. */
+export function poolerAdvice(thrown: unknown): string | undefined {
+  if (errorCode(thrown) !== "08P01") return undefined;
+  const text = errorMessage(thrown);
+  return POOLER_ADVICE.find(([failure]) => failure.test(text))?.[1];
+}
+
 /** Whatever was thrown while storing, as the failure that it is. */
 export function toHandlerError(thrown: unknown): HandlerError {
   if (thrown instanceof HandlerError) return thrown;
@@ -105,6 +126,8 @@ export function isNoPartition(thrown: unknown): boolean {
 
 function meaningOf(code: string, thrown: unknown): Meaning {
   if (isNoPartition(thrown)) return { kind: "retry" };
+  const pooler = poolerAdvice(thrown);
+  if (pooler !== undefined) return { kind: "destination", advice: pooler };
   if (SQLSTATE.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
   // Waiting mends neither TLS nor what the client finds wrong with the authentication.
   const advice = tlsAdvice(thrown);

@@ -1,4 +1,5 @@
 export { type AccessRole, accessProblems, type Queryable } from "./access.ts";
+export { borrowOwner } from "./borrow-owner.ts";
 export {
   type ConnectionConfig,
   connectionConfig,
@@ -7,7 +8,7 @@ export {
   type TlsOption,
 } from "./connection-config.ts";
 export { ENTRY_COLUMNS, eventEntry, missingEntry, personalLine, quarantineEntry } from "./entry.ts";
-export { tlsAdvice } from "./failure.ts";
+export { poolerAdvice, tlsAdvice } from "./failure.ts";
 export { createHandler, type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
 export { type Migration, migrations } from "./migrations.ts";
 export type { CopyStream, PostgresPool, PostgresPoolClient } from "./pool.ts";

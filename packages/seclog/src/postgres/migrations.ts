@@ -1,6 +1,6 @@
 /** The migrations with their SQL, for setup. A handler imports `known-migrations.generated.ts` and leaves the SQL out of a bundle. */
 import type { Migration } from "./schema-version.ts";
-import { MIGRATIONS, PRIVILEGES_SQL } from "./sql.generated.ts";
+import { MIGRATIONS, OWNERSHIP_SQL, PRIVILEGES_SQL } from "./sql.generated.ts";
 
 export type { Migration };
 
@@ -12,4 +12,9 @@ export function migrations(): readonly Migration[] {
 /** Who may do what, for every setup to put right: `privileges.sql`, which is no migration because it is run each time. */
 export function privilegesSql(): string {
   return PRIVILEGES_SQL;
+}
+
+/** Whose the database is, for every setup to put right: `ownership.sql`, which the administrator runs. */
+export function ownershipSql(): string {
+  return OWNERSHIP_SQL;
 }

@@ -2,8 +2,21 @@
 -- granted since is put right. Only the groups are touched: a privilege that somebody gave to another role is doctor's
 -- business.
 
-REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer;
+-- Not ON ALL TABLES IN SCHEMA: an extension may have put some there, which are not ours to revoke.
+DO $$
+DECLARE
+  ours text;
+BEGIN
+  FOR ours IN
+    SELECT 'TABLE ' || oid::regclass FROM pg_class
+      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S') AND relowner = 'seclog_owner'::regrole
+    UNION ALL
+    SELECT 'ROUTINE ' || oid::regprocedure FROM pg_proc
+      WHERE pronamespace = 'public'::regnamespace AND proowner = 'seclog_owner'::regrole
+  LOOP
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer', ours);
+  END LOOP;
+END $$;
 
 -- The writer adds events. Not created_at, which is the database's to say; and it reads nothing.
 GRANT INSERT (

@@ -2,7 +2,7 @@
  * The SQL of setup that is no migration: roles, the database and who may connect. Written so that each statement
  * can run again, for `setupDatabase` and for the script that `--print-sql` gives to a DBA.
  */
-import { migrations, privilegesSql } from "./migrations.ts";
+import { migrations, ownershipSql, privilegesSql } from "./migrations.ts";
 
 /** The role that owns everything. Nobody logs in as it. */
 export const OWNER = "seclog_owner";
@@ -43,9 +43,9 @@ export function loginRoleSql({ name, group }: LoginRole): string[] {
   ];
 }
 
-/** UTF8 whatever the cluster's default is: an event may hold any text. */
+/** UTF8 whatever the cluster's default is: an event may hold any text. ownership.sql gives it to the owner. */
 export function createDatabaseSql(database: string): string {
-  return `CREATE DATABASE ${quoteIdentifier(database)} OWNER ${OWNER} TEMPLATE template0 ENCODING 'UTF8'`;
+  return `CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE template0 ENCODING 'UTF8'`;
 }
 
 /** Who may enter the database and its schema. As the owner, in the database. */
@@ -53,11 +53,29 @@ export function accessSql(database: string): string[] {
   return [
     `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
     `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}`,
-    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
-    `GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER}`,
+    ADMIT_SQL,
+    "CREATE SCHEMA IF NOT EXISTS public",
+    SCHEMA_ACCESS_SQL,
     MIGRATION_TABLE_SQL,
   ];
 }
+
+/** An administrator who is not a superuser must be able to connect again: for the next setup, and to erase and to prune. */
+const ADMIT_SQL = `DO $$
+BEGIN
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), session_user);
+  END IF;
+END $$`;
+
+/** Where the schema is somebody else's, ownership.sql has warned. */
+const SCHEMA_ACCESS_SQL = `DO $$
+BEGIN
+  IF pg_has_role((SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE') THEN
+    REVOKE ALL ON SCHEMA public FROM PUBLIC;
+    GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER};
+  END IF;
+END $$`;
 
 const MIGRATION_TABLE_SQL = `CREATE TABLE IF NOT EXISTS public.seclog_migration (
   id integer PRIMARY KEY,
@@ -102,15 +120,21 @@ ${statements([...groupRolesSql(), ...loginRoleSql(writer), ...loginRoleSql(reade
 --   \\password ${quoteIdentifier(sealer.name)}
 
 -- Database
-SELECT NOT rolsuper AS borrow FROM pg_roles WHERE rolname = current_user \\gset
-\\if :borrow
-GRANT ${OWNER} TO CURRENT_USER;
-\\endif
 SELECT ${quoteLiteral(createDatabaseSql(database))}
   WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = ${name}) \\gexec
 \\connect ${quoteIdentifier(database)}
-SET ROLE ${OWNER};
-SET search_path = pg_catalog, pg_temp;
+SELECT NOT rolsuper AS borrow FROM pg_roles WHERE rolname = current_user \\gset
+BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL client_min_messages = warning;
+SET LOCAL lock_timeout = '30s';
+\\if :borrow
+GRANT ${OWNER} TO CURRENT_USER;
+\\endif
+
+-- Whose the database is
+${ownershipSql().trimEnd()}
+SET LOCAL ROLE ${OWNER};
 ${statements(accessSql(database))}\
 SELECT coalesce(max(id), 0) AS before FROM public.seclog_migration \\gset
 
@@ -119,10 +143,8 @@ ${migrations()
     (migration) => `-- Migration ${migration.id}
 SELECT NOT EXISTS (SELECT FROM public.seclog_migration WHERE id = ${migration.id}) AS apply \\gset
 \\if :apply
-BEGIN;
 ${migration.sql.trimEnd()}
 ${recordMigrationSql(migration)};
-COMMIT;
 \\endif
 `,
   )
@@ -130,20 +152,31 @@ COMMIT;
 -- Privileges, unless a newer program set this database up: what it granted is not known here, and would be revoked.
 SELECT NOT EXISTS (SELECT FROM public.seclog_migration WHERE id > ${migrations().at(-1)?.id ?? 0}) AS known \\gset
 \\if :known
-BEGIN;
 ${privilegesSql().trimEnd()}
-COMMIT;
 \\else
 \\warn 'warning: the database was set up by a newer seclog: its privileges and triggers were left as they are'
 \\endif
 SELECT public.seclog_own_event('log_setup',
     format('{"migrations":[%s],"version":%s}', string_agg(to_json(name)::text, ',' ORDER BY id), max(id)))
   FROM public.seclog_migration WHERE id > :before HAVING count(*) > 0;
-SELECT public.seclog_make_partitions();
-RESET ROLE;
+SET LOCAL ROLE NONE;
 \\if :borrow
 REVOKE ${OWNER} FROM CURRENT_USER;
 \\endif
+COMMIT;
+
+-- Partitions ahead
+BEGIN;
+\\if :borrow
+GRANT ${OWNER} TO CURRENT_USER;
+\\endif
+SET LOCAL ROLE ${OWNER};
+SELECT public.seclog_make_partitions();
+SET LOCAL ROLE NONE;
+\\if :borrow
+REVOKE ${OWNER} FROM CURRENT_USER;
+\\endif
+COMMIT;
 `;
 }
 

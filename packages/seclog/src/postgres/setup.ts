@@ -1,12 +1,14 @@
 import type { Client } from "pg";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { canonicalJson } from "../event/json.ts";
-import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { borrowOwner } from "./borrow-owner.ts";
 import { connectionConfig, type TlsOption } from "./connection-config.ts";
-import { errorCode } from "./failure.ts";
-import { migrations, privilegesSql } from "./migrations.ts";
+import { errorCode, poolerAdvice } from "./failure.ts";
+import { migrations, ownershipSql, privilegesSql } from "./migrations.ts";
 import { setPassword } from "./password.ts";
 import { checkSchemaVersion } from "./schema-version.ts";
+import { DATABASE_LOCK, SERVER_LOCK, SetupSession } from "./setup-session.ts";
 import {
   accessSql,
   createDatabaseSql,
@@ -34,6 +36,8 @@ export interface SetupOptions {
   readonly database?: string | undefined;
   /** For `adminUrl`, see {@link TlsOption}. */
   readonly tls?: TlsOption | undefined;
+  /** Milliseconds to wait for another setup, or for a lock of somebody who uses the log. @default 30000 */
+  readonly lockTimeout?: number | undefined;
   /** Told what is done, in a few words. */
   readonly onProgress?: ((what: string) => void) | undefined;
 }
@@ -52,13 +56,16 @@ export interface SetupResult {
 }
 
 const WHERE = "setup";
-const OPTIONS = ["adminUrl", "writerUrl", "readerUrl", "sealerUrl", "database", "tls", "onProgress"] as const;
-/**
- * Two setups of one server take turns, and so do two of one database. Not the number that
- * `seclog_ensure_partitions` locks, which is the one before.
- */
-const SERVER_LOCK = "91556946923336";
-const DATABASE_LOCK = "91556946923337";
+const OPTIONS = [
+  "adminUrl",
+  "writerUrl",
+  "readerUrl",
+  "sealerUrl",
+  "database",
+  "tls",
+  "lockTimeout",
+  "onProgress",
+] as const;
 const OLDEST_SERVER = 15;
 
 /**
@@ -72,37 +79,40 @@ const OLDEST_SERVER = 15;
 export async function setupDatabase(options: SetupOptions): Promise<SetupResult> {
   rejectUnknownOptions(WHERE, options, OPTIONS);
   const plan = planSetup(options);
+  const lockTimeout = wholeNumber(WHERE, "lockTimeout", options.lockTimeout, { default: 30_000, min: 1 });
   const say = options.onProgress ?? (() => {});
   const warnings: string[] = [];
+  const open = (database?: string): Promise<SetupSession> => {
+    const config = connectionConfig(WHERE, "adminUrl", options.adminUrl, options.tls);
+    return SetupSession.open({
+      config: database === undefined ? config : { ...config, database },
+      lockTimeout,
+      onWarning: (warning) => warnings.push(warning),
+    });
+  };
   try {
-    const admin = await connect(options, undefined);
-    let databaseCreated: boolean;
-    let serverVersion: string;
-    let borrowed = false;
-    try {
-      serverVersion = await checkServer(admin);
-      await admin.query(`SELECT pg_advisory_lock(${SERVER_LOCK})`);
+    const server = await using(open(), async (session) => {
+      const serverVersion = await checkServer(session.client);
       say("creating the roles");
-      for (const sql of groupRolesSql()) await admin.query(sql);
-      for (const login of plan.logins) {
-        for (const sql of loginRoleSql(login)) await admin.query(sql);
-        if (login.password === undefined) continue;
-        await setPassword(admin, login.name, login.password);
-      }
-      borrowed = await borrowOwner(admin);
+      await session.transaction(SERVER_LOCK, (client) => createRoles(client, plan.logins));
       say(`creating the database ${plan.database}`);
-      databaseCreated = await createDatabase(admin, plan.database);
-      const { newer, ...done } = await setUpSchema(options, plan.database, say);
-      if (newer !== undefined) warnings.push(`${newer}: its privileges and triggers were left as they are`);
-      return { database: plan.database, serverVersion, databaseCreated, ...done, warnings };
-    } finally {
-      if (borrowed) await admin.query(`REVOKE ${OWNER} FROM CURRENT_USER`).catch(() => {});
-      await admin.end().catch(() => {});
-    }
+      const databaseCreated = await createDatabase(session.client, plan.database);
+      await session.transaction(SERVER_LOCK, (client) => admitAdministrator(client, plan.database));
+      return { serverVersion, databaseCreated };
+    });
+    const schema = await using(open(plan.database), async (session) => {
+      const migrated = await session.transaction(DATABASE_LOCK, (client) => setUpSchema(client, plan.database, say));
+      say("making partitions ahead");
+      const partitionsCreated = await session.transaction(DATABASE_LOCK, ensurePartitions);
+      return { ...migrated, partitionsCreated };
+    });
+    const { newer, ...done } = schema;
+    if (newer !== undefined) warnings.push(`${newer}: its privileges and triggers were left as they are`);
+    return { database: plan.database, ...server, ...done, warnings };
   } catch (cause) {
     if (cause instanceof SeclogError) throw cause;
     const state = errorCode(cause);
-    const advice = ADVICE[state];
+    const advice = poolerAdvice(cause) ?? ADVICE[state];
     throw new SeclogError(
       "SECLOG_SETUP",
       `setup of ${plan.database} failed: ${errorMessage(cause)}${state === "" ? "" : ` (${state})`}${advice === undefined ? "" : `; ${advice}`}`,
@@ -162,21 +172,13 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
   return { database: chosen, logins };
 }
 
-async function connect(options: SetupOptions, database: string | undefined): Promise<Client> {
-  const { default: pg } = await import("pg");
-  const config = connectionConfig(WHERE, "adminUrl", options.adminUrl, options.tls);
-  const client = new pg.Client({
-    ...config,
-    ...(database === undefined ? {} : { database }),
-    application_name: "seclog setup",
-    connectionTimeoutMillis: 10_000,
-  });
-  // A lost connection also fails the query that was under way.
-  client.on("error", () => {});
-  await client.connect();
-  // Whoever set up objects named like PostgreSQL's own must not run as the administrator.
-  await client.query("SET search_path = pg_catalog, pg_temp");
-  return client;
+async function using<T>(opening: Promise<SetupSession>, work: (session: SetupSession) => Promise<T>): Promise<T> {
+  const session = await opening;
+  try {
+    return await work(session);
+  } finally {
+    await session.end();
+  }
 }
 
 async function checkServer(admin: Client): Promise<string> {
@@ -193,20 +195,17 @@ async function checkServer(admin: Client): Promise<string> {
   return version;
 }
 
-/** An administrator who is no superuser acts as the owner by being its member, for the time of setup. */
-async function borrowOwner(admin: Client): Promise<boolean> {
-  const { rows } = await admin.query<{ superuser: boolean }>(
-    "SELECT rolsuper AS superuser FROM pg_roles WHERE rolname = current_user",
-  );
-  if (rows[0]?.superuser === true) return false;
-  await admin.query(`GRANT ${OWNER} TO CURRENT_USER`);
-  return true;
+async function createRoles(client: Client, logins: readonly Login[]): Promise<void> {
+  for (const sql of groupRolesSql()) await client.query(sql);
+  for (const login of logins) {
+    for (const sql of loginRoleSql(login)) await client.query(sql);
+    if (login.password !== undefined) await setPassword(client, login.name, login.password);
+  }
 }
 
 async function createDatabase(admin: Client, database: string): Promise<boolean> {
-  const { rows } = await admin.query<{ owner: string; encoding: string }>(
-    `SELECT pg_get_userbyid(datdba) AS owner, pg_encoding_to_char(encoding) AS encoding
-      FROM pg_database WHERE datname = $1`,
+  const { rows } = await admin.query<{ encoding: string }>(
+    "SELECT pg_encoding_to_char(encoding) AS encoding FROM pg_catalog.pg_database WHERE datname = $1",
     [database],
   );
   const existing = rows[0];
@@ -223,70 +222,79 @@ async function createDatabase(admin: Client, database: string): Promise<boolean>
   if (existing.encoding !== "UTF8") {
     throw new SeclogError("SECLOG_SETUP", `the database ${database} has the encoding ${existing.encoding}, not UTF8`);
   }
-  if (existing.owner !== OWNER) await admin.query(`ALTER DATABASE ${quoteIdentifier(database)} OWNER TO ${OWNER}`);
   return false;
 }
 
-async function setUpSchema(
-  options: SetupOptions,
-  database: string,
-  say: (what: string) => void,
-): Promise<Pick<SetupResult, "migrationsApplied" | "partitionsCreated"> & { readonly newer: string | undefined }> {
-  const client = await connect(options, database);
-  try {
-    await client.query(`SELECT pg_advisory_lock(${DATABASE_LOCK})`);
-    await client.query(`SET ROLE ${OWNER}`);
-    await refuseForeignTables(client, database);
-    for (const sql of accessSql(database)) await client.query(sql);
-    const { rows } = await client.query<{ id: number; name: string; breaking: boolean; checksum: string }>(
-      "SELECT id, name, breaking, checksum FROM public.seclog_migration ORDER BY id",
-    );
-    const pending = migrations().filter(({ id }) => !rows.some((row) => row.id === id));
-    const present = migrations().filter((own) => !pending.includes(own));
-    const newer = rows.length === 0 ? undefined : checkSchemaVersion(present, rows);
-    for (const applied of rows) {
-      const own = migrations().find(({ id }) => id === applied.id);
-      if (own === undefined || own.checksum === applied.checksum) continue;
-      throw new SeclogError(
-        "SECLOG_SETUP",
-        `migration ${applied.name} of the database is not the one of this program: it was edited after it was applied`,
-      );
-    }
-    for (const migration of pending) {
-      say(`applying ${migration.name}`);
-      await client.query("BEGIN");
-      await client.query(migration.sql);
-      await client.query(recordMigrationSql(migration));
-      await client.query("COMMIT");
-    }
-    // What a newer program granted to its own functions and tables is not known here, and would be revoked.
-    if (newer === undefined) await client.query(`BEGIN; ${privilegesSql()}; COMMIT`);
-    if (pending.length > 0) {
-      const data = canonicalJson({ migrations: pending.map(({ name }) => name), version: pending.at(-1)?.id ?? 0 });
-      await client.query("SELECT public.seclog_own_event('log_setup', $1)", [data]);
-    }
-    say("making partitions ahead");
-    const ensured = await client.query<{ created: number }>("SELECT public.seclog_make_partitions() AS created");
-    return {
-      migrationsApplied: pending.map(({ name }) => name),
-      partitionsCreated: ensured.rows[0]?.created ?? 0,
-      newer,
-    };
-  } finally {
-    await client.end().catch(() => {});
-  }
+/** As accessSql() does it in the database, for one that an earlier program or another administrator set up. */
+async function admitAdministrator(client: Client, database: string): Promise<void> {
+  const { rows } = await client.query<{ admitted: boolean }>(
+    "SELECT has_database_privilege(datname, 'CONNECT') OR pg_get_userbyid(datdba) <> $2 AS admitted FROM pg_database WHERE datname = $1",
+    [database, OWNER],
+  );
+  if (rows[0]?.admitted !== false) return;
+  await asOwner(client, () => client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO SESSION_USER`));
 }
 
-/** The log's database is its own: setup takes away what everybody may do by default, which others may rely on. */
-async function refuseForeignTables(client: Client, database: string): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT relname AS name FROM pg_class
-      WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
-        AND relname !~ '^(security_event_|seclog_)' LIMIT 1`,
+async function asOwner<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  const giveBack = await borrowOwner(client);
+  await client.query(`SET LOCAL ROLE ${OWNER}`);
+  const result = await work();
+  await client.query("SET LOCAL ROLE NONE");
+  await giveBack();
+  return result;
+}
+
+interface Migrated {
+  readonly migrationsApplied: readonly string[];
+  /** What is to be said of a schema that a newer program has changed. */
+  readonly newer: string | undefined;
+}
+
+async function setUpSchema(client: Client, database: string, say: (what: string) => void): Promise<Migrated> {
+  const giveBack = await borrowOwner(client);
+  await client.query(ownershipSql());
+  const migrated = await asOwner(client, async () => {
+    for (const sql of accessSql(database)) await client.query(sql);
+    return await migrate(client, say);
+  });
+  await giveBack();
+  return migrated;
+}
+
+/** Applies what is new, and puts privileges right. As the owner. */
+async function migrate(client: Client, say: (what: string) => void): Promise<Migrated> {
+  const { rows } = await client.query<{ id: number; name: string; breaking: boolean; checksum: string }>(
+    "SELECT id, name, breaking, checksum FROM public.seclog_migration ORDER BY id",
   );
-  if (rows[0] === undefined) return;
-  throw new SeclogError(
-    "SECLOG_SETUP",
-    `the database ${database} has other tables, such as ${rows[0].name}; give Seclog one of its own`,
+  const pending = migrations().filter(({ id }) => !rows.some((row) => row.id === id));
+  const present = migrations().filter((own) => !pending.includes(own));
+  const newer = rows.length === 0 ? undefined : checkSchemaVersion(present, rows);
+  for (const applied of rows) {
+    const own = migrations().find(({ id }) => id === applied.id);
+    if (own === undefined || own.checksum === applied.checksum) continue;
+    throw new SeclogError(
+      "SECLOG_SETUP",
+      `migration ${applied.name} of the database is not the one of this program: it was edited after it was applied`,
+    );
+  }
+  for (const migration of pending) {
+    say(`applying ${migration.name}`);
+    await client.query(migration.sql);
+    await client.query(recordMigrationSql(migration));
+  }
+  // What a newer program granted to its own functions and tables is not known here, and would be revoked.
+  if (newer === undefined) await client.query(privilegesSql());
+  if (pending.length > 0) {
+    const data = canonicalJson({ migrations: pending.map(({ name }) => name), version: pending.at(-1)?.id ?? 0 });
+    await client.query("SELECT public.seclog_own_event('log_setup', $1)", [data]);
+  }
+  return { migrationsApplied: pending.map(({ name }) => name), newer };
+}
+
+/** In a transaction of its own: it gives up at the locks of those who use the log, which must not undo a migration. */
+async function ensurePartitions(client: Client): Promise<number> {
+  const { rows } = await asOwner(client, () =>
+    client.query<{ created: number }>("SELECT public.seclog_make_partitions() AS created"),
   );
+  return rows[0]?.created ?? 0;
 }
