@@ -4,6 +4,9 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { TestDatabase } from "./postgres.ts";
 
+/** How each role reaches a log. */
+export type ProgramUrls = Pick<TestDatabase, "serverUrl" | "writerUrl" | "readerUrl" | "sealerUrl">;
+
 const program = fileURLToPath(new URL("../../packages/server/bin/seclog.js", import.meta.url));
 
 export type Environment = { readonly [name: string]: string | undefined };
@@ -17,7 +20,7 @@ export interface Result {
 
 /** Nothing of the developer's own settings, and the URLs of all roles unless `environment` says otherwise. */
 export function startProgram(
-  database: TestDatabase,
+  database: ProgramUrls,
   args: readonly string[],
   environment: Environment = {},
 ): ChildProcess {
@@ -36,7 +39,7 @@ export function startProgram(
 
 /** Runs the program to its end. */
 export async function runProgram(
-  database: TestDatabase,
+  database: ProgramUrls,
   args: readonly string[],
   environment: Environment = {},
 ): Promise<Result> {

@@ -40,6 +40,7 @@ export async function checkVersion(pgdata: string, major: string): Promise<void>
 
 interface Initialise {
   readonly initdb: string;
+  readonly major: string;
   readonly account: Account | undefined;
   readonly password: string;
   readonly durable: boolean | undefined;
@@ -70,8 +71,7 @@ export async function initialise(directory: string, pgdata: string, with_: Initi
         "--encoding=UTF8",
         // Needs no locale of the machine and sorts the same everywhere.
         "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
+        ...(Number(with_.major) >= 17 ? ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] : []),
         "--no-instructions",
         ...(with_.durable === false ? ["--no-sync"] : []),
       ],

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import {
   access,
   chmod,
@@ -16,6 +17,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
 
 /** Why the embedded PostgreSQL cannot be used, in one sentence with the next step. */
 export class EmbeddedPostgresError extends Error {
@@ -64,9 +66,15 @@ export async function accountForRoot(pgdata: string | undefined): Promise<Accoun
 /**
  * The programs of the platform's package, with the library links that npm packages cannot carry and that a blocked
  * install script did not make. Where they cannot be made in place, or the account cannot reach the place, a copy is used.
+ *
+ * @param folder instead of the package: one with `bin/initdb` and `bin/postgres`, of whatever version
  */
-export async function locateBinaries(directory: string, account: Account | undefined): Promise<Binaries> {
-  const { native, version } = await findPackage();
+export async function locateBinaries(
+  directory: string,
+  account: Account | undefined,
+  folder: string | undefined,
+): Promise<Binaries> {
+  const { native, version } = folder === undefined ? await findPackage() : await describeBinaries(folder);
   const linked = await makeLinks(native).then(
     () => true,
     () => false,
@@ -95,9 +103,21 @@ async function findPackage(): Promise<{ native: string; version: string }> {
   }
 }
 
+async function describeBinaries(folder: string): Promise<{ native: string; version: string }> {
+  const command = join(folder, "bin", "postgres");
+  const { stdout } = await promisify(execFile)(command, ["--version"], { env: CHILD_ENVIRONMENT }).catch((error) => {
+    throw cannotRun(command, error as NodeJS.ErrnoException);
+  });
+  const version = /\b\d+(?:\.\d+)?\b/.exec(stdout)?.[0];
+  if (version === undefined) throw new EmbeddedPostgresError(`${command} says of its version: ${stdout.trim()}`);
+  return { native: folder, version };
+}
+
 /** Does what the package's `postinstall` does, and only what is missing. */
 async function makeLinks(native: string): Promise<void> {
-  const list = JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8")) as Link[];
+  // Binaries of another kind come without the list, and with their links.
+  const text = await readFile(join(native, "pg-symlinks.json"), "utf8").catch(() => "[]");
+  const list = JSON.parse(text) as Link[];
   for (const { source, target } of list) {
     // The paths begin with "native/", and both ends are in one folder.
     const path = resolve(dirname(native), target);
@@ -145,7 +165,10 @@ async function canEnter(path: string, account: Account | undefined): Promise<boo
 
 /** Whether the permission bits let `account` execute the file or enter the folder. */
 async function hasAccess(path: string, account: Account): Promise<boolean> {
-  const { mode, uid, gid } = await stat(path);
+  const found = await stat(path).catch(() => undefined);
+  // Debian has no share/ beside bin/.
+  if (found === undefined) return true;
+  const { mode, uid, gid } = found;
   const bits = uid === account.uid ? mode >> 6 : gid === account.gid ? mode >> 3 : mode;
   return (bits & 1) === 1;
 }

@@ -36,6 +36,12 @@ export { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 export interface EmbeddedPostgresOptions extends ServerOptions {
   /** Where the data, the password and the log are kept. Made when it is missing; kept between starts. */
   readonly directory: string;
+  /**
+   * A folder with `bin/initdb` and `bin/postgres` of another version: `/usr/lib/postgresql/15`.
+   *
+   * @default those of the platform's npm package
+   */
+  readonly binaries?: string;
   /** Told in a few words what takes time, for a progress line. */
   readonly onProgress?: (what: string) => void;
 }
@@ -71,12 +77,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       () => false,
     );
     const account = await accountForRoot(exists ? pgdata : undefined);
-    const binaries = await locateBinaries(directory, account);
+    const binaries = await locateBinaries(directory, account, options.binaries);
     const password = await keepPassword(join(directory, "superuser-password"), exists);
     if (exists) await checkVersion(pgdata, binaries.major);
     else {
       options.onProgress?.("creating the database cluster");
-      await initialise(directory, pgdata, { initdb: binaries.initdb, account, password, durable: options.durable });
+      await initialise(directory, pgdata, { ...binaries, account, password, durable: options.durable });
     }
     options.onProgress?.("starting PostgreSQL");
     const server = await launch(directory, pgdata, binaries.postgres, account, options);

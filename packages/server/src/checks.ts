@@ -13,6 +13,7 @@ import {
   checkTriggers,
 } from "./log-checks.ts";
 import { bytesText, counted } from "./output.ts";
+import { checkOwnership } from "./ownership-checks.ts";
 import { commandLine } from "./program.ts";
 import { checkAdmin, checkConnections, checkDurability, checkServer, type PoolLimits } from "./server-checks.ts";
 import { Session } from "./session.ts";
@@ -36,6 +37,7 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
     if (role === "admin") await checkAdmin(client, findings);
     else if (await checkSchema(client, findings)) {
       await checkPrivileges(client, role, findings);
+      await checkOwnership(client, findings);
       if (role === "writer") {
         await checkDurability(client, findings);
         await checkConnections(client, limits, findings);

@@ -1,9 +1,10 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
-import { borrowOwner } from "seclog/postgres";
+import { borrowOwner, foreignObjects } from "seclog/postgres";
 import { databaseError } from "./connection.ts";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
+import { commandLine } from "./program.ts";
 import { checkSchema, Session } from "./session.ts";
 
 const OWNER = "seclog_owner";
@@ -50,6 +51,7 @@ export class OwnerConnection {
   async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
     return await this.#session.transaction(
       async (client) => {
+        await refuseForeignObjects(client);
         const giveBack = await becomeOwner(client);
         await checkSchema(client);
         const result = await work(client);
@@ -64,6 +66,16 @@ export class OwnerConnection {
   async close(): Promise<void> {
     await this.#session.end();
   }
+}
+
+/** What belongs to another role would act as that one, if at all. */
+async function refuseForeignObjects(client: pg.Client): Promise<void> {
+  const [first] = await foreignObjects(client);
+  if (first === undefined) return;
+  throw new SeclogError(
+    "SECLOG_DATABASE",
+    `${first.name} belongs to ${first.owner}, not to ${OWNER}, as after a restore without owners: run ${commandLine("setup")}, which puts that right`,
+  );
 }
 
 async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {

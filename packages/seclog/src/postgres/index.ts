@@ -11,6 +11,7 @@ export { ENTRY_COLUMNS, eventEntry, missingEntry, personalLine, quarantineEntry 
 export { poolerAdvice, tlsAdvice } from "./failure.ts";
 export { createHandler, type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
 export { type Migration, migrations } from "./migrations.ts";
+export { type ForeignObject, foreignObjects } from "./ownership.ts";
 export type { CopyStream, PostgresPool, PostgresPoolClient } from "./pool.ts";
 export { EVENT_SELECT, type EventRow, rowToEvent } from "./rows.ts";
 export { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";

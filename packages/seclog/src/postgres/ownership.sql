@@ -28,7 +28,7 @@ BEGIN
     BEGIN
       ALTER SCHEMA public OWNER TO seclog_owner;
     EXCEPTION WHEN insufficient_privilege THEN
-      IF NOT has_schema_privilege('seclog_owner', 'public', 'CREATE, USAGE') THEN
+      IF NOT (has_schema_privilege('seclog_owner', 'public', 'CREATE') AND has_schema_privilege('seclog_owner', 'public', 'USAGE')) THEN
         RAISE EXCEPTION 'the schema public belongs to %, and seclog_owner may not create tables in it: %', owner, repair
           USING ERRCODE = 'SL030';
       END IF;
