@@ -19,6 +19,8 @@ const PROGRAMS = {
   kcat: ["kcat"],
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   psql: ["psql"],
+  pgbouncer: ["pgbouncer"],
+  "postgresql (Debian's, with pg_dump)": ["pg_ctlcluster"],
 };
 
 const { status, lastWords, report } = await runVitest(process.argv.slice(2));

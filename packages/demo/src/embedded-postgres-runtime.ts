@@ -105,6 +105,8 @@ async function findPackage(): Promise<{ native: string; version: string }> {
 
 async function describeBinaries(folder: string): Promise<{ native: string; version: string }> {
   const command = join(folder, "bin", "postgres");
+  // Where they cannot be made, the program itself says what it lacks.
+  await makeLinks(folder).catch(() => {});
   const { stdout } = await promisify(execFile)(command, ["--version"], { env: CHILD_ENVIRONMENT }).catch((error) => {
     throw cannotRun(command, error as NodeJS.ErrnoException);
   });

@@ -7,7 +7,7 @@ import { counted } from "./output.ts";
 import { commandLine } from "./program.ts";
 
 /** What setup asks for, too. */
-const OLDEST_SERVER = 15;
+const OLDEST_SERVER = 14;
 /** Clocks further apart than this make times of events hard to compare, and these many seconds are wrong. */
 const CLOCK_WARNING_S = 2;
 const CLOCK_FAULT_S = 60;

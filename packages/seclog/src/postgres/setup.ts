@@ -66,7 +66,7 @@ const OPTIONS = [
   "lockTimeout",
   "onProgress",
 ] as const;
-const OLDEST_SERVER = 15;
+const OLDEST_SERVER = 14;
 
 /**
  * Creates the database, the roles and the tables, or brings them up to date. What is there stays: it can run again,
