@@ -38,7 +38,7 @@ async function stop(): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
-process.once("SIGINT", () => void stop());
-process.once("SIGTERM", () => void stop());
+process.on("SIGINT", () => void stop());
+process.on("SIGTERM", () => void stop());
 // Started by another program that is gone: nobody is left to stop the shop.
 process.once("disconnect", () => void stop());

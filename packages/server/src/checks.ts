@@ -1,6 +1,7 @@
 /** What `seclog doctor` looks at. Each check says in words what is so, and what to do when it should not be. */
 import { errorMessage } from "seclog";
 import { inspectSpool } from "seclog/ship";
+import { checkAddresses } from "./address-check.ts";
 import { databaseError } from "./connection.ts";
 import { type Role, URL_VARIABLES } from "./environment.ts";
 import { type Check, Findings } from "./findings.ts";
@@ -45,6 +46,7 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
       } else if (role === "reader") {
         await checkPartitions(client, findings);
         await checkContents(client, findings);
+        await checkAddresses(client, findings);
         await checkSealing(client, findings);
       }
     }
