@@ -1,0 +1,156 @@
+/** The code of the pages, and the short forms of each capture that people write, as strict compilers see them. */
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+
+const repository = fileURLToPath(new URL("..", import.meta.url));
+const PAGES = ["docs/api.md", "docs/operations.md"];
+
+/** What the pages speak of without saying it again. */
+const PRELUDE = `
+import type { SecurityLog } from "seclog";
+declare global {
+  const security: SecurityLog;
+}
+`;
+
+/** Forms that need no framework's types. */
+const BARE = `
+import http from "node:http";
+import http2 from "node:http2";
+import https from "node:https";
+import { createSecurityLog, setActor } from "seclog";
+import { checkAccess, recordLogin, type RequestListener, securityCapture, watchServer } from "seclog/http";
+import { securityCapture as expressCapture } from "seclog/express";
+import { securityCapture as fastifyCapture } from "seclog/fastify";
+import { fileHandler } from "seclog/file";
+
+const log = createSecurityLog({ spool: "memory", handlers: [fileHandler({ path: "x.ndjson" })], clientIp: { trust: ["unix"] } });
+const server = http.createServer(securityCapture(log, (req, res) => {
+  setActor(String(req.headers["x-account"]));
+  recordLogin(log, req, { success: false });
+  res.statusCode = checkAccess(log, req, false) ? 200 : 403;
+  res.end(req.url);
+}));
+watchServer(log, server);
+http.createServer({ keepAlive: true }, securityCapture(log, async (req, res) => void res.end(req.method)));
+https.createServer({}, securityCapture(log, (req, res) => void res.writeHead(403).end(req.socket.remoteAddress)));
+http2.createServer(securityCapture(log, (req, res) => void res.stream.respond({ ":status": req.stream.closed ? 500 : 403 })));
+// With options Node's own types leave the request's type open: it has to be said.
+http2.createSecureServer({ allowHTTP1: true }, securityCapture(log, (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => void res.writeHead(403).end(req.authority)));
+const alone = securityCapture(log, (req, res) => res.end(req.url));
+http.createServer(alone).on("request", alone);
+const typed: RequestListener = (req, res) => res.end(req.url);
+http.createServer(securityCapture(log, typed, { actor: (req) => req.headers.from, detect: { csrf: false }, context: true }));
+http.createServer(securityCapture(log, (req: http.IncomingMessage & { user?: { id: string } }, res) => res.end(req.user?.id)));
+expressCapture(log, { actor: (req) => req.headers.from ?? null });
+fastifyCapture({}, { log, actor: (request) => request.raw.headers.from }, () => {});
+log.recordSecurityEvent("authz_fail", { request: new Request("http://a/"), remoteAddress: undefined }, { resource: "x" });
+`;
+
+/** Forms that need them. */
+const FRAMEWORKS = `
+import express from "express";
+import Fastify, { type FastifyRequest } from "fastify";
+import { securityCapture as expressCapture } from "seclog/express";
+import { securityCapture as fastifyCapture } from "seclog/fastify";
+
+const app = express();
+app.use(expressCapture(security));
+app.use("/api", expressCapture(security, { actor: (req: express.Request) => req.get("x-account") }), express.json());
+express.Router().use(expressCapture(security, { detect: { wrongMethod: false } }));
+const fastify = Fastify({ http2: true });
+fastify.register(fastifyCapture, { log: security, prefix: "/api" });
+await Fastify().register(fastifyCapture, { log: security, actor: (request: FastifyRequest) => request.ip });
+Fastify().register(async (scope) => { await scope.register(fastifyCapture, { log: security, context: false }); });
+`;
+
+const RESOLUTIONS = [
+  { module: "node16", moduleResolution: "node16" },
+  { module: "nodenext", moduleResolution: "nodenext" },
+  { module: "preserve", moduleResolution: "bundler" },
+] as const;
+
+const compilers = RESOLUTIONS.flatMap((resolution) =>
+  [true, false].map((exactOptionalPropertyTypes) => ({ ...resolution, exactOptionalPropertyTypes })),
+);
+
+/** Compiles the files of a folder, and gives what the compiler says. */
+async function compile(folder: string, options: (typeof compilers)[number], skipLibCheck: boolean): Promise<string> {
+  const compilerOptions = {
+    ...options,
+    target: "es2022",
+    lib: ["es2022", "dom", "esnext.disposable"],
+    types: ["node"],
+    strict: true,
+    skipLibCheck,
+    noEmit: true,
+    experimentalDecorators: true,
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+  const tsc = join(repository, "node_modules", ".bin", "tsc");
+  return await promisify(execFile)(tsc, ["-p", folder]).then(
+    () => "",
+    (error: { readonly stdout?: string }) => error.stdout || String(error),
+  );
+}
+
+function blocks(page: string): readonly string[] {
+  const text = readFileSync(join(repository, page), "utf8");
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+}
+
+describe("documented code", () => {
+  let folder: string;
+
+  beforeAll(() => {
+    // Inside the repository, so that the packages are found as an application of its own would find them.
+    mkdirSync(join(repository, "var"), { recursive: true, mode: 0o700 });
+    folder = mkdtempSync(join(repository, "var", "documented-"));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(folder, "prelude.d.ts"), PRELUDE);
+    writeFileSync(join(folder, "frameworks.ts"), FRAMEWORKS);
+    for (const page of PAGES) {
+      const name = page.replace(/\W/g, "-");
+      for (const [at, code] of blocks(page).entries())
+        writeFileSync(join(folder, `${name}-${at}.ts`), `${code}\nexport {};\n`);
+    }
+    return () => rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("is there", () => {
+    for (const page of PAGES) expect(blocks(page).length, page).toBeGreaterThan(1);
+  });
+
+  it.each(compilers)(
+    "compiles, $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
+    async (options) => {
+      // The types of frameworks do not all pass by themselves.
+      expect(await compile(folder, options, true)).toBe("");
+    },
+  );
+});
+
+describe("the short forms of each capture, where no framework's types are installed", () => {
+  it.each(compilers)(
+    "compile, $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
+    async (options) => {
+      const folder = mkdtempSync(join(tmpdir(), "seclog-types-"));
+      onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+      const modules = join(folder, "node_modules");
+      mkdirSync(join(modules, "@types"), { recursive: true });
+      for (const name of ["@types/node", "undici-types"])
+        symlinkSync(join(repository, "node_modules", name), join(modules, name));
+      // A copy: through a link the compiler would find what is installed beside the package.
+      for (const part of ["package.json", "dist"])
+        cpSync(join(repository, "packages/seclog", part), join(modules, "seclog", part), { recursive: true });
+      writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+      writeFileSync(join(folder, "bare.ts"), BARE);
+      expect(await compile(folder, options, false)).toBe("");
+    },
+  );
+});
