@@ -44,8 +44,10 @@ export function roleConfig(role: Role, url: string): ClientConfig {
   return connectionConfig("environment", URL_VARIABLES[role], url, undefined);
 }
 
-/** A password in any URL, or among the parameters of PostgreSQL's. */
-const URL_PASSWORD = /\w:\/\/[^\s/?#@]*:[^\s/?#]+@|postgres(?:ql)?:\/\/\S*[?&]password=/i;
+/** A password in any URL, also in one that is malformed. A number and a slash behind the colon are a port and a path. */
+const URL_PASSWORD =
+  /postgres(?:ql)?:\/\/(?:[^\s@]*:[^\s]+@|\S*[?&]password=)|\w:\/\/[^\s/?#@:]*:(?!\d{1,5}[/?#])[^\s@]+@/i;
+const CONNECTION_URL = /postgres(?:ql)?:\/\//i;
 
 /** libpq's form, `host=db password=x`: both of them, since `password=` alone may be what somebody searches the log for. */
 const CONNINFO = /(?:^|[\s=])(?:host|hostaddr|user|dbname)\s*=/i;
@@ -60,9 +62,17 @@ export function refuseSecretArguments(args: readonly string[]): void {
   const at = args.findIndex(
     (argument) => URL_PASSWORD.test(argument) || (CONNINFO.test(argument) && CONNINFO_PASSWORD.test(argument)),
   );
-  if (at < 0) return;
+  const variables = Object.values(URL_VARIABLES).join(", ");
+  if (at < 0) {
+    const url = args.findIndex((argument) => CONNECTION_URL.test(argument));
+    if (url < 0) return;
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `argument ${url + 1} is a connection URL, and those belong in the environment, since they may hold a password: put it in ${variables}`,
+    );
+  }
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `argument ${at + 1} holds a password, which every user of this machine can read: change that password, and put the URL in ${Object.values(URL_VARIABLES).join(", ")}, or in a file named by the same with _FILE`,
+    `argument ${at + 1} holds a password, which every user of this machine can read: change that password, and put the URL in ${variables}, or in a file named by the same with _FILE`,
   );
 }

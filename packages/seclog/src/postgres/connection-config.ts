@@ -3,6 +3,7 @@ import type { PeerCertificate } from "node:tls";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
 import { configError } from "../event/options.ts";
 import { readConfiguredFile } from "../spool/files.ts";
+import { parseConnectionUrl } from "./connection-url.ts";
 
 /**
  * How a connection is protected.
@@ -12,9 +13,6 @@ import { readConfiguredFile } from "../spool/files.ts";
  * - an object: the same with a certificate authority, or a client certificate, as PEM text.
  */
 export type TlsOption = boolean | { readonly ca?: string; readonly cert?: string; readonly key?: string };
-
-/** Parameters of a URL that are understood. Any other is refused: it would be silently without effect. */
-const PARAMETERS = new Set(["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name", "host", "port"]);
 
 /** The part of pg's configuration that a URL gives. */
 export interface ConnectionConfig {
@@ -53,58 +51,63 @@ export function connectionConfig(
   tls: TlsOption | undefined,
 ): ConnectionConfig {
   const refuse = (problem: string): SeclogError => configError(where, key, problem);
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch {
-    throw refuse("is no URL; it should look like postgresql://user:password@host:5432/database");
-  }
-  if (parsed.protocol !== "postgres:" && parsed.protocol !== "postgresql:") {
-    throw refuse(`has the scheme ${parsed.protocol}, not postgresql:`);
-  }
-  for (const name of parsed.searchParams.keys()) {
-    if (name === "options") throw refuse("must not have options=…: it could turn synchronous_commit or a timeout off");
-    if (!PARAMETERS.has(name)) throw refuse(`has the parameter ${name}, which is not understood`);
-  }
-  const host = parsed.searchParams.get("host") ?? decode(parsed.hostname.replace(/^\[(.*)\]$/, "$1"), refuse);
-  const port = Number(parsed.searchParams.get("port") ?? (parsed.port || "5432"));
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw refuse("has a port that is no number");
-  const user = decode(parsed.username, refuse);
-  const database = decode(parsed.pathname.slice(1), refuse);
-  if (host === "") throw refuse("names no host");
+  const { host, port: portText, user, password, database, parameters } = parseConnectionUrl(url, refuse);
+  const port = Number(portText || "5432");
+  if (!/^\d{0,5}$/.test(portText) || port < 1 || port > 65_535) throw refuse("has a port that is no number");
+  if (host === "") throw refuse("names no host; a socket's folder is written as ?host=/var/run/postgresql");
   if (user === "") throw refuse("names no user");
   if (database === "") throw refuse("names no database");
-  const password = decode(parsed.password, refuse);
+  checkName("user", user, refuse);
+  checkName("database", database, refuse);
   return {
     host,
     port,
     user,
     database,
     ...(password === "" ? {} : { password }),
-    application_name: parsed.searchParams.get("application_name") ?? "seclog",
-    ssl: tlsConfig(parsed.searchParams, host, tls, refuse),
+    application_name: parameters.get("application_name") ?? "seclog",
+    ssl: tlsConfig(parameters, host, tls, refuse),
   };
 }
 
+/** PostgreSQL's names have at most so many bytes (NAMEDATALEN - 1). */
+const LONGEST_NAME = 63;
+
+/**
+ * PostgreSQL cuts a longer name without a word, and then two names are one: two teams share a log.
+ *
+ * @throws what `refuse` has made
+ */
+export function checkName(what: string, name: string, refuse: (problem: string) => Error): void {
+  const bytes = Buffer.byteLength(name);
+  if (bytes <= LONGEST_NAME) return;
+  throw refuse(`names a ${what} of ${bytes} bytes, and PostgreSQL cuts names at ${LONGEST_NAME}: choose a shorter one`);
+}
+
 function tlsConfig(
-  parameters: URLSearchParams,
+  parameters: ReadonlyMap<string, string>,
   host: string,
   tls: TlsOption | undefined,
   refuse: (problem: string) => SeclogError,
 ): ConnectionConfig["ssl"] {
   const mode = parameters.get("sslmode");
   if (tls === false || (tls === undefined && mode === "disable")) return false;
-  if (mode !== null && !["disable", "require", "verify-ca", "verify-full"].includes(mode)) {
-    throw refuse(`has sslmode=${mode}, which trusts whoever answers; use sslmode=verify-full, or tls: false to say so`);
+  if (mode !== undefined && !["disable", "require", "verify-ca", "verify-full"].includes(mode)) {
+    const lax = ["allow", "prefer", "no-verify"].includes(mode);
+    throw refuse(
+      lax
+        ? `has sslmode=${mode}, which trusts whoever answers; use sslmode=verify-full, or tls: false to say so`
+        : "has an sslmode that does not exist; use sslmode=verify-full",
+    );
   }
   const given = typeof tls === "object" ? tls : {};
   const pem = (parameter: string, text: string | undefined): string | undefined => {
     const path = parameters.get(parameter);
-    if (text !== undefined || path === null) return text;
+    if (text !== undefined || path === undefined) return text;
     try {
       return readConfiguredFile(path);
     } catch (cause) {
-      throw refuse(`names a file in ${parameter} that cannot be read: ${errorMessage(cause)}`);
+      throw refuse(`names a file in ${parameter} that cannot be read (${codeOf(cause)})`);
     }
   };
   const ca = pem("sslrootcert", given.ca);
@@ -124,7 +127,8 @@ function tlsConfig(
   } catch (cause) {
     throw refuse(`needs a certificate in sslcert (cert) and its key in sslkey (key): ${errorMessage(cause)}`);
   }
-  const asked = tls !== undefined || (mode !== null && mode !== "disable") || ca !== undefined || cert !== undefined;
+  const asked =
+    tls !== undefined || (mode !== undefined && mode !== "disable") || ca !== undefined || cert !== undefined;
   if (!asked && isThisMachine(host)) return false;
   return {
     rejectUnauthorized: true,
@@ -142,14 +146,6 @@ function tlsConfig(
 /** A Unix socket or a loopback address: nobody stands between. */
 function isThisMachine(host: string): boolean {
   return host.startsWith("/") || host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
-function decode(text: string, refuse: (problem: string) => SeclogError): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw refuse("has a % that is not followed by two hexadecimal digits; write it as %25");
-  }
 }
 
 /**
@@ -188,6 +184,13 @@ function readSecret(where: string, key: string, path: string): string {
   try {
     return readConfiguredFile(path).trim();
   } catch (cause) {
-    throw configError(where, key, `names a file that cannot be read: ${errorMessage(cause)}`);
+    // Without its name: it is the secret itself where somebody has set the wrong one of the two variables.
+    throw configError(where, key, `names a file that cannot be read (${codeOf(cause)})`);
   }
+}
+
+/** Why a file cannot be read, without its name. */
+function codeOf(cause: unknown): string {
+  const { code, message = "" } = cause as { readonly code?: string; readonly message?: string };
+  return code ?? / is (a .+, not a regular file)$/.exec(message)?.[1] ?? "it is no regular file";
 }

@@ -2,6 +2,7 @@ export { type AccessRole, accessProblems, type Queryable } from "./access.ts";
 export { borrowOwner } from "./borrow-owner.ts";
 export {
   type ConnectionConfig,
+  checkName,
   connectionConfig,
   optionalSecretUrl,
   secretUrl,

@@ -32,7 +32,8 @@ export function gitPublisher(directory: string): Publisher {
       const must = async (...args: string[]): Promise<string> => {
         const { code, stdout, stderr } = await git(...args);
         if (code === 0) return stdout.trim();
-        const said = (stderr.trim() || stdout.trim()).slice(-300);
+        // A remote's URL may hold a password or a token.
+        const said = (stderr.trim() || stdout.trim()).replace(/(:\/\/)[^\s'"]+/g, "$1…").slice(-300);
         throw new SeclogError("SECLOG_PUBLISH", `git ${args[0]} failed: ${JSON.stringify(said)}`);
       };
       if ((await must("rev-parse", "--is-inside-work-tree")) !== "true") {

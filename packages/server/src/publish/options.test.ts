@@ -64,7 +64,7 @@ describe("addPublishOptions() and publishersOf()", () => {
     [["--publish-every", "-1"], "is no number of seconds"],
     [["--publish-every", "1e3"], "is no number of seconds"],
     [["--publish-every", "86401"], "is no number of seconds"],
-    [["--witness", witness], "is not a witness's vkey, a space and its URL"],
+    [["--witness", witness], "is not a witness's vkey, a space and its http(s):// URL"],
     [["--witness", `${witness} nowhere`], "is not a witness's vkey"],
     [["--witness", `${witness} https://w.example https://v.example`], "is not a witness's vkey"],
     [["--witness", `${log} https://w.example`], "is a log's key (Ed25519), not a witness's key"],

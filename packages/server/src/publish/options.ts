@@ -80,7 +80,8 @@ function witnessOf(value: string): Publisher {
   const [vkey = "", address = "", ...more] = value.trim().split(/\s+/);
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || more.length > 0 || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
-    throw new SeclogError("SECLOG_CONFIG", `--witness ${quoted(value)} is not a witness's vkey, a space and its URL`);
+    // Not repeated: a malformed URL may hold a password anywhere.
+    throw new SeclogError("SECLOG_CONFIG", "--witness is not a witness's vkey, a space and its http(s):// URL");
   }
   if (url.username !== "" || url.password !== "") {
     throw new SeclogError("SECLOG_CONFIG", `--witness: the URL of ${url.host} has a user in it, which is not sent`);
