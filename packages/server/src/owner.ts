@@ -1,7 +1,9 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
-import { borrowOwner, foreignObjects } from "seclog/postgres";
+
+import { borrowOwner, checkName, foreignObjects } from "seclog/postgres";
+
 import { databaseError } from "./connection.ts";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "./environment.ts";
 import { commandLine } from "./program.ts";
@@ -25,6 +27,7 @@ export class OwnerConnection {
     const url = requireUrl("admin");
     if (database?.trim() === "")
       throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name");
+    checkName("database", database ?? "", (problem) => new SeclogError("SECLOG_CONFIG", `--database ${problem}`));
     try {
       const session = await Session.open({
         role: "admin",

@@ -76,7 +76,7 @@ export async function checkDurability(client: pg.Client, findings: Findings): Pr
             (SELECT split_part(c, '=', 2) FROM pg_db_role_setting s, unnest(s.setconfig) c
              WHERE c LIKE 'default_transaction_read_only=%'
                AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-               AND s.setrole IN (0, current_user::regrole) LIMIT 1) AS readonly`,
+               AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user)) LIMIT 1) AS readonly`,
   );
   if (server.standby)
     findings.fault("the server is a standby, which takes no events", "name the primary's host in SECLOG_DATABASE_URL");

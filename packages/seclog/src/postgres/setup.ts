@@ -1,12 +1,15 @@
 import type { Client } from "pg";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { canonicalJson } from "../event/json.ts";
+
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { borrowOwner } from "./borrow-owner.ts";
-import { connectionConfig, type TlsOption } from "./connection-config.ts";
+import { checkName, connectionConfig, type TlsOption } from "./connection-config.ts";
 import { errorCode, poolerAdvice } from "./failure.ts";
 import { migrations, ownershipSql, privilegesSql } from "./migrations.ts";
+
 import { setPassword } from "./password.ts";
+import { agreedPassword } from "./saslprep.ts";
 import { checkSchemaVersion } from "./schema-version.ts";
 import { DATABASE_LOCK, SERVER_LOCK, SetupSession } from "./setup-session.ts";
 import {
@@ -162,10 +165,20 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
     if (logins.some((login) => login.name === name)) {
       throw configError(WHERE, key, `names the role ${name} again; writer, reader and sealer need one each`);
     }
+    if (name.startsWith("pg_"))
+      throw configError(WHERE, key, `names the role ${name}; names that begin with pg_ are PostgreSQL's own`);
     const password = typeof config.password === "string" ? config.password : undefined;
+    if (password !== undefined && agreedPassword(password) === undefined) {
+      throw configError(
+        WHERE,
+        key,
+        "has a password of characters that PostgreSQL's clients prepare differently (RFC 4013): choose one of ASCII",
+      );
+    }
     logins.push({ name, group, password });
   }
   const chosen = database ?? "seclog";
+  checkName("database", chosen, (problem) => configError(WHERE, "database", problem));
   if (/^(postgres|template[01])$/.test(chosen)) {
     throw configError(WHERE, "database", `is ${chosen}; the log needs a database of its own, such as seclog`);
   }
