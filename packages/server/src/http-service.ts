@@ -6,7 +6,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIPv4 } from "node:net";
+import type { Command } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
+import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 import { quoted } from "./event-filter.ts";
 import { note } from "./output.ts";
 
@@ -45,6 +47,10 @@ export interface HttpServiceOptions {
    * @default false
    */
   readonly ownHostOnly?: boolean;
+  /** How many connections there may be. */
+  readonly connections?: ConnectionLimits;
+  /** How long a request's header may take, in milliseconds; all of the request has three times that. @default 5000 */
+  readonly headerTimeoutMs?: number;
   /** Told what `answer` threw. */
   readonly onError: (error: unknown) => void;
 }
@@ -57,8 +63,9 @@ export interface HttpService {
   close(graceMs?: number): Promise<void>;
 }
 
-const REQUEST_TIMEOUT_MS = 15_000;
-const MOST_CONNECTIONS = 512;
+const HEADER_TIMEOUT_MS = 5_000;
+/** A connection that is asked for ever is closed now and then, so that its address does not keep it from others. */
+const MOST_REQUESTS = 1_000;
 const CLOSE_GRACE_MS = 2_000;
 
 /** `HOST:PORT`, `[::1]:PORT`. @throws SeclogError `SECLOG_CONFIG` */
@@ -76,6 +83,31 @@ export function isLoopback(host: string): boolean {
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
+/** The options of {@link connectionLimits}, as commander gives them. */
+export interface ConnectionOptions {
+  readonly connections: string;
+  readonly connectionsPerAddress: string;
+}
+
+/** Adds the options that say how many connections there may be. */
+export function addConnectionOptions(command: Command): Command {
+  return command
+    .option("--connections <number>", "how many connections there may be", "512")
+    .option("--connections-per-address <number>", "how many of one address, or of one IPv6 /64", "64");
+}
+
+/** @throws SeclogError `SECLOG_CONFIG` */
+export function connectionLimits(options: ConnectionOptions): ConnectionLimits {
+  const read = (option: string, text: string): number => {
+    if (/^\d{1,5}$/.test(text) && Number(text) > 0) return Number(text);
+    throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is no number from 1 to 99999`);
+  };
+  return {
+    total: read("--connections", options.connections),
+    perAddress: read("--connections-per-address", options.connectionsPerAddress),
+  };
+}
+
 /** An answer in words. */
 export function textAnswer(
   status: number,
@@ -91,13 +123,13 @@ export function textAnswer(
  * @throws SeclogError `SECLOG_CONFIG` when it cannot listen there
  */
 export async function startHttpService(options: HttpServiceOptions): Promise<HttpService> {
-  const { listen, mostBytes = 0, onError } = options;
+  const { listen, mostBytes = 0, onError, headerTimeoutMs = HEADER_TIMEOUT_MS } = options;
   const guarded = options.ownHostOnly === true && isLoopback(listen.host);
   const server = createServer(
     {
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: 2_000,
+      requestTimeout: headerTimeoutMs * 3,
+      headersTimeout: headerTimeoutMs,
+      connectionsCheckingInterval: Math.min(1_000, headerTimeoutMs),
       maxHeaderSize: 8_192,
     },
     (request, response) => {
@@ -108,9 +140,14 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
       });
     },
   );
-  server.maxConnections = MOST_CONNECTIONS;
+  const shares = new ConnectionShares(options.connections);
+  server.maxRequestsPerSocket = MOST_REQUESTS;
+  server.on("connection", (socket) => shares.admit(socket));
 
   async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    shares.enter(socket, "body");
+    response.once("close", () => shares.enter(socket, "idle"));
     if (guarded && !isLoopback((request.headers.host ?? "").replace(/:\d+$/, ""))) {
       send(
         request,
@@ -125,8 +162,10 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
       send(request, response, textAnswer(413, `a request's body has at most ${mostBytes} bytes`, headers));
       return;
     }
+    shares.enter(socket, "answer");
     const { method = "", url: path = "" } = request;
     send(request, response, await options.answer({ method, path, body }));
+    shares.enter(socket, "sent");
   }
 
   server.listen(listen.port, listen.host);

@@ -2,13 +2,20 @@ import type { Command } from "commander";
 import { errorMessage } from "seclog";
 import { databaseError } from "../connection.ts";
 import { requireUrl } from "../environment.ts";
-import { occasionalNote, parseListen, startHttpService } from "../http-service.ts";
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connectionLimits,
+  occasionalNote,
+  parseListen,
+  startHttpService,
+} from "../http-service.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../interruption.ts";
 import { print } from "../output.ts";
 import { ReadApi } from "../serve/read-api.ts";
 import { checkSchema, SessionPool } from "../session.ts";
 
-interface ServeOptions {
+interface ServeOptions extends ConnectionOptions {
   readonly listen: string;
   readonly entries?: true;
 }
@@ -17,16 +24,17 @@ const MOST_DATABASE_CONNECTIONS = 4;
 
 /** `seclog serve`. */
 export function addServe(program: Command): void {
-  program
+  const command = program
     .command("serve")
     .description("serve checkpoint and tiles over HTTP to whoever checks the log (c2sp.org/tlog-tiles)")
     .option("--listen <host:port>", "where it listens", "127.0.0.1:7381")
-    .option("--entries", "serve the entries, too, which name hosts, routes and times")
-    .action(serve);
+    .option("--entries", "serve the entries, too, which name hosts, routes and times");
+  addConnectionOptions(command).action(serve);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
   const listen = parseListen(options.listen);
+  const connections = connectionLimits(options);
   const url = requireUrl("reader");
   const signal = interruption();
   const pool = new SessionPool(
@@ -40,6 +48,7 @@ async function serve(options: ServeOptions): Promise<void> {
     const api = new ReadApi({ pool, entries: options.entries === true, onError });
     const service = await startHttpService({
       listen,
+      connections,
       ownHostOnly: true,
       answer: (question) => api.answer(question),
       onError,

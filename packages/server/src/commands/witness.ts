@@ -1,7 +1,14 @@
 import type { Command } from "commander";
 import { errorMessage, SeclogError } from "seclog";
 import { lockFolder } from "../folder-lock.ts";
-import { occasionalNote, parseListen, startHttpService } from "../http-service.ts";
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connectionLimits,
+  occasionalNote,
+  parseListen,
+  startHttpService,
+} from "../http-service.ts";
 import { interruption, untilInterrupted } from "../interruption.ts";
 import { readKeyFile } from "../key-file.ts";
 import { makeFolder } from "../make-folder.ts";
@@ -11,7 +18,7 @@ import { keyKind, publicKey } from "../vkeys.ts";
 import { WitnessState } from "../witness/state.ts";
 import { MOST_REQUEST_BYTES, Witness } from "../witness/witness.ts";
 
-interface WitnessCommandOptions {
+interface WitnessCommandOptions extends ConnectionOptions {
   readonly key: string;
   readonly log: readonly string[];
   readonly state: string;
@@ -20,7 +27,7 @@ interface WitnessCommandOptions {
 
 /** `seclog witness`. */
 export function addWitness(program: Command): void {
-  program
+  const command = program
     .command("witness")
     .description(
       "cosign the checkpoints of other logs, as long as each continues the one before (c2sp.org/tlog-witness)",
@@ -28,12 +35,13 @@ export function addWitness(program: Command): void {
     .requiredOption("--key <file>", `the witness's private key: ${commandLine("keys generate --witness")}`)
     .requiredOption("--log <vkey...>", "the public key of a log to watch; several of them, or several times")
     .requiredOption("--state <directory>", "where it remembers what it has cosigned: never lose, copy or restore it")
-    .option("--listen <host:port>", "where it listens", "127.0.0.1:7380")
-    .action(witness);
+    .option("--listen <host:port>", "where it listens", "127.0.0.1:7380");
+  addConnectionOptions(command).action(witness);
 }
 
 async function witness(options: WitnessCommandOptions): Promise<void> {
   const listen = parseListen(options.listen);
+  const connections = connectionLimits(options);
   const signer = readKeyFile(options.key);
   if (keyKind(signer.vkey) !== "cosignature") {
     throw new SeclogError("SECLOG_KEY", `${options.key} holds a log's key: a witness has one of its own`);
@@ -70,6 +78,7 @@ async function witness(options: WitnessCommandOptions): Promise<void> {
     });
     const service = await startHttpService({
       listen,
+      connections,
       mostBytes: MOST_REQUEST_BYTES,
       answer: (question) => subject.answer(question),
       onError: (error) => say(`a request could not be answered: ${errorMessage(error)}`),
