@@ -3,6 +3,7 @@
  * while one number has a million rows, and while sources have passed a billion numbers without an event.
  */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,8 +100,7 @@ export async function benchSealHostile({
         const peak = peakMegabytes(sealer.pid);
         lines.push([attack, (first / 1_000).toFixed(1), (next / 1_000).toFixed(2), String(peak)]);
       } finally {
-        sealer.kill();
-        await new Promise((done) => sealer.once("exit", done));
+        if (sealer.exitCode === null && sealer.kill()) await once(sealer, "exit");
         await admin.end();
       }
     }

@@ -18,6 +18,7 @@ import { checkOwnership } from "./ownership-checks.ts";
 import { commandLine } from "./program.ts";
 import { checkAdmin, checkConnections, checkDurability, checkServer, type PoolLimits } from "./server-checks.ts";
 import { Session } from "./session.ts";
+import { checkForeign, checkLocks, checkSettings } from "./tampering-checks.ts";
 
 const PERMISSION_DENIED = "42501";
 
@@ -44,6 +45,9 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
         await checkConnections(client, limits, findings);
         await checkTriggers(client, findings);
       } else if (role === "reader") {
+        await checkForeign(client, findings);
+        await checkLocks(client, findings);
+        await checkSettings(client, findings);
         await checkPartitions(client, findings);
         await checkContents(client, findings);
         await checkAddresses(client, findings);

@@ -24,11 +24,17 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "53300": () => `the server has no free connection: see ${commandLine("doctor")}`,
 };
 
+const ROW_SECURITY =
+  "somebody has switched row-level security on, which would show a part of the log as if it were all";
+
 /** The error of a failed question, in one sentence with the next step. Other errors are given back as they are. */
 export function databaseError(thrown: unknown, role: Role): unknown {
   if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
   const code = errorCode(thrown);
-  const known = tlsAdvice(thrown) ?? poolerAdvice(thrown);
+  const known =
+    tlsAdvice(thrown) ??
+    poolerAdvice(thrown) ??
+    (/row-level security/.test(thrown.message) ? `${ROW_SECURITY}: ${commandLine("doctor")} says where` : undefined);
   const isDatabase =
     known !== undefined ||
     /^[0-9A-Z]{5}$/.test(code) ||

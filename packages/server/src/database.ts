@@ -147,8 +147,13 @@ class Reading implements DatabaseConnection {
   }
 }
 
-/** Positions and counts are bigint in PostgreSQL and safe integers here. */
+/** Positions and counts are bigint in PostgreSQL and safe integers here, where Seclog wrote them; others stay text. */
 const INT8 = 20;
 const TYPES: pg.CustomTypesConfig = {
-  getTypeParser: (oid: number) => (oid === INT8 ? Number : pg.types.getTypeParser(oid)),
+  getTypeParser: (oid: number) => (oid === INT8 ? parseInt8 : pg.types.getTypeParser(oid)),
 };
+
+function parseInt8(text: string): number | string {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : text;
+}

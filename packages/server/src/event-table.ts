@@ -30,7 +30,8 @@ export function timeText(time: string, year: string): string {
 }
 
 function eventText(row: EventRow): string {
-  return row.count === null || row.count === 1 ? row.event_type : `${row.event_type} ×${row.count}`;
+  const text = row.count === null || row.count === 1 ? row.event_type : `${row.event_type} ×${row.count}`;
+  return row.odd === null ? text : `${text} (odd: ${row.odd.join(", ")})`;
 }
 
 /** The status stands first because the end is what gets cut. Events without a request show their data. */

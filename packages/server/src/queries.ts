@@ -1,74 +1,9 @@
-import {
-  type Expression,
-  type ExpressionBuilder,
-  type RawBuilder,
-  type SelectQueryBuilder,
-  type SqlBool,
-  sql,
-} from "kysely";
+import { type Expression, type ExpressionBuilder, expressionBuilder, type RawBuilder, type SqlBool, sql } from "kysely";
 import type { Database, Tables } from "./database.ts";
 import type { EventFilter } from "./event-filter.ts";
+import { beyond, type EventRow, NUMBER_ORDER, numberAfter, type RowKey, readPage, timeText } from "./event-rows.ts";
 
-type Log = Tables["security_event_log"];
-
-/** A row of the log: text, numbers and parsed JSON under the columns' names. */
-export type EventRow = { readonly [C in keyof Omit<Log, "data" | "notes">]: Log[C] } & {
-  readonly data: unknown;
-  readonly notes: unknown;
-};
-
-/** Microseconds and all, as events carry it. */
-function timeText(column: string): RawBuilder<string> {
-  return sql`to_char(${sql.ref(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-}
-
-type EventQuery = SelectQueryBuilder<Tables, "security_event_log", EventRow>;
-
-/** In alphabetical order, which is that of the rows' members and so of the JSON that is printed. */
-function selectEvents(database: Database): EventQuery {
-  return database
-    .selectFrom("security_event_log")
-    .select([
-      "actor_id",
-      "actor_type",
-      "allowed_methods",
-      "category",
-      "count",
-      timeText("created_at").as("created_at"),
-      "data",
-      timeText("ended_at").as("ended_at"),
-      "environment",
-      "epoch",
-      "event_type",
-      "host",
-      "id",
-      sql<string | null>`host(ip_address)`.as("ip_address"),
-      "ip_chain",
-      "ip_source",
-      sql<string>`level::text`.as("level"),
-      "logger",
-      "method",
-      "method_original",
-      "notes",
-      timeText("occurred_at").as("occurred_at"),
-      sql<string>`outcome::text`.as("outcome"),
-      "path",
-      "request_host",
-      "request_id",
-      "route",
-      "seq",
-      "service",
-      "source_id",
-      "span_id",
-      timeText("started_at").as("started_at"),
-      "status_code",
-      "target_id",
-      "target_type",
-      "trace_id",
-      "user_agent",
-      "v",
-    ]) satisfies EventQuery;
-}
+export type { EventRow } from "./event-rows.ts";
 
 type Condition = Expression<SqlBool>;
 
@@ -152,29 +87,21 @@ export async function* findEvents(
   signal?: AbortSignal,
 ): AsyncGenerator<readonly EventRow[]> {
   const direction = order === "newest" ? "desc" : "asc";
-  let last: EventRow | undefined;
+  const where = conditionOf(filter);
+  let after: RowKey | undefined;
   for (let left = limit; left > 0; ) {
     signal?.throwIfAborted();
     const size = Math.min(left, PAGE);
-    let query = selectEvents(database).where(matches(filter)).limit(size);
-    if (last !== undefined) {
-      const { occurred_at, source_id, seq } = last;
-      const beyond = direction === "desc" ? sql`<` : sql`>`;
-      // The comparison with the time alone is what prunes partitions.
-      query = query.where(
-        sql<boolean>`occurred_at ${beyond}= ${occurred_at}::timestamptz AND (occurred_at, source_id, seq) ${beyond} (${occurred_at}::timestamptz, ${source_id}::uuid, ${seq}::bigint)`,
-      );
-    }
-    const rows = await query
-      .orderBy("security_event_log.occurred_at", direction)
-      .orderBy("source_id", direction)
-      .orderBy("seq", direction)
-      .execute();
-    if (rows.length > 0) yield rows;
-    if (rows.length < size) return;
-    last = rows.at(-1);
-    left -= rows.length;
+    const page = await readPage(database, { where, order: "time", direction, limit: size, after });
+    if (page.rows.length > 0) yield page.rows;
+    if (page.complete && page.rows.length < size) return;
+    after = page.last;
+    left -= page.rows.length;
   }
+}
+
+function conditionOf(filter: EventFilter): Condition {
+  return matches(filter)(expressionBuilder<Tables, "security_event_log">());
 }
 
 /** How far a source has come. */
@@ -209,17 +136,19 @@ export class EventFollower {
     this.#filter = filter;
   }
 
-  /** Notes where every source stands, and gives the last `count` events up to there, oldest first. */
+  /** Notes where every source stands, and returns the last `count` events up to there, or as many as fit into memory, oldest first. */
   async begin(count: number): Promise<readonly EventRow[]> {
     return await this.#database
       .transaction()
       .setIsolationLevel("repeatable read")
       .execute(async (snapshot) => {
-        for (const position of await this.#sources(snapshot)) this.#moved(position);
+        for await (const page of this.#sources(snapshot)) for (const position of page) this.#moved(position);
         if (count === 0) return [];
         const rows: EventRow[] = [];
+        let pages = 0;
         for await (const page of findEvents(snapshot, this.#filter, { order: "newest", limit: count })) {
           rows.push(...page);
+          if (++pages === MOST_PAGES) break;
         }
         return rows.reverse();
       });
@@ -228,20 +157,35 @@ export class EventFollower {
   /** What has come since the last look, page by page: in the order of each source, and within a look by time. */
   async *look(): AsyncGenerator<readonly EventRow[]> {
     const all = this.#looks++ % LOOK_AT_ALL === 0;
-    for (const source of await this.#sources(this.#database, all ? undefined : this.#newest)) {
-      let seen = this.#positions.get(source.id) ?? 0;
-      while (seen < source.last_seq) {
-        const upTo = Math.min(source.last_seq, seen + PAGE);
-        const rows = await selectEvents(this.#database)
-          .where(matches(this.#filter))
-          .where(sql<boolean>`source_id = ${source.id}::uuid AND seq > ${seen}::bigint AND seq <= ${upTo}::bigint`)
-          .orderBy("seq")
-          .execute();
-        if (rows.length > 0) yield rows;
-        seen = upTo;
-        this.#positions.set(source.id, seen);
+    for await (const sources of this.#sources(this.#database, all ? undefined : this.#newest)) {
+      for (const source of sources) {
+        yield* this.#follow(source);
+        this.#moved(source);
       }
-      this.#moved(source);
+    }
+  }
+
+  /** A source's events from where it was seen last: through so many rows at a time, whatever of them matches, and whatever numbers have none. */
+  async *#follow({ id, last_seq }: Position): AsyncGenerator<readonly EventRow[]> {
+    const seen = this.#positions.get(id) ?? 0;
+    if (seen >= last_seq) return;
+    const numbers = sql<SqlBool>`log.source_id = ${id}::uuid AND log.seq > ${seen}::bigint AND log.seq <= ${last_seq}::bigint`;
+    for (let from: RowKey | undefined, ended = false; !ended; ) {
+      const rest: RawBuilder<SqlBool> =
+        from === undefined ? numbers : sql`${numbers} AND ${beyond(NUMBER_ORDER, "asc", from)}`;
+      const end = await numberAfter(this.#database, rest, PAGE);
+      const within = end === undefined ? rest : sql<SqlBool>`${rest} AND ${beyond(NUMBER_ORDER, "desc", end, true)}`;
+      const where = sql<SqlBool>`${conditionOf(this.#filter)} AND ${within}`;
+      for (let after: RowKey | undefined, more = true; more; ) {
+        const page = await readPage(this.#database, { where, order: "number", direction: "asc", limit: PAGE, after });
+        if (page.rows.length > 0) yield page.rows;
+        after = page.last;
+        more = !page.complete;
+      }
+      from = end;
+      ended = end === undefined;
+      // What was shown is not shown again, should the next page fail.
+      if (end !== undefined) this.#positions.set(id, Number(end[0]));
     }
   }
 
@@ -250,19 +194,30 @@ export class EventFollower {
     if (this.#newest === undefined || updated_at > this.#newest) this.#newest = updated_at;
   }
 
-  async #sources(database: Database, since?: string): Promise<readonly Position[]> {
-    let query = database
-      .selectFrom("security_event_source")
-      .select(["id", "last_seq", timeText("updated_at").as("updated_at")])
-      .orderBy("security_event_source.updated_at");
-    if (since !== undefined) {
-      query = query.where(
-        sql<boolean>`updated_at > ${since}::timestamptz - make_interval(secs => ${LATE_SECONDS}::integer)`,
-      );
+  async *#sources(database: Database, since?: string): AsyncGenerator<readonly Position[]> {
+    for (let after = "00000000-0000-0000-0000-000000000000"; ; ) {
+      let query = database
+        .selectFrom("security_event_source")
+        .select(["id", "last_seq", timeText("updated_at").as("updated_at")])
+        .where(sql<boolean>`id > ${after}::uuid`)
+        .orderBy("id")
+        .limit(SOURCES);
+      if (since !== undefined) {
+        query = query.where(
+          sql<boolean>`updated_at > ${since}::timestamptz - make_interval(secs => ${LATE_SECONDS}::integer)`,
+        );
+      }
+      const page = await query.execute();
+      yield page;
+      if (page.length < SOURCES) return;
+      after = page.at(-1)?.id ?? "";
     }
-    return await query.execute();
   }
 }
+
+/** How many sources are read at a time, and of how many pages the last events are. */
+const SOURCES = 10_000;
+const MOST_PAGES = 8;
 
 /** A group of events and how many occurrences they stand for. */
 export interface Tally {
@@ -276,7 +231,8 @@ const GROUPS: { readonly [G in "type" | "level" | "ip" | "hour"]: RawBuilder<str
   type: sql<string>`event_type`,
   level: sql<string>`level::text`,
   ip: sql<string>`host(ip_address)`,
-  hour: sql<string>`to_char(date_trunc('hour', occurred_at AT TIME ZONE 'UTC'), 'YYYY-MM-DD"T"HH24:MI"Z"')`,
+  hour: sql<string>`coalesce(to_char(date_trunc('hour', occurred_at AT TIME ZONE 'UTC'), 'YYYY-MM-DD"T"HH24:MI"Z"')
+    || CASE WHEN occurred_at < '0001-01-01 00:00:00+00' THEN ' BC' ELSE '' END, occurred_at::text)`,
 };
 
 /** Counts events by one of their columns, most frequent first; hours in their order, newest first. */
@@ -293,8 +249,8 @@ export async function countBy(
     .select([
       name.as("name"),
       sql<number>`count(*)`.as("events"),
-      // One row may stand for many occurrences.
-      sql<number>`sum(coalesce(count, 1))::bigint`.as("occurrences"),
+      // One row may stand for many occurrences, and may say anything.
+      sql<number>`least(sum(greatest(coalesce(count, 1), 1)), ${Number.MAX_SAFE_INTEGER})::bigint`.as("occurrences"),
     ])
     .groupBy(sql`1`)
     .limit(limit);

@@ -54,10 +54,11 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
   }
 }
 
-/** The proof's text (https://c2sp.org/tlog-proof), for an event that stands at exactly one sealed number. */
+/** The proof's text (https://c2sp.org/tlog-proof), for the first row with the id that is what was sealed. */
 async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
   const rows = await rowsOf(client, id);
   const checkpoint = await storedCheckpoint(client);
+  let isChanged = false;
   for (const row of rows) {
     const index = await leafIndex(client, row.raw_source_id, row.raw_seq);
     if (index === undefined || checkpoint === undefined || index >= checkpoint.size) continue;
@@ -65,14 +66,19 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
     const leaf = leafHash(entry);
     const proof = await inclusionProof(index, checkpoint.size, storedTiles(client));
     if (!verifyInclusion(leaf, index, checkpoint.size, proof, checkpoint.root)) {
-      throw new SeclogError(
-        "SECLOG_PROOF",
-        `event ${id} is not what was sealed: somebody changed it; run ${commandLine("verify")}`,
-      );
+      // Or it is a row that a writer put beside the one that was sealed.
+      isChanged = true;
+      continue;
     }
     const extra = [entry];
     if (!redact && row.salt !== null) extra.push(row.salt.toString("hex"), committedLine(id, row, row.salt));
     return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
+  }
+  if (isChanged) {
+    throw new SeclogError(
+      "SECLOG_PROOF",
+      `event ${id} is not what was sealed: somebody changed it; run ${commandLine("verify")}`,
+    );
   }
   if (rows.length > 0) {
     throw new SeclogError(
@@ -103,6 +109,7 @@ type ProvenRow = EventRow & {
   readonly salt: Buffer | null;
 };
 
+/** The rows with the id that were stored first: whoever may write can copy an id, but not before there is one. */
 async function rowsOf(client: pg.Client, id: string): Promise<readonly ProvenRow[]> {
   const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
   const select = `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1`;
@@ -110,12 +117,14 @@ async function rowsOf(client: pg.Client, id: string): Promise<readonly ProvenRow
   const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
   const near = await client.query<ProvenRow>(
     `${select} AND occurred_at BETWEEN to_timestamp($2::float8 / 1000) - interval '1 second'
-      AND to_timestamp($2::float8 / 1000) + interval '1 second'`,
+      AND to_timestamp($2::float8 / 1000) + interval '1 second' ${FIRST}`,
     [id, Math.min(ms, LATEST_MS)],
   );
   // Unless somebody else than Seclog drew it.
-  return near.rows.length > 0 ? near.rows : (await client.query<ProvenRow>(select, [id])).rows;
+  return near.rows.length > 0 ? near.rows : (await client.query<ProvenRow>(`${select} ${FIRST}`, [id])).rows;
 }
+
+const FIRST = "ORDER BY log.created_at LIMIT 20";
 
 /** PostgreSQL has no later time. */
 const LATEST_MS = 9_000_000_000_000_000 / 1000;

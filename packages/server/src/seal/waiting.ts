@@ -39,6 +39,7 @@ interface Place {
 interface Walks {
   recent: Place | undefined;
   all: Place | "done" | undefined;
+  /** Its sources that are known to wait, without those that have shown no event. */
   waiting: number;
 }
 
@@ -57,6 +58,8 @@ const LOGIN = "coalesce(source.login::text, '')";
 const PAGE = 5_000;
 /** How many looks after the last sources at rest are walked through again. */
 const LOOK_AT_ALL = 60;
+/** Sources that are kept in mind. */
+const MOST_KNOWN = 100_000;
 /** The most numbers in a step that have no event as far as is known, and of how many sources. */
 const MOST_EMPTY = 1_000;
 const MOST_EMPTY_SOURCES = 10;
@@ -94,9 +97,10 @@ export class Waiting {
       const source = this.#sources.get(sourceId);
       if (source === undefined) continue;
       this.#sources.delete(sourceId);
-      if (last >= source.end) this.#count(source.login, -1);
-      else this.#sources.set(sourceId, { ...source, sealed: last, empty: events[index] === 0 });
+      this.#count(source, -1);
+      if (last < source.end) this.#keep({ ...source, sealed: last, empty: events[index] === 0 });
     }
+    this.#forget();
   }
 
   /** Numbers that wait in sources whose last turn had not one event. */
@@ -181,18 +185,31 @@ export class Waiting {
   #add(id: string, login: string, sealed: number, end: number): void {
     if (end <= sealed) return;
     const known = this.#sources.get(id);
-    if (known === undefined) {
-      this.#sources.set(id, { id, login, sealed, end, empty: false });
-      this.#count(login, 1);
-    } else {
+    if (known === undefined) this.#keep({ id, login, sealed, end, empty: false });
+    else {
       known.end = Math.max(known.end, end);
       known.sealed = Math.max(known.sealed, sealed);
     }
   }
 
-  #count(login: string, by: number): void {
+  #keep(source: WaitingSource): void {
+    this.#sources.set(source.id, source);
+    this.#count(source, 1);
+  }
+
+  /** Those without an event hold up no walk, however many they are. */
+  #count({ login, empty }: WaitingSource, by: number): void {
     const walks = this.#logins.get(login);
-    if (walks !== undefined) walks.waiting += by;
+    if (walks !== undefined && !empty) walks.waiting += by;
+  }
+
+  /** Beyond a bound, sources without an event are left to the next walk over all. */
+  #forget(): void {
+    let excess = this.#sources.size - MOST_KNOWN;
+    for (const { id, empty } of this.#sources.values()) {
+      if (excess <= 0) return;
+      if (empty && this.#sources.delete(id)) excess--;
+    }
   }
 }
 

@@ -56,7 +56,7 @@ export type Part =
   | { readonly name: "checkpoints"; readonly window: number; readonly after: number; readonly size: number }
   /** The columns of {@link EVENT_COLUMNS}. */
   | { readonly name: "events"; readonly window: number; readonly intervals: readonly Interval[] }
-  /** source, number, created at, salt, commitment, reason, record. */
+  /** source, number, created at, salt, commitment, reason, record, whether more of the record follows: a long one in pieces. */
   | { readonly name: "quarantine"; readonly window: number; readonly intervals: readonly Interval[] }
   /** What no range covers: source, number, id, occurred at, created at, type; of the own source data, retention and actor. In quarantine: no id. */
   | { readonly name: "unsealed"; readonly sealed: ReadonlyMap<string, number>; readonly own: string }
@@ -88,6 +88,9 @@ export const SNAPSHOT_SETTINGS = [
 export function databaseLog(copy: (sql: string) => AsyncIterable<Buffer>): RawLog {
   return { read: (part) => copy(`COPY (${question(part)}) TO STDOUT`) };
 }
+
+/** So much of a record in quarantine is read at a time: PostgreSQL cannot write one of hundreds of megabytes, nor JavaScript hold its text. */
+const PIECE_BYTES = 8_388_608;
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -164,10 +167,14 @@ function question(part: Part): string {
         (SELECT * FROM public.security_event_log AS every WHERE every.source_id = part.source_id
           AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq, every.occurred_at) AS log`;
     case "quarantine":
-      return `SELECT bad.source_id, bad.seq, bad.created_at, bad.salt, bad.commitment, bad.reason, bad.record
+      // A reason has 1,000 characters and a note that its record was cut: of a longer one the beginning shows that it is another.
+      return `SELECT bad.source_id, bad.seq, bad.created_at, bad.salt, bad.commitment, left(bad.reason, 10000),
+          substring(bad.record FROM piece * ${PIECE_BYTES} + 1 FOR ${PIECE_BYTES}),
+          (piece + 1) * ${PIECE_BYTES}::bigint < octet_length(bad.record)
         FROM ${values(part.intervals)} CROSS JOIN LATERAL
         (SELECT * FROM public.security_event_quarantine AS every WHERE every.source_id = part.source_id
-          AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq) AS bad`;
+          AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq) AS bad
+        CROSS JOIN LATERAL generate_series(0, greatest(octet_length(bad.record) - 1, 0) / ${PIECE_BYTES}) AS piece`;
     case "unsealed": {
       const known = [...part.sealed].map(([source, last]) => `(${uuid(source)}, ${number(last)}::bigint)`);
       // The sources that the log has rows of, one after the other through the index: DISTINCT would read everything.

@@ -1,8 +1,9 @@
 /** One window: which of its leaves the rows make, and which rows make none. */
 
+import { createHash, type Hash } from "node:crypto";
 import { byteaValue, canonicalTime, copyValues } from "./copy-values.ts";
 import { type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
-import { HASH_BYTES, hex, isHashAt, leafHash, sha256 } from "./hashing.ts";
+import { HASH_BYTES, isHashAt, leafHash } from "./hashing.ts";
 import type { PlacedInterval, WindowPlaces } from "./places.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
 import type { OwnEvent, Removals } from "./removals.ts";
@@ -169,8 +170,17 @@ export class Window {
   /** Takes the records in quarantine. */
   async quarantine(pieces: AsyncIterable<Buffer>): Promise<void> {
     const { findings, removals, tally } = this.#context;
+    /** Of a record whose pieces follow each other. */
+    let content: Hash | undefined;
     for await (const line of linesOf(pieces)) {
-      const [source = "", number = "", createdAt = "", salt, commitment, reason, record] = copyValues(line);
+      const [source = "", number = "", createdAt = "", salt, commitment, reason, record, isPart] = copyValues(line);
+      content ??= createHash("sha256")
+        .update(byteaValue(salt ?? ""))
+        .update(`${reason}\0`);
+      content.update(byteaValue(record ?? ""));
+      if (isPart === "t") continue;
+      const made = content.digest("hex");
+      content = undefined;
       const seq = Number(number);
       const interval = this.#places.interval(source ?? "", seq);
       if (interval === undefined) continue;
@@ -182,8 +192,7 @@ export class Window {
       const hash = leafHash(entry);
       const what = `the record in quarantine with number ${seq} of ${sourceName(interval.source)}`;
       const at = { leaf, source: interval.source, seq };
-      const content = Buffer.concat([byteaValue(salt ?? ""), Buffer.from(`${reason}\0`), byteaValue(record ?? "")]);
-      const isKept = salt !== null && byteaValue(salt ?? "").length === 16 && hex(sha256(content)) === digits;
+      const isKept = salt !== null && byteaValue(salt ?? "").length === 16 && made === digits;
       if (hash !== this.#sealed(place)) {
         const personal = salt === null ? "erased" : isKept ? "kept" : "changed";
         this.#suspect({ ...at, sealed: this.#sealed(place), found: { hash, entry, personal } });
