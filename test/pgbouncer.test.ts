@@ -6,7 +6,7 @@ import pg from "pg";
 import { createSecurityLog } from "seclog";
 import { postgresHandler, setupDatabase } from "seclog/postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hasPgBouncer, type PgBouncer, type PoolMode, startPgBouncer } from "./support/pgbouncer.ts";
+import { hasPgBouncer, PgBouncer } from "./support/pgbouncer.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { collect, type Result, resultOf, runProgram, startProgram } from "./support/program.ts";
 
@@ -27,13 +27,13 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-/** The URLs of the test's database through a pooler. The sealer's lock and statements want a session. */
-function pooled(pooler: PgBouncer, mode: PoolMode): Record<string, string> {
+/** The URLs of the test's database through a pooler. */
+function pooled(pooler: PgBouncer): Record<string, string> {
   return {
     SECLOG_ADMIN_URL: pooler.through(database.serverUrl),
     SECLOG_DATABASE_URL: pooler.through(database.writerUrl),
     SECLOG_READER_URL: pooler.through(database.readerUrl),
-    SECLOG_SEALER_URL: mode === "session" ? pooler.through(database.sealerUrl) : database.sealerUrl,
+    SECLOG_SEALER_URL: pooler.through(database.sealerUrl),
   };
 }
 
@@ -47,8 +47,8 @@ async function leftOnConnections(): Promise<unknown[]> {
 
 describe.runIf(hasPgBouncer).each(["session", "transaction"] as const)("pool_mode = %s", LONG, (mode) => {
   it("carries setup, the application, and every command", async () => {
-    await using pooler = await startPgBouncer({ serverUrl: database.serverUrl, mode });
-    const urls = pooled(pooler, mode);
+    await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode });
+    const urls = pooled(pooler);
     const seclog = (...args: string[]): Promise<Result> => runProgram(database, args, urls);
     const succeed = async (...args: string[]): Promise<string> => {
       const result = await seclog(...args);
@@ -111,8 +111,8 @@ describe.runIf(hasPgBouncer).each(["session", "transaction"] as const)("pool_mod
   });
 
   it("carries tail, serve and a sealer while the application writes", async () => {
-    await using pooler = await startPgBouncer({ serverUrl: database.serverUrl, mode });
-    const urls = pooled(pooler, mode);
+    await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode });
+    const urls = pooled(pooler);
     const tail = startProgram(database, ["tail", "--json", "-n", "0", "--interval", "0.1"], urls);
     const serve = startProgram(database, ["serve", "--listen", "127.0.0.1:0"], urls);
     const seal = startProgram(database, ["seal", "--key", join(folder, `${mode}-next.key`), "--json"], urls);
@@ -153,8 +153,8 @@ const vkeys: string[] = [];
 
 describe.runIf(hasPgBouncer)("pool_mode = statement", LONG, () => {
   it("is refused with a sentence, by every program and by the application", async () => {
-    await using pooler = await startPgBouncer({ serverUrl: database.serverUrl, mode: "statement" });
-    const urls = pooled(pooler, "statement");
+    await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode: "statement" });
+    const urls = pooled(pooler);
     for (const command of [["setup"], ["query"], ["stats"], ["erase", "--actor", "x", "--reason", "y"]]) {
       const result = await runProgram(database, command, urls);
       expect(result, command.join(" ")).toMatchObject({ code: 1, stderr: expect.stringContaining("set pool_mode") });
@@ -174,7 +174,7 @@ describe.runIf(hasPgBouncer)("pool_mode = statement", LONG, () => {
 
 describe.runIf(hasPgBouncer)("setupDatabase()", LONG, () => {
   it("leaves neither a lock nor a role on a connection that is handed on", async () => {
-    await using pooler = await startPgBouncer({ serverUrl: database.serverUrl, mode: "transaction", poolSize: 1 });
+    await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode: "transaction", poolSize: 1 });
     const adminUrl = pooler.through(database.serverUrl);
     const others = [`${database.name}_b`, `${database.name}_c`];
     try {

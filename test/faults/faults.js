@@ -14,6 +14,7 @@ import { HEALTH_FAULTS } from "./health.js";
 import { HOSTILE_FAULTS } from "./hostile.js";
 import { KILL_FAULTS } from "./kill.js";
 import { OUTAGE_FAULTS } from "./outage.js";
+import { POOLER_FAULTS } from "./pooler.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
@@ -37,6 +38,7 @@ export const FAULTS = [
   ...CONNECTION_FAULTS,
   ...LATER,
   ...OUTAGE_FAULTS,
+  ...POOLER_FAULTS,
   ...POSTGRES_FAULTS,
   ...POWER_FAULTS,
   ...STATE_FAULTS,

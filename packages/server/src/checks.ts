@@ -36,6 +36,7 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
     await session.begin();
     const { client } = session;
     await checkServer(client, role, url, findings);
+    if (session.pooled) findings.ok("the connection comes through a pooler, such as PgBouncer");
     if (role === "admin") await checkAdmin(client, findings);
     else if (await checkSchema(client, findings)) {
       await checkPrivileges(client, role, findings);

@@ -26,8 +26,12 @@ export async function checkServer(client: pg.Client, role: Role, url: string, fi
   if (Math.floor(server.number / 10_000) < OLDEST_SERVER) {
     findings.fault(`PostgreSQL ${version} is too old`, `use PostgreSQL ${OLDEST_SERVER} or later`);
   }
-  if (server.tls !== null) findings.ok(`the connection is encrypted (${server.tls}), the certificate was verified`);
-  else if (ssl === false && !/^(\/|127\.|localhost$|::1$)/.test(host ?? "")) {
+  // As we connected: the server sees a pooler's connection, which may be protected otherwise.
+  if (ssl !== false)
+    findings.ok(
+      `the connection is encrypted${server.tls === null ? "" : ` (${server.tls})`}, the certificate was verified`,
+    );
+  else if (!/^(\/|127\.|localhost$|::1$)/.test(host ?? "")) {
     findings.warning(
       "the connection is not encrypted, and the server is another machine",
       `take sslmode=disable out of ${URL_VARIABLES[role]}`,

@@ -72,7 +72,18 @@ export class Session implements Queries {
     // A lost connection also fails the statement that is under way.
     client.on("error", () => {});
     await client.connect();
-    return new Session(client, options);
+    try {
+      if (await isPooled(client)) POOLED.add(client);
+      return new Session(client, options);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Whether a pooler is between us and the server. */
+  get pooled(): boolean {
+    return POOLED.has(this.client);
   }
 
   /** Begins a transaction that the caller ends; {@link transaction} does both. */
@@ -106,6 +117,22 @@ export class Session implements Queries {
   async end(): Promise<void> {
     await this.client.end().catch(() => {});
   }
+}
+
+const POOLED = new WeakSet<pg.Client>();
+
+/** A pooler makes the key for cancelling, which has the process's number, itself: it can be no server process's. */
+async function isPooled(client: pg.Client & { readonly processID?: number | null }): Promise<boolean> {
+  const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+  return rows[0]?.pid !== client.processID;
+}
+
+/**
+ * Names a statement, so that it is parsed and planned once for a connection; where a pooler may run the next transaction on
+ * another one, that does not know the name, it stays without.
+ */
+export function planOnce(client: pg.Client, name: string): { readonly name?: string } {
+  return POOLED.has(client) ? {} : { name };
 }
 
 /** Connections that are made when they are needed, and made again when one was lost. */

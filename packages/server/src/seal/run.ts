@@ -1,10 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
 import { SeclogError } from "seclog";
-import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
-import { roleConfig } from "../environment.ts";
 import { commandLine } from "../program.ts";
-import { CONNECT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS } from "../session.ts";
+import { checkSchema, Session } from "../session.ts";
 import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 
 /** Options of {@link runSealer}. */
@@ -49,23 +46,27 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
   const { signal, once = false } = options;
   let wait = STANDBY_MS;
   while (!signal.aborted) {
-    const client = new pg.Client({
-      ...roleConfig("sealer", options.url),
-      application_name: "seclog seal",
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: 2 * STATEMENT_TIMEOUT_MS,
-    });
-    client.on("error", () => {});
-    const sealer = new Sealer(client, options);
+    let session: Session | undefined;
+    let sealer: Sealer | undefined;
     try {
-      await client.connect();
-      await prepare(client, options.intervalMs);
+      session = await Session.open({
+        role: "sealer",
+        url: options.url,
+        purpose: "seclog seal",
+        access: "READ WRITE",
+        // Whoever is stopped or cut off must not keep the tree locked.
+        idleTimeout: SILENCE_MS,
+        settings: SETTINGS,
+      });
+      await checkSchema(session);
+      const current = new Sealer(session, options);
+      sealer = current;
       for (let had = false; !signal.aborted; had = true) {
-        await waitForTurn(sealer, had, options);
-        await sealer.makePartitions();
-        const step = await sealer.step();
+        await waitForTurn(current, had, options);
+        await current.makePartitions();
+        const step = await current.step();
         wait = STANDBY_MS;
-        if (step !== undefined) await options.onSealed(step, () => sealer.oldestUnsealed());
+        if (step !== undefined) await options.onSealed(step, () => current.oldestUnsealed());
         // Numbers without an event can be any amount: they are sealed little by little, and a run that ends does not wait.
         if (once && (step === undefined || (!step.more && step.empty > 0))) return;
         if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
@@ -78,39 +79,22 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
       await pause(wait * (0.5 + Math.random() / 2), signal);
       wait = Math.min(LONGEST_WAIT_MS, wait * 2);
     } finally {
-      await sealer.endTurn().catch(() => {});
-      await client.end().catch(() => {});
+      await sealer?.endTurn().catch(() => {});
+      await session?.end();
     }
   }
 }
 
-async function prepare(client: pg.Client, intervalMs: number): Promise<void> {
-  await client.query(
-    [
-      "SET timezone = 'UTC'",
-      "SET datestyle = 'ISO'",
-      "SET bytea_output = 'hex'",
-      "SET search_path = pg_catalog, pg_temp",
-      "SET synchronous_commit = on",
-      `SET statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
-      // Rows are found by (source, number), whatever the statistics of a young table say.
-      "SET enable_seqscan = off",
-      "SET enable_hashjoin = off",
-      "SET enable_mergejoin = off",
-      "SET jit = off",
-      // Whoever is stopped or cut off must not keep the tree locked.
-      `SET idle_session_timeout = ${SILENCE_MS + 3 * intervalMs}`,
-      `SET idle_in_transaction_session_timeout = ${SILENCE_MS}`,
-      "SET tcp_keepalives_idle = 5",
-      "SET tcp_keepalives_interval = 3",
-      "SET tcp_keepalives_count = 3",
-    ].join("; "),
-  );
-  const { rows } = await client.query<{ migrations: AppliedMigration[] | null }>(
-    "SELECT migrations FROM public.seclog_describe()",
-  );
-  checkSchemaVersion(migrations(), rows[0]?.migrations ?? []);
-}
+/** Rows are found by (source, number), whatever the statistics of a young table say. */
+const SETTINGS = [
+  "enable_seqscan = off",
+  "enable_hashjoin = off",
+  "enable_mergejoin = off",
+  "jit = off",
+  "tcp_keepalives_idle = 5",
+  "tcp_keepalives_interval = 3",
+  "tcp_keepalives_count = 3",
+] as const;
 
 /**
  * Waits until it is this sealer's turn, which the others leave to it when they end, or when they say nothing for some seconds.

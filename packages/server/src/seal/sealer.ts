@@ -19,7 +19,6 @@
  * start a tree that is ahead of its memory and continues it: that is consistent.
  */
 import { randomUUID } from "node:crypto";
-import type { Client } from "pg";
 import { SeclogError } from "seclog";
 import {
   type Checkpoint,
@@ -34,6 +33,7 @@ import {
   verifyConsistency,
 } from "seclog/merkle";
 import { commandLine } from "../program.ts";
+import type { Session } from "../session.ts";
 import { type SignedCheckpoint, storedCheckpoint, storedTiles } from "../stored-tree.ts";
 import type { SealMemory } from "./memory.ts";
 import { readEdge, readLeaves, readTree, type StoredTree, signatureLine, writeSeal } from "./tree-store.ts";
@@ -78,7 +78,7 @@ const PARTITIONS_MS = 3_600_000;
 
 /** Seals on one connection, which it owns until the connection or it fails; then a new one is made of each. */
 export class Sealer {
-  readonly #client: Client;
+  readonly #session: Session;
   readonly #options: SealerOptions;
   readonly #id: string = randomUUID();
   #renewed = Number.NEGATIVE_INFINITY;
@@ -89,8 +89,8 @@ export class Sealer {
   /** Committed, and not yet remembered: before that is done nothing else is sealed. */
   #unremembered: string | undefined;
 
-  constructor(client: Client, options: SealerOptions) {
-    this.#client = client;
+  constructor(session: Session, options: SealerOptions) {
+    this.#session = session;
     this.#options = options;
   }
 
@@ -115,7 +115,7 @@ export class Sealer {
   }
 
   async #turn(seconds: number): Promise<boolean> {
-    const { rows } = await this.#client.query<{ taken: boolean }>("SELECT public.seclog_take_turn($1, $2) AS taken", [
+    const { rows } = await this.#session.query<{ taken: boolean }>("SELECT public.seclog_take_turn($1, $2) AS taken", [
       this.#id,
       seconds,
     ]);
@@ -129,12 +129,12 @@ export class Sealer {
   async makePartitions(): Promise<void> {
     if (performance.now() - this.#partitionsMade < PARTITIONS_MS) return;
     this.#partitionsMade = performance.now();
-    await this.#client.query("SELECT public.seclog_make_partitions()").catch(() => {});
+    await this.#session.query("SELECT public.seclog_make_partitions()").catch(() => {});
   }
 
   /** Seconds since the oldest event was stored that waits, as far as is known; 0 when none does. */
   async oldestUnsealed(): Promise<number> {
-    return await this.#waiting.oldest(this.#client);
+    return await this.#session.transaction((client) => this.#waiting.oldest(client));
   }
 
   /**
@@ -146,17 +146,17 @@ export class Sealer {
   async step(): Promise<SealedStep | undefined> {
     if (this.#unremembered !== undefined) this.#remember(this.#unremembered);
     try {
-      await this.#client.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+      await this.#session.begin("REPEATABLE READ");
       this.#say("begun");
       const before = await this.#continueTree();
       this.#say("checked");
-      await this.#waiting.look(this.#client);
+      await this.#waiting.look(this.#session.client);
       const { ranges, more } = this.#waiting.next(this.#options.mostLeaves ?? MOST_LEAVES);
       if (ranges.length === 0) {
-        await this.#client.query("COMMIT");
+        await this.#session.client.query("COMMIT");
         return undefined;
       }
-      const { leaves, events, doubled } = await readLeaves(this.#client, ranges, before.ownSource);
+      const { leaves, events, doubled } = await readLeaves(this.#session.client, ranges, before.ownSource);
       this.#say("read");
       for (const leaf of leaves) before.tree.append(leaf);
       const { signer } = this.#options;
@@ -164,7 +164,7 @@ export class Sealer {
       const text = formatCheckpoint(checkpoint);
       const signature = signer.sign(text);
       this.#say("signed");
-      await writeSeal(this.#client, {
+      await writeSeal(this.#session.client, {
         before,
         checkpoint,
         signer,
@@ -173,7 +173,7 @@ export class Sealer {
         tiles: before.tree.take(),
       });
       this.#say("written");
-      await this.#client.query("COMMIT");
+      await this.#session.client.query("COMMIT");
       this.#say("committed");
       const note = formatNote({ text, signatures: [signature] });
       this.#remember(note);
@@ -186,17 +186,17 @@ export class Sealer {
       this.#tree = undefined;
       this.#checked = false;
       this.#waiting = new Waiting();
-      await this.#client.query("ROLLBACK").catch(() => {});
+      await this.#session.client.query("ROLLBACK").catch(() => {});
       throw error;
     }
   }
 
   /** The tree that stands, once it is sure that it may be continued. */
   async #continueTree(): Promise<StoredTree & { readonly tree: TreeAppender }> {
-    const stored = await readTree(this.#client);
+    const stored = await readTree(this.#session.client);
     if (this.#tree?.size !== stored.size || !sameHash(this.#tree.root(), stored.root)) {
       this.#checked = false;
-      this.#tree = new TreeAppender(stored.size, await readEdge(this.#client, stored.size));
+      this.#tree = new TreeAppender(stored.size, await readEdge(this.#session.client, stored.size));
     }
     if (!sameHash(this.#tree.root(), stored.root)) {
       throw new SeclogError(
@@ -214,7 +214,7 @@ export class Sealer {
   async #checkSigned(size: number, root: Uint8Array): Promise<void> {
     const { signer, memory } = this.#options;
     if (size > 0) {
-      const newest = await storedCheckpoint(this.#client);
+      const newest = await storedCheckpoint(this.#session.client);
       if (newest?.size !== size || !sameHash(newest.root, root)) {
         throw new SeclogError(
           "SECLOG_TREE",
@@ -249,7 +249,7 @@ export class Sealer {
         `the tree has ${size} leaves, but ${signed.size} were signed before: the database was rolled back, or is another one (${memory.path})`,
       );
     }
-    const proof = await consistencyProof(signed.size, size, storedTiles(this.#client));
+    const proof = await consistencyProof(signed.size, size, storedTiles(this.#session.client));
     if (!verifyConsistency(signed.size, signed.root, size, root, proof)) {
       throw new SeclogError(
         "SECLOG_ROLLBACK",

@@ -7,6 +7,7 @@
 import type { Client } from "pg";
 import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { planOnce } from "../session.ts";
 import { storedTiles } from "../stored-tree.ts";
 import type { SealRange } from "./waiting.ts";
 
@@ -118,7 +119,7 @@ async function readChunk(client: Client, parts: readonly Part[], ownSource: stri
   const read = async (query: keyof typeof QUERIES, wanted: readonly SealRange[]): Promise<readonly SealRange[]> => {
     if (wanted.length === 0) return [];
     const { rows } = await client.query<(string | null)[]>({
-      name: query,
+      ...planOnce(client, query),
       text: QUERIES[query],
       values: [wanted.map((r) => r.sourceId), wanted.map((r) => r.first), wanted.map((r) => r.last)],
       rowMode: "array",
@@ -200,7 +201,7 @@ export interface Seal {
 export async function writeSeal(client: Client, seal: Seal): Promise<void> {
   const { before, checkpoint, signer, line, ranges, tiles } = seal;
   await client.query({
-    name: "seal",
+    ...planOnce(client, "seal"),
     text: "SELECT public.seclog_seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     values: [
       before.size,

@@ -10,6 +10,7 @@
  * and few at a time: honest programs leave none, and a source may have any amount of them.
  */
 import type { Client } from "pg";
+import { planOnce } from "../session.ts";
 
 /** Numbers of a source, in a row. */
 export interface SealRange {
@@ -115,7 +116,7 @@ export class Waiting {
     const waiting = [...this.#sources.values()].filter(({ empty }) => !empty).slice(0, MOST_AGED);
     if (waiting.length === 0) return 0;
     const { rows } = await client.query<{ age: string | null }>({
-      name: "oldest",
+      ...planOnce(client, "oldest"),
       text: `SELECT extract(epoch FROM clock_timestamp() - min(next.created_at))::text AS age
         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS pending (id, sealed, last_seq) CROSS JOIN LATERAL
           (SELECT log.created_at FROM public.security_event_log AS log
@@ -138,7 +139,7 @@ export class Waiting {
 
   async #findLogins(client: Client): Promise<void> {
     const { rows } = await client.query<{ login: string }>({
-      name: "logins",
+      ...planOnce(client, "logins"),
       // One after the other along the index: DISTINCT would read every source.
       text: `WITH RECURSIVE each (login) AS (
           (SELECT ${LOGIN} FROM public.security_event_source AS source ORDER BY ${LOGIN} LIMIT 1)
@@ -162,7 +163,7 @@ export class Waiting {
       if (all !== "done") walks.push({ login, name: "all", place: all });
     }
     const { rows } = await client.query<PageRow>({
-      name: "waiting",
+      ...planOnce(client, "waiting"),
       text: PAGE_QUERY,
       values: [
         walks.map(({ login }) => login),
