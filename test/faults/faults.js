@@ -23,6 +23,7 @@ import { SPOOL_FAULTS } from "./spool.js";
 import { STATE_FAULTS } from "./state.js";
 import { STRANGE_FAULTS } from "./strange.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
+import { THREAD_FAULTS } from "./threads.js";
 
 /** Of the list, and not to be had before what they harm exists. */
 const LATER = [
@@ -49,5 +50,6 @@ export const FAULTS = [
   ...HOSTILE_FAULTS,
   ...SPOOL_FAULTS,
   ...STRANGE_FAULTS,
+  ...THREAD_FAULTS,
   ...SYSCALL_FAULTS,
 ].sort(byNumber);

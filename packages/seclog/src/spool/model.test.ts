@@ -299,10 +299,10 @@ class World {
     for (const id of listSources(this.#calls, ROOT)) {
       const dead = this.#sources.find((other) => other.id === id && other !== source);
       if (dead === undefined) continue;
-      // The second look is an hour after the first.
+      // An hour after the one before; so much of that counts that three more are enough.
       const look = (): AdoptedSource | undefined =>
         adoptSource(this.#calls, ROOT, id, `holder ${this.#lives}`, this.#watch);
-      const adopted = look() ?? look();
+      const adopted = look() ?? look() ?? look() ?? look();
       if (adopted !== undefined) this.#adopted.push(this.#ship(dead, adopted.owned, () => undefined));
     }
   }

@@ -1,11 +1,16 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
-import { tmpdir, uptime } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Worker } from "node:worker_threads";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { spoolFs } from "./fs.ts";
+import type { Ownership } from "./ownership.ts";
+import type { Processes, ThreadIdentity } from "./processes.ts";
 
 type OwnershipModule = typeof import("./ownership.ts");
+type ProcessesModule = typeof import("./processes.ts");
 
 /** Files that cannot be opened at the moment. */
 let refused: string | undefined;
@@ -21,6 +26,7 @@ vi.mock("node:fs", async (original) => {
 
 let directory: string;
 let ownership: OwnershipModule;
+let processes: ProcessesModule["hostProcesses"];
 
 beforeEach(async () => {
   directory = join(mkdtempSync(join(tmpdir(), "seclog-ownership-")), "source");
@@ -34,31 +40,114 @@ async function restart(): Promise<void> {
   refused = undefined;
   vi.resetModules();
   ownership = await import("./ownership.ts");
+  processes = (await import("./processes.ts")).hostProcesses;
 }
 
 /** The directory's owner. */
 function owner(more: object): void {
-  writeFileSync(
-    join(directory, "owner.1"),
-    JSON.stringify({ ...ownership.thisProcess(), holder: "h", key: "k", ...more }),
-  );
+  writeFileSync(join(directory, "owner.1"), JSON.stringify({ ...processes.self(), holder: "h", key: "k", ...more }));
 }
 
 function takeOver(): ReturnType<OwnershipModule["takeOver"]> {
   return ownership.takeOver(spoolFs, directory, "other", new ownership.OwnerWatch());
 }
 
-test("an owner of this machine's name and of another boot lives when its file was renewed since this one was started", () => {
-  owner({ boot: "another", pid: 1 });
-  expect(takeOver()).toBeUndefined();
+describe("takeOver(), of an owner that cannot be looked up", () => {
+  /** Looks every few seconds by a clock of its own; the owner renews its file as long as `renews` says so. */
+  function watching(look: Processes["look"] = processes.look): (ms: number, renews?: boolean) => Ownership | undefined {
+    let now = 0;
+    const watch = new ownership.OwnerWatch(() => now, { self: processes.self, look });
+    let renewals = 0;
+    const anHourAgo = Date.now() - 3_600_000;
+    return (ms, renews = false) => {
+      now += ms;
+      const at = new Date(anHourAgo + renewals * 3_000);
+      if (renews) renewals++;
+      utimesSync(join(directory, "owner.1"), at, at);
+      return ownership.takeOver(spoolFs, directory, "other", watch);
+    };
+  }
+
+  const OWNERS: { readonly [what: string]: object } = {
+    "another boot, by the same pid": { boot: "another" },
+    "another namespace": { space: "elsewhere pid:[1]", pid: 1 },
+    "no start time, with the pid of a process that lives": { start: undefined },
+    "no start time, with the pid of none": { start: undefined, pid: 4_000_000 },
+    "no boot id": { boot: undefined, pid: 4_000_000 },
+  };
+
+  test.each(Object.keys(OWNERS))("%s: is dead when its file has not changed for 15 s", (what) => {
+    owner(OWNERS[what] ?? {});
+    const look = watching();
+    for (const ms of [0, 3_000, 3_000, 3_000, 3_000, 2_999]) expect(look(ms)).toBeUndefined();
+    expect(look(1)).toMatchObject({ epoch: 2, unproven: true });
+  });
+
+  test.each(Object.keys(OWNERS))("%s: lives as long as it renews its file, whatever the clocks say", (what) => {
+    owner(OWNERS[what] ?? {});
+    const look = watching();
+    for (let n = 0; n < 100; n++) expect(look(5_000, n % 2 === 0)).toBeUndefined();
+  });
+
+  test("where /proc is hidden, the same host name and pid are nobody's", () => {
+    owner({});
+    const look = watching(() => "unknown");
+    for (const ms of [0, 6_000, 6_000]) expect(look(ms)).toBeUndefined();
+    expect(look(6_000)).toMatchObject({ epoch: 2, unproven: true });
+  });
+
+  test("gives it the time again in which the watcher was stopped itself", () => {
+    owner({ boot: "another" });
+    const look = watching();
+    for (const ms of [0, 3_600_000, 3_600_000]) expect(look(ms)).toBeUndefined();
+    expect(look(1_000, true)).toBeUndefined();
+    for (const ms of [0, 5_000, 5_000]) expect(look(ms)).toBeUndefined();
+  });
+
+  test("is looked at again soon while nobody knows, and not while it is seen to live", () => {
+    owner({ boot: "another" });
+    let now = 0;
+    const watch = new ownership.OwnerWatch(() => now);
+    const undecided = (ms: number, at: number): number => {
+      now += ms;
+      watch.undecided.clear();
+      utimesSync(join(directory, "owner.1"), at, at);
+      ownership.takeOver(spoolFs, directory, "other", watch);
+      return watch.undecided.size;
+    };
+    expect([undecided(0, 1), undecided(1_000, 1)]).toEqual([1, 1]);
+    expect([undecided(1_000, 2), undecided(3_000, 2), undecided(1_500, 2), undecided(100, 3)]).toEqual([0, 0, 1, 0]);
+  });
 });
 
-test("an owner from before the machine was started is dead, and may be another machine's all the same", () => {
-  owner({ boot: "another", pid: 1 });
-  const before = new Date(Date.now() - uptime() * 1_000 - 60_000);
-  utimesSync(join(directory, "owner.1"), before, before);
-  expect(takeOver()).toMatchObject({ epoch: 2, unproven: true });
-});
+test.runIf(process.platform === "linux").each(["exit", "terminate"])(
+  "a thread that ends (%s) is dead, and the process that goes on is not",
+  async (how) => {
+    // Read as this thread reads its own; of the built library the faults try it.
+    const script = `
+      const { readFileSync, readlinkSync } = require("node:fs");
+      const { parentPort } = require("node:worker_threads");
+      const path = readlinkSync("/proc/thread-self");
+      const stat = readFileSync("/proc/" + path + "/stat", "latin1");
+      const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+      parentPort.postMessage({ id: Number(path.split("/").at(-1)), start });
+      parentPort.on("message", () => process.exit());`;
+    const worker = new Worker(script, { eval: true });
+    const [thread] = (await once(worker, "message")) as [NonNullable<ThreadIdentity["thread"]>];
+    const identity = { ...processes.self(), thread };
+    owner(identity);
+    expect([processes.look(identity), takeOver()]).toEqual(["lives", undefined]);
+    if (how === "exit") {
+      worker.postMessage("");
+      await once(worker, "exit");
+    } else {
+      await worker.terminate();
+    }
+    await expect.poll(() => processes.look(identity)).toBe("dead");
+    expect(takeOver()).toMatchObject({ epoch: 2, unproven: false });
+    expect(processes.look(processes.self())).toBe("lives");
+  },
+);
 
 test("who owned a directory before it was emptied does not take the next owner's file for its own", () => {
   const first = ownership.ownNew(spoolFs, directory, "first", "k");
@@ -99,10 +188,7 @@ test("releaseHeld() - gives up what is held for that log, and by this process, o
   expect(takeOver()).toMatchObject({ epoch: 2, key: "k", unproven: false });
   ownership.releaseHeld(spoolFs, directory, "first");
   expect(ownership.isOwned(spoolFs, directory)).toBe(true);
-  writeFileSync(
-    join(directory, "owner.3"),
-    JSON.stringify({ ...ownership.thisProcess(), holder: "first", start: "1" }),
-  );
+  writeFileSync(join(directory, "owner.3"), JSON.stringify({ ...processes.self(), holder: "first", start: "1" }));
   ownership.releaseHeld(spoolFs, directory, "first");
   expect(readFileSync(join(directory, "owner.3"), "utf8")).not.toContain("released");
 });

@@ -3,20 +3,21 @@
  * its number is the fencing token (the epoch) that stores check.
  *
  * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns. It is free when
- * the file says `released`, or when the process that it names is gone: no process of that id, or one that started at
- * another time, or another boot. To take over is to create the next number and to find, on looking again, that no
+ * the file says `released`, or when the thread that it names is gone: no such process, or one that started at another time, or
+ * no such thread in it. An application may end a thread of its own with its log, and live on. To take over is to create the next number and to find, on looking again, that no
  * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two
  * that try at once cannot both create the same number, and one that was asleep with an outdated number finds the higher
  * one and withdraws. What cannot be looked up at the moment (no descriptors) lives.
  *
- * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot)
- * are judged by the file's modification time, which both threads of the owner renew every {@link RENEW_MS}. The
- * clocks of two machines differ, so that it is not enough that the file looks {@link FOREIGN_STALE_MS} old: it is
- * watched besides, and must not change for {@link WATCH_MS} on the watcher's monotonic clock. One that looks young
- * because of the clocks is dead when it has not changed for {@link FOREIGN_STALE_MS}. An owner of this machine's name whose file
- * nobody has renewed since the machine was started is from before that, and is not waited for.
+ * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot; or a system
+ * without /proc) are judged by the file, which both threads of the owner renew every {@link RENEW_MS}. Clocks of two machines
+ * differ, so that its age says nothing: it is watched, and must not change for {@link SILENT_MS}, which is five renewals,
+ * on the watcher's monotonic clock. Between two looks at most {@link LONGEST_GAP_MS} count. So a watcher that was itself
+ * stopped, suspended or frozen together with the owner (a paused pod, a laptop) gives it the time again that both lost.
  *
- * An owner may be taken for dead all the same: it was only stopped that long. It finds that it has been replaced
+ * That is short on purpose: a restarted container must not sit on what it left. An owner may be taken for dead all the same:
+ * it was stopped that long, by a debugger, a snapshot of its machine, a starved CPU. That costs it a new source and nothing
+ * else, however short the time is. It finds that it has been replaced
  * (`stillOwns`), and goes on with a new source. Until then it may write, and say that it has, so:
  *
  * - it looks before and after each write, unless it has within {@link OWNERSHIP_MS}, and after every sync before it
@@ -24,24 +25,23 @@
  * - whoever takes a directory over from an owner that nobody has seen dead (`unproven`) waits {@link HANDOVER_MS}
  *   before it reads or deletes anything. By then the old owner has looked.
  */
-import { readFileSync, readlinkSync } from "node:fs";
-import { hostname, uptime } from "node:os";
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
 import { assertOnlyFiles, openFile, readSmallFile } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
+import { hostProcesses, type Life, type Processes, type ThreadIdentity } from "./processes.ts";
 
 /** How often a living owner renews its file, in milliseconds. */
 export const RENEW_MS = 3_000;
 
-/** How long an owner in another PID namespace may be silent before it counts as dead, in milliseconds. */
-export const FOREIGN_STALE_MS: number = 5 * 60_000;
+/** How long the file of an owner that cannot be looked up is watched without a change before it counts as dead, in milliseconds. */
+export const SILENT_MS: number = 5 * RENEW_MS;
 
-/** How long a file that nobody can read, or a directory without one, may be a living owner's, in milliseconds. */
-const UNREADABLE_STALE_MS = 20_000;
+/** What counts of the time between two looks at most, in milliseconds. Whoever watches looks more often. */
+const LONGEST_GAP_MS = 6_000;
 
-/** How long a file that looks old is watched before its owner counts as dead, in milliseconds: three renewals. */
-export const WATCH_MS = 10_000;
+/** How long a directory without an owner's file may be one in the making, in milliseconds. */
+const IN_THE_MAKING_MS = 20_000;
 
 /** An owner looks again before and after a write when its last look is older, in milliseconds. */
 export const OWNERSHIP_MS = 1_000;
@@ -49,18 +49,7 @@ export const OWNERSHIP_MS = 1_000;
 /** How long who takes over waits for an owner that may live to look again, in milliseconds. */
 export const HANDOVER_MS: number = 2 * OWNERSHIP_MS;
 
-/** The identity of a process, exact enough that no later process has the same. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Start time of the process in clock ticks since boot (`/proc/<pid>/stat` field 22); absent where there is no /proc. */
-  readonly start?: string;
-  /** The kernel's boot id. */
-  readonly boot?: string;
-  /** PID namespace and host: whoever differs here cannot look us up. */
-  readonly space: string;
-}
-
-interface OwnerFile extends ProcessIdentity {
+interface OwnerFile extends ThreadIdentity {
   /** The log that holds it: a process may have several. */
   readonly holder: string;
   readonly key: string;
@@ -80,27 +69,43 @@ export interface Ownership {
   readonly unproven: boolean;
 }
 
+/** What was seen of an owner's file. */
+interface Seen {
+  readonly epoch: number;
+  readonly renewed: number;
+  /** When it was last looked at, and for how long it had not changed then. */
+  readonly at: number;
+  readonly silentMs: number;
+  /** Whether it was ever seen to change. */
+  readonly renews: boolean;
+}
+
 /** Watches the files of owners that cannot be looked up. One for all looks of a process. */
 export class OwnerWatch {
-  /** Directories whose owners look silent and have not been watched for long enough. Whoever looks at all clears it first. */
+  /** Directories whose owners have not been watched for long enough: look again soon. Whoever looks at all clears it first. */
   readonly undecided: Set<string> = new Set();
+  readonly processes: Processes;
   readonly #now: () => number;
-  readonly #seen = new Map<string, { readonly epoch: number; readonly renewed: number; readonly since: number }>();
+  readonly #seen = new Map<string, Seen>();
 
   /** @param now a monotonic clock in milliseconds */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), processes: Processes = hostProcesses) {
     this.#now = now;
+    this.processes = processes;
   }
 
   /** Whether the owner's file, last renewed at `renewed` by some clock, was seen not to change for long enough. */
-  isSilent(directory: string, epoch: number, renewed: number, looksOld: boolean): boolean {
-    const now = this.#now();
+  isSilent(directory: string, epoch: number, renewed: number): boolean {
+    const at = this.#now();
     const seen = this.#seen.get(directory);
-    const since = seen?.epoch === epoch && seen.renewed === renewed ? seen.since : now;
-    const silent = now - since >= (looksOld ? WATCH_MS : FOREIGN_STALE_MS);
-    if (looksOld && !silent) this.undecided.add(directory);
-    this.#seen.set(directory, { epoch, renewed, since });
-    return silent;
+    const same = seen?.epoch === epoch && seen.renewed === renewed;
+    const silentMs = same ? seen.silentMs + Math.min(at - seen.at, LONGEST_GAP_MS) : 0;
+    const renews = same ? seen.renews : seen?.epoch === epoch;
+    this.#seen.set(directory, { epoch, renewed, at, silentMs, renews });
+    if (silentMs >= SILENT_MS) return true;
+    // One that was seen to renew its file lives, until the next renewal is late.
+    if (!renews || silentMs > RENEW_MS + 1_000) this.undecided.add(directory);
+    return false;
   }
 
   /** Nobody will ask about it again. */
@@ -109,38 +114,9 @@ export class OwnerWatch {
   }
 }
 
-let self: ProcessIdentity | undefined;
-
-/**
- * This process. Read once.
- *
- * @throws the operating system's error when it cannot be read now
- */
-export function thisProcess(): ProcessIdentity {
-  self ??= {
-    pid: process.pid,
-    space: `${hostname()} ${ifTold(() => readlinkSync("/proc/self/ns/pid")) ?? process.platform}`,
-    ...definedOnly({
-      start: ifTold(() => startTime(process.pid)),
-      boot: ifTold(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
-    }),
-  };
-  return self;
-}
-
-/** What the operating system tells; `undefined` where it has no such file, or keeps it to itself. */
-function ifTold(read: () => string | undefined): string | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM"].some((code) => isErrno(error, code))) return undefined;
-    throw error;
-  }
-}
-
 /** Claims a fresh source directory for the process that made it: epoch 1. */
 export function ownNew(fs: SpoolFs, directory: string, holder: string, key: string): Ownership {
-  writeOwner(fs, directory, 1, { ...thisProcess(), holder, key });
+  writeOwner(fs, directory, 1, { ...hostProcesses.self(), holder, key });
   return { directory, epoch: 1, key, unproven: false };
 }
 
@@ -150,13 +126,7 @@ export function ownNew(fs: SpoolFs, directory: string, holder: string, key: stri
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file
  * @returns `undefined` when its owner lives, another process was faster, or it has disappeared
  */
-export function takeOver(
-  fs: SpoolFs,
-  directory: string,
-  holder: string,
-  watch: OwnerWatch,
-  now: number = Date.now(),
-): Ownership | undefined {
+export function takeOver(fs: SpoolFs, directory: string, holder: string, watch: OwnerWatch): Ownership | undefined {
   const last = highest(fs, directory);
   if (last === undefined) {
     watch.forget(directory);
@@ -169,12 +139,12 @@ export function takeOver(
   }
   // Before it is asked whether the owner lives: its file may be what is not one.
   assertOnlyFiles(fs, directory);
-  if (last > 0 && isAlive(fs, directory, last, previous, now, watch)) return undefined;
-  const seen = previous !== undefined && (previous.released === true || isVisible(previous));
-  const unproven = last > 0 && (previous?.unproven === true || !seen);
+  const life = last > 0 ? lifeOf(fs, directory, last, previous, watch) : "dead";
+  if (life === "lives") return undefined;
+  const unproven = last > 0 && (previous?.unproven === true || life === "silent");
   // Never 1, which is that of who made it: in a folder that others emptied it would take our file for its own.
   const epoch = Math.max(last, 1) + 1;
-  const mine: OwnerFile = { ...thisProcess(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
+  const mine: OwnerFile = { ...watch.processes.self(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
   try {
     writeOwner(fs, directory, epoch, mine);
   } catch (error) {
@@ -216,7 +186,7 @@ export function isInTheMaking(fs: SpoolFs, directory: string): boolean {
   const now = Date.now();
   const age = now - (tryRead(() => fs.lstatSync(directory).mtimeMs) ?? now);
   // One from the future says nothing: a clock was set back.
-  return age >= 0 && age < UNREADABLE_STALE_MS && isOrphan(fs, directory);
+  return age >= 0 && age < IN_THE_MAKING_MS && isOrphan(fs, directory);
 }
 
 /** No such file, or something else stands where its folder should be. Any other error says nothing. */
@@ -251,46 +221,34 @@ export function releaseHeld(fs: SpoolFs, directory: string, holder: string): voi
   if (epoch === undefined || epoch === 0) return;
   const owner = readOwner(fs, directory, epoch);
   if (owner?.holder !== holder || owner.released) return;
-  const { pid, start } = thisProcess();
-  if (isVisible(owner) && owner.pid === pid && owner.start === start)
+  const { pid, start, space } = hostProcesses.self();
+  if (owner.pid === pid && owner.start === start && owner.space === space)
     release(fs, { directory, epoch, key: owner.key, unproven: false });
 }
 
-/** Whether a living process owns the directory; without `watch`, by the looks of its file only. */
-export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch, now: number = Date.now()): boolean {
+/** Whether a living thread owns the directory; without `watch`, by the age of its file where it cannot be looked up. */
+export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch): boolean {
   const last = highest(fs, directory);
   if (last === undefined || last === 0) return false;
-  return isAlive(fs, directory, last, readOwner(fs, directory, last), now, watch);
+  return lifeOf(fs, directory, last, readOwner(fs, directory, last), watch) === "lives";
 }
 
-function isAlive(
+/** `dead` is one that was seen dead, or gave the directory up; `silent` one that may only have been stopped. */
+function lifeOf(
   fs: SpoolFs,
   directory: string,
   epoch: number,
   owner: OwnerFile | undefined,
-  now: number,
   watch: OwnerWatch | undefined,
-): boolean {
-  if (owner?.released) return false;
-  if (owner === undefined || !isVisible(owner)) {
-    const renewed = tryRead(() => fs.lstatSync(join(directory, ownerName(epoch))).mtimeMs);
-    if (renewed === undefined) return true;
-    if (owner?.space === thisProcess().space && renewed < now - uptime() * 1_000) return false;
-    // A file that cannot be read was either being written when its process died, or was damaged.
-    const looksOld = now - renewed >= (owner === undefined ? UNREADABLE_STALE_MS : FOREIGN_STALE_MS);
-    return !(watch?.isSilent(directory, epoch, renewed, looksOld) ?? looksOld);
-  }
-  try {
-    return owner.start === undefined ? process.kill(owner.pid, 0) : startTime(owner.pid) === owner.start;
-  } catch (error) {
-    return !(isErrno(error, "ENOENT") || isErrno(error, "ESRCH"));
-  }
-}
-
-/** Whether the process, were it alive, could be looked up from here. */
-function isVisible(owner: OwnerFile): boolean {
-  const { space, boot } = thisProcess();
-  return owner.space === space && owner.boot === boot;
+): "lives" | "dead" | "silent" {
+  if (owner?.released) return "dead";
+  // A file that cannot be read was either being written when its process died, or was damaged.
+  const life: Life = owner === undefined ? "unknown" : (watch?.processes ?? hostProcesses).look(owner);
+  if (life !== "unknown") return life;
+  const renewed = tryRead(() => fs.lstatSync(join(directory, ownerName(epoch))).mtimeMs);
+  if (renewed === undefined) return "lives";
+  const silent = watch?.isSilent(directory, epoch, renewed) ?? Math.abs(Date.now() - renewed) > 2 * SILENT_MS;
+  return silent ? "silent" : "lives";
 }
 
 /** The highest owner number, 0 for none, `undefined` when the directory is gone. */
@@ -331,18 +289,6 @@ function ownerName(epoch: number): string {
   return `owner.${epoch}`;
 }
 
-/**
- * Field 22 of `/proc/<pid>/stat`, read behind the last parenthesis because a process may have one in its name.
- *
- * @throws `ENOENT` or `ESRCH` when there is no such process, another error when that cannot be told
- */
-function startTime(pid: number): string | undefined {
-  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-  // A zombie (state Z) has ended; only its parent has not looked yet.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" ? undefined : fields[19];
-}
-
 function remove(fs: SpoolFs, path: string): void {
   tryRead(() => fs.unlinkSync(path));
 }
@@ -353,12 +299,6 @@ function tryRead<T>(read: () => T): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-function definedOnly<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }
 
 /** The error for a directory that a living process owns. */

@@ -1,0 +1,50 @@
+/** Threads of an application that end with their logs, while the process lives on. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { NOWHERE } from "./world.js";
+
+/** Looks of the others come every five seconds; the rest is for a busy machine. */
+const SOON_MS = 60_000;
+
+export const THREAD_FAULTS = [
+  {
+    number: 38,
+    name: "a thread ends without closing its log, and its process lives on",
+    runs: { full: 12, short: 3 },
+    async run({ runs, world: create, expect, finish, ran, note }) {
+      const world = await create();
+      let slowest = 0;
+      for (let run = 0; run < runs; run++) {
+        const how = ["terminate", "exit", "end"][run % 3];
+        const app = await world.startApp({ url: world.database.writerUrl }, { program: "thread-app.js" });
+        const thread = async (options) => {
+          const ended = new Promise((resolve) => app.child.once("message", resolve));
+          app.child.send({ how, away: NOWHERE, ...options });
+          await ended;
+        };
+        // By another process.
+        await thread({});
+        expect(world.sources.length === 1, `${how}: ${world.sources.length} sources are left by a thread`);
+        const { owned, finished } = await world.drain();
+        expect(finished === 1 && owned === 0, `${how}: seclog ship shipped ${finished}, and left ${owned} alone`);
+
+        // By a log of the same process, which was there before or comes later.
+        await thread({ own: run % 2 === 0 });
+        const from = performance.now();
+        if (run % 2 !== 0) await thread({ own: true, away: world.database.writerUrl });
+        while (world.sources.length > 1) {
+          if (performance.now() - from > SOON_MS) throw new Error(`${how}: nobody ships what a thread left`);
+          await sleep(50);
+        }
+        slowest = Math.max(slowest, performance.now() - from);
+        await app.kill();
+        await world.drain();
+        ran();
+      }
+      expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
+      note(
+        `what a thread left was shipped by another log of its process after at most ${(slowest / 1_000).toFixed(0)} s`,
+      );
+      await finish(world);
+    },
+  },
+];
