@@ -50,6 +50,13 @@ describe("seclog doctor", () => {
     expect(found).toContain("the function seclog_require_events is not the one that Seclog made");
   });
 
+  it("says whose sources have passed numbers without an event, and how old the oldest event is that waits", async () => {
+    await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
+      INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
+        SELECT gen_random_uuid(), 1, 'x', 1000000, 'taken_over' FROM generate_series(1, 3); COMMIT`);
+    expect(await doctor()).toContain("3 sources that taken_over opened have passed 3,000,000 numbers without an event");
+  });
+
   it("names settings that a role has been given, and whose transaction keeps others waiting", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl, application_name: "taken over" });
     await writer.connect();

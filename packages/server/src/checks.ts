@@ -7,6 +7,7 @@ import { type Role, URL_VARIABLES } from "./environment.ts";
 import { type Check, Findings } from "./findings.ts";
 import {
   checkContents,
+  checkEmptyNumbers,
   checkPartitions,
   checkPrivileges,
   checkSchema,
@@ -53,6 +54,7 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
         await checkContents(client, findings);
         await checkAddresses(client, findings);
         await checkSealing(client, findings);
+        await checkEmptyNumbers(client, findings);
       }
     }
   } catch (error) {
