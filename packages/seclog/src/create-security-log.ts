@@ -5,10 +5,12 @@ import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
 import { levelRank } from "./event/level.ts";
 import { wholeNumber } from "./event/options.ts";
+import { VERSION } from "./event/version.ts";
 import { healthOf } from "./log-health.ts";
 import { checkedOptions, type SecurityLogOptions } from "./log-options.ts";
 import { judgeNow } from "./record/causes.ts";
 import { eventClock } from "./record/clock.ts";
+import { strangeCopies } from "./record/copies.ts";
 import { createDataEncoder } from "./record/data.ts";
 import { Diagnostics } from "./record/diagnostics.ts";
 import { DropCounter } from "./record/drops.ts";
@@ -86,6 +88,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   /** Names of handlers of which the diagnostics were told that they have stalled. */
   readonly #stalled = new Set<string>();
   #dropping: SeclogError | undefined;
+  #copiesTold = false;
   /** Sources and numbers of the last events that told of a quarantine. */
   readonly #reports = new Set<string>();
   #closing: Promise<void> | undefined;
@@ -158,7 +161,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
     }
-    this.#watch = setInterval(() => this.#tellStalls(), WATCH_MS).unref();
+    this.#watch = setInterval(() => {
+      this.#tellStalls();
+      this.#tellCopies();
+    }, WATCH_MS).unref();
   }
 
   readonly #openNext: () => Keeping;
@@ -236,6 +242,19 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         this.#diagnose("info", "SECLOG_RECOVERED", `${name} takes events again`, name);
       }
     }
+  }
+
+  /** Tells once of other copies of this package, with which this one cannot share requests. */
+  #tellCopies(): void {
+    const others = strangeCopies();
+    if (others.length === 0 || this.#copiesTold) return;
+    this.#copiesTold = true;
+    this.#diagnose(
+      "warning",
+      "SECLOG_COPIES",
+      `this process has seclog ${VERSION} and also ${others.join(", ")}, and they share no requests: one refusal may be recorded twice, and ` +
+        "events may lack their request; have one version installed (npm ls seclog), external to bundles",
+    );
   }
 
   /** The process ends without a close: what this turn recorded is written and synced before it does. */

@@ -59,6 +59,8 @@ const LONGEST_WAIT_MS = 1_000;
 
 /** One request on its way through the application. */
 export class Observation extends RequestCauses {
+  /** By it an observation is known to other copies of this package, whose class is another one. */
+  readonly observes: true = true;
   override request: object;
   routes: RouteKnowledge | undefined;
   /** Whether the framework said that no route takes this request. */
@@ -290,16 +292,20 @@ export function observe(
   request: object,
 ): Observation {
   const known = causesOf(raw);
-  if (known instanceof Observation) return known;
+  if (isObservation(known)) return known;
   const observation = new Observation(capture, request, raw, response);
   openCauses(raw, observation);
   return observation;
 }
 
+function isObservation(known: RequestCauses | undefined): known is Observation {
+  return known !== undefined && "observes" in known;
+}
+
 /** The observation of a request, when capture saw it arrive. */
 export function observationOf(request: object): Observation | undefined {
   const known = causesOf(request);
-  return known instanceof Observation ? known : undefined;
+  return isObservation(known) ? known : undefined;
 }
 
 /** What `express-rate-limit` leaves on the request. */

@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   SECLOG_EVENT_REJECTED: "a handler cannot take this event",
   SECLOG_HANDLER_RETRY: "a handler failed for now",
   SECLOG_HANDLER_STOPPED: "a handler's destination refuses until somebody acts",
+  SECLOG_COPIES: "copies of seclog in one process do not know each other's requests",
   SECLOG_STALLED: "nothing is acknowledged, and no failure says why",
   SECLOG_THREAD: "the shipper's thread cannot start, has ended, or does not answer",
   SECLOG_SOURCE_FENCED: "another process ships this source",

@@ -4,8 +4,10 @@
  * a request; capture reads it a moment after the response ended, as applications record in its `finish` too.
  */
 
-/** Not registered globally: a property that only this module can read, also on a request that was passed through a proxy. */
-const CAUSES = Symbol("seclog.causes");
+import { SHAPE, sharedState } from "./copies.ts";
+
+/** A property that is found also on a request that was passed through a proxy, and by other copies of this package. */
+const CAUSES: unique symbol = Symbol.for(`seclog.causes.${SHAPE}`);
 
 /** The types of event that were recorded for one request, and what capture knows about it. */
 export class RequestCauses {
@@ -57,20 +59,17 @@ export function hasCause(request: object, type: string): boolean {
   return causesOf(request)?.types.includes(type) ?? false;
 }
 
-/** Judgements that wait for what the application may still record itself. */
-const waiting = new Set<() => void>();
-
 /** Keeps a judgement until {@link judged}. It must not throw. */
 export function awaitJudgement(judge: () => void): void {
-  waiting.add(judge);
+  sharedState().waiting.add(judge);
 }
 
 /** The judgement was passed. */
 export function judged(judge: () => void): void {
-  waiting.delete(judge);
+  sharedState().waiting.delete(judge);
 }
 
 /** Passes every judgement that waits: a log that is flushed or closed must have what the answers before it were for. */
 export function judgeNow(): void {
-  for (const judge of waiting) judge();
+  for (const judge of sharedState().waiting) judge();
 }

@@ -7,28 +7,26 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { EventEmitter } from "node:events";
+import { type RequestContext, sharedState } from "./copies.ts";
 import type { Party } from "./security-log.ts";
 
-/** What is known while a request is answered. */
-export interface RequestContext {
-  /** The framework's request, once the framework has made one of the request underneath. */
-  request: object;
-  /** Who sends it, once somebody knows. */
-  actor?: Party | undefined;
-}
+export type { RequestContext } from "./copies.ts";
 
-let storage: AsyncLocalStorage<RequestContext> | undefined;
+/** The storage, made when it is first needed. */
+function contexts(): AsyncLocalStorage<RequestContext> {
+  const shared = sharedState();
+  shared.storage ??= new AsyncLocalStorage<RequestContext>();
+  return shared.storage;
+}
 
 /** Runs `fn`, and all that it starts, in the context of a request. */
 export function runWithRequest<Result>(request: object, fn: () => Result): Result {
-  storage ??= new AsyncLocalStorage<RequestContext>();
-  return storage.run({ request }, fn);
+  return contexts().run({ request }, fn);
 }
 
 /** Runs `fn`, and all that it starts, in a context that exists, with the actor that it knows. */
 export function runInContext<Result>(context: RequestContext, fn: () => Result): Result {
-  storage ??= new AsyncLocalStorage<RequestContext>();
-  return storage.run(context, fn);
+  return contexts().run(context, fn);
 }
 
 /**
@@ -47,12 +45,12 @@ export function bindEvents(emitter: EventEmitter, context: RequestContext): void
 
 /** The context of the code that is running, `undefined` outside of any request. */
 export function currentContext(): RequestContext | undefined {
-  return storage?.getStore();
+  return sharedState().storage?.getStore();
 }
 
 /** The request that is being answered, `undefined` outside of any. */
 export function currentRequest(): object | undefined {
-  return storage?.getStore()?.request;
+  return sharedState().storage?.getStore()?.request;
 }
 
 /**
@@ -60,6 +58,6 @@ export function currentRequest(): object | undefined {
  * checked. Does nothing outside of a request.
  */
 export function setActor(actor: Party): void {
-  const context = storage?.getStore();
+  const context = sharedState().storage?.getStore();
   if (context !== undefined) context.actor = actor;
 }
