@@ -25,6 +25,7 @@ const FLOORS = {
   ship: 3,
   "log-options.ts": 3.3,
   "log-health.ts": 3.3,
+  "log-watch.ts": 3.3,
   "create-security-log.ts": 3.6,
   postgres: 4,
   handlers: 4,

@@ -1170,3 +1170,9 @@ describe("createSecurityLog()", () => {
     expect(types().filter((type) => type === "log_started")).toHaveLength(1);
   });
 });
+
+test("a process that opens its sixth log is told that one is enough, once", async () => {
+  const logs = Array.from({ length: 7 }, () => open());
+  await poll(() => diagnostics.map(({ code }) => code)).toEqual(["SECLOG_MANY_LOGS"]);
+  await Promise.all(logs.map((log) => log.close({ deadline: 0 })));
+});

@@ -5,12 +5,11 @@ import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
 import { levelRank } from "./event/level.ts";
 import { wholeNumber } from "./event/options.ts";
-import { VERSION } from "./event/version.ts";
 import { healthOf } from "./log-health.ts";
 import { checkedOptions, type SecurityLogOptions } from "./log-options.ts";
+import { LogWatch } from "./log-watch.ts";
 import { judgeNow } from "./record/causes.ts";
 import { eventClock } from "./record/clock.ts";
-import { strangeCopies } from "./record/copies.ts";
 import { createDataEncoder } from "./record/data.ts";
 import { Diagnostics } from "./record/diagnostics.ts";
 import { DropCounter } from "./record/drops.ts";
@@ -58,9 +57,6 @@ const LONGEST_PAUSE_MS = 5_000;
 /** So many events that tell of a quarantine are known again when they are quarantined themselves. */
 const MOST_REPORTS = 10_000;
 
-/** How often it is looked whether a handler has stalled, for the diagnostics, in milliseconds. */
-const WATCH_MS = 1_000;
-
 /** Logs that are open, for the one listener of the process's end. */
 const openLogs = new Set<{ processEnds(): void }>();
 const onProcessExit = (): void => {
@@ -77,7 +73,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #diagnostics: Diagnostics;
   readonly #drops = new DropCounter();
   readonly #heartbeat: NodeJS.Timeout | undefined;
-  readonly #watch: NodeJS.Timeout;
+  readonly #watch: LogWatch;
   #keeping: Keeping;
   /** While there is no spool to write to; `#keeping` is the lost one then. */
   #between: BetweenSpools | undefined;
@@ -85,10 +81,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #belowLevel = 0;
   #shipping: readonly ShippingHealth[];
   #spoolHealth: SpoolHealth = {};
-  /** Names of handlers of which the diagnostics were told that they have stalled. */
-  readonly #stalled = new Set<string>();
   #dropping: SeclogError | undefined;
-  #copiesTold = false;
   /** Sources and numbers of the last events that told of a quarantine. */
   readonly #reports = new Set<string>();
   #closing: Promise<void> | undefined;
@@ -161,10 +154,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
     }
-    this.#watch = setInterval(() => {
-      this.#tellStalls();
-      this.#tellCopies();
-    }, WATCH_MS).unref();
+    this.#watch = new LogWatch(
+      spool !== "memory",
+      () => this.health(),
+      (...told) => this.#diagnose(...told),
+    );
   }
 
   readonly #openNext: () => Keeping;
@@ -230,31 +224,6 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       dropping: this.#drops.pending ? this.#dropping : undefined,
       counts: this.#counts(),
     });
-  }
-
-  /** Tells once that a handler has stalled, and once that it goes on. */
-  #tellStalls(): void {
-    for (const { name, status, lastError } of this.health().handlers) {
-      if (status === "stalled" && !this.#stalled.has(name)) {
-        this.#stalled.add(name);
-        this.#diagnose("error", "SECLOG_STALLED", lastError?.message ?? "nothing is acknowledged", name);
-      } else if (status === "ok" && this.#stalled.delete(name)) {
-        this.#diagnose("info", "SECLOG_RECOVERED", `${name} takes events again`, name);
-      }
-    }
-  }
-
-  /** Tells once of other copies of this package, with which this one cannot share requests. */
-  #tellCopies(): void {
-    const others = strangeCopies();
-    if (others.length === 0 || this.#copiesTold) return;
-    this.#copiesTold = true;
-    this.#diagnose(
-      "warning",
-      "SECLOG_COPIES",
-      `this process has seclog ${VERSION} and also ${others.join(", ")}, and they share no requests: one refusal may be recorded twice, and ` +
-        "events may lack their request; have one version installed (npm ls seclog), external to bundles",
-    );
   }
 
   /** The process ends without a close: what this turn recorded is written and synced before it does. */
@@ -384,7 +353,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#ending = true;
     this.#tellDrops();
     clearInterval(this.#heartbeat);
-    clearInterval(this.#watch);
+    this.#watch.end();
     this.#own("log_stopped", this.#counts());
     openLogs.delete(this);
     if (openLogs.size === 0) process.off("exit", onProcessExit);

@@ -108,6 +108,8 @@ export async function checkDurability(client: pg.Client, findings: Findings): Pr
 /** How many connections the applications may open. */
 export interface PoolLimits {
   readonly processes: number;
+  /** Logs that each process opens. */
+  readonly logs: number;
   readonly poolMax: number;
 }
 
@@ -122,8 +124,10 @@ export async function checkConnections(client: pg.Client, limits: PoolLimits, fi
             (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS role,
             (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database`,
   );
-  const need = limits.processes * limits.poolMax;
-  const sum = `${counted(limits.processes, "process").replace(/processs$/, "processes")} × ${limits.poolMax} = ${counted(need, "connection")}`;
+  const need = limits.processes * limits.logs * limits.poolMax;
+  const processes = counted(limits.processes, "process").replace(/processs$/, "processes");
+  const logs = limits.logs === 1 ? "" : ` × ${counted(limits.logs, "log")}`;
+  const sum = `${processes}${logs} × ${limits.poolMax} = ${counted(need, "connection")}`;
   const free = server.most - server.reserved;
   const bounds: readonly (readonly [number, string, string])[] = [
     [free, `the server admits ${free}`, "raise max_connections"],
@@ -141,7 +145,10 @@ export async function checkConnections(client: pg.Client, limits: PoolLimits, fi
   const exceeded = bounds.find(([bound]) => need > bound);
   if (exceeded !== undefined) {
     const [, limit, remedy] = exceeded;
-    findings.fault(`${sum}, and ${limit}`, `lower poolMax, run fewer processes, put PgBouncer between, or ${remedy}`);
+    findings.fault(
+      `${sum}, and ${limit}`,
+      `lower poolMax, run fewer processes, share one log in each, put PgBouncer between, or ${remedy}`,
+    );
   } else if (need > free / 2) {
     findings.warning(
       `${sum} is more than half of the ${free} that the server admits (${server.used} in use now)`,

@@ -18,6 +18,7 @@ export const ERROR_CODES = {
   SECLOG_HANDLER_RETRY: "a handler failed for now",
   SECLOG_HANDLER_STOPPED: "a handler's destination refuses until somebody acts",
   SECLOG_COPIES: "copies of seclog in one process do not know each other's requests",
+  SECLOG_MANY_LOGS: "the process has many logs open at a time",
   SECLOG_STALLED: "nothing is acknowledged, and no failure says why",
   SECLOG_THREAD: "the shipper's thread cannot start, has ended, or does not answer",
   SECLOG_SOURCE_FENCED: "another process ships this source",

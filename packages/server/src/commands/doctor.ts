@@ -10,6 +10,7 @@ import { counted, jsonLine, Progress, print, type Style, styled, wrapped } from 
 interface DoctorOptions {
   readonly spool?: string;
   readonly processes: string;
+  readonly logs: string;
   readonly poolMax: string;
   readonly json?: true;
 }
@@ -21,7 +22,8 @@ export function addDoctor(program: Command): void {
     .description("connect as each role, and say what is wrong and what to do")
     .option("--spool <directory>", "an application's spool.directory on this machine, too")
     .option("--processes <number>", "how many processes of applications write", "1")
-    .option("--pool-max <number>", "the most connections of each (poolMax)", "2")
+    .option("--logs <number>", "how many logs each of them opens (createSecurityLog)", "1")
+    .option("--pool-max <number>", "the most connections of each log (poolMax)", "2")
     .option("--json", "one JSON document: { ok, checks }")
     .action(doctor);
 }
@@ -29,6 +31,7 @@ export function addDoctor(program: Command): void {
 async function doctor(options: DoctorOptions): Promise<void> {
   const limits = {
     processes: wholeNumber("--processes", options.processes),
+    logs: wholeNumber("--logs", options.logs),
     poolMax: wholeNumber("--pool-max", options.poolMax),
   };
   const signal = interruption();
