@@ -102,6 +102,18 @@ describe("gitPublisher()", () => {
     expect(git(path, "ls-files")).toBe("logs/checkpoint");
   });
 
+  it("repeats no part of a remote's URL, which may hold a password or a token", async () => {
+    const path = repository();
+    await publish(path, 3);
+    // Nobody listens on port 1.
+    git(path, "remote", "add", "origin", "http://user:S3cretPart@127.0.0.1:1/S3cretPath?token=S3cretToken");
+    git(path, "config", "branch.main.remote", "origin");
+    git(path, "config", "branch.main.merge", "refs/heads/main");
+    const failure = await publish(path, 5).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "SECLOG_PUBLISH", message: expect.stringMatching(/^git push failed/) });
+    expect(String(failure)).not.toMatch(/S3cret/);
+  });
+
   it("pushes where there is an upstream, also what an earlier push could not", async () => {
     const remote = repository("--bare");
     const path = repository();
