@@ -571,7 +571,17 @@ describe("the servers of localhost", () => {
   );
 });
 
-describe("scopes", () => {
+/** `inject` shows nothing to the server, a socket does: the scopes hold for both. */
+describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
+  async function ask(app: FastifyInstance, method: string, url: string): Promise<void> {
+    if (by === "inject") {
+      await inject(app, { method, url } as InjectOptions);
+      return;
+    }
+    const { port } = (app.server.address() as AddressInfo | null) ?? { port: await listening(app) };
+    await send(port, method, url);
+  }
+
   const refuse = (code: number) => async (_request: unknown, reply: FastifyReply) => reply.code(code).send();
 
   test("a capture in a scope is for its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
@@ -595,21 +605,21 @@ describe("scopes", () => {
         scope.put(`${prefix}/users`, refuse(404));
       });
       await app.ready();
-      await inject(app, `${prefix}/users`);
-      await inject(app, `${prefix}/child/deep/7`);
-      await inject(app, { method: "DELETE", url: `${prefix}/users` });
+      await ask(app, "GET", `${prefix}/users`);
+      await ask(app, "GET", `${prefix}/child/deep/7`);
+      await ask(app, "DELETE", `${prefix}/users`);
       expect(calls.map(({ type, data }) => [type, data["allowedMethods"], data["route"]])).toEqual([
         ["authz_fail", undefined, undefined],
         ["unauthenticated_request", undefined, undefined],
         ["illegal_request_method", "GET, HEAD", `${prefix}/users`],
       ]);
       calls.length = 0;
-      await inject(app, { method: "POST", url: `${prefix}/business` });
-      await inject(app, { method: "PUT", url: `${prefix}/users` });
-      await inject(app, "/before");
-      for (const code of [400, 401, 403, 404, 405, 414, 415, 429]) await inject(app, `/public/${code}`);
-      await inject(app, { method: "POST", url: "/public/403" });
-      await inject(app, "/nowhere");
+      await ask(app, "POST", `${prefix}/business`);
+      await ask(app, "PUT", `${prefix}/users`);
+      await ask(app, "GET", "/before");
+      for (const code of [400, 401, 403, 404, 405, 414, 415, 429]) await ask(app, "GET", `/public/${code}`);
+      await ask(app, "POST", "/public/403");
+      await ask(app, "GET", "/nowhere");
       expect(calls).toEqual([]);
     }
   });
@@ -670,7 +680,7 @@ describe("scopes", () => {
       { prefix: "/two" },
     );
     app.get("/401", refuse(401));
-    for (const url of ["/one/401", "/one/403", "/two/401", "/401"]) await inject(app, url);
+    for (const url of ["/one/401", "/one/403", "/two/401", "/401"]) await ask(app, "GET", url);
     expect([outer, one, two].map(({ calls }) => typesOf(calls))).toEqual([
       ["unauthenticated_request"],
       ["authz_fail"],
@@ -685,10 +695,10 @@ describe("scopes", () => {
     await app.register(async (scope) => void scope.get("/business/:id", refuse(400)));
     await app.register(securityCapture, { log });
     app.get("/late", refuse(403));
-    await inject(app, "/business/7");
-    await inject(app, `/business/${"7".repeat(100)}`);
+    await ask(app, "GET", "/business/7");
+    await ask(app, "GET", `/business/${"7".repeat(100)}`);
     expect(calls).toEqual([]);
-    await inject(app, "/late");
+    await ask(app, "GET", "/late");
     expect(typesOf(calls)).toEqual(["authz_fail"]);
   });
 
