@@ -12,7 +12,7 @@ import type { RequestContext } from "./context.ts";
 /** The members that hold an id, the best first. */
 const MEMBERS = ["id", "sub", "_id", "userId", "uid", "username", "user"] as const;
 
-type Unknown = { readonly [name: string]: unknown };
+type Unknown = { readonly [name: string]: unknown } & { readonly [K in "user" | "auth" | "state" | "var"]?: unknown };
 
 /**
  * Who sends a request: whom `setActor` named, else whom the capture's `actor` option says, else whom authentication left
@@ -35,12 +35,12 @@ export function senderOf(request: unknown, context: RequestContext | undefined, 
 
 /** The id of who is authenticated. An e-mail address only where there is nothing else. Never throws. */
 function authenticated(request: object): string | number | bigint | undefined {
+  // Most requests of most applications have none of them: this is the way of every event.
+  if (isAnonymous(request as Unknown)) return undefined;
   const user = member(request, "user");
   const auth = member(request, "auth");
   const state = member(request, "state");
   const variables = member(request, "var");
-  // Most requests of most applications: this is the way of every event.
-  if ((user ?? auth ?? state ?? variables ?? undefined) === undefined) return undefined;
   const holders = [
     user,
     // As text it would be a token.
@@ -58,6 +58,14 @@ function authenticated(request: object): string | number | bigint | undefined {
     }
   }
   return email;
+}
+
+function isAnonymous(request: Unknown): boolean {
+  try {
+    return (request.user ?? request.auth ?? request.state ?? request.var ?? undefined) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 function idsOf(holder: unknown): readonly (string | number | bigint)[] {
