@@ -19,6 +19,7 @@ import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
 import { SEAL_FAULTS } from "./seal.js";
+import { SEIZED_FAULTS } from "./seized.js";
 import { SPOOL_FAULTS } from "./spool.js";
 import { STATE_FAULTS } from "./state.js";
 import { STRANGE_FAULTS } from "./strange.js";
@@ -45,6 +46,7 @@ export const FAULTS = [
   ...STATE_FAULTS,
   ...PROCESS_FAULTS,
   ...SEAL_FAULTS,
+  ...SEIZED_FAULTS,
   ...DISK_FAULTS,
   ...HEALTH_FAULTS,
   ...HOSTILE_FAULTS,

@@ -137,6 +137,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         const [oldest = ""] = this.#reports;
         if (this.#reports.size > MOST_REPORTS) this.#reports.delete(oldest);
       },
+      seized: (handler: string, source: string, seq: number, successor: string, message: string): void => {
+        this.#diagnose("error", "SECLOG_SOURCE_SEIZED", message, handler);
+        this.#own("source_seized", { handler, source_id: source, last_seq: seq, successor_id: successor });
+      },
       freed: (): void => this.#tellDrops(),
       recovered: (): void => {
         this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
@@ -269,7 +273,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   /** One of the log's own events: always recorded, whatever the level. */
   #own(
-    type: "log_started" | "log_stopped" | "log_heartbeat" | "events_dropped" | "event_quarantined",
+    type: "log_started" | "log_stopped" | "log_heartbeat" | "events_dropped" | "event_quarantined" | "source_seized",
     data: object,
   ): void {
     try {

@@ -8,6 +8,7 @@ import { type Check, Findings } from "./findings.ts";
 import {
   checkContents,
   checkEmptyNumbers,
+  checkLogins,
   checkPartitions,
   checkPrivileges,
   checkSchema,
@@ -53,6 +54,7 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
         await checkPartitions(client, findings);
         await checkContents(client, findings);
         await checkAddresses(client, findings);
+        await checkLogins(client, findings);
         await checkSealing(client, findings);
         await checkEmptyNumbers(client, findings);
       }

@@ -160,6 +160,13 @@ export interface CatalogueData {
     readonly handler?: string | undefined;
     readonly reason?: string | undefined;
   };
+  /** From `successor_id` on: the events of `source_id` behind `last_seq`, by the same ids, numbered from 1. */
+  source_seized: {
+    readonly handler?: string | undefined;
+    readonly source_id?: string | undefined;
+    readonly last_seq?: number | undefined;
+    readonly successor_id?: string | undefined;
+  };
   log_setup: { readonly version?: number | undefined; readonly migrations?: readonly string[] | undefined };
   /** Months that were dropped; or a hold that was put on events or ended; or how long a category is kept from now on. */
   log_retention: ByRemoval & {
@@ -324,6 +331,12 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
   log_heartbeat: entry("log", "info", "success", "The security log is running.", "process"),
   events_dropped: entry("log", "error", "failure", "Events could not be kept."),
   event_quarantined: entry("log", "error", "failure", "An event could not be stored and was set aside."),
+  source_seized: entry(
+    "log",
+    "critical",
+    "failure",
+    "A store counted events as stored that it does not have: somebody else moved the position of their source.",
+  ),
   log_setup: entry("log", "warning", "success", "The log's database was set up or migrated."),
   log_retention: entry("log", "warning", "success", "Old events were dropped, held, or are kept otherwise."),
   log_read: entry("log", "info", "success", "Somebody read the log."),

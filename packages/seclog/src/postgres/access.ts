@@ -11,6 +11,7 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_open_source(uuid, integer, text)", [WRITER]],
   ["public.seclog_advance(uuid, integer, text, bigint, bigint)", [WRITER]],
   ["public.seclog_quarantine(uuid, integer, text, bigint, text, bytea)", [WRITER]],
+  ["public.seclog_confirm(uuid, integer, text, bigint, uuid[], timestamptz[], text[])", [WRITER]],
   ["public.seclog_ensure_partitions(integer)", [WRITER]],
   ["public.seclog_describe()", [WRITER, READER, SEALER]],
   [

@@ -8,6 +8,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import * as crypto from "node:crypto";
+import type { EventBatch } from "../ship/handler.ts";
 import { IMPERSONAL_COLUMNS, LineReader, PERSONAL_COLUMNS, RecordError } from "./line-reader.ts";
 
 /** The columns that a row of {@link CopyRows} fills, in its order. `created_at` is the database's. */
@@ -25,6 +26,34 @@ const SPARE_BYTES = 8_192;
 const SALT_BYTES = 16;
 const SALTS_AT_ONCE = 256;
 const NEWLINE = 0x0a;
+
+/**
+ * The rows of a batch's events `from` to `to`, in pieces.
+ *
+ * @param retention the retention class of each category that is not `standard`
+ * @throws RecordError for a record that is not the canonical encoding of its event
+ */
+export function* copyRows(
+  batch: EventBatch,
+  retention: ReadonlyMap<string, string>,
+  from: number,
+  to: number,
+): Generator<Buffer> {
+  const rows = new CopyRows(batch.source.id, retention);
+  for (let seq = from; seq <= to; seq++) {
+    const record = batch.records[seq - batch.firstSeq];
+    if (record === undefined) throw new RecordError(`the batch has no event ${seq}`);
+    let piece: Buffer | undefined;
+    try {
+      piece = rows.add(record, seq);
+    } catch (cause) {
+      if (!(cause instanceof RecordError)) throw cause;
+      throw new RecordError(`event ${seq} is not in canonical form: ${cause.message}`, { cause });
+    }
+    if (piece !== undefined) yield piece;
+  }
+  yield rows.take();
+}
 
 /** Makes rows of one source's records. Not re-entrant: one per COPY. */
 export class CopyRows {

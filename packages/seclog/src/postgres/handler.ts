@@ -2,8 +2,8 @@
  * Batches into `security_event_log`, exactly once.
  *
  * One transaction per batch: COPY the rows, move the source's position over them, commit.
- * The position is the only truth about what is stored. So nothing is ever guessed: after any failure the next call
- * opens the source again, which reads the position, and leaves out what is there already.
+ * The two are committed together, so after any failure the next call opens the source again and reads the position. What it
+ * covers of the call's events is left out once the database has confirmed that it has these very events (`confirm.ts`).
  *
  *   call n      COPY ───────────► advance + COMMIT ─► resolves
  *   call n+1         COPY ──────────── waits ────────► advance + COMMIT ─► resolves
@@ -28,8 +28,9 @@ import {
   type QuarantinedRecord,
   type SecurityEventHandler,
 } from "../ship/handler.ts";
+import { confirmedUpTo, seizedError } from "./confirm.ts";
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
-import { COPY_COLUMNS, CopyRows } from "./copy-rows.ts";
+import { COPY_COLUMNS, copyRows } from "./copy-rows.ts";
 import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
 import { KNOWN_MIGRATIONS } from "./known-migrations.generated.ts";
 import { RecordError } from "./line-reader.ts";
@@ -112,8 +113,10 @@ interface OpenSource {
   readonly epoch: number;
   /** Reads the position; shared by calls that come while it is being read. Absent after a failure. */
   opening: Promise<void> | undefined;
-  /** The last number that is stored. Owned by the call whose turn it is. */
+  /** The last number that the database says is stored. Somebody else may have moved it: see {@link confirmedUpTo}. */
   position: number;
+  /** The last number that is stored for certain. Owned by the call whose turn it is. */
+  stored: number;
   readonly turns: Turns;
   /** The most events in a transaction: fewer than a batch has after one took too long or was cut off. */
   rows: number;
@@ -169,8 +172,8 @@ class PostgresHandler implements SecurityEventHandler {
   handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
     return this.#inTurn(batch.source, async (source, turn) => {
       await this.#withSession(batch.source, source, signal, async (session) => {
-        // What is there already was stored by a try whose answer was lost.
-        let from = Math.max(batch.firstSeq, source.position + 1);
+        await this.#confirm(session, batch.source, source, batch.firstSeq, batch.records);
+        let from = Math.max(batch.firstSeq, source.stored + 1);
         while (from <= batch.lastSeq) {
           const to = Math.min(batch.lastSeq, from + source.rows - 1);
           await this.#transaction(session, batch, source, from, to, turn);
@@ -184,7 +187,8 @@ class PostgresHandler implements SecurityEventHandler {
     return this.#inTurn(record.source, async (source, turn) => {
       await turn();
       await this.#withSession(record.source, source, signal, async (session) => {
-        if (source.position >= record.seq) return;
+        await this.#confirm(session, record.source, source, record.seq, [record.record]);
+        if (source.stored >= record.seq) return;
         const { id, epoch, key } = record.source;
         const reason = record.reason.replaceAll("\0", "\\u0000");
         await inTransaction(session, source.begin, () =>
@@ -197,7 +201,7 @@ class PostgresHandler implements SecurityEventHandler {
             Buffer.from(record.record),
           ]),
         );
-        source.position = record.seq;
+        source.stored = record.seq;
       });
     });
   }
@@ -230,6 +234,7 @@ class PostgresHandler implements SecurityEventHandler {
         epoch,
         opening: undefined,
         position: 0,
+        stored: 0,
         turns: new Turns(),
         rows: Number.POSITIVE_INFINITY,
         begin: "",
@@ -243,7 +248,7 @@ class PostgresHandler implements SecurityEventHandler {
     } catch (error) {
       mine.opening = undefined;
       const failure = error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
-      failure.stored = mine.position;
+      failure.stored = mine.stored;
       throw failure;
     }
   }
@@ -312,6 +317,29 @@ class PostgresHandler implements SecurityEventHandler {
     }
   }
 
+  /**
+   * Makes certain of what is there already by the position: a try whose answer was lost has stored it, or nobody has.
+   *
+   * @throws HandlerError `SECLOG_SOURCE_SEIZED`
+   */
+  async #confirm(
+    session: Session,
+    batchSource: BatchSource,
+    source: OpenSource,
+    firstSeq: number,
+    records: readonly Uint8Array[],
+  ): Promise<void> {
+    const lastSeq = Math.min(firstSeq + records.length - 1, source.position);
+    const from = Math.max(firstSeq, source.stored + 1);
+    if (from > lastSeq) return;
+    const doubtful = records.slice(from - firstSeq, lastSeq - firstSeq + 1);
+    const confirmed = await inTransaction(session, source.begin, () =>
+      confirmedUpTo(session, batchSource, from, doubtful),
+    );
+    if (confirmed >= from) source.stored = confirmed;
+    if (confirmed < lastSeq) throw seizedError(batchSource, source.position, confirmed);
+  }
+
   /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
   async #ensurePartitions(session: Session, { begin }: OpenSource): Promise<void> {
     // The monotonic clock: the other may come back from a far future.
@@ -335,7 +363,7 @@ class PostgresHandler implements SecurityEventHandler {
     const { id, epoch, key } = batch.source;
     try {
       if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session, source);
-      await session.copy(`${source.begin}; ${COPY}`, rowsOf(batch, source, from, to));
+      await session.copy(`${source.begin}; ${COPY}`, copyRows(batch, source.retention, from, to));
       await turn();
       await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);
       await session.query("COMMIT");
@@ -347,7 +375,7 @@ class PostgresHandler implements SecurityEventHandler {
       if (session.broken || errorCode(error) === QUERY_CANCELED) source.rows = Math.ceil((to - from + 1) / 4);
       throw error;
     }
-    source.position = to;
+    source.stored = to;
     source.rows *= 2;
   }
 }
@@ -355,24 +383,6 @@ class PostgresHandler implements SecurityEventHandler {
 const QUERY_CANCELED = "57014";
 
 const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
-
-/** The rows of the events `from` to `to`, in pieces. */
-function* rowsOf(batch: EventBatch, source: OpenSource, from: number, to: number): Generator<Buffer> {
-  const rows = new CopyRows(batch.source.id, source.retention);
-  for (let seq = from; seq <= to; seq++) {
-    const record = batch.records[seq - batch.firstSeq];
-    if (record === undefined) throw new RecordError(`the batch has no event ${seq}`);
-    let piece: Buffer | undefined;
-    try {
-      piece = rows.add(record, seq);
-    } catch (cause) {
-      if (!(cause instanceof RecordError)) throw cause;
-      throw new RecordError(`event ${seq} is not in canonical form: ${cause.message}`, { cause });
-    }
-    if (piece !== undefined) yield piece;
-  }
-  yield rows.take();
-}
 
 let warned = false;
 

@@ -30,6 +30,7 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_open_source(uuid, integer, text),
   public.seclog_advance(uuid, integer, text, bigint, bigint),
   public.seclog_quarantine(uuid, integer, text, bigint, text, bytea),
+  public.seclog_confirm(uuid, integer, text, bigint, uuid[], timestamptz[], text[]),
   public.seclog_ensure_partitions(integer),
   public.seclog_describe()
   TO seclog_writer;

@@ -327,6 +327,45 @@ BEGIN
   RETURN NEW;
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_confirm(source uuid, own_epoch integer, key text, first_seq bigint, ids uuid[], times timestamp with time zone[], digests text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  known public.security_event_source;
+  wanted record;
+BEGIN
+  SELECT * INTO known FROM public.security_event_source WHERE id = source;
+  IF NOT FOUND OR known.key_hash <> sha256(convert_to(key, 'UTF8')) THEN
+    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
+  ELSIF known.epoch <> own_epoch THEN
+    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
+      USING ERRCODE = 'SL001';
+  END IF;
+  -- By all of the unique index's columns: whoever may write can insert any number of rows of one number.
+  FOR wanted IN
+    SELECT first_seq + given.place - 1 AS seq, given.id, given.digest
+      FROM unnest(ids, times, digests) WITH ORDINALITY AS given (id, at, digest, place)
+      LEFT JOIN LATERAL (SELECT true AS is_stored FROM public.security_event_log AS log
+        WHERE log.source_id = source AND log.seq = first_seq + given.place - 1 AND log.occurred_at = given.at
+          AND log.retention IN ('short', 'standard', 'long') AND log.id = given.id LIMIT 1) AS found ON true
+      WHERE found.is_stored IS NULL ORDER BY given.place
+  LOOP
+    -- Each with a newer view than the rows above: a month that was dropped meanwhile is on record by now.
+    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_quarantine AS aside
+      WHERE aside.source_id = source AND aside.seq = wanted.seq AND (aside.salt IS NULL
+        OR wanted.id = '00000000-0000-0000-0000-000000000000' OR encode(sha256(aside.record), 'hex') = wanted.digest));
+    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_removed AS removed
+      WHERE removed.kind = 'pruned' AND removed.source_id = source AND removed.seqs @> wanted.seq);
+    CONTINUE WHEN wanted.id = '00000000-0000-0000-0000-000000000000' AND EXISTS (SELECT FROM public.security_event_log AS log
+      WHERE log.source_id = source AND log.seq = wanted.seq);
+    RETURN wanted.seq - 1;
+  END LOOP;
+  RETURN first_seq + cardinality(ids) - 1;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_cosign(at_size bigint, signer text, signer_id bigint, signature_line text)
  RETURNS void
  LANGUAGE plpgsql
@@ -884,6 +923,7 @@ CONNECT on the database to seclog_reader
 CONNECT on the database to seclog_sealer
 CONNECT on the database to seclog_writer
 EXECUTE on seclog_advance(uuid,integer,text,bigint,bigint) to seclog_writer
+EXECUTE on seclog_confirm(uuid,integer,text,bigint,uuid[],timestamp with time zone[],text[]) to seclog_writer
 EXECUTE on seclog_cosign(bigint,text,bigint,text) to seclog_sealer
 EXECUTE on seclog_describe() to seclog_reader
 EXECUTE on seclog_describe() to seclog_sealer

@@ -67,6 +67,7 @@ function adopter(
     {
       acknowledged: ignore,
       failed: ignore,
+      seized: ignore,
       quarantined: ignore,
       kept: ignore,
       finished: (source) => {

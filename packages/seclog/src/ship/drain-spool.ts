@@ -94,6 +94,9 @@ export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
         stopReason ??= error;
         wake();
       },
+      seized: (lane, _, { code, message }) => {
+        onFailure?.({ handler: lane.handler.name, kind: "retry", code, message });
+      },
       quarantined: () => onProgress?.(result()),
       kept: () => {},
       finished: (source) => {

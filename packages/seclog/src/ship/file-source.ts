@@ -5,6 +5,7 @@ import { SpoolReader } from "../spool/reader.ts";
 import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
 import type { RecordReader, ShipSource } from "./lane.ts";
+import { keepSuccessor, readSuccessor } from "./successor.ts";
 
 /** What makes a source on disk shippable. */
 export interface FileSourceOptions {
@@ -62,6 +63,8 @@ export function fileSource(options: FileSourceOptions): ShipSource {
       return deleted;
     },
     saveCursor: (handler, seq) => writeCursor(fs, directory, handler, seq),
+    loadSuccessor: (handler) => readSuccessor(fs, directory, handler),
+    saveSuccessor: (handler, successor) => keepSuccessor(fs, directory, handler, successor),
     release: (seq) => {
       deleteShipped(fs, directory, options.releasable?.(seq) ?? seq, options.freed, options.closed?.());
       for (const reader of readers) reader.closeDeleted();

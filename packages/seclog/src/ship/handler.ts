@@ -102,7 +102,10 @@ export interface BuiltInHandlers {
  */
 export type FailureKind = "retry" | "event" | "destination";
 
-/** A handler's failure, with what it means. */
+/**
+ * A handler's failure, with what it means. The code `SECLOG_SOURCE_SEIZED` says that the destination counts events as stored
+ * that it does not have: those behind {@link HandlerError.stored} come again, under another source (ship/successor.ts).
+ */
 export class HandlerError extends SeclogError {
   readonly kind: FailureKind;
   /** The number up to which the source's events are stored all the same, when the handler knows. */

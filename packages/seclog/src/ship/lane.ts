@@ -10,6 +10,7 @@ import {
   type SecurityEventHandler,
 } from "./handler.ts";
 import { monotonic } from "./progress.ts";
+import { type Successor, succeedBatch, succeedQuarantined, successorOf } from "./successor.ts";
 
 /** Something that gives a source's events in order: a spool on disk or in memory. */
 export interface RecordReader {
@@ -28,6 +29,9 @@ export interface ShipSource {
   limit(): number | undefined;
   loadCursor(handler: string): number;
   saveCursor(handler: string, seq: number): void;
+  /** The source under which a handler goes on with this one's events, if it has one. */
+  loadSuccessor(handler: string): Successor | undefined;
+  saveSuccessor(handler: string, successor: Successor): void;
   /** Every handler has acknowledged up to `seq`: what is only needed for that may go. */
   release(seq: number): void;
 }
@@ -48,9 +52,13 @@ export interface LaneObserver {
   calling(lane: Lane): void;
   acknowledged(lane: Lane): void;
   failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
+  /** What the handler's store claims to have of the source it has not: from now on it gets the events as the successor's. */
+  seized(lane: Lane, successor: Successor, error: SeclogError): void;
   /** @param again the number before it was damaged, too: it is kept as that one was, and need not be told of */
   quarantined(lane: Lane, record: QuarantinedRecord, again: boolean): Promise<void>;
 }
+
+const SEIZED = "SECLOG_SOURCE_SEIZED";
 
 /** The most payload bytes in one batch. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -93,6 +101,8 @@ export class Lane {
   #wake: (() => void) | undefined;
   #woken = false;
   #pauses = 0;
+  /** Under which the handler gets what comes behind its `after`. */
+  #successor: Successor | undefined;
   /** The batch size while an event is looked for, and the number where the search ends. */
   #narrow: { size: number; until: number } | undefined;
 
@@ -121,7 +131,11 @@ export class Lane {
     let begun = false;
     while (!this.#stop.signal.aborted) {
       try {
-        if (!begun) this.acknowledged = this.source.loadCursor(this.handler.name);
+        if (!begun) {
+          this.#successor = this.source.loadSuccessor(this.handler.name);
+          // A cursor is kept from time to time, and a successor at once.
+          this.acknowledged = Math.max(this.source.loadCursor(this.handler.name), this.#successor?.after ?? 0);
+        }
         begun = true;
         this.ended = await this.#ship();
         if (this.ended) return;
@@ -190,7 +204,8 @@ export class Lane {
 
   #deliver(batch: EventBatch): Delivery {
     const delivery: Delivery = { batch, settled: false, result: Promise.resolve(undefined) };
-    delivery.result = this.#call((signal) => this.handler.handle(batch, signal)).then((failure) => {
+    const given = this.#successor === undefined ? batch : succeedBatch(this.#successor, batch);
+    delivery.result = this.#call((signal) => this.handler.handle(given, signal)).then((failure) => {
       delivery.settled = true;
       return failure;
     });
@@ -206,12 +221,13 @@ export class Lane {
       this.#acknowledge(delivery.batch.lastSeq, delivery.batch.records.length);
       return false;
     }
-    this.#acknowledgePart(delivery.batch, failure.stored ?? 0);
+    this.#acknowledgePart(delivery.batch, (failure.stored ?? 0) + (this.#successor?.after ?? 0));
     // A later batch may have been stored although an earlier one was not answered: the handler knows it again.
     await Promise.all(underWay.map((later) => later.result));
     underWay.length = 0;
     if (this.#stop.signal.aborted) return true;
-    if (failure.kind !== "event") await this.#pause(failure.kind, failure);
+    if (failure.code === SEIZED) this.#succeed(failure);
+    else if (failure.kind !== "event") await this.#pause(failure.kind, failure);
     else if (delivery.batch.records.length > 1) this.#narrowDown(delivery.batch);
     else await this.#quarantineEvent(delivery.batch, failure);
     return true;
@@ -244,6 +260,18 @@ export class Lane {
   #acknowledgePart(batch: EventBatch, stored: number): void {
     const seq = Math.min(stored, batch.lastSeq);
     if (seq > this.acknowledged && seq >= batch.firstSeq) this.#acknowledge(seq, seq - batch.firstSeq + 1);
+  }
+
+  /** The store does not have the next event, though it says so. */
+  #succeed(failure: HandlerError): void {
+    const next = this.#reread(this.acknowledged + 1) ?? new Uint8Array();
+    const successor = successorOf(this.#successor ?? this.source, this.handler.name, this.acknowledged, next);
+    this.source.saveSuccessor(this.handler.name, successor);
+    this.#successor = successor;
+    const message = `${failure.message}; events from ${successor.after + 1} of ${this.source.id} on are stored as those of ${successor.id}`;
+    const error = new HandlerError(failure.kind, message, { code: SEIZED, cause: failure });
+    this.#note(error);
+    this.#observer.seized(this, successor, error);
   }
 
   async #quarantineEvent(batch: EventBatch, failure: HandlerError): Promise<void> {
@@ -283,9 +311,15 @@ export class Lane {
   async #quarantine(seq: number, reason: string, record: Uint8Array, again: boolean): Promise<boolean> {
     const quarantined: QuarantinedRecord = { source: this.#batchSource(), seq, reason: reason.slice(0, 1_000), record };
     const failure = await this.#call(async (signal) => {
-      await this.handler.quarantine?.({ ...quarantined, record: Uint8Array.from(record) }, signal);
+      const own = { ...quarantined, record: Uint8Array.from(record) };
+      const given = this.#successor === undefined ? own : succeedQuarantined(this.#successor, own);
+      await this.handler.quarantine?.(given, signal);
       await this.#observer.quarantined(this, quarantined, again);
     });
+    if (failure?.code === SEIZED) {
+      this.#succeed(failure);
+      return true;
+    }
     if (failure !== undefined) {
       await this.#pause(failure.kind === "event" ? "destination" : failure.kind, failure);
       return true;
@@ -298,13 +332,17 @@ export class Lane {
   async #pause(kind: FailureKind, error: SeclogError): Promise<void> {
     this.status = kind === "destination" ? "stopped" : error instanceof UnsettledError ? "stalled" : "retrying";
     this.tally.retries += 1;
-    this.tally.lastError = { message: error.message, code: error.code, at: new Date() };
+    this.#note(error);
     this.#observer.failed(this, kind, error);
     const longest = Math.min(LONGEST_PAUSE_MS[kind], FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
     // Half fixed, half random: many processes that lost the same database do not come back in step.
     const pause = longest / 2 + Math.random() * (longest / 2);
     // Who waits for the events keeps the process alive; a log in memory whose destination is away must not.
     await sleep(pause, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+  }
+
+  #note({ message, code }: SeclogError): void {
+    this.tally.lastError = { message, code, at: new Date() };
   }
 
   /** Runs a handler's method within its time and gives its failure back as a value, whatever it threw. */

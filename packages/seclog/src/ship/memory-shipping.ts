@@ -34,8 +34,15 @@ export class MemoryShipping implements Shipping {
       openReader: (afterSeq) => new MemoryReader(afterSeq, (seq) => this.#records[seq - this.#first]),
       loadCursor: () => 0,
       saveCursor: () => {},
+      loadSuccessor: () => undefined,
+      saveSuccessor: () => {},
       release: (seq) => this.#release(seq),
     };
+    const tellHealth = (): void =>
+      observer.health(
+        handlers.map((_, index) => this.#shipper.health(index)),
+        {},
+      );
     this.#shipper = new Shipper(
       handlers,
       {
@@ -46,10 +53,11 @@ export class MemoryShipping implements Shipping {
         },
         failed: (lane, kind, error) => {
           observer.failed(lane?.handler.name, kind, error.code, error.message);
-          observer.health(
-            handlers.map((_, index) => this.#shipper.health(index)),
-            {},
-          );
+          tellHealth();
+        },
+        seized: (lane, { id, after }, { message }) => {
+          observer.seized(lane.handler.name, lane.source.id, after, id, message);
+          tellHealth();
         },
         quarantined: (lane, record) =>
           observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),

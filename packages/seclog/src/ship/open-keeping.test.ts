@@ -27,6 +27,7 @@ const observer: KeepingObserver = {
   acknowledged: () => {},
   health: () => {},
   failed: () => {},
+  seized: () => {},
   quarantined: () => {},
   freed: () => {},
   recovered: () => {},

@@ -79,6 +79,15 @@ export type FromWorker =
       readonly message: string;
     }
   | {
+      readonly type: "seized";
+      readonly handler: string;
+      readonly source: string;
+      /** The last number that is stored as the source's. */
+      readonly seq: number;
+      readonly successor: string;
+      readonly message: string;
+    }
+  | {
       readonly type: "quarantined";
       readonly handler: string;
       readonly source: string;

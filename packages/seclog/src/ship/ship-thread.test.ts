@@ -36,7 +36,7 @@ test.each(["at first", "again"])("a thread that cannot be started %s is tried ag
   };
   const told: string[] = [];
   const ignore = (): void => {};
-  const observer = { acknowledged: ignore, health: ignore, quarantined: ignore, freed: ignore };
+  const observer = { acknowledged: ignore, health: ignore, seized: ignore, quarantined: ignore, freed: ignore };
   const failed = (...[, , , message]: string[]): number => told.push(String(message));
   try {
     make = when === "at first" ? refuse : started;

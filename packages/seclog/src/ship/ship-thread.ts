@@ -15,6 +15,8 @@ export interface ShippingObserver {
   acknowledged(handler: number, seq: number, health: ShippingHealth): void;
   health(handlers: readonly ShippingHealth[], spool: SpoolHealth): void;
   failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
+  /** The handler's store claims to have of the source what it has not: events behind `seq` are stored as the successor's. */
+  seized(handler: string, source: string, seq: number, successor: string, message: string): void;
   /** @param type the type of the event, when its bytes still say it */
   quarantined(handler: string, source: string, seq: number, reason: string, type: string | undefined): void;
   /** Segments were deleted: there is room again. */
@@ -272,6 +274,9 @@ export class ShipThread implements Shipping {
         break;
       case "failed":
         this.#observer.failed(message.handler, message.kind, message.code, message.message);
+        break;
+      case "seized":
+        this.#observer.seized(message.handler, message.source, message.seq, message.successor, message.message);
         break;
       case "quarantined":
         this.#observer.quarantined(message.handler, message.source, message.seq, message.reason, message.event);

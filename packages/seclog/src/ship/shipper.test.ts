@@ -6,6 +6,14 @@ import type { ShipSource } from "./lane.ts";
 import { keepQuarantined, Shipper } from "./shipper.ts";
 
 const ignored = (): void => {};
+const silent = {
+  acknowledged: ignored,
+  failed: ignored,
+  seized: ignored,
+  quarantined: ignored,
+  kept: ignored,
+  finished: ignored,
+};
 
 /** A dead process's source of one event. */
 const leftBehind: ShipSource = {
@@ -19,6 +27,8 @@ const leftBehind: ShipSource = {
   },
   loadCursor: () => 0,
   saveCursor: ignored,
+  loadSuccessor: () => undefined,
+  saveSuccessor: ignored,
   release: ignored,
 };
 
@@ -32,8 +42,7 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
       }),
     close: () => Promise.resolve(),
   };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
-  const shipper = new Shipper([handler], observer, ignored);
+  const shipper = new Shipper([handler], silent, ignored);
   void shipper.add(leftBehind);
   const drained = shipper.drain(600_000);
   store();
@@ -57,9 +66,8 @@ function damaged(lastSeq: number): ShipSource {
 
 test("Shipper - lets others have their turn while very much damage is kept, and stops in the middle of it", async () => {
   let kept = 0;
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
-  const shipper = new Shipper([handler], observer, () => {
+  const shipper = new Shipper([handler], silent, () => {
     kept += 1;
   });
   void shipper.add(damaged(10_000_000));
@@ -74,9 +82,9 @@ test("Shipper - keeps each number that is damaged, and tells once of those in a 
   let kept = 0;
   const quarantined = (_: unknown, { seq, reason }: { seq: number; reason: string }): number =>
     told.push(`${seq}: ${reason}`);
-  const observer = { acknowledged: ignored, failed: ignored, quarantined, kept: ignored, finished: ignored };
+  const teller = { ...silent, quarantined };
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
-  const shipper = new Shipper([handler], observer, () => {
+  const shipper = new Shipper([handler], teller, () => {
     kept += 1;
   });
   void shipper.add(damaged(7));
@@ -98,11 +106,9 @@ test("Shipper.health() - is well again when a cursor can be read and there is no
     },
   };
   const observer = {
+    ...silent,
     acknowledged: (): void => void health.push(shipper.health(0).status),
     failed: (): void => void health.push(shipper.health(0).status),
-    quarantined: ignored,
-    kept: ignored,
-    finished: ignored,
   };
   const health: string[] = [];
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
@@ -141,8 +147,7 @@ test("Shipper - gives no batch again beside itself when reading the spool fails 
     },
     close: () => Promise.resolve(),
   };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
-  const shipper = new Shipper([handler], observer, ignored);
+  const shipper = new Shipper([handler], silent, ignored);
   void shipper.add(source);
   await expect(shipper.drain(600_000)).resolves.toBe(true);
   await shipper.stop();
@@ -241,7 +246,7 @@ test.each(["saveCursor", "release"] as const)(
     const source: ShipSource = { ...leftBehind, limit: () => 1, [name]: keep };
     const failures: string[] = [];
     const failed = (_: unknown, kind: string, { message }: Error): number => failures.push(`${kind}: ${message}`);
-    const observer = { acknowledged: ignored, failed, quarantined: ignored, kept: ignored, finished: ignored };
+    const observer = { ...silent, failed };
     const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
     void shipper.add(source);
     await expect.poll(() => tries, { timeout: 5_000 }).toBe(2);
@@ -256,8 +261,7 @@ test.each(["saveCursor", "release"] as const)(
 test("Shipper.releaseAgain() - lets go although no handler has come further", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...leftBehind, limit: () => 1, release: (seq) => void released.push(seq) };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
-  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], silent, ignored);
   void shipper.add(source);
   await expect.poll(() => released).toEqual([1]);
   shipper.releaseAgain(source);
@@ -268,19 +272,17 @@ test("Shipper.releaseAgain() - lets go although no handler has come further", as
 test("Shipper.add() - lets go of what its handlers had before", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...damaged(7), loadCursor: () => 7, release: (seq) => void released.push(seq) };
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
-  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], silent, ignored);
   void shipper.add(source);
   await expect.poll(() => released).toEqual([7]);
   await shipper.stop();
 });
 
 test("Shipper.closeHandlers() - does not mind a handler that throws", async () => {
-  const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
   const close = (): never => {
     throw new Error("made by the test");
   };
-  const shipper = new Shipper([{ name: "test", handle: async () => {}, close }], observer, ignored);
+  const shipper = new Shipper([{ name: "test", handle: async () => {}, close }], silent, ignored);
   await shipper.stop();
   await shipper.closeHandlers();
 });
@@ -289,8 +291,7 @@ test("Shipper.closeHandlers() - waits a few seconds for a handler that does not 
   vi.useFakeTimers();
   try {
     const handler = { name: "test", handle: async () => {}, close: () => new Promise<void>(ignored) };
-    const observer = { acknowledged: ignored, failed: ignored, quarantined: ignored, kept: ignored, finished: ignored };
-    const shipper = new Shipper([handler], observer, ignored);
+    const shipper = new Shipper([handler], silent, ignored);
     await shipper.stop();
     const closed = shipper.closeHandlers();
     await vi.advanceTimersByTimeAsync(5_000);

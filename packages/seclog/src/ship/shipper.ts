@@ -8,6 +8,7 @@ import { withReserve } from "../spool/reserve.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
 import type { Progress } from "./progress.ts";
+import type { Successor } from "./successor.ts";
 import { closeHandlers } from "./within.ts";
 
 /** What the shipper tells whoever runs it. */
@@ -16,6 +17,8 @@ export interface ShipperObserver {
   acknowledged(lane: Lane): void;
   /** @param lane absent when it is not for one handler that something failed */
   failed(lane: Lane | undefined, kind: FailureKind, error: SeclogError): void;
+  /** A handler's store claims to have of a source what it has not: the events go on as another source's. */
+  seized(lane: Lane, successor: Successor, error: SeclogError): void;
   /** A handler could not take a record, or the spool has it no more: it is in quarantine now. Of damage in a row only the first is told. */
   quarantined(lane: Lane, record: QuarantinedRecord): void;
   /** Positions are kept again, after that failed. */
@@ -134,6 +137,7 @@ export class Shipper {
             const [oldest] = tally.calls;
             this.#progress?.calling(index, oldest?.since);
           },
+          seized: (lane, successor, error) => this.#observer.seized(lane, successor, error),
           quarantined: async (lane, record, again) => {
             if (handler.quarantine === undefined) this.#quarantine(handler.name, record);
             if (!again) this.#observer.quarantined(lane, record);

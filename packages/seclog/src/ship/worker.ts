@@ -93,6 +93,10 @@ async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandl
         say({ type: "failed", handler: lane?.handler.name, kind, code: error.code, message: error.message });
         tellHealth();
       },
+      seized: (lane, { id: successor, after: seq }, { message }) => {
+        say({ type: "seized", handler: lane.handler.name, source: lane.source.id, seq, successor, message });
+        tellHealth();
+      },
       quarantined: (lane, quarantined) => {
         const { source, seq, reason } = quarantined;
         const event = quarantinedType(quarantined);

@@ -120,7 +120,7 @@ export function folderProblem(stat: Stats): string | undefined {
 }
 
 /** What a program opens in a folder that it takes over. Other things may be there, and are left alone. */
-const OPENED = /^(?:owner\.\d+|cursor\..+|\d+\.seg|position\.json)$/;
+const OPENED = /^(?:owner\.\d+|(?:cursor|successor)\..+|\d+\.seg|position\.json)$/;
 
 /**
  * Refuses a folder in which something stands in the place of a file, before it is taken over: a dead process's source is shipped

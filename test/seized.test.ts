@@ -1,0 +1,191 @@
+/** Somebody who has a source's key moves its position over events that are not stored: nothing is lost, nothing is stored twice. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { createSecurityLog, type Diagnostic } from "seclog";
+import { fileHandler } from "seclog/file";
+import { postgresHandler } from "seclog/postgres";
+import { drainSpool } from "seclog/ship";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+
+let database: TestDatabase;
+let folder = "";
+let spool = "";
+let service = "";
+let diagnostics: Diagnostic[] = [];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+afterAll(() => database[Symbol.asyncDispose]());
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "seclog-seized-"));
+  spool = join(folder, "spool");
+  service = folder.slice(-6);
+  diagnostics = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
+
+function openLog(url: string): ReturnType<typeof createSecurityLog> {
+  return createSecurityLog({
+    service,
+    spool: { directory: spool },
+    handlers: [postgresHandler({ url }), fileHandler({ path: join(folder, "events.ndjson") })],
+    heartbeat: false,
+    diagnostics: (diagnostic) => diagnostics.push(diagnostic),
+  });
+}
+
+function record(log: ReturnType<typeof createSecurityLog>, from: number, count: number): Promise<void>[] {
+  return Array.from({ length: count }, (_, index) => {
+    return log.recordSecurityEvent("authz_fail", null, { resource: `${from + index}` }).stored;
+  });
+}
+
+function keyOf(sourceId: string): string {
+  return (JSON.parse(readFileSync(join(spool, sourceId, "owner.1"), "utf8")) as { key: string }).key;
+}
+
+/** How somebody with the same login fills the numbers that the position is to pass: with rows, or in quarantine. */
+const FILLS = {
+  rows: `WITH made AS (INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger,
+      source_id, epoch, seq, v, salt, commitment)
+    SELECT gen_random_uuid(), now(), 'authz_fail', 'info', 'authz', 'failure', 'thief', $1, 1, seq, 1, '\\x00', '\\x00'
+      FROM generate_series($4::bigint, $5::bigint) AS seq) SELECT $2::int, $3::text`,
+  quarantine:
+    "SELECT seclog_quarantine($1, $2, $3, seq, 'not so', '') FROM generate_series($4::bigint, $5::bigint) AS seq",
+} as const;
+
+/** Somebody with the same login who can read the spool moves the position from where it stands to `to`. */
+async function seize(sourceId: string, key: string, to: number, how: keyof typeof FILLS): Promise<void> {
+  const thief = new pg.Client({ connectionString: database.writerUrl });
+  await thief.connect();
+  try {
+    const opened = await thief.query("SELECT seclog_open_source($1, 1, $2) AS last_seq", [sourceId, key]);
+    const values = [sourceId, 1, key, Number(opened.rows[0].last_seq) + 1, to];
+    await thief.query(FILLS[how], values);
+    if (how === "rows") await thief.query("SELECT seclog_advance($1, $2, $3, $4, $5)", values);
+  } finally {
+    await thief.end();
+  }
+}
+
+interface Stored {
+  readonly resources: readonly string[];
+  readonly sources: readonly string[];
+  readonly ids: number;
+}
+
+/** What is stored of this test's application, the log's own events apart. */
+async function stored(): Promise<Stored> {
+  const rows = await database.query<{ id: string; source_id: string; seq: string; resource: string }>(
+    `SELECT id, source_id, seq, data->>'resource' AS resource FROM security_event_log
+      WHERE service = $1 AND event_type = 'authz_fail' ORDER BY (data->>'resource')::int`,
+    [service],
+  );
+  return {
+    resources: rows.map(({ resource }) => resource),
+    sources: [...new Set(rows.map(({ source_id }) => source_id))],
+    ids: new Set(rows.map(({ id }) => id)).size,
+  };
+}
+
+const numbers = (to: number): string[] => Array.from({ length: to }, (_, index) => `${index}`);
+
+/** What stands in the file: each event once, under its own source. */
+function inFile(): string[] {
+  const events = readFileSync(join(folder, "events.ndjson"), "utf8").trimEnd().split("\n");
+  return events
+    .map((line) => JSON.parse(line) as { event_type: string; data: { resource: string } })
+    .filter(({ event_type }) => event_type === "authz_fail")
+    .map(({ data }) => data.resource);
+}
+
+describe("a source that was seized", () => {
+  it("goes on under another one while its log lives, with an alarm, and again when that one is seized", async () => {
+    const log = openLog(database.writerUrl);
+    await Promise.all(record(log, 0, 50));
+    await seize(log.sourceId, keyOf(log.sourceId), 500, "rows");
+    await Promise.all(record(log, 50, 150));
+    expect(diagnostics.filter(({ code }) => code === "SECLOG_SOURCE_SEIZED")).toEqual([
+      expect.objectContaining({ level: "error", handler: "postgres", message: expect.stringContaining(log.sourceId) }),
+    ]);
+    expect(log.health().handlers[0]?.lastError?.code).toBe("SECLOG_SOURCE_SEIZED");
+    // Until the alarm is stored, too.
+    await log.flush();
+    const kept = readFileSync(join(spool, log.sourceId, "successor.postgres"), "utf8");
+    const [, second = "", key = ""] = kept.trim().split(" ");
+    await seize(second, key, 1_000, "quarantine");
+    await Promise.all(record(log, 200, 50));
+    await log.close({ deadline: 30_000 });
+    const { resources, sources, ids } = await stored();
+    expect([resources, ids, sources.length]).toEqual([numbers(250), 250, 3]);
+    const alarms = await database.query<{ source_id: string; level: string; data: object }>(
+      "SELECT source_id, level, data FROM security_event_log WHERE service = $1 AND event_type = 'source_seized' ORDER BY id",
+      [service],
+    );
+    const data = { handler: "postgres", source_id: log.sourceId };
+    const third = sources.find((id) => id !== second && id !== log.sourceId);
+    // Behind the log's start and 50 events; and behind 150 more.
+    expect(alarms).toEqual([
+      { source_id: second, level: "critical", data: { ...data, last_seq: 51, successor_id: second } },
+      { source_id: third, level: "critical", data: { ...data, last_seq: expect.any(Number), successor_id: third } },
+    ]);
+    expect(inFile()).toEqual(numbers(250));
+    expect(readdirSync(spool)).not.toContain(log.sourceId);
+  });
+
+  it("is shipped by another process under the same other one, however often, also from a backup of the spool", async () => {
+    const log = openLog(NOWHERE);
+    void record(log, 0, 300);
+    await log.close({ deadline: 0 });
+    await seize(log.sourceId, keyOf(log.sourceId), 100, "rows");
+    cpSync(spool, join(folder, "backup"), { recursive: true });
+    const failures: string[] = [];
+    const drain = (): ReturnType<typeof drainSpool> =>
+      drainSpool({
+        directory: spool,
+        handlers: [
+          postgresHandler({ url: database.writerUrl, batchSize: 70 }),
+          fileHandler({ path: join(folder, "events.ndjson") }),
+        ],
+        onFailure: ({ code }) => failures.push(code),
+      });
+    expect(await drain()).toMatchObject({ sources: 1, finished: 1 });
+    expect(failures).toEqual(["SECLOG_SOURCE_SEIZED"]);
+    const first = await stored();
+    expect([first.resources, first.ids, first.sources.length]).toEqual([numbers(300), 300, 1]);
+    expect(first.sources).not.toEqual([log.sourceId]);
+    cpSync(join(folder, "backup"), spool, { recursive: true });
+    expect(await drain()).toMatchObject({ finished: 1 });
+    expect(await stored()).toEqual(first);
+    expect(inFile()).toEqual(numbers(300));
+  });
+
+  it("is not taken for seized when retention has dropped what a backup of the spool brings again", async () => {
+    const log = openLog(database.writerUrl);
+    await Promise.all(record(log, 0, 20));
+    cpSync(spool, join(folder, "backup"), { recursive: true });
+    await log.close({ deadline: 30_000 });
+    // As `seclog prune` leaves it: no row, and the numbers on record.
+    await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
+      DELETE FROM security_event_log WHERE source_id = '${log.sourceId}';
+      INSERT INTO security_event_removed VALUES (1, 'pruned', '${log.sourceId}', '{[1,23)}'); COMMIT`);
+    for (const name of readdirSync(join(folder, "backup"))) {
+      rmSync(join(folder, "backup", name, "cursor.postgres"), { force: true });
+    }
+    cpSync(join(folder, "backup"), spool, { recursive: true });
+    const failures: string[] = [];
+    await drainSpool({
+      directory: spool,
+      handlers: [postgresHandler({ url: database.writerUrl })],
+      onFailure: ({ code }) => failures.push(code),
+    }).catch((error: unknown) => failures.push(String(error)));
+    expect(failures).toEqual([]);
+    expect((await stored()).resources).toEqual([]);
+  });
+});
