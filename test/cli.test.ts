@@ -110,11 +110,6 @@ interface Inserted {
 /** A row and its source's position, as the writer's functions leave them. */
 async function insert(client: Pick<pg.Client, "query">, event: Inserted): Promise<void> {
   await client.query(
-    `INSERT INTO security_event_source (id, epoch, last_seq, key_hash, updated_at) VALUES ($1, 1, $2, '', clock_timestamp())
-     ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, updated_at = clock_timestamp()`,
-    [event.source, event.seq],
-  );
-  await client.query(
     `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, ip_address, actor_id, path, data,
        user_agent, logger, source_id, epoch, seq, v, commitment)
      VALUES (gen_random_uuid(), $3, $4, $5, 'test', 'failure', $6, $7, $8, $9, $10, 'security', $1, 1, $2, 1, '')`,
@@ -130,6 +125,11 @@ async function insert(client: Pick<pg.Client, "query">, event: Inserted): Promis
       event.data ?? null,
       event.agent ?? null,
     ],
+  );
+  await client.query(
+    `INSERT INTO security_event_source (id, epoch, last_seq, key_hash, updated_at) VALUES ($1, 1, $2, '', clock_timestamp())
+     ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, updated_at = clock_timestamp()`,
+    [event.source, event.seq],
   );
 }
 

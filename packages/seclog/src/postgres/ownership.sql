@@ -109,7 +109,7 @@ END $$;
 DO $$
 DECLARE
   other text;
-  is_set_up boolean := to_regclass('public.seclog_migration') IS NOT NULL;
+  is_set_up boolean := EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public') AND relname = 'seclog_migration');
 BEGIN
   SELECT relname INTO other FROM pg_class
     WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v', 'm', 'f') AND relname !~ '^(security_event_|seclog_)'
@@ -132,7 +132,7 @@ DO $$
 DECLARE
   other record;
 BEGIN
-  IF to_regclass('public.seclog_migration') IS NOT NULL THEN RETURN; END IF;
+  IF EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('public') AND relname = 'seclog_migration') THEN RETURN; END IF;
   FOR other IN
     SELECT proc.oid::regprocedure::text AS name, extname FROM pg_proc AS proc
       JOIN pg_depend ON classid = 'pg_proc'::regclass AND objid = proc.oid AND deptype = 'e'

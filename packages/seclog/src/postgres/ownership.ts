@@ -18,7 +18,9 @@ export async function foreignObjects(connection: Queryable): Promise<readonly Fo
   const { rows } = await connection.query(
     `SELECT name, pg_get_userbyid(owner) AS owner, definer FROM (
         SELECT format('the database %I', datname) AS name, datdba AS owner, false AS definer
-          FROM pg_catalog.pg_database WHERE datname = current_database() AND to_regclass('public.seclog_migration') IS NOT NULL
+          FROM pg_catalog.pg_database WHERE datname = current_database() AND EXISTS (SELECT FROM pg_catalog.pg_class
+            -- Not to_regclass(), which who may not use the schema may not ask.
+            WHERE relnamespace = to_regnamespace('public') AND relname = 'seclog_migration')
         UNION ALL
         SELECT format('public.%I', relname), relowner, false FROM pg_catalog.pg_class
           WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'v') AND relname ~ '^(security_event_|seclog_)'
