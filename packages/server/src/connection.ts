@@ -45,7 +45,7 @@ export function databaseError(thrown: unknown, role: Role): unknown {
   const advice = known ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? `run ${commandLine("doctor")} to see what is wrong`;
   return new SeclogError(
     missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
-    `the database (${role}) says: ${errorMessage(thrown) || code}; ${advice}`,
+    `the database (${role}) says: ${errorMessage(thrown)}; ${advice}`,
     { cause: thrown },
   );
 }

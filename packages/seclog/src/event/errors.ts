@@ -55,13 +55,44 @@ export class SeclogError extends Error {
   }
 }
 
-/** What a thrown value says, for logs and counters: its message, whatever was thrown. Never throws. */
+/**
+ * What a thrown value says, for logs and counters, whatever was thrown: its message; where that is empty, what it consists of
+ * (an AggregateError, as for `localhost` when nobody listens on either of its addresses), what caused it, or its code and
+ * address. Never empty, never throws, and known by its shape: an error of another realm (`vm`) is none of this one's.
+ */
 export function errorMessage(thrown: unknown): string {
   try {
-    return thrown instanceof Error ? thrown.message : String(thrown);
+    return describe(thrown, 0) ?? "a value that says nothing was thrown";
   } catch {
     return "a value that cannot be printed was thrown";
   }
+}
+
+/** Errors that lie within each other are followed so far. */
+const DEEPEST = 4;
+
+function describe(thrown: unknown, depth: number): string | undefined {
+  if (typeof thrown !== "object" || thrown === null) return nonEmpty(String(thrown));
+  const error = thrown as { readonly [member in "message" | "errors" | "cause" | "name"]?: unknown };
+  const message = nonEmpty(error.message);
+  if (message !== undefined || depth === DEEPEST) return message;
+  const parts = Array.isArray(error.errors) ? error.errors.map((part: unknown) => describe(part, depth + 1)) : [];
+  const joined = nonEmpty([...new Set(parts.filter((part) => part !== undefined))].join("; "));
+  if (joined !== undefined) return joined;
+  const cause = error.cause === undefined ? undefined : describe(error.cause, depth + 1);
+  return cause ?? facts(thrown) ?? nonEmpty(error.name) ?? nonEmpty(String(thrown));
+}
+
+/** `connect ECONNREFUSED 127.0.0.1:5432` of an error that has the parts and not the sentence. */
+function facts(thrown: object): string | undefined {
+  const { syscall, code, address, hostname, port } = thrown as { readonly [member: string]: unknown };
+  const host = nonEmpty(address) ?? nonEmpty(hostname);
+  const place = typeof port === "number" || typeof port === "string" ? `${host ?? ""}:${port}` : host;
+  return nonEmpty(code) === undefined ? undefined : [nonEmpty(syscall), code, place].filter(Boolean).join(" ");
+}
+
+function nonEmpty(text: unknown): string | undefined {
+  return typeof text === "string" && text.trim() !== "" ? text : undefined;
 }
 
 /** A rejected promise that nobody has to handle. */
