@@ -655,11 +655,11 @@ describe("seclog doctor", LONG, () => {
     expect(await sealing()).toEqual([]);
     // A record in quarantine has to be sealed as well.
     await database.query("INSERT INTO security_event_seal VALUES (1000, $1, 2, 2)", [source]);
-    await database.query("UPDATE security_event_source SET last_seq = 3 WHERE id = $1", [source]);
     await database.query(
       "INSERT INTO security_event_quarantine (source_id, seq, reason, record, created_at) VALUES ($1, 3, 'none', '', now() - interval '5 minutes')",
       [source],
     );
+    await database.query("UPDATE security_event_source SET last_seq = 3 WHERE id = $1", [source]);
     expect(await sealing()).toEqual(["reader warning: the oldest event that is not sealed was stored 5 minutes ago"]);
   });
 
