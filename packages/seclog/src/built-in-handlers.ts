@@ -7,5 +7,4 @@ import type { BuiltInHandlers } from "./ship/handler.ts";
 export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:postgres": () => import("./postgres/handler.ts"),
   "seclog:file": () => import("./handlers/file.ts"),
-  "seclog:console": () => import("./handlers/console.ts"),
 };

@@ -15,7 +15,7 @@ export interface ConsoleHandlerOptions {
    */
   readonly format?: "line" | "ndjson" | undefined;
   /**
-   * Where to. A stream of the application's own is written on the main thread.
+   * Where to.
    * @default "stdout"
    */
   readonly stream?: "stdout" | "stderr" | Writable | undefined;
@@ -34,7 +34,8 @@ export interface ConsoleHandlerOptions {
 }
 
 /**
- * Prints events. A batch counts as stored when the stream has taken it; what a reader of the stream does with it
+ * Prints events, on the application's thread: what a worker prints passes through that one's streams anyway, and a reader that
+ * has gone (`| head`) would end the process there. Here it stops the handler. A batch counts as stored when the stream has taken it; what a reader of the stream does with it
  * is out of sight. Within a process no event is printed twice; after a restart, those printed and not yet
  * acknowledged are printed again, since a stream cannot be asked what it has had.
  */
@@ -47,7 +48,6 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
   if (stream !== "stdout" && stream !== "stderr" && typeof stream?.write !== "function") {
     throw configError("consoleHandler", "stream", 'must be "stdout", "stderr" or a writable stream');
   }
-  // The worker's own streams are never terminals: what was asked for is decided here.
   const colour = options.colour ?? (isTerminal(stream) && !process.env["NO_COLOR"]);
   const print = format === "ndjson" ? ndjsonLine : (event: SecurityEvent) => readableLine(event, colour);
   const printed = new Map<string, number>();
@@ -58,9 +58,6 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
   return {
     name,
     required,
-    ...(typeof stream === "string"
-      ? { worker: { module: "seclog:console", options: { format, stream, colour, name, required } } }
-      : {}),
     async handle(batch, signal) {
       if (closed) throw closedError();
       const work = writing.then(async () => {
@@ -77,11 +74,6 @@ export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEve
       closed = true;
     },
   };
-}
-
-/** Makes the handler in the shipper's worker thread. */
-export function createHandler(options: ConsoleHandlerOptions): SecurityEventHandler {
-  return consoleHandler(options);
 }
 
 function open(stream: "stdout" | "stderr" | Writable): Writable {

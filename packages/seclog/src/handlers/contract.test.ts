@@ -76,7 +76,7 @@ const handlers: { readonly [name: string]: HandlerContractOptions } = {
       "refuses an older epoch": "a stream has no epochs",
       "notices a destination that went back": NO_READING,
       "goes on behind a quarantined record": NO_QUARANTINE,
-      "can be made in a worker": "a stream of the application cannot; the process's own can, see console.test.ts",
+      "can be made in a worker": "it prints on the application's thread",
     },
   },
 };
