@@ -118,6 +118,27 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ status: "ok", belowLevel: 1, recorded: 2, dropped: 0 });
   });
 
+  test("may change its level while it runs, and puts that on record whatever the level", async () => {
+    await using log = open({ level: "error" });
+    expect(log.level).toBe("error");
+    log.level = "debug";
+    log.recordSecurityEvent("authz_change", null, { n: 1 });
+    log.level = "debug";
+    log.level = "critical";
+    log.recordSecurityEvent("authz_change", null, { n: 2 });
+    expect(() => Object.assign(log, { level: "loud" })).toThrow(
+      expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining('not "loud"') }),
+    );
+    expect([log.level, log.isEnabled("authz_change")]).toEqual(["critical", false]);
+    await log.flush();
+    expect(delivered().map(({ type, data }) => [type, data?.["level"] ?? data?.["n"], data?.["previous"]])).toEqual([
+      ["log_started", "error", undefined],
+      ["log_level_changed", "debug", "error"],
+      ["authz_change", 1, undefined],
+      ["log_level_changed", "critical", "debug"],
+    ]);
+  });
+
   test("records what it is given, however wrong, and flags it", async () => {
     await using log = open();
     const record = log.recordSecurityEvent as (

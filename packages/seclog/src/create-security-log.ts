@@ -3,10 +3,10 @@ import type { EventDefinitions } from "./event/definition.ts";
 import type { Delivery } from "./event/delivery.ts";
 import { decodeEvent, encodeEvent } from "./event/encode.ts";
 import { type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
-import { levelRank } from "./event/level.ts";
+import { type Level, levelRank } from "./event/level.ts";
 import { wholeNumber } from "./event/options.ts";
 import { healthOf } from "./log-health.ts";
-import { checkedOptions, type SecurityLogOptions } from "./log-options.ts";
+import { assertLevel, checkedOptions, type SecurityLogOptions } from "./log-options.ts";
 import { LogWatch } from "./log-watch.ts";
 import { judgeNow } from "./record/causes.ts";
 import { eventClock } from "./record/clock.ts";
@@ -65,7 +65,8 @@ const onProcessExit = (): void => {
 
 class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly name: string;
-  readonly #threshold: number;
+  #level: Level;
+  #threshold: number;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #recorder: Recorder;
   readonly #delivery: ReadonlyMap<string, Delivery>;
@@ -94,6 +95,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       this.#diagnostics.tell({ level: "warning", code: "SECLOG_CLIENT_ADDRESS", message }, false),
     );
     this.name = checked.name;
+    this.#level = level;
     this.#threshold = levelRank(level);
     this.#handlers = checked.handlers;
     this.#delivery = checked.delivery;
@@ -184,6 +186,19 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     return this.#record(resolved, request, data);
   };
 
+  get level(): Level {
+    return this.#level;
+  }
+
+  set level(level: Level) {
+    assertLevel("SecurityLog", level);
+    const previous = this.#level;
+    if (level === previous) return;
+    this.#level = level;
+    this.#threshold = levelRank(level);
+    if (this.#closing === undefined) this.#own("log_level_changed", { level, previous });
+  }
+
   isEnabled(type: EventType<Events>): boolean {
     const { definition } = this.#recorder.resolve(type);
     return definition.category === "log" || levelRank(definition.level) >= this.#threshold;
@@ -273,7 +288,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   /** One of the log's own events: always recorded, whatever the level. */
   #own(
-    type: "log_started" | "log_stopped" | "log_heartbeat" | "events_dropped" | "event_quarantined" | "source_seized",
+    type:
+      | "log_started"
+      | "log_stopped"
+      | "log_level_changed"
+      | "log_heartbeat"
+      | "events_dropped"
+      | "event_quarantined"
+      | "source_seized",
     data: object,
   ): void {
     try {

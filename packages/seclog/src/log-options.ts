@@ -109,7 +109,7 @@ export function checkedOptions<Events extends EventDefinitions>(
   rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
   const { level = "info", whenFull = "fail", diagnostics } = options;
   const name = text("name", options.name) ?? "security";
-  if (!isLevel(level)) throw config("level", `must be one of ${LEVELS.join(", ")}, not ${JSON.stringify(level)}`);
+  assertLevel("createSecurityLog", level);
   const handlers = checkedHandlers(options.handlers);
   if (diagnostics !== undefined && typeof diagnostics !== "function") {
     throw config("diagnostics", "must be a function");
@@ -143,6 +143,12 @@ export function checkedOptions<Events extends EventDefinitions>(
     redactor: createRedactor(object("redact", options.redact)),
     heartbeat,
   };
+}
+
+/** @throws SeclogError `SECLOG_CONFIG` */
+export function assertLevel(where: string, level: unknown): asserts level is Level {
+  if (isLevel(level)) return;
+  throw configError(where, "level", `must be one of ${LEVELS.join(", ")}, not ${JSON.stringify(level)}`);
 }
 
 function config(key: string, problem: string): SeclogError {

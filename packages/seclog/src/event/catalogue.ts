@@ -147,6 +147,8 @@ export interface CatalogueData {
     readonly handlers?: readonly string[] | undefined;
   };
   log_stopped: { readonly reason?: string | undefined; readonly recorded?: number | undefined };
+  /** Which events are recorded from now on, and until now. */
+  log_level_changed: { readonly level?: string | undefined; readonly previous?: string | undefined };
   log_heartbeat: {
     readonly recorded?: number | undefined;
     readonly dropped?: number | undefined;
@@ -328,6 +330,7 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
 
   log_started: entry("log", "info", "success", "The security log was opened."),
   log_stopped: entry("log", "info", "success", "The security log was closed."),
+  log_level_changed: entry("log", "warning", "success", "The security log's level was changed while it ran."),
   log_heartbeat: entry("log", "info", "success", "The security log is running.", "process"),
   events_dropped: entry("log", "error", "failure", "Events could not be kept."),
   event_quarantined: entry("log", "error", "failure", "An event could not be stored and was set aside."),

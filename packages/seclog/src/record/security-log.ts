@@ -2,6 +2,7 @@ import type { Catalogue, DataOf } from "../event/catalogue.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SeclogError } from "../event/errors.ts";
 import type { Outcome } from "../event/event.ts";
+import type { Level } from "../event/level.ts";
 
 /** Who did it or what it was done to: an id, or an id with its kind. Ids are cut at 256 characters. */
 export type Party = string | number | bigint | { readonly id: string | number | bigint; readonly type?: string };
@@ -162,6 +163,13 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
     request?: object | null,
     data?: Data & EventInput<T, Events>,
   ) => Receipt;
+  /**
+   * Events below it are not recorded. It may be set while the log runs; that is itself recorded, as `log_level_changed`,
+   * whatever the level, so that nobody lowers the guard unseen. It holds for this log in this process, until it is closed.
+   *
+   * @throws SeclogError `SECLOG_CONFIG` when it is set to anything but a level: nothing has changed then
+   */
+  level: Level;
   /** Whether an event of this type would be recorded at the log's level. */
   isEnabled(type: EventType<Events>): boolean;
   /**

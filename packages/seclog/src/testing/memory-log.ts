@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { createSecurityLog } from "../create-security-log.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
+import type { Level } from "../event/level.ts";
 import type { SecurityLogOptions } from "../log-options.ts";
 import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
@@ -88,6 +89,14 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
 
   get sourceId(): string {
     return this.#log.sourceId;
+  }
+
+  get level(): Level {
+    return this.#log.level;
+  }
+
+  set level(level: Level) {
+    this.#log.level = level;
   }
 
   async events(): Promise<readonly SecurityEvent[]> {
