@@ -30,7 +30,8 @@ export function openRoot(fs: SpoolFs, root: string): void {
   try {
     makeFolder(fs, resolve(root));
   } catch (cause) {
-    throw refuse(`cannot be made (${errorMessage(cause)}): name a folder that this user may write`, cause);
+    const advice = permissionAdvice(cause) ?? "name a folder that this user may write";
+    throw refuse(`cannot be made (${errorMessage(cause)}): ${advice}`, cause);
   }
   const problem = folderProblem(fs.lstatSync(root));
   if (problem !== undefined) throw refuse(problem);
@@ -66,11 +67,18 @@ export function createSource(fs: SpoolFs, root: string, sourceId: string): Owner
 
 /** What a log says that cannot begin because the operating system refused. */
 export function unwritable(root: string, cause: unknown): SeclogError {
+  const advice = permissionAdvice(cause) ?? "name a folder on a disk that has room and that this user may write";
   return new SeclogError(
     "SECLOG_SPOOL_DIRECTORY",
-    `spool.directory ${JSON.stringify(root)} cannot be written (${errorMessage(cause)}): name a folder on a disk that has room and that this user may write`,
+    `spool.directory ${JSON.stringify(root)} cannot be written (${errorMessage(cause)}): ${advice}`,
     { cause },
   );
+}
+
+/** What to do when it was Node's permission model that refused: without fsync, nothing could be promised. */
+function permissionAdvice(cause: unknown): string | undefined {
+  if (!isErrno(cause, "ERR_ACCESS_DENIED")) return undefined;
+  return 'under --permission a spool on disk needs --allow-fs-read and --allow-fs-write of its folder, --allow-fs-read of the application, --allow-worker, and a Node that does not disable fsync there, as current ones do: leave --permission out, or take spool: "memory"';
 }
 
 /** The ids of all sources in a root, oldest first; none when the root is missing. */
