@@ -31,6 +31,9 @@ export type FileLogFs = SpoolFs & {
 /** `position.json` is written anew after so many bytes: what has to be read again after a crash. */
 const CATCH_UP_BYTES = 4 << 20;
 
+/** How long another writer of the file may be one that is about to leave, in milliseconds. */
+const ROLLING_RESTART_MS = 30_000;
+
 /** What a {@link FileLog} is told: the options, with their defaults. */
 export interface FileLogSettings {
   readonly path: string;
@@ -61,6 +64,8 @@ export class FileLog {
   readonly #watch = new OwnerWatch();
   #owned: Ownership | undefined;
   #renewed = 0;
+  /** Since when another one has the file, by the clock of the settings. */
+  #waitingSince: number | undefined;
   #file: OpenFile | undefined;
   /** The file whose fdatasync failed, and where it stops being trustworthy; until it was cut there and rotated out. */
   #distrusted: { readonly ino: bigint; readonly from: number } | undefined;
@@ -218,10 +223,13 @@ export class FileLog {
     await this.#fs.promises.mkdir(this.#state, { recursive: true, mode: 0o700 });
     assertOwnFolder(this.#fs, this.#state);
     this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder, this.#watch);
-    if (this.#owned !== undefined) return;
-    // Tried again, since in a rolling restart the other one is about to leave.
+    const now = this.#now();
+    const since = this.#owned === undefined ? (this.#waitingSince ?? now) : undefined;
+    this.#waitingSince = since;
+    if (since === undefined) return;
+    // Tried again, since in a rolling restart the other one is about to leave. One that stays is a mistake in the configuration.
     throw new HandlerError(
-      "retry",
+      now - since < ROLLING_RESTART_MS ? "retry" : "destination",
       `${this.#settings.path} is written by another process or log: wait for it to close, or give each its own path`,
     );
   }

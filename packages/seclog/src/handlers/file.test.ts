@@ -390,6 +390,24 @@ describe("fileHandler()", () => {
     },
   );
 
+  it("waits for another writer to leave, and says that somebody must act when that one stays", async () => {
+    let now = Date.now();
+    await withHandler({}, async (first) => {
+      await first.handle(exampleBatch({ count: 1 }), quiet);
+      await withHandler({ now: () => now }, async (second) => {
+        const refused = (): Promise<void> => second.handle(exampleBatch({ count: 1 }), quiet);
+        await expect(refused()).rejects.toMatchObject({ kind: "retry" });
+        now += 29_999;
+        await expect(refused()).rejects.toMatchObject({ kind: "retry" });
+        now += 1;
+        const message = `${path} is written by another process or log: wait for it to close, or give each its own path`;
+        await expect(refused()).rejects.toMatchObject({ kind: "destination", message });
+        await first.close();
+        await refused();
+      });
+    });
+  });
+
   it("writes to no file that has another name", async () => {
     await withHandler({}, (handler) => handler.handle(exampleBatch({ count: 1 }), quiet));
     nodeFs.linkSync(path, `${path}.other`);

@@ -8,8 +8,8 @@ import { FileLog, type FileLogFs } from "./file-log.ts";
 /** Options of {@link fileHandler}. */
 export interface FileHandlerOptions {
   /**
-   * The file that is written to; its directory is made when it is missing (mode 0700). One process writes it at a time:
-   * with several, give each its own path.
+   * The file that is written to; its directory is made when it is missing (mode 0700). One log of one process writes it at
+   * a time: give each its own path. A second one waits for the first to leave, and after 30 seconds stops until it does.
    */
   readonly path: string;
   /**
