@@ -26,7 +26,7 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
     advice: "the spool was copied or its owner file was edited",
   },
   // A trigger or a rule that somebody has added keeps events from being stored.
-  SL005: { kind: "destination", advice: "run seclog doctor" },
+  SL005: { kind: "destination", advice: RUN_DOCTOR },
   SL006: { kind: "retry", advice: "find out who else uses this login" },
   // The event: a value or a combination of values that the table cannot hold, or that a constraint forbids.
   "22": { kind: "event" },
