@@ -68,6 +68,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
         wait = STANDBY_MS;
         if (step !== undefined) await options.onSealed(step, () => current.oldestUnsealed());
         // Numbers without an event can be any amount: they are sealed little by little, and a run that ends does not wait.
+        if (current.isLooking) continue;
         if (once && (step === undefined || (!step.more && step.empty > 0))) return;
         if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
       }
@@ -88,6 +89,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
 /** Rows are found by (source, number), whatever the statistics of a young table say. */
 const SETTINGS = [
   "enable_seqscan = off",
+  "enable_bitmapscan = off",
   "enable_hashjoin = off",
   "enable_mergejoin = off",
   "jit = off",

@@ -260,6 +260,22 @@ describe("runSealer()", () => {
     await checkHistory();
   });
 
+  it("looks at every source before it ends, however many are at rest", async () => {
+    const honest = newSource();
+    await store(honest, 1, 3);
+    await tamper(
+      `INSERT INTO security_event_source (id, epoch, key_hash, login, updated_at)
+        SELECT gen_random_uuid(), 1, 'x', login, now() - interval '2 hours' FROM generate_series(1, 60000),
+          (SELECT login FROM security_event_source WHERE id = '${honest}') AS honest;
+      UPDATE security_event_source SET updated_at = now() - interval '1 hour' WHERE id = '${honest}'`,
+    );
+    await sealOnce();
+    const sealed = await database.query(
+      `SELECT last_seq::int AS last FROM security_event_seal WHERE source_id = '${honest}'`,
+    );
+    expect(sealed).toEqual([{ last: 3 }]);
+  });
+
   it("refuses a login that opens sources and stores nothing in them", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();

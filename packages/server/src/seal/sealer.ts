@@ -132,6 +132,11 @@ export class Sealer {
     await this.#session.query("SELECT public.seclog_make_partitions()").catch(() => {});
   }
 
+  /** Whether a step would look at sources that none has looked at: there may be more to seal although a step found nothing. */
+  get isLooking(): boolean {
+    return this.#waiting.isWalking;
+  }
+
   /** Seconds since the oldest event was stored that waits, as far as is known; 0 when none does. */
   async oldestUnsealed(): Promise<number> {
     return await this.#session.transaction((client) => this.#waiting.oldest(client));

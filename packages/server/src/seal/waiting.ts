@@ -79,7 +79,7 @@ export class Waiting {
     }
     do {
       await this.#page(client);
-    } while (this.#isWalking() && !this.#hasEvents() && performance.now() - began < 1_000);
+    } while (this.isWalking && !this.#hasEvents() && performance.now() - began < 1_000);
   }
 
   /** The next ranges, at most `most` numbers together. */
@@ -88,7 +88,7 @@ export class Waiting {
     const empty = [...this.#sources.values()].filter((source) => source.empty).slice(0, MOST_EMPTY_SOURCES);
     const ranges = [...shared(busy, most), ...shared(empty, Math.min(most, MOST_EMPTY))];
     const taken = new Map(ranges.map(({ sourceId, last }) => [sourceId, last]));
-    const more = this.#isWalking() || busy.some(({ id, end }) => (taken.get(id) ?? 0) < end);
+    const more = this.isWalking || busy.some(({ id, end }) => (taken.get(id) ?? 0) < end);
     return { ranges, more };
   }
 
@@ -127,7 +127,8 @@ export class Waiting {
     return Math.max(0, Number(rows[0]?.age ?? 0));
   }
 
-  #isWalking(): boolean {
+  /** Whether there are sources that nobody has looked at yet. */
+  get isWalking(): boolean {
     for (const { all, waiting } of this.#logins.values()) if (all !== "done" && waiting < PAGE) return true;
     return false;
   }
