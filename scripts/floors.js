@@ -17,6 +17,7 @@ const LIBRARY = "packages/seclog/src/";
 
 /** The floor of each folder, and of the files beside them, in the library. */
 const FLOORS = {
+  runtime: -1,
   event: 0,
   merkle: 0,
   record: 1,

@@ -1,4 +1,5 @@
 /** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
+
 import type { EventDefinitions } from "./event/definition.ts";
 import type { Delivery } from "./event/delivery.ts";
 import { decodeEvent, encodeEvent } from "./event/encode.ts";
@@ -17,6 +18,7 @@ import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./record/recei
 import { NO_REQUEST, Recorder } from "./record/recorder.ts";
 import type { Diagnostic, EventType, Health, Receipt, SecurityLog } from "./record/security-log.ts";
 import { uuidv7 } from "./record/uuid.ts";
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "./runtime/timers.ts";
 import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
 import type { Keeping } from "./ship/keeping.ts";
 import { openKeeping } from "./ship/open-keeping.ts";

@@ -1,7 +1,9 @@
 /** Tells a log's diagnostics what no failure reports by itself: each once. */
+
 import { VERSION } from "./event/version.ts";
 import { strangeCopies } from "./record/copies.ts";
 import type { Diagnostic, Health } from "./record/security-log.ts";
+import { clearInterval, setInterval } from "./runtime/timers.ts";
 
 /** How often it looks, in milliseconds. */
 const WATCH_MS = 1_000;

@@ -6,6 +6,7 @@
  * `app.register()` runs a plugin later than the lines that follow it, so routes of the application itself may be
  * there before the plugin; no hook tells of them, and they are read from what `printRoutes()` prints.
  */
+import { isRegExp } from "node:util/types";
 import { takesEveryPath } from "./every-path.ts";
 import type { OtherMethods } from "./observe.ts";
 
@@ -53,7 +54,7 @@ export class FastifyRoutes {
         methods,
         url,
         pattern,
-        host: typeof host === "string" || host instanceof RegExp ? host : undefined,
+        host: typeof host === "string" || isRegExp(host) ? host : undefined,
         constrained: Object.values(others).some((value) => value !== undefined),
       });
     }

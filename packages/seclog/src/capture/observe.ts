@@ -20,6 +20,7 @@ import { type IncomingMessage, METHODS, type ServerResponse } from "node:http";
 import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
 import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { peerOfSocket } from "../record/peer.ts";
+import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
 import type { Capture, CaptureFacts } from "./capture.ts";
 import { DETECTED, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
 import { ObservedResponse } from "./response.ts";
@@ -160,7 +161,7 @@ export class Observation extends RequestCauses {
     awaitJudgement(this.#record);
     // Behind everything that the end sets off and that waits for nothing outside, but before the next request is read, so
     // that events keep the order of their requests.
-    const soon = (): void => queueMicrotask(() => process.nextTick(this.#record));
+    const soon = (): void => queueMicrotask(() => nextTick(this.#record));
     if (closed || response.over) {
       soon();
       return;

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { isUint8Array } from "node:util/types";
 import { SeclogError } from "../event/errors.ts";
 import type { CaptureLog } from "./capture.ts";
 import { DETECTED, refusalOf } from "./refusal.ts";
@@ -185,7 +186,7 @@ function equalInConstantTime(given: string, expected: string): boolean {
 }
 
 function isText(value: unknown): value is string | Uint8Array {
-  return typeof value === "string" || value instanceof Uint8Array;
+  return typeof value === "string" || isUint8Array(value);
 }
 
 function headerOf(headers: HeaderSource, name: string): string | undefined {

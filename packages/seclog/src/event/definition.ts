@@ -1,3 +1,4 @@
+import { isPromise } from "node:util/types";
 import type { Delivery } from "./delivery.ts";
 import { errorMessage } from "./errors.ts";
 import type { Outcome } from "./event.ts";
@@ -63,7 +64,7 @@ export function dataIssues(definition: EventDefinition, data: unknown): readonly
   if (schema === undefined) return NO_DATA;
   try {
     const result = schema["~standard"].validate(data ?? {});
-    if (result instanceof Promise) {
+    if (isPromise(result)) {
       result.catch(() => {});
       return ["the schema is asynchronous and was not applied"];
     }

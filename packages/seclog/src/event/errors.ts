@@ -1,3 +1,5 @@
+import { isNativeError } from "node:util/types";
+
 /**
  * Every error that Seclog raises, by its code. `docs/errors.md` has the same table with the next step for
  * each; a test holds the two to each other. A code is never reused for another meaning.
@@ -53,6 +55,14 @@ export class SeclogError extends Error {
     this.name = "SeclogError";
     this.code = code;
   }
+}
+
+/**
+ * Whether a value is an error, of whichever realm: Node's own are no `Error` of the context that Jest, or anybody who uses
+ * `node:vm`, runs the code in.
+ */
+export function isError(value: unknown): value is Error {
+  return isNativeError(value) || value instanceof Error;
 }
 
 /**

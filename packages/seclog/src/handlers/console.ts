@@ -2,6 +2,7 @@ import type { Writable } from "node:stream";
 import { errorMessage } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { setImmediate } from "../runtime/timers.ts";
 import { HandlerError, type SecurityEventHandler } from "../ship/handler.ts";
 import { closedError, decodedEvents } from "./batches.ts";
 import { ndjsonLine, readableLine } from "./line.ts";

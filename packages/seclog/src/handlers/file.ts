@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import nodeFs from "node:fs";
 import { resolve } from "node:path";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { wallNow } from "../runtime/timers.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { FileLog, type FileLogFs } from "./file-log.ts";
 
@@ -85,7 +86,7 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
     keep: wholeNumber("fileHandler", "keep", options.keep, { default: Number.POSITIVE_INFINITY, min: 0 }),
     holder: options.holder,
   };
-  const log = new FileLog(settings, fs ?? nodeFs, now ?? Date.now);
+  const log = new FileLog(settings, fs ?? nodeFs, now ?? wallNow);
   return {
     name,
     required,

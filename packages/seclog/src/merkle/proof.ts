@@ -1,4 +1,5 @@
 /** Proofs over a Merkle tree: made from tiles (RFC 6962, section 2.1), checked without them (RFC 9162, sections 2.1.3.2 and 2.1.4.2). */
+import { isUint8Array } from "node:util/types";
 import { EMPTY_ROOT, HASH_BYTES, nodeHash, sameHash } from "./hash.ts";
 import { type LeafRange, rangeRoots, type TileReader } from "./tiles.ts";
 
@@ -136,7 +137,7 @@ function isCount(value: number): boolean {
 }
 
 function areHashes(values: readonly Uint8Array[]): boolean {
-  return values.every((value) => value instanceof Uint8Array && value.length === HASH_BYTES);
+  return values.every((value) => isUint8Array(value) && value.length === HASH_BYTES);
 }
 
 function isPowerOfTwo(value: number): boolean {

@@ -19,8 +19,10 @@
  * A connection that is lost around COMMIT leaves a transaction that may still end either way. If it commits, the
  * next try meets it at the position (SL002) or at the unique index (23505), rolls back, and reads again.
  */
+
 import type { ClientConfig, Pool } from "pg";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
 import {
   type BatchSource,
   type EventBatch,
@@ -343,8 +345,8 @@ class PostgresHandler implements SecurityEventHandler {
   /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
   async #ensurePartitions(session: Session, { begin }: OpenSource): Promise<void> {
     // The monotonic clock: the other may come back from a far future.
-    if (performance.now() - this.#partitionsEnsuredAt < DAY_MS) return;
-    this.#partitionsEnsuredAt = performance.now();
+    if (monotonicNow() - this.#partitionsEnsuredAt < DAY_MS) return;
+    this.#partitionsEnsuredAt = monotonicNow();
     try {
       await inTransaction(session, begin, () => session.query("SELECT public.seclog_ensure_partitions()"));
     } catch (error) {
@@ -362,7 +364,7 @@ class PostgresHandler implements SecurityEventHandler {
   ): Promise<void> {
     const { id, epoch, key } = batch.source;
     try {
-      if (performance.now() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session, source);
+      if (monotonicNow() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session, source);
       await session.copy(`${source.begin}; ${COPY}`, copyRows(batch, source.retention, from, to));
       await turn();
       await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);

@@ -1,3 +1,4 @@
+import { isDate } from "node:util/types";
 import { COLUMN_NAMES, fromColumns } from "../event/encode.ts";
 import { SeclogError } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
@@ -58,6 +59,6 @@ function toJson(column: string, value: unknown): JsonValue {
   }
   throw new SeclogError(
     "SECLOG_EVENT_MALFORMED",
-    `${column} of the row is a ${value instanceof Date ? "Date" : typeof value}: select it with EVENT_SELECT`,
+    `${column} of the row is a ${isDate(value) ? "Date" : typeof value}: select it with EVENT_SELECT`,
   );
 }

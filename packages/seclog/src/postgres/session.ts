@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ClientConfig, Pool } from "pg";
+import { errorMessage, isError } from "../event/errors.ts";
+import { clearTimeout, nextTurn, setTimeout } from "../runtime/timers.ts";
 import { HandlerError } from "../ship/handler.ts";
 import type { PostgresPool, PostgresPoolClient } from "./pool.ts";
 
@@ -108,7 +109,7 @@ export class Session {
         await nextTurn();
       }
     } catch (error) {
-      stream.destroy(error instanceof Error ? error : new Error(String(error)));
+      stream.destroy(asError(error));
       // The server's word that the COPY has failed comes before anything else can be asked.
       if (this.#broken === undefined) await this.#within(limit, () => finished).catch(() => {});
       throw error;
@@ -133,7 +134,7 @@ export class Session {
     try {
       await this.query("ROLLBACK");
     } catch (error) {
-      this.#break(error instanceof Error ? error : new Error(String(error)));
+      this.#break(asError(error));
     }
   }
 
@@ -193,4 +194,8 @@ export async function openPool(
 
 function gaveUp(): NoAnswerError {
   return new NoAnswerError("retry", "PostgreSQL: given up before the answer came");
+}
+
+function asError(thrown: unknown): Error {
+  return isError(thrown) ? thrown : new Error(errorMessage(thrown));
 }

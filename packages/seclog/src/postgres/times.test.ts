@@ -5,6 +5,8 @@ import { createSecurityLog } from "../create-security-log.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { postgresHandler } from "./handler.ts";
 
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
 let database: TestDatabase;
 
 beforeAll(async () => {

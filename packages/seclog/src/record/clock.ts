@@ -1,3 +1,5 @@
+import { monotonicNow } from "../runtime/timers.ts";
+
 /** A wall clock of microseconds that never repeats and never goes back. */
 export interface EventClock {
   /** Microseconds since the Unix epoch, higher than the last ones. */
@@ -28,8 +30,10 @@ const LATEST_MS = Date.UTC(2255, 0, 1);
  * ahead (the machine slept, or its time was set forward), and not at all when it is behind (set back): then
  * times go on from where they were until the wall clock has passed them, and `skew` says by how much they are ahead.
  * A wall clock before 1970 or after 2254 is not followed there, and `skew` says that, too.
+ *
+ * By default the wall clock is the global `Date`, also one that a test has set: it wants to see that date on its events.
  */
-export function eventClock(sources: ClockSources = { wall: Date.now, monotonic: () => performance.now() }): EventClock {
+export function eventClock(sources: ClockSources = { wall: () => Date.now(), monotonic: monotonicNow }): EventClock {
   let anchorWall = believable(sources.wall());
   let anchorMonotonic = sources.monotonic();
   let last = 0;

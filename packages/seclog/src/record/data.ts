@@ -10,6 +10,7 @@
 import { createHash } from "node:crypto";
 // Not "node:util": importing that opens process.stdout on Node 22 and later.
 import * as types from "node:util/types";
+import { isError } from "../event/errors.ts";
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
 import { distinctNames, type MemberName, MemberNames, sortNames } from "./member-names.ts";
@@ -235,7 +236,7 @@ class DataWalk {
       if (Number.isNaN(time)) return this.#converted("Invalid Date", "date");
       return this.#text(Date.prototype.toISOString.call(value));
     }
-    if (value instanceof Error || types.isNativeError(value)) return this.#error(value);
+    if (isError(value)) return this.#error(value);
     if (types.isMap(value)) return this.#entries(Map.prototype.entries.call(value), "map");
     if (types.isSet(value)) {
       this.#notes.converted(this.#where(), "set");

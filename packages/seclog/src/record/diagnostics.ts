@@ -1,3 +1,4 @@
+import { monotonicNow, setImmediate } from "../runtime/timers.ts";
 import type { Diagnostic } from "./security-log.ts";
 
 /** Diagnostics of the same code and handler are given at most so often, in milliseconds. */
@@ -22,7 +23,7 @@ export class Diagnostics {
   /** @param limited `false` for what is told once in a log's life, and must not be taken for a repetition */
   tell(diagnostic: Omit<Diagnostic, "suppressed">, limited: boolean = true): void {
     const key = `${diagnostic.code} ${diagnostic.handler ?? ""}`;
-    const now = performance.now();
+    const now = monotonicNow();
     const last = this.#last.get(key);
     if (limited && last !== undefined && (now - last.at < INTERVAL_MS || this.#callback === undefined)) {
       last.suppressed += 1;

@@ -1,3 +1,4 @@
+import { isDate } from "node:util/types";
 import { canonicalType, definitionOf, UNKNOWN_DEFINITION } from "../event/catalogue.ts";
 import { dataIssues, type EventDefinition, type EventDefinitions, isEventTypeName } from "../event/definition.ts";
 import { encodeImpersonal, encodePersonal, type ImpersonalConstants, impersonalConstants } from "../event/encode.ts";
@@ -345,7 +346,7 @@ function takeCount(value: unknown, into: Draft): string | undefined {
 
 /** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
 function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
-  const ms = value instanceof Date ? value.getTime() : Number.NaN;
+  const ms = isDate(value) ? value.getTime() : Number.NaN;
   if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is no date between 1970 and 9999";
   // Not by way of microseconds, which are not exact after 2255.
   into[name] = `${new Date(ms).toISOString().slice(0, -1)}000Z`;

@@ -7,7 +7,9 @@
  * An id is kept as it is, since an event without its actor is worth little: no number in an id, a path, a host or a user
  * agent is taken for a card's.
  */
+
 import { createHmac, randomBytes } from "node:crypto";
+import { isRegExp, isUint8Array } from "node:util/types";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { REDACTED } from "./redacted.ts";
 import { isFreeTextName, isIdName, type NameRule, nameRule, plainName } from "./secret-names.ts";
@@ -125,7 +127,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
     return steps;
   });
   const patterns = (options.patterns ?? []).map((pattern): RegExp => {
-    if (!(pattern instanceof RegExp)) {
+    if (!isRegExp(pattern)) {
       throw configError("redact", "patterns", `has ${typeof pattern}, which is no RegExp`);
     }
     return new RegExp(pattern.source, `${pattern.flags.replace(/[gy]/g, "")}g`);
@@ -213,8 +215,7 @@ function checkedPattern(name: string): SecretPattern {
 
 function hashKey(key: string | Uint8Array | undefined): Uint8Array {
   if (key === undefined) return randomBytes(32);
-  if (typeof key !== "string" && !(key instanceof Uint8Array))
-    throw configError("redact", "key", "must be a string or bytes");
+  if (typeof key !== "string" && !isUint8Array(key)) throw configError("redact", "key", "must be a string or bytes");
   const bytes = Buffer.from(key);
   if (bytes.length < 16) throw configError("redact", "key", `has ${bytes.length} bytes: 16 are the least`);
   return bytes;

@@ -4,6 +4,7 @@
  * members. A request may be half destroyed, forged or hostile: what can be read is taken, the rest is left out, and
  * nothing is thrown.
  */
+import { isRegExp } from "node:util/types";
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
 import { innerRequest, isAddressed } from "./addressed-request.ts";
@@ -294,7 +295,7 @@ function routeOf(request: Unknown, raw: Unknown): string | undefined {
 
 function template(path: unknown): string | undefined {
   if (typeof path === "string") return path;
-  if (path instanceof RegExp) return String(path);
+  if (isRegExp(path)) return String(path);
   return Array.isArray(path) ? template(path[0]) : undefined;
 }
 

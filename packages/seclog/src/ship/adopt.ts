@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { LeftBehind } from "../record/security-log.ts";
+import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import { listCursors } from "../spool/cursor.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";
 import { HANDOVER_MS, isOrphan, type Ownership, OwnerWatch, release, renew, stillOwns } from "../spool/ownership.ts";

@@ -1,5 +1,5 @@
-import { setImmediate as turn } from "node:timers/promises";
 import { SeclogError } from "../event/errors.ts";
+import { clearInterval, nextTurn, setInterval } from "../runtime/timers.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
@@ -196,7 +196,7 @@ export class DiskKeeping implements Keeping {
   async close(deadline: number): Promise<void> {
     this.#writer.close();
     // In which the log is told when its last sync found that the spool was taken over.
-    await turn();
+    await nextTurn();
     const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostTold;
     const complete = kept && (await this.#shipping.drain(deadline));
     await this.#shipping.stop();

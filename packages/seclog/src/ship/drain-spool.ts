@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { resolve } from "node:path";
 import { errorMessage, type SeclogError } from "../event/errors.ts";
+import { clearInterval, setInterval } from "../runtime/timers.ts";
 import { assertOwnFolder } from "../spool/files.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { OwnerWatch, RENEW_MS } from "../spool/ownership.ts";

@@ -1,5 +1,5 @@
-import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { clearTimeout, nextTurn, setTimeout, sleep } from "../runtime/timers.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import {
   type EventBatch,
@@ -295,7 +295,7 @@ export class Lane {
       damage.lastSeq > damage.firstSeq ? ` (one of ${damage.lastSeq - damage.firstSeq + 1} in a row)` : "";
     for (let seq = damage.firstSeq; seq <= damage.lastSeq; seq++) {
       // There may be very many, each written and synced on this thread: everything else gets its turn in between.
-      await turn();
+      await nextTurn();
       if (this.#stop.signal.aborted) return true;
       const bytes = seq === damage.firstSeq ? damage.bytes : new Uint8Array();
       const why =

@@ -9,6 +9,8 @@ import type { SecurityEventHandler } from "./handler.ts";
 import type { KeepingObserver } from "./keeping.ts";
 import { openKeeping, spoolOptions } from "./open-keeping.ts";
 
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 let root: string;
 

@@ -2,6 +2,8 @@ import { EventEmitter } from "node:events";
 import { expect, test, vi } from "vitest";
 import { ShipThread } from "./ship-thread.ts";
 
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
 /** What `new Worker` makes, or that it throws. */
 let make: () => EventEmitter;
 

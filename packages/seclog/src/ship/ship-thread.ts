@@ -1,6 +1,7 @@
 import type { Worker } from "node:worker_threads";
 import { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
+import { clearTimeout, monotonicNow, setTimeout, wallNow } from "../runtime/timers.ts";
 import { workerStarter } from "../start-worker.ts";
 import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
 import { networkDefaults } from "./network-defaults.ts";
@@ -119,7 +120,7 @@ export class ShipThread implements Shipping {
       // The worker answers at the deadline; should it be dead at that moment, this does.
       const timer = setTimeout(() => this.#drained(id, false), deadline + 250);
       this.#drains.set(id, {
-        until: performance.now() + deadline,
+        until: monotonicNow() + deadline,
         resolve: (complete) => {
           clearTimeout(timer);
           resolve(complete);
@@ -171,7 +172,7 @@ export class ShipThread implements Shipping {
     const message = isSilent
       ? `the shipper's thread has not answered for ${seconds(silent)}: ${this.#whatBlocks(isReady)}`
       : `the shipper's thread is not ready after ${seconds(lasting)}: ${this.#unmade()} did not come to an end`;
-    return { code: "SECLOG_THREAD", message, at: new Date(Date.now() - lasting) };
+    return { code: "SECLOG_THREAD", message, at: new Date(wallNow() - lasting) };
   }
 
   #isSteady(now: number): boolean {
@@ -257,7 +258,7 @@ export class ShipThread implements Shipping {
       if (this.#stopping) return;
       this.#spawn();
       for (const [id, { until }] of this.#drains)
-        this.#say({ type: "drain", id, deadline: Math.max(0, until - performance.now()) });
+        this.#say({ type: "drain", id, deadline: Math.max(0, until - monotonicNow()) });
     }, pause).unref();
   }
 

@@ -5,6 +5,8 @@ import type { SpoolRead } from "../spool/reader.ts";
 import type { ShipSource } from "./lane.ts";
 import { keepQuarantined, Shipper } from "./shipper.ts";
 
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
 const ignored = (): void => {};
 const silent = {
   acknowledged: ignored,

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
+import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
 import { openFile } from "../spool/files.ts";
 import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import { withReserve } from "../spool/reserve.ts";
@@ -210,10 +211,10 @@ export class Shipper {
   async drain(deadlineMs: number): Promise<boolean> {
     const behind = (): boolean =>
       this.#lanes().some((lane) => lane.acknowledged < (lane.source.limit() ?? Number.POSITIVE_INFINITY));
-    const until = performance.now() + deadlineMs;
+    const until = monotonicNow() + deadlineMs;
     this.wake();
     while (behind()) {
-      const left = until - performance.now();
+      const left = until - monotonicNow();
       if (left <= 0) return false;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../event/errors.ts";
 import type { HandlerHealth } from "../record/security-log.ts";
+import { wallNow } from "../runtime/timers.ts";
 import { monotonic, type Progress } from "./progress.ts";
 import type { RecordedTimes } from "./recorded-times.ts";
 import type { ShippingHealth } from "./shipper.ts";
@@ -50,7 +51,7 @@ export function handlerState(index: number, told: ShippingHealth, watched: Watch
   const health: HandlerHealth = {
     ...told,
     behind,
-    ...(behind > 0 ? { oldestUnshippedAt: new Date(Date.now() - (now - recordedAt)) } : {}),
+    ...(behind > 0 ? { oldestUnshippedAt: new Date(wallNow() - (now - recordedAt)) } : {}),
   };
   const stalled = (lastError: Trouble, failing: boolean): HandlerState => ({
     health: { ...health, status: "stalled", lastError },

@@ -1,3 +1,4 @@
+import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 
 /** Whether the promise resolves within so many milliseconds; rejects as it does. */

@@ -2,10 +2,12 @@
  * The shipper's thread: reads the spool's files itself and carries them to the handlers, so that the application's event loop
  * sees none of it. Started by `ship-thread.ts`, from `seclog-worker.ts`.
  */
+
 import { join } from "node:path";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
+import { clearInterval, setImmediate, setInterval, setTimeout } from "../runtime/timers.ts";
 import { spoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
 import { Adoption } from "./adopt.ts";

@@ -1,4 +1,5 @@
 import nodeFs from "node:fs";
+import { isError } from "../event/errors.ts";
 
 /**
  * The file system calls that the spool makes, and no others: a parameter, so that a test can let any one of
@@ -53,5 +54,5 @@ export function assertAbsent(fs: SpoolFs, directory: string, name: string, throw
 
 /** Whether a thrown value is the operating system's error of that name, such as `ENOENT`. */
 export function isErrno(thrown: unknown, code: string): boolean {
-  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === code;
+  return isError(thrown) && (thrown as NodeJS.ErrnoException).code === code;
 }

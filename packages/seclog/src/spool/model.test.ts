@@ -27,6 +27,8 @@ import { decodeHeader, FRAME_BYTES, HEADER_BYTES, readFrame, segmentNumber } fro
 import { type AdoptedSource, adoptSource, createSource, listSources, openRoot, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
 const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? 400);
 const ROOT = "/spool";
 const HANDLERS = ["first", "second"] as const;

@@ -27,6 +27,7 @@
  */
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
+import { monotonicNow, wallNow } from "../runtime/timers.ts";
 import { assertOnlyFiles, openFile, readSmallFile } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import { hostProcesses, type Life, type Processes, type ThreadIdentity } from "./processes.ts";
@@ -89,7 +90,7 @@ export class OwnerWatch {
   readonly #seen = new Map<string, Seen>();
 
   /** @param now a monotonic clock in milliseconds */
-  constructor(now: () => number = () => performance.now(), processes: Processes = hostProcesses) {
+  constructor(now: () => number = () => monotonicNow(), processes: Processes = hostProcesses) {
     this.#now = now;
     this.processes = processes;
   }
@@ -183,7 +184,7 @@ export function isOrphan(fs: SpoolFs, directory: string): boolean {
 
 /** Whether it names no owner yet, or no more: somebody may be about to put the file in, or has just taken it out to remove both. */
 export function isInTheMaking(fs: SpoolFs, directory: string): boolean {
-  const now = Date.now();
+  const now = wallNow();
   const age = now - (tryRead(() => fs.lstatSync(directory).mtimeMs) ?? now);
   // One from the future says nothing: a clock was set back.
   return age >= 0 && age < IN_THE_MAKING_MS && isOrphan(fs, directory);
@@ -247,7 +248,7 @@ function lifeOf(
   if (life !== "unknown") return life;
   const renewed = tryRead(() => fs.lstatSync(join(directory, ownerName(epoch))).mtimeMs);
   if (renewed === undefined) return "lives";
-  const silent = watch?.isSilent(directory, epoch, renewed) ?? Math.abs(Date.now() - renewed) > 2 * SILENT_MS;
+  const silent = watch?.isSilent(directory, epoch, renewed) ?? Math.abs(wallNow() - renewed) > 2 * SILENT_MS;
   return silent ? "silent" : "lives";
 }
 

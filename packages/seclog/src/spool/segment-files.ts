@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setImmediate, wallNow } from "../runtime/timers.ts";
 import { openFile } from "./files.ts";
 import type { Chunk } from "./frames.ts";
 import { isErrno, openDirectory, type SpoolFs, syncDirectory } from "./fs.ts";
@@ -259,7 +260,7 @@ export class SegmentFiles {
       segment.ownFd = openFile(this.#fs, path, "read");
       const header = encodeHeader(
         { sourceId: this.#sourceId, key: this.#owned.key ?? "", firstSeq, epoch: this.#owned.epoch },
-        Date.now(),
+        wallNow(),
       );
       segment.bytes = this.#fs.writeSync(fd, header, 0, header.length);
       this.bytes += segment.bytes;

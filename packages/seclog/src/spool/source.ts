@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
+import { setInterval } from "../runtime/timers.ts";
 import { assertOwnFolder, folderProblem } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
 import {

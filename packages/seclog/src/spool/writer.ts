@@ -1,4 +1,5 @@
 import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
+import { clearTimeout, monotonicNow, setImmediate, setTimeout, wallNow } from "../runtime/timers.ts";
 import { FrameMemory } from "./frames.ts";
 import type { SpoolFs } from "./fs.ts";
 import { OWNERSHIP_MS, type Ownership, stillOwns } from "./ownership.ts";
@@ -459,7 +460,7 @@ export class SpoolWriter {
 }
 
 function clocks(): { readonly wall: number; readonly monotonic: number } {
-  return { wall: Date.now(), monotonic: performance.now() };
+  return { wall: wallNow(), monotonic: monotonicNow() };
 }
 
 function unwrittenError(directory: string, cause: unknown): SeclogError {

@@ -5,6 +5,7 @@ import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import type { SecurityLogOptions } from "../log-options.ts";
 import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
+import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
 
 /** What {@link memoryLog} takes: everything that `createSecurityLog` does, except where events are kept and go. */
