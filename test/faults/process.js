@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { POISON_FAULTS } from "./poison.js";
 import { PostgresProxy, REFUSE } from "./proxy.js";
-import { isCommit, isCommitted } from "./server.js";
+import { isAdvance, isCommitted } from "./server.js";
 import { NOWHERE } from "./world.js";
 
 /** As in another container on the same volume: a process there cannot be looked up here, nor one here there. */
@@ -160,18 +160,18 @@ const LIVING = {
 const deliveries = (run) => ({ authz_fail: ["disk", "process", "strict"][run % 3] });
 
 /**
- * The old owner is stopped with a whole batch in a transaction of its own and its COMMIT on the way, and the COMMIT comes to
- * the server only when the new owner has opened the source. It must be refused: from that moment on only the new owner says
+ * The old owner is stopped with a whole batch in a transaction of its own and the move of its position on the way, which comes
+ * to the server only when the new owner has opened the source. It must be refused: from that moment on only the new owner says
  * what the source has.
  */
 async function overtake(world, expect) {
   const proxy = await PostgresProxy.start(world.server.port);
   try {
     const ship = ["ship", "--spool", world.spool];
-    const held = proxy.hold(isCommit);
+    const held = proxy.hold(isAdvance);
     const zombie = world.startProgram(ship, { wrap: ELSEWHERE, url: proxy.through(world.database.writerUrl) });
     await Promise.race([held.met, zombie.exited]);
-    expect(!zombie.ended, `seclog ship ended before its first COMMIT: ${zombie.output}`);
+    expect(!zombie.ended, `seclog ship ended before its first batch: ${zombie.output}`);
     const pid = lastDescendant(zombie.child.pid);
     process.kill(pid, "SIGSTOP");
     await until(() => isStopped(pid), "seclog ship did not stop");

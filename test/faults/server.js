@@ -15,6 +15,9 @@ export async function shippedSince(app, deadline = 120_000) {
   return await app.until((state) => handlerOf(state).shipped > recorded, deadline);
 }
 
+/** The message that moves a source's position over a batch that was copied. */
+export const isAdvance = ({ from, type, data }) => from === "client" && type === "P" && data.includes("seclog_advance");
+
 /** The message with which a batch is committed, and the server's word that it was. */
 export const isCommit = ({ from, type, data }) =>
   from === "client" && type === "Q" && data.latin1Slice(5) === "COMMIT\0";
