@@ -9,7 +9,8 @@
  * Where it is nowhere, no log is opened: its events would reach the spool and nothing else.
  */
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+// By its default: a banner that declares `createRequire` is what many bundles by esbuild begin with.
+import nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
@@ -93,7 +94,7 @@ function workerBeside([code, main]: readonly string[]): WorkerFile | undefined {
 function installedWorker(from: readonly string[]): WorkerFile | undefined {
   for (const file of from) {
     try {
-      const require = createRequire(file);
+      const require = nodeModule.createRequire(file);
       const { version } = require("seclog/package.json") as { readonly version: unknown };
       return { path: require.resolve("seclog/worker"), version };
     } catch {
