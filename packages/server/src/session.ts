@@ -214,6 +214,10 @@ function clientConfig({ role, url, database, purpose, statementTimeout }: Sessio
   };
 }
 
+/** PostgreSQL 17 and later: a verification takes as long as it takes. An older server does not know the setting. */
+const NO_TRANSACTION_TIMEOUT =
+  "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL";
+
 function beginSql(options: SessionOptions, isolation: Isolation): string {
   const { access, statementTimeout, lockTimeout = 0, idleTimeout = 60_000, settings = [] } = options;
   return [
@@ -232,5 +236,6 @@ function beginSql(options: SessionOptions, isolation: Isolation): string {
       `idle_in_transaction_session_timeout = ${idleTimeout}`,
       ...settings,
     ].map((setting) => `SET LOCAL ${setting}`),
+    NO_TRANSACTION_TIMEOUT,
   ].join("; ");
 }

@@ -1,0 +1,24 @@
+import { expect, it } from "vitest";
+import { createTestDatabase } from "../../../test/support/postgres.ts";
+import { Session } from "./session.ts";
+
+it("Session.transaction() - outlasts the limits of time that a role was given", async () => {
+  await using server = await createTestDatabase();
+  const role = new URL(server.readerUrl).username;
+  const limits = await server.query<{ name: string }>(
+    `SELECT name FROM pg_settings
+      WHERE name IN ('transaction_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout')`,
+  );
+  for (const { name } of limits) await server.query(`ALTER ROLE ${role} SET ${name} = 200`);
+  const session = await Session.open({ role: "reader", url: server.readerUrl, purpose: "test", access: "READ ONLY" });
+  try {
+    const rows = await session.transaction(async (client) => {
+      await client.query("SELECT pg_sleep(0.4)");
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      return (await client.query("SELECT 1 AS one")).rows;
+    });
+    expect(rows).toEqual([{ one: 1 }]);
+  } finally {
+    await session.end();
+  }
+});
