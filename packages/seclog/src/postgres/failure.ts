@@ -117,10 +117,10 @@ export function errorCode(thrown: unknown): string {
 }
 
 /**
- * No partition for an event, not even a default one: they are made anew when the source is opened again. It has
- * the SQLSTATE of a CHECK constraint, but no constraint's name.
+ * No partition for an event, not even a default one: a default partition is detached for a moment, or somebody dropped it. It
+ * has the SQLSTATE of a CHECK constraint, but no constraint's name.
  */
-export function isNoPartition(thrown: unknown): boolean {
+function isNoPartition(thrown: unknown): boolean {
   return errorCode(thrown) === "23514" && (thrown as { constraint?: string }).constraint === undefined;
 }
 

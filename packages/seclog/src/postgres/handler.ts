@@ -22,7 +22,7 @@
 
 import type { ClientConfig, Pool } from "pg";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
-import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
+import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import {
   type BatchSource,
   type EventBatch,
@@ -33,7 +33,7 @@ import {
 import { confirmedUpTo, seizedError } from "./confirm.ts";
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
 import { COPY_COLUMNS, copyRows } from "./copy-rows.ts";
-import { errorCode, isNoPartition, toHandlerError } from "./failure.ts";
+import { errorCode, toHandlerError } from "./failure.ts";
 import { KNOWN_MIGRATIONS } from "./known-migrations.generated.ts";
 import { RecordError } from "./line-reader.ts";
 import type { PostgresPool } from "./pool.ts";
@@ -128,7 +128,6 @@ interface OpenSource {
   retention: ReadonlyMap<string, string>;
 }
 
-const DAY_MS = 86_400_000;
 /** How long connections may take to end. One that is still being made would keep `close` for `connectTimeout`. */
 const CLOSE_MS = 1_000;
 class PostgresHandler implements SecurityEventHandler {
@@ -144,7 +143,6 @@ class PostgresHandler implements SecurityEventHandler {
   readonly #slots: Slots;
   #pool: PostgresPool | undefined;
   #ownPool: Promise<Pool> | undefined;
-  #partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
   #closing: Promise<void> | undefined;
 
   constructor(options: PostgresHandlerOptions) {
@@ -284,7 +282,7 @@ class PostgresHandler implements SecurityEventHandler {
     return this.#ownPool;
   }
 
-  /** Learns what the database is, makes its partitions, and reads how far the source has come. */
+  /** Learns what the database is, and reads how far the source has come. */
   async #open(session: Session, { id, epoch, key, acknowledged }: BatchSource, source: OpenSource): Promise<void> {
     const [row] = await inTransaction(session, beginTransaction(this.#timeouts.statement, false), () =>
       session.query(
@@ -304,7 +302,6 @@ class PostgresHandler implements SecurityEventHandler {
     if (warning !== undefined) warnOnce(warning);
     source.retention = new Map(Object.entries(retention ?? {}));
     source.begin = beginTransaction(this.#timeouts.statement, limited);
-    await this.#ensurePartitions(session, source);
     const [opened] = await inTransaction(session, source.begin, () =>
       session.query("SELECT public.seclog_open_source($1, $2, $3) AS last_seq", [id, epoch, key]),
     );
@@ -342,18 +339,6 @@ class PostgresHandler implements SecurityEventHandler {
     if (confirmed < lastSeq) throw seizedError(batchSource, source.position, confirmed);
   }
 
-  /** Once a day. Without them events go to the default partition: no reason to hold anything up. */
-  async #ensurePartitions(session: Session, { begin }: OpenSource): Promise<void> {
-    // The monotonic clock: the other may come back from a far future.
-    if (monotonicNow() - this.#partitionsEnsuredAt < DAY_MS) return;
-    this.#partitionsEnsuredAt = monotonicNow();
-    try {
-      await inTransaction(session, begin, () => session.query("SELECT public.seclog_ensure_partitions()"));
-    } catch (error) {
-      if (session.broken) throw error;
-    }
-  }
-
   async #transaction(
     session: Session,
     batch: EventBatch,
@@ -364,13 +349,11 @@ class PostgresHandler implements SecurityEventHandler {
   ): Promise<void> {
     const { id, epoch, key } = batch.source;
     try {
-      if (monotonicNow() - this.#partitionsEnsuredAt >= DAY_MS) await this.#ensurePartitions(session, source);
       await session.copy(`${source.begin}; ${COPY}`, copyRows(batch, source.retention, from, to));
       await turn();
       await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);
       await session.query("COMMIT");
     } catch (error) {
-      if (isNoPartition(error)) this.#partitionsEnsuredAt = Number.NEGATIVE_INFINITY;
       await session.rollback();
       // Whatever ended the connection may end the next one as soon: a link that takes no more bytes, or a limit of the
       // server's. A single event at last gets through, or nothing does.
