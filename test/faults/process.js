@@ -143,8 +143,9 @@ const LIVING = {
       );
       await app.until(({ acknowledged }) => acknowledged > 50);
       beSilent(world);
-      const { finished } = await world.drain();
-      expect(finished === 1, "nobody took the application for dead");
+      // Its next source is taken for a dead one's, too, and so on: this ends in the middle of that.
+      const { finished } = await world.drain({ deadline: 25_000 });
+      expect(finished >= 1, "nobody took the application for dead");
       const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
       await app.until((state) => state.acknowledged > acknowledged + 20);
       await app.close();
