@@ -19,6 +19,7 @@ import { NO_REQUEST, Recorder } from "./record/recorder.ts";
 import type { Diagnostic, EventType, Health, Receipt, SecurityLog } from "./record/security-log.ts";
 import { uuidv7 } from "./record/uuid.ts";
 import { clearInterval, clearTimeout, setInterval, setTimeout } from "./runtime/timers.ts";
+import { takeExclusive } from "./ship/exclusive.ts";
 import type { FailureKind, SecurityEventHandler } from "./ship/handler.ts";
 import type { Keeping } from "./ship/keeping.ts";
 import { openKeeping } from "./ship/open-keeping.ts";
@@ -77,6 +78,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #drops = new DropCounter();
   readonly #heartbeat: NodeJS.Timeout | undefined;
   readonly #watch: LogWatch;
+  readonly #releaseExclusive: () => void;
   #keeping: Keeping;
   /** While there is no spool to write to; `#keeping` is the lost one then. */
   #between: BetweenSpools | undefined;
@@ -155,7 +157,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     };
     const openNext = (): Keeping => openKeeping(spool, uuidv7(eventClock().now()), this.#handlers, observer);
     this.#openNext = openNext;
-    this.#keeping = openNext();
+    this.#releaseExclusive = takeExclusive(this.#handlers, this.name);
+    try {
+      this.#keeping = openNext();
+    } catch (error) {
+      this.#releaseExclusive();
+      throw error;
+    }
     openLogs.add(this);
     if (openLogs.size === 1) process.on("exit", onProcessExit);
     this.#own("log_started", { pid: process.pid, node: process.version, level });
@@ -394,6 +402,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     } while (keeping !== this.#keeping);
     this.#tellLeft();
     await this.#keeping.closeHandlers();
+    this.#releaseExclusive();
     // Whoever waited for this may end the process next.
     this.#diagnostics.giveNow();
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import nodeFs from "node:fs";
-import { resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { wallNow } from "../runtime/timers.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
@@ -10,7 +10,8 @@ import { FileLog, type FileLogFs } from "./file-log.ts";
 export interface FileHandlerOptions {
   /**
    * The file that is written to; its directory is made when it is missing (mode 0700). One log of one process writes it at
-   * a time: give each its own path. A second one waits for the first to leave, and after 30 seconds stops until it does.
+   * a time: a second log of the same process refuses to start. In another process the handler waits for the first to leave,
+   * and after 30 seconds stops until it does.
    */
   readonly path: string;
   /**
@@ -90,12 +91,25 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
   return {
     name,
     required,
+    exclusive: identity(settings.path),
     ...(fs === undefined && now === undefined
       ? { worker: { module: "seclog:file", options: { ...settings, name, required } } }
       : {}),
     handle: (batch, signal) => log.handle(batch, signal),
     close: () => log.close(),
   };
+}
+
+/** The same for all paths to one file: by way of a link to its folder, or in other letters where the file system sees none. */
+function identity(path: string): string {
+  let folder = dirname(path);
+  try {
+    folder = nodeFs.realpathSync.native(folder);
+  } catch {
+    // It is made with the first batch.
+  }
+  const file = join(folder, basename(path));
+  return process.platform === "win32" || process.platform === "darwin" ? file.toLowerCase() : file;
 }
 
 /** What stands there; `undefined` when nothing does, or nobody can say now. */

@@ -73,6 +73,11 @@ export interface SecurityEventHandler {
    */
   quarantine?(record: QuarantinedRecord, signal: AbortSignal): Promise<void>;
   /**
+   * What only one handler at a time may write to, such as the path of a file. A log does not start with a handler whose
+   * `exclusive` belongs to another open log of this process, or to another of its own handlers.
+   */
+  readonly exclusive?: string;
+  /**
    * How to make the same handler in the shipper's worker thread: `module` is the URL of a {@link HandlerModule}, whose
    * `createHandler(options)` returns it or a promise of it; `options` must survive a structured clone. When it rejects, the
    * thread ends and another one tries again. Absent for a handler that holds something that cannot be cloned
