@@ -8,7 +8,6 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
   type QueryResult,
-  type TransactionSettings,
 } from "kysely";
 import pg from "pg";
 import { requireUrl } from "./environment.ts";
@@ -115,11 +114,8 @@ class ReadingDriver implements Driver {
     await this.#pool.finish(connection.client).catch(() => {});
   }
 
-  /** It is in a transaction, in which nothing has been read yet. */
-  async beginTransaction(connection: Reading, { isolationLevel }: TransactionSettings): Promise<void> {
-    if (isolationLevel === undefined) return;
-    await connection.client.query(`SET TRANSACTION ISOLATION LEVEL ${isolationLevel}`);
-  }
+  /** Each connection is handed out in a transaction that is read only and has one snapshot. */
+  async beginTransaction(): Promise<void> {}
 
   async commitTransaction(): Promise<void> {}
 

@@ -154,7 +154,9 @@ export class SessionPool implements Queries {
   async begin(): Promise<pg.PoolClient> {
     const client = await this.#pool.connect();
     try {
-      await client.query(beginSql(this.#options, "READ COMMITTED"));
+      // One snapshot for all that is read: what a transaction reads twice must agree, and a single statement notices nothing.
+      const isolation = this.#options.access === "READ ONLY" ? "REPEATABLE READ" : "READ COMMITTED";
+      await client.query(beginSql(this.#options, isolation));
       return client;
     } catch (error) {
       client.release(true);
