@@ -2,7 +2,7 @@
  * The packed library in an application that is bundled or traced, as it is deployed: what the tool wrote is copied out of
  * the repository, runs there, and its events are in a real PostgreSQL, or its log did not open and says why.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import webpack from "webpack";
 import { filesBelow, root } from "../scripts/files.js";
 import { installPacked } from "./support/pack.ts";
+import { steadyPort } from "./support/port.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 const run = promisify(execFile);
@@ -189,5 +190,47 @@ describe("a bundled application", () => {
     for (const file of fileList)
       cpSync(join(root, file), join(folder, file), { recursive: true, verbatimSymlinks: true });
     expect(await start(join(folder, relative(root, project)))).toMatchObject(SHIPPED);
+  });
+});
+
+describe("a Next.js application with standalone output", () => {
+  it.each(["--webpack", "--turbopack"])("next build %s - ships", { timeout: 240_000 }, async (tool) => {
+    const app = join(project, "next");
+    const next = join(root, "node_modules/next/dist/bin/next");
+    const { VITEST: _, NODE_ENV: __, ...inherited } = process.env;
+    const environment = { ...inherited, NEXT_TELEMETRY_DISABLED: "1" };
+    rmSync(join(app, ".next"), { recursive: true, force: true });
+    await run(process.execPath, [next, "build", tool], {
+      cwd: app,
+      env: environment as NodeJS.ProcessEnv,
+      timeout: 200_000,
+    });
+    const folder = mkdtempSync(join(elsewhere, "next-"));
+    cpSync(join(app, ".next", "standalone"), folder, { recursive: true, verbatimSymlinks: true });
+    const port = await steadyPort();
+    const logger = `next${tool}`;
+    const server = spawn(process.execPath, ["server.js"], {
+      cwd: join(folder, relative(root, app)),
+      env: {
+        PATH: process.env["PATH"],
+        PORT: String(port),
+        HOSTNAME: "127.0.0.1",
+        LOGGER: logger,
+        SPOOL: join(elsewhere, logger),
+        DATABASE: database.writerUrl,
+      },
+      stdio: "ignore",
+    });
+    try {
+      const answer = (): Promise<unknown> =>
+        fetch(`http://127.0.0.1:${port}/events`, { method: "POST" }).then(
+          (response) => response.json(),
+          () => undefined,
+        );
+      await expect.poll(answer).toMatchObject({ status: "ok" });
+      expect(await storedBy(logger)).toBeGreaterThan(0);
+    } finally {
+      server.kill();
+    }
   });
 });
