@@ -46,6 +46,10 @@ export const ERROR_CODES = {
 /** A code of {@link ERROR_CODES}. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
+}
+
 /** An error of Seclog's own: `code` says which, the message names the value at fault and the next step. */
 export class SeclogError extends Error {
   readonly code: ErrorCode;

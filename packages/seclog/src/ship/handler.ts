@@ -1,5 +1,5 @@
 import { decodeEvent } from "../event/encode.ts";
-import { SeclogError } from "../event/errors.ts";
+import { errorMessage, isError, isErrorCode, SeclogError } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { configError } from "../event/options.ts";
 
@@ -132,6 +132,29 @@ const DEFAULT_CODE = {
   event: "SECLOG_EVENT_REJECTED",
   destination: "SECLOG_HANDLER_STOPPED",
 } as const satisfies { readonly [K in FailureKind]: SeclogError["code"] };
+
+/**
+ * What a handler threw, as the failure that it means: another try, unless it says otherwise. It is known by its members and not
+ * by its class, since a handler that is bundled, or that belongs to another copy of the package, has a class of its own.
+ */
+export function failureOf(thrown: unknown): HandlerError {
+  if (thrown instanceof HandlerError) return thrown;
+  const { kind, code, stored } = (isError(thrown) ? thrown : {}) as {
+    kind?: unknown;
+    code?: unknown;
+    stored?: unknown;
+  };
+  const failure = new HandlerError(isKind(kind) ? kind : "retry", errorMessage(thrown), {
+    cause: thrown,
+    ...(isKind(kind) && isErrorCode(code) ? { code } : {}),
+  });
+  if (isKind(kind) && typeof stored === "number") failure.stored = stored;
+  return failure;
+}
+
+function isKind(value: unknown): value is FailureKind {
+  return typeof value === "string" && Object.hasOwn(DEFAULT_CODE, value);
+}
 
 /**
  * A log's handlers, when they are such and can be told apart.

@@ -5,6 +5,7 @@ import {
   type EventBatch,
   eventBatch,
   type FailureKind,
+  failureOf,
   HandlerError,
   type QuarantinedRecord,
   type SecurityEventHandler,
@@ -368,8 +369,7 @@ export class Lane {
       await Promise.race([method(controller.signal), ignored]);
       return undefined;
     } catch (thrown) {
-      if (thrown instanceof HandlerError) return thrown;
-      return new HandlerError("retry", errorMessage(thrown), { cause: thrown });
+      return failureOf(thrown);
     } finally {
       clearTimeout(timer);
       clearTimeout(grace);

@@ -1,9 +1,9 @@
 import type { Worker } from "node:worker_threads";
-import { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { ERROR_CODES, type ErrorCode, errorMessage } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
 import { clearTimeout, monotonicNow, setTimeout, wallNow } from "../runtime/timers.ts";
 import { workerStarter } from "../start-worker.ts";
-import { eventBatch, type FailureKind, HandlerError, type SecurityEventHandler } from "./handler.ts";
+import { eventBatch, type FailureKind, failureOf, type SecurityEventHandler } from "./handler.ts";
 import { networkDefaults } from "./network-defaults.ts";
 import { monotonic, Progress } from "./progress.ts";
 import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
@@ -329,10 +329,8 @@ export class ShipThread implements Shipping {
       }
       this.#say({ type: "reply", id: message.id, failure: undefined });
     } catch (thrown) {
-      const kind = thrown instanceof HandlerError ? thrown.kind : "retry";
-      const code = thrown instanceof SeclogError ? thrown.code : "SECLOG_HANDLER_RETRY";
-      const stored = thrown instanceof HandlerError ? thrown.stored : undefined;
-      this.#say({ type: "reply", id: message.id, failure: { kind, code, message: errorMessage(thrown), stored } });
+      const { kind, code, message: why, stored } = failureOf(thrown);
+      this.#say({ type: "reply", id: message.id, failure: { kind, code, message: why, stored } });
     } finally {
       this.#calls.delete(message.id);
     }

@@ -1,0 +1,39 @@
+import { runInNewContext } from "node:vm";
+import { describe, expect, it } from "vitest";
+import { failureOf, HandlerError } from "./handler.ts";
+
+/** As another copy of the package throws it: the members of a HandlerError, of a class of its own. */
+function foreign(members: object): unknown {
+  return Object.assign(new Error("refused"), members);
+}
+
+describe("failureOf()", () => {
+  it("returns a HandlerError as it is", () => {
+    const failure = new HandlerError("event", "refused");
+    expect(failureOf(failure)).toBe(failure);
+  });
+
+  it.each([
+    [{ kind: "event" }, "event", "SECLOG_EVENT_REJECTED"],
+    [{ kind: "destination" }, "destination", "SECLOG_HANDLER_STOPPED"],
+    [{ kind: "destination", code: "SECLOG_STORE_BEHIND" }, "destination", "SECLOG_STORE_BEHIND"],
+    [{ kind: "destination", code: "EACCES" }, "destination", "SECLOG_HANDLER_STOPPED"],
+    [{ kind: "toString", code: "SECLOG_STORE_BEHIND" }, "retry", "SECLOG_HANDLER_RETRY"],
+    [{ code: "ECONNRESET" }, "retry", "SECLOG_HANDLER_RETRY"],
+  ])("knows the failure %o of another copy by its members", (members, kind, code) => {
+    expect(failureOf(foreign(members))).toMatchObject({ kind, code, message: "refused" });
+  });
+
+  it("keeps up to where a source is stored", () => {
+    const members = { kind: "destination", code: "SECLOG_SOURCE_SEIZED", stored: 7 };
+    expect(failureOf(foreign(members))).toMatchObject(members);
+  });
+
+  it("knows an error of another realm, and survives whatever else was thrown", () => {
+    const thrown: unknown = runInNewContext(`Object.assign(new Error("refused"), { kind: "event" })`);
+    expect(failureOf(thrown)).toMatchObject({ kind: "event" });
+    for (const odd of [undefined, null, "event", 7, { kind: "event" }]) {
+      expect(failureOf(odd)).toMatchObject({ kind: "retry" });
+    }
+  });
+});
