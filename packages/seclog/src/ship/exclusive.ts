@@ -1,15 +1,13 @@
 import { configError } from "../event/options.ts";
 import type { SecurityEventHandler } from "./handler.ts";
 
-/** What handlers of open logs have to themselves, and the log that has it. Shared by all copies of the package. */
-const taken: Map<string, string> = shared();
-
 /**
  * Takes what the handlers of a log must have to themselves, until the returned function is called.
  *
  * @throws SeclogError `SECLOG_CONFIG` when two handlers want the same: the second would wait for the first without end
  */
 export function takeExclusive(handlers: readonly SecurityEventHandler[], log: string): () => void {
+  const taken = shared();
   const mine: string[] = [];
   const release = (): void => {
     for (const each of mine) taken.delete(each);
@@ -28,6 +26,7 @@ export function takeExclusive(handlers: readonly SecurityEventHandler[], log: st
   return release;
 }
 
+/** What handlers of open logs have to themselves, and the log that has it. Of all copies of the package in this process. */
 function shared(): Map<string, string> {
   const key = Symbol.for("seclog.exclusive.1");
   const place = globalThis as { [key]?: Map<string, string> };
