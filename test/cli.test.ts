@@ -407,6 +407,10 @@ describe("seclog, its arguments and environment", LONG, () => {
   it.each([
     [["query", "--since", "yesterday"], '--since "yesterday" is no time'],
     [["query", "--since", "2026-02-31x"], "is no time"],
+    [["query", "--since", "2026-02-31"], '--since "2026-02-31" is no time: 2026-02 has the days 01 to 28'],
+    [["stats", "--until", "2026-11-01T24:00"], '--until "2026-11-01T24:00" is no time: hours go from 00 to 23'],
+    [["erase", "--actor", "x", "--since", "2026-11-31", "--reason", "r"], "2026-11 has the days 01 to 30"],
+    [["hold", "--until", "2026-02-29", "--reason", "r"], "2026-02 has the days 01 to 28"],
     [["query", "--since", "1d", "--until", "2d"], "nothing could match"],
     [["query", "--level", "loud"], '--level "loud" is none of debug'],
     [["query", "--ip", "10.0.0.0/33"], '--ip "10.0.0.0/33" is no address or network'],
