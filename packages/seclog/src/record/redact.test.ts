@@ -272,9 +272,54 @@ describe("options", () => {
     ["user-agent", "userAgent"],
     ["request_host", "requestHost"],
     ["traceId", "traceId"],
+    ["trace-parent", "spanId"],
+    ["client_ip", "ipAddress"],
+    ["remoteAddr", "ipAddress"],
+    ["X-Forwarded-For", "ipAddress"],
+    ["url", "path"],
+    ["originalUrl", "path"],
+    ["x-request-id", "requestId"],
   ])("the name %s stands for the column %s as well", (name, column) => {
     expect(createRedactor({ names: [name] }).secretColumn(column)).toBe(true);
     expect(createRedactor({ names: ["other"] }).secretColumn(column)).toBe(false);
+  });
+
+  test.each([
+    ...[
+      "v",
+      "id",
+      "occurred_at",
+      "sourceId",
+      "epoch",
+      "seq",
+      "type",
+      "level",
+      "category",
+      "outcome",
+      "logger",
+      "service",
+    ],
+    ...[
+      "environment",
+      "host",
+      "hostname",
+      "method",
+      "status_code",
+      "status",
+      "count",
+      "startedAt",
+      "ended-at",
+      "ipSource",
+    ],
+    ...["data", "notes"],
+  ])("the name %s is refused, because its column cannot be redacted", (name) => {
+    expect(() => createRedactor({ names: ["iban", name] })).toThrow(
+      expect.objectContaining({
+        code: "SECLOG_CONFIG",
+        message: expect.stringMatching(`redact: names has "${name}", .* write paths: \\["data\\.${name}"\\]$`),
+      }),
+    );
+    expect(createRedactor({ paths: [`data.${name}`] }).secretPath(["data", name])).toBe(true);
   });
 
   test("names may be in any alphabet", () => {

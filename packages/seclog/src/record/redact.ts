@@ -11,6 +11,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { isRegExp, isUint8Array } from "node:util/types";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { columnsNamed, REDACTABLE } from "./redact-columns.ts";
 import { REDACTED } from "./redacted.ts";
 import { isFreeTextName, isIdName, type NameRule, nameRule, plainName } from "./secret-names.ts";
 import { SECRET_PATTERNS, type SecretPattern, secretReplacer } from "./secret-patterns.ts";
@@ -27,8 +28,9 @@ export const LONGEST_NAME = 200;
 export interface RedactOptions {
   /**
    * More names whose values are secret: of data at any depth, and of an event's own texts (`actorId`, `userid`, `target`,
-   * `ip`, `user_agent`, …), whose columns then hold `[redacted]`, or nothing where they hold no text. Case, `-`, `_` and
-   * other signs do not matter.
+   * `client_ip`, `url`, `x-request-id`, `user_agent`, …), whose columns then hold `[redacted]`, or nothing where they hold no
+   * text. Case, `-`, `_` and other signs do not matter. A column that searches and proofs rest on (`type`, `host`, `method`,
+   * `status_code`, …) cannot be redacted, and its name is refused; `paths` name a member of data that is called so.
    */
   readonly names?: readonly string[];
   /** Names that the defaults take for secret and that are not, such as `"pin"` on a map. */
@@ -78,20 +80,6 @@ export interface Redactor {
   readonly hasDataPaths: boolean;
 }
 
-/** Texts of an event besides `data` that a path or a name may name. */
-const COLUMNS = [
-  ...["actorId", "actorType", "targetId", "targetType", "allowedMethods", "route", "path", "methodOriginal"],
-  ...["ipAddress", "ipChain", "requestHost", "requestId", "traceId", "spanId", "userAgent"],
-] as const;
-
-/** What calls and people name the same texts. */
-const ALIASES: { readonly [plain: string]: string } = {
-  actor: "actorId",
-  userid: "actorId",
-  target: "targetId",
-  ip: "ipAddress",
-};
-
 /** Texts are remembered up to this number: strangers choose them. */
 const REMEMBERED = 1000;
 const REMEMBERED_LENGTH = 512;
@@ -119,9 +107,9 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
     if (
       first === "data"
         ? steps.length === 1
-        : first !== "*" && (steps.length > 1 || !COLUMNS.some((column) => column === first))
+        : first !== "*" && (steps.length > 1 || !REDACTABLE.some((column) => column === first))
     ) {
-      const known = `a path begins with data. or is one of ${COLUMNS.join(", ")}`;
+      const known = `a path begins with data. or is one of ${REDACTABLE.join(", ")}`;
       throw configError("redact", "paths", `has ${JSON.stringify(path)}, which names nothing: ${known}`);
     }
     return steps;
@@ -144,8 +132,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   const redactId = withOwn(secretReplacer(new Set([...off, "cardNumber"])));
   const harmless = new Set<string>();
   const columns = new Set<string>(paths.flatMap((steps) => (steps.length === 1 ? steps : [])));
-  for (const column of COLUMNS) if (own.has(plainName(column))) columns.add(column);
-  for (const [alias, column] of Object.entries(ALIASES)) if (own.has(alias)) columns.add(column);
+  for (const name of options.names ?? []) for (const column of columnsNamed(name)) columns.add(column);
 
   return {
     text: redact,
