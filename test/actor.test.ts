@@ -7,7 +7,7 @@ import { Hono } from "hono";
 import { jwt as honoJwt, sign as honoSign } from "hono/jwt";
 import jsonwebtoken from "jsonwebtoken";
 import Koa from "koa";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { securityCapture as expressCapture } from "../packages/seclog/src/capture/express.ts";
 import { securityCapture as fastifyCapture } from "../packages/seclog/src/capture/fastify.ts";
 import { securityCapture as httpCapture } from "../packages/seclog/src/capture/http.ts";
@@ -114,7 +114,26 @@ describe("actor", () => {
     ["no e-mail address where there is an id", { user: { sub: "a@b.example", username: "ada" } }, "ada"],
     ["no e-mail address where another holder has an id", { user: "a@b.example", auth: { sub: "s" } }, "s"],
     ["an e-mail address where there is nothing else", { user: { username: "a@b.example" } }, "a@b.example"],
-    ["nothing of a member that is only an e-mail address", { user: { email: "a@b.example" } }, undefined],
+    [
+      "a member that is an e-mail address where there is nothing else",
+      { user: { email: "a@b.example" } },
+      "a@b.example",
+    ],
+    ["no member email that is none", { user: { email: "unknown" } }, undefined],
+    [
+      "an id before an e-mail address, whichever came first",
+      { user: { email: "a@b.example" }, auth: { sub: "s" } },
+      "s",
+    ],
+    ["Microsoft's id before a subject that is an e-mail address", { user: { sub: "b@x.example", oid: "1-2" } }, "1-2"],
+    ["user_id", { user: { user_id: 5, email: "a@b.example" } }, "5"],
+    ["userID", { user: { userID: "u" } }, "u"],
+    ["uuid", { user: { uuid: "0-1" } }, "0-1"],
+    ["express-openid-connect's user", { oidc: { user: { sub: "auth0|1" } } }, "auth0|1"],
+    ["Clerk's function by its property, uncalled", { auth: Object.assign(trap, { userId: "user_1" }) }, "user_1"],
+    ["no name of a function", { auth: function id() {} }, undefined],
+    ["Passport's part of the session", { session: { passport: { user: "p1" } } }, "p1"],
+    ["nothing of an application's own session", { session: { userId: "u", user: { id: 1 } } }, undefined],
     ["nothing of what is no id", { user: { id: Number.NaN, sub: "", _id: {}, username: [] } }, undefined],
     ["nobody", { user: null, auth: undefined }, undefined],
   ])("takes %s", async (_title, request, actorId) => {
@@ -134,8 +153,12 @@ describe("actor", () => {
     ];
     for (const user of users) log.recordSecurityEvent("authz_fail", { headers: {}, user });
     log.recordSecurityEvent("authz_fail", Object.defineProperty({ headers: {} }, "user", { get: trap }));
+    // A getter of this name opens a session in some frameworks, which then set a cookie.
+    const opened = vi.fn();
+    log.recordSecurityEvent("authz_fail", Object.defineProperty({ headers: {} }, "session", { get: opened }));
+    expect(opened).not.toHaveBeenCalled();
     expect((await log.events()).map(({ actorId }) => actorId)).toEqual([
-      ...["s", undefined, "s", "x".repeat(256), undefined],
+      ...["s", undefined, "s", "x".repeat(256), undefined, undefined],
     ]);
   });
 

@@ -27,8 +27,9 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
    * securityCapture(security, { actor: (req: express.Request) => req.session.accountId });
    * ```
    *
-   * @default what authentication leaves on the request: the `id`, `sub`, `_id`, `userId`, `uid` or `username` of
-   *   `request.user` or `request.auth`; an e-mail address only where there is nothing else
+   * @default what authentication leaves on the request: the `id`, `sub`, `_id`, `userId`, `uid`, `uuid`, `oid` or
+   *   `username` of `request.user`, `request.auth`, `request.oidc.user` or `request.session.passport.user`; an e-mail address
+   *   only where there is nothing else
    */
   readonly actor?: ActorOf<Request> | undefined;
   /**

@@ -1,8 +1,9 @@
 /**
  * Who sends a request, as authentication leaves it there: `request.user` (Passport, Fastify's JWT and session plugins,
- * Nest), `request.auth` (express-jwt, express-oauth2-jwt-bearer, express-basic-auth), `ctx.state.user` (Koa),
+ * Nest), `request.auth` (express-jwt, express-oauth2-jwt-bearer, express-basic-auth, Clerk), `request.oidc.user`
+ * (express-openid-connect), `request.session.passport.user` (Passport before it has run), `ctx.state.user` (Koa),
  * `c.var.user` and `c.var.jwtPayload` (Hono). It is read when an event is recorded, so authentication may run at any
- * time before.
+ * time before. What else an application keeps in its session is its own: its `actor` option says so.
  */
 import type { NoteTaker } from "../event/text.ts";
 import { innerRequest } from "./addressed-request.ts";
@@ -10,9 +11,15 @@ import { causesOf } from "./causes.ts";
 import type { RequestContext } from "./context.ts";
 
 /** The members that hold an id, the best first. */
-const MEMBERS = ["id", "sub", "_id", "userId", "uid", "username", "user"] as const;
+const MEMBERS: readonly string[] = [
+  ...["id", "sub", "_id", "userId", "userID", "user_id", "uid", "uuid"],
+  // Microsoft's id of the account, where the subject is an e-mail address.
+  ...["oid", "username", "user"],
+];
 
-type Unknown = { readonly [name: string]: unknown } & { readonly [K in "user" | "auth" | "state" | "var"]?: unknown };
+type Unknown = { readonly [name: string]: unknown } & {
+  readonly [K in "user" | "auth" | "oidc" | "state" | "var"]?: unknown;
+};
 
 /**
  * Who sends a request: whom `setActor` named, else whom the capture's `actor` option says, else whom authentication left
@@ -46,6 +53,10 @@ function authenticated(request: object): string | number | bigint | undefined {
     // As text it would be a token.
     typeof auth === "object" ? auth : undefined,
     member(auth, "payload"),
+    // Clerk's, which is also called to get the rest.
+    typeof auth === "function" ? ownValue(auth, "userId") : undefined,
+    member(member(request, "oidc"), "user"),
+    member(member(ownValue(request, "session"), "passport"), "user"),
     member(state, "user"),
     member(variables, "user"),
     member(variables, "jwtPayload"),
@@ -56,13 +67,16 @@ function authenticated(request: object): string | number | bigint | undefined {
       if (typeof id !== "string" || !isEmail(id)) return id;
       email ??= id;
     }
+    const address = member(holder, "email");
+    if (typeof address === "string" && isEmail(address)) email ??= address;
   }
   return email;
 }
 
 function isAnonymous(request: Unknown): boolean {
   try {
-    return (request.user ?? request.auth ?? request.state ?? request.var ?? undefined) === undefined;
+    const left = request.user ?? request.auth ?? request.state ?? request.var ?? request.oidc ?? undefined;
+    return left === undefined && !("session" in request);
   } catch {
     return false;
   }
@@ -77,6 +91,18 @@ function member(holder: unknown, name: string): unknown {
   if (typeof holder !== "object" || holder === null) return undefined;
   try {
     return (holder as Unknown)[name];
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A member that is there as a value. No getter runs: one that opens a session may make the answer set a cookie (koa-session,
+ * cookie-session), and Clerk's warn.
+ */
+function ownValue(holder: object, name: string): unknown {
+  try {
+    return Object.getOwnPropertyDescriptor(holder, name)?.value;
   } catch {
     return undefined;
   }
