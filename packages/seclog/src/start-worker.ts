@@ -13,12 +13,15 @@ import { existsSync } from "node:fs";
 import nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { SeclogError } from "./event/errors.ts";
 import { VERSION } from "./event/version.ts";
 
-/** Starts a thread on `data`, with all flags of Node that this one has: those for connections, loaders and types hold there, too. */
-type StartWorker = (data: unknown) => Worker;
+/**
+ * Starts a thread on `data` and gives it the ports that are in there, with all flags of Node that this one has: those for
+ * connections, loaders and types hold there, too.
+ */
+type StartWorker = (data: unknown, transferList: MessagePort[]) => Worker;
 
 const EXTENSIONS = [".js", ".mjs", ".cjs"];
 
@@ -37,7 +40,7 @@ export function workerStarter(): StartWorker {
 function findWorker(code: string | undefined): StartWorker {
   const from = [code, process.argv[1], join(process.cwd(), "package.json")].filter((path) => path !== undefined);
   const file = workerBeside(from) ?? installedWorker(from);
-  if (file?.version === VERSION) return (workerData) => startFile(file.path, workerData);
+  if (file?.version === VERSION) return (workerData, transferList) => startFile(file.path, workerData, transferList);
   // A bundler that has put a path there where it found this code has followed the expression, too.
   if (code !== undefined && !existsSync(code)) return startBundled;
   const problem =
@@ -51,18 +54,18 @@ function findWorker(code: string | undefined): StartWorker {
   );
 }
 
-function startBundled(workerData: unknown): Worker {
-  return new Worker(new URL("./seclog-worker.js", import.meta.url), { name: "seclog", workerData });
+function startBundled(workerData: unknown, transferList: MessagePort[]): Worker {
+  return new Worker(new URL("./seclog-worker.js", import.meta.url), { name: "seclog", workerData, transferList });
 }
 
-function startFile(path: string, workerData: unknown): Worker {
+function startFile(path: string, workerData: unknown, transferList: MessagePort[]): Worker {
   const isString = [...process.execArgv, process.env["NODE_OPTIONS"] ?? ""].some((flag) =>
     flag.includes("--input-type"),
   );
-  if (!isString) return new Worker(path, { name: "seclog", workerData });
+  if (!isString) return new Worker(path, { name: "seclog", workerData, transferList });
   // `node --input-type=module --eval …`: with that flag Node runs no file.
   const code = `import(${JSON.stringify(pathToFileURL(path).href)})`;
-  return new Worker(code, { eval: true, name: "seclog", workerData });
+  return new Worker(code, { eval: true, name: "seclog", workerData, transferList });
 }
 
 /** The file that this code is in, as far as it can be told. */

@@ -1,5 +1,5 @@
 /** What the application's thread and the shipper's worker say to each other. */
-import { isMainThread, workerData } from "node:worker_threads";
+import { isMainThread, type MessagePort, workerData } from "node:worker_threads";
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
 import type { NetworkDefaults } from "./network-defaults.ts";
@@ -9,6 +9,8 @@ import type { ShippingHealth, SpoolHealth } from "./shipper.ts";
 export interface WorkerStart {
   /** The version of the application's seclog. Also the mark by which a thread knows that it is a shipper. */
   readonly seclog: string;
+  /** Theirs alone: on `parentPort` a preload, a hook or an instrumentation may say what it likes. */
+  readonly port: MessagePort;
   readonly root: string;
   readonly sourceId: string;
   readonly epoch: number;

@@ -1,22 +1,25 @@
 import { EventEmitter } from "node:events";
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { expect, test, vi } from "vitest";
 import { ShipThread } from "./ship-thread.ts";
 
 vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
 
 /** What `new Worker` makes, or that it throws. */
-let make: () => EventEmitter;
+let make: (port: MessagePort) => EventEmitter;
 
-vi.mock("node:worker_threads", () => ({
-  Worker: function Worker() {
-    return make();
+vi.mock("node:worker_threads", async (original) => ({
+  ...(await original<typeof import("node:worker_threads")>()),
+  Worker: function Worker(_: unknown, { workerData }: { workerData: { port: MessagePort } }) {
+    return make(workerData.port);
   },
 }));
 
 class Thread extends EventEmitter {
-  readonly said: unknown[] = [];
-  postMessage(message: unknown): void {
-    this.said.push(message);
+  readonly port: MessagePort;
+  constructor(port: MessagePort) {
+    super();
+    this.port = port;
   }
   unref(): void {}
   terminate(): Promise<number> {
@@ -31,8 +34,8 @@ const refuse = (): never => {
 test.each(["at first", "again"])("a thread that cannot be started %s is tried again, and told", async (when) => {
   vi.useFakeTimers();
   const threads: Thread[] = [];
-  const started = (): Thread => {
-    const thread = new Thread();
+  const started = (port: MessagePort): Thread => {
+    const thread = new Thread(port);
     threads.push(thread);
     return thread;
   };
@@ -52,11 +55,11 @@ test.each(["at first", "again"])("a thread that cannot be started %s is tried ag
     make = started;
     await vi.advanceTimersByTimeAsync(2_000);
     const thread = threads.at(-1);
-    expect(thread?.said).toMatchObject([{ type: "drain", id: 1 }]);
-    thread?.emit("message", { type: "drained", id: 1, complete: true });
+    expect(thread && receiveMessageOnPort(thread.port)).toMatchObject({ message: { type: "drain", id: 1 } });
+    thread?.port.postMessage({ type: "drained", id: 1, complete: true });
     await expect(drained).resolves.toBe(true);
     const stopped = shipping.stop();
-    thread?.emit("message", { type: "stopped" });
+    thread?.port.postMessage({ type: "stopped" });
     await stopped;
   } finally {
     vi.useRealTimers();

@@ -1,4 +1,4 @@
-import type { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import { ERROR_CODES, type ErrorCode, errorMessage } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
 import { clearTimeout, monotonicNow, setTimeout, wallNow } from "../runtime/timers.ts";
@@ -53,7 +53,7 @@ const STEADY_MS = 15_000;
  */
 export class ShipThread implements Shipping {
   readonly progress: Progress;
-  readonly #start: Omit<WorkerStart, "before" | "network">;
+  readonly #start: Omit<WorkerStart, "port" | "before" | "network">;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShippingObserver;
   readonly #shared: BigInt64Array;
@@ -61,6 +61,8 @@ export class ShipThread implements Shipping {
   readonly #calls = new Map<number, AbortController>();
   /** Absent when it could not be started. */
   #worker: Worker | undefined;
+  /** To the worker. */
+  #port: MessagePort | undefined;
   #running = false;
   #lastDrain = 0;
   /** What the thread said last of its handlers: one that is started again counts on from there. */
@@ -75,7 +77,7 @@ export class ShipThread implements Shipping {
   #end: Promise<void> | undefined;
 
   constructor(
-    start: Omit<WorkerStart, "seclog" | "shared" | "progress" | "before" | "network" | "handlers">,
+    start: Pick<WorkerStart, "root" | "sourceId" | "epoch" | "key">,
     handlers: readonly SecurityEventHandler[],
     observer: ShippingObserver,
   ) {
@@ -210,15 +212,30 @@ export class ShipThread implements Shipping {
   #startWorker(): Worker {
     // Nothing connects in the thread when all handlers are on this one.
     const network = this.#handlers.some(({ worker }) => worker !== undefined) ? networkDefaults() : undefined;
-    const data = { ...this.#start, network, before: this.#told } satisfies WorkerStart;
-    const worker = workerStarter()(data);
-    worker.on("message", (message: FromWorker) => this.#hear(message));
+    const { port1: port, port2 } = new MessageChannel();
+    const data = { ...this.#start, port: port2, network, before: this.#told } satisfies WorkerStart;
+    let worker: Worker;
+    try {
+      worker = workerStarter()(data, [port2]);
+    } catch (error) {
+      port.close();
+      throw error;
+    }
+    port.on("message", (message: FromWorker) => this.#hear(message));
+    // After the listener, which takes the reference.
+    port.unref();
+    this.#port = port;
     let cause: unknown;
     worker.on("error", (error) => {
       cause = error;
     });
-    worker.on("exit", (code) => this.#ended(worker, cause ?? new Error(`exit code ${code}`)));
-    // Last: a listener for messages takes the reference again.
+    worker.on("exit", (code) => {
+      // It may be gone before all is heard that it said.
+      for (let said = receiveMessageOnPort(port); said !== undefined; said = receiveMessageOnPort(port))
+        this.#hear(said.message as FromWorker);
+      port.close();
+      this.#ended(worker, cause ?? new Error(`exit code ${code}`));
+    });
     worker.unref();
     return worker;
   }
@@ -337,7 +354,7 @@ export class ShipThread implements Shipping {
   }
 
   #say(message: ToWorker): void {
-    this.#worker?.postMessage(message);
+    this.#port?.postMessage(message);
   }
 }
 

@@ -27,6 +27,14 @@ const REPORT = `
     close: async () => {},
   });`;
 
+/** What is said between threads by code that is not ours: of no shape, of another's, and of ours with what cannot be in it. */
+const FOREIGN = `[
+  null, undefined, 0, "ready", 1n, [], {}, { type: null }, { type: "ready" }, { type: "wake" }, { type: "stop" }, { type: "stopped" },
+  { type: "reply", id: 1 }, { type: "drain", id: 1, deadline: "soon" }, { type: "drained" }, { type: "acknowledged" },
+  { type: "acknowledged", handler: 7, seq: 1e9, health: null }, { type: "health" }, { type: "failed" }, { type: "seized" },
+  { type: "quarantined" }, { type: "call" }, { type: "call", id: 1, handler: 0, lengths: "3" }, { type: "abort" }, { type: "freed" },
+]`;
+
 /** The script of the application; `before` runs first. */
 const script = (out: string, module: string, before = ""): string => `
   import { createSecurityLog } from "seclog";
@@ -60,6 +68,15 @@ beforeAll(() => {
     "report.ts": REPORT.replace("({ out })", "({ out }: { out: string })"),
     "preload.mjs": "globalThis.preloaded = true;",
     "preload.cjs": "globalThis.preloaded = true;",
+    "posts.mjs": `
+      import { isMainThread, parentPort } from "node:worker_threads";
+      globalThis.preloaded = true;
+      const post = () => { for (const message of ${FOREIGN}) parentPort.postMessage(message); };
+      if (!isMainThread) { post(); setInterval(post, 5); }`,
+    "silences.mjs": `
+      import { isMainThread, parentPort } from "node:worker_threads";
+      globalThis.preloaded = true;
+      if (!isMainThread) { parentPort.postMessage = () => {}; parentPort.on = () => parentPort; parentPort.close(); }`,
     env: "FROM_FILE=yes",
   };
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
@@ -137,6 +154,20 @@ describe("the shipper's thread", () => {
       await expect(program).resolves.toMatchObject({ min: "TLSv1.3" });
     },
   );
+
+  it.concurrent.each(["posts", "silences"])("ships beside a preload that %s on parentPort", async (name) => {
+    await expect(settings(["--import", `./${name}.mjs`])).resolves.toMatchObject(preload);
+  });
+
+  it.concurrent("ships beside code that posts to every thread", async () => {
+    const before = `
+      process.on("worker", (worker) => {
+        const post = () => { for (const message of ${FOREIGN}) worker.postMessage(message); };
+        post();
+        setInterval(post, 5).unref();
+      });`;
+    await expect(settings([], { before })).resolves.toMatchObject({ preloaded: null });
+  });
 
   it.concurrent("has what was set in code before the log was created", async () => {
     const before = `

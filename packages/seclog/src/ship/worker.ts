@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
 import { clearInterval, setImmediate, setInterval, setTimeout } from "../runtime/timers.ts";
@@ -39,13 +39,14 @@ const HEALTH_MS = 200;
 /** The most events in one batch for a handler on the application's thread: about a millisecond of its event loop. */
 const MAIN_THREAD_BATCH = 100;
 
-async function main(port: MessagePort, start: WorkerStart, builtIn: BuiltInHandlers): Promise<void> {
+async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void> {
   if (start.seclog !== VERSION) {
     throw new SeclogError(
       "SECLOG_CONFIG",
       `the shipper's file is of seclog ${VERSION}, the application is of ${start.seclog}: build or install both anew`,
     );
   }
+  const { port } = start;
   const shared = new BigInt64Array(start.shared);
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const calls = new Calls(say);
@@ -299,9 +300,8 @@ class Calls {
 
 /** Ships until it is told to stop, when this is the shipper's thread. */
 export function startShipping(builtIn: BuiltInHandlers): void {
-  const port = parentPort;
-  if (port === null || !isShipperThread()) return;
-  main(port, workerData as WorkerStart, builtIn).catch((error: unknown) => {
+  if (!isShipperThread()) return;
+  main(workerData as WorkerStart, builtIn).catch((error: unknown) => {
     // Not left to the rejection, which a flag may turn into a warning: a thread without handlers must end.
     setImmediate(() => {
       throw error;
