@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
+import { unreadable, untouchable } from "../../../../test/support/odd-errors.ts";
 import { errorMessage } from "./errors.ts";
 
 describe("errorMessage()", () => {
@@ -33,13 +34,23 @@ describe("errorMessage()", () => {
     ["a cause", new Error("", { cause: new Error("certificate has expired") }), "certificate has expired"],
     ["an AggregateError in a cause", new Error("", { cause: new AggregateError([new Error("a")]) }), "a"],
     ["an AggregateError without errors", Object.assign(new AggregateError([]), { code: "ETIMEDOUT" }), "ETIMEDOUT"],
-    ["nothing but its class", new TypeError(""), "TypeError"],
-    ["itself as the cause", itself, "Error"],
+    ["nothing but its class", new TypeError(""), "a failure without a message (TypeError)"],
+    ["itself as the cause", itself, "a failure without a message (Error)"],
     ["a string", "broken", "broken"],
-    ["an empty string", "", "a value that says nothing was thrown"],
-    ["undefined", undefined, "undefined"],
+    ["an empty string", "", 'a failure without a message ("")'],
+    ["undefined", undefined, "a failure without a message (undefined)"],
+    ["null", null, "a failure without a message (null)"],
+    ["a number", 7, "a failure without a message (7)"],
+    ["a symbol", Symbol("late"), "a failure without a message (Symbol(late))"],
+    ["a function", () => "secret", "a failure without a message (a function)"],
+    ["an object", { status: 503, token: "secret" }, "a failure without a message (an object with status, token)"],
+    ["an object without members", {}, "a failure without a message (an object)"],
+    ["a message that is no text", { message: undefined }, "a failure without a message (an object with message)"],
+    ["a cause that says nothing", new Error("", { cause: null }), "a failure without a message (Error)"],
+    ["a message that throws", unreadable({}), "a failure whose message cannot be read"],
+    ["what throws at every touch", untouchable, "a failure whose message cannot be read"],
     ["an error of another realm", runInNewContext("new Error('from a vm')"), "from a vm"],
-    ["an object without a prototype", Object.create(null), "a value that cannot be printed was thrown"],
+    ["an object without a prototype", Object.create(null), "a failure without a message (an object)"],
   ])("of %s", (_, thrown, message) => {
     expect(errorMessage(thrown)).toBe(message);
   });

@@ -71,30 +71,44 @@ export function isError(value: unknown): value is Error {
 
 /**
  * What a thrown value says, for logs and counters, whatever was thrown: its message; where that is empty, what it consists of
- * (an AggregateError, as for `localhost` when nobody listens on either of its addresses), what caused it, or its code and
- * address. Never empty, never throws, and known by its shape: an error of another realm (`vm`) is none of this one's.
+ * (an AggregateError, as for `localhost` when nobody listens on either of its addresses), what caused it, its code and
+ * address, or that it says nothing, and what it is. Never empty, never throws, and known by its shape: an error of another realm (`vm`) is none of this one's.
  */
 export function errorMessage(thrown: unknown): string {
   try {
-    return describe(thrown, 0) ?? "a value that says nothing was thrown";
+    return describe(thrown, 0) ?? `a failure without a message (${nameOf(thrown)})`;
   } catch {
-    return "a value that cannot be printed was thrown";
+    return "a failure whose message cannot be read";
   }
 }
+
+/** Of an object that says nothing, so many members are named, and so many characters of their names. */
+const MOST_MEMBERS = 10;
+const LONGEST_NAMES = 200;
 
 /** Errors that lie within each other are followed so far. */
 const DEEPEST = 4;
 
 function describe(thrown: unknown, depth: number): string | undefined {
-  if (typeof thrown !== "object" || thrown === null) return nonEmpty(String(thrown));
-  const error = thrown as { readonly [member in "message" | "errors" | "cause" | "name"]?: unknown };
+  if (typeof thrown !== "object" || thrown === null) return nonEmpty(thrown);
+  const error = thrown as { readonly [member in "message" | "errors" | "cause"]?: unknown };
   const message = nonEmpty(error.message);
   if (message !== undefined || depth === DEEPEST) return message;
   const parts = Array.isArray(error.errors) ? error.errors.map((part: unknown) => describe(part, depth + 1)) : [];
   const joined = nonEmpty([...new Set(parts.filter((part) => part !== undefined))].join("; "));
   if (joined !== undefined) return joined;
   const cause = error.cause === undefined ? undefined : describe(error.cause, depth + 1);
-  return cause ?? facts(thrown) ?? nonEmpty(error.name) ?? nonEmpty(String(thrown));
+  return cause ?? facts(thrown);
+}
+
+/** What a thrown value is: `undefined`, `""`, `TypeError`, or an object by the names of its members, whose values may be secrets. */
+function nameOf(thrown: unknown): string {
+  if (typeof thrown === "string") return JSON.stringify(thrown);
+  if (typeof thrown === "function") return "a function";
+  if (typeof thrown !== "object" || thrown === null) return String(thrown);
+  if (isError(thrown)) return nonEmpty(thrown.name) ?? "Error";
+  const members = Object.keys(thrown).slice(0, MOST_MEMBERS).join(", ").slice(0, LONGEST_NAMES);
+  return members === "" ? "an object" : `an object with ${members}`;
 }
 
 /** `connect ECONNREFUSED 127.0.0.1:5432` of an error that has the parts and not the sentence. */

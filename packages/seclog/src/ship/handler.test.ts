@@ -1,5 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
+import { unreadable, untouchable } from "../../../../test/support/odd-errors.ts";
 import { failureOf, HandlerError } from "./handler.ts";
 
 /** As another copy of the package throws it: the members of a HandlerError, of a class of its own. */
@@ -32,8 +33,19 @@ describe("failureOf()", () => {
   it("knows an error of another realm, and survives whatever else was thrown", () => {
     const thrown: unknown = runInNewContext(`Object.assign(new Error("refused"), { kind: "event" })`);
     expect(failureOf(thrown)).toMatchObject({ kind: "event" });
-    for (const odd of [undefined, null, "event", 7, { kind: "event" }]) {
-      expect(failureOf(odd)).toMatchObject({ kind: "retry" });
+    for (const odd of [undefined, null, "event", 7, { kind: "event" }, untouchable]) {
+      expect(failureOf(odd)).toMatchObject({ kind: "retry", message: expect.stringMatching(/./) });
     }
+  });
+
+  it("says something for a failure that does not, and keeps its kind", () => {
+    expect(failureOf(new HandlerError("event", ""))).toMatchObject({
+      kind: "event",
+      message: "SECLOG_EVENT_REJECTED",
+    });
+    expect(failureOf(unreadable({ kind: "destination" }))).toMatchObject({
+      kind: "destination",
+      message: "a failure whose message cannot be read",
+    });
   });
 });

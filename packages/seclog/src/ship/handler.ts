@@ -138,18 +138,26 @@ const DEFAULT_CODE = {
  * by its class, since a handler that is bundled, or that belongs to another copy of the package, has a class of its own.
  */
 export function failureOf(thrown: unknown): HandlerError {
-  if (thrown instanceof HandlerError) return thrown;
-  const { kind, code, stored } = (isError(thrown) ? thrown : {}) as {
-    kind?: unknown;
-    code?: unknown;
-    stored?: unknown;
-  };
-  const failure = new HandlerError(isKind(kind) ? kind : "retry", errorMessage(thrown), {
+  const message = errorMessage(thrown);
+  const { isOwn, kind, code, stored } = membersOf(thrown);
+  if (isOwn && (thrown as HandlerError).message === message) return thrown as HandlerError;
+  const failure = new HandlerError(isKind(kind) ? kind : "retry", message, {
     cause: thrown,
     ...(isKind(kind) && isErrorCode(code) ? { code } : {}),
   });
   if (isKind(kind) && typeof stored === "number") failure.stored = stored;
   return failure;
+}
+
+/** Of a value that may be no error at all, or one that throws when it is looked at. */
+function membersOf(thrown: unknown): { isOwn?: boolean; kind?: unknown; code?: unknown; stored?: unknown } {
+  try {
+    if (!isError(thrown)) return {};
+    const { kind, code, stored } = thrown as { kind?: unknown; code?: unknown; stored?: unknown };
+    return { isOwn: thrown instanceof HandlerError, kind, code, stored };
+  } catch {
+    return {};
+  }
 }
 
 function isKind(value: unknown): value is FailureKind {
