@@ -10,11 +10,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
+import { setupDatabase } from "../../packages/seclog/src/postgres/setup.ts";
+
+const TEMPLATE_DATABASE = "seclog_test_template";
 
 declare module "vitest" {
   interface ProvidedContext {
     /** Answers with the administrator's URL. */
     readonly postgresBroker: string;
+    /** A database with Seclog's tables, to which nobody connects: every test's database begins as a copy of it. */
+    readonly templateDatabase: string;
   }
 }
 
@@ -22,17 +27,25 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const directory = await mkdtemp(join(tmpdir(), "seclog-test-postgres-"));
   let postgres: Promise<EmbeddedPostgres> | undefined;
   const server = createServer((_request, response) => {
-    postgres ??= startEmbeddedPostgres({ directory, durable: false, settings: { max_connections: "60" } });
+    postgres ??= start(directory);
     postgres.then(
       ({ url }) => response.end(url),
       (error: unknown) => response.writeHead(500).end(String(error)),
     );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  project.provide("templateDatabase", TEMPLATE_DATABASE);
   project.provide("postgresBroker", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   return async () => {
     server.close();
     await (await postgres?.catch(() => undefined))?.stop();
     await rm(directory, { recursive: true, force: true });
   };
+}
+
+/** With a database that is set up already: a copy of it takes a third of the time that setting up another one does. */
+async function start(directory: string): Promise<EmbeddedPostgres> {
+  const postgres = await startEmbeddedPostgres({ directory, durable: false, settings: { max_connections: "60" } });
+  await setupDatabase({ adminUrl: postgres.url, database: TEMPLATE_DATABASE });
+  return postgres;
 }

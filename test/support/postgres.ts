@@ -44,6 +44,10 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const writerUrl = urlOf(`writer_${suffix}`, randomBytes(9).toString("hex"));
   const readerUrl = urlOf(`reader_${suffix}`, randomBytes(9).toString("hex"));
   const sealerUrl = urlOf(`sealer_${suffix}`, randomBytes(9).toString("hex"));
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  await client.query(`CREATE DATABASE ${name} TEMPLATE ${inject("templateDatabase")}`);
+  await client.end();
   await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl, sealerUrl });
   const server = new URL(serverUrl);
   const adminUrl = urlOf(server.username, server.password);
