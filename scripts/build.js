@@ -22,6 +22,8 @@ const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
 
 await bundle(join(root, "packages", "seclog"));
+copyDocuments(join(root, "packages", "seclog"), ["api.md", "deploy.md", "errors.md", "events.md"]);
+copyDocuments(join(root, "packages", "server"), ["operations.md", "deploy.md", "errors.md"]);
 for (const folder of packageFolders()) {
   removeOrphans(folder);
   allowExecution(folder);
@@ -77,6 +79,12 @@ function takeBuiltins(code) {
  */
 function onlyAscii(code) {
   return code.replace(/[^\0-\x7f]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The pages that a package's messages and types name: who installs it has them in its folder. */
+function copyDocuments(folder, names) {
+  mkdirSync(join(folder, "docs"), { recursive: true });
+  for (const name of names) copyFileSync(join(root, "docs", name), join(folder, "docs", name));
 }
 
 /** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */
