@@ -199,23 +199,48 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("takes a number alone for a card's only where somebody typed it", () => {
+  test("takes a number alone for a card's, except under the name of an id or a number", () => {
     const card = 4111111111111111;
+    const typed = { value: card, message: String(card), field: String(card), x: card, free: BigInt(card) };
+    const kind = { cc: "4111111111111112", card: { brand: "visa" }, pan: 1, cardNo: "x", credit_card: [card] };
+    const named = { n: card, order: String(card), order_ref: card, phoneNumber: card, count: BigInt(card), user: card };
+    const ids = { orderId: "4111 1111 1111 1111", user_ids: [card, String(card)], [card]: 1 };
+    const other = { m: 4111111111111112, t: 1763840602123, snowflake: "480000000000000004" };
+    const redacted = (of: object) => Object.fromEntries(Object.keys(of).map((name) => [name, REDACTED]));
     expect(
       kept({
-        ...{ value: card, message: String(card), input: BigInt(card), cards: [card], note: `paid with ${card}` },
-        ...{ n: card, order: String(card), invoice: BigInt(card), m: 4111111111111112, t: 1763840602123 },
-        ...{ orderId: "4111 1111 1111 1111", user_ids: [card, String(card)], [card]: 1 },
+        ...typed,
+        ...kind,
+        ...named,
+        ...ids,
+        ...other,
+        list: [card, [card]],
+        orders: [card],
+        input: { field: card },
       }),
     ).toEqual({
       data: {
-        ...{ value: REDACTED, message: REDACTED, input: REDACTED, cards: [REDACTED], note: `paid with ${REDACTED}` },
-        ...{ n: card, order: String(card), invoice: String(card), m: 4111111111111112, t: 1763840602123 },
-        ...{ orderId: "4111 1111 1111 1111", user_ids: [card, String(card)], [card]: 1 },
+        ...{ ...redacted(typed), ...redacted(kind), ...named, ...ids, ...other, count: String(card) },
+        ...{ list: [REDACTED, [REDACTED]], orders: [card], input: { field: REDACTED } },
       },
       notes: {
-        converted: { "data.input": "bigint", "data.invoice": "bigint" },
-        redacted: ["data.cards.0", "data.input", "data.message", "data.note", "data.value"],
+        converted: { "data.free": "bigint", "data.count": "bigint" },
+        redacted: [
+          ...[
+            "card",
+            "cardNo",
+            "cc",
+            "credit_card",
+            "field",
+            "free",
+            "input.field",
+            "list.0",
+            "list.1.0",
+            "message",
+            "pan",
+          ],
+          ...["value", "x"],
+        ].map((name) => `data.${name}`),
       },
     });
   });

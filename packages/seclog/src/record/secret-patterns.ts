@@ -23,7 +23,7 @@ export const SECRET_PATTERNS = [
   "apiKey",
   /** `name=value` and `"name": "value"` where the name is a secret's. */
   "assignment",
-  /** Payment cards, by issuer, length and check digit; in free text only. */
+  /** Payment cards, by issuer, length and check digit; not in ids. */
   "cardNumber",
 ] as const;
 
