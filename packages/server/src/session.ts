@@ -61,10 +61,12 @@ export class Session implements Queries {
   /** Only for use within a transaction. */
   readonly client: pg.Client;
   readonly #options: SessionOptions;
+  readonly #known: readonly string[];
 
-  private constructor(client: pg.Client, options: SessionOptions) {
+  private constructor(client: pg.Client, options: SessionOptions, known: readonly string[]) {
     this.client = client;
     this.#options = options;
+    this.#known = known;
   }
 
   static async open(options: SessionOptions): Promise<Session> {
@@ -74,7 +76,7 @@ export class Session implements Queries {
     await client.connect();
     try {
       if (await isPooled(client)) POOLED.add(client);
-      return new Session(client, options);
+      return new Session(client, options, await settingsOf(client));
     } catch (error) {
       await client.end().catch(() => {});
       throw error;
@@ -88,7 +90,7 @@ export class Session implements Queries {
 
   /** Begins a transaction that the caller ends; {@link transaction} does both. */
   async begin(isolation: Isolation = "READ COMMITTED"): Promise<void> {
-    await this.client.query(beginSql(this.#options, isolation));
+    await this.client.query(beginSql(this.#options, isolation, this.#known));
   }
 
   /** Does work in a transaction, which is rolled back if that fails, or where nothing of it shall stay. */
@@ -139,6 +141,7 @@ export function planOnce(client: pg.Client, name: string): { readonly name?: str
 export class SessionPool implements Queries {
   readonly #pool: pg.Pool;
   readonly #options: SessionOptions;
+  #known: readonly string[] | undefined;
 
   /** @param max the most connections at a time */
   constructor(options: SessionOptions, max: number) {
@@ -154,9 +157,10 @@ export class SessionPool implements Queries {
   async begin(): Promise<pg.PoolClient> {
     const client = await this.#pool.connect();
     try {
+      this.#known ??= await settingsOf(client);
       // One snapshot for all that is read: what a transaction reads twice must agree, and a single statement notices nothing.
       const isolation = this.#options.access === "READ ONLY" ? "REPEATABLE READ" : "READ COMMITTED";
-      await client.query(beginSql(this.#options, isolation));
+      await client.query(beginSql(this.#options, isolation, this.#known));
       return client;
     } catch (error) {
       client.release(true);
@@ -216,11 +220,17 @@ function clientConfig({ role, url, database, purpose, statementTimeout }: Sessio
   };
 }
 
-/** PostgreSQL 17 and later: a verification takes as long as it takes. An older server does not know the setting. */
-const NO_TRANSACTION_TIMEOUT =
-  "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL";
+/**
+ * What this server knows besides what all of them do: from PostgreSQL 17 on a limit for a whole transaction, which a
+ * verification would run into. Asked outside of transactions: within one, the question would take the snapshot, and a reader
+ * that locks first and looks then would see what was before its locks.
+ */
+async function settingsOf(client: pg.ClientBase): Promise<readonly string[]> {
+  const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
+  return Number(rows[0]?.server_version_num) >= 170_000 ? ["transaction_timeout = 0"] : [];
+}
 
-function beginSql(options: SessionOptions, isolation: Isolation): string {
+function beginSql(options: SessionOptions, isolation: Isolation, known: readonly string[]): string {
   const { access, statementTimeout, lockTimeout = 0, idleTimeout = 60_000, settings = [] } = options;
   return [
     `BEGIN ISOLATION LEVEL ${isolation} ${access}`,
@@ -236,8 +246,8 @@ function beginSql(options: SessionOptions, isolation: Isolation): string {
       `statement_timeout = ${statementTimeout ?? STATEMENT_TIMEOUT_MS}`,
       `lock_timeout = ${lockTimeout}`,
       `idle_in_transaction_session_timeout = ${idleTimeout}`,
+      ...known,
       ...settings,
     ].map((setting) => `SET LOCAL ${setting}`),
-    NO_TRANSACTION_TIMEOUT,
   ].join("; ");
 }
