@@ -272,7 +272,7 @@ Would erase 1 record in quarantine
     for (const ip of ["203.0.113.200", "::ffff:203.0.113.200", "203.0.113.200:443", "[::ffff:203.0.113.200]:443"]) {
       expect(await paths("--ip", ip)).toHaveLength(5);
     }
-    expect(await paths("--ip", "::ffff:203.0.113.200/120")).toHaveLength(5);
+    expect(await paths("--ip", "::ffff:203.0.113.0/120")).toHaveLength(5);
 
     const missed = await seclog(["query", "--actor", dn("Jack")]);
     expect(missed.stderr).toMatch(/No events match: actor_id "OU=A department.*from 20.* The default is the last day/);
@@ -296,6 +296,7 @@ Would erase 1 record in quarantine
     [["erase", "--target", "", ...REASON], "--target is empty"],
     [["erase", "--event", "1", ...REASON], '--event "1" is no event\'s id'],
     [["erase", "--ip", "nowhere", ...REASON], '--ip "nowhere" is no address'],
+    [["erase", "--ip", "10.0.0.1/8", ...REASON, "--yes"], "write 10.0.0.0/8 for the network, or 10.0.0.1"],
     [["erase", "--actor", "x", "--since", "1d", "--until", "2d", ...REASON], "nothing could match"],
     [["erase", "--actor", "x", "--database", "", ...REASON], "--database is empty"],
     [["prune", ...REASON], "--older-than"],

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
+import { networkOf } from "./network.ts";
 
 /** Which events are meant. Everything given must hold. Every text is in the form that the log keeps. */
 export interface EventFilter {
@@ -176,7 +177,8 @@ function notInCalendar(moment: RegExpExecArray): string | undefined {
 }
 
 function parseLevel(text: string): Level {
-  if (isLevel(text)) return text;
+  const level = text.toLowerCase();
+  if (isLevel(level)) return level;
   throw new SeclogError("SECLOG_CONFIG", `--level ${quoted(text)} is none of ${LEVELS.join(", ")}`);
 }
 
@@ -190,12 +192,14 @@ function parseType(text: string): string {
 }
 
 function parseOutcome(text: string): string {
-  if (OUTCOMES.some((outcome) => outcome === text)) return text;
+  const known = OUTCOMES.find((outcome) => outcome === text.toLowerCase());
+  if (known !== undefined) return known;
   throw new SeclogError("SECLOG_CONFIG", `--outcome ${quoted(text)} is none of ${OUTCOMES.join(", ")}`);
 }
 
 function parseCategory(text: string): string {
-  if (/^[a-z0-9_.:-]{1,40}$/.test(text)) return text;
+  const category = text.toLowerCase();
+  if (/^[a-z0-9_.:-]{1,40}$/.test(category)) return category;
   throw new SeclogError(
     "SECLOG_CONFIG",
     `--category ${quoted(text)} cannot be a category: they are as authn or session`,
@@ -225,7 +229,16 @@ function parseNetwork(text: string): string {
     // A network of IPv4 addresses in IPv6 (RFC 4291, 2.5.5.2) is one of those addresses.
     const offset = isIP(stored) === 4 && address.includes("::") ? 96 : 0;
     const most = isIP(stored) === 4 ? 32 : 128;
-    if (Number(bits) >= offset && Number(bits) - offset <= most) return `${stored}/${Number(bits) - offset}`;
+    const length = Number(bits) - offset;
+    if (length >= 0 && length <= most) {
+      const network = networkOf(stored, length);
+      if (network === stored) return `${stored}/${length}`;
+      // PostgreSQL would take the whole network, and `erase` would erase it.
+      throw new SeclogError(
+        "SECLOG_CONFIG",
+        `--ip ${quoted(text)} names one address and a network: write ${network}/${length} for the network, or ${stored}`,
+      );
+    }
   }
   throw new SeclogError(
     "SECLOG_CONFIG",
