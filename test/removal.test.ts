@@ -137,7 +137,7 @@ Would erase 1 record in quarantine
     const again = await seclog(["erase", "--actor", "alice", ...REASON, "--yes"]);
     expect([again.code, again.stdout]).toEqual([
       0,
-      'No events match: there is nothing to erase. Looked for actor_id "alice".\n',
+      'No events match: there is nothing to erase. Looked for actor_id or userid "alice".\n',
     ]);
     expect(await json(["erase", "--ip", "203.0.113.64/26", ...REASON, "--yes"])).toMatchObject({
       dry_run: false,
@@ -275,9 +275,11 @@ Would erase 1 record in quarantine
     expect(await paths("--ip", "::ffff:203.0.113.0/120")).toHaveLength(5);
 
     const missed = await seclog(["query", "--actor", dn("Jack")]);
-    expect(missed.stderr).toMatch(/No events match: actor_id "OU=A department.*from 20.* The default is the last day/);
+    expect(missed.stderr).toMatch(
+      /No events match: actor_id or userid "OU=A department.*from 20.* The default is the last day/,
+    );
     expect((await seclog(["erase", "--actor", dn("Jack"), ...REASON])).stdout).toMatch(
-      /nothing to erase\. Looked for actor_id "OU=A department/,
+      /nothing to erase\. Looked for actor_id or userid "OU=A department/,
     );
     // Somebody else's name begins with the same 256 characters.
     expect(await json(["erase", "--actor", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
@@ -285,6 +287,52 @@ Would erase 1 record in quarantine
     expect(await json(["erase", "--target", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
     // Whose account it was stands in the data, which keeps longer texts: of the three that are left.
     expect(await json(["erase", "--target", dn("Jim"), ...REASON, "--yes"])).toMatchObject({ erased: 3 });
+  });
+
+  it("means the same events by --actor and --target as query, stats and tail do", async () => {
+    const long = `CN=${"x".repeat(300)}`;
+    const writer = createSecurityLog({ spool: "memory", handlers: [postgresHandler({ url: database.writerUrl })] });
+    const record = (path: string, details: Record<string, unknown>): void => {
+      const request = { method: "GET", url: path, headers: {}, socket: { remoteAddress: "203.0.113.201" } };
+      writer.recordSecurityEvent("user_deleted", request, details as { userid: string; onuserid: string });
+    };
+    // As the README has it.
+    record("/same/readme", { userid: "root-7", onuserid: "77007" });
+    record("/same/number", { userid: 77007, onuserid: 77008 });
+    record("/same/longer", { userid: "root-7", onuserid: 770077 });
+    record("/same/text", { userid: "other", onuserid: 'say "userid":"77007"' });
+    record("/same/new", { userid: "other", onuserid: "other", newuserid: "77007" });
+    record("/same/column", { actor: "77007", target: "root-7", userid: "77008", onuserid: "x'; DROP TABLE y; --" });
+    record("/same/long", { actor: long, onuserid: long, userid: "other" });
+    await writer.close();
+
+    for (const [args, expected] of [
+      [
+        ["--target", "77007"],
+        ["/same/readme", "/same/new"],
+      ],
+      [
+        ["--actor", "77007"],
+        ["/same/number", "/same/column"],
+      ],
+      [
+        ["--actor", "root-7"],
+        ["/same/readme", "/same/longer"],
+      ],
+      [["--target", "root-7"], ["/same/column"]],
+      [["--target", "77008"], ["/same/number"]],
+      [["--target", "x'; DROP TABLE y; --"], ["/same/column"]],
+      [["--actor", "root-7", "--target", "77007"], ["/same/readme"]],
+      [["--actor", long, "--target", long], ["/same/long"]],
+      [["--target", "7700"], []],
+    ] as const) {
+      const { events } = (await json(["query", "--since", "1h", "--order", "oldest", ...args])) as {
+        events: { path: string }[];
+      };
+      expect([args, events.map(({ path }) => path)]).toEqual([args, expected]);
+      expect(await json(["stats", "--since", "1h", ...args])).toMatchObject({ events: expected.length });
+      expect(await json(["erase", "--since", "1h", ...args, ...REASON])).toMatchObject({ erased: expected.length });
+    }
   });
 
   it.each([

@@ -16,8 +16,9 @@ export interface EventFilter {
   readonly categories?: readonly string[];
   /** An address, or a network in CIDR form. */
   readonly ip?: string;
-  readonly actor?: string;
-  readonly target?: string;
+  /** The forms in which the log may have the id: that of the column and, of a long id, that of `data`, which keeps more. */
+  readonly actor?: readonly string[];
+  readonly target?: readonly string[];
   /** Any of these, in upper case. */
   readonly methods?: readonly string[];
   /** A prefix, or with `*` a pattern for the whole path. */
@@ -53,16 +54,21 @@ export interface FilterOptions {
   readonly text?: string;
 }
 
+/** Adds the options that name a person: the same in `erase` as where one looks beforehand. */
+export function addPersonOptions(command: Command): Command {
+  return command
+    .option("--actor <id>", "who did it, also as userid in the event's data")
+    .option("--target <id>", "whom or what it was done to, also as userid, newuserid or onuserid in the event's data")
+    .option("--ip <address>", "client address or network: 203.0.113.9, 2001:db8::/32");
+}
+
 /** Adds the options that {@link parseFilter} reads, without those of time. */
 export function addFilterOptions(command: Command): Command {
-  return command
+  return addPersonOptions(command)
     .option("--type <type...>", "event types; * stands for any text: authn_*")
     .option("--level <level>", `at least this severe: ${LEVELS.join(", ")}`)
     .option("--outcome <outcome...>", `any of ${OUTCOMES.join(", ")}`)
     .option("--category <category...>", "of these categories: authn, authz")
-    .option("--ip <address>", "client address or network: 203.0.113.9, 2001:db8::/32")
-    .option("--actor <id>", "who did it")
-    .option("--target <id>", "whom or what it was done to")
     .option("--method <method...>", "request methods: POST, PROPFIND")
     .option("--path <path>", "path prefix, or with * a pattern: /admin, /users/*/edit")
     .option("--route <route>", "the route's whole template: /users/:id")
@@ -99,8 +105,8 @@ export function parseFilter(options: FilterOptions, now: Date = new Date()): Eve
     outcomes: listOf("outcome", options.outcome, parseOutcome),
     categories: listOf("category", options.category, parseCategory),
     ip: given("ip", options.ip, parseNetwork),
-    actor: given("actor", options.actor, (text) => storedText("actorId", text)),
-    target: given("target", options.target, (text) => storedText("targetId", text)),
+    actor: given("actor", options.actor, (text) => idForms("actorId", text)),
+    target: given("target", options.target, (text) => idForms("targetId", text)),
     methods: listOf("method", options.method, parseMethod),
     path: given("path", options.path, (text) => storedText("path", text)),
     route: given("route", options.route, (text) => storedText("route", text)),
@@ -110,6 +116,10 @@ export function parseFilter(options: FilterOptions, now: Date = new Date()): Eve
     text: given("text", options.text, (text) => text),
   };
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
+}
+
+function idForms(column: "actorId" | "targetId", id: string): readonly string[] {
+  return [...new Set([storedText(column, id) ?? id, id])];
 }
 
 /** An option's value, if it was given. */
@@ -256,8 +266,8 @@ export function filterText(filter: EventFilter): string {
     outcomes && `outcome ${outcomes.join(" or ")}`,
     categories && `category ${categories.join(" or ")}`,
     ip && `ip_address ${ip}`,
-    actor && `actor_id ${shownId(actor)}`,
-    target && `target_id ${shownId(target)}`,
+    actor && `actor_id or userid ${shownId(actor[0] ?? "")}`,
+    target && `target_id, userid, newuserid or onuserid ${shownId(target[0] ?? "")}`,
     methods && `method ${methods.join(" or ")}`,
     path && `path ${quoted(path)}`,
     route && `route ${quoted(route)}`,

@@ -75,7 +75,7 @@ describe("findEvents()", () => {
       more: { status_code: 403, method: "_OTHER", method_original: "PROPFIND", route: "/admin/:what", target_id: "t3" },
     },
     { level: "error", ip: "2001:db8::1", path: "/admin/100 percent sure" },
-    { type: "malicious_csrf", path: "/back\\slash" },
+    { type: "malicious_csrf", path: "/back\\slash", data: '{"userid":"dave","newuserid":12}' },
     { at: "2020-02-02T10:00:00Z", actor: "carol" },
   ];
 
@@ -131,6 +131,12 @@ describe("findEvents()", () => {
     [{ host: "shop.example:8" }, []],
     [{ host: "web-1" }, [2]],
     [{ target: "t3" }, [3]],
+    [{ target: "t_" }, []],
+    [{ actor: "dave" }, [5]],
+    [{ target: "dave" }, [5]],
+    [{ actor: "12" }, []],
+    [{ target: "12" }, [5]],
+    [{ target: "1" }, []],
     [{ outcome: ["success"] }, []],
     [{ outcome: ["failure,unknown"], category: ["test"] }, [1, 2, 3, 4, 5]],
     [{ category: ["authn"] }, []],

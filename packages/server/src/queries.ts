@@ -19,8 +19,8 @@ export function matches(filter: EventFilter): (eb: ExpressionBuilder<Tables, "se
     if (filter.ip) conditions.push(sql`ip_address ${filter.ip.includes("/") ? sql`<<=` : sql`=`} ${filter.ip}::inet`);
     if (filter.outcomes) conditions.push(sql`outcome::text = ANY (${filter.outcomes}::text[])`);
     if (filter.categories) conditions.push(sql`category = ANY (${filter.categories}::text[])`);
-    if (filter.actor) conditions.push(sql`actor_id = ${filter.actor}`);
-    if (filter.target) conditions.push(sql`target_id = ${filter.target}`);
+    if (filter.actor) conditions.push(isNamed(sql`actor_id`, '"userid":', filter.actor));
+    if (filter.target) conditions.push(isNamed(sql`target_id`, 'userid":', filter.target));
     // One that is not known is kept as it was sent, beside `_OTHER`.
     if (filter.methods) {
       conditions.push(
@@ -47,6 +47,19 @@ export function matches(filter: EventFilter): (eb: ExpressionBuilder<Tables, "se
     if (filter.text) conditions.push(containsText(filter.text));
     return eb.and(conditions);
   };
+}
+
+/**
+ * Whether an id stands in its column, or in `data` under a name that ends in `key`: as `seclog_erase` has it, letter for
+ * letter, so that one sees beforehand what is erased. The target's names are `userid`, `newuserid` and `onuserid`.
+ */
+function isNamed(column: RawBuilder<unknown>, key: string, forms: readonly string[]): RawBuilder<boolean> {
+  const conditions = forms.flatMap((id) => [
+    sql`${column} = ${id}`,
+    sql`position(${key}::text || to_json(${id}::text)::text IN data::text) > 0`,
+    ...(/^[0-9]+$/.test(id) ? [sql`data::text ~ (${key}::text || ${id}::text || '[,}]')`] : []),
+  ]);
+  return sql`(${sql.join(conditions, sql` OR `)})`;
 }
 
 const TEXTS = sql.raw(

@@ -1,8 +1,15 @@
 import type { Command } from "commander";
 import type pg from "pg";
-import { SeclogError, storedText } from "seclog";
+import { SeclogError } from "seclog";
 import { databaseError } from "../connection.ts";
-import { addTimeOptions, filterText, parseFilter, quoted } from "../event-filter.ts";
+import {
+  addPersonOptions,
+  addTimeOptions,
+  type EventFilter,
+  filterText,
+  parseFilter,
+  quoted,
+} from "../event-filter.ts";
 import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print, Table } from "../output.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../owner.ts";
@@ -25,12 +32,8 @@ interface EraseOptions {
 export function addErase(program: Command): void {
   const command = program
     .command("erase")
-    .description("erase a person: what the events say of them goes, the events and their proofs stay")
-    .option("--actor <id>", "who did it, or whose account it was")
-    .option("--target <id>", "whom or what it was done to")
-    .option("--ip <address>", "client address or network: 203.0.113.9, 2001:db8::/32")
-    .option("--event <id...>", "events by their ids");
-  addTimeOptions(command)
+    .description("erase a person: what the events say of them goes, the events and their proofs stay");
+  addTimeOptions(addPersonOptions(command).option("--event <id...>", "events by their ids"))
     .requiredOption("--reason <text>", "why, for the record")
     .option("--yes", "do it; without this it only says what would be erased")
     .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
@@ -58,14 +61,12 @@ async function erase(options: EraseOptions): Promise<void> {
       signal,
       owner.transaction(options.yes ? "COMMIT" : "ROLLBACK", async (client) => {
         const parts: Erased[] = [];
-        for (const ids of idForms(options)) {
-          parts.push(await eraseOnce(client, { ...criteria, ...ids }, reason, options.yes !== true));
-        }
+        for (const each of eachForm(criteria)) parts.push(await eraseOnce(client, each, reason, options.yes !== true));
         return parts.reduce(together);
       }),
     );
     if (options.json) await print(jsonLine({ dry_run: options.yes !== true, ...result }));
-    else await print(report(result, options, filterText({ ...criteria, ...idForms(options)[0] })));
+    else await print(report(result, options, filterText(criteria)));
     if (!options.yes && !options.json) note("Nothing was changed. The same with --yes erases it.");
   } catch (error) {
     if (!isCode(error, "55P03")) throw databaseError(error, "admin");
@@ -79,19 +80,18 @@ async function erase(options: EraseOptions): Promise<void> {
   }
 }
 
-interface Ids {
-  readonly actor?: string;
-  readonly target?: string;
-}
-
-interface Criteria extends Ids {
-  readonly ip?: string;
-  readonly since?: Date;
-  readonly until?: Date;
+/** Which events are meant; those of an actor or a target as `isNamed` in queries.ts looks for them. */
+interface Criteria extends Pick<EventFilter, "actor" | "target" | "ip" | "since" | "until"> {
   readonly events?: readonly string[];
 }
 
-async function eraseOnce(client: pg.Client, criteria: Criteria, reason: string, dryRun: boolean): Promise<Erased> {
+/** Criteria with one form of each id. */
+interface OneForm extends Omit<Criteria, "actor" | "target"> {
+  readonly actor: string | undefined;
+  readonly target: string | undefined;
+}
+
+async function eraseOnce(client: pg.Client, criteria: OneForm, reason: string, dryRun: boolean): Promise<Erased> {
   const { actor, target, ip, events, since, until } = criteria;
   const { rows } = await client.query<Omit<Erased, "recorded_as"> & { recorded_as: string | null }>(
     `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
@@ -103,17 +103,11 @@ async function eraseOnce(client: pg.Client, criteria: Criteria, reason: string, 
   return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
 }
 
-/**
- * The forms in which the log has the ids: that of the columns, and where a long id has another one there, also that of
- * `data`, which keeps longer texts (`onuserid`). Each is looked for by itself.
- */
-function idForms({ actor, target }: EraseOptions): readonly Ids[] {
-  const stored = {
-    ...(actor === undefined ? {} : { actor: storedText("actorId", actor) ?? actor }),
-    ...(target === undefined ? {} : { target: storedText("targetId", target) ?? target }),
-  };
-  const typed = { ...(actor === undefined ? {} : { actor }), ...(target === undefined ? {} : { target }) };
-  return stored.actor === actor && stored.target === target ? [stored] : [stored, typed];
+/** Each form of the actor's id with each of the target's: `seclog_erase` takes one of each. */
+function eachForm({ actor = [], target = [], ...others }: Criteria): readonly OneForm[] {
+  const targets = target.length === 0 ? [undefined] : target;
+  const actors = actor.length === 0 ? [undefined] : actor;
+  return actors.flatMap((one) => targets.map((other) => ({ ...others, actor: one, target: other })));
 }
 
 function together(one: Erased, other: Erased): Erased {
@@ -151,6 +145,8 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions)
     throw new SeclogError("SECLOG_CONFIG", "whom to erase is not said: give --actor, --target, --ip or --event");
   }
   const filter = parseFilter({
+    ...(actor === undefined ? {} : { actor }),
+    ...(target === undefined ? {} : { target }),
     ...(ip === undefined ? {} : { ip }),
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
