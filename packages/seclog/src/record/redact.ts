@@ -13,7 +13,7 @@ import { isRegExp, isUint8Array } from "node:util/types";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { columnsNamed, REDACTABLE } from "./redact-columns.ts";
 import { REDACTED } from "./redacted.ts";
-import { isFreeTextName, isIdName, type NameRule, nameRule, plainName } from "./secret-names.ts";
+import { isIdName, isNumberName, type NameRule, nameRule, plainName } from "./secret-names.ts";
 import { SECRET_PATTERNS, type SecretPattern, secretReplacer } from "./secret-patterns.ts";
 
 export { REDACTED } from "./redacted.ts";
@@ -142,7 +142,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
       if (safe === text) return text;
       const name = path.findLast((step) => !DIGITS_ALONE.test(step));
       if (name === undefined) return safe;
-      return isIdName(name) || (DIGITS_ALONE.test(text) && !isFreeTextName(name)) ? redactId(text) : safe;
+      return isIdName(name) || (DIGITS_ALONE.test(text) && isNumberName(name)) ? redactId(text) : safe;
     },
     repeatedText(text) {
       if (harmless.has(text)) return text;

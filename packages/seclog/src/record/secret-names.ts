@@ -22,7 +22,9 @@ const SECRET_END = new RegExp(
 );
 
 const SECRET_NAMES: ReadonlySet<string> = new Set([
-  ...["pass", "pin", "pan", "dsn", "tan", "tokens", "ssn", "rawheaders"],
+  ...["pass", "pin", "dsn", "tan", "tokens", "ssn", "rawheaders"],
+  // Cards, whatever the value looks like: a number with a wrong digit is nearly the right one.
+  ...["cc", "ccno", "ccnr", "card", "cards", "pan", "paymentcard", "bankcard", "cardpan"],
   // Only complete, as `auth` and `key` begin or end many names that are harmless.
   ...["auth", "sshkey", "clientkey", "masterkey", "secretkey", "hmackey"],
 ]);
@@ -34,9 +36,9 @@ const URLS = /(?:url|uri|href|referr?er)$/;
 /** Whose numbers are ids, whatever they look like. */
 const IDS = /(?:id|ids|uuid|guid|ulid)$/;
 
-/** Whose texts somebody wrote or typed. A number alone under any other name is an id, an amount or a time. */
-const FREE_TEXTS =
-  /(?:message|msg|text|notes?|comments?|reason|description|errors?|details?|body|input|value|query|search|content|subject|title|summary|payload|line|card|cards)$/;
+/** Whose numbers count or name something. A number alone under any other name may have been typed, and be a card's. */
+const NUMBERS =
+  /^(?:n|no|nr)$|(?:orders?|invoices?|refs?|references?|numbers?|num|serial|seq|sequence|index|offset|version|counts?|accounts?|totals?|amounts?|sizes?|bytes|actor|target|user|customer|tenant|device)$/;
 
 /** A name in lower case, letters and digits only: `User-Id`, `user_id` and `userId` are one. */
 export function plainName(name: string): string {
@@ -56,7 +58,7 @@ export function isIdName(name: string): boolean {
   return IDS.test(plainName(name));
 }
 
-/** Whether a value of this name is somebody's prose or input, so that a number alone may be a card's. */
-export function isFreeTextName(name: string): boolean {
-  return FREE_TEXTS.test(plainName(name));
+/** Whether a number alone under this name counts or names something, so that it is not a card's. */
+export function isNumberName(name: string): boolean {
+  return NUMBERS.test(plainName(name));
 }
