@@ -83,7 +83,9 @@ export class FastifyScope {
     }
     const { initialConfig } = this.#app;
     const longest = initialConfig.routerOptions?.maxParamLength ?? initialConfig.maxParamLength ?? LONGEST_PARAMETER;
-    return statusCode === 414 && path.split("/").some((part) => part.length > longest);
+    if (!path.split("/").some((part) => part.length > longest)) return false;
+    // The application's own `frameworkErrors` may answer with another status, but only where a route has the path.
+    return statusCode === 414 || this.#known.has(url);
   }
 }
 

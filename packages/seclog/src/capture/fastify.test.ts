@@ -363,6 +363,35 @@ test("malformed requests - bodies, schemas and paths that cannot be decoded", as
   ]);
 });
 
+test.each([
+  ["the application", ""],
+  ["a scope", "/x"],
+])("paths that the router refuses, in %s, also where frameworkErrors answers in its own way", async (_, prefix) => {
+  for (const own of [undefined, 400, 404, 422]) {
+    const { log, calls } = recordedCalls();
+    const app = Fastify({
+      ...(own !== undefined && {
+        frameworkErrors: (_error: Error, _request: unknown, reply: object) => {
+          (reply as FastifyReply).code(own).send("no");
+        },
+      }),
+    });
+    apps.push(app);
+    const part = (scope: FastifyInstance) =>
+      scope.register(securityCapture, { log }).register(async (inner) => inner.get("/a/:id", async () => "a"));
+    if (prefix === "") part(app);
+    else app.register(async (scope) => part(scope), { prefix });
+    const port = await listening(app);
+    for (const path of ["/%", "/%zz", "/%E0%A4%A", "/a/%", `/a/${"x".repeat(101)}`]) {
+      const { status } = await send(port, "GET", prefix + path);
+      expect(status).toBe(own ?? (path.length > 100 ? 414 : 400));
+      expect(calls.splice(0)).toMatchObject([{ type: "input_validation_fail", data: { statusCode: status } }]);
+    }
+    await send(port, "GET", `${prefix}/b/${"x".repeat(101)}`);
+    expect(calls).toEqual([]);
+  }
+});
+
 test("detect - each detector can be turned off", async () => {
   const { app, calls } = application({}, { detect: { wrongMethod: false, forbidden: false, unauthenticated: false } });
   app.get("/403", async (_request, reply) => reply.code(403).send());
