@@ -26,13 +26,19 @@ export interface SpoolState {
   readonly quarantineBytes: number;
 }
 
+/** What a spool has beside its sources; and the one name that a volume of its own has before a log was ever there. */
+const OTHER_NAMES: ReadonlySet<string> = new Set(["reserve", "quarantine.ndjson", "lost+found"]);
+
 /**
- * Looks at a spool without touching it.
+ * Looks at a spool without touching it. An empty folder is one that no log has used yet.
  *
  * @param directory the spool's root, as `spool.directory` names it
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when there is no such folder or it cannot be read
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when there is no such folder, it cannot be read, or other things are in it and
+ *   nothing of a spool
  */
 export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolState {
+  let state: SpoolState;
+  let names: readonly string[];
   try {
     const stat = fs.lstatSync(directory);
     const sources = listSources(fs, directory).map((sourceId) => ({
@@ -40,7 +46,8 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
       bytes: sourceBytes(fs, join(directory, sourceId)),
       owned: sourceIsOwned(fs, directory, sourceId),
     }));
-    return {
+    names = fs.readdirSync(directory);
+    state = {
       mode: stat.mode & 0o7777,
       uid: stat.uid,
       gid: stat.gid,
@@ -49,19 +56,21 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
       quarantineBytes: sizeOf(fs, join(directory, "quarantine.ndjson")),
     };
   } catch (cause) {
-    const why = isErrno(cause, "ENOENT")
-      ? "does not exist"
-      : isErrno(cause, "EACCES")
-        ? "may not be read by this user"
-        : "is no spool";
-    throw new SeclogError(
-      "SECLOG_SPOOL_DIRECTORY",
-      `the spool ${JSON.stringify(directory)} ${why}: name the application's spool.directory`,
-      {
-        cause,
-      },
-    );
+    if (isErrno(cause, "ENOENT")) throw refusal(directory, "does not exist", cause);
+    throw refusal(directory, isErrno(cause, "EACCES") ? "may not be read by this user" : "is no spool", cause);
   }
+  if (state.sources.length === 0 && names.length > 0 && !names.some((name) => OTHER_NAMES.has(name))) {
+    throw refusal(directory, "is no spool, it holds neither sources nor a spool's files");
+  }
+  return state;
+}
+
+function refusal(directory: string, why: string, cause?: unknown): SeclogError {
+  return new SeclogError(
+    "SECLOG_SPOOL_DIRECTORY",
+    `the spool ${JSON.stringify(directory)} ${why}: name the application's spool.directory`,
+    { cause },
+  );
 }
 
 function sizeOf(fs: SpoolFs, path: string): number {
