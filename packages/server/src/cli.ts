@@ -5,6 +5,8 @@ import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "./environment.ts";
 import { Interrupted } from "./interruption.ts";
 import { OutputClosed, OutputFailed, styled, wrapped } from "./output.ts";
+import { commandLine } from "./program.ts";
+import { suggestions } from "./suggest.ts";
 import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
@@ -91,8 +93,20 @@ async function createProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
+/** Where help is asked for a command that there is not, commander prints the help of the whole program. */
+function refuseUnknownHelp(args: readonly string[]): void {
+  const [first, second] = args.filter((argument) => !argument.startsWith("-"));
+  const asksHelp = args.includes("--help") || args.includes("-h");
+  const asked = first === "help" ? second : asksHelp ? first : undefined;
+  if (asked === undefined || asked === "help" || COMMANDS.has(asked)) return;
+  const [like] = suggestions(asked, [...COMMANDS.keys()], 1);
+  const advice = like === undefined ? `${commandLine("--help")} lists them` : `did you mean ${like}?`;
+  throw new SeclogError("SECLOG_CONFIG", `there is no command ${JSON.stringify(asked.slice(0, 60))}: ${advice}`);
+}
+
 async function main(args: readonly string[]): Promise<void> {
   refuseSecretArguments(args);
+  refuseUnknownHelp(args);
   const program = await createProgram(args);
   if (args.length === 0) program.help();
   await program.parseAsync(args, { from: "user" });
