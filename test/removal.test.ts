@@ -356,6 +356,7 @@ Would erase 1 record in quarantine
     [["hold", "--list", "--release", "1"], "one thing at a time"],
     [["hold", "--release", "one", ...REASON], '--release "one" is no hold'],
     [["hold", "--class", "all", ...REASON], '--class "all" is none of'],
+    [["retention", "authn=short", "authn=long"], '"authn" is set twice, to short and to long: name each category once'],
     [["retention", "autn=long"], 'there is no category "autn": did you mean authn?'],
     [["retention", "orders=long"], 'there is no category "orders": the categories are authn, authz,'],
     [["retention", "authn"], '"authn" sets nothing'],

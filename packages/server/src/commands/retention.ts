@@ -31,7 +31,7 @@ export function addRetention(program: Command): void {
 const DEFAULT_CLASS = "standard";
 
 async function retention(assignments: readonly string[], options: RetentionOptions): Promise<void> {
-  const wanted = new Map(assignments.map(parseAssignment));
+  const wanted = parseAssignments(assignments);
   const signal = interruption();
   const owner = await unlessInterrupted(signal, OwnerConnection.open(options.database));
   try {
@@ -96,6 +96,21 @@ async function refuseUnknown(client: pg.Client, wanted: readonly string[], known
       `there is no category ${quoted(category)}: ${advice} For a category of your own events add --allow-unknown`,
     );
   }
+}
+
+function parseAssignments(texts: readonly string[]): ReadonlyMap<string, string> {
+  const wanted = new Map<string, string>();
+  for (const [category, name] of texts.map(parseAssignment)) {
+    const before = wanted.get(category);
+    if (before !== undefined) {
+      throw new SeclogError(
+        "SECLOG_CONFIG",
+        `${quoted(category)} is set twice, to ${before} and to ${name}: name each category once`,
+      );
+    }
+    wanted.set(category, name);
+  }
+  return wanted;
 }
 
 function parseAssignment(text: string): readonly [category: string, name: string] {
