@@ -208,6 +208,33 @@ describe("seclog query", LONG, () => {
     }
   });
 
+  it("suggests a category, a pattern and a service where no event has such a one", async () => {
+    const client = new pg.Client({ connectionString: database.adminUrl });
+    await client.connect();
+    await client.query(
+      `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, service, source_id, epoch, seq, v, commitment)
+       VALUES (gen_random_uuid(), now() - interval '2 days', 'named', 'info', 'own_category', 'success', 'security', 'cij', $1, 1, 99999, 1, '')`,
+      [SOURCE_B],
+    );
+    await client.end();
+    for (const [args, hint] of [
+      ["--category autn", /^There is no category .* named "autn": did you mean "authn"\?$/m],
+      ["--category own_categry", /named "own_categry": did you mean "own_category"\?$/m],
+      ["--type zzz*", /^No type of the catalogue or of the newest 10,000 events matches "zzz\*": there are /m],
+      ["--type autn_*", /matches "autn_\*": did you mean "authn_\*"\?$/m],
+      ["--service cjz", /^None of the newest 10,000 events is of the service "cjz": /m],
+    ] as const) {
+      const { code, stderr } = await seclog(["query", ...args.split(" ")]);
+      expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(hint)]);
+    }
+    // Known ones that merely match nothing.
+    for (const args of ["--category session", "--type session_*", "--service cij", "--category own_category"]) {
+      const { code, stderr } = await seclog(["query", ...args.split(" ")]);
+      expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(/^No events match: [^\n]*\n$/)]);
+    }
+    expect((await seclog(["stats", "--category", "autn"])).stderr).toContain('did you mean "authn"?');
+  });
+
   it("gives --limit events and says whether there are more", async () => {
     const two = JSON.parse((await seclog(["query", "--json", "--limit", "2"])).stdout) as {
       events: unknown[];
@@ -424,6 +451,10 @@ describe("seclog, its arguments and environment", LONG, () => {
     [["setup", "--database", ""], "--database is empty"],
     [["setup", "--print-sql", "--database", " "], "--database is empty"],
     [["ship"], "--spool"],
+    [["ship", "--spool", "/usr"], 'the spool "/usr" is no spool, it holds neither sources nor a spool\'s files'],
+    [["help", "qurey"], 'there is no command "qurey": did you mean query?'],
+    [["qurey", "--help"], 'there is no command "qurey": did you mean query?'],
+    [["help", "zzzzzz"], 'there is no command "zzzzzz": '],
     [["ship", "--spool", "misspelt"], 'the spool "misspelt" does not exist'],
     [["fly"], "unknown command 'fly'"],
   ])("%j ends with 2 and the reason", async (args, reason) => {

@@ -76,7 +76,8 @@ function literally(text: string): string {
   return text.replace(/[\\%_]/g, "\\$&");
 }
 
-function wildcards(text: string): string {
+/** A pattern of LIKE for a text in which `*` stands for any text. */
+export function wildcards(text: string): string {
   return literally(text).replaceAll("*", "%");
 }
 

@@ -15,7 +15,7 @@ import { interruption, unlessInterrupted } from "../interruption.ts";
 import { counted, jsonLine, note, print } from "../output.ts";
 import { type EventRow, findEvents } from "../queries.ts";
 import { checkSchema } from "../session.ts";
-import { unknownTypes } from "../unknown-types.ts";
+import { unknownNames } from "../unknown-names.ts";
 
 interface QueryOptions extends FilterOptions {
   readonly limit: string;
@@ -78,7 +78,7 @@ async function query(options: QueryOptions): Promise<void> {
     await printer.end(more);
     if (!options.json && !options.ndjson) {
       if (printed === 0) {
-        for (const hint of await unlessInterrupted(signal, unknownTypes(queriesOf(database), filter.types))) note(hint);
+        for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
         note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
       } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
     }

@@ -10,7 +10,7 @@ import { commandLine } from "../program.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../queries.ts";
 import { checkSchema } from "../session.ts";
 import { type SealState, sealState } from "../stored-tree.ts";
-import { unknownTypes } from "../unknown-types.ts";
+import { unknownNames } from "../unknown-names.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
 
 interface StatsOptions extends FilterOptions {
@@ -51,7 +51,7 @@ async function stats(options: StatsOptions): Promise<void> {
         ip: await countBy(database, filter, "ip", top),
         hour: await countBy(database, filter, "hour", Math.max(top, 24)),
         totals: await sourceTotals(database),
-        hints: await unknownTypes(queriesOf(database), filter.types),
+        hints: await unknownNames(queriesOf(database), filter),
         sources: await sourceStates(database, top),
         seal: await sealState(queriesOf(database)),
       }))(),

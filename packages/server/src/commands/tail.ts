@@ -9,7 +9,7 @@ import { Interrupted, interruption, unlessInterrupted } from "../interruption.ts
 import { jsonLine, note, print } from "../output.ts";
 import { EventFollower, type EventRow } from "../queries.ts";
 import { checkSchema } from "../session.ts";
-import { unknownTypes } from "../unknown-types.ts";
+import { unknownNames } from "../unknown-names.ts";
 
 interface TailOptions extends FilterOptions {
   readonly lines: string;
@@ -48,7 +48,7 @@ async function tail(options: TailOptions): Promise<void> {
   try {
     await unlessInterrupted(signal, checkSchema(queriesOf(database)));
     const last = await unlessInterrupted(signal, follower.begin(count));
-    for (const hint of await unlessInterrupted(signal, unknownTypes(queriesOf(database), filter.types))) note(hint);
+    for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
     // The titles come even when there is nothing below them yet.
     if (!options.json || last.length > 0) await show(last);
     await follow(follower, show, seconds * 1000, signal);
