@@ -62,7 +62,7 @@ describe("a log in an application's tests", () => {
       "--config",
       "jest.config.json",
     ]);
-    for (const logger of ["jest", "jest-late", "jest-required"])
+    for (const logger of ["jest", "jest-late", "jest-required", "jest-memory"])
       expect(await eventTimes(logger), logger).toHaveLength(1);
     const [faked] = await eventTimes("jest-faked");
     expect(faked?.toISOString()).toMatch(SET_DATE);
@@ -70,7 +70,8 @@ describe("a log in an application's tests", () => {
 
   it.each(["vmThreads", "threads"])("under Vitest with the pool %s", async (pool) => {
     await node([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", "vitest.config.mjs"], { POOL: pool });
-    for (const logger of [pool, `${pool}-late`]) expect(await eventTimes(logger), logger).toHaveLength(1);
+    for (const logger of [pool, `${pool}-late`, `${pool}-memory`])
+      expect(await eventTimes(logger), logger).toHaveLength(1);
     const [faked] = await eventTimes(`${pool}-faked`);
     expect(faked?.toISOString()).toMatch(SET_DATE);
   });
