@@ -13,10 +13,11 @@ import { filesBelow, root } from "../scripts/files.js";
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 /** The Markdown files of the repository, from its root. */
+// Not the copies of the pages that are packed, whose other pages are not beside them.
 const pages = ["docs", "packages", "examples", "bench", "test"]
   .flatMap((folder) => filesBelow(join(root, folder)))
   .map((path) => relative(root, path))
-  .filter((path) => path.endsWith(".md") && !/(^|\/)(dist|var|out)\//.test(path))
+  .filter((path) => path.endsWith(".md") && !/(^|\/)(dist|var|out)\/|^packages\/\w+\/docs\//.test(path))
   .concat(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]);
 
 const COMMANDS = [

@@ -118,6 +118,31 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(210));
   });
 
+  it("a row that somebody else put under a number and its time costs that event its row, and nobody more", async () => {
+    const handler = create();
+    await store(handler, 1, 2);
+    await database.query(
+      `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
+        VALUES (gen_random_uuid(), '2026-11-22 19:43:04.000004Z', 'x', 'info', 'user', 'success', 'security', $1, 1, 4, 1, '\\x00')`,
+      [sourceId],
+    );
+    // At first it may be another try of the same batch.
+    await expect(store(handler, 3, 3)).rejects.toMatchObject({ kind: "retry" });
+    await expect(store(handler, 3, 3)).rejects.toMatchObject({
+      kind: "event",
+      message: expect.stringContaining("one of the numbers 3 to 5 of source"),
+    });
+    // As the shipper narrows it down.
+    await store(handler, 3, 1);
+    await expect(store(handler, 4, 1)).rejects.toMatchObject({ kind: "retry" });
+    await expect(store(handler, 4, 1)).rejects.toMatchObject({ kind: "event" });
+    const { source, records } = exampleBatch({ sourceId, firstSeq: 4, count: 1, acknowledged: 3 });
+    const record = records[0] ?? new Uint8Array();
+    await handler.quarantine?.({ source, seq: 4, reason: "clash", record }, AbortSignal.timeout(20_000));
+    await store(handler, 5, 1);
+    expect(await stored()).toEqual(exactly(5));
+  });
+
   it("a link that dies before a batch is through takes it in parts, each of which counts", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);

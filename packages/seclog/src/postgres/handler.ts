@@ -122,6 +122,8 @@ interface OpenSource {
   readonly turns: Turns;
   /** The most events in a transaction: fewer than a batch has after one took too long or was cut off. */
   rows: number;
+  /** The first number of the last transaction that met a row of one of its numbers. */
+  clashedAt: number | undefined;
   /** What begins a transaction at this server. */
   begin: string;
   /** The retention class of each category that has one. */
@@ -237,6 +239,7 @@ class PostgresHandler implements SecurityEventHandler {
         stored: 0,
         turns: new Turns(),
         rows: Number.POSITIVE_INFINITY,
+        clashedAt: undefined,
         begin: "",
         retention: new Map(),
       };
@@ -358,6 +361,11 @@ class PostgresHandler implements SecurityEventHandler {
       // Whatever ended the connection may end the next one as soon: a link that takes no more bytes, or a limit of the
       // server's. A single event at last gets through, or nothing does.
       if (session.broken || errorCode(error) === QUERY_CANCELED) source.rows = Math.ceil((to - from + 1) / 4);
+      if (errorCode(error) !== UNIQUE_VIOLATION) throw error;
+      // Two tries of a batch met, and the position has passed the one that is stored. When it has not moved by the next try,
+      // the row is somebody else's: a writer may insert one under any number.
+      if (source.clashedAt === from) throw clashError(batch.source, from, to, error);
+      source.clashedAt = from;
       throw error;
     }
     source.stored = to;
@@ -366,6 +374,13 @@ class PostgresHandler implements SecurityEventHandler {
 }
 
 const QUERY_CANCELED = "57014";
+const UNIQUE_VIOLATION = "23505";
+
+function clashError({ id }: BatchSource, from: number, to: number, cause: unknown): HandlerError {
+  const numbers = from === to ? `number ${from}` : `one of the numbers ${from} to ${to}`;
+  const message = `PostgreSQL: ${numbers} of source ${id} has a row with the same time that is not this event's: somebody else inserted it, with a writer's login`;
+  return new HandlerError("event", message, { cause });
+}
 
 const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
 
