@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -130,6 +131,29 @@ test("look() - ships the other sources while of one the handler's cursor cannot 
   await expect.poll(() => listSources(spoolFs, root)).toEqual([]);
   await shipper.stop();
 });
+
+test.each([
+  ["00000002.seg", "8G"],
+  ["owner.999999999999", "0"],
+  ["owner.1", "5G"],
+])(
+  "look() - names %s of %s in one source's folder as what is left behind, and ships the others",
+  async (name, size) => {
+    const path = join(root, IDS[0] as string, name);
+    execFileSync("truncate", ["-s", size, path]);
+    const { adoption, shipper, shipped, failures } = adopter(spoolFs);
+    expect(adoption.look()).toBe(1);
+    expect(failures).toEqual([expect.stringContaining(path)]);
+    expect(adoption.left()?.lastError).toMatchObject({
+      code: "SECLOG_SPOOL_DIRECTORY",
+      message: expect.stringContaining(path),
+    });
+    await expect.poll(() => shipped).toEqual([IDS[1]]);
+    await expect.poll(() => listSources(spoolFs, root)).toEqual([IDS[0]]);
+    rmSync(path);
+    await shipper.stop();
+  },
+);
 
 test("look() - ships also what a living owner that was taken for dead wrote until it noticed", async () => {
   const id = "0191f7a0-0000-7000-8000-000000000003";

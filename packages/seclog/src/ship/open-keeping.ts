@@ -3,6 +3,7 @@ import { SeclogError } from "../event/errors.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { fillReserve, withReserve } from "../spool/reserve.ts";
+import { MAX_SEGMENT_BYTES } from "../spool/segment.ts";
 import { openRoot, unwritable } from "../spool/source.ts";
 import { workerStarter } from "../start-worker.ts";
 import { DiskKeeping, type DiskSpool } from "./disk-keeping.ts";
@@ -56,7 +57,7 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
   const segmentBytes = wholeNumber("spool", "segmentBytes", spool.segmentBytes, {
     default: 16 * MiB,
     min: MiB,
-    max: 1024 * MiB,
+    max: MAX_SEGMENT_BYTES,
   });
   return {
     // Once: a process may change its directory, and what it left must be found where it was recorded.

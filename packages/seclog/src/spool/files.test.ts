@@ -17,11 +17,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { drainSpool } from "../ship/drain-spool.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
+import { inspectSpool } from "../ship/inspect-spool.ts";
 import { keepQuarantined } from "../ship/shipper.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { openFile, readSmallFile } from "./files.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { release, renew } from "./ownership.ts";
+import { SpoolReader } from "./reader.ts";
 import { createSource, openRoot } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
@@ -109,6 +111,35 @@ describe("drainSpool()", () => {
     expect(existsSync(join(root, STRANGE, "owner.2"))).toBe(false);
   });
 
+  it.each([
+    ["00000002.seg", "8G", "has 8589934592 bytes"],
+    ["99999999.seg", "2G", "has 2147483648 bytes"],
+    ["cursor.h", "8G", "has 8589934592 bytes"],
+    ["successor.h", "8G", "has 8589934592 bytes"],
+    ["owner.1", "5G", "has 5368709120 bytes"],
+    ["owner.999999999999", "0", "has a number that Seclog never writes"],
+    ["owner.2147483647", "0", "has a number that Seclog never writes"],
+    ["owner.01", "0", "has a number that Seclog never writes"],
+    ["000000001.seg", "0", "has a number that Seclog never writes"],
+    ["99999999999999999999.seg", "0", "has a number that Seclog never writes"],
+  ])(
+    "leaves a source alone in which %s of %s stands, names it at once, and ships the others",
+    async (name, size, why) => {
+      const path = join(leave(STRANGE), name);
+      execFileSync("truncate", ["-s", size, path]);
+      leave(SOUND);
+      const taken: string[] = [];
+      const draining = drainSpool({ directory: root, handlers: [taker(taken)] });
+      await expect(draining).rejects.toMatchObject({
+        code: "SECLOG_SPOOL_DIRECTORY",
+        message: expect.stringContaining(`${path} ${why}`),
+      });
+      expect(taken).toEqual([`event of ${SOUND}`]);
+      expect(existsSync(join(root, STRANGE, "owner.2"))).toBe(false);
+      expect(inspectSpool(root).sources).toEqual([expect.objectContaining({ sourceId: STRANGE, owned: false })]);
+    },
+  );
+
   it("never enters a source's folder through a link, though it may delete what was shipped", async () => {
     const elsewhere = join(folder, "elsewhere");
     mkdirSync(elsewhere);
@@ -172,6 +203,13 @@ describe("openFile()", () => {
     };
     expect(() => openFile(fs, path, "update")).toThrow(`${path} is a FIFO`);
   });
+});
+
+it("a reader never looks for events in what is larger than any segment", () => {
+  const path = join(leave(SOUND), "00000002.seg");
+  execFileSync("truncate", ["-s", "8G", path]);
+  const reader = new SpoolReader(spoolFs, join(root, SOUND), 0);
+  expect(() => reader.read(1, 10, 1e6)).toThrow(`${path} has 8589934592 bytes`);
 });
 
 it("nothing of a living source is written through a link", () => {

@@ -10,6 +10,7 @@ import nodeFs, { type Stats } from "node:fs";
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs } from "./fs.ts";
+import { MAX_SEGMENT_FILE_BYTES, segmentName, segmentNumber } from "./segment.ts";
 
 /** No owner's file, cursor or position is longer: whatever else has its name must not fill the memory. */
 const SMALL_FILE_BYTES = 64 * 1024;
@@ -123,17 +124,56 @@ export function folderProblem(stat: Stats): string | undefined {
 const OPENED = /^(?:owner\.\d+|(?:cursor|successor)\..+|\d+\.seg|position\.json)$/;
 
 /**
- * Refuses a folder in which something stands in the place of a file, before it is taken over: a dead process's source is shipped
- * whole or not at all.
+ * The highest owner's number that is taken over: the next one must fit into the stores' epoch, a PostgreSQL integer. No source
+ * was ever taken over so often.
+ */
+const HIGHEST_OWNER = 2 ** 31 - 2;
+
+/**
+ * Refuses a folder in which something stands in the place of a file, or a file that no program of ours writes by its size or
+ * number, before it is taken over: a dead process's source is shipped whole or not at all.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names what is no such file
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names the file
  */
 export function assertOnlyFiles(fs: SpoolFs, directory: string): void {
   for (const name of fs.readdirSync(directory).filter((each) => OPENED.test(each))) {
     const path = join(directory, name);
     const stat = lookAt(fs, path);
-    if (stat !== undefined) assertRegular(path, stat, "read");
+    assertNumber(path, name);
+    if (stat === undefined) continue;
+    assertRegular(path, stat, "read");
+    assertSize(path, stat, segmentNumber(name) === undefined ? SMALL_FILE_BYTES : MAX_SEGMENT_FILE_BYTES);
   }
+}
+
+/**
+ * Opens a segment to read it.
+ *
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when it is no regular file, or larger than any segment; the operating system's error
+ */
+export function openSegment(fs: SpoolFs, path: string): number {
+  const fd = openFile(fs, path, "read");
+  try {
+    assertSize(path, fs.fstatSync(fd), MAX_SEGMENT_FILE_BYTES);
+  } catch (error) {
+    fs.closeSync(fd);
+    throw error;
+  }
+  return fd;
+}
+
+function assertSize(path: string, { size }: Stats, most: number): void {
+  if (size > most)
+    throw refusal(path, `has ${size} bytes, and Seclog writes ${most} at most: move it away, or restore the file`);
+}
+
+/** Refuses a number in a file's name that is not written so, or that no program of ours reaches. */
+function assertNumber(path: string, name: string): void {
+  const number = Number.parseInt(name.replace("owner.", ""), 10);
+  const isOurs = name.startsWith("owner.")
+    ? number >= 1 && number <= HIGHEST_OWNER && name === `owner.${number}`
+    : !/^\d/.test(name) || (Number.isSafeInteger(number) && name === segmentName(number));
+  if (!isOurs) throw refusal(path, "has a number that Seclog never writes: move it away");
 }
 
 function assertRegular(path: string, stat: Stats, how: How): void {

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -148,6 +157,40 @@ test.runIf(process.platform === "linux").each(["exit", "terminate"])(
     expect(processes.look(processes.self())).toBe("lives");
   },
 );
+
+const DAMAGED: { readonly [what: string]: string } = {
+  "nothing at all": "",
+  "a null": "null",
+  "no pid of any process": '{"pid":-1,"space":"s","holder":"h","key":"k"}',
+  "an owner of no log": '{"pid":1,"space":"s"}',
+  "zeros behind it": `{"pid":1}${"\0".repeat(1_000)}`,
+};
+
+test.each(Object.keys(DAMAGED))(
+  "a damaged owner's file (%s), whatever its number: names nobody, and is taken over after 15 s",
+  (what) => {
+    owner({});
+    writeFileSync(join(directory, "owner.99999999"), DAMAGED[what] ?? "");
+    let now = 0;
+    const watch = new ownership.OwnerWatch(() => now);
+    expect(ownership.isOwned(spoolFs, directory)).toBe(false);
+    for (const ms of [0, 6_000, 6_000]) {
+      now += ms;
+      expect(ownership.takeOver(spoolFs, directory, "other", watch)).toBeUndefined();
+    }
+    now += 6_000;
+    expect(ownership.takeOver(spoolFs, directory, "other", watch)).toMatchObject({
+      epoch: 100_000_000,
+      unproven: true,
+    });
+    expect(readdirSync(directory)).toEqual(["owner.100000000"]);
+  },
+);
+
+test("a living thread's file whose thread is damaged names nobody", () => {
+  owner({ thread: null });
+  expect(ownership.isOwned(spoolFs, directory)).toBe(false);
+});
 
 test("who owned a directory before it was emptied does not take the next owner's file for its own", () => {
   const first = ownership.ownNew(spoolFs, directory, "first", "k");

@@ -156,7 +156,8 @@ export function takeOver(fs: SpoolFs, directory: string, holder: string, watch: 
     remove(fs, join(directory, ownerName(epoch)));
     return undefined;
   }
-  for (let old = epoch - 1; old > 0; old--) remove(fs, join(directory, ownerName(old)));
+  // Those that are there, not all numbers below: a file's name chooses how many that would be.
+  for (const old of ownerNumbers(fs, directory) ?? []) if (old < epoch) remove(fs, join(directory, ownerName(old)));
   watch.forget(directory);
   return { directory, epoch, key, unproven };
 }
@@ -227,11 +228,15 @@ export function releaseHeld(fs: SpoolFs, directory: string, holder: string): voi
     release(fs, { directory, epoch, key: owner.key, unproven: false });
 }
 
-/** Whether a living thread owns the directory; without `watch`, by the age of its file where it cannot be looked up. */
+/**
+ * Whether a living thread owns the directory; without `watch`, by the age of its file where it cannot be looked up. A damaged
+ * file names nobody.
+ */
 export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch): boolean {
   const last = highest(fs, directory);
   if (last === undefined || last === 0) return false;
-  return lifeOf(fs, directory, last, readOwner(fs, directory, last), watch) === "lives";
+  const owner = readOwner(fs, directory, last);
+  return owner !== undefined && lifeOf(fs, directory, last, owner, watch) === "lives";
 }
 
 /** `dead` is one that was seen dead, or gave the directory up; `silent` one that may only have been stopped. */
@@ -254,9 +259,13 @@ function lifeOf(
 
 /** The highest owner number, 0 for none, `undefined` when the directory is gone. */
 function highest(fs: SpoolFs, directory: string): number | undefined {
-  const names = tryRead(() => fs.readdirSync(directory));
-  if (names === undefined) return undefined;
-  return Math.max(0, ...names.map((name) => (/^owner\.\d+$/.test(name) ? Number(name.slice(6)) : 0)));
+  return ownerNumbers(fs, directory)?.reduce((most, number) => Math.max(most, number), 0);
+}
+
+function ownerNumbers(fs: SpoolFs, directory: string): number[] | undefined {
+  return tryRead(() => fs.readdirSync(directory))
+    ?.filter((name) => /^owner\.\d+$/.test(name))
+    .map((name) => Number(name.slice("owner.".length)));
 }
 
 function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerFile): void {
@@ -281,9 +290,26 @@ function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerF
 function readOwner(fs: SpoolFs, directory: string, epoch: number): OwnerFile | undefined {
   return tryRead(() => {
     const text = readSmallFile(fs, join(directory, ownerName(epoch))).toString();
-    const owner = JSON.parse(text) as OwnerFile;
-    return typeof owner.pid === "number" && typeof owner.space === "string" ? owner : undefined;
+    const owner: unknown = JSON.parse(text);
+    return isOwnerFile(owner) ? owner : undefined;
   });
+}
+
+function isOwnerFile(value: unknown): value is OwnerFile {
+  if (!isObject(value)) return false;
+  const { pid, start, thread, boot, space, holder, key } = value;
+  const isThread = isObject(thread) && Number.isSafeInteger(thread.id) && typeof thread.start === "string";
+  return (
+    Number.isSafeInteger(pid) &&
+    Number(pid) > 0 &&
+    [space, holder, key].every((text) => typeof text === "string") &&
+    [start, boot].every((text) => text === undefined || typeof text === "string") &&
+    (thread === undefined || isThread)
+  );
+}
+
+function isObject(value: unknown): value is { readonly [name: string]: unknown } {
+  return typeof value === "object" && value !== null;
 }
 
 function ownerName(epoch: number): string {

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { listCursors, readCursor, writeCursor } from "./cursor.ts";
-import { openFile, readAt } from "./files.ts";
+import { openSegment, readAt } from "./files.ts";
 import type { SpoolFs } from "./fs.ts";
 import { FRAME_BYTES, type Frame, HEADER_BYTES, readFrame, segmentName } from "./segment.ts";
 import {
@@ -230,7 +230,7 @@ export class SpoolReader {
     this.close();
     this.#bytes = Buffer.alloc(0);
     this.#bytesAt = 0;
-    const fd = openFile(this.#fs, join(this.#directory, segmentName(number)), "read");
+    const fd = openSegment(this.#fs, join(this.#directory, segmentName(number)));
     this.#open = { number, fd, offset };
   }
 

@@ -1,7 +1,7 @@
 /** What the file of one segment says of itself: where it begins and ends, and where in it an event stands. */
 import type { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { openFile, readAt } from "./files.ts";
+import { openSegment, readAt } from "./files.ts";
 import { assertAbsent, isErrno, type SpoolFs } from "./fs.ts";
 import {
   decodeHeader,
@@ -160,7 +160,7 @@ function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd:
   const name = segmentName(number);
   let fd: number;
   try {
-    fd = openFile(fs, join(directory, name), "read");
+    fd = openSegment(fs, join(directory, name));
   } catch (error) {
     assertAbsent(fs, directory, name, error);
     return undefined;

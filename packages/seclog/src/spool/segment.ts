@@ -98,6 +98,12 @@ export const FRAME_BYTES = 24;
 /** The longest payload that is read. An event is at most about 200 KiB. */
 export const MAX_PAYLOAD_BYTES: number = 1024 * 1024;
 
+/** The largest `spool.segmentBytes`. */
+export const MAX_SEGMENT_BYTES: number = 1024 * 1024 * 1024;
+
+/** No segment's file is longer: a larger one is not ours, and to look for events in it could take for ever. */
+export const MAX_SEGMENT_FILE_BYTES: number = MAX_SEGMENT_BYTES + HEADER_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES;
+
 /** "SEC\xA5" read as little-endian: the last byte never occurs in UTF-8 after an ASCII letter, so no payload has it. */
 const MARKER = 0xa5434553;
 const MARKER_BYTES = Buffer.from([0x53, 0x45, 0x43, 0xa5]);
