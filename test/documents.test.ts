@@ -12,8 +12,7 @@ import { filesBelow, root } from "../scripts/files.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-/** The Markdown files of the repository, from its root. */
-// Not the copies of the pages that are packed, whose other pages are not beside them.
+/** The Markdown files of the repository, from its root; not the copies that are packed, whose other pages are not beside them. */
 const pages = ["docs", "packages", "examples", "bench", "test"]
   .flatMap((folder) => filesBelow(join(root, folder)))
   .map((path) => relative(root, path))

@@ -3,7 +3,7 @@ import { clearInterval, nextTurn, setInterval } from "../runtime/timers.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
-import { fillReserve } from "../spool/reserve.ts";
+import { fillReserve, RESERVED_BYTES } from "../spool/reserve.ts";
 import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
 import type { SecurityEventHandler } from "./handler.ts";
@@ -143,7 +143,7 @@ export class DiskKeeping implements Keeping {
     const waiting = this.#writer.bytesWaiting;
     if (waiting > this.#room || this.#writer.bytesWritten !== this.#bytesSeen) {
       this.#bytesSeen = this.#writer.bytesWritten;
-      this.#room = this.#spool.maxBytes - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
+      this.#room = this.#spool.maxBytes - RESERVED_BYTES - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
     }
     if (waiting > this.#room + (last ? this.#reserve() : 0)) {
       this.#makeRoom();

@@ -16,6 +16,9 @@ const PIECES = 16;
 /** At least as much as the blocks of any usual file system: a small file fits where one of them was. */
 const PIECE_BYTES = 16 * 1024;
 
+/** What a reserve takes of the disk. */
+export const RESERVED_BYTES: number = PIECES * PIECE_BYTES;
+
 const NO_ROOM = ["ENOSPC", "EDQUOT"];
 
 /** Whether the operating system refused for want of room: bytes, inodes or quota. */
