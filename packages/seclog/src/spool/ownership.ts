@@ -26,7 +26,6 @@
  *   before it reads or deletes anything. By then the old owner has looked.
  */
 import { join } from "node:path";
-import { SeclogError } from "../event/errors.ts";
 import { monotonicNow, wallNow } from "../runtime/timers.ts";
 import { assertOnlyFiles, openFile, readSmallFile } from "./files.ts";
 import { isErrno, type SpoolFs, syncDirectory } from "./fs.ts";
@@ -326,12 +325,4 @@ function tryRead<T>(read: () => T): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The error for a directory that a living process owns. */
-export function lockedError(directory: string): SeclogError {
-  return new SeclogError(
-    "SECLOG_SPOOL_LOCKED",
-    `${directory} belongs to a running process: it ships its own events; stop it first or leave the spool to it`,
-  );
 }
