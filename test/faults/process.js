@@ -235,8 +235,8 @@ const SHARED_SPOOL = {
   },
 };
 
-/** No event is taken when less is left of `spool.maxBytes`: `ship/disk-keeping.ts` has it, too. */
-const RESERVE_BYTES = 256 * 1024;
+/** No event is taken when less is left of `spool.maxBytes`: the sum of the reserves of `ship/disk-keeping.ts` and `spool/reserve.ts`. */
+const RESERVE_BYTES = 512 * 1024;
 /** A try of the handler's, a few looks at what the others take, one every 15 seconds, and what a busy machine needs. */
 const ROOM_MS = 90_000;
 
