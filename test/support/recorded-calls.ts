@@ -1,5 +1,5 @@
 import type { CaptureFacts, CaptureLog } from "../../packages/seclog/src/capture/capture.ts";
-import { markCause } from "../../packages/seclog/src/record/causes.ts";
+import { causesOf, markCause } from "../../packages/seclog/src/record/causes.ts";
 import { currentRequest } from "../../packages/seclog/src/record/context.ts";
 
 /** One call of `recordSecurityEvent`, as it was made. */
@@ -14,7 +14,7 @@ export function recordedCalls(): { readonly log: CaptureLog; readonly calls: Rec
   const calls: RecordedCall[] = [];
   const log: CaptureLog = {
     recordSecurityEvent(type, request = currentRequest() ?? null, data = {}) {
-      if (request !== null) markCause(request, type);
+      if (request !== null) markCause(causesOf(request), type);
       calls.push({ type, request, data });
       return { id: null, durable: Promise.resolve(), stored: Promise.resolve() };
     },

@@ -6,8 +6,7 @@
  * time before. What else an application keeps in its session is its own: its `actor` option says so.
  */
 import type { NoteTaker } from "../event/text.ts";
-import { innerRequest } from "./addressed-request.ts";
-import { causesOf } from "./causes.ts";
+import type { RequestSubject } from "./addressed-request.ts";
 import type { RequestContext } from "./context.ts";
 
 /** The members that hold an id, the best first. */
@@ -25,15 +24,17 @@ type Unknown = { readonly [name: string]: unknown } & {
  * Who sends a request: whom `setActor` named, else whom the capture's `actor` option says, else whom authentication left
  * on the request. `undefined` or `null` for nobody, anything else for what the option returned. Never throws.
  */
-export function senderOf(request: unknown, context: RequestContext | undefined, notes: NoteTaker): unknown {
+export function senderOf(
+  subject: RequestSubject | undefined,
+  context: RequestContext | undefined,
+  notes: NoteTaker,
+): unknown {
   if (context?.actor !== undefined) return context.actor;
-  if (typeof request !== "object" || request === null) return undefined;
-  const inner = innerRequest(request);
-  const causes = causesOf(inner);
-  const subject = causes?.request ?? inner;
-  if (causes?.actor === undefined) return authenticated(subject);
+  if (subject === undefined) return undefined;
+  const { request, causes } = subject;
+  if (causes?.actor === undefined) return authenticated(request);
   try {
-    return causes.actor(subject);
+    return causes.actor(request);
   } catch {
     notes.flag("actor could not be read");
     return undefined;

@@ -1,3 +1,5 @@
+import { causesOf, type RequestCauses } from "./causes.ts";
+
 /**
  * A request together with the address that it came from, for requests that do not know it themselves: a Fetch `Request`
  * has no socket. Hono, Bun, Deno and the like hand the address over beside the request.
@@ -29,6 +31,24 @@ export function isAddressed(value: object): value is AddressedRequest {
   } catch {
     return false;
   }
+}
+
+/** Where the facts of a request are read. */
+export interface RequestSubject {
+  /** The framework's request where capture knows it, since it knows more than the one underneath. */
+  readonly request: object;
+  /** The address that was handed over beside the request. */
+  readonly remoteAddress: string | undefined;
+  /** What capture knows of the request, `undefined` when it did not see it. */
+  readonly causes: RequestCauses | undefined;
+}
+
+/** Resolves what a call passed as its request. Never throws. */
+export function subjectOf(value: object): RequestSubject {
+  const given = isAddressed(value) ? value : undefined;
+  const request = given?.request ?? value;
+  const causes = causesOf(request);
+  return { request: causes?.request ?? request, remoteAddress: given?.remoteAddress ?? undefined, causes };
 }
 
 /** The request that a call is about. The current one may know the address of a request that is passed without. */

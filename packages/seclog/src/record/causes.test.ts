@@ -5,9 +5,9 @@ test("markCause() - is seen on the raw request and through a framework's, once p
   const raw = {};
   const causes = new RequestCauses();
   openCauses(raw, causes);
-  markCause(raw, "authz_fail");
-  markCause({ raw }, "authz_fail");
-  markCause({ req: raw }, "malicious_csrf");
+  markCause(causesOf(raw), "authz_fail");
+  markCause(causesOf({ raw }), "authz_fail");
+  markCause(causesOf({ req: raw }), "malicious_csrf");
   expect(causes.types).toEqual(["authz_fail", "malicious_csrf"]);
   expect([hasCause(raw, "authz_fail"), hasCause({ raw }, "malicious_csrf"), hasCause(raw, "authn_login_fail")]).toEqual(
     [...[true, true, false]],
@@ -31,7 +31,7 @@ test("markCause() - does nothing to a request that no capture saw, whatever it i
     Object.create(null),
     new Request("http://a"),
   ]) {
-    markCause(request as object, "authz_fail");
+    markCause(causesOf(request as object), "authz_fail");
     expect(hasCause(request as object, "authz_fail")).toBe(false);
     expect(causesOf(request as object)).toBeUndefined();
   }

@@ -48,10 +48,9 @@ export function causesOf(request: object): RequestCauses | undefined {
   }
 }
 
-/** Notes that an event of this type was recorded for the request. Does nothing when no capture saw the request. */
-export function markCause(request: object, type: string): void {
-  const types = causesOf(request)?.types;
-  if (types !== undefined && !types.includes(type)) types.push(type);
+/** Notes that an event of this type was recorded for the request of `causes`; nothing when no capture saw it. */
+export function markCause(causes: RequestCauses | undefined, type: string): void {
+  if (causes !== undefined && !causes.types.includes(type)) causes.types.push(type);
 }
 
 /** Whether an event of this type was recorded for the request. */

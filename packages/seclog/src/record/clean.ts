@@ -22,10 +22,13 @@ export function clean(
     return REDACTED;
   }
   const limit = TEXT_LIMITS[column];
+  if (repeats && text.length <= limit && redactor.isKnownPlain(text)) return text;
   if (text.length > limit) notes.truncated(column, text.length);
   // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
   const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
-  const safe = repeats ? redactor.repeatedText(seen) : redactor.id(seen);
+  const safe = redactor.id(seen);
   if (safe !== seen) notes.redacted(column);
-  return keptText(safe, column, notes, safe === seen ? text : undefined);
+  const kept = keptText(safe, column, notes, safe === seen ? text : undefined);
+  if (repeats && kept === text) redactor.rememberPlain(text);
+  return kept;
 }

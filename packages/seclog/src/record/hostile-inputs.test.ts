@@ -7,6 +7,7 @@ import { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { keepText, NoteTaker } from "../event/text.ts";
+import { subjectOf } from "./addressed-request.ts";
 import { type ClientIpOptions, createClientIp } from "./client-ip.ts";
 import { createDataEncoder, DATA_LIMITS } from "./data.ts";
 import { createRedactor } from "./redact.ts";
@@ -24,7 +25,7 @@ function kept(data: unknown): Kept {
 }
 
 function facts(request: object, clientIp?: ClientIpOptions): RequestFacts {
-  return requestFacts(request, createClientIp(clientIp), redactor, new NoteTaker());
+  return requestFacts(subjectOf(request), createClientIp(clientIp), redactor, new NoteTaker());
 }
 
 function from(peer: string, headers: { readonly [name: string]: string | string[] }, clientIp?: ClientIpOptions) {

@@ -14,7 +14,7 @@ import {
 import type { Level } from "../event/level.ts";
 import { cutText, NoteTaker } from "../event/text.ts";
 import { senderOf } from "./actor.ts";
-import { innerRequest, requestInContext } from "./addressed-request.ts";
+import { requestInContext, subjectOf } from "./addressed-request.ts";
 import { markCause } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIpReader } from "./client-ip.ts";
@@ -118,11 +118,7 @@ export class Recorder {
   skip(type: ResolvedType, given: unknown): void {
     const request = given ?? currentContext()?.request;
     if (typeof request !== "object" || request === null) return;
-    try {
-      markCause(innerRequest(request), type.name);
-    } catch {
-      // A hostile object: it is no request of capture's.
-    }
+    markCause(subjectOf(request).causes, type.name);
   }
 
   /**
@@ -158,9 +154,10 @@ export class Recorder {
       request = context?.request;
     }
     const draft = emptyDraft();
-    if (typeof request === "object" && request !== null) {
-      markCause(innerRequest(request), type.name);
-      requestFacts(request, clientIp, redactor, notes, draft);
+    const subject = typeof request === "object" && request !== null ? subjectOf(request) : undefined;
+    if (subject !== undefined) {
+      markCause(subject.causes, type.name);
+      requestFacts(subject, clientIp, redactor, notes, draft);
     }
 
     draft.outcome = definition.outcome;
@@ -176,7 +173,7 @@ export class Recorder {
     }
     // Only where the call names nobody: what it names and was not taken is not the context's actor.
     const named = draft.actorId !== undefined || !(omit.has("actor") && omit.has("userid"));
-    const actor = named ? undefined : senderOf(request, context, notes);
+    const actor = named ? undefined : senderOf(subject, context, notes);
     if (actor !== undefined && actor !== null) takeFacts({ actor }, draft, redactor, notes);
     const json = encodeData(details, notes, omit);
 

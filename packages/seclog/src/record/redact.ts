@@ -64,8 +64,10 @@ export interface Redactor {
   text(text: string): string;
   /** As `text`, for an id and what else holds ids: a number in it is not a card's. */
   id(text: string): string;
-  /** As `id`, for short texts of which the same come again and again: those without a secret are remembered. */
-  repeatedText(text: string): string;
+  /** Whether the text is one of those that {@link rememberPlain} was given lately. */
+  isKnownPlain(text: string): boolean;
+  /** Remembers a text that is kept as it is, for one that comes again and again. Long ones are forgotten at once. */
+  rememberPlain(text: string): void;
   /** As `text` or `id`: the text of a value of data, by the last name on the path to it. */
   value(text: string, path: readonly string[]): string;
   /** What to do with a value of this name. */
@@ -130,7 +132,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   };
   const redact = withOwn(secretReplacer(off));
   const redactId = withOwn(secretReplacer(new Set([...off, "cardNumber"])));
-  const harmless = new Set<string>();
+  const plain = new Set<string>();
   const columns = new Set<string>(paths.flatMap((steps) => (steps.length === 1 ? steps : [])));
   for (const name of options.names ?? []) for (const column of columnsNamed(name)) columns.add(column);
 
@@ -144,20 +146,17 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
       if (name === undefined) return safe;
       return isIdName(name) || (DIGITS_ALONE.test(text) && isNumberName(name)) ? redactId(text) : safe;
     },
-    repeatedText(text) {
-      if (harmless.has(text)) return text;
-      const safe = redactId(text);
-      if (safe === text && text.length <= REMEMBERED_LENGTH) {
-        if (harmless.size >= REMEMBERED) harmless.clear();
-        harmless.add(text);
-      }
-      return safe;
+    isKnownPlain: (text) => plain.has(text),
+    rememberPlain(text) {
+      if (text.length > REMEMBERED_LENGTH) return;
+      if (plain.size >= REMEMBERED) plain.clear();
+      plain.add(text);
     },
     rule(name) {
-      const plain = plainName(name);
-      if (kept.has(plain)) return "keep";
-      if (own.has(plain)) return "redact";
-      return nameRule(plain);
+      const known = plainName(name);
+      if (kept.has(known)) return "keep";
+      if (own.has(known)) return "redact";
+      return nameRule(known);
     },
     hash(id) {
       return `hmac:${createHmac("sha256", key).update(id).digest("hex").slice(0, 32)}`;

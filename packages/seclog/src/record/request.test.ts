@@ -8,6 +8,7 @@ import fastify from "fastify";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker } from "../event/text.ts";
+import { subjectOf } from "./addressed-request.ts";
 import { type ClientIpOptions, createClientIp } from "./client-ip.ts";
 import { createRedactor, type RedactOptions } from "./redact.ts";
 import { isRequest, type RequestFacts, requestFacts } from "./request.ts";
@@ -19,7 +20,7 @@ interface Options {
 
 function factsOf(request: unknown, { clientIp, redact }: Options = {}): RequestFacts & { notes?: EventNotes } {
   const notes = new NoteTaker();
-  const facts = requestFacts(request as object, createClientIp(clientIp), createRedactor(redact), notes);
+  const facts = requestFacts(subjectOf(request as object), createClientIp(clientIp), createRedactor(redact), notes);
   const taken = notes.notes();
   return taken === undefined ? facts : { ...facts, notes: taken };
 }

@@ -7,7 +7,7 @@
 import { isRegExp } from "node:util/types";
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
-import { innerRequest, isAddressed } from "./addressed-request.ts";
+import { innerRequest, type RequestSubject } from "./addressed-request.ts";
 import { causesOf } from "./causes.ts";
 import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
@@ -81,23 +81,18 @@ function hasRequestShape(value: Unknown): boolean {
  * @param facts where they are put
  */
 export function requestFacts(
-  request: object,
+  subject: RequestSubject,
   clientIp: ClientIpReader,
   redactor: Redactor,
   notes: NoteTaker,
   facts: RequestFacts = {},
 ): RequestFacts {
-  const given = isAddressed(request) ? request : undefined;
-  const inner = given?.request ?? request;
-  // The framework's request knows more than the one underneath.
-  const known = causesOf(inner)?.request ?? inner;
-  const peer = given?.remoteAddress ?? undefined;
   try {
-    readFacts(known as Unknown, peer, facts, clientIp, redactor, notes);
+    readFacts(subject.request as Unknown, subject, facts, clientIp, redactor, notes);
   } catch {
     // A getter threw. Once more, with care: what can be read is taken.
     try {
-      readFacts(guarded(known), peer, facts, clientIp, redactor, notes);
+      readFacts(guarded(subject.request), subject, facts, clientIp, redactor, notes);
     } catch {
       notes.flag("the request could not be read");
     }
@@ -107,7 +102,7 @@ export function requestFacts(
 
 function readFacts(
   request: Unknown,
-  givenPeer: string | undefined,
+  { remoteAddress }: RequestSubject,
   facts: RequestFacts,
   clientIp: ClientIpReader,
   redactor: Redactor,
@@ -161,7 +156,7 @@ function readFacts(
     }
   }
 
-  const ip = clientIp.read(givenPeer ?? peerOf(request, raw), headers, request);
+  const ip = clientIp.read(remoteAddress ?? peerOf(request, raw), headers, request);
   if (ip.ipSource === undefined) return;
   facts.ipSource = ip.ipSource;
   if (redactor.secretColumn("ipAddress")) {
@@ -345,6 +340,7 @@ function peerOf(request: Unknown, raw: Unknown): string | undefined {
   // Hono on Node keeps the request in its environment.
   const socket =
     asObject(raw.socket) ?? asObject(raw.connection) ?? asObject(asObject(asObject(request.env)?.incoming)?.socket);
-  const known = causesOf(raw)?.peer;
-  return socket === undefined ? known : (asText(socket.remoteAddress) ?? known ?? peerOfSocket(socket));
+  return (
+    asText(socket?.remoteAddress) ?? causesOf(raw)?.peer ?? (socket === undefined ? undefined : peerOfSocket(socket))
+  );
 }
