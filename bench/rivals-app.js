@@ -1,12 +1,12 @@
 /**
  * One contestant of `bench/rivals.js` in an application: 10,000 events at 2,000 a second. Each contestant gives `record`, whose
  * promise is the best word that it gives an application on an event, and `end`, which is how it ends properly. Options come
- * as JSON in `FAULT_APP` (see `startApp` in test/faults/world.js).
+ * as JSON in `FAULT_APP` (see `startApp` in faults/world.js).
  */
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { eventSource, requestOf, stallMeter } from "../test/faults/events.js";
+import { eventSource, requestOf, stallMeter } from "../faults/events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const { contestant, count, rate, modules } = options;

@@ -9,7 +9,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Server, World } from "../test/faults/world.js";
+import { Server, World } from "../faults/world.js";
 import { table } from "./report.js";
 
 const PINNED = ["pino@10.4.0", "pino-postgres@0.0.33", "winston@3.19.0", "@innova2/winston-pg@1.4.0"];

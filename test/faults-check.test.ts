@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { check } from "./faults/check.js";
-import { dataOf, eventSource, LOG, requestOf } from "./faults/events.js";
+import { check } from "../faults/check.js";
+import { dataOf, eventSource, LOG, requestOf } from "../faults/events.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 const EVENTS = 24;

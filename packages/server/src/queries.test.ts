@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { PostgresProxy } from "../../../test/faults/proxy.js";
+import { PostgresProxy } from "../../../faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
 import { type Database, openReader } from "./database.ts";
 import { type FilterOptions, parseFilter } from "./event-filter.ts";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { PostgresProxy } from "../../../../test/faults/proxy.js";
+import { PostgresProxy } from "../../../../faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
 import { createSecurityLog } from "../create-security-log.ts";
 import type { HandlerError, SecurityEventHandler } from "../ship/handler.ts";

@@ -1,10 +1,10 @@
 /** Spools whose bytes are not what was written. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Lives } from "./lives.js";
-import { subfolder } from "./world.js";
+import { Lives } from "../lives.js";
+import { subfolder } from "../world.js";
 
-const NO_CHECKSUM = new URL("./no-checksum.js", import.meta.url).href;
+const NO_CHECKSUM = new URL("../preloads/no-checksum.js", import.meta.url).href;
 const HEADER_BYTES = 64;
 const FRAME_BYTES = 24;
 /** Folders made. */

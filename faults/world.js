@@ -28,6 +28,7 @@ import { check } from "./check.js";
 /** A PostgreSQL that is not there: the connection is refused at once. */
 export const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
 
+const APPLICATIONS = new URL("applications/", import.meta.url);
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PASSWORDS = { writer: "faults-writer", reader: "faults-reader", sealer: "faults-sealer" };
 
@@ -311,7 +312,7 @@ export class World {
     const merged = { ...APP, ...options, life, ledger: join(this.folder, "pipe") };
     merged.spool = options.spool === "memory" ? "memory" : { directory: this.spool, ...options.spool };
     const [command, ...before] = [...wrap, process.execPath];
-    const child = fork(file(program), [], {
+    const child = fork(fileURLToPath(new URL(program, APPLICATIONS)), [], {
       execPath: command,
       execArgv: [...before, ...execArgv],
       env: { ...process.env, ...env, FAULT_APP: JSON.stringify(merged), SECLOG_DATABASE_URL: url },
@@ -337,7 +338,7 @@ export class World {
    */
   startProgram(args, { wrap = [], deadline = 120_000, url = this.database.writerUrl } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
-    const child = spawn(command, [...before, file("../../packages/server/bin/seclog.js"), ...args], {
+    const child = spawn(command, [...before, file("../packages/server/bin/seclog.js"), ...args], {
       env: {
         ...process.env,
         SECLOG_DATABASE_URL: url,

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { NOWHERE } from "./world.js";
+import { NOWHERE } from "../world.js";
 
 const SECRET = "what nobody may read or write by a spool\n".repeat(10);
 

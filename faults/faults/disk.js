@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { PostgresProxy, REFUSE } from "./proxy.js";
-import { NOWHERE } from "./world.js";
+import { PostgresProxy, REFUSE } from "../proxy.js";
+import { NOWHERE } from "../world.js";
 
 const MiB = 1024 * 1024;
 /** An application that fills segments quickly, and whose memory is soon full. */

@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Lives } from "./lives.js";
-import { subfolder } from "./world.js";
+import { Lives } from "../lives.js";
+import { subfolder } from "../world.js";
 
 /** What one life of a log records: enough that a segment is rotated out and deleted. */
 const LIFE = { count: 20, perTurn: 4, padded: true };

@@ -18,11 +18,11 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { FAULTS } from "./faults.js";
-import { makeKey, sealAll, verify } from "./seal.js";
+import { FAULTS } from "./faults/all.js";
+import { makeKey, sealAll, verify } from "./faults/seal.js";
 import { Server, World } from "./world.js";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const GUARANTEES = join(ROOT, "docs/guarantees.md");
 /** What must be zero in the row of every fault, and must not be in the row of a negative control. */
 const ZEROS = ["lost", "twice", "unexpected", "holes"];

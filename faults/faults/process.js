@@ -5,10 +5,10 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { PostgresProxy, REFUSE } from "../proxy.js";
+import { isAdvance, isCommitted } from "../server.js";
+import { NOWHERE } from "../world.js";
 import { POISON_FAULTS } from "./poison.js";
-import { PostgresProxy, REFUSE } from "./proxy.js";
-import { isAdvance, isCommitted } from "./server.js";
-import { NOWHERE } from "./world.js";
 
 /** As in another container on the same volume: a process there cannot be looked up here, nor one here there. */
 const ELSEWHERE = [
@@ -41,7 +41,10 @@ const ZOMBIES = [
             pause: 1,
             handler: { statementTimeout: 2_000 },
           },
-          { wrap: ELSEWHERE, execArgv: ["--import", fileURLToPath(new URL("stop-self.js", import.meta.url))] },
+          {
+            wrap: ELSEWHERE,
+            execArgv: ["--import", fileURLToPath(new URL("../preloads/stop-self.js", import.meta.url))],
+          },
         );
         const pid = lastDescendant(app.child.pid);
         await app.until(({ acknowledged }) => acknowledged > 50);
@@ -138,7 +141,7 @@ const LIVING = {
         { ...(run % 2 === 0 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }), pause: 2, delivery: deliveries(run) },
         {
           wrap: ELSEWHERE,
-          execArgv: ["--import", fileURLToPath(new URL("silent-owner.js", import.meta.url))],
+          execArgv: ["--import", fileURLToPath(new URL("../preloads/silent-owner.js", import.meta.url))],
         },
       );
       await app.until(({ acknowledged }) => acknowledged > 50);

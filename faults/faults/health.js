@@ -20,7 +20,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
-import { PostgresProxy, REFUSE } from "./proxy.js";
+import { PostgresProxy, REFUSE } from "../proxy.js";
 
 /** What health() is given, in seconds. */
 const LIMIT = 10;
@@ -30,7 +30,7 @@ const AT_ONCE = 4;
 
 const NOBODY = 65534;
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PRELOAD = new URL("stalling-preload.mjs", import.meta.url).href;
+const PRELOAD = new URL("../preloads/stalling-preload.mjs", import.meta.url).href;
 
 /** An order that stalling-handler.js or stalling-preload.mjs takes from a file, from the start on and until it is removed. */
 const ordered = (order, { options = {}, how = {}, ...more } = {}) => ({
@@ -105,9 +105,9 @@ const REASONS = [
         if (name !== "seclog") symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
       for (const name of ["package.json", "dist"])
         cpSync(join(ROOT, "packages/seclog", name), join(modules, "seclog", name), { recursive: true });
-      cpSync(join(ROOT, "test/faults"), join(copy, "faults"), { recursive: true });
+      cpSync(join(ROOT, "faults"), join(copy, "faults"), { recursive: true });
       place.file = join(modules, "seclog/dist/seclog-worker.js");
-      return { options: { stalls: true }, how: { program: join(copy, "faults/app.js") } };
+      return { options: { stalls: true }, how: { program: join(copy, "faults/applications/app.js") } };
     },
     // Where it is missing from the start, no log is opened.
     act: async (place, app) => {

@@ -8,9 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
-import { contentHash } from "./check.js";
-import { dataOf, LOG, openLedger, requestOf, rowOf } from "./events.js";
-import { arm } from "./inject.js";
+import { contentHash } from "../check.js";
+import { dataOf, LOG, openLedger, requestOf, rowOf } from "../events.js";
+import { arm } from "../preloads/inject.js";
 
 const ledger = openLedger(JSON.parse(process.env.FAULT_APP).ledger);
 const tell = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { PostgresProxy, REFUSE } from "./proxy.js";
-import { handlerOf, LOAD, shippedSince } from "./server.js";
+import { PostgresProxy, REFUSE } from "../proxy.js";
+import { handlerOf, LOAD, shippedSince } from "../server.js";
 
 /** All that a login may look at of what other sessions do. */
 const VIEWS = [

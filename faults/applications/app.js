@@ -4,8 +4,8 @@
  */
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
+import { dataOf, eventSource, LOG, requestOf, stallMeter } from "../events.js";
 import { crashingHandler } from "./crashing-handler.js";
-import { dataOf, eventSource, LOG, requestOf, stallMeter } from "./events.js";
 import { stallingHandler } from "./stalling-handler.js";
 
 const options = JSON.parse(process.env.FAULT_APP);

@@ -1,6 +1,6 @@
 /** Processes that are killed. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { NOWHERE } from "./world.js";
+import { NOWHERE } from "../world.js";
 
 /** No start takes longer than this, whatever was left, on any machine, in milliseconds. */
 const SLOWEST_START = 10_000;

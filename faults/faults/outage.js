@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { expectNoStalls, stretch } from "./server.js";
+import { expectNoStalls, stretch } from "../server.js";
 
 const MiB = 1024 * 1024;
 /** More memory than this is no bounded queue, on any machine. */
@@ -33,7 +33,7 @@ export const OUTAGE_FAULTS = [
         const world = await create({ ownServer: true });
         const app = await world.startApp({}, { program: "outage-app.js" });
         const { port } = await app.until((state) => state.port !== undefined);
-        const load = fork(fileURLToPath(new URL("outage-load.js", import.meta.url)));
+        const load = fork(fileURLToPath(new URL("../applications/outage-load.js", import.meta.url)));
         try {
           const requests = async () => {
             load.send({ port, rate, seconds });

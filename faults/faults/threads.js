@@ -1,6 +1,6 @@
 /** Threads of an application that end with their logs, while the process lives on. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { NOWHERE } from "./world.js";
+import { NOWHERE } from "../world.js";
 
 /** Looks of the others come every five seconds; the rest is for a busy machine. */
 const SOON_MS = 60_000;

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
+import { NOWHERE } from "../world.js";
 import { keyOf } from "./spool.js";
-import { NOWHERE } from "./world.js";
 
 const replaced = (from, to) => (payload) => {
   const text = payload.toString("latin1");

@@ -7,15 +7,15 @@ import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 import pg from "pg";
 import { drainSpool } from "seclog/ship";
-import { contentHash } from "./check.js";
-import { PostgresProxy } from "./proxy.js";
-import { isCommitted } from "./server.js";
+import { contentHash } from "../check.js";
+import { PostgresProxy } from "../proxy.js";
+import { isCommitted } from "../server.js";
+import { subfolder } from "../world.js";
 import { keyOf } from "./spool.js";
-import { subfolder } from "./world.js";
 
 /** Nobody listens there: what is recorded stays in the spool. */
 const NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable";
-const FIXTURES = fileURLToPath(new URL("./fixtures", import.meta.url));
+const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 const DAY = 86_400_000;
 
 /** Where the wall clock goes in a process's life: after so many milliseconds, by so many, in so many. */
@@ -49,7 +49,7 @@ async function jumpClocks({ runs, world: create, finish, ran, expect, note }) {
         world.startApp(
           { pause: 10 },
           {
-            execArgv: ["--import", new URL("jumping-clock.js", import.meta.url).href],
+            execArgv: ["--import", new URL("../preloads/jumping-clock.js", import.meta.url).href],
             env: { CLOCK_JUMPS: JSON.stringify(clock) },
           },
         ),

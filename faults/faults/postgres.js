@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { setupDatabase } from "seclog/postgres";
-import { PostgresProxy } from "./proxy.js";
+import { PostgresProxy } from "../proxy.js";
 import {
   expectNoStalls,
   expectStored,
@@ -29,8 +29,8 @@ import {
   STORED,
   shippedSince,
   stretch,
-} from "./server.js";
-import { NOWHERE } from "./world.js";
+} from "../server.js";
+import { NOWHERE } from "../world.js";
 
 /** How the sessions of the writer are ended, those of other databases too: the role is the run's own. */
 const END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'faults_writer'";

@@ -7,7 +7,7 @@ import express from "express";
 import { createSecurityLog } from "seclog";
 import { securityCapture } from "seclog/express";
 import { postgresHandler } from "seclog/postgres";
-import { dataOf, eventSource, LOG, requestOf, stallMeter } from "./events.js";
+import { dataOf, eventSource, LOG, requestOf, stallMeter } from "../events.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
 const events = eventSource(options);

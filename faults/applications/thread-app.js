@@ -6,8 +6,8 @@ import { writeSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { contentHash } from "./check.js";
-import { dataOf, LOG, openLedger, requestOf, rowOf } from "./events.js";
+import { contentHash } from "../check.js";
+import { dataOf, LOG, openLedger, requestOf, rowOf } from "../events.js";
 
 const { ledger: path, life, spool, url } = JSON.parse(process.env.FAULT_APP);
 const open = (to) =>

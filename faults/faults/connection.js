@@ -1,7 +1,7 @@
 /** What networks do to the connection between the shipper and PostgreSQL. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { PostgresProxy, REFUSE } from "./proxy.js";
-import { expectStored, handlerOf, isCommit, isCommitted, LOAD, STORED, shippedSince } from "./server.js";
+import { PostgresProxy, REFUSE } from "../proxy.js";
+import { expectStored, handlerOf, isCommit, isCommitted, LOAD, STORED, shippedSince } from "../server.js";
 
 /** Small batches: always some to be shipped, and two under way whenever a pause has let them pile up. */
 const SMALL_BATCHES = { ...LOAD, ...STORED, handler: { batchSize: 10 } };

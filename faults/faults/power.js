@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { cutPower } from "./power-model.js";
-import { subfolder } from "./world.js";
+import { cutPower } from "../preloads/power-model.js";
+import { subfolder } from "../world.js";
 
 const run = promisify(execFile);
-const preload = (name) => ["--import", new URL(name, import.meta.url).href];
+const preload = (name) => ["--import", new URL(`../preloads/${name}`, import.meta.url).href];
 /** Nobody listens there: what is recorded is in the spool and nowhere else. */
 const NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable";
 
