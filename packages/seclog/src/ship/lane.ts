@@ -205,7 +205,11 @@ export class Lane {
 
   #deliver(batch: EventBatch): Delivery {
     const delivery: Delivery = { batch, settled: false, result: Promise.resolve(undefined) };
-    const given = this.#successor === undefined ? batch : succeedBatch(this.#successor, batch);
+    // The handler gets objects of its own: it may set or delete their members, and the lane goes by the numbers in its batch.
+    const given =
+      this.#successor === undefined
+        ? eventBatch(batch.source, batch.firstSeq, [...batch.records])
+        : succeedBatch(this.#successor, batch);
     delivery.result = this.#call((signal) => this.handler.handle(given, signal)).then((failure) => {
       delivery.settled = true;
       return failure;
@@ -312,7 +316,7 @@ export class Lane {
   async #quarantine(seq: number, reason: string, record: Uint8Array, again: boolean): Promise<boolean> {
     const quarantined: QuarantinedRecord = { source: this.#batchSource(), seq, reason: reason.slice(0, 1_000), record };
     const failure = await this.#call(async (signal) => {
-      const own = { ...quarantined, record: Uint8Array.from(record) };
+      const own = { ...quarantined, source: this.#batchSource(), record: Uint8Array.from(record) };
       const given = this.#successor === undefined ? own : succeedQuarantined(this.#successor, own);
       await this.handler.quarantine?.(given, signal);
       await this.#observer.quarantined(this, quarantined, again);

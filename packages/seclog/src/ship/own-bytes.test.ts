@@ -42,6 +42,73 @@ describe("EventBatch.records of a log in memory", () => {
     expect(log.health().handlers).toMatchObject([{ quarantined: 0 }, { quarantined: 0 }]);
   });
 
+  it("leave the log its own account of a batch whose members a handler sets or deletes", async () => {
+    const seen: number[] = [];
+    const codes: unknown[] = [];
+    let tries = 0;
+    const vandal: SecurityEventHandler = {
+      name: "vandal",
+      handle: async (batch) => {
+        tries += 1;
+        const loose = batch as { records?: unknown; source?: unknown; firstSeq?: unknown; lastSeq?: unknown };
+        (batch.records as unknown[]).length = 0;
+        Object.assign(batch.source, { id: null, epoch: null, key: null, acknowledged: null });
+        loose.records = null;
+        delete loose.lastSeq;
+        loose.firstSeq = null;
+        loose.source = null;
+        if (tries === 1) throw new TypeError("records is null");
+      },
+      close,
+    };
+    const reader: SecurityEventHandler = {
+      name: "reader",
+      handle: async (batch) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        seen.push(...batch.events.map(({ seq }) => seq));
+      },
+      close,
+    };
+    await using log = createSecurityLog({
+      spool: "memory",
+      handlers: [vandal, reader],
+      heartbeat: false,
+      diagnostics: (diagnostic) => codes.push(diagnostic),
+    });
+    for (let n = 1; n <= 50; n++) log.recordSecurityEvent("authz_fail", null, { resource: `r${n}` });
+    await log.flush();
+    expect(seen).toEqual(Array.from({ length: 51 }, (_, index) => index + 1));
+    expect(log.health().handlers).toMatchObject([
+      { name: "vandal", shipped: 51, lastError: { code: "SECLOG_HANDLER_RETRY", message: "records is null" } },
+      { name: "reader", shipped: 51, quarantined: 0 },
+    ]);
+    expect(JSON.stringify(codes)).not.toContain("SECLOG_SPOOL_DIRECTORY");
+  });
+
+  it("name the source in diagnostics although the handler's quarantine() changed what it was given", async () => {
+    const kept: unknown[] = [];
+    const vandal: SecurityEventHandler = {
+      name: "vandal",
+      handle: async (batch) => {
+        Object.assign(batch, { records: null, firstSeq: null, lastSeq: null });
+        throw new HandlerError("event", "it is not wanted");
+      },
+      quarantine: async (record) => {
+        kept.push(record.source.id);
+        Object.assign(record.source, { id: null });
+        Object.assign(record, { source: null, seq: null, record: null });
+      },
+      close,
+    };
+    await using log = open(vandal);
+    log.recordSecurityEvent("authz_fail");
+    await log.flush();
+    await log.flush();
+    expect(new Set(kept).size).toBe(1);
+    expect(log.health().handlers).toMatchObject([{ quarantined: 4 }]);
+    expect(log.health().handlers[0]).not.toHaveProperty("lastError");
+  });
+
   it("are quarantined as they were recorded, and telling of that ends", async () => {
     const kept: QuarantinedRecord[] = [];
     const vandal: SecurityEventHandler = {
