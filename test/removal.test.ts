@@ -375,6 +375,13 @@ it("seclog erase takes no reason that is a book", LONG, async () => {
 });
 
 describe("seclog prune", LONG, () => {
+  it("says in its help which months always stay", async () => {
+    const { stdout } = await seclog(["prune", "--help"]);
+    expect(stdout.replace(/\s+/g, " ")).toContain(
+      "months whose last day is older; this month and the last always stay",
+    );
+  });
+
   it("says which months it would drop, drops those that it may, and goes on past the others", async () => {
     const owner = await connect(database.adminUrl);
     await owner.query("SET ROLE seclog_owner");

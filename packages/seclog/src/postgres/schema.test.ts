@@ -142,6 +142,15 @@ describe("the schema", () => {
     }
   });
 
+  it("setup says which database its administrator connects to, where that is the one to be made", async () => {
+    const adminUrl = new URL(database.serverUrl);
+    adminUrl.pathname = "/to_be_made";
+    await expect(setupDatabase({ adminUrl: adminUrl.href, database: "to_be_made" })).rejects.toMatchObject({
+      code: "SECLOG_SETUP",
+      message: expect.stringContaining("must name a database that exists already, such as /postgres"),
+    });
+  });
+
   it("setup puts right what was granted and revoked since", async () => {
     await database.query("GRANT DELETE, TRUNCATE ON security_event_log TO seclog_writer");
     await database.query("GRANT UPDATE (path) ON security_event_log TO seclog_reader");

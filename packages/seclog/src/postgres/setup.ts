@@ -27,7 +27,7 @@ import {
 
 /** Options of {@link setupDatabase}. */
 export interface SetupOptions {
-  /** Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to any database of the server. */
+  /** Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to a database of the server that exists already. */
   readonly adminUrl: string;
   /** The URL that applications will use. Its role is made a writer and gets its password, its database is the one made. */
   readonly writerUrl?: string | undefined;
@@ -127,7 +127,8 @@ export async function setupDatabase(options: SetupOptions): Promise<SetupResult>
 const ADVICE: { readonly [code: string]: string } = {
   "28P01": "check the password in SECLOG_ADMIN_URL",
   "28000": "check the user in SECLOG_ADMIN_URL and the server's pg_hba.conf",
-  "3D000": "check the database in SECLOG_ADMIN_URL",
+  "3D000":
+    "SECLOG_ADMIN_URL must name a database that exists already, such as /postgres: setup connects there and creates the log's own",
   "42501":
     "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or give a DBA what npx @seclog/server setup --print-sql prints",
   ECONNREFUSED: "is PostgreSQL running there?",

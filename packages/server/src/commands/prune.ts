@@ -27,7 +27,10 @@ export function addPrune(program: Command): void {
   program
     .command("prune")
     .description("drop the months whose time has passed; what proves them stays")
-    .requiredOption("--older-than <age>", "400d, 60w, 18m (months), 2y: months that ended before that")
+    .requiredOption(
+      "--older-than <age>",
+      "400d, 60w, 18m (months), 2y: months whose last day is older; this month and the last always stay",
+    )
     .option("--class <class...>", `of these retention classes only: ${RETENTION_CLASSES.join(", ")}`)
     .requiredOption("--reason <text>", "why, for the record")
     .option("--yes", "do it; without this it only says what would be dropped")
