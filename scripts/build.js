@@ -51,7 +51,7 @@ async function bundle(folder) {
     // Bundlers read some, such as `webpackIgnore`.
     comments: { legal: false, jsdoc: false, annotation: true },
     codeSplitting: {
-      groups: [{ name: "core", test: /src.(?:event|runtime|record|spool|ship|start-|create-|log-)/, minShareCount: 2 }],
+      groups: [{ name: "core", test: /src.(?:event|runtime|record|spool|ship|pipeline|log|start-)/, minShareCount: 2 }],
     },
   });
   await build.close();

@@ -15,27 +15,29 @@ import { filesBelow, packageFolders, root } from "./files.js";
 
 const LIBRARY = "packages/seclog/src/";
 
-/** The floor of each folder, and of the files beside them, in the library. */
+/** The floor of each folder, of the folders in it that are apart, and of the files beside them, in the library. */
 const FLOORS = {
   runtime: -1,
   event: 0,
   merkle: 0,
+  formats: 1,
   record: 1,
   spool: 2,
   "start-worker.ts": 2.5,
   ship: 3,
-  "log-options.ts": 3.3,
-  "log-health.ts": 3.3,
-  "log-watch.ts": 3.3,
-  "create-security-log.ts": 3.6,
-  postgres: 4,
+  pipeline: 4,
   handlers: 4,
+  postgres: 4,
   capture: 4,
+  "capture/express": 4.5,
+  "capture/fastify": 4.5,
+  "capture/node": 4.5,
   bridges: 4,
-  "built-in-handlers.ts": 4.3,
-  "seclog-worker.ts": 4.6,
-  testing: 4.6,
-  "index.ts": 5,
+  "built-in-handlers.ts": 5,
+  log: 5,
+  "seclog-worker.ts": 6,
+  testing: 6,
+  "index.ts": 7,
 };
 
 /** Folders that see less than their floor allows: they are for applications that bring their own log. */
@@ -98,7 +100,7 @@ export function floorProblems(sources, dependencies) {
         }
         if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
         else if (!dependencies.get(home)?.has(name)) problem(`${name} is not among the dependencies of ${home}`);
-        else if (path.startsWith(LIBRARY) && OWNERS[name] !== undefined && OWNERS[name] !== roomOf(path)) {
+        else if (path.startsWith(LIBRARY) && OWNERS[name] !== undefined && OWNERS[name] !== topOf(roomOf(path))) {
           problem(`only ${OWNERS[name]}/ may import ${name}`);
         }
         continue;
@@ -129,8 +131,9 @@ function upward(from, to) {
   if (FLOORS[other] === undefined) return `${other} has no floor: give it one in scripts/floors.js`;
   if (other === "index.ts") return "index.ts is for users of the package: import the file that has the name";
   if (room === other || STARTS[room] === other) return undefined;
-  const ceiling = CEILINGS[room];
-  if (ceiling !== undefined && FLOORS[other] > ceiling) {
+  const top = topOf(room);
+  const ceiling = CEILINGS[top];
+  if (ceiling !== undefined && FLOORS[other] > ceiling && topOf(other) !== top) {
     return `${room} sees floors 0 to ${ceiling} only, ${other} is floor ${FLOORS[other]}`;
   }
   if (FLOORS[other] < FLOORS[room]) return undefined;
@@ -142,9 +145,16 @@ function islandOf(path) {
   return ISLANDS.find((folder) => path.startsWith(folder));
 }
 
-/** A library file's folder, or its own name where it is in none. */
+/** A library file's room: its folder, or the folder in that if it has a floor, or its own name where it is in none. */
 function roomOf(path) {
-  return path.slice(LIBRARY.length).split("/")[0];
+  const [top, below, ...rest] = path.slice(LIBRARY.length).split("/");
+  const inner = `${top}/${below}`;
+  return rest.length > 0 && FLOORS[inner] !== undefined ? inner : top;
+}
+
+/** The folder that a room is in, or the room itself. */
+function topOf(room) {
+  return room.split("/")[0];
 }
 
 /** `index.ts` says which names are public, and nothing else. */

@@ -10,18 +10,18 @@ import { root } from "./files.js";
 const FOLDER = join(root, "packages", "seclog", "src", "postgres");
 
 /**
- * Writes two modules beside the SQL, unless they are as they should be. Which migrations there are, all that a handler
+ * Writes two modules, one beside the SQL and one beside the handler, unless they are as they should be. Which migrations there are, all that a handler
  * needs, is apart from their text, which would otherwise be in every application's bundle.
  */
 export function writeSqlModules() {
-  const migrations = readMigrations(join(FOLDER, "migrations"));
-  write("known-migrations.generated.ts", "KnownMigration", {
+  const migrations = readMigrations(join(FOLDER, "schema", "migrations"));
+  write("known-migrations.generated.ts", "./schema-version.ts", "KnownMigration", {
     "KNOWN_MIGRATIONS: readonly KnownMigration[]": migrations.map(({ sql: _, ...known }) => known),
   });
-  write("sql.generated.ts", "Migration", {
+  write("schema/sql.generated.ts", "../schema-version.ts", "Migration", {
     "MIGRATIONS: readonly Migration[]": migrations,
-    "OWNERSHIP_SQL: string": readFileSync(join(FOLDER, "ownership.sql"), "utf8"),
-    "PRIVILEGES_SQL: string": readFileSync(join(FOLDER, "privileges.sql"), "utf8"),
+    "OWNERSHIP_SQL: string": readFileSync(join(FOLDER, "schema", "ownership.sql"), "utf8"),
+    "PRIVILEGES_SQL: string": readFileSync(join(FOLDER, "schema", "privileges.sql"), "utf8"),
   });
 }
 
@@ -39,10 +39,10 @@ function readMigrations(folder) {
   });
 }
 
-function write(name, type, constants) {
+function write(name, types, type, constants) {
   const text = [
     "/** Written by scripts/sql-modules.js from the SQL files beside it. */",
-    `import type { ${type} } from "./schema-version.ts";\n`,
+    `import type { ${type} } from "${types}";\n`,
     ...Object.entries(constants).map(
       ([name, value]) => `export const ${name} = ${JSON.stringify(value, undefined, 2)};\n`,
     ),

@@ -25,7 +25,7 @@ function run(body: string): { events: { type: string; path?: string; actorId?: s
     import { createServer } from "node:http";
     import { once } from "node:events";
     const load = async (base) => ({
-      ...(await import(base + "index.js")), http: await import(base + "capture/http.js"), express: await import(base + "capture/express.js"),
+      ...(await import(base + "index.js")), http: await import(base + "capture/node/http.js"), express: await import(base + "capture/express/express.js"),
     });
     const a = await load(${JSON.stringify(DIST.href)});
     const b = await load(${JSON.stringify(new URL(`file://${folder}/seclog/dist/`).href)});

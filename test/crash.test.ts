@@ -12,7 +12,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
 import { startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
-import { setupDatabase } from "../packages/seclog/src/postgres/setup.ts";
+import { setupDatabase } from "../packages/seclog/src/postgres/schema/setup.ts";
 import { steadyPort } from "./support/port.ts";
 import { sourcesIn } from "./support/sources.ts";
 

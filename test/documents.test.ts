@@ -3,11 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { createSecurityLog } from "../packages/seclog/src/create-security-log.ts";
 import { CATALOGUE } from "../packages/seclog/src/event/catalogue.ts";
 import { defineEvents } from "../packages/seclog/src/event/define-events.ts";
 import { ERROR_CODES } from "../packages/seclog/src/event/errors.ts";
 import { LEVELS } from "../packages/seclog/src/event/level.ts";
+import { createSecurityLog } from "../packages/seclog/src/log/create-security-log.ts";
 import { filesBelow, root } from "../scripts/files.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");

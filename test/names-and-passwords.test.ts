@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { agreedPassword } from "../packages/seclog/src/postgres/saslprep.ts";
-import { setupDatabase } from "../packages/seclog/src/postgres/setup.ts";
+import { agreedPassword } from "../packages/seclog/src/postgres/schema/saslprep.ts";
+import { setupDatabase } from "../packages/seclog/src/postgres/schema/setup.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { runProgram } from "./support/program.ts";
 

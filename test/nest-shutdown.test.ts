@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { fileHandler } from "../packages/seclog/src/handlers/file.ts";
+import { fileHandler } from "../packages/seclog/src/handlers/file/file-handler.ts";
 import { drainSpool } from "../packages/seclog/src/ship/index.ts";
 
 const application = fileURLToPath(new URL("support/nest-app.js", import.meta.url));

@@ -238,7 +238,7 @@ const SHARED_SPOOL = {
   },
 };
 
-/** No event is taken when less is left of `spool.maxBytes`: the sum of the reserves of `ship/disk-keeping.ts` and `spool/reserve.ts`. */
+/** No event is taken when less is left of `spool.maxBytes`: the sum of the reserves of `pipeline/disk-pipeline.ts` and `spool/reserve.ts`. */
 const RESERVE_BYTES = 512 * 1024;
 /** A try of the handler's, a few looks at what the others take, one every 15 seconds, and what a busy machine needs. */
 const ROOM_MS = 90_000;

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
-import { setupDatabase } from "../../packages/seclog/src/postgres/setup.ts";
+import { setupDatabase } from "../../packages/seclog/src/postgres/schema/setup.ts";
 
 const TEMPLATE_DATABASE = "seclog_test_template";
 

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { inject } from "vitest";
-import { setupDatabase } from "../../packages/seclog/src/postgres/setup.ts";
+import { setupDatabase } from "../../packages/seclog/src/postgres/schema/setup.ts";
 
 /** A database of a test file's own. */
 export interface TestDatabase extends AsyncDisposable {

@@ -83,7 +83,7 @@ const SECTIONS: readonly (readonly [title: string, sql: string])[] = [
 /** Dumps the schema `public` of a database. */
 export async function dumpSchema(database: Queryable): Promise<string> {
   let dump =
-    "-- Made from the live catalogue by a test: `npx vitest run packages/seclog/src/postgres/schema.test.ts --update`.\n";
+    "-- Made from the live catalogue by a test: `npx vitest run packages/seclog/src/postgres/schema/schema.test.ts --update`.\n";
   for (const [title, sql] of SECTIONS) {
     const rows = await database.query(sql);
     dump += `\n-- ${title}\n\n${rows.map(({ text }) => `${text.trimEnd()}\n`).join("")}`;

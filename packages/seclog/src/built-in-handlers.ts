@@ -6,5 +6,5 @@ import type { BuiltInHandlers } from "./ship/handler.ts";
  */
 export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:postgres": () => import("./postgres/handler.ts"),
-  "seclog:file": () => import("./handlers/file.ts"),
+  "seclog:file": () => import("./handlers/file/file-handler.ts"),
 };

@@ -1,5 +1,5 @@
 /** Seclog's core: `createSecurityLog` and what it takes and gives. */
-export { createSecurityLog } from "./create-security-log.ts";
+
 export {
   ALIASES as EVENT_ALIASES,
   CATALOGUE,
@@ -25,7 +25,9 @@ export {
 export type { JsonObject, JsonValue } from "./event/json.ts";
 export { isLevel, LEVELS, type Level } from "./event/level.ts";
 export { visibleJson, visibleText } from "./event/visible.ts";
-export type { SecurityLogOptions } from "./log-options.ts";
+export { createSecurityLog } from "./log/create-security-log.ts";
+export type { SecurityLogOptions } from "./log/options.ts";
+export type { SpoolDirectoryOptions, SpoolOption } from "./pipeline/open-pipeline.ts";
 export type { ClientIpOptions } from "./record/client-ip.ts";
 export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
 export type { RedactOptions } from "./record/redact.ts";
@@ -44,4 +46,3 @@ export type {
 } from "./record/security-log.ts";
 export { type StoredColumn, storedText, type TextColumn } from "./record/stored-text.ts";
 export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";
-export type { SpoolDirectoryOptions, SpoolOption } from "./ship/open-keeping.ts";

@@ -51,7 +51,7 @@ export async function checkForeign(client: pg.Client, findings: Findings): Promi
   for (const name of replaced) {
     findings.fault(
       `the function ${name} is not the one that Seclog made`,
-      "find out who replaced it; what it did since then proves nothing. Take its text from packages/seclog/src/postgres/migrations",
+      "find out who replaced it; what it did since then proves nothing. Take its text from packages/seclog/src/postgres/schema/migrations",
     );
   }
   if (rows.length + replaced.length === 0)

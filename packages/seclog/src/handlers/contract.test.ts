@@ -6,8 +6,8 @@ import { Writable } from "node:stream";
 import { describe, it } from "vitest";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type HandlerContractOptions, type HandlerFixture, handlerContract } from "../testing/handler-contract.ts";
-import { consoleHandler } from "./console.ts";
-import { fileHandler } from "./file.ts";
+import { fileHandler } from "./file/file-handler.ts";
+import { consoleHandler } from "./stdout.ts";
 
 /** The seqs of a source in NDJSON. */
 function seqsIn(text: string, sourceId: string): number[] {

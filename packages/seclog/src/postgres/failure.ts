@@ -16,7 +16,7 @@ interface Meaning {
  * retry loses nothing, to quarantine or to stop needs a reason.
  */
 const MEANINGS: { readonly [prefix: string]: Meaning } = {
-  // What our own functions raise (migrations/0003-sources.sql): fenced, stored before, a gap, another key.
+  // What our own functions raise (schema/migrations/0003-sources.sql): fenced, stored before, a gap, another key.
   SL001: { kind: "destination", code: "SECLOG_SOURCE_FENCED" },
   SL002: { kind: "retry" },
   SL003: { kind: "retry" },

@@ -4,7 +4,7 @@ import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PostgresProxy } from "../../../../faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { createSecurityLog } from "../create-security-log.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
 import type { HandlerError, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { type PostgresHandlerOptions, postgresHandler } from "./handler.ts";

@@ -1,7 +1,7 @@
 import { SeclogError } from "../event/errors.ts";
 import { RUN_SETUP } from "./advice.ts";
 
-/** A numbered change of the schema, as this program knows it: a plain SQL file in `migrations/`. */
+/** A numbered change of the schema, as this program knows it: a plain SQL file in `schema/migrations/`. */
 export interface KnownMigration {
   readonly id: number;
   /** The file's name. */

@@ -1,7 +1,7 @@
 /** Row 19 of the project's list of hostile inputs: a machine's clock and a stranger's times may be of any year. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { createSecurityLog } from "../create-security-log.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { postgresHandler } from "./handler.ts";
 

@@ -13,11 +13,11 @@ import {
   startTlsPostgres,
   type TlsPostgres,
 } from "../../../../test/support/tls-postgres.ts";
-import { createSecurityLog } from "../create-security-log.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { type PostgresHandlerOptions, postgresHandler } from "./handler.ts";
-import { setupDatabase } from "./setup.ts";
+import { setupDatabase } from "./schema/setup.ts";
 
 const PASSWORD = "tls-test-password";
 

@@ -1,7 +1,7 @@
 /** A handler that writes into what it is given harms nobody but itself. */
 import { describe, expect, it } from "vitest";
-import { createSecurityLog } from "../create-security-log.ts";
 import type { SecurityEvent } from "../event/event.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
 import { HandlerError, type QuarantinedRecord, type SecurityEventHandler } from "./handler.ts";
 
 const close = (): Promise<void> => Promise.resolve();

@@ -4,8 +4,8 @@ import net from "node:net";
 import express from "express";
 import { afterEach, expect, test } from "vitest";
 import { closeServer, listen, send } from "../../../../test/support/http-client.ts";
-import { recordLogin, securityCapture } from "../capture/express.ts";
-import { securityCapture as captureHttp } from "../capture/http.ts";
+import { recordLogin, securityCapture } from "../capture/express/express.ts";
+import { securityCapture as captureHttp } from "../capture/node/http.ts";
 import { defineEvents } from "../event/define-events.ts";
 import { memoryLog } from "./memory-log.ts";
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { createSecurityLog } from "../create-security-log.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
-import type { SecurityLogOptions } from "../log-options.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
+import type { SecurityLogOptions } from "../log/options.ts";
 import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";

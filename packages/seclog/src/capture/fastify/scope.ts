@@ -1,0 +1,115 @@
+/**
+ * The part of a Fastify application that a capture is registered in: all of it, or a scope. Hooks keep to their scope by
+ * themselves. What has no hooks does not: what the router refuses, a path that no route takes, what Node's parser refuses.
+ */
+import type { IncomingMessage } from "node:http";
+import type { OtherMethods, RouteKnowledge } from "../observe.ts";
+import { type FastifyRoute, type FastifyRouterOptions, FastifyRoutes } from "./routes.ts";
+
+/** The part of a Fastify 5 instance that tells of routes. */
+export interface FastifyRouting {
+  readonly initialConfig: FastifyRouterOptions & {
+    readonly routerOptions?: FastifyRouterOptions & { readonly maxParamLength?: number };
+    readonly maxParamLength?: number;
+  };
+  readonly prefix: string;
+  printRoutes(): string;
+}
+
+/** Fastify's own default, of its router's `maxParamLength`. */
+const LONGEST_PARAMETER = 100;
+
+export class FastifyScope {
+  /** The instance around it all, which is asked about paths that no route takes. */
+  readonly root: FastifyRouting;
+  readonly #app: FastifyRouting;
+  readonly #known: FastifyRoutes;
+
+  /** For requests that a hook of the scope has seen. */
+  readonly routes: RouteKnowledge = { otherMethods: (request) => this.#otherMethods(request) };
+
+  /** For requests that none has seen. */
+  readonly unhooked: RouteKnowledge = {
+    ...this.routes,
+    refuses: (request, statusCode) => this.#routerRefuses(rawOf(request).url ?? "", statusCode),
+  };
+
+  constructor(app: FastifyRouting) {
+    this.#app = app;
+    this.root = rootOf(app);
+    this.#known = new FastifyRoutes(routerOptions(app));
+    try {
+      this.#known.addPrinted(app.printRoutes(), (url) => this.#below(url));
+    } catch {
+      // Another form of printing: those routes stay unknown.
+    }
+  }
+
+  /** Whether it is the application itself. */
+  get whole(): boolean {
+    return this.root === this.#app;
+  }
+
+  add(route: FastifyRoute): void {
+    this.#known.add(route);
+  }
+
+  /** Whether a request that no hook sees is this capture's. */
+  readonly covers = (url: string | undefined): boolean => {
+    if (this.whole) return true;
+    return url !== undefined && (this.#below(url) || this.#known.has(url));
+  };
+
+  /** Whether a path is below the scope's prefix. A scope without one has only the routes that it is seen to register. */
+  #below(url: string): boolean {
+    if (this.whole) return true;
+    const { prefix } = this.#app;
+    const rest = url.startsWith(prefix) ? url.slice(prefix.length) : undefined;
+    return prefix !== "" && prefix !== "/" && rest !== undefined && /^(?:$|[/?#])/.test(rest);
+  }
+
+  #otherMethods(request: object): OtherMethods | undefined {
+    const raw = rawOf(request);
+    return this.#known.otherMethods(raw.method ?? "", raw.url ?? "", hostOf(raw));
+  }
+
+  /** A path that cannot be decoded, or that has too long a parameter, is answered by the router, without any hook. */
+  #routerRefuses(url: string, statusCode: number): boolean {
+    const path = url.split(/[?#]/, 1)[0] ?? "";
+    try {
+      decodeURIComponent(path);
+    } catch {
+      return true;
+    }
+    const { initialConfig } = this.#app;
+    const longest = initialConfig.routerOptions?.maxParamLength ?? initialConfig.maxParamLength ?? LONGEST_PARAMETER;
+    if (!path.split("/").some((part) => part.length > longest)) return false;
+    // The application's own `frameworkErrors` may answer with another status, but only where a route has the path.
+    return statusCode === 414 || this.#known.has(url);
+  }
+}
+
+/** A scope inherits from the instance around it. */
+function rootOf(app: FastifyRouting): FastifyRouting {
+  const around = Object.getPrototypeOf(app) as object;
+  return "printRoutes" in around ? rootOf(around as FastifyRouting) : app;
+}
+
+function rawOf(request: object): Partial<IncomingMessage> {
+  return (request as { readonly raw?: IncomingMessage }).raw ?? request;
+}
+
+function hostOf({ headers = {} }: Partial<IncomingMessage>): string | undefined {
+  return headers.host ?? (headers[":authority"] as string | undefined);
+}
+
+function routerOptions({ initialConfig }: FastifyRouting): FastifyRouterOptions {
+  // Fastify 5 takes them at two places.
+  const inner = initialConfig.routerOptions ?? {};
+  return {
+    caseSensitive: initialConfig.caseSensitive !== false && inner.caseSensitive !== false,
+    ignoreTrailingSlash: initialConfig.ignoreTrailingSlash === true || inner.ignoreTrailingSlash === true,
+    ignoreDuplicateSlashes: initialConfig.ignoreDuplicateSlashes === true || inner.ignoreDuplicateSlashes === true,
+    useSemicolonDelimiter: initialConfig.useSemicolonDelimiter === true || inner.useSemicolonDelimiter === true,
+  };
+}

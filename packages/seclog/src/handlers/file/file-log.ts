@@ -1,0 +1,408 @@
+/**
+ * Events as NDJSON in a file, rotated by size and by day.
+ *
+ * Beside `security.ndjson` stand `security.2026-11-22.0001.ndjson`, … (what was rotated out) and
+ * `security.ndjson.state/` (who writes the file, and how far each source is).
+ *
+ * A batch is one append and one fdatasync. After any failure the file is closed and found anew: its torn last line is
+ * cut off, its whole lines are synced and counted as stored. The one thing that is never trusted again is what a failed
+ * fdatasync was to cover: the kernel may have dropped those pages and still show them ("Can Applications Recover from
+ * fsync Failures?", USENIX ATC 2020). They are cut off and the file is rotated out.
+ */
+import nodeFs from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
+import { errorMessage } from "../../event/errors.ts";
+import { ndjsonLine } from "../../formats/line.ts";
+import { type EventBatch, HandlerError } from "../../ship/handler.ts";
+import { assertOwnFolder } from "../../spool/files.ts";
+import { isErrno, type SpoolFs } from "../../spool/fs.ts";
+import { type Ownership, OwnerWatch, RENEW_MS, release, renew, stillOwns, takeOver } from "../../spool/ownership.ts";
+import { closedError, decodedEvents } from "../batches.ts";
+import { type KnownPlace, Positions } from "./file-positions.ts";
+
+const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
+
+/** The file system calls that are made: a parameter, so that a test can let any one of them fail. */
+export type FileLogFs = SpoolFs & {
+  readonly promises: Pick<typeof nodeFs.promises, "lstat" | "mkdir" | "open" | "readdir" | "rename" | "unlink">;
+};
+
+/** `position.json` is written anew after so many bytes: what has to be read again after a crash. */
+const CATCH_UP_BYTES = 4 << 20;
+
+/** How long another writer of the file may be one that is about to leave, in milliseconds. */
+const ROLLING_RESTART_MS = 30_000;
+
+/** What a {@link FileLog} is told: the options, with their defaults. */
+export interface FileLogSettings {
+  readonly path: string;
+  readonly maxBytes: number;
+  readonly daily: boolean;
+  readonly keep: number;
+  readonly holder: string;
+}
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly ino: bigint;
+  /** Bytes in the file, all of them on disk. */
+  size: number;
+  /** The UTC day of the last write, `2026-11-22`. */
+  day: string;
+  /** What `position.json` has yet to cover. */
+  uncovered: number;
+}
+
+/** One log file and what was rotated out of it. */
+export class FileLog {
+  readonly #settings: FileLogSettings;
+  readonly #fs: FileLogFs;
+  readonly #now: () => number;
+  readonly #state: string;
+  readonly #positions = new Positions();
+  readonly #watch = new OwnerWatch();
+  #owned: Ownership | undefined;
+  #renewed = 0;
+  /** Since when another one has the file, by the clock of the settings. */
+  #waitingSince: number | undefined;
+  #file: OpenFile | undefined;
+  /** The file whose fdatasync failed, and where it stops being trustworthy; until it was cut there and rotated out. */
+  #distrusted: { readonly ino: bigint; readonly from: number } | undefined;
+  /** Batches of different sources may come at once: they take turns. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(settings: FileLogSettings, fs: FileLogFs, now: () => number) {
+    this.#settings = settings;
+    this.#fs = fs;
+    this.#now = now;
+    this.#state = `${settings.path}.state`;
+  }
+
+  handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#closed) throw closedError();
+      if (signal.aborted) throw new HandlerError("retry", "writing was given up");
+      try {
+        await this.#store(batch);
+      } catch (error) {
+        throw error instanceof HandlerError ? error : failure(error, this.#settings.path);
+      }
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#closed = true;
+      const [file, owned] = [this.#file, this.#owned];
+      this.#file = undefined;
+      this.#owned = undefined;
+      try {
+        if (file !== undefined && owned !== undefined) await this.#savePositions(file);
+        if (owned !== undefined) release(this.#fs, owned);
+      } catch {
+        // The next writer reads the lines themselves and finds that this process is gone.
+      } finally {
+        await file?.handle.close().catch(() => {});
+      }
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => {});
+    return result;
+  }
+
+  async #store(batch: EventBatch): Promise<void> {
+    let file = await this.#ready();
+    const last = this.#positions.get(batch.source.id);
+    if (batch.lastSeq <= last) return;
+    const events = decodedEvents(batch).slice(Math.max(0, last - batch.firstSeq + 1));
+    const bytes = Buffer.from(events.map(ndjsonLine).join(""));
+    if (this.#isDue(file, bytes.length)) file = await this.#rotate(file);
+    await this.#append(file, bytes);
+    this.#positions.advance(batch.source.id, batch.lastSeq);
+    if (file.uncovered >= CATCH_UP_BYTES) await this.#savePositions(file);
+  }
+
+  async #append(file: OpenFile, bytes: Buffer): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length; ) at += (await file.handle.write(bytes, at)).bytesWritten;
+    } catch (error) {
+      await this.#forget();
+      throw error;
+    }
+    try {
+      await file.handle.datasync();
+    } catch (error) {
+      this.#distrusted = { ino: file.ino, from: file.size };
+      await this.#forget();
+      // At once, before a restart could take the lines for stored; when it fails too, before the next batch.
+      await this.#abandon().catch(() => {});
+      throw error;
+    }
+    file.size += bytes.length;
+    file.uncovered += bytes.length;
+    file.day = this.#today();
+  }
+
+  /** The file, ours and as we left it; opened, or found anew after a failure or when somebody moved it. */
+  async #ready(): Promise<OpenFile> {
+    if (this.#owned !== undefined && !stillOwns(this.#fs, this.#owned)) {
+      this.#owned = undefined;
+      await this.#forget();
+    }
+    await this.#abandon();
+    if (this.#file !== undefined) {
+      const there = await this.#fs.promises.lstat(this.#settings.path, { bigint: true }).catch(() => undefined);
+      if (there?.ino !== this.#file.ino) await this.#forget();
+      else this.#file.size = Number(there.size);
+    }
+    const file = this.#file ?? (await this.#recover());
+    if (this.#owned !== undefined && this.#now() - this.#renewed > RENEW_MS) {
+      this.#renewed = this.#now();
+      renew(this.#fs, this.#owned);
+    }
+    return file;
+  }
+
+  /** Takes the file over: finds out what it has, cuts a torn last line off, and makes sure the rest is on disk. */
+  async #recover(): Promise<OpenFile> {
+    await this.#own();
+    const active = await this.#openActive();
+    try {
+      const end = await this.#catchUp(this.#positions.decode(await this.#readPositions()));
+      const { ino, size, mtimeMs } = await active.stat({ bigint: true });
+      if (end < size) await active.truncate(end);
+      await active.datasync().catch((error: unknown) => {
+        this.#distrusted = { ino, from: end };
+        throw error;
+      });
+      const day = end > 0 ? utcDay(Number(mtimeMs)) : this.#today();
+      const file: OpenFile = { handle: active, ino, size: end, day, uncovered: 0 };
+      await this.#savePositions(file);
+      this.#file = file;
+      return file;
+    } catch (error) {
+      await active.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Reads every line behind the known place; every line there is when no file has it.
+   *
+   * @returns where the active file's last whole line ends
+   */
+  async #catchUp(known: KnownPlace | undefined): Promise<number> {
+    const directory = dirname(this.#settings.path);
+    const paths = [...(await this.#rotatedFiles()).map((name) => join(directory, name)), this.#settings.path];
+    const found = await Promise.all(
+      paths.map(async (path) => {
+        const { ino, size } = await this.#fs.promises.lstat(path, { bigint: true });
+        return known !== undefined && String(ino) === known.ino && known.offset <= size;
+      }),
+    );
+    const first = found.indexOf(true);
+    let end = 0;
+    for (const path of paths.slice(Math.max(0, first))) {
+      const file = await this.#open(path, O_RDONLY);
+      try {
+        end = await this.#positions.catchUp(file, path === paths[first] ? (known?.offset ?? 0) : 0);
+      } finally {
+        await file.close();
+      }
+    }
+    return end;
+  }
+
+  async #own(): Promise<void> {
+    if (this.#owned !== undefined) return;
+    await this.#fs.promises.mkdir(this.#state, { recursive: true, mode: 0o700 });
+    assertOwnFolder(this.#fs, this.#state);
+    this.#owned = takeOver(this.#fs, this.#state, this.#settings.holder, this.#watch);
+    const now = this.#now();
+    const since = this.#owned === undefined ? (this.#waitingSince ?? now) : undefined;
+    this.#waitingSince = since;
+    if (since === undefined) return;
+    // Tried again, since in a rolling restart the other one is about to leave. One that stays is a mistake in the configuration.
+    throw new HandlerError(
+      now - since < ROLLING_RESTART_MS ? "retry" : "destination",
+      `${this.#settings.path} is written by another process or log: wait for it to close, or give each its own path`,
+    );
+  }
+
+  async #openActive(): Promise<FileHandle> {
+    const { path } = this.#settings;
+    const file = await this.#open(path, O_RDWR | O_APPEND | O_CREAT);
+    try {
+      // Two handlers with a name each would cut off each other's lines.
+      if ((await file.stat()).nlink > 1) {
+        throw new HandlerError("destination", `${path} has other names (hard links): copy it, and remove this one`);
+      }
+      await this.#syncDirectory(dirname(path));
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a regular file. Follows no symbolic link, which in a directory that others may write could lead anywhere, and waits
+   * for nobody at the other end of a FIFO.
+   */
+  async #open(path: string, flags: number): Promise<FileHandle> {
+    const file = await this.#fs.promises.open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);
+    try {
+      if ((await file.stat()).isFile()) return file;
+      throw new HandlerError("destination", `${path} is not a regular file: name another path`);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  #isDue(file: OpenFile, more: number): boolean {
+    if (file.size === 0) return false;
+    return file.size + more > this.#settings.maxBytes || (this.#settings.daily && file.day !== this.#today());
+  }
+
+  /** Begins a new file. Interrupted anywhere, `#recover` finds the old one by its inode. */
+  async #rotate(file: OpenFile): Promise<OpenFile> {
+    const { path, keep } = this.#settings;
+    await this.#forget();
+    await this.#rotateOut(file.day);
+    const next = await this.#recover();
+    const rotated = await this.#rotatedFiles();
+    for (const name of rotated.slice(0, Math.max(0, rotated.length - keep))) {
+      await this.#fs.promises.unlink(join(dirname(path), name));
+    }
+    return next;
+  }
+
+  /** Names the file after its last day and the next number. */
+  async #rotateOut(day: string): Promise<void> {
+    const { path } = this.#settings;
+    const { stem, extension } = this.#nameParts();
+    const numbers = (await this.#rotatedFiles())
+      .filter((name) => name.startsWith(`${stem}.${day}.`))
+      .map((name) => Number(name.slice(stem.length + day.length + 2, name.length - extension.length)));
+    const number = String(Math.max(0, ...numbers) + 1).padStart(4, "0");
+    await this.#fs.promises.rename(path, join(dirname(path), `${stem}.${day}.${number}${extension}`));
+  }
+
+  /** Cuts off what a failed fdatasync left in doubt and rotates the file out: it is never synced again. */
+  async #abandon(): Promise<void> {
+    const distrusted = this.#distrusted;
+    if (distrusted === undefined) return;
+    const active = await this.#openActive();
+    try {
+      const { ino, size, mtimeMs } = await active.stat({ bigint: true });
+      if (ino === distrusted.ino) {
+        if (size > distrusted.from) await active.truncate(distrusted.from);
+        if (distrusted.from > 0) await this.#rotateOut(utcDay(Number(mtimeMs)));
+        else await this.#fs.promises.unlink(this.#settings.path);
+      }
+      this.#distrusted = undefined;
+    } finally {
+      await active.close().catch(() => {});
+    }
+  }
+
+  /** Closes the file without a word; the next batch finds it anew. */
+  async #forget(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.handle.close().catch(() => {});
+  }
+
+  async #readPositions(): Promise<string> {
+    try {
+      const file = await this.#open(join(this.#state, "position.json"), O_RDONLY);
+      try {
+        return await file.readFile("utf8");
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return "";
+      throw error;
+    }
+  }
+
+  async #savePositions(file: OpenFile): Promise<void> {
+    const path = join(this.#state, "position.json");
+    // Of one that was cut off by a crash; what stands there is never written through.
+    await this.#fs.promises.unlink(`${path}.new`).catch(() => {});
+    const temporary = await this.#fs.promises.open(`${path}.new`, "wx", 0o600);
+    try {
+      await temporary.writeFile(this.#positions.encode({ ino: String(file.ino), offset: file.size }));
+      await temporary.datasync();
+    } finally {
+      await temporary.close();
+    }
+    await this.#fs.promises.rename(`${path}.new`, path);
+    await this.#syncDirectory(this.#state);
+    file.uncovered = 0;
+  }
+
+  async #syncDirectory(path: string): Promise<void> {
+    const directory = await this.#fs.promises.open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  }
+
+  /** The names of what was rotated out, oldest first. */
+  async #rotatedFiles(): Promise<string[]> {
+    const { stem, extension } = this.#nameParts();
+    const names = await this.#fs.promises.readdir(dirname(this.#settings.path));
+    return names
+      .filter((name) => name.startsWith(`${stem}.`) && name.endsWith(extension))
+      .filter((name) => /^\d{4}-\d\d-\d\d\.\d{4,}$/.test(name.slice(stem.length + 1, name.length - extension.length)))
+      .sort();
+  }
+
+  #nameParts(): { readonly stem: string; readonly extension: string } {
+    const extension = extname(this.#settings.path);
+    return { stem: basename(this.#settings.path, extension), extension };
+  }
+
+  #today(): string {
+    return utcDay(this.#now());
+  }
+}
+
+function utcDay(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, 10);
+}
+
+/** What only somebody's act can change. Everything else, a full disk above all, is tried again. */
+const NEEDS_SOMEBODY: ReadonlySet<string> = new Set([
+  "EACCES",
+  "EEXIST",
+  "EISDIR",
+  "ELOOP",
+  "ENAMETOOLONG",
+  "ENOTDIR",
+  "ENXIO",
+  "EPERM",
+  "EROFS",
+]);
+
+function failure(error: unknown, path: string): HandlerError {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
+  const kind = NEEDS_SOMEBODY.has(code) ? "destination" : "retry";
+  const advice: { readonly [code: string]: string } = {
+    EACCES: ": let the application's user write there",
+    EROFS: ": mount it writable or name another path",
+    ELOOP: ": it is a symbolic link, which is not followed",
+    ENOSPC: ": free some space",
+  };
+  return new HandlerError(kind, `cannot write ${path}: ${errorMessage(error)}${advice[code] ?? ""}`, { cause: error });
+}

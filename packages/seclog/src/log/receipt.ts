@@ -1,0 +1,45 @@
+import { rejected, type SeclogError } from "../event/errors.ts";
+import type { Receipt } from "../record/security-log.ts";
+
+/** Makes a receipt's promise when it is first read. Must give a promise that may be left unhandled. */
+type Promised = (seq: number) => Promise<void>;
+
+/** The receipt of one event. The promises exist only for those who ask. */
+export class EventReceipt implements Receipt {
+  readonly id: string | null;
+  readonly #seq: number;
+  readonly #durably: Promised;
+  readonly #storing: Promised;
+  #durable: Promise<void> | undefined;
+  #stored: Promise<void> | undefined;
+
+  constructor(id: string | null, seq: number, durable: Promised, stored: Promised) {
+    this.id = id;
+    this.#seq = seq;
+    this.#durably = durable;
+    this.#storing = stored;
+  }
+
+  get durable(): Promise<void> {
+    this.#durable ??= this.#durably(this.#seq);
+    return this.#durable;
+  }
+
+  get stored(): Promise<void> {
+    this.#stored ??= this.#storing(this.#seq);
+    return this.#stored;
+  }
+}
+
+/** The receipt of an event that the level leaves out: there is nothing to wait for. */
+export const NOTHING_TO_WAIT_FOR: Receipt = Object.freeze({
+  id: null,
+  durable: Promise.resolve(),
+  stored: Promise.resolve(),
+});
+
+/** The receipt of an event that was not recorded. */
+export function failedReceipt(error: SeclogError): Receipt {
+  const fail = (): Promise<void> => rejected(error);
+  return new EventReceipt(null, 0, fail, fail);
+}

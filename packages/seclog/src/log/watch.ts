@@ -1,0 +1,72 @@
+/** Tells a log's diagnostics what no failure reports by itself: each once. */
+
+import { VERSION } from "../event/version.ts";
+import { strangeCopies } from "../record/copies.ts";
+import type { Diagnostic, Health } from "../record/security-log.ts";
+import { clearInterval, setInterval } from "../runtime/timers.ts";
+
+/** How often it looks, in milliseconds. */
+const WATCH_MS = 1_000;
+
+/** So many logs of one process are more than an application needs: rather is one made for each request, tenant or module. */
+const MANY_LOGS = 6;
+
+/** Watches of logs that have a thread. */
+const withThread = new Set<LogWatch>();
+
+/** What the watch tells. */
+type Diagnose = (level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string) => void;
+
+export class LogWatch {
+  readonly #health: () => Health;
+  readonly #diagnose: Diagnose;
+  readonly #timer: NodeJS.Timeout;
+  /** Names of handlers of which was told that they have stalled. */
+  readonly #stalled = new Set<string>();
+  #copiesTold = false;
+
+  /** @param hasThread whether the log ships from a thread of its own */
+  constructor(hasThread: boolean, health: () => Health, diagnose: Diagnose) {
+    this.#health = health;
+    this.#diagnose = diagnose;
+    this.#timer = setInterval(() => {
+      this.#tellStalls();
+      this.#tellCopies();
+    }, WATCH_MS).unref();
+    if (!hasThread) return;
+    withThread.add(this);
+    if (withThread.size !== MANY_LOGS) return;
+    const message = `this process has ${MANY_LOGS} logs open, each with a thread and up to poolMax connections of its own: create one and share it`;
+    diagnose("warning", "SECLOG_MANY_LOGS", message);
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    withThread.delete(this);
+  }
+
+  /** Tells that a handler has stalled, and that it goes on. */
+  #tellStalls(): void {
+    for (const { name, status, lastError } of this.#health().handlers) {
+      if (status === "stalled" && !this.#stalled.has(name)) {
+        this.#stalled.add(name);
+        this.#diagnose("error", "SECLOG_STALLED", lastError?.message ?? "nothing is acknowledged", name);
+      } else if (status === "ok" && this.#stalled.delete(name)) {
+        this.#diagnose("info", "SECLOG_RECOVERED", `${name} takes events again`, name);
+      }
+    }
+  }
+
+  /** Tells of other copies of this package, with which this one cannot share requests. */
+  #tellCopies(): void {
+    const others = strangeCopies();
+    if (others.length === 0 || this.#copiesTold) return;
+    this.#copiesTold = true;
+    this.#diagnose(
+      "warning",
+      "SECLOG_COPIES",
+      `this process has seclog ${VERSION} and also ${others.join(", ")}, and they share no requests: one refusal may be recorded twice, and ` +
+        "events may lack their request; have one version installed (npm ls seclog), external to bundles",
+    );
+  }
+}

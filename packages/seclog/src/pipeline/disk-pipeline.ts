@@ -1,0 +1,234 @@
+import { SeclogError } from "../event/errors.ts";
+import { clearInterval, nextTurn, setInterval } from "../runtime/timers.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { RecordedTimes } from "../ship/recorded-times.ts";
+import { ShipThread } from "../ship/ship-thread.ts";
+import type { ShippingHealth } from "../ship/shipper.ts";
+import { type HandlerState, handlerState } from "../ship/watchdog.ts";
+import { closeHandlers, within } from "../ship/within.ts";
+import { writeCursor } from "../spool/cursor.ts";
+import type { SpoolFs } from "../spool/fs.ts";
+import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
+import { fillReserve, RESERVED_BYTES } from "../spool/reserve.ts";
+import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
+import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
+import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./pipeline.ts";
+import { StoredPositions } from "./stored.ts";
+
+/** A spool on disk, complete. */
+export interface DiskSpool extends SpoolLimits {
+  readonly directory: string;
+}
+
+/** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
+const RESERVE_BYTES = 256 * 1024;
+
+/** An open segment of this size is ended when all of it is shipped, on a disk where others may need the room. */
+const IDLE_BYTES = 1024 * 1024;
+
+/** Keeps events in the files of a source, from which a thread ships them. */
+export class DiskKeeping implements Keeping {
+  readonly sourceId: string;
+  readonly epoch: number;
+  readonly #fs: SpoolFs;
+  readonly #spool: DiskSpool;
+  readonly #owned: Ownership;
+  readonly #writer: SpoolWriter;
+  readonly #shipping: ShipThread;
+  readonly #positions: StoredPositions;
+  readonly #times = new RecordedTimes();
+  /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
+  readonly #renewal: NodeJS.Timeout;
+  readonly #handlers: readonly SecurityEventHandler[];
+  /** The log knows that another process took the spool over, and has what was not written. */
+  #lostTold = false;
+  /** Bytes that were left for frames when so many were written. */
+  #room = 0;
+  #bytesSeen = -1;
+
+  constructor(
+    fs: SpoolFs,
+    spool: DiskSpool,
+    sourceId: string,
+    handlers: readonly SecurityEventHandler[],
+    observer: KeepingObserver,
+  ) {
+    this.#fs = fs;
+    this.#spool = spool;
+    this.sourceId = sourceId;
+    this.#handlers = handlers.filter(({ worker }) => worker === undefined);
+    this.#owned = createSource(fs, spool.directory, sourceId);
+    this.epoch = this.#owned.epoch;
+    try {
+      // So that whoever ships this source one day knows which handlers wait for it.
+      for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
+      this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
+      this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
+        synced: (seq) => {
+          this.#shipping.available(seq);
+          this.#times.next(this.#positions.acknowledgedByAll);
+        },
+        failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
+        recovered: () => observer.recovered(),
+        closed: (number) => this.#shipping.closed(number),
+        lost: () => {
+          clearInterval(this.#renewal);
+          this.#positions.end(
+            new SeclogError(
+              "SECLOG_SPOOL_LOST",
+              `the spool of ${sourceId} is gone, or another process took it over: who has it ships its events`,
+            ),
+          );
+          // Not before nobody ships any of it.
+          void this.#shipping.stop().then(() => releaseWhenBack(fs, spool.directory, sourceId));
+          this.#lostTold = true;
+          observer.lost(this.#writer.unwrittenPayloads());
+        },
+      });
+      this.#shipping = new ShipThread(
+        { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
+        handlers,
+        {
+          ...withPositions(observer, this.#positions),
+          freed: () => {
+            this.#writer.retry();
+            observer.freed();
+          },
+        },
+      );
+    } catch (error) {
+      // Whoever tries again makes another one, and this one would be a living process's as long as we run.
+      discardSource(fs, spool.directory, this.#owned.directory);
+      throw error;
+    }
+    this.#renewal = setInterval(() => {
+      renew(fs, this.#owned);
+      // The others may need it, though this one has nothing to write.
+      const short = 2 * (this.bytes + this.#shipping.bytes().others) > spool.maxBytes;
+      if (short || this.#writer.openBytes >= IDLE_BYTES) this.#makeRoom();
+      if (!this.#writer.failing) fillReserve(fs, spool.directory);
+    }, RENEW_MS).unref();
+  }
+
+  get lastSeq(): number {
+    return this.#writer.lastSeq;
+  }
+
+  get stored(): number {
+    return this.#positions.stored;
+  }
+
+  get failure(): SeclogError | undefined {
+    return this.#writer.failing ? this.#writer.lastError : undefined;
+  }
+
+  get bytes(): number {
+    const { freed, adopted } = this.#shipping.bytes();
+    return this.#writer.bytesWritten - freed + adopted;
+  }
+
+  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+    const watched = {
+      progress: this.#shipping.progress,
+      times: this.#times,
+      recorded: this.lastSeq,
+      available: this.#writer.syncedSeq,
+      trouble: this.#shipping.trouble(),
+    };
+    return told.map((health, index) => handlerState(index, health, watched));
+  }
+
+  refusal(last: boolean): SeclogError | undefined {
+    // The files grow by writes only: for most events nothing need be added up.
+    const waiting = this.#writer.bytesWaiting;
+    if (waiting > this.#room || this.#writer.bytesWritten !== this.#bytesSeen) {
+      this.#bytesSeen = this.#writer.bytesWritten;
+      this.#room = this.#spool.maxBytes - RESERVED_BYTES - RESERVE_BYTES - this.bytes - this.#shipping.bytes().others;
+    }
+    if (waiting > this.#room + (last ? this.#reserve() : 0)) {
+      this.#makeRoom();
+      return new SeclogError(
+        "SECLOG_SPOOL_FULL",
+        `the spool in ${this.#spool.directory} has reached spool.maxBytes (${this.#spool.maxBytes}): see health() for the handler that is behind, or raise it`,
+      );
+    }
+    if (this.#writer.memoryFull) {
+      return new SeclogError(
+        "SECLOG_SPOOL_WRITE",
+        `the spool in ${this.#spool.directory} cannot be written and spool.memoryBytes (${this.#spool.memoryBytes}) are waiting: mend the disk`,
+      );
+    }
+    return undefined;
+  }
+
+  /** For the log's last events, which tell what was dropped: what others have of the room does not count for them. */
+  #reserve(): number {
+    const { adopted, others } = this.#shipping.bytes();
+    return RESERVE_BYTES + adopted + others;
+  }
+
+  /** Ends the open segment when every handler has all of it: it only takes room, and cannot be deleted while it is written to. */
+  #makeRoom(): void {
+    if (this.#positions.acknowledgedByAll >= this.lastSeq) this.#writer.retire();
+  }
+
+  append(text: string): void {
+    this.#writer.append(text);
+    this.#times.note(this.lastSeq);
+  }
+
+  flushSync(): void {
+    this.#writer.flushSync();
+  }
+
+  readonly written = (seq: number): Promise<void> => this.#writer.durable(seq, false);
+  readonly synced = (seq: number): Promise<void> => this.#writer.durable(seq, true);
+  readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
+
+  flush(deadline: number): Promise<boolean> {
+    const seq = this.lastSeq;
+    return within(
+      deadline,
+      this.synced(seq).then(() => this.waitStored(seq)),
+    );
+  }
+
+  async close(deadline: number): Promise<void> {
+    this.#writer.close();
+    // In which the log is told when its last sync found that the spool was taken over.
+    await nextTurn();
+    const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostTold;
+    const complete = kept && (await this.#shipping.drain(deadline));
+    await this.#shipping.stop();
+    this.#positions.end(closedError("it is in the spool"));
+    this.#giveUp(complete);
+    // What a thread held that has died, and was not started again.
+    releaseAll(this.#fs, this.#spool.directory, this.sourceId);
+  }
+
+  abandon(): void {
+    this.#writer.close();
+    this.#giveUp(false);
+  }
+
+  closeHandlers(): Promise<void> {
+    return closeHandlers(this.#handlers);
+  }
+
+  left(): LeftOver {
+    const { lastSeq, syncedSeq, lastError } = this.#writer;
+    const unwritten = this.#lostTold ? [] : this.#writer.unwrittenPayloads();
+    const doubtful = this.#lostTold ? 0 : lastSeq - syncedSeq - unwritten.length;
+    return { unwritten, doubtful, error: lastError ?? closedError("it is in the spool") };
+  }
+
+  #giveUp(complete: boolean): void {
+    clearInterval(this.#renewal);
+    try {
+      if (complete) removeSource(this.#fs, this.#spool.directory, this.#owned.directory);
+      else release(this.#fs, this.#owned);
+    } catch {
+      // The next process finds it with a dead owner.
+    }
+  }
+}

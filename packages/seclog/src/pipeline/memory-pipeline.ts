@@ -1,0 +1,99 @@
+import { SeclogError } from "../event/errors.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { RecordedTimes } from "../ship/recorded-times.ts";
+import type { ShippingHealth } from "../ship/shipper.ts";
+import { type HandlerState, handlerState } from "../ship/watchdog.ts";
+import { within } from "../ship/within.ts";
+import { MemoryShipping } from "./memory-shipping.ts";
+import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./pipeline.ts";
+import { StoredPositions } from "./stored.ts";
+
+/** The most bytes of events in memory when there is no disk. */
+const MEMORY_BYTES = 64 * 1024 * 1024;
+
+/** Keeps events in memory: what is not stored when the process ends is gone. */
+export class MemoryKeeping implements Keeping {
+  readonly sourceId: string;
+  readonly epoch = 1;
+  readonly failure = undefined;
+  readonly #times = new RecordedTimes();
+  readonly #positions: StoredPositions;
+  readonly #shipping: MemoryShipping;
+  lastSeq = 0;
+
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: KeepingObserver) {
+    this.sourceId = sourceId;
+    this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
+    const withAll = withPositions(observer, this.#positions);
+    this.#shipping = new MemoryShipping(sourceId, handlers, {
+      ...withAll,
+      acknowledged: (handler, seq, health) => {
+        withAll.acknowledged(handler, seq, health);
+        this.#times.next(this.#positions.acknowledgedByAll);
+      },
+    });
+  }
+
+  get stored(): number {
+    return this.#positions.stored;
+  }
+
+  get bytes(): number {
+    return this.#shipping.pendingBytes;
+  }
+
+  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+    const { progress } = this.#shipping;
+    const watched = {
+      progress,
+      times: this.#times,
+      recorded: this.lastSeq,
+      available: this.lastSeq,
+      trouble: undefined,
+    };
+    return told.map((health, index) => handlerState(index, health, watched));
+  }
+
+  refusal(last: boolean): SeclogError | undefined {
+    if (last || this.bytes <= MEMORY_BYTES) return undefined;
+    return new SeclogError(
+      "SECLOG_SPOOL_FULL",
+      `${MEMORY_BYTES} bytes of events wait in memory: see health() for the handler that is behind`,
+    );
+  }
+
+  append(text: string): void {
+    this.lastSeq += 1;
+    this.#times.note(this.lastSeq);
+    this.#shipping.append(text);
+  }
+
+  flushSync(): void {
+    throw new SeclogError("SECLOG_SPOOL_WRITE", 'delivery "strict" needs a spool on disk: spool is "memory"');
+  }
+
+  readonly written = (seq: number): Promise<void> => this.#positions.wait(seq);
+  readonly synced = (seq: number): Promise<void> => this.#positions.wait(seq);
+  readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
+
+  flush(deadline: number): Promise<boolean> {
+    return within(deadline, this.waitStored(this.lastSeq));
+  }
+
+  async close(deadline: number): Promise<void> {
+    await this.#shipping.drain(deadline);
+    await this.#shipping.stop();
+    this.#positions.end(closedError("it was in memory only"));
+  }
+
+  abandon(): void {}
+
+  closeHandlers(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  left(): LeftOver {
+    const doubtful = Math.max(0, this.lastSeq - this.stored);
+    return { unwritten: [], doubtful, error: closedError("it was in memory only") };
+  }
+}

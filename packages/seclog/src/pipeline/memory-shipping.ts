@@ -1,0 +1,159 @@
+import { randomBytes } from "node:crypto";
+import { errorMessage } from "../event/errors.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import type { RecordReader, ShipSource } from "../ship/lane.ts";
+import { Progress } from "../ship/progress.ts";
+import type { Shipping, ShippingObserver } from "../ship/ship-thread.ts";
+import { quarantinedType, Shipper } from "../ship/shipper.ts";
+import type { SpoolRead } from "../spool/reader.ts";
+
+/**
+ * A source that is in memory only, shipped on the application's thread: for serverless functions, which have no disk that
+ * outlives them and no time for a thread. What is not stored when the process ends is lost.
+ */
+export class MemoryShipping implements Shipping {
+  readonly #shipper: Shipper;
+  readonly #observer: ShippingObserver;
+  readonly progress: Progress;
+  /** The events that some handler still needs; the first one has the number `#first`. */
+  #records: Buffer[] = [];
+  #first = 1;
+  #bytes = 0;
+  #limit = 0;
+
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: ShippingObserver) {
+    this.#observer = observer;
+    const progress = new Progress(handlers.length);
+    this.progress = progress;
+    const source: ShipSource = {
+      id: sourceId,
+      epoch: 1,
+      // Not made of the id, which error messages and readers of the log show.
+      key: randomBytes(16).toString("hex"),
+      limit: () => this.#limit,
+      openReader: (afterSeq) => new MemoryReader(afterSeq, (seq) => this.#records[seq - this.#first]),
+      loadCursor: () => 0,
+      saveCursor: () => {},
+      loadSuccessor: () => undefined,
+      saveSuccessor: () => {},
+      release: (seq) => this.#release(seq),
+    };
+    const tellHealth = (): void =>
+      observer.health(
+        handlers.map((_, index) => this.#shipper.health(index)),
+        {},
+      );
+    this.#shipper = new Shipper(
+      handlers,
+      {
+        acknowledged: (lane) => {
+          const index = handlers.indexOf(lane.handler);
+          progress.acknowledge(index, lane.acknowledged);
+          observer.acknowledged(index, lane.acknowledged, this.#shipper.health(index));
+        },
+        failed: (lane, kind, error) => {
+          observer.failed(lane?.handler.name, kind, error.code, error.message);
+          tellHealth();
+        },
+        seized: (lane, { id, after }, { message }) => {
+          observer.seized(lane.handler.name, lane.source.id, after, id, message);
+          tellHealth();
+        },
+        quarantined: (lane, record) =>
+          observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),
+        kept: () => {},
+        finished: () => {},
+      },
+      (handler, record) => {
+        observer.failed(
+          handler,
+          "event",
+          "SECLOG_EVENT_REJECTED",
+          `event ${record.seq} is lost: ${errorMessage(record.reason)}`,
+        );
+      },
+      progress,
+    );
+    void this.#shipper.add(source);
+  }
+
+  /** Bytes of events that some handler still needs. */
+  get pendingBytes(): number {
+    return this.#bytes;
+  }
+
+  append(text: string): void {
+    const record = Buffer.from(text);
+    this.#records.push(record);
+    this.#bytes += record.length;
+    this.available(this.#limit + 1);
+  }
+
+  available(seq: number): void {
+    this.#limit = seq;
+    this.#shipper.wake();
+  }
+
+  drain(deadline: number): Promise<boolean> {
+    return this.#shipper.drain(deadline);
+  }
+
+  async stop(): Promise<void> {
+    await this.#shipper.stop();
+    await this.#shipper.closeHandlers();
+  }
+
+  bytes(): ReturnType<Shipping["bytes"]> {
+    return { freed: 0, adopted: 0, others: 0 };
+  }
+
+  #release(seq: number): void {
+    for (const record of this.#records.splice(0, seq - this.#first + 1)) this.#bytes -= record.length;
+    this.#first = seq + 1;
+    this.#observer.freed();
+  }
+}
+
+class MemoryReader implements RecordReader {
+  #next: number;
+  readonly #record: (seq: number) => Buffer | undefined;
+
+  constructor(afterSeq: number, record: (seq: number) => Buffer | undefined) {
+    this.#next = afterSeq + 1;
+    this.#record = record;
+  }
+
+  seek(afterSeq: number): void {
+    this.#next = afterSeq + 1;
+  }
+
+  read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead {
+    const records: Buffer[] = [];
+    const firstSeq = this.#next;
+    for (
+      let size = 0;
+      records.length < maxRecords && size < maxBytes && (limit === undefined || this.#next <= limit);
+    ) {
+      const record = this.#record(this.#next);
+      if (record === undefined) break;
+      records.push(record);
+      size += record.length;
+      this.#next += 1;
+    }
+    return records.length === 0 ? { kind: "end" } : { kind: "records", firstSeq, records: copies(records) };
+  }
+
+  close(): void {}
+}
+
+/** Each call of each handler gets bytes of its own: what one writes into them no other sees, nor the next try. */
+function copies(records: readonly Buffer[]): Buffer[] {
+  // Not of Node's pool, in which the bytes of others would be within reach.
+  const bytes = Buffer.alloc(records.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  return records.map((record) => {
+    const start = at;
+    at += record.copy(bytes, at);
+    return bytes.subarray(start, at);
+  });
+}

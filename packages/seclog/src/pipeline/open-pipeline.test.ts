@@ -1,0 +1,86 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { RENEW_MS } from "../spool/ownership.ts";
+import { openKeeping, spoolOptions } from "./open-pipeline.ts";
+import type { KeepingObserver } from "./pipeline.ts";
+
+vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+
+const ID = "0191f7a0-0000-7000-8000-000000000001";
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "seclog-keeping-"));
+});
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
+/** One that the shipper's thread cannot make, and ends. */
+const nowhere = { ...handler, worker: { module: pathToFileURL("/nowhere/handler.js").href, options: {} } };
+const observer: KeepingObserver = {
+  acknowledged: () => {},
+  health: () => {},
+  failed: () => {},
+  seized: () => {},
+  quarantined: () => {},
+  freed: () => {},
+  recovered: () => {},
+  lost: () => {},
+};
+
+/** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
+test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
+  "openKeeping() - says which folder it is when %s fails",
+  (name) => {
+    const fail = (): never => {
+      throw Object.assign(new Error("EIO: made by the test"), { code: "EIO" });
+    };
+    const fs: SpoolFs = Object.assign({ ...spoolFs }, { [name]: fail });
+    expect(() => openKeeping(spoolOptions({ directory: join(root, "spool") }), ID, [handler], observer, fs)).toThrow(
+      expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY", message: expect.stringContaining(root) }),
+    );
+  },
+);
+
+test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s cannot be made", (name) => {
+  const fs: SpoolFs = {
+    ...spoolFs,
+    openSync: (path, flags, mode) => {
+      if (String(path).endsWith(name)) throw Object.assign(new Error("ENOSPC: made by the test"), { code: "ENOSPC" });
+      return spoolFs.openSync(path, flags, mode);
+    },
+  };
+  expect(() => openKeeping(spoolOptions({ directory: root }), ID, [handler], observer, fs)).toThrow("ENOSPC");
+  expect(readdirSync(root)).toEqual([]);
+});
+
+test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], observer);
+  vi.advanceTimersByTime(RENEW_MS);
+  expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
+  await keeping.close(0);
+});
+
+test("Keeping.close() - does not wait for a thread that has ended", async () => {
+  const told: string[] = [];
+  const failed: KeepingObserver["failed"] = (_, __, ___, message) => {
+    if (message.includes("thread ended")) told.push(message);
+  };
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], { ...observer, failed });
+  // By then more than a second passes before it is started again.
+  await expect.poll(() => told.length).toBe(5);
+  // Its end is heard of after what it died of.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const begun = performance.now();
+  await keeping.close(100);
+  expect(performance.now() - begun).toBeLessThan(4_000);
+});
