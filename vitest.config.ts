@@ -9,7 +9,11 @@ writeSqlModules();
 /** Starts the one PostgreSQL that the tests of a run share. */
 const globalSetup = fileURLToPath(new URL("test/support/global-setup.ts", import.meta.url));
 
+const folder = (name: string): string => fileURLToPath(new URL(`${name}/`, import.meta.url));
+
 export default defineConfig({
+  // As `imports` in package.json has them, which Node applies to the files outside of the packages only.
+  resolve: { alias: { "#test/": folder("test"), "#faults/": folder("faults") } },
   test: {
     include: [
       "packages/*/src/**/*.test.ts",

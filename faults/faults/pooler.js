@@ -1,6 +1,6 @@
 /** What a pooler between the shipper and PostgreSQL does to it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasPgBouncer, PgBouncer } from "../../test/support/pgbouncer.js";
+import { hasPgBouncer, PgBouncer } from "#test/support/pgbouncer.js";
 import { expectStored, handlerOf, LOAD, STORED, shippedSince } from "../server.js";
 
 export const POOLER_FAULTS = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { send, sendRaw } from "../../../test/support/http-client.ts";
+import { send, sendRaw } from "#test/support/http-client.ts";
 import { type HttpService, isLoopback, parseListen, startHttpService, textAnswer } from "./http-service.ts";
 
 async function serve(

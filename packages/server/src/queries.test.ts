@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { PostgresProxy } from "../../../faults/proxy.js";
-import { createTestDatabase, type TestDatabase } from "../../../test/support/postgres.ts";
+import { PostgresProxy } from "#faults/proxy.js";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { type Database, openReader } from "./database.ts";
 import { type FilterOptions, parseFilter } from "./event-filter.ts";
 import { EventFollower, findEvents } from "./queries.ts";

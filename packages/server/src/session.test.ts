@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createTestDatabase } from "../../../test/support/postgres.ts";
+import { createTestDatabase } from "#test/support/postgres.ts";
 import { Session } from "./session.ts";
 
 it("Session.transaction() - outlasts the limits of time that a role was given", async () => {

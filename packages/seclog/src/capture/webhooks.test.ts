@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { Stripe } from "stripe";
 import { describe, expect, test } from "vitest";
-import { recordedCalls } from "../../../../test/support/recorded-calls.ts";
+import { recordedCalls } from "#test/support/recorded-calls.ts";
 import type { CaptureLog } from "./capture.ts";
 import { type HmacOptions, hmacVerifier, verified } from "./webhooks.ts";
 

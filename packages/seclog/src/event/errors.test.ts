@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { unreadable, untouchable } from "../../../../test/support/odd-errors.ts";
+import { unreadable, untouchable } from "#test/support/odd-errors.ts";
 import { errorMessage } from "./errors.ts";
 
 describe("errorMessage()", () => {

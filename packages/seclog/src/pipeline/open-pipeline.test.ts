@@ -9,7 +9,7 @@ import { RENEW_MS } from "../spool/ownership.ts";
 import { openKeeping, spoolOptions } from "./open-pipeline.ts";
 import type { KeepingObserver } from "./pipeline.ts";
 
-vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 let root: string;

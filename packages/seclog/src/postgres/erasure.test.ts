@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { encodeEvent } from "../event/encode.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { exampleBatch, exampleEvent } from "../testing/example-events.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { encodeEvent } from "../event/encode.ts";
 import { handlerContract } from "../testing/handler-contract.ts";
 import { postgresHandler } from "./handler.ts";

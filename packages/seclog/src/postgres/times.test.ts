@@ -1,11 +1,11 @@
 /** Row 19 of the project's list of hostile inputs: a machine's clock and a stranger's times may be of any year. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { postgresHandler } from "./handler.ts";
 
-vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 let database: TestDatabase;
 

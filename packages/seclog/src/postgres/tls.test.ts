@@ -7,12 +7,7 @@ import { join } from "node:path";
 import { TLSSocket } from "node:tls";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  type CertificateName,
-  hasOpenssl,
-  startTlsPostgres,
-  type TlsPostgres,
-} from "../../../../test/support/tls-postgres.ts";
+import { type CertificateName, hasOpenssl, startTlsPostgres, type TlsPostgres } from "#test/support/tls-postgres.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";

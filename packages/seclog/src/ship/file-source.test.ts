@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { ModelFs } from "#test/support/model-fs.ts";
 import type { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";

@@ -1,6 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { unreadable, untouchable } from "../../../../test/support/odd-errors.ts";
+import { unreadable, untouchable } from "#test/support/odd-errors.ts";
 import { failureOf, HandlerError } from "./handler.ts";
 
 /** As another copy of the package throws it: the members of a HandlerError, of a class of its own. */

@@ -3,7 +3,7 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { expect, test, vi } from "vitest";
 import { ShipThread } from "./ship-thread.ts";
 
-vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 /** What `new Worker` makes, or that it throws. */
 let make: (port: MessagePort) => EventEmitter;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { ModelFs } from "#test/support/model-fs.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 
 const PATH = "/cursor.h";

@@ -17,7 +17,7 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, test, vi } from "vitest";
-import { type CrashKind, type Fault, ModelFs } from "../../../../test/support/model-fs.ts";
+import { type CrashKind, type Fault, ModelFs } from "#test/support/model-fs.ts";
 import { fileSource } from "../ship/file-source.ts";
 import type { RecordReader, ShipSource } from "../ship/lane.ts";
 import type { SpoolFs } from "./fs.ts";
@@ -27,7 +27,7 @@ import { decodeHeader, FRAME_BYTES, HEADER_BYTES, readFrame, segmentNumber } fro
 import { type AdoptedSource, adoptSource, createSource, listSources, openRoot, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
-vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? 400);
 const ROOT = "/spool";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { ModelFs } from "#test/support/model-fs.ts";
 import { writeCursor } from "./cursor.ts";
 import type { SpoolFs } from "./fs.ts";
 import { SpoolReader } from "./reader.ts";

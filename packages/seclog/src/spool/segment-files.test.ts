@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ModelFs } from "../../../../test/support/model-fs.ts";
+import { ModelFs } from "#test/support/model-fs.ts";
 import { FrameMemory } from "./frames.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { SegmentFiles } from "./segment-files.ts";

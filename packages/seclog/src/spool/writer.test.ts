@@ -8,7 +8,7 @@ import { SpoolReader } from "./reader.ts";
 import { createSource, deleteShipped, removeSource } from "./source.ts";
 import { SpoolWriter } from "./writer.ts";
 
-vi.mock("../runtime/timers.ts", () => import("../../../../test/support/global-timers.ts"));
+vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 const ID = "0191f7a0-0000-7000-8000-000000000001";
 const LIMITS = { segmentBytes: 1e6, maxBytes: 1e9, memoryBytes: 1e6 };

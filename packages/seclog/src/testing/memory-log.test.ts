@@ -3,7 +3,7 @@ import http2 from "node:http2";
 import net from "node:net";
 import express from "express";
 import { afterEach, expect, test } from "vitest";
-import { closeServer, listen, send } from "../../../../test/support/http-client.ts";
+import { closeServer, listen, send } from "#test/support/http-client.ts";
 import { recordLogin, securityCapture } from "../capture/express/express.ts";
 import { securityCapture as captureHttp } from "../capture/node/http.ts";
 import { defineEvents } from "../event/define-events.ts";

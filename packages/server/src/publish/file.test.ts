@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatNote, formatPrivateKey, openNote, parseNote, parsePrivateKey } from "seclog/merkle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MemoryTree, type SealedCheckpoint, seed } from "../../../../test/support/sealed-tree.ts";
+import { MemoryTree, type SealedCheckpoint, seed } from "#test/support/sealed-tree.ts";
 import { filePublisher } from "./file.ts";
 import type { PublishContext } from "./publisher.ts";
 

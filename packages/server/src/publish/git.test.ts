@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isAlive } from "../../../../test/support/is-alive.ts";
-import { MemoryTree, seed } from "../../../../test/support/sealed-tree.ts";
+import { isAlive } from "#test/support/is-alive.ts";
+import { MemoryTree, seed } from "#test/support/sealed-tree.ts";
 import { gitPublisher } from "./git.ts";
 import type { PublishContext } from "./publisher.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
 import { afterEach, describe, expect, it } from "vitest";
-import { seed } from "../../../../test/support/sealed-tree.ts";
+import { seed } from "#test/support/sealed-tree.ts";
 import { addPublishOptions, type PublishOptions, publishersOf } from "./options.ts";
 
 const witness = parsePrivateKey(formatPrivateKey("w.example/1", seed(), "cosignature")).vkey;

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import { formatPrivateKey, openNote, parsePrivateKey } from "seclog/merkle";
 import { hmacVerifier } from "seclog/webhooks";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { closeServer, listen } from "../../../../test/support/http-client.ts";
-import { MemoryTree, seed } from "../../../../test/support/sealed-tree.ts";
+import { closeServer, listen } from "#test/support/http-client.ts";
+import { MemoryTree, seed } from "#test/support/sealed-tree.ts";
 import type { PublishContext } from "./publisher.ts";
 import { webhookPublisher } from "./webhook.ts";
 

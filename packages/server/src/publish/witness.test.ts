@@ -1,8 +1,8 @@
 import { createServer, type Server } from "node:http";
 import { formatNote, formatPrivateKey, parseNote, parsePrivateKey } from "seclog/merkle";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { closeServer, listen } from "../../../../test/support/http-client.ts";
-import { MemoryTree, type SealedCheckpoint, seed } from "../../../../test/support/sealed-tree.ts";
+import { closeServer, listen } from "#test/support/http-client.ts";
+import { MemoryTree, type SealedCheckpoint, seed } from "#test/support/sealed-tree.ts";
 import type { PublishContext } from "./publisher.ts";
 import { witnessPublisher } from "./witness.ts";
 

@@ -19,8 +19,8 @@ import {
 } from "seclog/merkle";
 import { EVENT_SELECT, type EventRow, postgresHandler, rowToEvent } from "seclog/postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { exampleBatch } from "../../../../packages/seclog/src/testing/example-events.ts";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
 import { storedTiles } from "../stored-tree.ts";
 import { NoSealMemory, SealMemoryFile } from "./memory.ts";
 import { type RunSealerOptions, runSealer } from "./run.ts";

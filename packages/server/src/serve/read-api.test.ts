@@ -1,7 +1,7 @@
 import pg from "pg";
 import { formatPrivateKey, leafHash, levelWidth, parsePrivateKey, treeRoot } from "seclog/merkle";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import {
   addEvents,
   addQuarantined,
@@ -9,7 +9,7 @@ import {
   type SealedCheckpoint,
   sealAll,
   seed,
-} from "../../../../test/support/sealed-tree.ts";
+} from "#test/support/sealed-tree.ts";
 import type { HttpAnswer } from "../http-service.ts";
 import { ReadApi } from "./read-api.ts";
 

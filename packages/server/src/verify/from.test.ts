@@ -4,9 +4,9 @@ import copyStreams from "pg-copy-streams";
 import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { newKey, seal, sealerClient, storedNote } from "../../../../test/support/naive-sealer.ts";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
+import { newKey, seal, sealerClient, storedNote } from "#test/support/naive-sealer.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
 import { databaseLog, pathTiles } from "./raw-log.ts";
 import { type VerifyReport, verifyLog } from "./verify-log.ts";
@@ -98,7 +98,7 @@ describe("verifyLog() from a checkpoint between a removal and the leaves of what
   });
 
   it("holds the leaf's tile to those above it", async () => {
-    const { entriesOf } = await import("../../../../test/support/naive-sealer.ts");
+    const { entriesOf } = await import("#test/support/naive-sealer.ts");
     const { leafHash } = await import("seclog/merkle");
     const [own] = await database.query<{ source: string; leaf: string }>(
       "SELECT source_id AS source, first_leaf + 2 - first_seq AS leaf FROM security_event_seal JOIN security_event_tree ON source_id = own_source WHERE 2 BETWEEN first_seq AND last_seq",

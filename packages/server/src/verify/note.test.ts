@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { formatCheckpoint, formatNote, leafHash, type NoteSignature, signNote } from "seclog/merkle";
 import { describe, expect, it } from "vitest";
-import { newKey, ORIGIN } from "../../../../test/support/naive-sealer.ts";
+import { newKey, ORIGIN } from "#test/support/naive-sealer.ts";
 import { openCheckpoint, readVkey, splitNotes, VerifyError } from "./note.ts";
 
 const log = newKey();

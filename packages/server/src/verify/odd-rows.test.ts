@@ -2,10 +2,10 @@
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { sealLog, TEST_SIGNER } from "../../../../test/support/seal-log.ts";
-import { movePosition } from "../../../../test/support/sealed-tree.ts";
-import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
+import { movePosition } from "#test/support/sealed-tree.ts";
+import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { readVkey } from "./note.ts";
 import { databaseLog } from "./raw-log.ts";
 import { type VerifyReport, verifyLog } from "./verify-log.ts";

@@ -11,7 +11,7 @@ import {
 } from "seclog/merkle";
 import { exampleEvent } from "seclog/testing";
 import { describe, expect, it } from "vitest";
-import { newKey, ORIGIN } from "../../../../test/support/naive-sealer.ts";
+import { newKey, ORIGIN } from "#test/support/naive-sealer.ts";
 import { readVkey, VerifyError } from "./note.ts";
 import { verifyProof } from "./proof.ts";
 

@@ -6,17 +6,9 @@ import copyStreams from "pg-copy-streams";
 import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  newKey,
-  ORIGIN,
-  rotate,
-  seal,
-  sealerClient,
-  signatureLine,
-  storedNote,
-} from "../../../../test/support/naive-sealer.ts";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
+import { newKey, ORIGIN, rotate, seal, sealerClient, signatureLine, storedNote } from "#test/support/naive-sealer.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { exportingLog, folderLog } from "./export-folder.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
 import { databaseLog, type RawLog } from "./raw-log.ts";
@@ -259,7 +251,7 @@ async function rewriteTree(signer?: typeof key): Promise<void> {
   const ranges = await admin.query<{ source_id: string; first_seq: string; last_seq: string }>(
     "SELECT source_id, first_seq, last_seq FROM security_event_seal ORDER BY first_leaf",
   );
-  const { entriesOf } = await import("../../../../test/support/naive-sealer.ts");
+  const { entriesOf } = await import("#test/support/naive-sealer.ts");
   const { leafHash, TreeAppender, formatCheckpoint } = await import("seclog/merkle");
   const appender = new TreeAppender();
   const { rows: checkpoints } = await admin.query<{ size: string }>("SELECT size FROM security_event_checkpoint");

@@ -2,9 +2,9 @@
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { newKey, seal, sealerClient, storedNote } from "../../../../test/support/naive-sealer.ts";
-import { createTestDatabase, type TestDatabase } from "../../../../test/support/postgres.ts";
-import { SNAPSHOT_SQL } from "../../../../test/support/snapshot.ts";
+import { newKey, seal, sealerClient, storedNote } from "#test/support/naive-sealer.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
 import { databaseLog, edgeTiles, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
 import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";

@@ -16,8 +16,8 @@ import {
   verifyConsistency,
 } from "seclog/merkle";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Answer, send } from "../../../../test/support/http-client.ts";
-import { MemoryTree, type SealedCheckpoint, seed } from "../../../../test/support/sealed-tree.ts";
+import { type Answer, send } from "#test/support/http-client.ts";
+import { MemoryTree, type SealedCheckpoint, seed } from "#test/support/sealed-tree.ts";
 import { type HttpService, startHttpService } from "../http-service.ts";
 import { originHash, type WitnessFs, WitnessState } from "./state.ts";
 import { MOST_REQUEST_BYTES, Witness, type WitnessOptions } from "./witness.ts";

@@ -15,8 +15,8 @@ import Fastify, {
 } from "fastify";
 import { Webhook } from "standardwebhooks";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { send, sendRaw } from "../../../../../test/support/http-client.ts";
-import { recordedCalls } from "../../../../../test/support/recorded-calls.ts";
+import { send, sendRaw } from "#test/support/http-client.ts";
+import { recordedCalls } from "#test/support/recorded-calls.ts";
 import { createSecurityLog } from "../../log/create-security-log.ts";
 import { currentContext, currentRequest, setActor } from "../../record/context.ts";
 import type { OutcomeLog } from "../outcomes.ts";

@@ -7,9 +7,9 @@ import net, { type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { closeServer, listen, send, sendRaw } from "../../../../../test/support/http-client.ts";
-import { recordedCalls } from "../../../../../test/support/recorded-calls.ts";
-import { hasOpenssl, makeCertificates } from "../../../../../test/support/tls-postgres.ts";
+import { closeServer, listen, send, sendRaw } from "#test/support/http-client.ts";
+import { recordedCalls } from "#test/support/recorded-calls.ts";
+import { hasOpenssl, makeCertificates } from "#test/support/tls-postgres.ts";
 import { currentRequest } from "../../record/context.ts";
 import { securityCapture, watchServer } from "./http.ts";
 

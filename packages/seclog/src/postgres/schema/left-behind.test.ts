@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createTestDatabase } from "../../../../../test/support/postgres.ts";
+import { createTestDatabase } from "#test/support/postgres.ts";
 import { drainSpool } from "../../ship/drain-spool.ts";
 import { spoolFs } from "../../spool/fs.ts";
 import { release } from "../../spool/ownership.ts";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { postgresUrl } from "../../../../../test/support/postgres.ts";
+import { postgresUrl } from "#test/support/postgres.ts";
 import { type SetupResult, setupDatabase } from "./setup.ts";
 
 let serverUrl: string;

@@ -1,7 +1,7 @@
 /** Setup by a program that is older than the schema: what it does not know it leaves alone. */
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestDatabase, type TestDatabase } from "../../../../../test/support/postgres.ts";
+import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { setupDatabase } from "./setup.ts";
 import { setupSql } from "./setup-sql.ts";
 
