@@ -14,11 +14,11 @@ import { encodeEvent } from "seclog";
 import { formatCheckpoint, formatPrivateKey, leafHash, parsePrivateKey, signNote, TreeAppender } from "seclog/merkle";
 import { EVENT_SELECT, postgresHandler, rowToEvent, setupDatabase } from "seclog/postgres";
 import { drainSpool } from "seclog/ship";
-import { openSnapshot } from "../packages/server/dist/commands/verify.js";
-import { readVkey } from "../packages/server/dist/verify/note.js";
-import { databaseLog, rowsOf } from "../packages/server/dist/verify/raw-log.js";
-import { RowReader } from "../packages/server/dist/verify/row-reader.js";
-import { verifyLog } from "../packages/server/dist/verify/verify-log.js";
+import { openSnapshot } from "../packages/server/dist/cli/commands/verify.js";
+import { readVkey } from "../packages/server/dist/integrity/verify/note.js";
+import { databaseLog, rowsOf } from "../packages/server/dist/integrity/verify/raw-log.js";
+import { RowReader } from "../packages/server/dist/integrity/verify/row-reader.js";
+import { verifyLog } from "../packages/server/dist/integrity/verify/verify-log.js";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";
 

@@ -44,7 +44,7 @@ const FLOORS = {
 const CEILINGS = { capture: 1, bridges: 1 };
 
 /** Folders that see nothing but themselves and what Node has: what checks the write path's work must not share its mistakes. */
-const ISLANDS = ["packages/server/src/verify/"];
+const ISLANDS = ["packages/server/src/integrity/verify/"];
 
 /** Files that name a higher one, which they start as a thread. */
 const STARTS = { "start-worker.ts": "seclog-worker.ts" };

@@ -17,11 +17,11 @@ import {
   treeRoot,
   verifyConsistency,
 } from "../packages/seclog/src/merkle/index.ts";
-import { storedContext } from "../packages/server/src/publish/publisher.ts";
-import { Publishing } from "../packages/server/src/publish/publishing.ts";
-import { witnessPublisher } from "../packages/server/src/publish/witness.ts";
-import { storedCheckpoint } from "../packages/server/src/stored-tree.ts";
-import { originHash } from "../packages/server/src/witness/state.ts";
+import { storedContext } from "../packages/server/src/integrity/publish/publisher.ts";
+import { Publishing } from "../packages/server/src/integrity/publish/publishing.ts";
+import { witnessPublisher } from "../packages/server/src/integrity/publish/witness.ts";
+import { storedCheckpoint } from "../packages/server/src/integrity/stored-tree.ts";
+import { originHash } from "../packages/server/src/integrity/witness/state.ts";
 import { type Answer, send } from "./support/http-client.ts";
 import { steadyPort } from "./support/port.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";

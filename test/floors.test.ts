@@ -87,7 +87,7 @@ describe("floors", () => {
     const problems = floorProblems(
       new Map([
         [
-          "packages/server/src/verify/a.ts",
+          "packages/server/src/integrity/verify/a.ts",
           [
             'import { leafHash } from "seclog/merkle";',
             'import type { SecurityEvent } from "seclog";',
@@ -97,17 +97,17 @@ describe("floors", () => {
             'import "./b.ts";',
           ].join("\n"),
         ],
-        ["packages/server/src/verify/b.ts", ""],
-        ["packages/server/src/output.ts", 'import "./verify/b.ts";'],
+        ["packages/server/src/integrity/verify/b.ts", ""],
+        ["packages/server/src/integrity/output.ts", 'import "./verify/b.ts";'],
       ]),
       new Map([["packages/server", new Set(["seclog", "pg"])]]),
     );
-    const only = "packages/server/src/verify/ may import node: and its own files only, not";
+    const only = "packages/server/src/integrity/verify/ may import node: and its own files only, not";
     expect(problems).toEqual([
-      `packages/server/src/verify/a.ts:1: ${only} seclog/merkle`,
-      `packages/server/src/verify/a.ts:2: ${only} seclog`,
-      `packages/server/src/verify/a.ts:3: ${only} pg`,
-      `packages/server/src/verify/a.ts:4: ${only} packages/server/src/output.ts`,
+      `packages/server/src/integrity/verify/a.ts:1: ${only} seclog/merkle`,
+      `packages/server/src/integrity/verify/a.ts:2: ${only} seclog`,
+      `packages/server/src/integrity/verify/a.ts:3: ${only} pg`,
+      `packages/server/src/integrity/verify/a.ts:4: ${only} packages/server/src/integrity/output.ts`,
     ]);
   });
 

@@ -1,6 +1,6 @@
 import { formatPrivateKey, type NoteSigner, parsePrivateKey } from "../../packages/seclog/src/merkle/index.ts";
-import { NoSealMemory } from "../../packages/server/src/seal/memory.ts";
-import { runSealer } from "../../packages/server/src/seal/run.ts";
+import { NoSealMemory } from "../../packages/server/src/integrity/seal/memory.ts";
+import { runSealer } from "../../packages/server/src/integrity/seal/run.ts";
 import type { TestDatabase } from "./postgres.ts";
 
 /** The key of the tests' logs. */

@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileS
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "@seclog/server/internal/make-folder";
+import { makeFolder } from "@seclog/server/internal/files/make-folder";
 
 /** Something that the person at the terminal can put right; the message says how. */
 export class DemoError extends Error {}

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Database, openReader } from "@seclog/server/internal/database";
-import { cutText, LEVEL_STYLES, styled, textWidth } from "@seclog/server/internal/output";
-import { EventFollower, type EventRow } from "@seclog/server/internal/queries";
+import { type Database, openReader } from "@seclog/server/internal/database/reader";
+import { EventFollower, type EventRow } from "@seclog/server/internal/search/queries";
+import { cutText, LEVEL_STYLES, styled, textWidth } from "@seclog/server/internal/terminal/output";
 import { sql } from "kysely";
 import { isLevel, visibleText } from "seclog";
 

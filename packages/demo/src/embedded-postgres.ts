@@ -24,7 +24,7 @@
  */
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder } from "@seclog/server/internal/make-folder";
+import { makeFolder } from "@seclog/server/internal/files/make-folder";
 import { checkVersion, initialise, keepPassword } from "./embedded-postgres-cluster.ts";
 import { lockDirectory } from "./embedded-postgres-lock.ts";
 import { launch, type ServerOptions, stopServer } from "./embedded-postgres-process.ts";

@@ -1,0 +1,117 @@
+import { type Command, Option } from "commander";
+import { SeclogError } from "seclog";
+import { databaseError } from "../../database/failure.ts";
+import { openReader, queriesOf } from "../../database/reader.ts";
+import { checkSchema } from "../../database/session.ts";
+import {
+  addFilterOptions,
+  addTimeOptions,
+  type FilterOptions,
+  filterText,
+  parseFilter,
+  quoted,
+} from "../../search/filter.ts";
+import { type EventRow, findEvents } from "../../search/queries.ts";
+import { unknownNames } from "../../search/unknown-names.ts";
+import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
+import { counted, jsonLine, note, print } from "../../terminal/output.ts";
+import { eventObject, eventTable } from "../event-table.ts";
+
+interface QueryOptions extends FilterOptions {
+  readonly limit: string;
+  readonly order: "newest" | "oldest";
+  readonly json?: true;
+  readonly ndjson?: true;
+  readonly timeout: string;
+}
+
+/** `seclog query`. */
+export function addQuery(program: Command): void {
+  const command = program.command("query").description("print the events that match, newest first");
+  addFilterOptions(addTimeOptions(command, "1d"))
+    .option("--limit <number>", "at most so many events, or all", "100")
+    .addOption(new Option("--order <order>", "which first").choices(["newest", "oldest"]).default("newest"))
+    .addOption(new Option("--json", "one JSON document: { events, more }").conflicts("ndjson"))
+    .option("--ndjson", "one JSON object on each line, in any amount")
+    .addOption(timeoutOption())
+    .action(query);
+}
+
+/** How long one statement may take. */
+export function timeoutOption(): Option {
+  return new Option("--timeout <seconds>", "how long the database may take for one page").default("30");
+}
+
+/** @throws SeclogError `SECLOG_CONFIG` */
+export function parseTimeout(text: string): number {
+  const seconds = Number(text);
+  if (/^\d{1,5}$/.test(text) && seconds > 0) return seconds * 1000;
+  throw new SeclogError("SECLOG_CONFIG", `--timeout ${quoted(text)} is no number of seconds from 1 to 99999`);
+}
+
+function parseLimit(text: string): number {
+  if (text === "all") return Number.POSITIVE_INFINITY;
+  if (/^\d{1,12}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new SeclogError("SECLOG_CONFIG", `--limit ${quoted(text)} is neither a number from 1 on nor all`);
+}
+
+async function query(options: QueryOptions): Promise<void> {
+  const filter = parseFilter(options);
+  const limit = parseLimit(options.limit);
+  const signal = interruption();
+  const database = openReader(parseTimeout(options.timeout));
+  const printer = options.json ? jsonDocument() : options.ndjson ? ndjson() : table();
+  let printed = 0;
+  let more = false;
+  try {
+    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
+    // One more than asked for, to know whether there are more.
+    const pages = findEvents(database, filter, { order: options.order, limit: limit + 1 }, signal);
+    for (;;) {
+      const page = await unlessInterrupted(signal, pages.next());
+      if (page.done) break;
+      const rows = page.value.slice(0, limit - printed);
+      more = rows.length < page.value.length;
+      printed += rows.length;
+      if (rows.length > 0) await printer.rows(rows);
+    }
+    await printer.end(more);
+    if (!options.json && !options.ndjson) {
+      if (printed === 0) {
+        for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
+        note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
+      } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
+    }
+  } catch (error) {
+    throw databaseError(error, "reader");
+  } finally {
+    if (!signal.aborted) await database.destroy();
+  }
+}
+
+interface Printer {
+  rows(rows: readonly EventRow[]): Promise<void>;
+  end(more: boolean): Promise<void>;
+}
+
+function table(): Printer {
+  const lines = eventTable({ streaming: false });
+  return { rows: (rows) => print(lines.lines(rows)), end: async () => {} };
+}
+
+function ndjson(): Printer {
+  return { rows: (rows) => print(rows.map((row) => jsonLine(eventObject(row))).join("")), end: async () => {} };
+}
+
+function jsonDocument(): Printer {
+  let separator = '{"events":[\n';
+  return {
+    rows: async (rows) => {
+      for (const row of rows) {
+        await print(separator + jsonLine(eventObject(row)).trimEnd());
+        separator = ",\n";
+      }
+    },
+    end: (more) => print(`${separator.startsWith(",") ? "\n" : separator}],"more":${more}}\n`),
+  };
+}

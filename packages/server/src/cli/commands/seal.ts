@@ -1,0 +1,201 @@
+import type { Command } from "commander";
+import { errorMessage, SeclogError, visibleText } from "seclog";
+import { requireUrl } from "../../config/environment.ts";
+import { commandLine } from "../../config/program.ts";
+import { databaseError } from "../../database/failure.ts";
+import { SessionPool } from "../../database/session.ts";
+import {
+  addPublishOptions,
+  type ConfiguredPublishers,
+  type PublishOptions,
+  publishersOf,
+} from "../../integrity/publish/options.ts";
+import { storedContext } from "../../integrity/publish/publisher.ts";
+import { Publishing } from "../../integrity/publish/publishing.ts";
+import { NoSealMemory, type SealMemory, SealMemoryFile } from "../../integrity/seal/memory.ts";
+import { runSealer } from "../../integrity/seal/run.ts";
+import type { SealedStep } from "../../integrity/seal/sealer.ts";
+import { addKeyOptions, type KeyOptions, signingKey } from "../../keys/signing-key.ts";
+import { interruption } from "../../terminal/interruption.ts";
+import { counted, jsonLine, note, Progress, print, styled } from "../../terminal/output.ts";
+
+interface SealCommandOptions extends KeyOptions, PublishOptions {
+  readonly once?: true;
+  readonly interval: string;
+  readonly memory?: string;
+  readonly json?: true;
+}
+
+/** How long the places that keep checkpoints may take at the end. */
+const FLUSH_MS = 30_000;
+
+/** How often a sealer that nobody watches says how it is doing. */
+const REPORT_MS = 60_000;
+
+/** `seclog seal`. */
+export function addSeal(program: Command): void {
+  const command = program
+    .command("seal")
+    .description("make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C")
+    .option("--once", "seal what there is, and end");
+  addPublishOptions(addKeyOptions(command))
+    .option("--interval <seconds>", "how long to wait when all is sealed", "0.5")
+    .option("--memory <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
+    .option("--json", "a JSON line for each checkpoint")
+    .action(seal);
+}
+
+async function seal(options: SealCommandOptions): Promise<void> {
+  const interval = Number(options.interval);
+  if (!/^\d+(\.\d+)?$/.test(options.interval) || interval < 0.01 || interval > 3600) {
+    throw new SeclogError("SECLOG_CONFIG", `--interval ${options.interval} is no number of seconds from 0.01 to 3600`);
+  }
+  const url = requireUrl("sealer");
+  const signer = await signingKey(options);
+  const memory = sealMemory(options);
+  const places = publishersOf(options);
+  const signal = interruption();
+  const report = new SealReport(options.json === true);
+  const { publishing, pool } = openPublishing(url, places, report);
+  if (options.json !== true) {
+    note(`sealing ${signer.name} with the key ${signer.vkey}`);
+    if (memory instanceof NoSealMemory) {
+      note(
+        `${styled("warning:", "yellow", process.stderr)} without --memory FILE a database that is rolled back while this is down is not noticed`,
+      );
+    }
+  }
+  try {
+    await runSealer({
+      url,
+      signer,
+      memory,
+      intervalMs: interval * 1000,
+      once: options.once === true,
+      signal,
+      onSealed: async (step, age) => {
+        publishing.offer(step.checkpoint);
+        report.sealed(step);
+        if (options.json) {
+          const { size, root } = step.checkpoint;
+          await print(
+            jsonLine({
+              size,
+              root: Buffer.from(root).toString("base64"),
+              leaves: step.leaves,
+              missing: step.missing,
+              doubled: step.doubled,
+              empty: step.empty,
+              oldest_unsealed_seconds: Number((await age()).toFixed(3)),
+              checkpoint: step.checkpoint.note,
+            }),
+          );
+        } else await report.show(age);
+      },
+      onTurn: (sealing) => note(sealing ? "this is the sealer now" : "another sealer is at work; waiting to take over"),
+      onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
+    });
+  } catch (error) {
+    throw databaseError(error, "sealer");
+  } finally {
+    report.end();
+    await publishing.flush(FLUSH_MS);
+    await pool.end();
+  }
+  if (options.json !== true) await print(report.summary());
+}
+
+/** On a connection of its own: a witness that must be shown a proof does not hold sealing up. */
+function openPublishing(
+  url: string,
+  { publishers, everyMs }: ConfiguredPublishers,
+  report: SealReport,
+): { readonly publishing: Publishing; readonly pool: SessionPool } {
+  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog seal, publishing", access: "READ WRITE" }, 1);
+  const publishing = new Publishing(publishers, {
+    context: storedContext(pool),
+    everyMs,
+    onFailure: (_, error) => report.notPublished(error.message),
+  });
+  return { publishing, pool };
+}
+
+function sealMemory({ key, memory }: SealCommandOptions): SealMemory {
+  const path = memory ?? (key === undefined ? undefined : `${key}.sealed`);
+  return path === undefined ? new NoSealMemory() : new SealMemoryFile(path);
+}
+
+function warn(what: string): void {
+  note(`${styled("warning:", "yellow", process.stderr)} ${what}: run ${commandLine("verify")}`);
+}
+
+/** What a person sees of it: a line that is written over on a terminal, a line a minute elsewhere. */
+class SealReport {
+  readonly #quiet: boolean;
+  readonly #progress = new Progress();
+  #size = 0;
+  #leaves = 0;
+  #reported = performance.now();
+  #troubled = "";
+  #missing = 0;
+  #doubled = 0;
+  #empty = 0;
+  #warned = Number.NEGATIVE_INFINITY;
+
+  constructor(quiet: boolean) {
+    this.#quiet = quiet;
+  }
+
+  sealed({ checkpoint, leaves, missing, doubled, empty }: SealedStep): void {
+    this.#size = checkpoint.size;
+    this.#leaves += leaves;
+    if (this.#troubled !== "") note("sealing again");
+    this.#troubled = "";
+    this.#missing += missing;
+    this.#doubled += doubled;
+    this.#empty = empty;
+    // A hostile source can have any amount of either: they are told a minute's worth at a time.
+    if (this.#missing + this.#doubled === 0 || performance.now() - this.#warned < REPORT_MS) return;
+    this.#warned = performance.now();
+    this.#progress.clear();
+    if (this.#missing > 0) warn(`${counted(this.#missing, "number")} had no event when sealed${this.#waiting()}`);
+    if (this.#doubled > 0) warn(`${counted(this.#doubled, "number")} had several events, of which one was sealed`);
+    this.#missing = 0;
+    this.#doubled = 0;
+  }
+
+  #waiting(): string {
+    return this.#empty === 0 ? "" : `, and ${this.#empty.toLocaleString("en")} more without one wait`;
+  }
+
+  async show(age: () => Promise<number>): Promise<void> {
+    const terminal = process.stderr.isTTY === true;
+    if (!terminal && performance.now() - this.#reported < REPORT_MS) return;
+    if (terminal && performance.now() - this.#reported < 250) return;
+    this.#reported = performance.now();
+    const line = `${counted(this.#size, "leaf", "leaves")} sealed, the oldest event that is not is ${(await age()).toFixed(1)} s old`;
+    if (terminal) this.#progress.show(line);
+    else note(line);
+  }
+
+  trouble(error: unknown): void {
+    const message = errorMessage(error);
+    this.#progress.clear();
+    if (message !== this.#troubled && !this.#quiet) note(`${styled("not sealing:", "red", process.stderr)} ${message}`);
+    this.#troubled = message;
+  }
+
+  notPublished(message: string): void {
+    this.#progress.clear();
+    note(`${styled("not published:", "red", process.stderr)} ${visibleText(message)}`);
+  }
+
+  end(): void {
+    this.#progress.clear();
+  }
+
+  summary(): string {
+    if (this.#leaves === 0) return "Nothing was left to seal.\n";
+    return `Sealed ${counted(this.#leaves, "leaf", "leaves")}; the tree has ${this.#size.toLocaleString("en")}.\n`;
+  }
+}

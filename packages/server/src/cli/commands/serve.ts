@@ -1,0 +1,69 @@
+import type { Command } from "commander";
+import { errorMessage } from "seclog";
+import { requireUrl } from "../../config/environment.ts";
+import { databaseError } from "../../database/failure.ts";
+import { checkSchema, SessionPool } from "../../database/session.ts";
+import {
+  addConnectionOptions,
+  type ConnectionOptions,
+  connectionLimits,
+  occasionalNote,
+  parseListen,
+  startHttpService,
+} from "../../http/service.ts";
+import { ReadApi } from "../../integrity/tiles/read-api.ts";
+import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
+import { print } from "../../terminal/output.ts";
+
+interface ServeOptions extends ConnectionOptions {
+  readonly listen: string;
+  readonly entries?: true;
+}
+
+const MOST_DATABASE_CONNECTIONS = 4;
+
+/** `seclog serve`. */
+export function addServe(program: Command): void {
+  const command = program
+    .command("serve")
+    .description("serve checkpoint and tiles over HTTP to whoever checks the log (c2sp.org/tlog-tiles)")
+    .option("--listen <host:port>", "where it listens", "127.0.0.1:7381")
+    .option("--entries", "serve the entries, too, which name hosts, routes and times");
+  addConnectionOptions(command).action(serve);
+}
+
+async function serve(options: ServeOptions): Promise<void> {
+  const listen = parseListen(options.listen);
+  const connections = connectionLimits(options);
+  const url = requireUrl("reader");
+  const signal = interruption();
+  const pool = new SessionPool(
+    { role: "reader", url, purpose: "seclog serve", access: "READ ONLY" },
+    MOST_DATABASE_CONNECTIONS,
+  );
+  try {
+    await unlessInterrupted(signal, checkSchema(pool));
+    const say = occasionalNote();
+    const onError = (error: unknown): void => say(errorMessage(error));
+    const api = new ReadApi({ pool, entries: options.entries === true, onError });
+    const service = await startHttpService({
+      listen,
+      connections,
+      ownHostOnly: true,
+      answer: (question) => api.answer(question),
+      onError,
+    });
+    try {
+      await print(`${service.url}\n`);
+      await untilInterrupted(signal);
+    } finally {
+      await service.close();
+    }
+  } catch (error) {
+    throw databaseError(error, "reader");
+  } finally {
+    if (!signal.aborted) await pool.end();
+  }
+  // A question to a database that does not answer must not hold the end.
+  if (signal.aborted) process.exit();
+}

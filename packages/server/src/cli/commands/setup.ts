@@ -1,0 +1,83 @@
+import type { Command } from "commander";
+import { SeclogError } from "seclog";
+import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres";
+import { connectionUrl, requireUrl, roleConfig } from "../../config/environment.ts";
+import { commandLine } from "../../config/program.ts";
+import { counted, jsonLine, note, Progress, print, styled } from "../../terminal/output.ts";
+
+interface SetupCommandOptions {
+  readonly database?: string;
+  readonly printSql?: true;
+  readonly json?: true;
+}
+
+/** `seclog setup`. */
+export function addSetup(program: Command): void {
+  program
+    .command("setup")
+    .description("create the log's database, roles and tables, or bring them up to date; changes nothing twice")
+    .option("--database <name>", "its name (default: as in the writer's or reader's URL, else seclog)")
+    .option("--print-sql", "print the SQL for a DBA to run instead, without connecting and without secrets")
+    .option("--json", "one JSON document")
+    .action(setup);
+}
+
+async function setup(options: SetupCommandOptions): Promise<void> {
+  if (options.database?.trim() === "") {
+    throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name, or leave the option out");
+  }
+  const writerUrl = connectionUrl("writer");
+  const readerUrl = connectionUrl("reader");
+  const sealerUrl = connectionUrl("sealer");
+  if (options.printSql) {
+    const writer = writerUrl === undefined ? undefined : roleConfig("writer", writerUrl);
+    const reader = readerUrl === undefined ? undefined : roleConfig("reader", readerUrl);
+    const sealer = sealerUrl === undefined ? undefined : roleConfig("sealer", sealerUrl);
+    const database = options.database ?? writer?.database ?? reader?.database ?? sealer?.database;
+    await print(
+      setupSql({
+        ...(database === undefined ? {} : { database }),
+        ...(writer?.user === undefined ? {} : { writer: writer.user }),
+        ...(reader?.user === undefined ? {} : { reader: reader.user }),
+        ...(sealer?.user === undefined ? {} : { sealer: sealer.user }),
+      }),
+    );
+    return;
+  }
+  const adminUrl = requireUrl("admin");
+  const progress = new Progress();
+  let result: SetupResult;
+  try {
+    result = await setupDatabase({
+      adminUrl,
+      writerUrl,
+      readerUrl,
+      sealerUrl,
+      database: options.database,
+      onProgress: (what) => progress.show(`${what} …`),
+    });
+  } finally {
+    progress.clear();
+  }
+  for (const warning of result.warnings) note(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
+  await print(options.json ? jsonLine(result) : summary(result, { writerUrl, readerUrl, sealerUrl }));
+}
+
+function summary(
+  result: SetupResult,
+  { writerUrl, readerUrl, sealerUrl }: { readonly [url: string]: string | undefined },
+): string {
+  const { database, databaseCreated, migrationsApplied, partitionsCreated, serverVersion } = result;
+  const changed = databaseCreated || migrationsApplied.length > 0 || partitionsCreated > 0;
+  const lines = [
+    `Database ${database} on PostgreSQL ${serverVersion}: ${changed ? "set up." : "nothing had to be changed."}`,
+  ];
+  if (databaseCreated) lines.push("  created the database");
+  for (const name of migrationsApplied) lines.push(`  applied ${name}`);
+  if (partitionsCreated > 0) lines.push(`  added ${counted(partitionsCreated, "partition")}`);
+  if (writerUrl === undefined) lines.push("No login for applications: set SECLOG_DATABASE_URL and run it again.");
+  if (readerUrl === undefined) lines.push("No login for readers: set SECLOG_READER_URL and run it again.");
+  if (sealerUrl === undefined) lines.push("No login for the sealer: set SECLOG_SEALER_URL and run it again.");
+  lines.push(`Next: ${commandLine("doctor")}`);
+  return `${lines.join("\n")}\n`;
+}

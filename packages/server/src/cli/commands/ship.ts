@@ -1,0 +1,97 @@
+import type { Command } from "commander";
+import { SeclogError } from "seclog";
+import { postgresHandler } from "seclog/postgres";
+import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/ship";
+import { requireUrl } from "../../config/environment.ts";
+import { interruption } from "../../terminal/interruption.ts";
+import { bytesText, counted, jsonLine, note, Progress, print } from "../../terminal/output.ts";
+
+interface ShipOptions {
+  readonly spool: string;
+  readonly name: string;
+  readonly json?: true;
+}
+
+/** `seclog ship`. */
+export function addShip(program: Command): void {
+  program
+    .command("ship")
+    .description("store the events that processes left in a spool when they died")
+    .requiredOption("--spool <directory>", "the application's spool.directory")
+    .option("--name <handler>", "the name of the application's PostgreSQL handler", "postgres")
+    .option("--json", "one JSON document")
+    .action(ship);
+}
+
+async function ship(options: ShipOptions): Promise<void> {
+  const signal = interruption();
+  const handler = postgresHandler({ url: requireUrl("writer"), name: options.name });
+  // A misspelt directory must not look like a spool with nothing in it.
+  becomeOwner(inspectSpool(options.spool));
+  const { sources } = inspectSpool(options.spool);
+  const bytes = sources.reduce((sum, source) => sum + (source.owned ? 0 : source.bytes), 0);
+  const progress = new Progress();
+  progress.show(`${bytesText(bytes)} to ship`);
+  let lastFailure = "";
+  let result: DrainResult;
+  try {
+    result = await drainSpool({
+      directory: options.spool,
+      handlers: [handler],
+      signal,
+      onProgress: ({ shipped, finished, sources: found }) =>
+        progress.show(`${counted(shipped, "event")} shipped, ${finished} of ${counted(found, "source")} done`),
+      onFailure: ({ message, kind }) => {
+        if (kind !== "retry" || message === lastFailure) return;
+        lastFailure = message;
+        progress.clear();
+        note(`seclog: ${message}; trying again, Ctrl-C gives up`);
+      },
+    });
+  } finally {
+    progress.clear();
+  }
+  if (options.json) await print(jsonLine({ ...result, complete: !signal.aborted }));
+  else await print(summary(result));
+  signal.throwIfAborted();
+  if (result.quarantined > 0) {
+    throw new SeclogError(
+      "SECLOG_EVENT_REJECTED",
+      `${counted(result.quarantined, "event")} could not be stored and went to security_event_quarantine: look at the reasons there`,
+    );
+  }
+}
+
+/**
+ * As root it takes the rights of the spool's owner, and no others: who may change what is in the folder must not be able to
+ * lead root elsewhere by it. What only root may read was read before.
+ */
+function becomeOwner({ uid, gid }: SpoolState): void {
+  if (process.geteuid?.() !== 0 || uid === 0) return;
+  try {
+    process.setgroups?.([gid]);
+    process.setgid?.(gid);
+    process.setuid?.(uid);
+  } catch (cause) {
+    throw new SeclogError(
+      "SECLOG_SPOOL_DIRECTORY",
+      `the spool belongs to user ${uid}, whose rights this root may not take: run it as that user`,
+      { cause },
+    );
+  }
+}
+
+function summary({ shipped, sources, finished, owned, waiting }: DrainResult): string {
+  const left = sources - finished;
+  const lines: string[] = [];
+  if (sources === 0) lines.push("Nothing was left behind.");
+  else if (shipped > 0 || waiting.length === 0) {
+    lines.push(`${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`);
+  }
+  if (left > 0) lines.push(`${counted(left, "source")} not finished: run it again.`);
+  if (waiting.length > 0) {
+    lines.push(`Kept for other handlers of the application: ${waiting.join(", ")}. It ships to them when it runs.`);
+  }
+  if (owned > 0) lines.push(`${counted(owned, "source")} of running processes left alone: they ship their own events.`);
+  return `${lines.join("\n")}\n`;
+}

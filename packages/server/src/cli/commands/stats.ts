@@ -1,0 +1,168 @@
+import type { Command } from "commander";
+import { isLevel, SeclogError } from "seclog";
+import { commandLine } from "../../config/program.ts";
+import { databaseError } from "../../database/failure.ts";
+import { openReader, queriesOf } from "../../database/reader.ts";
+import { checkSchema } from "../../database/session.ts";
+import { type SealState, sealState } from "../../integrity/stored-tree.ts";
+import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../../search/filter.ts";
+import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../../search/queries.ts";
+import { unknownNames } from "../../search/unknown-names.ts";
+import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
+import { counted, jsonLine, LEVEL_STYLES, lineWidth, note, print, styled, Table } from "../../terminal/output.ts";
+import { timeText } from "../event-table.ts";
+import { parseTimeout, timeoutOption } from "./query.ts";
+
+interface StatsOptions extends FilterOptions {
+  readonly top: string;
+  readonly json?: true;
+  readonly timeout: string;
+}
+
+const BAR = 24;
+
+/** `seclog stats`. */
+export function addStats(program: Command): void {
+  const command = program
+    .command("stats")
+    .description("count the events by type, level, address and hour, and list the sources");
+  addFilterOptions(addTimeOptions(command, "1d"))
+    .option("--top <number>", "how many of each", "10")
+    .option("--json", "one JSON document")
+    .addOption(timeoutOption())
+    .action(stats);
+}
+
+async function stats(options: StatsOptions): Promise<void> {
+  const filter = parseFilter(options);
+  const top = Number(options.top);
+  if (!/^\d{1,4}$/.test(options.top) || top < 1) {
+    throw new SeclogError("SECLOG_CONFIG", `--top ${quoted(options.top)} is no number from 1 to 9999`);
+  }
+  const signal = interruption();
+  const database = openReader(parseTimeout(options.timeout));
+  try {
+    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
+    const counts = await unlessInterrupted(
+      signal,
+      (async () => ({
+        level: await countBy(database, filter, "level", 5),
+        type: await countBy(database, filter, "type", top),
+        ip: await countBy(database, filter, "ip", top),
+        hour: await countBy(database, filter, "hour", Math.max(top, 24)),
+        totals: await sourceTotals(database),
+        hints: await unknownNames(queriesOf(database), filter),
+        sources: await sourceStates(database, top),
+        seal: await sealState(queriesOf(database)),
+      }))(),
+    );
+    const { level, type, ip, hour, totals, sources, seal, hints } = counts;
+    const events = level.reduce((sum, tally) => sum + tally.events, 0);
+    const occurrences = level.reduce((sum, tally) => sum + tally.occurrences, 0);
+    const since = filter.since?.toISOString() ?? null;
+    const until = filter.until?.toISOString() ?? null;
+    if (options.json) {
+      await print(
+        jsonLine({
+          since,
+          until,
+          events,
+          occurrences,
+          by_level: level,
+          by_type: type,
+          by_ip: ip,
+          by_hour: hour,
+          sources: { total: totals.sources, quarantined: totals.quarantined, latest: sources },
+          seal: {
+            leaves: seal.size,
+            sealed_at: seal.sealedAt,
+            unsealed: seal.unsealed,
+            oldest_unsealed_seconds: seal.oldestUnsealed,
+          },
+        }),
+      );
+      return;
+    }
+    const more = occurrences > events ? ` (for ${counted(occurrences, "occurrence")})` : "";
+    await print(
+      `${counted(events, "event")}${more} since ${minute(since)}${until === null ? "" : ` until ${minute(until)}`}\n`,
+    );
+    await print(tallies("LEVEL", level));
+    await print(tallies("EVENT", type));
+    await print(tallies("CLIENT", ip));
+    await print(tallies("HOUR (UTC)", hour));
+    await print(sourceLines(sources, totals));
+    for (const hint of hints) note(hint);
+    await print(sealLine(seal));
+  } catch (error) {
+    throw databaseError(error, "reader");
+  } finally {
+    if (!signal.aborted) await database.destroy();
+  }
+}
+
+function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealState): string {
+  if (sealedAt === null) return `\nNothing is sealed: ${commandLine("seal")} makes the log tamper-evident.\n`;
+  const last = `${counted(size, "event")} sealed, last at ${minute(sealedAt)}`;
+  if (unsealed === 0) return `\n${last}; none is waiting.\n`;
+  const waiting = `${unsealed.toLocaleString("en")} waiting, the oldest for ${duration(oldestUnsealed)}`;
+  return `\n${last}; ${styled(waiting, oldestUnsealed > 60 ? "yellow" : "plain")}.\n`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds.toFixed(1)} s`;
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+function minute(time: string | null): string {
+  return time === null ? "" : `${time.slice(0, 16).replace("T", " ")} UTC`;
+}
+
+function tallies(title: string, rows: readonly Tally[]): string {
+  if (rows.length === 0) return "";
+  const most = Math.max(...rows.map((row) => row.events));
+  const table = new Table<Tally>([
+    { title: "EVENTS", value: (row) => row.events.toLocaleString("en"), right: true },
+    {
+      title: title,
+      value: (row) => row.name.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)Z$/, "$1 $2"),
+      style: (row) => (isLevel(row.name) ? LEVEL_STYLES[row.name] : "plain"),
+      min: Math.min(20, lineWidth() - BAR - 12),
+    },
+    { title: "", value: (row) => bar(row.events / most), style: () => "dim" },
+  ]);
+  return `\n${table.lines(rows)}`;
+}
+
+function bar(share: number): string {
+  const eighths = Math.max(1, Math.round(share * BAR * 8));
+  return "█".repeat(Math.floor(eighths / 8)) + ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+}
+
+function sourceLines(
+  rows: readonly SourceState[],
+  totals: { readonly sources: number; readonly quarantined: number },
+): string {
+  if (totals.sources === rows.length && rows.every((row) => row.own))
+    return "\nNo application has sent anything yet.\n";
+  const year = new Date().toISOString().slice(0, 5);
+  const table = new Table<SourceState>([
+    // The first half of a UUIDv7 is when it was made; the second tells sources apart.
+    { title: "SOURCE", value: (row) => `…${row.id.slice(-12)}` },
+    { title: "SERVICE", value: (row) => [row.service, row.host].filter((part) => part !== null).join("@"), min: 8 },
+    { title: "LAST SEQ", value: (row) => row.last_seq.toLocaleString("en"), right: true },
+    {
+      title: "SET ASIDE",
+      value: (row) => row.quarantined,
+      style: (row) => (row.quarantined > 0 ? "red" : "plain"),
+      right: true,
+    },
+    { title: "LAST BATCH", value: (row) => timeText(row.updated_at, year) },
+    { title: "HEARTBEAT", value: (row) => (row.last_heartbeat === null ? "-" : timeText(row.last_heartbeat, year)) },
+  ]);
+  const aside =
+    totals.quarantined === 0
+      ? ""
+      : styled(`; ${counted(totals.quarantined, "event")} set aside (table security_event_quarantine)`, "red");
+  return `\n${counted(totals.sources, "source")}, the latest first${aside}\n${table.lines(rows)}`;
+}

@@ -1,0 +1,51 @@
+import { isLevel } from "seclog";
+import type { EventRow } from "../search/queries.ts";
+import { type Column, LEVEL_STYLES, lineWidth, Table } from "../terminal/output.ts";
+
+/** Events for people. Time is UTC; the year is there when it is not this one. */
+export function eventTable(options: { readonly streaming: boolean; readonly now?: Date }): Table<EventRow> {
+  const year = (options.now ?? new Date()).toISOString().slice(0, 5);
+  // In 80 columns the actor has no column of its own.
+  const wide = lineWidth() >= 100;
+  const columns: readonly Column<EventRow>[] = [
+    { title: "TIME (UTC)", value: (row) => timeText(row.occurred_at, year), typical: 14 },
+    {
+      title: "LEVEL",
+      value: (row) => row.level,
+      style: (row) => (isLevel(row.level) ? LEVEL_STYLES[row.level] : "plain"),
+      typical: 8,
+    },
+    { title: "EVENT", value: eventText, min: 22, typical: 22 },
+    { title: "CLIENT", value: (row) => row.ip_address, min: 9, typical: 15 },
+    ...(wide ? [{ title: "ACTOR", value: (row: EventRow) => row.actor_id, min: 8, typical: 12 }] : []),
+    { title: "REQUEST", value: (row) => requestText(row, !wide), min: 15, typical: 40 },
+  ];
+  return new Table(columns, options);
+}
+
+/** `11-22 19:43:22`. */
+export function timeText(time: string, year: string): string {
+  const text = time.slice(0, 19).replace("T", " ");
+  return text.startsWith(year) ? text.slice(year.length) : text;
+}
+
+function eventText(row: EventRow): string {
+  const text = row.count === null || row.count === 1 ? row.event_type : `${row.event_type} ×${row.count}`;
+  return row.odd === null ? text : `${text} (odd: ${row.odd.join(", ")})`;
+}
+
+/** The status stands first because the end is what gets cut. Events without a request show their data. */
+function requestText(row: EventRow, withActor: boolean): string {
+  const actor = withActor && row.actor_id !== null ? `(${row.actor_id})` : null;
+  const parts = [row.status_code, row.method_original ?? row.method, row.path ?? row.route, actor];
+  const request = parts.filter((part) => part !== null).join(" ");
+  if (request !== "") return request;
+  return row.data === null ? (row.service ?? "") : JSON.stringify(row.data);
+}
+
+/** A row as JSON has it: what is NULL is left out. */
+export function eventObject(row: EventRow): { readonly [column: string]: unknown } {
+  const object: { [column: string]: unknown } = {};
+  for (const [column, value] of Object.entries(row)) if (value !== null) object[column] = value;
+  return object;
+}

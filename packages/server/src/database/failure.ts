@@ -1,0 +1,72 @@
+import type pg from "pg";
+import { errorMessage, SeclogError } from "seclog";
+import { poolerAdvice, tlsAdvice } from "seclog/postgres";
+import { type Role, URL_VARIABLES } from "../config/environment.ts";
+import { commandLine } from "../config/program.ts";
+
+const ADVICE: { readonly [code: string]: (variable: string) => string } = {
+  ECONNREFUSED: (variable) => `nothing listens there: start PostgreSQL, or correct host and port in ${variable}`,
+  ENOTFOUND: (variable) => `the host name is unknown: correct it in ${variable}`,
+  EAI_AGAIN: () => "the host name cannot be looked up now: check the network's name service",
+  ETIMEDOUT: (variable) => `the host does not answer: check the network, and the host in ${variable}`,
+  ECONNRESET: () => "the connection was cut: try again, and see the server's log",
+  "28P01": (variable) => `correct the user or the password in ${variable}`,
+  "28000": (variable) => `the server admits no such user from here: correct ${variable}, or pg_hba.conf`,
+  "3D000": (variable) => `run ${commandLine("setup")}, or correct the database's name in ${variable}`,
+  "42501": (variable) =>
+    `this role lacks a privilege: run ${commandLine("setup")}, which puts the groups' privileges right, or name the right role in ${variable}`,
+  "42883": () => `run ${commandLine("setup")} with SECLOG_ADMIN_URL first`,
+  "42P01": () => `run ${commandLine("setup")} with SECLOG_ADMIN_URL first`,
+  "42703": () => `the tables are of an older seclog: run ${commandLine("setup")}`,
+  "55P03": () => "somebody else has the log locked: try again, and see pg_stat_activity",
+  "57014": () => "narrow the time with --since and --until, or allow more with --timeout",
+  "57P01": () => "the server was shut down: try again when it is back",
+  "53300": () => `the server has no free connection: see ${commandLine("doctor")}`,
+};
+
+const ROW_SECURITY =
+  "somebody has switched row-level security on, which would show a part of the log as if it were all";
+
+/** The error of a failed question, in one sentence with the next step. Other errors are given back as they are. */
+export function databaseError(thrown: unknown, role: Role): unknown {
+  if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
+  const code = errorCode(thrown);
+  const known =
+    tlsAdvice(thrown) ??
+    poolerAdvice(thrown) ??
+    (/row-level security/.test(thrown.message) ? `${ROW_SECURITY}: ${commandLine("doctor")} says where` : undefined);
+  const isDatabase =
+    known !== undefined ||
+    /^[0-9A-Z]{5}$/.test(code) ||
+    /^E(CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE)/.test(code) ||
+    CLIENT_FAILURE.test(thrown.message);
+  if (!isDatabase) return thrown;
+  const missing = ["42P01", "42883", "3D000"].includes(code);
+  const advice = known ?? ADVICE[code]?.(URL_VARIABLES[role]) ?? `run ${commandLine("doctor")} to see what is wrong`;
+  return new SeclogError(
+    missing ? "SECLOG_SCHEMA_MISSING" : "SECLOG_DATABASE",
+    `the database (${role}) says: ${errorMessage(thrown)}; ${advice}`,
+    { cause: thrown },
+  );
+}
+
+/** What pg says by itself, without a code. */
+const CLIENT_FAILURE = /timeout|terminated|SSL|SASL|Connection ended/i;
+
+function errorCode(error: Error): string {
+  // Node tries several addresses of a host and throws all the failures together.
+  const first = error instanceof AggregateError ? error.errors[0] : error;
+  return (first as NodeJS.ErrnoException | undefined)?.code ?? "";
+}
+
+/** The one row that a question has for an answer. */
+export async function oneRow<Row extends pg.QueryResultRow>(
+  client: pg.Client,
+  text: string,
+  values?: unknown[],
+): Promise<Row> {
+  const { rows } = await client.query<Row>(text, values);
+  const [row] = rows;
+  if (row === undefined) throw new Error("the server gave no row");
+  return row;
+}

@@ -1,0 +1,155 @@
+/** The reader's database as Kysely sees it. */
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+} from "kysely";
+import pg from "pg";
+import { requireUrl } from "../config/environment.ts";
+import type { Queryable } from "../integrity/stored-tree.ts";
+import { SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
+
+/** The tables, as far as the program reads them. Times and addresses are asked for as text. */
+export interface Tables {
+  readonly security_event_log: {
+    readonly id: string;
+    readonly occurred_at: string;
+    readonly created_at: string;
+    readonly event_type: string;
+    readonly level: string;
+    readonly category: string;
+    readonly outcome: string;
+    readonly method: string | null;
+    readonly method_original: string | null;
+    readonly path: string | null;
+    readonly route: string | null;
+    readonly status_code: number | null;
+    readonly allowed_methods: string | null;
+    readonly ip_address: string | null;
+    readonly ip_source: string | null;
+    readonly ip_chain: string | null;
+    readonly user_agent: string | null;
+    readonly request_host: string | null;
+    readonly request_id: string | null;
+    readonly trace_id: string | null;
+    readonly span_id: string | null;
+    readonly actor_id: string | null;
+    readonly actor_type: string | null;
+    readonly target_id: string | null;
+    readonly target_type: string | null;
+    readonly data: string | null;
+    readonly notes: string | null;
+    readonly count: number | null;
+    readonly started_at: string | null;
+    readonly ended_at: string | null;
+    readonly logger: string;
+    readonly service: string | null;
+    readonly environment: string | null;
+    readonly host: string | null;
+    readonly source_id: string;
+    readonly epoch: number;
+    readonly seq: number;
+    readonly v: number;
+  };
+  readonly security_event_source: {
+    readonly id: string;
+    readonly epoch: number;
+    readonly last_seq: number;
+    readonly opened_at: string;
+    readonly updated_at: string;
+  };
+  readonly security_event_quarantine: {
+    readonly source_id: string;
+    readonly seq: number;
+    readonly reason: string;
+    readonly created_at: string;
+  };
+}
+
+/** The reader's database. */
+export type Database = Kysely<Tables>;
+
+/** Opens the reader's database; it connects with the first question. One connection: the program asks one thing at a time. */
+export function openReader(
+  statementTimeout: number = STATEMENT_TIMEOUT_MS,
+  url: string = requireUrl("reader"),
+): Database {
+  const pool = new SessionPool({ role: "reader", url, purpose: "seclog", access: "READ ONLY", statementTimeout }, 1);
+  return new Kysely<Tables>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new ReadingDriver(pool),
+      createIntrospector: (database) => new PostgresIntrospector(database),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  });
+}
+
+/** Statements that are written without Kysely. */
+export function queriesOf(database: Database): Queryable {
+  return { query: (text, values = []) => database.executeQuery(CompiledQuery.raw(text, values)) };
+}
+
+/** Kysely's statements, each in a transaction, or several in one of Kysely's own. */
+class ReadingDriver implements Driver {
+  readonly #pool: SessionPool;
+
+  constructor(pool: SessionPool) {
+    this.#pool = pool;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<Reading> {
+    return new Reading(await this.#pool.begin());
+  }
+
+  async releaseConnection(connection: Reading): Promise<void> {
+    // What was read is there; a connection that is lost now is not used again.
+    await this.#pool.finish(connection.client).catch(() => {});
+  }
+
+  /** Each connection is handed out in a transaction that is read only and has one snapshot. */
+  async beginTransaction(): Promise<void> {}
+
+  async commitTransaction(): Promise<void> {}
+
+  async rollbackTransaction(): Promise<void> {}
+
+  async destroy(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+class Reading implements DatabaseConnection {
+  readonly client: pg.PoolClient;
+
+  constructor(client: pg.PoolClient) {
+    this.client = client;
+  }
+
+  async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+    const { rows } = await this.client.query({ text: sql, values: [...parameters], types: TYPES });
+    return { rows: rows as Row[] };
+  }
+
+  streamQuery(): never {
+    throw new Error("results are read page by page");
+  }
+}
+
+/** Positions and counts are bigint in PostgreSQL and safe integers here, where Seclog wrote them; others stay text. */
+const INT8 = 20;
+const TYPES: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number) => (oid === INT8 ? parseInt8 : pg.types.getTypeParser(oid)),
+};
+
+function parseInt8(text: string): number | string {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : text;
+}

@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { send, sendRaw } from "#test/support/http-client.ts";
+import { type HttpService, isLoopback, parseListen, startHttpService, textAnswer } from "./service.ts";
+
+async function serve(
+  options: Partial<Parameters<typeof startHttpService>[0]> = {},
+): Promise<HttpService & { readonly port: number }> {
+  const service = await startHttpService({
+    listen: { host: "127.0.0.1", port: 0 },
+    answer: ({ method, path, body }) => textAnswer(200, `${method} ${path} ${body.length}`),
+    onError: () => {},
+    ...options,
+  });
+  return { ...service, port: Number(new URL(service.url).port) };
+}
+
+describe("parseListen()", () => {
+  it.each([
+    ["127.0.0.1:80", { host: "127.0.0.1", port: 80 }],
+    ["[::1]:0", { host: "::1", port: 0 }],
+    ["log.internal:65535", { host: "log.internal", port: 65_535 }],
+  ])("reads %s", (text, address) => {
+    expect(parseListen(text)).toEqual(address);
+  });
+
+  it.each(["", "80", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "a b:80", "a/b:80", "x:080000"])(
+    "refuses %j",
+    (text) => {
+      expect(() => parseListen(text)).toThrow(expect.objectContaining({ code: "SECLOG_CONFIG" }));
+    },
+  );
+});
+
+describe("isLoopback()", () => {
+  it("knows this machine's own names, and nothing that looks like them", () => {
+    for (const host of ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+      expect(isLoopback(host)).toBe(true);
+    for (const host of [
+      "",
+      "127.0.0.1.evil.example",
+      "localhost.evil.example",
+      "128.0.0.1",
+      "0.0.0.0",
+      "127.1",
+      "::",
+    ]) {
+      expect(isLoopback(host)).toBe(false);
+    }
+  });
+});
+
+describe("startHttpService()", () => {
+  it("answers only to its own host where that was asked", async () => {
+    const guarded = await serve({ ownHostOnly: true });
+    for (const host of ["localhost", `127.0.0.1:${guarded.port}`, "[::1]:1"]) {
+      expect((await send(guarded.port, "GET", "/", { headers: { host } })).status).toBe(200);
+    }
+    for (const host of ["evil.example", `evil.example:${guarded.port}`, "127.0.0.1.evil.example"]) {
+      expect((await send(guarded.port, "GET", "/", { headers: { host } })).status).toBe(421);
+    }
+    await guarded.close(0);
+    const open = await serve();
+    expect((await send(open.port, "GET", "/", { headers: { host: "evil.example" } })).status).toBe(200);
+    await open.close(0);
+  });
+
+  it("reads no more than it should, and says nothing of what went wrong inside", async () => {
+    const errors: unknown[] = [];
+    const service = await serve({
+      mostBytes: 10,
+      answer: ({ body }) => {
+        if (body.length > 5) throw new Error("a secret");
+        return textAnswer(200, body.toString());
+      },
+      onError: (error) => errors.push(error),
+    });
+    const post = (body: string) => send(service.port, "POST", "/", { body });
+    expect(await post("12345")).toMatchObject({ status: 200, body: "12345\n" });
+    expect((await post("12345678901")).status).toBe(413);
+    expect(await post("123456")).toMatchObject({ status: 500, body: "internal error\n" });
+    expect(errors).toHaveLength(1);
+    const chunked = await sendRaw(
+      service.port,
+      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n",
+    );
+    expect(chunked).toMatch(/^HTTP\/1\.1 413 /);
+    expect((await post("1")).status).toBe(200);
+    await service.close(0);
+  });
+
+  it("says where it cannot listen", async () => {
+    const service = await serve();
+    await expect(serve({ listen: { host: "127.0.0.1", port: service.port } })).rejects.toMatchObject({
+      code: "SECLOG_CONFIG",
+      message: expect.stringContaining("EADDRINUSE"),
+    });
+    await service.close(0);
+  });
+});

@@ -1,0 +1,90 @@
+import type { Command } from "commander";
+import { SeclogError } from "seclog";
+import { optionalSecretUrl } from "seclog/postgres";
+import { publicKey } from "../../keys/vkeys.ts";
+import { quoted } from "../../search/filter.ts";
+import { filePublisher } from "./file.ts";
+import { gitPublisher } from "./git.ts";
+import type { Publisher } from "./publisher.ts";
+import { webhookPublisher } from "./webhook.ts";
+import { witnessPublisher } from "./witness.ts";
+
+/** Where the secret that signs webhooks is looked up; with `_FILE` appended, where the name of a file that holds it is. */
+export const WEBHOOK_SECRET_VARIABLE = "SECLOG_WEBHOOK_SECRET";
+
+/** The options of {@link addPublishOptions}, as commander gives them. */
+export interface PublishOptions {
+  readonly append?: readonly string[];
+  readonly webhook?: readonly string[];
+  readonly git?: readonly string[];
+  readonly witness?: readonly string[];
+  readonly publishEvery: string;
+}
+
+/** What the options ask for. */
+export interface ConfiguredPublishers {
+  readonly publishers: readonly Publisher[];
+  readonly everyMs: number;
+}
+
+/** Adds the options that say where checkpoints are kept. */
+export function addPublishOptions(command: Command): Command {
+  const more = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+  return command
+    .option("--append <file>", "append each checkpoint to this file (repeatable, as the next three)", more)
+    .option("--webhook <url>", `POST each checkpoint there, signed with ${WEBHOOK_SECRET_VARIABLE}`, more)
+    .option("--git <directory>", "commit each checkpoint in this work tree, and push if it has an upstream", more)
+    .option("--witness <vkey-and-url>", "have each checkpoint cosigned there (c2sp.org/tlog-witness): 'VKEY URL'", more)
+    .option("--publish-every <seconds>", "the least time between two checkpoints at one place", "10");
+}
+
+/**
+ * Makes the publishers that the options name.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`
+ */
+export function publishersOf(options: PublishOptions): ConfiguredPublishers {
+  const seconds = Number(options.publishEvery);
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(options.publishEvery) || seconds > 86_400) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `--publish-every ${quoted(options.publishEvery)} is no number of seconds from 0 to 86400`,
+    );
+  }
+  const { append = [], webhook = [], git = [], witness = [] } = options;
+  const publishers = [
+    ...append.map((path) => filePublisher(path)),
+    ...(webhook.length === 0 ? [] : webhooks(webhook)),
+    ...git.map((directory) => gitPublisher(directory)),
+    ...witness.map(witnessOf),
+  ];
+  return { publishers, everyMs: seconds * 1000 };
+}
+
+function webhooks(addresses: readonly string[]): Publisher[] {
+  const secret = optionalSecretUrl("environment", {}, WEBHOOK_SECRET_VARIABLE);
+  if (secret === undefined) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `${WEBHOOK_SECRET_VARIABLE} is not set: set it, or ${WEBHOOK_SECRET_VARIABLE}_FILE, to the whsec_… secret that the receiver has`,
+    );
+  }
+  return addresses.map((address, index) => {
+    const publisher = webhookPublisher(address, secret);
+    // Their paths, which may be secret, are not in their names.
+    return addresses.length === 1 ? publisher : { ...publisher, name: `${publisher.name} (${index + 1})` };
+  });
+}
+
+function witnessOf(value: string): Publisher {
+  const [vkey = "", address = "", ...more] = value.trim().split(/\s+/);
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || more.length > 0 || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
+    // Not repeated: a malformed URL may hold a password anywhere.
+    throw new SeclogError("SECLOG_CONFIG", "--witness is not a witness's vkey, a space and its http(s):// URL");
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new SeclogError("SECLOG_CONFIG", `--witness: the URL of ${url.host} has a user in it, which is not sent`);
+  }
+  return witnessPublisher(publicKey("--witness", vkey, "cosignature"), url);
+}

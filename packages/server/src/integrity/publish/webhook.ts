@@ -1,0 +1,83 @@
+import { createHash, createHmac } from "node:crypto";
+import { SeclogError } from "seclog";
+import { answered, post } from "../../http/post.ts";
+import { isLoopback } from "../../http/service.ts";
+import type { SignedCheckpoint } from "../stored-tree.ts";
+import type { Publisher } from "./publisher.ts";
+
+/** Bytes that a secret of Standard Webhooks has. */
+const LEAST_SECRET_BYTES = 24;
+const MOST_SECRET_BYTES = 64;
+
+/**
+ * POSTs each checkpoint as a message signed by Standard Webhooks (https://www.standardwebhooks.com): the same checkpoint has
+ * the same `webhook-id` however often it is sent.
+ *
+ * @param address https, or http to this machine itself
+ * @param secret `whsec_` and Base64
+ * @throws SeclogError `SECLOG_CONFIG` that repeats neither the secret nor the address's path, which may be one
+ */
+export function webhookPublisher(address: string, secret: string, now: () => number = Date.now): Publisher {
+  const url = webhookUrl(address);
+  const key = webhookKey(secret);
+  let last: { readonly id: string; readonly body: string } | undefined;
+  return {
+    name: `webhook ${url.origin}`,
+    async publish(checkpoint, _context, signal) {
+      const id = messageId(checkpoint);
+      // A message that is sent again is the same to the byte.
+      if (last?.id !== id) last = { id, body: messageBody(checkpoint, now()) };
+      const { body } = last;
+      const time = String(Math.floor(now() / 1000));
+      const signature = createHmac("sha256", key).update(`${id}.${time}.${body}`).digest("base64");
+      const headers = {
+        "content-type": "application/json",
+        "user-agent": "seclog",
+        "webhook-id": id,
+        "webhook-timestamp": time,
+        "webhook-signature": `v1,${signature}`,
+      };
+      const answer = await post(url, headers, body, signal);
+      if (answer.status < 200 || answer.status > 299) throw new SeclogError("SECLOG_PUBLISH", answered(answer));
+    },
+  };
+}
+
+function messageId({ note, size }: SignedCheckpoint): string {
+  const text = note.slice(0, note.lastIndexOf("\n\n") + 1);
+  return `msg_${size}_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
+}
+
+function messageBody({ origin, size, root, note }: SignedCheckpoint, at: number): string {
+  return JSON.stringify({
+    type: "seclog.checkpoint",
+    timestamp: new Date(at).toISOString(),
+    data: { origin, size, root: Buffer.from(root).toString("base64"), checkpoint: note },
+  });
+}
+
+function webhookUrl(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new SeclogError("SECLOG_CONFIG", "--webhook: that is no https:// URL");
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new SeclogError("SECLOG_CONFIG", `--webhook: the URL of ${url.host} has a user in it, which is not sent`);
+  }
+  if (url.protocol === "http:" && !isLoopback(url.hostname)) {
+    throw new SeclogError("SECLOG_CONFIG", `--webhook: ${url.origin} is not https, and not this machine itself`);
+  }
+  return url;
+}
+
+function webhookKey(secret: string): Buffer {
+  const [, encoded = ""] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret) ?? [];
+  const key = Buffer.from(encoded, "base64");
+  if (key.length < LEAST_SECRET_BYTES || key.length > MOST_SECRET_BYTES) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `SECLOG_WEBHOOK_SECRET is no secret of Standard Webhooks: whsec_ and the Base64 of ${LEAST_SECRET_BYTES} to ${MOST_SECRET_BYTES} random bytes`,
+    );
+  }
+  return key;
+}

@@ -1,0 +1,230 @@
+/**
+ * The sealer's side of the database: what there is to seal, and the one statement that seals it.
+ *
+ * All of a seal is one transaction with one snapshot. A source's position and its rows are committed together, so a number
+ * at or below the position that has no row in the snapshot is missing for good.
+ */
+import type { Client } from "pg";
+import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
+import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { planOnce } from "../../database/session.ts";
+import { storedTiles } from "../stored-tree.ts";
+import type { SealRange } from "./waiting.ts";
+
+/** The tree as the database has it. */
+export interface StoredTree {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The source of the database's own events. */
+  readonly ownSource: string;
+}
+
+/** Every value as PostgreSQL writes it. */
+const RAW = { getTypeParser: () => (value: string) => value };
+
+export async function readTree(client: Client): Promise<StoredTree> {
+  const { rows } = await client.query<{ size: string; root: Buffer; own_source: string }>(
+    "SELECT size::text, root, own_source::text FROM public.security_event_tree",
+  );
+  const { size, root, own_source } = rows[0] ?? { size: "0", root: Buffer.alloc(0), own_source: "" };
+  return { size: Number(size), root, ownSource: own_source };
+}
+
+export async function readEdge(client: Client, size: number): Promise<Tile[]> {
+  const names = edgeTiles(size);
+  const hashes = await storedTiles(client)(names);
+  return names.map((name, index) => ({ ...name, hashes: hashes[index] as Uint8Array }));
+}
+
+/** What a leaf is made of, for a SELECT list. */
+const COLUMNS = ENTRY_COLUMNS.map((column) => `every.${column}`).join(", ");
+
+/**
+ * The event that is sealed of several rows with one number is the first by (occurred_at, retention), which is the index's own
+ * order: however many rows claim a number, one is read of it. The limit of a range has room for one row too many, which
+ * says that a number has several.
+ */
+const IN_ORDER = "ORDER BY every.seq, every.occurred_at, every.retention";
+const WANTED =
+  "unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)";
+const IN_RANGE = "every.source_id = wanted.source_id AND every.seq BETWEEN wanted.first_seq AND wanted.last_seq";
+
+function leavesQuery(condition: string, limit: string): string {
+  return `SELECT place, log.* FROM ${WANTED} CROSS JOIN LATERAL (SELECT every.seq AS number, ${COLUMNS}
+      FROM public.security_event_log AS every WHERE ${IN_RANGE}${condition} ${IN_ORDER} LIMIT ${limit}) AS log
+    ORDER BY place, number, log.occurred_at, log.retention`;
+}
+
+/** The prepared statements: of ranges, of single numbers, and of the database's own source, of which nobody else can insert a row as `own`. */
+const QUERIES = {
+  leaves: leavesQuery("", "wanted.last_seq - wanted.first_seq + 2"),
+  leaf: leavesQuery("", "1"),
+  "own leaves": leavesQuery(" AND every.retention = 'own'", "wanted.last_seq - wanted.first_seq + 2"),
+} as const;
+
+/** Numbers whose rows are held at a time. */
+const CHUNK = 1_000;
+
+/** What a seal's ranges turned out to have. */
+export interface SealLeaves {
+  readonly leaves: readonly Uint8Array[];
+  /** By range: how many of its numbers are an event or in quarantine. */
+  readonly events: readonly number[];
+  /** Numbers that several rows claim. */
+  readonly doubled: number;
+}
+
+/** The leaf of every number of the ranges, in order. @param ownSource the database's own */
+export async function readLeaves(client: Client, ranges: readonly SealRange[], ownSource: string): Promise<SealLeaves> {
+  const leaves: Uint8Array[] = [];
+  const events = ranges.map(() => 0);
+  let doubled = 0;
+  for (const chunk of chunksOf(ranges)) {
+    const read = await readChunk(client, chunk, ownSource);
+    leaves.push(...read.leaves);
+    doubled += read.doubled;
+    for (const [place, { index }] of chunk.entries()) events[index] = (events[index] ?? 0) + (read.events[place] ?? 0);
+  }
+  return { leaves, events, doubled };
+}
+
+/** A range, or a part of one. */
+interface Part extends SealRange {
+  /** Where the range stands among the others. */
+  readonly index: number;
+}
+
+function* chunksOf(ranges: readonly SealRange[]): Generator<readonly Part[]> {
+  let chunk: Part[] = [];
+  let room = CHUNK;
+  for (const [index, { sourceId, first, last }] of ranges.entries()) {
+    for (let from = first; from <= last; ) {
+      const to = Math.min(last, from + room - 1);
+      chunk.push({ sourceId, first: from, last: to, index });
+      room -= to - from + 1;
+      from = to + 1;
+      if (room > 0) continue;
+      yield chunk;
+      chunk = [];
+      room = CHUNK;
+    }
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+async function readChunk(client: Client, parts: readonly Part[], ownSource: string): Promise<SealLeaves> {
+  const found = new Map<string, Uint8Array>();
+  const doubled = new Set<string>();
+  /** Reads the rows of some parts; says which of them have more than one for each number. */
+  const read = async (query: keyof typeof QUERIES, wanted: readonly SealRange[]): Promise<readonly SealRange[]> => {
+    if (wanted.length === 0) return [];
+    const { rows } = await client.query<(string | null)[]>({
+      ...planOnce(client, query),
+      text: QUERIES[query],
+      values: [wanted.map((r) => r.sourceId), wanted.map((r) => r.first), wanted.map((r) => r.last)],
+      rowMode: "array",
+      types: RAW,
+    });
+    const counts = wanted.map(() => 0);
+    for (const [place, seq, ...values] of rows) {
+      const at = Number(place) - 1;
+      counts[at] = (counts[at] ?? 0) + 1;
+      const key = `${wanted[at]?.sourceId} ${seq}`;
+      if (found.has(key)) doubled.add(key);
+      else found.set(key, leafHash(eventEntry(values)));
+    }
+    return wanted.filter(({ first, last }, at) => (counts[at] ?? 0) > last - first + 1);
+  };
+  const others = parts.filter(({ sourceId }) => sourceId !== ownSource);
+  const crowded = await read("leaves", others);
+  await read(
+    "leaf",
+    crowded
+      .flatMap(numbersOf)
+      .filter(({ sourceId, seq }) => !found.has(`${sourceId} ${seq}`))
+      .map(({ sourceId, seq }) => ({ sourceId, first: seq, last: seq })),
+  );
+  await read(
+    "own leaves",
+    parts.filter(({ sourceId }) => sourceId === ownSource),
+  );
+  const absent = parts.flatMap(numbersOf).filter(({ sourceId, seq }) => !found.has(`${sourceId} ${seq}`));
+  for (const [key, leaf] of await readQuarantine(client, absent)) found.set(key, leaf);
+
+  const leaves: Uint8Array[] = [];
+  const events = parts.map((part) => {
+    const there = numbersOf(part).map(({ sourceId, seq }) => {
+      const leaf = found.get(`${sourceId} ${seq}`);
+      leaves.push(leaf ?? leafHash(missingEntry(sourceId, seq)));
+      return leaf !== undefined;
+    });
+    return there.filter(Boolean).length;
+  });
+  return { leaves, events, doubled: doubled.size };
+}
+
+interface SourceNumber {
+  readonly sourceId: string;
+  readonly seq: number;
+}
+
+function numbersOf({ sourceId, first, last }: SealRange): SourceNumber[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => ({ sourceId, seq: first + index }));
+}
+
+async function readQuarantine(client: Client, numbers: readonly SourceNumber[]): Promise<[string, Uint8Array][]> {
+  if (numbers.length === 0) return [];
+  const { rows } = await client.query<string[]>({
+    text: `SELECT place, created_at, commitment FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS wanted (source_id, seq, place)
+      JOIN public.security_event_quarantine USING (source_id, seq)`,
+    values: [numbers.map(({ sourceId }) => sourceId), numbers.map(({ seq }) => seq)],
+    rowMode: "array",
+    types: RAW,
+  });
+  return rows.map(([place, createdAt = "", commitment = ""]) => {
+    const { sourceId, seq } = numbers[Number(place) - 1] as SourceNumber;
+    return [`${sourceId} ${seq}`, leafHash(quarantineEntry(sourceId, seq, createdAt, commitment))];
+  });
+}
+
+/** A step of the tree, as {@link writeSeal} writes it. */
+export interface Seal {
+  readonly before: Pick<StoredTree, "size" | "root">;
+  readonly checkpoint: Checkpoint;
+  readonly signer: NoteVerifier;
+  /** The signature's line of the note, with its newline. */
+  readonly line: string;
+  readonly ranges: readonly SealRange[];
+  readonly tiles: readonly Tile[];
+}
+
+export async function writeSeal(client: Client, seal: Seal): Promise<void> {
+  const { before, checkpoint, signer, line, ranges, tiles } = seal;
+  await client.query({
+    ...planOnce(client, "seal"),
+    text: "SELECT public.seclog_seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    values: [
+      before.size,
+      before.root,
+      checkpoint.size,
+      checkpoint.root,
+      checkpoint.origin,
+      signer.keyId,
+      signer.vkey,
+      line,
+      ranges.map((r) => r.sourceId),
+      ranges.map((r) => r.first),
+      ranges.map((r) => r.last),
+      tiles.map((t) => t.level),
+      tiles.map((t) => t.index),
+      tiles.map((t) => Buffer.from(t.hashes)),
+    ],
+  });
+}
+
+/** The line of a signature in a note. */
+export function signatureLine({ name, keyId, signature }: NoteSignature): string {
+  const id = Buffer.alloc(4);
+  id.writeUInt32BE(keyId);
+  return `\u2014 ${name} ${Buffer.concat([id, signature]).toString("base64")}\n`;
+}

@@ -1,0 +1,133 @@
+import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
+import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { commandLine } from "../../config/program.ts";
+import type { Queries } from "../../database/session.ts";
+
+/** Every value as PostgreSQL writes it. */
+const RAW = { getTypeParser: () => (value: string) => value };
+
+/** The entries of a bundle are no longer all there. */
+export class PrunedError extends Error {}
+
+/** An entry that is stored is not the one that was sealed. */
+export class AlteredError extends Error {}
+
+/**
+ * The entries of some leaves in a row, of one bundle. Where several rows claim a number, the one that was sealed is taken,
+ * which is the one whose hash the tree has: a row that was added later is no reason to serve anything else.
+ *
+ * @param first the index of the first leaf
+ * @param hashes of the leaves, as the tree has them
+ * @throws PrunedError, AlteredError
+ */
+export async function readEntries(pool: Queries, first: number, hashes: Uint8Array): Promise<string[]> {
+  const count = hashes.length / HASH_BYTES;
+  const leaves = await leafNumbers(pool, first, count);
+  const candidates = new Map<string, string[]>();
+  const add = (place: string | undefined, seq: string | undefined, entry: string): void => {
+    const key = `${place} ${seq}`;
+    candidates.set(key, [...(candidates.get(key) ?? []), entry]);
+  };
+  const wanted = [leaves.map((r) => r.sourceId), leaves.map((r) => r.first), leaves.map((r) => r.last)];
+  const ranges = `unnest($1::uuid[], $2::bigint[], $3::bigint[])
+    WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)`;
+  const inRange = "stored.source_id = wanted.source_id AND stored.seq BETWEEN wanted.first_seq AND wanted.last_seq";
+  const events = await pool.query<string[]>({
+    text: `SELECT place, stored.seq, ${ENTRY_COLUMNS.map((column) => `stored.${column}`).join(", ")}
+      FROM ${ranges} JOIN public.security_event_log AS stored ON ${inRange}`,
+    values: wanted,
+    rowMode: "array",
+    types: RAW,
+  });
+  for (const [place, seq, ...values] of events.rows) add(place, seq, eventEntry(values));
+  const aside = await pool.query<string[]>({
+    text: `SELECT place, stored.seq, stored.created_at, stored.commitment
+      FROM ${ranges} JOIN public.security_event_quarantine AS stored ON ${inRange}`,
+    values: wanted,
+    rowMode: "array",
+    types: RAW,
+  });
+  for (const [place, seq, createdAt = "", commitment = ""] of aside.rows) {
+    const sourceId = leaves[Number(place) - 1]?.sourceId ?? "";
+    add(place, seq, quarantineEntry(sourceId, Number(seq), createdAt, commitment));
+  }
+
+  const entries: string[] = [];
+  const absent: { readonly sourceId: string; readonly seq: number }[] = [];
+  for (const [index, { sourceId, first: from, last }] of leaves.entries()) {
+    for (let seq = from; seq <= last; seq++) {
+      const at = entries.length * HASH_BYTES;
+      const hash = hashes.subarray(at, at + HASH_BYTES);
+      const stored = candidates.get(`${index + 1} ${seq}`) ?? [];
+      const entry = [...stored, missingEntry(sourceId, seq)].find((text) => sameHash(leafHash(text), hash));
+      if (entry === undefined) absent.push({ sourceId, seq });
+      entries.push(entry ?? "");
+    }
+  }
+  if (absent.length > 0) throw await whyAbsent(pool, absent);
+  if (entries.length !== count) throw new AlteredError(`leaves ${first} to ${first + count} are in no sealed range`);
+  return entries;
+}
+
+/** Numbers of a source, in a row. */
+interface Numbers {
+  readonly sourceId: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Which numbers some leaves are, in their order. */
+async function leafNumbers(pool: Queries, first: number, count: number): Promise<Numbers[]> {
+  const { rows } = await pool.query<{ first_leaf: string; source_id: string; first_seq: string; last_seq: string }>({
+    text: `SELECT first_leaf, source_id, first_seq, last_seq FROM public.security_event_seal
+      WHERE first_leaf < $2 AND first_leaf >= coalesce(
+        (SELECT max(first_leaf) FROM public.security_event_seal WHERE first_leaf <= $1), 0)
+      ORDER BY first_leaf`,
+    values: [first, first + count],
+    types: RAW,
+  });
+  const numbers: Numbers[] = [];
+  for (const row of rows) {
+    // How far into the range the first leaf that is wanted is.
+    const skipped = Math.max(0, first - Number(row.first_leaf));
+    const from = Number(row.first_seq) + skipped;
+    const most = first + count - (Number(row.first_leaf) + skipped);
+    const last = Math.min(Number(row.last_seq), from + most - 1);
+    if (last >= from) numbers.push({ sourceId: row.source_id, first: from, last });
+  }
+  return numbers;
+}
+
+async function whyAbsent(
+  pool: Queries,
+  absent: readonly { readonly sourceId: string; readonly seq: number }[],
+): Promise<Error> {
+  const { rows } = await pool.query<{ source_id: string; seq: string }>(
+    `SELECT source_id, seq FROM unnest($1::uuid[], $2::bigint[]) AS absent (source_id, seq)
+      WHERE NOT EXISTS (SELECT FROM public.security_event_removed AS removed
+        WHERE removed.kind = 'pruned' AND removed.source_id = absent.source_id AND removed.seqs @> absent.seq)`,
+    [absent.map(({ sourceId }) => sourceId), absent.map(({ seq }) => seq)],
+  );
+  const [unexplained] = rows;
+  if (unexplained === undefined) return new PrunedError();
+  return new AlteredError(
+    `number ${unexplained.seq} of source ${unexplained.source_id} is not stored as it was sealed: run ${commandLine("verify")}`,
+  );
+}
+
+/** A bundle as tlog-tiles has it: each entry after its length in two bytes. */
+export function entryBundle(entries: readonly string[]): Buffer {
+  return Buffer.concat(
+    entries.flatMap((entry) => {
+      const bytes = Buffer.from(entry);
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(bytes.length);
+      return [length, bytes];
+    }),
+  );
+}
+
+/** The leaf with which a tile of level 0 begins. */
+export function firstLeaf(tile: number): number {
+  return tile * TILE_WIDTH;
+}

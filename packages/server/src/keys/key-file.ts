@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
+import { errorMessage, SeclogError } from "seclog";
+import { formatPrivateKey, type KEY_TYPES, NoteError, type NoteSigner, parsePrivateKey } from "seclog/merkle";
+import { commandLine } from "../config/program.ts";
+
+/**
+ * The signer whose private key a file holds.
+ *
+ * @throws SeclogError `SECLOG_KEY` when others than the owner may read the file, or it holds no private key
+ */
+export function readKeyFile(path: string): NoteSigner {
+  let text: string;
+  try {
+    const stat = statSync(path);
+    const { mode } = stat;
+    // A FIFO would be waited for, and no signal heard meanwhile.
+    if (!stat.isFile()) throw new SeclogError("SECLOG_KEY", `${path} is not a regular file: name the key file itself`);
+    if ((mode & 0o077) !== 0) {
+      throw new SeclogError("SECLOG_KEY", `${path} can be read by others: chmod 600 it, and think of a new key`);
+    }
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    if (cause instanceof SeclogError) throw cause;
+    throw new SeclogError("SECLOG_KEY", `the key file ${path} cannot be read: ${errorMessage(cause)}`, { cause });
+  }
+  return parseKey(text, `the file ${path}`);
+}
+
+/** The signer of a private key as text. `from` says where the text came from. @throws SeclogError `SECLOG_KEY` that does not repeat the text */
+export function parseKey(text: string, from: string): NoteSigner {
+  try {
+    return parsePrivateKey(text.trim());
+  } catch (error) {
+    if (!(error instanceof NoteError)) throw error;
+    throw new SeclogError(
+      "SECLOG_KEY",
+      `${from} does not hold a key: ${error.message}; make one with ${commandLine("keys generate")}`,
+    );
+  }
+}
+
+/**
+ * Draws a private key and writes it to a new file that only its owner can read; synced before it is used.
+ *
+ * @throws SeclogError `SECLOG_KEY` when there is such a file, or the name cannot be one
+ */
+export function writeKeyFile(path: string, name: string, type: keyof typeof KEY_TYPES = "ed25519"): NoteSigner {
+  let text: string;
+  try {
+    text = formatPrivateKey(name, randomBytes(32), type);
+  } catch (error) {
+    if (!(error instanceof NoteError)) throw error;
+    throw new SeclogError("SECLOG_KEY", error.message);
+  }
+  try {
+    const file = openSync(path, "wx", 0o600);
+    try {
+      writeSync(file, `${text}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    const exists = (cause as NodeJS.ErrnoException).code === "EEXIST";
+    throw new SeclogError(
+      "SECLOG_KEY",
+      exists
+        ? `${path} exists, and a key is never written over: name another file`
+        : `${path} cannot be written: ${errorMessage(cause)}`,
+      { cause },
+    );
+  }
+  return parseKey(text, path);
+}

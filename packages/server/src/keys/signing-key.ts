@@ -1,0 +1,55 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import type { Command } from "commander";
+import { errorMessage, SeclogError } from "seclog";
+import type { NoteSigner } from "seclog/merkle";
+import { optionalSecretUrl } from "seclog/postgres";
+import { commandLine } from "../config/program.ts";
+import { parseKey, readKeyFile } from "./key-file.ts";
+
+/** Where the log's private key is. */
+export interface KeyOptions {
+  readonly key?: string;
+  readonly keyCommand?: string;
+}
+
+const VARIABLE = "SECLOG_SEAL_KEY";
+const COMMAND_TIMEOUT_MS = 30_000;
+
+/** Gives a command the options for {@link signingKey}. */
+export function addKeyOptions(command: Command): Command {
+  return command
+    .option("--key <file>", `the log's private key (default: ${VARIABLE}, or the file that ${VARIABLE}_FILE names)`)
+    .option("--key-command <command>", "a shell command that prints the key, for a key management service");
+}
+
+/**
+ * The log's signer, from a file, a command's output or the environment.
+ *
+ * @throws SeclogError `SECLOG_KEY`, `SECLOG_CONFIG`; never repeats the key
+ */
+export async function signingKey({ key, keyCommand }: KeyOptions): Promise<NoteSigner> {
+  if (key !== undefined && keyCommand !== undefined) {
+    throw new SeclogError("SECLOG_CONFIG", "--key and --key-command are both given: which one is meant?");
+  }
+  if (key !== undefined) return readKeyFile(key);
+  if (keyCommand !== undefined) {
+    try {
+      const { stdout } = await promisify(execFile)("/bin/sh", ["-c", keyCommand], { timeout: COMMAND_TIMEOUT_MS });
+      return parseKey(stdout, "what --key-command printed");
+    } catch (error) {
+      if (error instanceof SeclogError) throw error;
+      const { code, killed } = error as { code?: number | string; killed?: boolean };
+      const why = killed
+        ? `gave no key within ${COMMAND_TIMEOUT_MS / 1000} s`
+        : `ended with ${code ?? errorMessage(error)}`;
+      throw new SeclogError("SECLOG_KEY", `--key-command ${why}: try it in a shell`);
+    }
+  }
+  const text = optionalSecretUrl("environment", {}, VARIABLE);
+  if (text !== undefined) return parseKey(text, VARIABLE);
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `the log's key is not named: give --key FILE, --key-command or ${VARIABLE}; make one with ${commandLine("keys generate")}`,
+  );
+}

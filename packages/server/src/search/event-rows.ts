@@ -1,0 +1,244 @@
+/**
+ * Rows of the log for people and programs to look at.
+ *
+ * A writer may have put anything into a column that its type holds: times before Christ or at infinity, numbers beyond what
+ * JavaScript counts exactly, megabytes of JSON, nested beyond any stack. So nothing here takes a value for what Seclog writes:
+ * each is shown as it is, as text where it has no other form, and `odd` names the columns whose values are none of Seclog's.
+ */
+import { type Expression, type RawBuilder, type SqlBool, sql } from "kysely";
+import type { Database, Tables } from "../database/reader.ts";
+
+type Log = Tables["security_event_log"];
+
+/** A row of the log under the columns' names: text, numbers (text beyond 2^53) and JSON (text where it is not what Seclog writes). */
+export type EventRow = { readonly [C in keyof Omit<Log, "data" | "notes">]: Log[C] } & {
+  readonly data: unknown;
+  readonly notes: unknown;
+  /** The columns that hold what Seclog never writes; `null` where none does. */
+  readonly odd: readonly string[] | null;
+};
+
+/** Microseconds and all, as events carry it; of other years as PostgreSQL reads it again: `… BC`, `infinity`. */
+export function timeText(column: string): RawBuilder<string> {
+  const time = sql.ref(column);
+  return sql`coalesce(to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    || CASE WHEN ${time} < '0001-01-01 00:00:00+00' THEN ' BC' ELSE '' END, ${time}::text)`;
+}
+
+/** In alphabetical order, which is that of the rows' members and so of the JSON that is printed. */
+const COLUMNS: readonly (readonly [name: string, expression?: RawBuilder<unknown>])[] = [
+  ["actor_id"],
+  ["actor_type"],
+  ["allowed_methods"],
+  ["category"],
+  ["count"],
+  ["created_at", timeText("log.created_at")],
+  ["data", sql`data::text`],
+  ["ended_at", timeText("log.ended_at")],
+  ["environment"],
+  ["epoch"],
+  ["event_type"],
+  ["host"],
+  ["id"],
+  [
+    "ip_address",
+    sql`CASE WHEN masklen(ip_address) = CASE family(ip_address) WHEN 4 THEN 32 ELSE 128 END THEN host(ip_address) ELSE ip_address::text END`,
+  ],
+  ["ip_chain"],
+  ["ip_source"],
+  ["level", sql`level::text`],
+  ["logger"],
+  ["method"],
+  ["method_original"],
+  ["notes", sql`notes::text`],
+  ["occurred_at", timeText("log.occurred_at")],
+  ["outcome", sql`outcome::text`],
+  ["path"],
+  ["request_host"],
+  ["request_id"],
+  ["route"],
+  ["seq"],
+  ["service"],
+  ["source_id"],
+  ["span_id"],
+  ["started_at", timeText("log.started_at")],
+  ["status_code"],
+  ["target_id"],
+  ["target_type"],
+  ["trace_id"],
+  ["user_agent"],
+  ["v"],
+];
+
+/** What a row takes, as far as it can be long: without reading it, since PostgreSQL knows the length of what it stores apart. */
+const BYTES: RawBuilder<number> = sql.raw(
+  [
+    "actor_id actor_type ip_chain ip_source method_original path request_host request_id span_id target_id target_type",
+    "trace_id user_agent event_type route host service",
+  ]
+    .join(" ")
+    .split(" ")
+    .concat("data::text", "notes::text")
+    .map((column) => `coalesce(octet_length(${column}), 0)`)
+    .concat("500")
+    .join(" + "),
+);
+
+/** In what order rows are read, and what identifies one. The last column tells rows apart that somebody copied. */
+const ORDERS = {
+  time: ["occurred_at", "source_id", "seq", "retention"],
+  number: ["seq", "occurred_at", "source_id", "retention"],
+} as const;
+const TYPES = { occurred_at: "timestamptz", source_id: "uuid", seq: "bigint", retention: "text" } as const;
+
+export const NUMBER_ORDER: (typeof ORDERS)["number"] = ORDERS.number;
+
+/** A row's place in an order. */
+export type RowKey = readonly [string, string, string, string];
+
+/** Which rows. */
+export interface PageOptions {
+  readonly where: Expression<SqlBool>;
+  readonly order: keyof typeof ORDERS;
+  readonly direction: "asc" | "desc";
+  readonly limit: number;
+  /** Only rows behind this one. */
+  readonly after: RowKey | undefined;
+}
+
+/** Rows that were read together: as many as were asked for, or as fit into memory. */
+export interface Page {
+  readonly rows: readonly EventRow[];
+  /** The last row's place. */
+  readonly last: RowKey | undefined;
+  /** Whether these are all that were asked for: what is long comes in more pages. */
+  readonly complete: boolean;
+}
+
+/** The most bytes of rows at a time, and one row more. */
+const PAGE_BYTES = 16_777_216;
+
+/** Reads rows in an order, up to a limit and what fits into memory. */
+export async function readPage(database: Database, options: PageOptions): Promise<Page> {
+  const { where, order, direction, limit, after } = options;
+  const keys = ORDERS[order];
+  const way = sql.raw(direction);
+  const sorted = (prefix: string): RawBuilder<unknown> =>
+    sql.join(keys.map((key) => sql`${sql.ref(`${prefix}${key}`)} ${way}`));
+  const columns = sql.join(
+    COLUMNS.map(([name, expression]) =>
+      expression === undefined ? sql.ref(name) : sql`${expression} AS ${sql.ref(name)}`,
+    ),
+  );
+  const keyColumns = sql.join(keys.map((key) => sql`${sql.ref(`log.${key}`)} AS ${sql.ref(`key_${key}`)}`));
+  const keyTexts = sql.join(keys.map((key) => sql`${sql.ref(`key_${key}`)}::text AS ${sql.ref(`key_${key}`)}`));
+  const { rows } = await sql<RawRow>`
+    SELECT ${sql.join(COLUMNS.map(([name]) => sql.ref(name)))}, ${keyTexts}, found FROM (
+      SELECT page.*, count(*) OVER () AS found,
+          sum(bytes) OVER (ORDER BY ${sorted("key_")} ROWS UNBOUNDED PRECEDING) - bytes AS bytes_before FROM (
+        SELECT ${columns}, ${keyColumns}, ${BYTES} AS bytes
+          FROM security_event_log AS log WHERE ${where} AND ${after === undefined ? sql`true` : beyond(keys, direction, after)}
+          ORDER BY ${sorted("log.")} LIMIT ${limit}) AS page) AS part
+      WHERE bytes_before < ${PAGE_BYTES} ORDER BY ${sorted("part.key_")}`.execute(database);
+  const end = rows.at(-1);
+  return {
+    rows: rows.map(readRow),
+    last: end === undefined ? undefined : (keys.map((key) => String(end[`key_${key}`])) as unknown as RowKey),
+    complete: rows.length === Number(end?.found ?? 0),
+  };
+}
+
+/** The condition for rows behind a place. The comparison of the first column alone is what prunes partitions. */
+export function beyond(
+  keys: readonly (keyof typeof TYPES)[],
+  direction: "asc" | "desc",
+  after: RowKey,
+  inclusive = false,
+): RawBuilder<SqlBool> {
+  const sign = direction === "desc" ? "<" : ">";
+  const [first, ...others] = keys.map((key, index) => sql`${after[index]}::${sql.raw(TYPES[key])}`);
+  const [name] = keys;
+  return sql`${sql.ref(`log.${name}`)} ${sql.raw(sign)}= ${first} AND
+    (${sql.join(keys.map((key) => sql.ref(`log.${key}`)))}) ${sql.raw(inclusive ? `${sign}=` : sign)} (${sql.join([first, ...others])})`;
+}
+
+/** Where a walk by number stands when so many rows have been read; `undefined` when there are fewer. */
+export async function numberAfter(
+  database: Database,
+  where: RawBuilder<SqlBool>,
+  rows: number,
+): Promise<RowKey | undefined> {
+  const keys = ORDERS.number;
+  const { rows: found } = await sql<{ [key: string]: string }>`
+    SELECT ${sql.join(keys.map((key) => sql`${sql.ref(`log.${key}`)}::text AS ${sql.ref(key)}`))} FROM security_event_log AS log
+      WHERE ${where} ORDER BY ${sql.join(keys.map((key) => sql.ref(`log.${key}`)))} OFFSET ${rows - 1} LIMIT 1`.execute(
+    database,
+  );
+  const [row] = found;
+  return row === undefined ? undefined : (keys.map((key) => row[key]) as unknown as RowKey);
+}
+
+type RawRow = { readonly [column: string]: unknown };
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
+/** An application's clock that is further ahead of the database's than this is wrong, or somebody wants to be on top. */
+const AHEAD_MS = 86_400_000;
+
+function readRow(raw: RawRow): EventRow {
+  const odd: string[] = [];
+  const row: { [column: string]: unknown } = {};
+  for (const [name] of COLUMNS) row[name] = raw[name];
+  for (const name of ["data", "notes"]) {
+    const text = raw[name];
+    if (typeof text !== "string") continue;
+    const value = readJson(text);
+    if (value === undefined) odd.push(name);
+    else row[name] = value;
+  }
+  for (const name of ["occurred_at", "created_at", "started_at", "ended_at"]) {
+    const text = raw[name];
+    if (typeof text === "string" && !TIME.test(text)) odd.push(name);
+  }
+  const { occurred_at, created_at, started_at, ended_at } = raw as { readonly [name: string]: string };
+  if (!odd.includes("occurred_at") && Date.parse(occurred_at ?? "") - Date.parse(created_at ?? "") > AHEAD_MS)
+    odd.push("occurred_at");
+  if (started_at && ended_at && !odd.includes("ended_at") && ended_at < started_at) odd.push("ended_at");
+  for (const [name, low, high] of RANGES) {
+    const value = raw[name];
+    if (value !== null && !(typeof value === "number" && value >= low && value <= high)) odd.push(name);
+  }
+  if (String(raw["ip_address"] ?? "").includes("/")) odd.push("ip_address");
+  return { ...(row as unknown as EventRow), odd: odd.length === 0 ? null : odd.sort() };
+}
+
+const RANGES: readonly (readonly [string, number, number])[] = [
+  ["count", 1, Number.MAX_SAFE_INTEGER],
+  ["epoch", 1, Number.MAX_SAFE_INTEGER],
+  ["seq", 1, Number.MAX_SAFE_INTEGER],
+  ["status_code", 0, 999],
+  ["v", 1, 1],
+];
+
+/** Deeper than this nothing of Seclog's is, and printing it could exhaust the stack. */
+const MOST_DEPTH = 200;
+
+/** The object; `undefined` for what Seclog does not write: other JSON, and an object that loses something when it is read, such as a name that stands there twice. */
+function readJson(text: string): unknown {
+  let depth = 0;
+  for (let at = 0, inString = false; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x5c) at++;
+    else if (code === 0x22) inString = !inString;
+    else if (inString) continue;
+    else if (code === 0x7b || code === 0x5b) depth++;
+    else if (code === 0x7d || code === 0x5d) depth--;
+    if (depth > MOST_DEPTH) return undefined;
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject && JSON.stringify(value).length === text.length ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,86 @@
+import { CATALOGUE, visibleText } from "seclog";
+import type { Queryable } from "../integrity/stored-tree.ts";
+import { suggestions } from "../text/suggest.ts";
+import { type EventFilter, quoted } from "./filter.ts";
+import { wildcards } from "./queries.ts";
+
+/** How many of the newest events are looked through: a name that is not there would cost a search of the whole log. */
+const NEWEST = 10_000;
+
+const TYPES = Object.keys(CATALOGUE);
+const CATEGORIES = [...new Set(Object.values(CATALOGUE).map(({ category }) => category))];
+
+/** What is to say about the names in a filter that are likely misspelt. */
+export async function unknownNames(database: Queryable, filter: EventFilter): Promise<readonly string[]> {
+  return [...(await unknownTypes(database, filter.types)), ...(await notAmongNewest(database, filter))];
+}
+
+/** Names that nothing but an event could make known: no index finds one that is in no event. */
+async function notAmongNewest(
+  database: Queryable,
+  { types = [], categories = [], service }: EventFilter,
+): Promise<readonly string[]> {
+  const patterns = types.filter((type) => type.includes("*"));
+  const doubtful = categories.filter((category) => !CATEGORIES.some((known) => known === category));
+  if (patterns.length === 0 && doubtful.length === 0 && service === undefined) return [];
+  // Cut as no event has them: whatever somebody has put into a row, the answer is small.
+  const { rows } = (await database.query(
+    `WITH newest AS MATERIALIZED (
+      SELECT left(event_type, 100) AS type, left(category, 40) AS category, left(service, 256) AS service
+      FROM public.security_event_log ORDER BY occurred_at DESC LIMIT ${NEWEST})
+    SELECT (SELECT coalesce(array_agg(given.type), '{}') FROM unnest($1::text[], $2::text[]) AS given (type, pattern)
+        WHERE NOT EXISTS (SELECT FROM (SELECT type FROM newest UNION SELECT unnest($3::text[])) AS known
+          WHERE known.type LIKE given.pattern)) AS types,
+      (SELECT coalesce(array_agg(DISTINCT category), '{}') FROM newest WHERE category IS NOT NULL) AS categories,
+      (SELECT coalesce(array_agg(DISTINCT service), '{}') FROM newest WHERE service IS NOT NULL) AS services`,
+    [patterns, patterns.map(wildcards), TYPES],
+  )) as { rows: { types: string[]; categories: string[]; services: string[] }[] };
+  const found = rows[0] as (typeof rows)[number];
+  const beginnings = [...new Set(TYPES.map((type) => `${type.split("_")[0]}_*`))];
+  const newest = `the newest ${NEWEST.toLocaleString("en")} events`;
+  return [
+    ...found.types.map((type) => hint(`No type of the catalogue or of ${newest} matches`, type, beginnings)),
+    ...doubtful
+      .filter((category) => !found.categories.includes(category))
+      .map((category) =>
+        hint(`There is no category of the catalogue or of ${newest} named`, category, [
+          ...CATEGORIES,
+          ...found.categories,
+        ]),
+      ),
+    ...(service === undefined || found.services.includes(service)
+      ? []
+      : [hint(`None of ${newest} is of the service`, service, found.services)]),
+  ];
+}
+
+/** Names out of the log come from strangers. */
+function hint(miss: string, name: string, known: readonly string[]): string {
+  const [like] = suggestions(name, [...new Set(known)], 1);
+  const some = known.slice(0, 5).map(quoted).join(", ");
+  const advice = like !== undefined ? `: did you mean ${quoted(like)}?` : some === "" ? "" : `: there are ${some}`;
+  return visibleText(`${miss} ${quoted(name)}${advice}`);
+}
+
+/**
+ * What is to say about types that a filter names and that neither the catalogue nor an event of the log has: a misspelt
+ * type matches nothing, for ever, and looks as if all were well.
+ */
+async function unknownTypes(database: Queryable, types: readonly string[] = []): Promise<readonly string[]> {
+  const doubtful = types.filter((type) => !type.includes("*") && !Object.hasOwn(CATALOGUE, type));
+  if (doubtful.length === 0) return [];
+  const { rows } = (await database.query(
+    `SELECT type FROM unnest($1::text[]) AS type
+      WHERE NOT EXISTS (SELECT FROM public.security_event_log WHERE event_type = type)`,
+    [doubtful],
+  )) as { rows: { type: string }[] };
+  return rows.map(({ type }) => {
+    const like = suggestions(type, TYPES);
+    const parts = TYPES.filter((known) => known.includes(type));
+    const advice = [
+      ...(like.length > 0 ? [`did you mean ${like.join(", ")}?`] : []),
+      ...(parts.length > 0 ? [`--type '*${type}*' matches ${parts.length} types`] : []),
+    ];
+    return `There is no type ${quoted(type)}, in the catalogue or in the log${advice.length > 0 ? `: ${advice.join(" ")}` : ""}`;
+  });
+}
