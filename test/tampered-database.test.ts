@@ -1,8 +1,11 @@
 /** What somebody did to the database around the log: each is said by name, by doctor and by whoever would be misled. */
 import pg from "pg";
+import { createSecurityLog, type SecurityLog } from "seclog";
+import { postgresHandler } from "seclog/postgres";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { runProgram } from "./support/program.ts";
+import { sealLog, TEST_SIGNER } from "./support/seal-log.ts";
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -14,6 +17,94 @@ async function doctor(): Promise<string> {
   const { stdout } = await runProgram(database, ["doctor"], { COLUMNS: "1000" });
   return stdout;
 }
+
+/** A log of an application, with the writer's login. */
+function openLog(service: string): SecurityLog {
+  return createSecurityLog({
+    service,
+    spool: "memory",
+    handlers: [postgresHandler({ url: database.writerUrl })],
+    heartbeat: false,
+    diagnostics: () => {},
+  });
+}
+
+/** Inserts a row under a source's number, as somebody who has the writer's login. */
+async function forge(
+  source: string,
+  seq: number | bigint,
+  columns: { readonly [name: string]: string } = {},
+): Promise<void> {
+  const row: { readonly [name: string]: string } = {
+    id: "gen_random_uuid()",
+    occurred_at: "now() - interval '1 minute'",
+    event_type: "'authz_fail'",
+    level: "'warning'",
+    category: "'authz'",
+    outcome: "'failure'",
+    logger: "'security'",
+    source_id: `'${source}'`,
+    epoch: "1",
+    seq: String(seq),
+    v: "1",
+    salt: "decode(repeat('00', 16), 'hex')",
+    commitment: "sha256(decode(repeat('00', 16), 'hex') || '{}'::bytea)",
+    ...columns,
+  };
+  const writer = new pg.Client({ connectionString: database.writerUrl });
+  await writer.connect();
+  try {
+    await writer.query(
+      `INSERT INTO security_event_log (${Object.keys(row).join(", ")}) VALUES (${Object.values(row).join(", ")})`,
+    );
+  } finally {
+    await writer.end();
+  }
+}
+
+describe("a row under the next number of somebody else's source", () => {
+  it("is sealed in the event's place, and verify and prove leave open which of the two was inserted", async () => {
+    const log = openLog("shop");
+    await log.recordSecurityEvent("authz_fail").stored;
+    await forge(log.sourceId, 3);
+    const honest = log.recordSecurityEvent("authz_fail");
+    await honest.stored;
+    const unsealed = await runProgram(database, ["verify", "--vkey", TEST_SIGNER.vkey]);
+    expect(unsealed.code).not.toBe(0);
+    await log.close();
+    await sealLog(database);
+
+    const { code, stdout } = await runProgram(database, ["verify", "--vkey", TEST_SIGNER.vkey, "--json"]);
+    expect(code).toBe(1);
+    const { findings } = JSON.parse(stdout) as {
+      findings: readonly { kind: string; event_id: string; sentence: string }[];
+    };
+    expect(findings).toMatchObject([{ kind: "inserted", event_id: honest.id, seq: 3 }]);
+    expect(findings[0]?.sentence).toContain(
+      "either it was inserted, or the other one was before it came; compare both with the application's spool and receipts",
+    );
+    const proof = await runProgram(database, ["prove", honest.id ?? ""]);
+    expect(proof.code).toBe(1);
+    expect(proof.stderr).toContain(
+      "either somebody changed it, or a row that somebody inserted was sealed in its place",
+    );
+    expect(proof.stderr).toContain("compare with the application's spool and receipts");
+  });
+
+  it("is named in the same words while neither is sealed", async () => {
+    const log = openLog("shop");
+    await log.recordSecurityEvent("authz_fail").stored;
+    await sealLog(database);
+    await forge(log.sourceId, 3);
+    await log.recordSecurityEvent("authz_fail").stored;
+    const { code, stdout } = await runProgram(database, ["verify", "--vkey", TEST_SIGNER.vkey]);
+    await log.close();
+    expect(code).toBe(1);
+    expect(stdout.replace(/\s+/g, " ")).toContain(
+      "stands beside another one, which has that number, and neither is sealed yet: either it was inserted, or the other one was",
+    );
+  });
+});
 
 describe("row-level security", () => {
   it("is refused by name by every command that reads, and found by doctor", async () => {
@@ -55,6 +146,25 @@ describe("seclog doctor", () => {
       INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
         SELECT gen_random_uuid(), 1, 'x', 1000000, 'taken_over' FROM generate_series(1, 3); COMMIT`);
     expect(await doctor()).toContain("3 sources that taken_over opened have passed 3,000,000 numbers without an event");
+  });
+
+  it("names a login that several services share, by what their sources have stored", async () => {
+    const shop = openLog("shop");
+    await shop.recordSecurityEvent("authz_fail").stored;
+    // A row that its source has not passed is nobody's word for what the service is called.
+    await forge(shop.sourceId, 1_000, { service: "'forged'" });
+    expect(await doctor()).not.toContain("is shared by the services");
+    const mail = openLog("mail");
+    await mail.recordSecurityEvent("authz_fail").stored;
+    const found = await doctor();
+    await Promise.all([shop.close(), mail.close()]);
+    const login = new URL(database.writerUrl).username;
+    expect(found).toContain(
+      `the login ${login} is shared by the services mail, shop: each may disturb the others' sources`,
+    );
+    expect(found).toContain(
+      "give each application a login of its own: seclog setup with another user in SECLOG_DATABASE_URL",
+    );
   });
 
   it("names settings that a role has been given, and whose transaction keeps others waiting", async () => {

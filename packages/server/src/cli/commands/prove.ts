@@ -77,7 +77,7 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
   if (isChanged) {
     throw new SeclogError(
       "SECLOG_PROOF",
-      `event ${id} is not what was sealed: somebody changed it; run ${commandLine("verify")}`,
+      `event ${id} is not what was sealed with its number: either somebody changed it, or a row that somebody inserted was sealed in its place; run ${commandLine("verify")}, and compare with the application's spool and receipts`,
     );
   }
   if (rows.length > 0) {

@@ -135,6 +135,16 @@ export function minuteText(time: string): string {
 /** Why a row under the own source's id is none of its events. */
 export const NOT_OWN = "it has the id of the log's own source, whose events are kept as 'own', and it is not";
 
+/**
+ * What follows the name of a row that claims the number of another one. Which of the two the application recorded, the log cannot
+ * tell: whoever knows a source's id may insert a row under its next number, and that one is sealed if its time is earlier.
+ *
+ * @param other what is known of the other row
+ */
+export function besideText(other: string): string {
+  return `stands beside another one, which ${other}: either it was inserted, or the other one was before it came; compare both with the application's spool and receipts`;
+}
+
 /** `2 events`. */
 export function countText(count: number, noun: string): string {
   return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 /** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
 
 import { canonicalTime, copyValues } from "./copy-values.ts";
-import { eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
+import { besideText, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { linesOf } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
 
@@ -73,7 +73,7 @@ export async function readUnsealed(
     const state = progress.get(source) ?? { last: sealed.get(source) ?? 0, gaps: [] };
     progress.set(source, state);
     if (seq === state.last)
-      findings.add("inserted", `${text} was inserted: that number is there already, not sealed yet`, at);
+      findings.add("inserted", `${text} ${besideText("has that number, and neither is sealed yet")}`, at);
     else if (seq > state.last + 1) state.gaps.push([state.last + 1, seq - 1]);
     state.last = Math.max(state.last, seq);
     if (source === ownSource && !own.has(seq))

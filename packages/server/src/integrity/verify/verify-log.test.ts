@@ -392,13 +392,13 @@ const attacks: readonly Attack[] = [
   {
     title: "insert beside a sealed number",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"id":"01936d2f-5c00-7000-8000-0000000000ff","occurred_at":"2026-11-01T00:00:00Z"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /event 01936d2f-5c00-7000-8000-0000000000ff .* was inserted: another one was sealed with that number/,
+    finds: /event 01936d2f-5c00-7000-8000-0000000000ff .* stands beside another one, which was sealed with that number/,
     count: 1,
   },
   {
     title: "insert a copy with another retention",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"retention":"long"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /number 17, .* was inserted: another one was sealed with that number/,
+    finds: /number 17, .* stands beside another one, which was sealed with that number/,
     count: 1,
   },
   {

@@ -2,7 +2,7 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { byteaValue, canonicalTime, copyValues } from "./copy-values.ts";
-import { type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
+import { besideText, type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { HASH_BYTES, isHashAt, leafHash } from "./hashing.ts";
 import type { PlacedInterval, WindowPlaces } from "./places.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
@@ -270,7 +270,7 @@ export class Window {
         found.name === undefined
           ? `a record in quarantine (number ${seq} of ${sourceName(source)})`
           : eventText(found.name);
-      findings.add("inserted", `${text} was inserted: another one was sealed with that number, and is there`, {
+      findings.add("inserted", `${text} ${besideText("was sealed with that number, and is there")}`, {
         leaf,
         source,
         seq,
