@@ -1,0 +1,76 @@
+/** What close() settles, waits for and leaves. */
+
+import { rmSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { control, diagnostics, open, spool, types } from "../support/log-on-disk.ts";
+
+describe("close()", () => {
+  test("settles every promise, also one that is first read afterwards", async () => {
+    const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
+    for (const option of [{ directory: spool }, "memory"] as const) {
+      const log = open({ spool: option, handlers: [stuck] });
+      const [before, after] = [log.recordSecurityEvent("authz_fail"), log.recordSecurityEvent("authz_fail")];
+      const { stored } = before;
+      await log.close({ deadline: 20 });
+      await expect(stored).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      await expect(after.stored).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      if (option === "memory") await expect(after.durable).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+      else await after.durable;
+      await expect(log.flush()).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+    }
+  });
+
+  test("takes nothing from the application any more, also not by the name of an event of the log's own", async () => {
+    const log = open();
+    const closing = log.close();
+    for (const type of ["authz_fail", "log_started", "log_stopped"] as const) {
+      const receipt = log.recordSecurityEvent(type);
+      expect(receipt.id).toBeNull();
+      await expect(receipt.durable).rejects.toMatchObject({ code: "SECLOG_CLOSED" });
+    }
+    await closing;
+    expect(types()).toEqual(["log_started", "log_stopped"]);
+  });
+
+  test("leaves nothing to flush when everything was stored", async () => {
+    const log = open();
+    log.recordSecurityEvent("authz_fail");
+    await log.close();
+    await log.flush();
+  });
+});
+
+test.each<[unknown, number]>([
+  [Number.POSITIVE_INFINITY, 0],
+  [Number.NaN, 1],
+  [2 ** 31, 1],
+])("close({ deadline: %s }) - waits for the handlers", async (deadline, complaints) => {
+  writeFileSync(control, "stuck");
+  const log = open();
+  const { stored } = log.recordSecurityEvent("authz_fail", null, {});
+  const closing = log.close({ deadline: deadline as number });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  rmSync(control);
+  await closing;
+  await expect(stored).resolves.toBeUndefined();
+  expect(diagnostics.filter(({ code }) => code === "SECLOG_CONFIG")).toHaveLength(complaints);
+});
+
+test("close() - waits a few seconds for a handler in a log without a disk that does not close", async () => {
+  const handler = { name: "stuck", handle: async () => {}, close: () => new Promise<void>(() => {}) };
+  const log = open({ spool: "memory", handlers: [handler] });
+  const begun = performance.now();
+  await log.close({ deadline: 100 });
+  expect(performance.now() - begun).toBeLessThan(9_000);
+});
+
+test("close() - says of how many events in memory it is not known whether they are stored", async () => {
+  const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
+  const log = open({ spool: "memory", handlers: [stuck] });
+  for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail", null, { n });
+  await log.close({ deadline: 50 });
+  // And that it started and stopped.
+  expect(diagnostics).toContainEqual(
+    expect.objectContaining({ code: "SECLOG_CLOSED", message: expect.stringMatching(/^of 5 events it is not known/) }),
+  );
+});

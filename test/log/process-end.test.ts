@@ -1,0 +1,123 @@
+/** A log in a process of its own: what its end, its exit listeners and its disk do to it. */
+
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { control, lastWords, open, poll, spool, temporaryScript, types } from "../support/log-on-disk.ts";
+import { sourcesIn } from "../support/sources.ts";
+
+test("recordSecurityEvent() - has on disk what is recorded in the turn in which the process ends, and the next one ships it", async () => {
+  const script = `
+    import { createSecurityLog } from "seclog";
+    const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
+    log.recordSecurityEvent("authz_fail", null, { resource: "last words" });
+    process.exit(3);`;
+  using file = temporaryScript(script);
+  const run = spawnSync(process.execPath, [file.path], { encoding: "utf8", timeout: 60_000 });
+  expect([run.status, run.stderr]).toEqual([3, ""]);
+  await using log = open();
+  await poll(() => types()).toEqual(expect.arrayContaining(["authz_fail", "log_stopped"]));
+  await poll(() => sourcesIn(spool)).toEqual([log.sourceId]);
+});
+
+test("recordSecurityEvent() - refuses what an exit listener records when the log has ended: nobody would write it", () => {
+  const said = lastWords(
+    `process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
+     process.exit();`,
+  );
+  expect(said).toContain("null 1");
+});
+
+test("createSecurityLog() - does not keep the process alive", () => {
+  using file = temporaryScript(
+    `import { createSecurityLog } from "seclog";
+     createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: async () => {}, close: async () => {} }] }).recordSecurityEvent("authz_fail");`,
+  );
+  expect(spawnSync(process.execPath, [file.path], { timeout: 20_000 }).status).toBe(0);
+});
+
+test("postgresHandler() - reads a module again that could not be read once", () => {
+  writeFileSync(control, "");
+  // While the file `control` is there, no descriptor is left for what lies in the package pg.
+  const hooks = `
+    import { existsSync } from "node:fs";
+    export async function load(url, context, next) {
+      if (/node_modules.pg.(esm|lib)/.test(url) && existsSync(${JSON.stringify(control)})) throw new Error("EMFILE");
+      return await next(url, context);
+    }`;
+  const preload = `
+    import { register } from "node:module";
+    register("data:text/javascript,${encodeURIComponent(hooks)}");`;
+  using file = temporaryScript(
+    `import { createSecurityLog } from "seclog";
+     import { postgresHandler } from "seclog/postgres";
+     import { rmSync } from "node:fs";
+     setTimeout(() => process.exit(1), 50_000);
+     createSecurityLog({
+       spool: { directory: ${JSON.stringify(spool)} },
+       handlers: [postgresHandler({ url: "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable" })],
+       diagnostics({ message }) {
+         console.error(message);
+         if (message.includes("EMFILE")) rmSync(${JSON.stringify(control)}, { force: true });
+         // It has come to the database, which nobody runs.
+         if (message.includes("ECONNREFUSED")) process.exit(0);
+       },
+     }).recordSecurityEvent("authz_fail");`,
+  );
+  const args = ["--import", `data:text/javascript,${encodeURIComponent(preload)}`, file.path];
+  const run = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
+  expect(run.stderr).toContain("EMFILE");
+  expect([run.status, run.stderr]).toEqual([0, expect.stringContaining("ECONNREFUSED")]);
+});
+
+test("close() - counts and says what a disk that refuses did not take", () => {
+  const said = lastWords(
+    `await log.recordSecurityEvent("authz_fail", null, {}).stored;
+     // More than goes into a file, and so into none.
+     for (let n = 0; n < 400; n++) log.recordSecurityEvent("authz_fail", null, { n, text: "x".repeat(1_000) });
+     await new Promise((resolve) => setTimeout(resolve, 100));
+     await log.close({ deadline: 200 });
+     const { recorded, dropped } = log.health();
+     console.log(\`dropped \${dropped > 100 && dropped < recorded}\`);
+     process.exit(0);`,
+    "ulimit -f 64",
+  );
+  expect(said).toContain("dropped true");
+  expect(said).toContainEqual(
+    expect.stringMatching(
+      /^SECLOG_SPOOL_WRITE: \d+ events were not written and are dropped, and of \d+ events it is not known whether they are kept: /,
+    ),
+  );
+});
+
+test("recordSecurityEvent() - throws for a strict type while the disk refuses, also when memory is full, and whatever whenFull says", (context) => {
+  if (spawnSync("prlimit", ["--version"]).error !== undefined) context.skip("needs prlimit of util-linux");
+  using file = temporaryScript(
+    `import { execFileSync } from "node:child_process";
+     import { createSecurityLog } from "seclog";
+     const log = createSecurityLog({
+       spool: { directory: ${JSON.stringify(spool)}, memoryBytes: 1048576 },
+       handlers: [{ name: "test", handle: async () => {}, close: async () => {} }],
+       delivery: { authz_admin: "strict" },
+       whenFull: "drop-newest",
+       diagnostics() {},
+     });
+     const strict = (text) => {
+       try {
+         return log.recordSecurityEvent("authz_admin", null, { text }).id === null ? "dropped" : "kept";
+       } catch ({ code }) {
+         return code;
+       }
+     };
+     const seen = [strict("")];
+     execFileSync("prlimit", ["--pid", String(process.pid), "--fsize=1:unlimited"]);
+     seen.push(strict(""));
+     while (log.recordSecurityEvent("authz_fail", null, { text: "x".repeat(8000) }).id !== null) await new Promise(setImmediate);
+     seen.push(strict(""));
+     execFileSync("prlimit", ["--pid", String(process.pid), "--fsize=unlimited:unlimited"]);
+     console.log(seen.join());
+     process.exit();`,
+  );
+  const run = spawnSync(process.execPath, [file.path], { encoding: "utf8", timeout: 20_000 });
+  expect([run.stdout.trim(), run.stderr]).toEqual(["kept,SECLOG_SPOOL_WRITE,SECLOG_SPOOL_WRITE", ""]);
+});
