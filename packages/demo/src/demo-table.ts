@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Database, openReader } from "@seclog/server/internal/database/reader";
 import { EventFollower, type EventRow } from "@seclog/server/internal/search/queries";
-import { cutText, LEVEL_STYLES, styled, textWidth } from "@seclog/server/internal/terminal/output";
+import { LEVEL_STYLES, styled } from "@seclog/server/internal/terminal/style";
+import { cutText, textWidth } from "@seclog/server/internal/text/width";
 import { sql } from "kysely";
 import { isLevel, visibleText } from "seclog";
 

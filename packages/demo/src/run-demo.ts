@@ -19,7 +19,7 @@ import { commandLine } from "@seclog/server/internal/config/program";
 import { readKeyFile, writeKeyFile } from "@seclog/server/internal/keys/key-file";
 import type { EventRow } from "@seclog/server/internal/search/queries";
 import { interruption } from "@seclog/server/internal/terminal/interruption";
-import { counted } from "@seclog/server/internal/terminal/output";
+import { counted } from "@seclog/server/internal/text/words";
 import { runSealer, SealMemoryFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres";

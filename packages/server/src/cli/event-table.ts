@@ -1,6 +1,8 @@
 import { isLevel } from "seclog";
 import type { EventRow } from "../search/queries.ts";
-import { type Column, LEVEL_STYLES, lineWidth, Table } from "../terminal/output.ts";
+import { lineWidth } from "../terminal/line-width.ts";
+import { LEVEL_STYLES } from "../terminal/style.ts";
+import { type Column, Table } from "../terminal/table.ts";
 
 /** Events for people. Time is UTC; the year is there when it is not this one. */
 export function eventTable(options: { readonly streaming: boolean; readonly now?: Date }): Table<EventRow> {

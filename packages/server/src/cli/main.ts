@@ -5,7 +5,9 @@ import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { Interrupted } from "../terminal/interruption.ts";
-import { OutputClosed, OutputFailed, styled, wrapped } from "../terminal/output.ts";
+import { wrapped } from "../terminal/line-width.ts";
+import { OutputClosed, OutputFailed } from "../terminal/print.ts";
+import { styled } from "../terminal/style.ts";
 import { suggestions } from "../text/suggest.ts";
 import { Unfinished } from "./unfinished.ts";
 

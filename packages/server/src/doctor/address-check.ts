@@ -1,6 +1,6 @@
 /** Whether the addresses in the log are those of clients, or of the proxy in front of the applications. */
 import type pg from "pg";
-import { counted } from "../terminal/output.ts";
+import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
 /** No client on the Internet has an address of these: RFC 1918, 3927, 4193, 6598 and loopback. */

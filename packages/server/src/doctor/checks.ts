@@ -5,7 +5,7 @@ import { type Role, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { databaseError } from "../database/failure.ts";
 import { Session } from "../database/session.ts";
-import { bytesText, counted } from "../terminal/output.ts";
+import { bytesText, counted } from "../text/words.ts";
 import { checkAddresses } from "./address-check.ts";
 import { type Check, Findings } from "./findings.ts";
 import {

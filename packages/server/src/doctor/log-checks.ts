@@ -5,7 +5,7 @@ import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from 
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import { sealState } from "../integrity/stored-tree.ts";
-import { counted } from "../terminal/output.ts";
+import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
 /** Whether the tables are there. */

@@ -2,7 +2,7 @@
 import type pg from "pg";
 import { foreignObjects } from "seclog/postgres";
 import { commandLine } from "../config/program.ts";
-import { counted } from "../terminal/output.ts";
+import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
 /** Says nothing when all is as it should: this is looked at by every role. */

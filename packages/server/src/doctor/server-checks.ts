@@ -3,7 +3,7 @@ import type pg from "pg";
 import { type Role, roleConfig, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
-import { counted } from "../terminal/output.ts";
+import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
 /** What setup asks for, too. */

@@ -4,7 +4,7 @@
  */
 import type pg from "pg";
 import { migrations } from "seclog/postgres";
-import { counted } from "../terminal/output.ts";
+import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
 /** Whether somebody holds a lock that others wait for, or a transaction that has been open for long. */

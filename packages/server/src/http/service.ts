@@ -8,8 +8,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { type AddressInfo, isIPv4 } from "node:net";
 import type { Command } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
-import { quoted } from "../search/filter.ts";
-import { note } from "../terminal/output.ts";
+import { note } from "../terminal/print.ts";
+import { quoted } from "../text/words.ts";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 
 /** Where a server listens. */

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Command } from "commander";
 import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
+import { quoted } from "../text/words.ts";
 import { networkOf } from "./network.ts";
 
 /** Which events are meant. Everything given must hold. Every text is in the form that the log keeps. */
@@ -284,9 +285,4 @@ export function filterText(filter: EventFilter): string {
 /** A long id with both its ends: the log keeps the beginning and a hash. */
 function shownId(id: string): string {
   return id.length > 80 ? JSON.stringify(`${id.slice(0, 40)}…${id.slice(-24)}`) : JSON.stringify(id);
-}
-
-/** What was typed, as it can be printed again. */
-export function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -1,7 +1,8 @@
 import { CATALOGUE, visibleText } from "seclog";
 import type { Queryable } from "../integrity/stored-tree.ts";
 import { suggestions } from "../text/suggest.ts";
-import { type EventFilter, quoted } from "./filter.ts";
+import { quoted } from "../text/words.ts";
+import type { EventFilter } from "./filter.ts";
 import { wildcards } from "./queries.ts";
 
 /** How many of the newest events are looked through: a name that is not there would cost a search of the whole log. */

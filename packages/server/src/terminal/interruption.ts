@@ -1,4 +1,4 @@
-import { isGone, OutputClosed } from "./output.ts";
+import { isGone, OutputClosed } from "./print.ts";
 
 /** 128 + the signal's number, as shells have it. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;

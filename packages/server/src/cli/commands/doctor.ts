@@ -3,9 +3,12 @@ import { SeclogError } from "seclog";
 import { connectionUrl, type Role, URL_VARIABLES } from "../../config/environment.ts";
 import { checkRole, checkSameDatabase, checkSpool } from "../../doctor/checks.ts";
 import type { Check } from "../../doctor/findings.ts";
-import { quoted } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { counted, jsonLine, Progress, print, type Style, styled, wrapped } from "../../terminal/output.ts";
+import { wrapped } from "../../terminal/line-width.ts";
+import { jsonLine, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { type Style, styled } from "../../terminal/style.ts";
+import { counted, quoted } from "../../text/words.ts";
 
 interface DoctorOptions {
   readonly spool?: string;

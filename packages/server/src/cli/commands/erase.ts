@@ -4,16 +4,11 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../../database/owner.ts";
-import {
-  addPersonOptions,
-  addTimeOptions,
-  type EventFilter,
-  filterText,
-  parseFilter,
-  quoted,
-} from "../../search/filter.ts";
+import { addPersonOptions, addTimeOptions, type EventFilter, filterText, parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { counted, jsonLine, note, print, Table } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Table } from "../../terminal/table.ts";
+import { counted, quoted } from "../../text/words.ts";
 
 interface EraseOptions {
   readonly actor?: string;

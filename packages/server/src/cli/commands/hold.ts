@@ -3,9 +3,11 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { OwnerConnection } from "../../database/owner.ts";
-import { parseFilter, quoted } from "../../search/filter.ts";
+import { parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print, Table } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Table } from "../../terminal/table.ts";
+import { quoted } from "../../text/words.ts";
 import { parseReason } from "./erase.ts";
 import { parseClass, RETENTION_CLASSES } from "./prune.ts";
 

@@ -9,7 +9,7 @@ import { signatureLine } from "../../integrity/seal/tree-store.ts";
 import { storedCheckpoint } from "../../integrity/stored-tree.ts";
 import { writeKeyFile } from "../../keys/key-file.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../../keys/signing-key.ts";
-import { jsonLine, print } from "../../terminal/output.ts";
+import { jsonLine, print } from "../../terminal/print.ts";
 
 /** `seclog keys`. */
 export function addKeys(program: Command): void {

@@ -10,7 +10,7 @@ import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { Session } from "../../database/session.ts";
 import { storedCheckpoint, storedTiles } from "../../integrity/stored-tree.ts";
-import { note, print } from "../../terminal/output.ts";
+import { note, print } from "../../terminal/print.ts";
 
 interface ProveCommandOptions {
   readonly out?: string;

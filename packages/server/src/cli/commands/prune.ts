@@ -5,9 +5,11 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../../database/owner.ts";
-import { quoted } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { counted, jsonLine, note, Progress, print, Table } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { Table } from "../../terminal/table.ts";
+import { counted, quoted } from "../../text/words.ts";
 import { parseReason } from "./erase.ts";
 
 /** How long events are kept: which partitions they are in, and so what can be dropped. */

@@ -3,18 +3,12 @@ import { SeclogError } from "seclog";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
-import {
-  addFilterOptions,
-  addTimeOptions,
-  type FilterOptions,
-  filterText,
-  parseFilter,
-  quoted,
-} from "../../search/filter.ts";
+import { addFilterOptions, addTimeOptions, type FilterOptions, filterText, parseFilter } from "../../search/filter.ts";
 import { type EventRow, findEvents } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { counted, jsonLine, note, print } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { counted, quoted } from "../../text/words.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 
 interface QueryOptions extends FilterOptions {

@@ -3,10 +3,11 @@ import type pg from "pg";
 import { CATALOGUE, SeclogError } from "seclog";
 import { databaseError } from "../../database/failure.ts";
 import { OwnerConnection } from "../../database/owner.ts";
-import { quoted } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print, Table } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Table } from "../../terminal/table.ts";
 import { suggestions } from "../../text/suggest.ts";
+import { quoted } from "../../text/words.ts";
 import { parseClass } from "./prune.ts";
 
 interface RetentionOptions {

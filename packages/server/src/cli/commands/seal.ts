@@ -17,7 +17,10 @@ import { runSealer } from "../../integrity/seal/run.ts";
 import type { SealedStep } from "../../integrity/seal/sealer.ts";
 import { addKeyOptions, type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
-import { counted, jsonLine, note, Progress, print, styled } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { styled } from "../../terminal/style.ts";
+import { counted } from "../../text/words.ts";
 
 interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;

@@ -13,7 +13,7 @@ import {
 } from "../../http/service.ts";
 import { ReadApi } from "../../integrity/tiles/read-api.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
-import { print } from "../../terminal/output.ts";
+import { print } from "../../terminal/print.ts";
 
 interface ServeOptions extends ConnectionOptions {
   readonly listen: string;

@@ -3,7 +3,10 @@ import { SeclogError } from "seclog";
 import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres";
 import { connectionUrl, requireUrl, roleConfig } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
-import { counted, jsonLine, note, Progress, print, styled } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { styled } from "../../terminal/style.ts";
+import { counted } from "../../text/words.ts";
 
 interface SetupCommandOptions {
   readonly database?: string;

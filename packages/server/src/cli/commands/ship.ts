@@ -4,7 +4,9 @@ import { postgresHandler } from "seclog/postgres";
 import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/ship";
 import { requireUrl } from "../../config/environment.ts";
 import { interruption } from "../../terminal/interruption.ts";
-import { bytesText, counted, jsonLine, note, Progress, print } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { bytesText, counted } from "../../text/words.ts";
 
 interface ShipOptions {
   readonly spool: string;

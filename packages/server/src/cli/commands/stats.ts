@@ -5,11 +5,15 @@ import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
 import { type SealState, sealState } from "../../integrity/stored-tree.ts";
-import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter, quoted } from "../../search/filter.ts";
+import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { counted, jsonLine, LEVEL_STYLES, lineWidth, note, print, styled, Table } from "../../terminal/output.ts";
+import { lineWidth } from "../../terminal/line-width.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { LEVEL_STYLES, styled } from "../../terminal/style.ts";
+import { Table } from "../../terminal/table.ts";
+import { counted, quoted } from "../../text/words.ts";
 import { timeText } from "../event-table.ts";
 import { parseTimeout, timeoutOption } from "./query.ts";
 

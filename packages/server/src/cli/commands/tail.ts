@@ -4,11 +4,12 @@ import { SeclogError } from "seclog";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
-import { addFilterOptions, type FilterOptions, parseFilter, quoted } from "../../search/filter.ts";
+import { addFilterOptions, type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { EventFollower, type EventRow } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/output.ts";
+import { jsonLine, note, print } from "../../terminal/print.ts";
+import { quoted } from "../../text/words.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 
 interface TailOptions extends FilterOptions {

@@ -2,7 +2,9 @@ import type { Command } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
 import { readVkey, VerifyError, type Vkey } from "../../integrity/verify/note.ts";
 import { type ProvenEvent, verifyProof } from "../../integrity/verify/proof.ts";
-import { jsonLine, print, styled, wrapped } from "../../terminal/output.ts";
+import { wrapped } from "../../terminal/line-width.ts";
+import { jsonLine, print } from "../../terminal/print.ts";
+import { styled } from "../../terminal/style.ts";
 import { collect, readKeys, readText } from "./verify.ts";
 
 interface VerifyProofOptions {

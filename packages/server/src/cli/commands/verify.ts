@@ -18,17 +18,11 @@ import {
 import { databaseLog, type RawLog, SNAPSHOT_SETTINGS } from "../../integrity/verify/raw-log.ts";
 import { type VerifyReport, verifyLog } from "../../integrity/verify/verify-log.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import {
-  counted,
-  jsonLine,
-  note,
-  OutputClosed,
-  OutputFailed,
-  Progress,
-  print,
-  styled,
-  wrapped,
-} from "../../terminal/output.ts";
+import { wrapped } from "../../terminal/line-width.ts";
+import { jsonLine, note, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
+import { styled } from "../../terminal/style.ts";
+import { counted } from "../../text/words.ts";
 import { Unfinished } from "../unfinished.ts";
 
 interface VerifyOptions {

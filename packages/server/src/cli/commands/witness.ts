@@ -16,7 +16,7 @@ import { MOST_REQUEST_BYTES, Witness } from "../../integrity/witness/witness.ts"
 import { readKeyFile } from "../../keys/key-file.ts";
 import { keyKind, publicKey } from "../../keys/vkeys.ts";
 import { interruption, untilInterrupted } from "../../terminal/interruption.ts";
-import { print } from "../../terminal/output.ts";
+import { print } from "../../terminal/print.ts";
 
 interface WitnessCommandOptions extends ConnectionOptions {
   readonly key: string;

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { optionalSecretUrl } from "seclog/postgres";
 import { publicKey } from "../../keys/vkeys.ts";
-import { quoted } from "../../search/filter.ts";
+import { quoted } from "../../text/words.ts";
 import { filePublisher } from "./file.ts";
 import { gitPublisher } from "./git.ts";
 import type { Publisher } from "./publisher.ts";

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { bytesText, cutText, Table, textWidth, wrapped } from "./output.ts";
+import { textWidth } from "../text/width.ts";
+import { Table } from "./table.ts";
 
 interface Row {
   readonly a: string;
@@ -70,34 +71,5 @@ describe("Table", () => {
   it("lets nothing of a value reach the terminal as a command", () => {
     const text = new Table(COLUMNS).lines([{ a: "\x1b[2J", b: "\u202e\n" }]);
     expect(text.split("\n")[1]).toBe("\\x1b[2J \\u202e\\n");
-  });
-});
-
-describe("cutText()", () => {
-  it("never exceeds the width, whatever it cuts", () => {
-    for (const text of ["plain text", "日本語", "a日本語", "e\u0301".repeat(9)]) {
-      for (let width = 1; width < 12; width++) expect(textWidth(cutText(text, width))).toBeLessThanOrEqual(width);
-    }
-    expect(cutText("exact", 5)).toBe("exact");
-  });
-});
-
-describe("wrapped()", () => {
-  it("breaks at spaces, and leaves words that are too long whole", () => {
-    const lines = wrapped(`${"word ".repeat(30)}${"x".repeat(100)} end`, "    ").split("\n");
-    expect(lines.filter((line) => line.length > 80)).toEqual([`    ${"x".repeat(100)}`]);
-    expect(lines[1]).toMatch(/^ {4}word/);
-  });
-});
-
-describe("bytesText()", () => {
-  it("chooses the unit", () => {
-    expect([0, 1023, 1024, 1_500_000, 5 * 1024 ** 4].map(bytesText)).toEqual([
-      "0 B",
-      "1023 B",
-      "1.0 KiB",
-      "1.4 MiB",
-      "5.0 TiB",
-    ]);
   });
 });

@@ -1,0 +1,37 @@
+import { visibleJson } from "seclog";
+
+/** The reader has gone (`| head`): the command ends with 0. */
+export class OutputClosed extends Error {}
+
+/** Standard output cannot be written: a full disk, for example. */
+export class OutputFailed extends Error {}
+
+/**
+ * Writes to standard output at the reader's pace.
+ *
+ * @throws OutputClosed when the reader has gone; OutputFailed when writing failed
+ */
+export async function print(text: string): Promise<void> {
+  await new Promise<void>((written, failed) => {
+    process.stdout.write(text, (error) => {
+      if (error === null || error === undefined) written();
+      else if (isGone(error)) failed(new OutputClosed());
+      else failed(new OutputFailed(`standard output cannot be written: ${error.message}`));
+    });
+  });
+}
+
+/** Whether standard output failed because its reader has gone, or went before. */
+export function isGone(error: NodeJS.ErrnoException): boolean {
+  return ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"].includes(error.code ?? "");
+}
+
+/** A value as one line of JSON, without a character that a terminal would obey. */
+export function jsonLine(value: unknown): string {
+  return `${visibleJson(JSON.stringify(value))}\n`;
+}
+
+/** A line for people on standard error. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
