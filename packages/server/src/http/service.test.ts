@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { send, sendRaw } from "#test/support/http-client.ts";
-import { type HttpService, isLoopback, parseListen, startHttpService, textAnswer } from "./service.ts";
+import { type HttpService, isLoopback, startHttpService, textAnswer } from "./service.ts";
 
 async function serve(
   options: Partial<Parameters<typeof startHttpService>[0]> = {},
@@ -13,23 +13,6 @@ async function serve(
   });
   return { ...service, port: Number(new URL(service.url).port) };
 }
-
-describe("parseListen()", () => {
-  it.each([
-    ["127.0.0.1:80", { host: "127.0.0.1", port: 80 }],
-    ["[::1]:0", { host: "::1", port: 0 }],
-    ["log.internal:65535", { host: "log.internal", port: 65_535 }],
-  ])("reads %s", (text, address) => {
-    expect(parseListen(text)).toEqual(address);
-  });
-
-  it.each(["", "80", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "a b:80", "a/b:80", "x:080000"])(
-    "refuses %j",
-    (text) => {
-      expect(() => parseListen(text)).toThrow(expect.objectContaining({ code: "SECLOG_CONFIG" }));
-    },
-  );
-});
 
 describe("isLoopback()", () => {
   it("knows this machine's own names, and nothing that looks like them", () => {

@@ -6,10 +6,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIPv4 } from "node:net";
-import type { Command } from "commander";
-import { errorMessage, SeclogError, visibleText } from "seclog";
-import { note } from "../terminal/print.ts";
-import { quoted } from "../text/words.ts";
+import { errorMessage, SeclogError } from "seclog";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 
 /** Where a server listens. */
@@ -68,44 +65,10 @@ const HEADER_TIMEOUT_MS = 5_000;
 const MOST_REQUESTS = 1_000;
 const CLOSE_GRACE_MS = 2_000;
 
-/** `HOST:PORT`, `[::1]:PORT`. @throws SeclogError `SECLOG_CONFIG` */
-export function parseListen(text: string): ListenAddress {
-  const [, ipv6, name, digits = ""] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text) ?? [];
-  const host = ipv6 ?? name;
-  const port = Number(digits);
-  if (host !== undefined && port <= 65_535) return { host, port };
-  throw new SeclogError("SECLOG_CONFIG", `--listen ${quoted(text)} is no HOST:PORT, such as 127.0.0.1:8080`);
-}
-
 /** Whether only this machine itself gets there. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/^\[(.*)\]$/, "$1").toLowerCase();
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
-}
-
-/** The options of {@link connectionLimits}, as commander gives them. */
-export interface ConnectionOptions {
-  readonly connections: string;
-  readonly connectionsPerAddress: string;
-}
-
-/** Adds the options that say how many connections there may be. */
-export function addConnectionOptions(command: Command): Command {
-  return command
-    .option("--connections <number>", "how many connections there may be", "512")
-    .option("--connections-per-address <number>", "how many of one address, or of one IPv6 /64", "64");
-}
-
-/** @throws SeclogError `SECLOG_CONFIG` */
-export function connectionLimits(options: ConnectionOptions): ConnectionLimits {
-  const read = (option: string, text: string): number => {
-    if (/^\d{1,5}$/.test(text) && Number(text) > 0) return Number(text);
-    throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is no number from 1 to 99999`);
-  };
-  return {
-    total: read("--connections", options.connections),
-    perAddress: read("--connections-per-address", options.connectionsPerAddress),
-  };
 }
 
 /** An answer in words. */
@@ -208,19 +171,4 @@ function send(request: IncomingMessage, response: ServerResponse, { status, head
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   response.writeHead(status, { ...headers, "content-length": bytes.length, "x-content-type-options": "nosniff" });
   response.end(request.method === "HEAD" ? undefined : bytes);
-}
-
-/** A message of a server is not repeated for so long: anybody can ask, and often. */
-const REPEATED_MS = 60_000;
-
-/** Prints messages on standard error, and the same one again only after a while. */
-export function occasionalNote(): (text: string, more?: string) => void {
-  let last = "";
-  let saidAt = Number.NEGATIVE_INFINITY;
-  return (text, more = "") => {
-    if (text === last && performance.now() - saidAt < REPEATED_MS) return;
-    last = text;
-    saidAt = performance.now();
-    note(visibleText(`seclog: ${text}${more}`));
-  };
 }

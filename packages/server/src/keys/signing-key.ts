@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import type { Command } from "commander";
 import { errorMessage, SeclogError } from "seclog";
 import type { NoteSigner } from "seclog/merkle";
 import { optionalSecretUrl } from "seclog/postgres";
@@ -13,15 +12,9 @@ export interface KeyOptions {
   readonly keyCommand?: string;
 }
 
-const VARIABLE = "SECLOG_SEAL_KEY";
+/** Where the key is looked up; with `_FILE` appended, where the name of a file that holds it is. */
+export const KEY_VARIABLE = "SECLOG_SEAL_KEY";
 const COMMAND_TIMEOUT_MS = 30_000;
-
-/** Gives a command the options for {@link signingKey}. */
-export function addKeyOptions(command: Command): Command {
-  return command
-    .option("--key <file>", `the log's private key (default: ${VARIABLE}, or the file that ${VARIABLE}_FILE names)`)
-    .option("--key-command <command>", "a shell command that prints the key, for a key management service");
-}
 
 /**
  * The log's signer, from a file, a command's output or the environment.
@@ -46,10 +39,10 @@ export async function signingKey({ key, keyCommand }: KeyOptions): Promise<NoteS
       throw new SeclogError("SECLOG_KEY", `--key-command ${why}: try it in a shell`);
     }
   }
-  const text = optionalSecretUrl("environment", {}, VARIABLE);
-  if (text !== undefined) return parseKey(text, VARIABLE);
+  const text = optionalSecretUrl("environment", {}, KEY_VARIABLE);
+  if (text !== undefined) return parseKey(text, KEY_VARIABLE);
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `the log's key is not named: give --key FILE, --key-command or ${VARIABLE}; make one with ${commandLine("keys generate")}`,
+    `the log's key is not named: give --key FILE, --key-command or ${KEY_VARIABLE}; make one with ${commandLine("keys generate")}`,
   );
 }

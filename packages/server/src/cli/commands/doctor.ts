@@ -8,7 +8,8 @@ import { wrapped } from "../../terminal/line-width.ts";
 import { jsonLine, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { type Style, styled } from "../../terminal/style.ts";
-import { counted, quoted } from "../../text/words.ts";
+import { counted } from "../../text/words.ts";
+import { parseCount } from "../options/numbers.ts";
 
 interface DoctorOptions {
   readonly spool?: string;
@@ -33,9 +34,9 @@ export function addDoctor(program: Command): void {
 
 async function doctor(options: DoctorOptions): Promise<void> {
   const limits = {
-    processes: wholeNumber("--processes", options.processes),
-    logs: wholeNumber("--logs", options.logs),
-    poolMax: wholeNumber("--pool-max", options.poolMax),
+    processes: parseCount("--processes", options.processes, 999_999),
+    logs: parseCount("--logs", options.logs, 999_999),
+    poolMax: parseCount("--pool-max", options.poolMax, 999_999),
   };
   const signal = interruption();
   const urls = new Map<Role, string | undefined>(
@@ -70,11 +71,6 @@ async function doctor(options: DoctorOptions): Promise<void> {
   if (options.json) await print(jsonLine({ ok: faults === 0, faults, warnings, checks }));
   else await print(`${reportText(checks)}\n${verdict(faults, warnings)}\n`);
   if (faults > 0) process.exitCode = 1;
-}
-
-function wholeNumber(option: string, text: string): number {
-  if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text);
-  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is no number from 1 to 999999`);
 }
 
 const SHOWN: { readonly [S in Check["status"]]: readonly [text: string, style: Style] } = {

@@ -4,11 +4,13 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../../database/owner.ts";
-import { addPersonOptions, addTimeOptions, type EventFilter, filterText, parseFilter } from "../../search/filter.ts";
+import { type EventFilter, filterText, parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
+import { addPersonOptions, addTimeOptions } from "../options/filter.ts";
+import { DATABASE_OPTION, parseReason } from "../options/removal.ts";
 
 interface EraseOptions {
   readonly actor?: string;
@@ -31,7 +33,7 @@ export function addErase(program: Command): void {
   addTimeOptions(addPersonOptions(command).option("--event <id...>", "events by their ids"))
     .requiredOption("--reason <text>", "why, for the record")
     .option("--yes", "do it; without this it only says what would be erased")
-    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(erase);
 }
@@ -147,16 +149,6 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseOptions)
     ...(until === undefined ? {} : { until }),
   });
   return event === undefined ? filter : { ...filter, events: event };
-}
-
-/** Longer than this it is no reason, and an event has its bounds. */
-const LONGEST_REASON = 1_000;
-
-/** @throws SeclogError `SECLOG_CONFIG` */
-export function parseReason(text: string): string {
-  if (text.trim() === "") throw new SeclogError("SECLOG_CONFIG", "--reason is empty: say why, for those who ask later");
-  if (text.length <= LONGEST_REASON) return text;
-  throw new SeclogError("SECLOG_CONFIG", `--reason has ${text.length} characters; ${LONGEST_REASON} are the most`);
 }
 
 function report(result: Erased, { yes, since, until, ip, event }: EraseOptions, soughtFor: string): string {

@@ -3,13 +3,13 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { OwnerConnection } from "../../database/owner.ts";
+import { RETENTION_CLASSES } from "../../retention/classes.ts";
 import { parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
-import { parseReason } from "./erase.ts";
-import { parseClass, RETENTION_CLASSES } from "./prune.ts";
+import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
 
 interface HoldOptions {
   readonly reason?: string;
@@ -33,7 +33,7 @@ export function addHold(program: Command): void {
     .option("--class <class>", `of one retention class: ${RETENTION_CLASSES.join(", ")} (default: all)`)
     .option("--list", "list the holds")
     .option("--release <id>", "end the hold of this number")
-    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(hold);
 }

@@ -8,8 +8,9 @@ import { type Queries, SessionPool } from "../../database/session.ts";
 import { signatureLine } from "../../integrity/seal/tree-store.ts";
 import { storedCheckpoint } from "../../integrity/stored-tree.ts";
 import { writeKeyFile } from "../../keys/key-file.ts";
-import { addKeyOptions, type KeyOptions, signingKey } from "../../keys/signing-key.ts";
+import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { jsonLine, print } from "../../terminal/print.ts";
+import { addKeyOptions } from "../options/key.ts";
 
 /** `seclog keys`. */
 export function addKeys(program: Command): void {

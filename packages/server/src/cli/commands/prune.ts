@@ -5,15 +5,13 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { isCode, type OwnEvent, OwnerConnection, ownEvent } from "../../database/owner.ts";
+import { RETENTION_CLASSES } from "../../retention/classes.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
-import { parseReason } from "./erase.ts";
-
-/** How long events are kept: which partitions they are in, and so what can be dropped. */
-export const RETENTION_CLASSES = ["short", "standard", "long"] as const;
+import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
 
 interface PruneOptions {
   readonly olderThan: string;
@@ -36,7 +34,7 @@ export function addPrune(program: Command): void {
     .option("--class <class...>", `of these retention classes only: ${RETENTION_CLASSES.join(", ")}`)
     .requiredOption("--reason <text>", "why, for the record")
     .option("--yes", "do it; without this it only says what would be dropped")
-    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(prune);
 }
@@ -124,12 +122,6 @@ function parseAge(text: string): string {
   const [, count, unit] = /^([1-9]\d{0,4})([dwmy])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined) return `${count} ${UNITS.get(unit)}`;
   throw new SeclogError("SECLOG_CONFIG", `--older-than ${quoted(text)} is no age: write 400d, 60w, 18m (months) or 2y`);
-}
-
-/** @throws SeclogError `SECLOG_CONFIG` */
-export function parseClass(option: string, text: string): string {
-  if ((RETENTION_CLASSES as readonly string[]).includes(text)) return text;
-  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is none of ${RETENTION_CLASSES.join(", ")}`);
 }
 
 /** Where an estimate would be that small, one can as well count. */

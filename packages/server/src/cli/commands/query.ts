@@ -3,13 +3,15 @@ import { SeclogError } from "seclog";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
-import { addFilterOptions, addTimeOptions, type FilterOptions, filterText, parseFilter } from "../../search/filter.ts";
+import { type FilterOptions, filterText, parseFilter } from "../../search/filter.ts";
 import { type EventRow, findEvents } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { eventObject, eventTable } from "../event-table.ts";
+import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
+import { parseTimeout, timeoutOption } from "../options/numbers.ts";
 
 interface QueryOptions extends FilterOptions {
   readonly limit: string;
@@ -29,18 +31,6 @@ export function addQuery(program: Command): void {
     .option("--ndjson", "one JSON object on each line, in any amount")
     .addOption(timeoutOption())
     .action(query);
-}
-
-/** How long one statement may take. */
-export function timeoutOption(): Option {
-  return new Option("--timeout <seconds>", "how long the database may take for one page").default("30");
-}
-
-/** @throws SeclogError `SECLOG_CONFIG` */
-export function parseTimeout(text: string): number {
-  const seconds = Number(text);
-  if (/^\d{1,5}$/.test(text) && seconds > 0) return seconds * 1000;
-  throw new SeclogError("SECLOG_CONFIG", `--timeout ${quoted(text)} is no number of seconds from 1 to 99999`);
 }
 
 function parseLimit(text: string): number {

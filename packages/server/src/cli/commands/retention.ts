@@ -8,7 +8,7 @@ import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { suggestions } from "../../text/suggest.ts";
 import { quoted } from "../../text/words.ts";
-import { parseClass } from "./prune.ts";
+import { DATABASE_OPTION, parseClass } from "../options/removal.ts";
 
 interface RetentionOptions {
   readonly allowUnknown?: true;
@@ -23,7 +23,7 @@ export function addRetention(program: Command): void {
     .description("list how long each category of events is kept, or set it")
     .argument("[change...]", "category=class, any number of them: authn=short privilege=long")
     .option("--allow-unknown", "also a category of your own that no event has yet")
-    .option("--database <name>", "the log's (default: as in the other roles' URLs, else seclog)")
+    .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(retention);
 }

@@ -4,23 +4,19 @@ import { requireUrl } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { SessionPool } from "../../database/session.ts";
-import {
-  addPublishOptions,
-  type ConfiguredPublishers,
-  type PublishOptions,
-  publishersOf,
-} from "../../integrity/publish/options.ts";
 import { storedContext } from "../../integrity/publish/publisher.ts";
 import { Publishing } from "../../integrity/publish/publishing.ts";
 import { NoSealMemory, type SealMemory, SealMemoryFile } from "../../integrity/seal/memory.ts";
 import { runSealer } from "../../integrity/seal/run.ts";
 import type { SealedStep } from "../../integrity/seal/sealer.ts";
-import { addKeyOptions, type KeyOptions, signingKey } from "../../keys/signing-key.ts";
+import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
+import { addKeyOptions } from "../options/key.ts";
+import { addPublishOptions, type ConfiguredPublishers, type PublishOptions, publishersOf } from "../options/publish.ts";
 
 interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;

@@ -3,17 +3,12 @@ import { errorMessage } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
 import { checkSchema, SessionPool } from "../../database/session.ts";
-import {
-  addConnectionOptions,
-  type ConnectionOptions,
-  connectionLimits,
-  occasionalNote,
-  parseListen,
-  startHttpService,
-} from "../../http/service.ts";
+import { startHttpService } from "../../http/service.ts";
 import { ReadApi } from "../../integrity/tiles/read-api.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
+import { occasionalNote } from "../../terminal/occasional-note.ts";
 import { print } from "../../terminal/print.ts";
+import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
 interface ServeOptions extends ConnectionOptions {
   readonly listen: string;

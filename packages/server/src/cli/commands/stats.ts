@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { isLevel, SeclogError } from "seclog";
+import { isLevel } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
 import { type SealState, sealState } from "../../integrity/stored-tree.ts";
-import { addFilterOptions, addTimeOptions, type FilterOptions, parseFilter } from "../../search/filter.ts";
+import { type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
@@ -13,9 +13,10 @@ import { lineWidth } from "../../terminal/line-width.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { LEVEL_STYLES, styled } from "../../terminal/style.ts";
 import { Table } from "../../terminal/table.ts";
-import { counted, quoted } from "../../text/words.ts";
+import { counted } from "../../text/words.ts";
 import { timeText } from "../event-table.ts";
-import { parseTimeout, timeoutOption } from "./query.ts";
+import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
+import { parseCount, parseTimeout, timeoutOption } from "../options/numbers.ts";
 
 interface StatsOptions extends FilterOptions {
   readonly top: string;
@@ -39,10 +40,7 @@ export function addStats(program: Command): void {
 
 async function stats(options: StatsOptions): Promise<void> {
   const filter = parseFilter(options);
-  const top = Number(options.top);
-  if (!/^\d{1,4}$/.test(options.top) || top < 1) {
-    throw new SeclogError("SECLOG_CONFIG", `--top ${quoted(options.top)} is no number from 1 to 9999`);
-  }
+  const top = parseCount("--top", options.top, 9_999);
   const signal = interruption();
   const database = openReader(parseTimeout(options.timeout));
   try {

@@ -4,13 +4,15 @@ import { SeclogError } from "seclog";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
-import { addFilterOptions, type FilterOptions, parseFilter } from "../../search/filter.ts";
+import { type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { EventFollower, type EventRow } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { quoted } from "../../text/words.ts";
 import { eventObject, eventTable } from "../event-table.ts";
+import { addFilterOptions } from "../options/filter.ts";
+import { parseCount } from "../options/numbers.ts";
 
 interface TailOptions extends FilterOptions {
   readonly lines: string;
@@ -32,10 +34,7 @@ export function addTail(program: Command): void {
 
 async function tail(options: TailOptions): Promise<void> {
   const filter = parseFilter(options);
-  const count = Number(options.lines);
-  if (!/^\d{1,5}$/.test(options.lines)) {
-    throw new SeclogError("SECLOG_CONFIG", `--lines ${quoted(options.lines)} is no number from 0 to 99999`);
-  }
+  const count = parseCount("--lines", options.lines, 99_999, 0);
   const seconds = Number(options.interval);
   if (!(seconds >= 0.05 && seconds <= 3600)) {
     throw new SeclogError("SECLOG_CONFIG", `--interval ${quoted(options.interval)} is not from 0.05 to 3600 seconds`);

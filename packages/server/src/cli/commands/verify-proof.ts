@@ -5,7 +5,8 @@ import { type ProvenEvent, verifyProof } from "../../integrity/verify/proof.ts";
 import { wrapped } from "../../terminal/line-width.ts";
 import { jsonLine, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";
-import { collect, readKeys, readText } from "./verify.ts";
+import { collect } from "../options/collect.ts";
+import { readKeys, readText } from "../options/vkeys.ts";
 
 interface VerifyProofOptions {
   readonly vkey: readonly string[];

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type pg from "pg";
 import copyStreams from "pg-copy-streams";
@@ -10,7 +10,6 @@ import { exportingLog, folderLog } from "../../integrity/verify/export-folder.ts
 import {
   type OpenedCheckpoint,
   openCheckpoint,
-  readVkey,
   splitNotes,
   VerifyError,
   type Vkey,
@@ -23,6 +22,8 @@ import { jsonLine, note, OutputClosed, OutputFailed, print } from "../../termina
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
+import { collect } from "../options/collect.ts";
+import { readKeys, readText } from "../options/vkeys.ts";
 import { Unfinished } from "../unfinished.ts";
 
 interface VerifyOptions {
@@ -73,11 +74,6 @@ export function addVerify(program: Command): void {
     .action(verify);
 }
 
-/** For an option that may be given again. */
-export function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
 async function verify(options: VerifyOptions): Promise<void> {
   const keys = readKeys(options.vkey);
   const from = options.from === undefined ? undefined : trusted(options.from, keys);
@@ -104,38 +100,6 @@ async function verify(options: VerifyOptions): Promise<void> {
   if (options.json) await print(jsonLine(report));
   else await printReport(report, options);
   process.exitCode = report.intact ? 0 : 1;
-}
-
-/** The log's keys. @throws SeclogError `SECLOG_CONFIG` */
-export function readKeys(texts: readonly string[]): Vkey[] {
-  const keys = texts.map((text) => {
-    try {
-      return readVkey(text.trim());
-    } catch (error) {
-      throw new SeclogError("SECLOG_CONFIG", `--vkey: ${errorMessage(error)}`);
-    }
-  });
-  const [first] = keys;
-  for (const key of keys) {
-    if (key.kind === "witness")
-      throw new SeclogError("SECLOG_CONFIG", `--vkey ${key.text} is a witness's key, and no log's`);
-    if (key.name !== first?.name) {
-      throw new SeclogError(
-        "SECLOG_CONFIG",
-        `the keys named are of two logs, ${first?.name} and ${key.name}: verify one at a time`,
-      );
-    }
-  }
-  return keys;
-}
-
-/** A file's text; `-` is standard input. @throws SeclogError `SECLOG_CONFIG` */
-export function readText(file: string): string {
-  try {
-    return readFileSync(file === "-" ? 0 : file, "utf8");
-  } catch (error) {
-    throw new SeclogError("SECLOG_CONFIG", `${file} cannot be read: ${errorMessage(error)}`);
-  }
 }
 
 function readCheckpoints(file: string, keys: readonly Vkey[]): OpenedCheckpoint[] {

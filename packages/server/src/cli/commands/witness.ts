@@ -3,20 +3,15 @@ import { errorMessage, SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { lockFolder } from "../../files/folder-lock.ts";
 import { makeFolder } from "../../files/make-folder.ts";
-import {
-  addConnectionOptions,
-  type ConnectionOptions,
-  connectionLimits,
-  occasionalNote,
-  parseListen,
-  startHttpService,
-} from "../../http/service.ts";
+import { startHttpService } from "../../http/service.ts";
 import { WitnessState } from "../../integrity/witness/state.ts";
 import { MOST_REQUEST_BYTES, Witness } from "../../integrity/witness/witness.ts";
 import { readKeyFile } from "../../keys/key-file.ts";
 import { keyKind, publicKey } from "../../keys/vkeys.ts";
 import { interruption, untilInterrupted } from "../../terminal/interruption.ts";
+import { occasionalNote } from "../../terminal/occasional-note.ts";
 import { print } from "../../terminal/print.ts";
+import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
 interface WitnessCommandOptions extends ConnectionOptions {
   readonly key: string;

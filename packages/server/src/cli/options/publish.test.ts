@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
 import { afterEach, describe, expect, it } from "vitest";
 import { seed } from "#test/support/sealed-tree.ts";
-import { addPublishOptions, type PublishOptions, publishersOf } from "./options.ts";
+import { addPublishOptions, type PublishOptions, publishersOf } from "./publish.ts";
 
 const witness = parsePrivateKey(formatPrivateKey("w.example/1", seed(), "cosignature")).vkey;
 const log = parsePrivateKey(formatPrivateKey("log.example", seed())).vkey;

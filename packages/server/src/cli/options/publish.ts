@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { optionalSecretUrl } from "seclog/postgres";
+import { filePublisher } from "../../integrity/publish/file.ts";
+import { gitPublisher } from "../../integrity/publish/git.ts";
+import type { Publisher } from "../../integrity/publish/publisher.ts";
+import { webhookPublisher } from "../../integrity/publish/webhook.ts";
+import { witnessPublisher } from "../../integrity/publish/witness.ts";
 import { publicKey } from "../../keys/vkeys.ts";
 import { quoted } from "../../text/words.ts";
-import { filePublisher } from "./file.ts";
-import { gitPublisher } from "./git.ts";
-import type { Publisher } from "./publisher.ts";
-import { webhookPublisher } from "./webhook.ts";
-import { witnessPublisher } from "./witness.ts";
+import { collect } from "./collect.ts";
 
 /** Where the secret that signs webhooks is looked up; with `_FILE` appended, where the name of a file that holds it is. */
 export const WEBHOOK_SECRET_VARIABLE = "SECLOG_WEBHOOK_SECRET";
@@ -29,12 +30,15 @@ export interface ConfiguredPublishers {
 
 /** Adds the options that say where checkpoints are kept. */
 export function addPublishOptions(command: Command): Command {
-  const more = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   return command
-    .option("--append <file>", "append each checkpoint to this file (repeatable, as the next three)", more)
-    .option("--webhook <url>", `POST each checkpoint there, signed with ${WEBHOOK_SECRET_VARIABLE}`, more)
-    .option("--git <directory>", "commit each checkpoint in this work tree, and push if it has an upstream", more)
-    .option("--witness <vkey-and-url>", "have each checkpoint cosigned there (c2sp.org/tlog-witness): 'VKEY URL'", more)
+    .option("--append <file>", "append each checkpoint to this file (repeatable, as the next three)", collect)
+    .option("--webhook <url>", `POST each checkpoint there, signed with ${WEBHOOK_SECRET_VARIABLE}`, collect)
+    .option("--git <directory>", "commit each checkpoint in this work tree, and push if it has an upstream", collect)
+    .option(
+      "--witness <vkey-and-url>",
+      "have each checkpoint cosigned there (c2sp.org/tlog-witness): 'VKEY URL'",
+      collect,
+    )
     .option("--publish-every <seconds>", "the least time between two checkpoints at one place", "10");
 }
 
