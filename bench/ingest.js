@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
-import { postgresHandler, setupDatabase } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { postgresHandler } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
+import { drainSpool } from "seclog/spool";
 import { median, table } from "./report.js";
 
 const TYPES = [

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import { formatPrivateKey } from "seclog/merkle";
-import { setupDatabase } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
 import { table } from "./report.js";
 
 const SEAL = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));

@@ -12,8 +12,9 @@ import { runSealer, SealMemoryFile } from "@seclog/server/seal";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
-import { postgresHandler, setupDatabase } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { postgresHandler } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
+import { drainSpool } from "seclog/spool";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";
 

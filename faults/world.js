@@ -21,8 +21,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
-import { postgresHandler, setupDatabase } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { postgresHandler } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
+import { drainSpool } from "seclog/spool";
 import { check } from "./check.js";
 
 /** A PostgreSQL that is not there: the connection is refused at once. */

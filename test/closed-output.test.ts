@@ -29,7 +29,7 @@ async function run(script: string, { closed }: { closed?: "stdout" | "stderr" } 
   return code;
 }
 
-describe("consoleHandler()", () => {
+describe("stdoutHandler()", () => {
   it.each(["disk", "memory"].flatMap((spool) => (["stdout", "stderr"] as const).map((stream) => ({ spool, stream }))))(
     "outlives the reader of $stream, with its spool on $spool",
     { timeout: 60_000 },
@@ -38,10 +38,10 @@ describe("consoleHandler()", () => {
         `
         import { writeFileSync } from "node:fs";
         import { createSecurityLog } from "seclog";
-        import { consoleHandler } from "seclog/console";
+        import { stdoutHandler } from "seclog/stdout";
         const log = createSecurityLog({
           spool: ${spool === "memory" ? '"memory"' : '{ directory: process.env.FOLDER + "/spool" }'},
-          handlers: [consoleHandler({ stream: "${stream}" })],
+          handlers: [stdoutHandler({ stream: "${stream}" })],
           diagnostics: () => {},
         });
         while (log.health().status !== "failing") {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Health } from "seclog";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const APP = fileURLToPath(new URL("support/full-disk-app.js", import.meta.url));

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { fileHandler } from "../packages/seclog/src/handlers/file/file-handler.ts";
-import { drainSpool } from "../packages/seclog/src/ship/index.ts";
+import { drainSpool } from "../packages/seclog/src/ship/drain-spool.ts";
 
 const application = fileURLToPath(new URL("support/nest-app.js", import.meta.url));
 

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
-import { postgresHandler, setupDatabase } from "seclog/postgres";
+import { postgresHandler } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
 

@@ -19,9 +19,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 function run(spool: string, grants: readonly string[]): string {
   const script = `
     import { createSecurityLog } from "seclog";
-    import { consoleHandler } from "seclog/console";
+    import { stdoutHandler } from "seclog/stdout";
     try {
-      const log = createSecurityLog({ spool: ${spool}, handlers: [consoleHandler()] });
+      const log = createSecurityLog({ spool: ${spool}, handlers: [stdoutHandler()] });
       log.recordSecurityEvent("authz_fail", null, {});
       await log.close();
       console.log(log.health().status);

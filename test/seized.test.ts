@@ -6,7 +6,7 @@ import pg from "pg";
 import { createSecurityLog, type Diagnostic } from "seclog";
 import { fileHandler } from "seclog/file";
 import { postgresHandler } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 

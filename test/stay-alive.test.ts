@@ -44,8 +44,8 @@ async function run(
     const log = createSecurityLog({ spool, handlers: [${JSON.stringify(spool)} === "disk" ? onThread : handler], diagnostics() {} });`;
   const imports =
     type === "cjs"
-      ? `const { createSecurityLog } = require("seclog"); const { drainSpool } = require("seclog/ship"); const { test } = require("node:test");`
-      : `import { createSecurityLog } from "seclog"; import { drainSpool } from "seclog/ship"; import { test } from "node:test";`;
+      ? `const { createSecurityLog } = require("seclog"); const { drainSpool } = require("seclog/spool"); const { test } = require("node:test");`
+      : `import { createSecurityLog } from "seclog"; import { drainSpool } from "seclog/spool"; import { test } from "node:test";`;
   const main = type === "cjs" ? `(async () => { ${setUp} ${body} })();` : `${setUp} ${body}`;
   writeFileSync(join(folder, `${name}.${type}`), `${imports}\n${main}`);
   const child = spawn(process.execPath, [...flags, join(folder, `${name}.${type}`)], {

@@ -7,7 +7,7 @@ import { readdirSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { contentHash } from "../check.js";
 import { dataOf, LOG, openLedger, requestOf, rowOf } from "../events.js";
 import { arm } from "../preloads/inject.js";

@@ -5,8 +5,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread } from "node:worker_threads";
+import { HandlerError } from "seclog/handler";
 import { postgresHandler } from "seclog/postgres";
-import { HandlerError } from "seclog/ship";
 
 const control = process.env.FAULT_CONTROL;
 const isOrdered = (order) => existsSync(control) && readFileSync(control, "utf8") === order;

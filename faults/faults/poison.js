@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { postgresHandler } from "seclog/postgres";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { NOWHERE } from "../world.js";
 import { keyOf } from "./spool.js";
 

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { setupDatabase } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
 import { PostgresProxy } from "../proxy.js";
 import {
   expectNoStalls,

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 import pg from "pg";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { contentHash } from "../check.js";
 import { PostgresProxy } from "../proxy.js";
 import { isCommitted } from "../server.js";

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import type { SecurityEventHandler } from "seclog";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { describe, expect, test } from "vitest";
 import {
   control,

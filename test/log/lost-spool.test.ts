@@ -3,7 +3,7 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SecurityEvent, SecurityEventHandler } from "seclog";
-import { drainSpool } from "seclog/ship";
+import { drainSpool } from "seclog/spool";
 import { describe, expect, test } from "vitest";
 import { control, delivered, diagnostics, folder, lastWords, open, poll, sink, spool } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";

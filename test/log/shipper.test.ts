@@ -3,7 +3,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EventBatch, SecurityEventHandler } from "seclog";
-import { HandlerError } from "seclog/ship";
+import { HandlerError } from "seclog/handler";
 import { describe, expect, test } from "vitest";
 import { control, delivered, diagnostics, open, poll, spool, threadHandler } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";

@@ -3,7 +3,7 @@
  * `stuck` (never takes anything), `crash` (ends the thread once), `poison:<text>` (rejects an event with that text).
  */
 import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
-import { HandlerError } from "seclog/ship";
+import { HandlerError } from "seclog/handler";
 
 export function createHandler({ out, control, name = "test", batchSize }) {
   const last = new Map();

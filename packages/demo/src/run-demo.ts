@@ -22,7 +22,7 @@ import { interruption } from "@seclog/server/internal/terminal/interruption";
 import { counted } from "@seclog/server/internal/text/words";
 import { runSealer, SealMemoryFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
-import { setupDatabase } from "seclog/postgres";
+import { setupDatabase } from "seclog/postgres/schema";
 import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";

@@ -7,7 +7,7 @@ import { describe, it } from "vitest";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type HandlerContractOptions, type HandlerFixture, handlerContract } from "../testing/handler-contract.ts";
 import { fileHandler } from "./file/file-handler.ts";
-import { consoleHandler } from "./stdout.ts";
+import { stdoutHandler } from "./stdout.ts";
 
 /** The seqs of a source in NDJSON. */
 function seqsIn(text: string, sourceId: string): number[] {
@@ -49,7 +49,7 @@ async function stream(): Promise<HandlerFixture> {
     },
   });
   return {
-    create: () => consoleHandler({ format: "ndjson", stream: collect }),
+    create: () => stdoutHandler({ format: "ndjson", stream: collect }),
     async storedSeqs(sourceId) {
       return seqsIn(text, sourceId);
     },
@@ -68,7 +68,7 @@ const handlers: { readonly [name: string]: HandlerContractOptions } = {
       "goes on behind a quarantined record": NO_QUARANTINE,
     },
   },
-  consoleHandler: {
+  stdoutHandler: {
     open: stream,
     skip: {
       "is idempotent": `${NO_READING}; within a process it is, see console.test.ts`,

@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { exampleBatch } from "../testing/example-events.ts";
-import { consoleHandler } from "./stdout.ts";
+import { stdoutHandler } from "./stdout.ts";
 
 const quiet = new AbortController().signal;
 
@@ -17,11 +17,11 @@ function collector(): { readonly stream: Writable; text(): string } {
   return { stream, text: () => Buffer.concat(chunks).toString() };
 }
 
-describe("consoleHandler()", () => {
+describe("stdoutHandler()", () => {
   it("prints each event once, in both formats", async () => {
     for (const format of ["line", "ndjson"] as const) {
       const { stream, text } = collector();
-      const handler = consoleHandler({ stream, format });
+      const handler = stdoutHandler({ stream, format });
       await handler.handle(exampleBatch({ count: 3 }), quiet);
       await handler.handle(exampleBatch({ count: 3 }), quiet);
       await handler.handle(exampleBatch({ firstSeq: 2, count: 4 }), quiet);
@@ -32,18 +32,18 @@ describe("consoleHandler()", () => {
   });
 
   it("runs on the application's thread, where a stream that fails can be caught", () => {
-    expect(consoleHandler({ stream: "stderr" }).worker).toBeUndefined();
+    expect(stdoutHandler({ stream: "stderr" }).worker).toBeUndefined();
   });
 
   it("has no colours where nobody looks", async () => {
     const { stream, text } = collector();
-    await consoleHandler({ stream }).handle(exampleBatch({ count: 1 }), quiet);
+    await stdoutHandler({ stream }).handle(exampleBatch({ count: 1 }), quiet);
     expect(text()).not.toContain("\u001b");
   });
 
   it("a reader that left stops the handler and does not end the process", async () => {
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
-    const handler = consoleHandler({ stream });
+    const handler = stdoutHandler({ stream });
     await expect(handler.handle(exampleBatch({ count: 1 }), quiet)).rejects.toMatchObject({ kind: "destination" });
     // Unheard, the stream's "error" would have ended the process by now; and it is heard no longer than needed.
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -60,7 +60,7 @@ describe("consoleHandler()", () => {
         resume = done;
       },
     });
-    const handler = consoleHandler({ stream, format: "ndjson" });
+    const handler = stdoutHandler({ stream, format: "ndjson" });
     for (let attempt = 0; attempt < 3; attempt++) {
       const impatient = new AbortController();
       const handled = handler.handle(exampleBatch({ count: 1 }), impatient.signal);
@@ -75,12 +75,12 @@ describe("consoleHandler()", () => {
   it("an event that cannot be read is the event's fault", async () => {
     const { stream } = collector();
     const batch = exampleBatch({ count: 1, records: [Buffer.from("nothing")] });
-    await expect(consoleHandler({ stream }).handle(batch, quiet)).rejects.toMatchObject({ kind: "event" });
+    await expect(stdoutHandler({ stream }).handle(batch, quiet)).rejects.toMatchObject({ kind: "event" });
   });
 
   it("refuses options that it does not have", () => {
-    expect(() => consoleHandler({ colour: true, formt: "line" } as object)).toThrow(/consoleHandler: formt/);
-    expect(() => consoleHandler({ format: "xml" as "line" })).toThrow(/format must be/);
-    expect(() => consoleHandler({ stream: {} as Writable })).toThrow(/stream must be/);
+    expect(() => stdoutHandler({ colour: true, formt: "line" } as object)).toThrow(/stdoutHandler: formt/);
+    expect(() => stdoutHandler({ format: "xml" as "line" })).toThrow(/format must be/);
+    expect(() => stdoutHandler({ stream: {} as Writable })).toThrow(/stream must be/);
   });
 });

@@ -7,8 +7,8 @@ import { setImmediate } from "../runtime/timers.ts";
 import { HandlerError, type SecurityEventHandler } from "../ship/handler.ts";
 import { closedError, decodedEvents } from "./batches.ts";
 
-/** Options of {@link consoleHandler}. */
-export interface ConsoleHandlerOptions {
+/** Options of {@link stdoutHandler}. */
+export interface StdoutHandlerOptions {
   /**
    * `"line"` for people, `"ndjson"` for programs: one JSON object a line with the table's column names. An event is one
    * line in both: control characters, ANSI sequences and bidirectional overrides are escaped.
@@ -25,7 +25,7 @@ export interface ConsoleHandlerOptions {
    * @default true when the stream is a terminal and the environment has no `NO_COLOR` (no-color.org)
    */
   readonly colour?: boolean | undefined;
-  /** @default "console" */
+  /** @default "stdout" */
   readonly name?: string | undefined;
   /**
    * Whether a receipt's `stored` waits for it.
@@ -35,19 +35,21 @@ export interface ConsoleHandlerOptions {
 }
 
 /**
- * Prints events, on the application's thread: what a worker prints passes through that one's streams anyway, and a reader that
- * has gone (`| head`) would end the process there. Here it stops the handler. A batch counts as stored when the stream has taken it; what a reader of the stream does with it
- * is out of sight. Within a process no event is printed twice; after a restart, those printed and not yet
- * acknowledged are printed again, since a stream cannot be asked what it has had.
+ * Prints events to standard output, or to another stream, on the application's thread: what a worker prints passes through that
+ * thread's streams anyway, and a reader that has gone (`| head`) would end the process there. Here it stops the handler.
+ *
+ * A batch counts as stored when the stream has taken it; what a reader of the stream does with it is out of sight. Within a
+ * process no event is printed twice; after a restart, those printed and not yet acknowledged are printed again, since a stream
+ * cannot say what it has had.
  */
-export function consoleHandler(options: ConsoleHandlerOptions = {}): SecurityEventHandler {
-  rejectUnknownOptions("consoleHandler", options, ["format", "stream", "colour", "name", "required"]);
-  const { format = "line", stream = "stdout", name = "console", required = true } = options;
+export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEventHandler {
+  rejectUnknownOptions("stdoutHandler", options, ["format", "stream", "colour", "name", "required"]);
+  const { format = "line", stream = "stdout", name = "stdout", required = true } = options;
   if (format !== "line" && format !== "ndjson") {
-    throw configError("consoleHandler", "format", `must be "line" or "ndjson", not ${JSON.stringify(format)}`);
+    throw configError("stdoutHandler", "format", `must be "line" or "ndjson", not ${JSON.stringify(format)}`);
   }
   if (stream !== "stdout" && stream !== "stderr" && typeof stream?.write !== "function") {
-    throw configError("consoleHandler", "stream", 'must be "stdout", "stderr" or a writable stream');
+    throw configError("stdoutHandler", "stream", 'must be "stdout", "stderr" or a writable stream');
   }
   const colour = options.colour ?? (isTerminal(stream) && !process.env["NO_COLOR"]);
   const print = format === "ndjson" ? ndjsonLine : (event: SecurityEvent) => readableLine(event, colour);

@@ -1,6 +1,6 @@
 import type { ClientConfig } from "pg";
 import { SeclogError } from "seclog";
-import { connectionConfig, optionalSecretUrl } from "seclog/postgres";
+import { connectionConfig, optionalSecretUrl } from "seclog/postgres/schema";
 
 /** The ways into the log's database: who sets it up, who writes events, who reads them, who seals them. */
 export type Role = "admin" | "writer" | "reader" | "sealer";

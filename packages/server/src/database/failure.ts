@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
-import { poolerAdvice, tlsAdvice } from "seclog/postgres";
+import { poolerAdvice, tlsAdvice } from "seclog/postgres/schema";
 import { type Role, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 

@@ -2,7 +2,7 @@
 import type pg from "pg";
 import { SeclogError } from "seclog";
 
-import { borrowOwner, checkName, foreignObjects } from "seclog/postgres";
+import { borrowOwner, checkName, foreignObjects } from "seclog/postgres/schema";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { databaseError } from "./failure.ts";

@@ -7,7 +7,7 @@
  * carry a setting: PgBouncer refuses `statement_timeout` there.
  */
 import pg from "pg";
-import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres";
+import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres/schema";
 import { type Role, roleConfig } from "../config/environment.ts";
 import type { Queryable } from "../integrity/stored-tree.ts";
 

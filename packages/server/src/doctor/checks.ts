@@ -1,6 +1,6 @@
 /** What `seclog doctor` looks at. Each check says in words what is so, and what to do when it should not be. */
 import { errorMessage } from "seclog";
-import { inspectSpool } from "seclog/ship";
+import { inspectSpool } from "seclog/spool";
 import { type Role, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { databaseError } from "../database/failure.ts";

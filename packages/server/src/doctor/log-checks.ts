@@ -1,7 +1,7 @@
 /** Whether the log's own tables are whole: the schema, who may do what, triggers, partitions, contents. */
 import type pg from "pg";
 import { errorMessage } from "seclog";
-import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from "seclog/postgres";
+import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import { sealState } from "../integrity/stored-tree.ts";

@@ -1,6 +1,6 @@
 /** Whose the log is, and who else may create something in its place. */
 import type pg from "pg";
-import { foreignObjects } from "seclog/postgres";
+import { foreignObjects } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";

@@ -3,7 +3,7 @@
  * made to, and settings of roles that shut others out.
  */
 import type pg from "pg";
-import { migrations } from "seclog/postgres";
+import { migrations } from "seclog/postgres/schema";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 

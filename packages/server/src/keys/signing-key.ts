@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { errorMessage, SeclogError } from "seclog";
 import type { NoteSigner } from "seclog/merkle";
-import { optionalSecretUrl } from "seclog/postgres";
+import { optionalSecretUrl } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { parseKey, readKeyFile } from "./key-file.ts";
 

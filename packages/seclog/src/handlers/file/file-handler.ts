@@ -67,7 +67,7 @@ export function fileHandler(options: FileHandlerOptions): SecurityEventHandler {
   if (stat === undefined || stat.isFile()) return handler;
   const what = stat.isSymbolicLink() ? "is a symbolic link, which is not followed" : "is not a regular file";
   const path = JSON.stringify(options.path);
-  throw configError("fileHandler", "path", `${path} ${what}: name a file; standard output is consoleHandler's`);
+  throw configError("fileHandler", "path", `${path} ${what}: name a file; standard output is stdoutHandler's`);
 }
 
 /** Makes the handler in the shipper's worker thread. */

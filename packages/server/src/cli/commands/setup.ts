@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres";
+import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres/schema";
 import { connectionUrl, requireUrl, roleConfig } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/ship";
+import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/spool";
 import { requireUrl } from "../../config/environment.ts";
 import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { optionalSecretUrl } from "seclog/postgres";
+import { optionalSecretUrl } from "seclog/postgres/schema";
 import { filePublisher } from "../../integrity/publish/file.ts";
 import { gitPublisher } from "../../integrity/publish/git.ts";
 import type { Publisher } from "../../integrity/publish/publisher.ts";

@@ -6,7 +6,7 @@
  */
 import type { Client } from "pg";
 import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
-import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { planOnce } from "../../database/session.ts";
 import { storedTiles } from "../stored-tree.ts";
 import type { SealRange } from "./waiting.ts";

@@ -1,5 +1,5 @@
 import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
-import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres";
+import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { commandLine } from "../../config/program.ts";
 import type { Queries } from "../../database/session.ts";
 

@@ -1,0 +1,17 @@
+/** For those who set up, check and operate the database: setup and migrations, who may do what, and what a row is in the tree. */
+export {
+  type ConnectionConfig,
+  checkName,
+  connectionConfig,
+  optionalSecretUrl,
+  secretUrl,
+} from "../connection-config.ts";
+export { ENTRY_COLUMNS, eventEntry, missingEntry, personalLine, quarantineEntry } from "../entry.ts";
+export { poolerAdvice, tlsAdvice } from "../failure.ts";
+export { type AppliedMigration, checkSchemaVersion } from "../schema-version.ts";
+export { type AccessRole, accessProblems, type Queryable } from "./access.ts";
+export { borrowOwner } from "./borrow-owner.ts";
+export { type Migration, migrations } from "./migrations.ts";
+export { type ForeignObject, foreignObjects } from "./ownership.ts";
+export { type SetupOptions, type SetupResult, setupDatabase } from "./setup.ts";
+export { type SetupSqlOptions, setupSql } from "./setup-sql.ts";
