@@ -16,10 +16,10 @@ import { EVENT_SELECT, postgresHandler, rowToEvent } from "seclog/postgres";
 import { setupDatabase } from "seclog/postgres/schema";
 import { drainSpool } from "seclog/spool";
 import { openSnapshot } from "../packages/server/dist/cli/commands/verify.js";
-import { readVkey } from "../packages/server/dist/integrity/verify/note.js";
-import { databaseLog, rowsOf } from "../packages/server/dist/integrity/verify/raw-log.js";
-import { RowReader } from "../packages/server/dist/integrity/verify/row-reader.js";
-import { verifyLog } from "../packages/server/dist/integrity/verify/verify-log.js";
+import { readVkey } from "../packages/verify/dist/note.js";
+import { databaseLog, rowsOf } from "../packages/verify/dist/raw-log.js";
+import { RowReader } from "../packages/verify/dist/row-reader.js";
+import { verifyLog } from "../packages/verify/dist/verify-log.js";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";
 

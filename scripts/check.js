@@ -13,7 +13,7 @@ const STEPS = {
   types: () => node("scripts/build.js") && tool("typescript/bin/tsc", "-p", "tsconfig.tests.json"),
   style: () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."),
   floors: () => node("scripts/floors.js"),
-  exports: () => checkExports("seclog") && checkExports("server") && checkExports("demo"),
+  exports: () => ["seclog", "verify", "server", "demo"].every(checkExports),
   lockfile: checkLockfile,
   documents: () =>
     node("scripts/events-page.js", "--check") &&

@@ -3,7 +3,7 @@
  * Holds the floors of the library: a file imports from its own folder and from lower floors only, so that the
  * folders can be read in the order in which an event passes through them. Everywhere: no import cycles (type
  * imports count), no import of a package that is not among the dependencies, none across packages by path. And the verifier
- * imports nothing of the write path.
+ * imports nothing but Node's modules.
  *
  * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md has the floors in words.
  */
@@ -49,8 +49,8 @@ const ENTRIES = ["index.ts", "handler.ts", "spool.ts"];
 /** Folders that see less than their floor allows: they are for applications that bring their own log. */
 const CEILINGS = { capture: 1, bridges: 1 };
 
-/** Folders that see nothing but themselves and what Node has: what checks the write path's work must not share its mistakes. */
-const ISLANDS = ["packages/server/src/integrity/verify/"];
+/** Packages that import nothing but Node's modules: what checks the write path's work must not share its mistakes. */
+const ISLANDS = new Set(["packages/verify"]);
 
 /** Files that name a higher one, which they start as a thread. */
 const STARTS = { "start-worker.ts": "seclog-worker.ts" };
@@ -99,12 +99,8 @@ export function floorProblems(sources, dependencies) {
       if (!specifier.startsWith(".")) {
         const name = packageName(specifier);
         if (specifier.startsWith("node:")) continue;
-        const island = islandOf(path);
-        if (island !== undefined) {
-          problem(`${island} may import node: and its own files only, not ${specifier}`);
-          continue;
-        }
-        if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
+        if (ISLANDS.has(home)) problem(`${home} may import node: and its own files only, not ${specifier}`);
+        else if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
         else if (!dependencies.get(home)?.has(name)) problem(`${name} is not among the dependencies of ${home}`);
         else if (path.startsWith(LIBRARY) && OWNERS[name] !== undefined && OWNERS[name] !== topOf(roomOf(path))) {
           problem(`only ${OWNERS[name]}/ may import ${name}`);
@@ -119,10 +115,6 @@ export function floorProblems(sources, dependencies) {
         if (loads) loaded.push({ target, line });
         const sentence = path.startsWith(LIBRARY) ? upward(path, target) : undefined;
         if (sentence !== undefined) problem(sentence);
-        const island = islandOf(path);
-        if (island !== undefined && !target.startsWith(island)) {
-          problem(`${island} may import node: and its own files only, not ${target}`);
-        }
       }
     }
     if (ENTRIES.some((entry) => path === LIBRARY + entry)) problems.push(...codeIn(path, source));
@@ -144,11 +136,6 @@ function upward(from, to) {
   }
   if (FLOORS[other] < FLOORS[room]) return undefined;
   return `${room} (floor ${FLOORS[room]}) may not import ${other} (floor ${FLOORS[other]}): only lower floors`;
-}
-
-/** The island that a file is on, if it is on one. */
-function islandOf(path) {
-  return ISLANDS.find((folder) => path.startsWith(folder));
 }
 
 /** A library file's room: its folder, or the folder in that if it has a floor, or its own name where it is in none. */

@@ -137,7 +137,8 @@ describe("documents", () => {
   });
 
   it("each published package carries the licence", () => {
-    for (const name of ["seclog", "server", "demo"]) expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
+    for (const name of ["seclog", "verify", "server", "demo"])
+      expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
   });
 
   it("the design says what the library's folders are", () => {

@@ -87,27 +87,26 @@ describe("floors", () => {
     const problems = floorProblems(
       new Map([
         [
-          "packages/server/src/integrity/verify/a.ts",
+          "packages/verify/src/a.ts",
           [
             'import { leafHash } from "seclog/merkle";',
             'import type { SecurityEvent } from "seclog";',
             'import pg from "pg";',
-            'import { print } from "../output.ts";',
+            'import { print } from "../../server/src/output.ts";',
             'import { createHash } from "node:crypto";',
             'import "./b.ts";',
           ].join("\n"),
         ],
-        ["packages/server/src/integrity/verify/b.ts", ""],
-        ["packages/server/src/integrity/output.ts", 'import "./verify/b.ts";'],
+        ["packages/verify/src/b.ts", ""],
       ]),
-      new Map([["packages/server", new Set(["seclog", "pg"])]]),
+      new Map([["packages/verify", new Set(["seclog", "pg"])]]),
     );
-    const only = "packages/server/src/integrity/verify/ may import node: and its own files only, not";
+    const only = "packages/verify may import node: and its own files only, not";
     expect(problems).toEqual([
-      `packages/server/src/integrity/verify/a.ts:1: ${only} seclog/merkle`,
-      `packages/server/src/integrity/verify/a.ts:2: ${only} seclog`,
-      `packages/server/src/integrity/verify/a.ts:3: ${only} pg`,
-      `packages/server/src/integrity/verify/a.ts:4: ${only} packages/server/src/integrity/output.ts`,
+      `packages/verify/src/a.ts:1: ${only} seclog/merkle`,
+      `packages/verify/src/a.ts:2: ${only} seclog`,
+      `packages/verify/src/a.ts:3: ${only} pg`,
+      "packages/verify/src/a.ts:4: packages/server/src/output.ts is in another package: import it by its package name",
     ]);
   });
 

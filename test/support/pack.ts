@@ -12,7 +12,7 @@ export interface Manifest {
   readonly name: string;
   readonly exports: { readonly [entry: string]: unknown };
   readonly bin?: { readonly [name: string]: string };
-  readonly dependencies: { readonly [name: string]: string };
+  readonly dependencies?: { readonly [name: string]: string };
 }
 
 /** The manifest of one of our packages: the folder `packages/<workspace>`. */
@@ -27,7 +27,7 @@ export function manifestOf(workspace: string): Manifest {
  */
 export async function installPacked(workspace: string, modules: string): Promise<number> {
   const folder = join(root, "packages", workspace);
-  const { name, bin = {}, dependencies } = manifestOf(workspace);
+  const { name, bin = {}, dependencies = {} } = manifestOf(workspace);
   mkdirSync(join(modules, ".bin"), { recursive: true });
   const unpacked = mkdtempSync(join(modules, ".pack-"));
   try {

@@ -1,4 +1,4 @@
-import { SNAPSHOT_SETTINGS } from "../../packages/server/src/integrity/verify/raw-log.ts";
+import { SNAPSHOT_SETTINGS } from "../../packages/verify/src/raw-log.ts";
 
 /** What the program sets in a transaction in which a log is verified, for a test's own connection. */
 export const SNAPSHOT_SQL: string = [

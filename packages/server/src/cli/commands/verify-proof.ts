@@ -1,7 +1,6 @@
+import { type ProvenEvent, readVkey, VerifyError, type Vkey, verifyProof } from "@seclog/verify";
 import type { Command } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
-import { readVkey, VerifyError, type Vkey } from "../../integrity/verify/note.ts";
-import { type ProvenEvent, verifyProof } from "../../integrity/verify/proof.ts";
 import { wrapped } from "../../terminal/line-width.ts";
 import { jsonLine, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";

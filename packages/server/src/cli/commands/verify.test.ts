@@ -1,3 +1,4 @@
+import { databaseLog, readVkey, verifyLog } from "@seclog/verify";
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { postgresHandler } from "seclog/postgres";
@@ -5,9 +6,6 @@ import { exampleBatch } from "seclog/testing";
 import { describe, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
 import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
-import { readVkey } from "../../integrity/verify/note.ts";
-import { databaseLog } from "../../integrity/verify/raw-log.ts";
-import { verifyLog } from "../../integrity/verify/verify-log.ts";
 import { openSnapshot } from "./verify.ts";
 
 describe("openSnapshot()", () => {

@@ -1,4 +1,18 @@
 import { renameSync, writeFileSync } from "node:fs";
+import {
+  databaseLog,
+  exportingLog,
+  folderLog,
+  type OpenedCheckpoint,
+  openCheckpoint,
+  type RawLog,
+  SNAPSHOT_SETTINGS,
+  splitNotes,
+  VerifyError,
+  type VerifyReport,
+  type Vkey,
+  verifyLog,
+} from "@seclog/verify";
 import type { Command } from "commander";
 import type pg from "pg";
 import copyStreams from "pg-copy-streams";
@@ -6,16 +20,6 @@ import { errorMessage, SeclogError, visibleText } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
 import { Session } from "../../database/session.ts";
-import { exportingLog, folderLog } from "../../integrity/verify/export-folder.ts";
-import {
-  type OpenedCheckpoint,
-  openCheckpoint,
-  splitNotes,
-  VerifyError,
-  type Vkey,
-} from "../../integrity/verify/note.ts";
-import { databaseLog, type RawLog, SNAPSHOT_SETTINGS } from "../../integrity/verify/raw-log.ts";
-import { type VerifyReport, verifyLog } from "../../integrity/verify/verify-log.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { wrapped } from "../../terminal/line-width.ts";
 import { jsonLine, note, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";

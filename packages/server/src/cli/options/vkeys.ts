@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
+import { readVkey, type Vkey } from "@seclog/verify";
 import { errorMessage, SeclogError } from "seclog";
-import { readVkey, type Vkey } from "../../integrity/verify/note.ts";
 
 /** The log's keys. @throws SeclogError `SECLOG_CONFIG` */
 export function readKeys(texts: readonly string[]): Vkey[] {

@@ -187,14 +187,14 @@ describe("verifyProof()", () => {
   it("are listed in docs/design/forged-proofs.md with what is said of them", async () => {
     const page = `# Forged proofs, and what is said of each
 
-Written by the test that holds it, \`packages/server/src/integrity/verify/proof.test.ts\`; "…" stands for what differs from run to run.
+Written by the test that holds it, \`packages/verify/src/proof.test.ts\`; "…" stands for what differs from run to run.
 
 | the proof has | seclog verify-proof says |
 |---|---|
 ${table.join("\n")}
 `;
     expect(table).toHaveLength(forgeries.length);
-    await expect(page).toMatchFileSnapshot("../../../../../docs/design/forged-proofs.md");
+    await expect(page).toMatchFileSnapshot("../../../docs/design/forged-proofs.md");
   });
 
   it("does not hold when a byte of it is changed anywhere but in what nobody vouches for", async () => {

@@ -723,13 +723,13 @@ describe("attacks on a log", () => {
 
 Made by a superuser, past all triggers, on a log of 665 leaves that four sources filled, with a quarantined record, an erased person, a
 pruned month and a rotated key. Each is undone before the next. This page is written by the test that holds it,
-\`packages/server/src/integrity/verify/verify-log.test.ts\`; "…" stands for what differs from run to run.
+\`packages/verify/src/verify-log.test.ts\`; "…" stands for what differs from run to run.
 
 | attack | findings | the sentence |
 |---|--:|---|
 ${table.join("\n")}
 `;
     expect(table).toHaveLength(attacks.length);
-    await expect(page).toMatchFileSnapshot("../../../../../docs/design/attacks.md");
+    await expect(page).toMatchFileSnapshot("../../../docs/design/attacks.md");
   });
 });
