@@ -1,7 +1,7 @@
 /** The parent's side of lives-app.js. */
 
 /** Lets file system calls fail in both threads of an application. */
-export const PRELOAD = new URL("./preloads/inject.js", import.meta.url).href;
+const PRELOAD = new URL("./preloads/inject.js", import.meta.url).href;
 
 /** An application that opens many logs. Its answers reject when it has died. */
 export class Lives {

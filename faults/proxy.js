@@ -28,7 +28,7 @@ import { setTimeout as sleep } from "node:timers/promises";
  */
 
 /** How much later the server hears of a `half` or `late` cut, in milliseconds: the client is back by then. */
-export const LATE_MS = 250;
+const LATE_MS = 250;
 
 /** A trap in which nobody gets through, as when PostgreSQL is down. */
 export const REFUSE = () => ({ how: "reset", pass: 0 });

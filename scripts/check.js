@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * All checks but the tests, one verdict each: types (tests included), style, floors, exports, lockfile, documents.
+ * All checks but the tests, one verdict each: types (tests included), style, spelling, floors, unused code, exports, API
+ * reports, lockfile, documents.
  * A step that fails shows its output; the others run all the same. `npm run check -- floors style` runs only those.
  */
 import { spawnSync } from "node:child_process";
@@ -12,8 +13,11 @@ import { root } from "./files.js";
 const STEPS = {
   types: () => node("scripts/build.js") && tool("typescript/bin/tsc", "-p", "tsconfig.tests.json"),
   style: () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."),
+  spelling: () => tool("cspell/bin.mjs", "--quiet", "--no-progress", "--gitignore", "."),
   floors: () => node("scripts/floors.js"),
+  unused: () => tool("knip/bin/knip.js", "--no-progress"),
   exports: () => ["seclog", "verify", "server", "demo"].every(checkExports),
+  api: () => node("scripts/api.js"),
   lockfile: checkLockfile,
   documents: () =>
     node("scripts/events-page.js", "--check") &&

@@ -171,7 +171,7 @@ export function keyOf(segment, { from, end }) {
 }
 
 /** Where the frames of a sound segment lie. */
-export function framesOf(bytes) {
+function framesOf(bytes) {
   const frames = [];
   for (let from = HEADER_BYTES; from < bytes.length; from = frames.at(-1).end)
     frames.push({ from, end: from + FRAME_BYTES + bytes.readUInt32LE(from + 12) });

@@ -19,7 +19,6 @@ export const setInterval = following("setInterval");
 export const setImmediate = following("setImmediate");
 export const clearTimeout = following("clearTimeout");
 export const clearInterval = following("clearInterval");
-export const clearImmediate = following("clearImmediate");
 export const queueMicrotask = following("queueMicrotask");
 
 export const nextTick: Timers["nextTick"] = (callback, ...args) => process.nextTick(callback, ...args);

@@ -128,7 +128,7 @@ export function eventText({ source, seq, id, occurredAt, type }: EventName): str
 }
 
 /** `2026-11-22 19:43 UTC`. */
-export function minuteText(time: string): string {
+function minuteText(time: string): string {
   return /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(time) ? `${time.slice(0, 16).replace("T", " ")} UTC` : time.slice(0, 40);
 }
 

@@ -140,7 +140,7 @@ export function errorStatus(error: unknown): number | undefined {
 }
 
 /** The libraries' messages are fixed sentences, except Stripe's, which is long and says no more than its name. */
-export function signatureReason(error: object, mark: unknown): string {
+function signatureReason(error: object, mark: unknown): string {
   const { message } = error as { readonly message?: unknown };
   return mark === "StripeSignatureVerificationError" || typeof message !== "string" ? String(mark) : message;
 }

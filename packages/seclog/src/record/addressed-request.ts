@@ -23,7 +23,7 @@ export function innerRequest(value: object): object {
 }
 
 /** Whether a value is an {@link AddressedRequest}. Never throws. */
-export function isAddressed(value: object): value is AddressedRequest {
+function isAddressed(value: object): value is AddressedRequest {
   try {
     if (!Object.hasOwn(value, "remoteAddress")) return false;
     const { request } = value as AddressedRequest;

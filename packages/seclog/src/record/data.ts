@@ -45,7 +45,7 @@ const MOST_HASHED = 16_777_216;
 const LONGEST_DECIMAL: bigint = 10n ** 100n;
 
 /** What is kept for a value that throws when it is looked at. */
-export const UNSERIALIZABLE = "[Unserializable]";
+const UNSERIALIZABLE = "[Unserializable]";
 
 /**
  * The canonical JSON object of a call's data, `undefined` when there is none or nothing in it. What is no object is

@@ -42,12 +42,7 @@ const METHODS: ReadonlySet<string> = new Set([
 ]);
 
 /** What is kept for a method that is not known. */
-export const OTHER_METHOD = "_OTHER";
-
-/** Whether a method is kept as it is: one of RFC 9110, PATCH or QUERY, in upper case. */
-export function isKnownMethod(method: string): boolean {
-  return METHODS.has(method);
-}
+const OTHER_METHOD = "_OTHER";
 
 const REQUEST_ID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
 

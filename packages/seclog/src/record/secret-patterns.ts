@@ -31,7 +31,7 @@ export const SECRET_PATTERNS = [
 export type SecretPattern = (typeof SECRET_PATTERNS)[number];
 
 /** No secret is shorter, and most values of events are. */
-export const SHORTEST_SECRET = 8;
+const SHORTEST_SECRET = 8;
 
 // Signs of a secret. A pattern is tried only where its sign is, and most text has none: the tests for them are
 // plain enough for the regular-expression engine to skip through the text.

@@ -5,7 +5,7 @@
  */
 import { performance } from "node:perf_hooks";
 
-export { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "node:timers";
+export { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "node:timers";
 export { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 
 /** `process.nextTick`, unless it had been replaced when this was loaded. */

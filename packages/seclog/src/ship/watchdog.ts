@@ -9,7 +9,7 @@ import type { ShippingHealth } from "./shipper.ts";
 export const STALL_MS = 5_000;
 
 /** A call that has not settled for so long is taken for one that never will, in milliseconds. PostgreSQL's own limits are shorter. */
-export const HUNG_MS = 60_000;
+const HUNG_MS = 60_000;
 
 /** Why something does not go on. */
 export interface Trouble {

@@ -125,7 +125,7 @@ export async function checkConnections(client: pg.Client, limits: PoolLimits, fi
             (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database`,
   );
   const need = limits.processes * limits.logs * limits.poolMax;
-  const processes = counted(limits.processes, "process").replace(/processs$/, "processes");
+  const processes = counted(limits.processes, "process", "processes");
   const logs = limits.logs === 1 ? "" : ` × ${counted(limits.logs, "log")}`;
   const sum = `${processes}${logs} × ${limits.poolMax} = ${counted(need, "connection")}`;
   const free = server.most - server.reserved;

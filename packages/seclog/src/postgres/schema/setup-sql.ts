@@ -198,7 +198,7 @@ export function quoteIdentifier(name: string): string {
 }
 
 /** A text, quoted, also with `standard_conforming_strings` off. */
-export function quoteLiteral(text: string): string {
+function quoteLiteral(text: string): string {
   const doubled = text.replaceAll("'", "''");
   return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;
 }
