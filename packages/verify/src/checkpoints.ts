@@ -6,7 +6,7 @@ import { HASH_BYTES } from "./hashing.ts";
 import { type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
 
 /** A root that the tree must have at a size. */
-export interface Expected {
+export interface ExpectedRoot {
   readonly size: number;
   /** 32 Latin-1 characters. */
   readonly root: string;
@@ -35,7 +35,7 @@ export class Signers {
   unnamed = 0;
   verified = 0;
   /** The newest stored checkpoint that a key vouches for. */
-  newest: Expected | undefined;
+  newest: ExpectedRoot | undefined;
   #newestSigners: readonly Vkey[] = [];
   #newestSize = 0;
 
@@ -49,7 +49,7 @@ export class Signers {
   }
 
   /** Judges a row of the checkpoints: size, origin, root, created at, signature lines. Rows come in the order of their sizes. */
-  stored(line: string): Expected {
+  stored(line: string): ExpectedRoot {
     const [size = "", origin = "", root = "", createdAt, lines] = copyValues(line);
     const hash = byteaValue(root ?? "");
     const note = `${origin}\n${size}\n${hash.toString("base64")}\n\n${lines ?? ""}`;
@@ -81,13 +81,13 @@ export class Signers {
    * What a checkpoint that was kept elsewhere expects. Whoever kept it knows when it was signed; which key sealed when is only
    * known from the stored ones, which are what is in doubt.
    */
-  elsewhere({ size, root, note, signers }: OpenedCheckpoint, file: string): Expected {
+  elsewhere({ size, root, note, signers }: OpenedCheckpoint, file: string): ExpectedRoot {
     return { size, root, note, trusted: true, file, signers: idsOf(signers) };
   }
 
   #mayHaveSigned({ size, signers, unknown }: OpenedCheckpoint, what: string): boolean {
-    const places = signers.map((key) => this.#keys.indexOf(key));
-    const newest = Math.max(-1, ...places);
+    const positions = signers.map((key) => this.#keys.indexOf(key));
+    const newest = Math.max(-1, ...positions);
     const at = { leaf: size };
     if (newest < 0) {
       if (this.#active < 0) this.unnamed++;
@@ -110,7 +110,7 @@ export class Signers {
       );
       return false;
     }
-    if (newest > this.#active && this.#active >= 0 && !places.includes(this.#active)) {
+    if (newest > this.#active && this.#active >= 0 && !positions.includes(this.#active)) {
       const before = this.#keys[this.#active] as Vkey;
       this.#findings.add(
         "checkpoint",

@@ -25,16 +25,16 @@ const STORED = '{"created_at":"2026-11-22T19:43:22.123456Z","retention":"standar
 /** Event `seq` as a proof has it. */
 const salts = Array.from({ length: SIZE }, () => randomBytes(16));
 function parts(seq: number) {
-  const [impersonal = "", personal = ""] = encodeEvent(exampleEvent(seq)).split("\n");
+  const [core = "", personal = ""] = encodeEvent(exampleEvent(seq)).split("\n");
   const salt = salts[seq - 1] as Buffer;
   const commitment = createHash("sha256").update(salt).update(personal).digest("hex");
-  return { impersonal, commitment, stored: STORED, salt: salt.toString("hex"), personal };
+  return { core, commitment, stored: STORED, salt: salt.toString("hex"), personal };
 }
 
 const tree = new TreeAppender();
 for (let seq = 1; seq <= SIZE; seq++) {
-  const { impersonal, commitment, stored } = parts(seq);
-  tree.append(leafHash(`${impersonal}\n${commitment}\n${stored}`));
+  const { core, commitment, stored } = parts(seq);
+  tree.append(leafHash(`${core}\n${commitment}\n${stored}`));
 }
 const tiles = new Map(tree.take().map((tile) => [tilePath(tile), tile.hashes]));
 const checkpoint = { origin: ORIGIN, size: SIZE, root: tree.root() };
@@ -44,8 +44,8 @@ async function proofFile(
   seq: number,
   { redacted = false, signed = note, change = (text: string) => text, index = seq - 1 } = {},
 ): Promise<string> {
-  const { impersonal, commitment, stored, salt, personal } = parts(seq);
-  const event = [impersonal, commitment, stored, ...(redacted ? [] : [salt, personal])];
+  const { core, commitment, stored, salt, personal } = parts(seq);
+  const event = [core, commitment, stored, ...(redacted ? [] : [salt, personal])];
   const proof = await inclusionProof(seq - 1, SIZE, async (names) =>
     names.map((name) => tiles.get(tilePath(name)) as Uint8Array),
   );
@@ -57,13 +57,13 @@ describe("verifyProof()", () => {
     for (const seq of [1, 2, 17, 256, 257, SIZE]) {
       const proven = verifyProof(await proofFile(seq), keys);
       expect(proven).toMatchObject({ index: seq - 1, checkpoint: { origin: ORIGIN, size: SIZE, signers: keys } });
-      expect({ ...proven.impersonal, ...proven.personal }).toMatchObject({
+      expect({ ...proven.core, ...proven.personal }).toMatchObject({
         seq,
         path: "/admin/orders",
         actor_id: "42",
       });
       const redacted = verifyProof(await proofFile(seq, { redacted: true }), keys);
-      expect(redacted.impersonal).toMatchObject({ seq, event_type: "authz_fail" });
+      expect(redacted.core).toMatchObject({ seq, event_type: "authz_fail" });
       expect(redacted).not.toHaveProperty("personal");
     }
   });

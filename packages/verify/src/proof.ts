@@ -8,7 +8,7 @@ export interface ProvenEvent {
   readonly checkpoint: OpenedCheckpoint;
   readonly index: number;
   /** The event's columns besides the personal ones. */
-  readonly impersonal: { readonly [column: string]: unknown };
+  readonly core: { readonly [column: string]: unknown };
   /** Absent from a proof that leaves it out. */
   readonly personal?: { readonly [column: string]: unknown };
 }
@@ -20,7 +20,7 @@ const LONGEST_PATH = 53;
 /** @throws VerifyError that says what does not hold */
 export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
   const { extra, index, path, note } = readProof(text);
-  const { impersonal, commitment, stored, salt, personal } = readExtra(extra);
+  const { core, commitment, stored, salt, personal } = readExtra(extra);
   // The commitment first: it is the event itself that was changed, if anything was.
   if (salt !== undefined && personal !== undefined) {
     const made = hex(sha256(Buffer.concat([salt, Buffer.from(personal)])));
@@ -39,7 +39,7 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
   }
   const { size, root } = checkpoint;
   if (index >= size) throw new VerifyError(`the proof is about leaf ${index}, and its checkpoint has ${size} leaves`);
-  if (!pathLeads(leafHash(`${impersonal}\n${commitment}\n${stored}`), index, size, path, root)) {
+  if (!pathLeads(leafHash(`${core}\n${commitment}\n${stored}`), index, size, path, root)) {
     throw new VerifyError(
       `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its place ${index} or the proof was changed`,
     );
@@ -47,7 +47,7 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
   return {
     checkpoint,
     index,
-    impersonal: { ...members(impersonal, "first"), ...members(stored, "third") },
+    core: { ...members(core, "first"), ...members(stored, "third") },
     ...(personal === undefined ? {} : { personal: members(personal, "personal") }),
   };
 }
@@ -76,7 +76,7 @@ function readProof(text: string): { extra: Buffer; index: number; path: string[]
 
 /** The event in the `extra` line. */
 interface ProofEvent {
-  readonly impersonal: string;
+  readonly core: string;
   readonly commitment: string;
   /** What the store says of it: when it came, how long it is kept. */
   readonly stored: string;
@@ -88,14 +88,14 @@ interface ProofEvent {
 function readExtra(extra: Buffer): ProofEvent {
   const text = extra.toString();
   if (Buffer.compare(Buffer.from(text), extra) !== 0) throw new VerifyError("the event in the proof is not UTF-8");
-  const [impersonal = "", commitment = "", stored, salt, personal, ...more] = text.split("\n");
+  const [core = "", commitment = "", stored, salt, personal, ...more] = text.split("\n");
   if (!/^[0-9a-f]{64}$/.test(commitment)) throw new VerifyError("the event in the proof has no commitment");
   if (stored === undefined) throw new VerifyError("the event in the proof does not say when it was stored");
-  if (salt === undefined) return { impersonal, commitment, stored };
+  if (salt === undefined) return { core, commitment, stored };
   if (personal === undefined || more.length > 0 || !/^[0-9a-f]{32}$/.test(salt)) {
     throw new VerifyError("the personal part of the event in the proof is not whole: a salt and one line are expected");
   }
-  return { impersonal, commitment, stored, salt: Buffer.from(salt, "hex"), personal };
+  return { core, commitment, stored, salt: Buffer.from(salt, "hex"), personal };
 }
 
 function members(line: string, which: string): { readonly [column: string]: unknown } {

@@ -86,7 +86,7 @@ export const SNAPSHOT_SETTINGS = [
 
 /** A log in a database; `copy` runs `COPY … TO STDOUT` in a snapshot, with times in ISO and UTC. */
 export function databaseLog(copy: (sql: string) => AsyncIterable<Buffer>): RawLog {
-  return { read: (part) => copy(`COPY (${question(part)}) TO STDOUT`) };
+  return { read: (part) => copy(`COPY (${queryOf(part)}) TO STDOUT`) };
 }
 
 /** So much of a record in quarantine is read at a time: PostgreSQL cannot write one of hundreds of megabytes, nor JavaScript hold its text. */
@@ -115,7 +115,7 @@ function time(value: string): string {
   return `'${value}'::timestamptz`;
 }
 
-function question(part: Part): string {
+function queryOf(part: Part): string {
   switch (part.name) {
     case "tree":
       return "SELECT size, root, own_source, now() FROM public.security_event_tree";

@@ -104,13 +104,13 @@ describe("RowReader", () => {
         const intervals = [{ source, first: 1, last: events.length }];
         for await (const { rows: bytes, start } of rowsOf(log.read({ name: "events", window: 0, intervals }))) {
           rows.read(bytes, start);
-          const [impersonal = "", commitment = ""] = rows.entry().split("\n");
+          const [core = "", commitment = ""] = rows.entry().split("\n");
           expect(rows.leaf).toBe(createHash("sha256").update(`\0${rows.entry()}`).digest("binary"));
           expect(commitment).toMatch(/^[0-9a-f]{64}$/);
           expect(rows.personal).toBe("kept");
           expect(rows.seq).toBe(seen.length + 1);
           expect(rows.source()).toBe(source);
-          seen.push(`${impersonal}\n${rows.personalLine()}`);
+          seen.push(`${core}\n${rows.personalLine()}`);
         }
         await reader.query("COMMIT");
         expect(seen).toEqual(records.map((record) => Buffer.from(record).toString()));

@@ -33,7 +33,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ...["data", "notes"].map((name) => [name, "json"] as const),
 ]);
 
-const IMPERSONAL = columns(
+const CORE = columns(
   "allowed_methods category count ended_at environment epoch event_type host id level logger method occurred_at outcome route seq service source_id started_at status_code v",
 );
 /** What the store itself says of an event. */
@@ -44,7 +44,7 @@ const PERSONAL = columns(
 
 /** The columns that {@link RowReader} reads, in its order. */
 export const EVENT_COLUMNS: readonly string[] = [
-  ...IMPERSONAL.map(({ name }) => name),
+  ...CORE.map(({ name }) => name),
   "commitment",
   ...STORED.map(({ name }) => name),
   "salt",
@@ -74,12 +74,12 @@ const PLUS = 0x2b;
 const DOT = 0x2e;
 const ZERO = 0x30;
 const UUID_LENGTH = 36;
-const SEQ = IMPERSONAL.findIndex(({ name }) => name === "seq");
-const SOURCE = IMPERSONAL.findIndex(({ name }) => name === "source_id");
+const SEQ = CORE.findIndex(({ name }) => name === "seq");
+const SOURCE = CORE.findIndex(({ name }) => name === "source_id");
 
 /** Reads one row after the other. What it says of a row is true until the next. */
 export class RowReader {
-  /** SHA-256(0x00 ‖ impersonal line ‖ \n ‖ commitment ‖ \n ‖ stored line), as 32 Latin-1 characters. */
+  /** SHA-256(0x00 ‖ core line ‖ \n ‖ commitment ‖ \n ‖ stored line), as 32 Latin-1 characters. */
   leaf = "";
   personal: PersonalState = "kept";
   seq = 0;
@@ -117,7 +117,7 @@ export class RowReader {
     }
 
     entry.bytes[0] = 0;
-    let at = this.#line(IMPERSONAL, rows, start, entry, 1);
+    let at = this.#line(CORE, rows, start, entry, 1);
     entry.bytes[entry.end++] = NEWLINE;
     at = digits(rows, this.#words, at, entry);
     this.#commitmentEnd = entry.end;
@@ -159,7 +159,7 @@ export class RowReader {
     return this.#entry.bytes.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
   }
 
-  /** The leaf's entry: the impersonal line, the commitment, and what the store says. */
+  /** The leaf's entry: the core line, the commitment, and what the store says. */
   entry(): string {
     return this.#entry.bytes.toString("utf8", 1, this.#entry.end);
   }
@@ -230,7 +230,7 @@ export class RowReader {
           }
           at--;
           out[end++] = QUOTE;
-          if (c === SOURCE && line === IMPERSONAL) this.#sourceStart = value;
+          if (c === SOURCE && line === CORE) this.#sourceStart = value;
         } else {
           // A number or JSON: as it stands, without COPY's escapes.
           for (;;) {
@@ -253,7 +253,7 @@ export class RowReader {
             else out[end++] = byte;
           }
           at--;
-          if (c === SEQ && line === IMPERSONAL) this.seq = decimal(out, value, end);
+          if (c === SEQ && line === CORE) this.seq = decimal(out, value, end);
         }
       }
       const mark = rows[at++];

@@ -10,17 +10,17 @@
  * Where a row and its tile differ, the next signed root says which of them was changed. Nothing here shares code with the
  * write path.
  */
-import { type Expected, Signers } from "./checkpoints.ts";
+import { type ExpectedRoot, Signers } from "./checkpoints.ts";
 import { byteaValue, copyValues } from "./copy-values.ts";
+import { type Difference, judgeDifferences } from "./differences.ts";
 import { countText, type Finding, Findings, sourceName } from "./findings.ts";
 import { CompactRange, HASH_BYTES, hex, TILE_WIDTH, tileRoot } from "./hashing.ts";
-import { readKnown } from "./known.ts";
+import { LeafRanges, type WindowLeaves } from "./leaf-ranges.ts";
 import { type OpenedCheckpoint, VerifyError, type Vkey } from "./note.ts";
+import { readOwnRecords } from "./own-records.ts";
 import { checkEnded, endedPartitions } from "./partitions.ts";
-import { Ranges, type WindowPlaces } from "./places.ts";
 import { linesOf, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
 import { type OwnEvent, type RemovalReport, Removals } from "./removals.ts";
-import { judgeSuspects, type Suspect } from "./suspects.ts";
 import { rangeOf, readTiles, type Tiles, UpperLevels, windowHashes } from "./tiles.ts";
 import { readUnsealed, type Unsealed } from "./unsealed.ts";
 import { judgePersonal, type Tally, Window, type WindowContext } from "./window.ts";
@@ -103,7 +103,7 @@ class Verification {
   #byRows: CompactRange | undefined;
   #upper = new UpperLevels(0, new Map());
   /** Judged when a signed root has come after them. */
-  #suspects: Suspect[] = [];
+  #differences: Difference[] = [];
   #uncounted = 0;
   /** The last size at which a signed root was the tree's. */
   #good = 0;
@@ -148,9 +148,9 @@ class Verification {
     }
     const again = this.#removals.again(positions.get(ownSource) ?? 0);
     if (again.length > 0) {
-      await readKnown(this.#log, ownSource, again, { before: this.#from, edge: this.#edge }, this.#own);
+      await readOwnRecords(this.#log, ownSource, again, { before: this.#from, edge: this.#edge }, this.#own);
     }
-    const ranges = new Ranges(Math.min(this.#from, size), positions);
+    const ranges = new LeafRanges(Math.min(this.#from, size), positions);
     for (let window = Math.floor(this.#from / WINDOW_LEAVES); window * WINDOW_LEAVES < size; window++) {
       if (this.#from >= size) break;
       await this.#window(window, size, ranges, ownSource);
@@ -250,13 +250,13 @@ class Verification {
     }
   }
 
-  async #window(window: number, size: number, ranges: Ranges, ownSource: string): Promise<void> {
+  async #window(window: number, size: number, ranges: LeafRanges, ownSource: string): Promise<void> {
     const findings = this.#findings;
     const start = window * WINDOW_LEAVES;
     const end = Math.min(start + WINDOW_LEAVES, size);
     const from = Math.max(start, this.#from);
     this.#options.progress?.(from, size);
-    const places = ranges.place(await this.#lines({ name: "ranges", window }), start, end, findings);
+    const leaves = ranges.inWindow(await this.#lines({ name: "ranges", window }), start, end, findings);
     const tiles = await readTiles(this.#log.read({ name: "tiles", window, size }));
     const unknown = new Set<number>();
     const hashes = windowHashes(tiles, window, size, unknown, findings);
@@ -268,28 +268,29 @@ class Verification {
       own: this.#own,
       ownSource,
     };
-    const rows = new Window(start, from, hashes, places, context);
-    if (places.intervals.length > 0) {
-      const { intervals } = places;
+    const rows = new Window(start, from, hashes, leaves, context);
+    if (leaves.intervals.length > 0) {
+      const { intervals } = leaves;
       await rows.events(this.#log.read({ name: "events", window, intervals }));
       await rows.quarantine(this.#log.read({ name: "quarantine", window, intervals }));
     }
     rows.end();
-    const isUnknown = ({ leaf }: Suspect): boolean => unknown.has(Math.floor(leaf / TILE_WIDTH));
-    for (const suspect of rows.suspects) this.#suspects.push({ ...suspect, unknown: isUnknown(suspect) });
+    const isUnknown = ({ leaf }: Difference): boolean => unknown.has(Math.floor(leaf / TILE_WIDTH));
+    for (const difference of rows.differences)
+      this.#differences.push({ ...difference, unknown: isUnknown(difference) });
     this.#uncounted += rows.uncounted;
     let at = from;
     for (const checkpoint of expected) {
-      at = this.#feed(at, checkpoint.size, start, hashes, rows.differing, tiles);
-      this.#compare(checkpoint, places, context);
+      at = this.#feed(at, checkpoint.size, start, hashes, rows.rowHashes, tiles);
+      this.#compare(checkpoint, leaves, context);
     }
-    this.#feed(at, end, start, hashes, rows.differing, tiles);
+    this.#feed(at, end, start, hashes, rows.rowHashes, tiles);
     if (end === size) this.#upper.end(window, size, tiles, findings);
   }
 
   /** The roots that must come up in the window, in the order of their sizes. */
-  async #expected(window: number, from: number, end: number, size: number): Promise<Expected[]> {
-    const expected: Expected[] = [];
+  async #expected(window: number, from: number, end: number, size: number): Promise<ExpectedRoot[]> {
+    const expected: ExpectedRoot[] = [];
     const elsewhereUpTo = (most: number): void => {
       for (; ; this.#compared++) {
         const next = this.#elsewhere[this.#compared];
@@ -313,7 +314,7 @@ class Verification {
     stop: number,
     start: number,
     hashes: Buffer,
-    differing: ReadonlyMap<number, string>,
+    rowHashes: ReadonlyMap<number, string>,
     tiles: Tiles,
   ): number {
     const range = this.#range;
@@ -321,13 +322,13 @@ class Verification {
       hashes.toString("latin1", (leaf - start) * HASH_BYTES, (leaf - start + 1) * HASH_BYTES);
     for (let leaf = at; leaf < stop; ) {
       const end = Math.min(leaf - (leaf % TILE_WIDTH) + TILE_WIDTH, stop);
-      if (this.#byRows === undefined && differing.size > 0) {
+      if (this.#byRows === undefined && rowHashes.size > 0) {
         for (let n = leaf; n < end && this.#byRows === undefined; n++) {
-          if (differing.has(n)) this.#byRows = range.clone();
+          if (rowHashes.has(n)) this.#byRows = range.clone();
         }
       }
       if (this.#byRows !== undefined) {
-        for (let n = leaf; n < end; n++) this.#byRows.append(differing.get(n) ?? hashAt(n));
+        for (let n = leaf; n < end; n++) this.#byRows.append(rowHashes.get(n) ?? hashAt(n));
       }
       if (end - leaf === TILE_WIDTH) {
         const root = tileRoot(hashes, (leaf - start) * HASH_BYTES);
@@ -343,7 +344,7 @@ class Verification {
   }
 
   /** Compares the tree as it stands with a root that it must have. */
-  #compare(expected: Expected, places: WindowPlaces, context: WindowContext): void {
+  #compare(expected: ExpectedRoot, leaves: WindowLeaves, context: WindowContext): void {
     const { size, root, trusted, file, signers } = expected;
     const findings = this.#findings;
     const at = { leaf: size };
@@ -355,7 +356,7 @@ class Verification {
       return;
     }
     if (trusted && this.#byRows?.root() === root) {
-      this.#resolve(size, "rows", { places, context });
+      this.#resolve(size, "rows", { leaves, context });
       this.#range = this.#byRows;
       this.#byRows = undefined;
       this.#good = size;
@@ -376,7 +377,7 @@ class Verification {
       );
     } else if (this.#broken) this.#uncompared++;
     else {
-      const numbers = places.text(this.#good, size);
+      const numbers = leaves.text(this.#good, size);
       findings.add(
         "rewritten",
         `the tree was changed between leaf ${this.#good} and leaf ${size - 1}: the checkpoint of ${size} leaves, signed by ${signers}, has another root; these are ${numbers}`,
@@ -388,17 +389,17 @@ class Verification {
     }
   }
 
-  /** Judges the suspects before leaf `size`: either their tiles or their rows are what was signed. */
+  /** Judges the differences before leaf `size`: either their tiles or their rows are what was signed. */
   #resolve(
     size: number,
     right: "tiles" | "rows",
-    found?: { readonly places: WindowPlaces; readonly context: WindowContext },
+    found?: { readonly leaves: WindowLeaves; readonly context: WindowContext },
   ): void {
-    if (this.#suspects.length === 0) return;
-    const judged = this.#suspects.filter(({ leaf }) => leaf < size);
-    this.#suspects = this.#suspects.filter(({ leaf }) => leaf >= size);
+    if (this.#differences.length === 0) return;
+    const judged = this.#differences.filter(({ leaf }) => leaf < size);
+    this.#differences = this.#differences.filter(({ leaf }) => leaf >= size);
     if (right === "tiles") {
-      judgeSuspects(
+      judgeDifferences(
         judged.filter(({ unknown }) => unknown !== true),
         this.#findings,
       );
@@ -406,17 +407,17 @@ class Verification {
       this.#uncounted = 0;
       return;
     }
-    const present = judged.filter((suspect) => suspect.found !== undefined);
-    judgeSuspects(
+    const present = judged.filter((difference) => difference.found !== undefined);
+    judgeDifferences(
       judged.filter(({ found: row, unknown }) => row === undefined && unknown !== true),
       this.#findings,
     );
-    const byTile = new Map<number, Suspect[]>();
-    for (const suspect of present) {
-      const tile = Math.floor(suspect.leaf / TILE_WIDTH);
+    const byTile = new Map<number, Difference[]>();
+    for (const difference of present) {
+      const tile = Math.floor(difference.leaf / TILE_WIDTH);
       const same = byTile.get(tile);
-      if (same === undefined) byTile.set(tile, [suspect]);
-      else same.push(suspect);
+      if (same === undefined) byTile.set(tile, [difference]);
+      else same.push(difference);
     }
     for (const [tile, [first, ...others]] of byTile) {
       // That its tile is missing was said.

@@ -2,13 +2,13 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { byteaValue, canonicalTime, copyValues } from "./copy-values.ts";
+import { type Difference, nameOf } from "./differences.ts";
 import { besideText, type EventName, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
 import { HASH_BYTES, isHashAt, leafHash } from "./hashing.ts";
-import type { PlacedInterval, WindowPlaces } from "./places.ts";
+import type { LeafInterval, WindowLeaves } from "./leaf-ranges.ts";
 import { batchesOf, linesOf } from "./raw-log.ts";
 import type { OwnEvent, Removals } from "./removals.ts";
 import { type PersonalState, RowReader } from "./row-reader.ts";
-import { nameOf, type Suspect } from "./suspects.ts";
 
 /** What the windows have in common. */
 export interface Tally {
@@ -23,8 +23,8 @@ export interface Tally {
   hashed: number;
 }
 
-/** So many suspects are kept with what is known of them; the others are counted. */
-const MOST_SUSPECTS = 5_000;
+/** So many differences are kept with what is known of them; the others are counted. */
+const MOST_DIFFERENCES = 5_000;
 
 const NONE = 0;
 const EVENT = 1;
@@ -41,14 +41,14 @@ export interface WindowContext {
 
 export class Window {
   /** By leaf: what the row that stands there makes, where that is not what the tile has. */
-  readonly differing: Map<number, string> = new Map();
-  readonly suspects: Suspect[] = [];
-  /** Suspects that were not kept. */
+  readonly rowHashes: Map<number, string> = new Map();
+  readonly differences: Difference[] = [];
+  /** Differences that were not kept. */
   uncounted = 0;
   readonly #start: number;
   readonly #from: number;
   readonly #hashes: Buffer;
-  readonly #places: WindowPlaces;
+  readonly #leaves: WindowLeaves;
   readonly #context: WindowContext;
   /** By leaf: what made it. */
   readonly #made: Uint8Array;
@@ -59,11 +59,11 @@ export class Window {
    * @param from the first leaf that is looked at
    * @param hashes the leaves as the tiles have them
    */
-  constructor(start: number, from: number, hashes: Buffer, places: WindowPlaces, context: WindowContext) {
+  constructor(start: number, from: number, hashes: Buffer, leaves: WindowLeaves, context: WindowContext) {
     this.#start = start;
     this.#from = from;
     this.#hashes = hashes;
-    this.#places = places;
+    this.#leaves = leaves;
     this.#context = context;
     this.#made = new Uint8Array(hashes.length / HASH_BYTES);
   }
@@ -73,7 +73,7 @@ export class Window {
     for await (const batch of batchesOf(pieces)) this.rows(batch);
   }
 
-  #current: PlacedInterval | undefined;
+  #current: LeafInterval | undefined;
   /** Whether something of the current interval's source was removed on record. */
   #isReduced = false;
 
@@ -81,7 +81,7 @@ export class Window {
   rows(batch: Buffer): void {
     const reader = this.#reader;
     const { tally, ownSource } = this.#context;
-    const { leaves } = this.#places;
+    const { offsets } = this.#leaves;
     const hashes = this.#hashes;
     for (let start = 0; start < batch.length; ) {
       start = reader.read(batch, start);
@@ -93,50 +93,50 @@ export class Window {
         reader.seq < current.first ||
         reader.seq > current.last
       ) {
-        current = this.#places.interval(reader.source(), reader.seq);
+        current = this.#leaves.interval(reader.source(), reader.seq);
         // An export may have more than was asked for.
         if (current === undefined) continue;
         this.#current = current;
         this.#isReduced = this.#context.removals.has(current.source);
       }
-      const place = leaves[current.base + reader.seq - current.first] as number;
-      if (place < this.#from - this.#start) continue;
-      const offset = place * HASH_BYTES;
-      const isSealed = isHashAt(hashes, offset, reader.leaf);
+      const offset = offsets[current.base + reader.seq - current.first] as number;
+      if (offset < this.#from - this.#start) continue;
+      const byte = offset * HASH_BYTES;
+      const isSealed = isHashAt(hashes, byte, reader.leaf);
       if (current.source === ownSource) {
         if (!reader.isOwn()) {
-          this.#strayed(place, current.source);
+          this.#strayed(offset, current.source);
           continue;
         }
-        this.#keepOwn(place, isSealed);
+        this.#keepOwn(offset, isSealed);
       }
-      if (isSealed && this.#made[place] === NONE && reader.personal === "kept") {
-        this.#made[place] = EVENT;
+      if (isSealed && this.#made[offset] === NONE && reader.personal === "kept") {
+        this.#made[offset] = EVENT;
         tally.kept++;
         if (this.#isReduced && this.#context.removals.covers("any", current.source, reader.seq)) tally.back++;
-      } else this.#odd(place, current.source, isSealed);
+      } else this.#odd(offset, current.source, isSealed);
     }
   }
 
   /** A row that is not simply what was sealed. */
-  #odd(place: number, source: string, isSealed: boolean): void {
+  #odd(offset: number, source: string, isSealed: boolean): void {
     const { findings, tally } = this.#context;
     const { seq, personal } = this.#reader;
-    const leaf = this.#start + place;
+    const leaf = this.#start + offset;
     const name = nameOf(this.#reader.entry(), source, seq);
     const at = { leaf, source, seq, event_id: name.id };
     if (!isSealed) {
-      this.#suspect({
+      this.#differ({
         leaf,
         source,
         seq,
-        sealed: this.#sealed(place),
+        sealed: this.#sealed(offset),
         found: { hash: this.#reader.leaf, entry: this.#reader.entry(), personal, name },
       });
-    } else if (this.#made[place] !== NONE) {
+    } else if (this.#made[offset] !== NONE) {
       findings.add("inserted", `${eventText(name)} was inserted: that number is there already`, at);
     } else {
-      this.#made[place] = EVENT;
+      this.#made[offset] = EVENT;
       if (personal === "erased") tally.erased++;
       else tally.kept++;
       judgePersonal(personal, name, leaf, this.#context);
@@ -144,27 +144,27 @@ export class Window {
   }
 
   /** A row under the own source's id that the database has not made: it counts as nothing, whatever its number. */
-  #strayed(place: number, source: string): void {
+  #strayed(offset: number, source: string): void {
     const { seq } = this.#reader;
     const name = nameOf(this.#reader.entry(), source, seq);
-    const at = { leaf: this.#start + place, source, seq, event_id: name.id };
+    const at = { leaf: this.#start + offset, source, seq, event_id: name.id };
     this.#context.findings.add("inserted", `${eventText(name)} was inserted: ${NOT_OWN}`, at);
   }
 
-  #suspect(suspect: Suspect): void {
-    if (suspect.found !== undefined) this.differing.set(suspect.leaf, suspect.found.hash);
-    if (this.suspects.length < MOST_SUSPECTS) this.suspects.push(suspect);
+  #differ(difference: Difference): void {
+    if (difference.found !== undefined) this.rowHashes.set(difference.leaf, difference.found.hash);
+    if (this.differences.length < MOST_DIFFERENCES) this.differences.push(difference);
     else this.uncounted++;
   }
 
-  #sealed(place: number): string {
-    return this.#hashes.toString("latin1", place * HASH_BYTES, (place + 1) * HASH_BYTES);
+  #sealed(offset: number): string {
+    return this.#hashes.toString("latin1", offset * HASH_BYTES, (offset + 1) * HASH_BYTES);
   }
 
-  #keepOwn(place: number, isSealed: boolean): void {
+  #keepOwn(offset: number, isSealed: boolean): void {
     const known = this.#context.own.get(this.#reader.seq);
     if (known?.state === "intact") return;
-    this.#context.own.set(this.#reader.seq, ownEvent(this.#reader, this.#start + place, isSealed));
+    this.#context.own.set(this.#reader.seq, ownEvent(this.#reader, this.#start + offset, isSealed));
   }
 
   /** Takes the records in quarantine. */
@@ -182,10 +182,10 @@ export class Window {
       const made = content.digest("hex");
       content = undefined;
       const seq = Number(number);
-      const interval = this.#places.interval(source ?? "", seq);
+      const interval = this.#leaves.interval(source ?? "", seq);
       if (interval === undefined) continue;
-      const place = this.#places.leaves[interval.base + seq - interval.first] as number;
-      const leaf = this.#start + place;
+      const offset = this.#leaves.offsets[interval.base + seq - interval.first] as number;
+      const leaf = this.#start + offset;
       if (leaf < this.#from) continue;
       const digits = byteaValue(commitment ?? "").toString("hex");
       const entry = `{"created_at":"${canonicalTime(createdAt ?? "")}","quarantined":true,"seq":${number},"source_id":"${source}"}\n${digits}`;
@@ -193,16 +193,16 @@ export class Window {
       const what = `the record in quarantine with number ${seq} of ${sourceName(interval.source)}`;
       const at = { leaf, source: interval.source, seq };
       const isKept = salt !== null && byteaValue(salt ?? "").length === 16 && made === digits;
-      if (hash !== this.#sealed(place)) {
+      if (hash !== this.#sealed(offset)) {
         const personal = salt === null ? "erased" : isKept ? "kept" : "changed";
-        this.#suspect({ ...at, sealed: this.#sealed(place), found: { hash, entry, personal } });
+        this.#differ({ ...at, sealed: this.#sealed(offset), found: { hash, entry, personal } });
         continue;
       }
-      if (this.#made[place] !== NONE) {
+      if (this.#made[offset] !== NONE) {
         findings.add("inserted", `${what} was inserted: that number is there already`, at);
         continue;
       }
-      this.#made[place] = QUARANTINED;
+      this.#made[offset] = QUARANTINED;
       if (salt === null) {
         tally.erased++;
         if (!removals.covers("erased", interval.source, seq)) {
@@ -218,7 +218,7 @@ export class Window {
   /** When all rows were taken: the leaves that none has made. */
   end(): void {
     const { findings, removals, tally } = this.#context;
-    const suspected = new Set(this.suspects.map(({ leaf }) => leaf));
+    const different = new Set(this.differences.map(({ leaf }) => leaf));
     let hole: { source: string; first: number; last: number; leaf: number } | undefined;
     const closeHole = (): void => {
       if (hole === undefined) return;
@@ -230,20 +230,20 @@ export class Window {
       );
       hole = undefined;
     };
-    for (let place = Math.max(0, this.#from - this.#start); place < this.#made.length; place++) {
-      if (this.#made[place] !== NONE) continue;
-      const leaf = this.#start + place;
-      const at = this.#places.at(leaf);
+    for (let offset = Math.max(0, this.#from - this.#start); offset < this.#made.length; offset++) {
+      if (this.#made[offset] !== NONE) continue;
+      const leaf = this.#start + offset;
+      const at = this.#leaves.at(leaf);
       if (at === undefined) continue;
       const { source, seq } = at;
-      const sealed = this.#sealed(place);
+      const sealed = this.#sealed(offset);
       if (sealed === leafHash(`{"missing":true,"seq":${seq},"source_id":"${source}"}`)) {
         if (hole?.source === source && hole.last === seq - 1) hole.last = seq;
         else {
           closeHole();
           hole = { source, first: seq, last: seq, leaf };
         }
-        for (const { found } of this.suspects.filter((suspect) => suspect.leaf === leaf)) {
+        for (const { found } of this.differences.filter((difference) => difference.leaf === leaf)) {
           const text =
             found?.name === undefined ? `a record in quarantine (${numbersText(seq, seq)})` : eventText(found.name);
           findings.add("inserted", `${text} was inserted: when its number was sealed, it had no event`, {
@@ -251,20 +251,20 @@ export class Window {
             leaf,
           });
         }
-        this.differing.delete(leaf);
-        this.#made[place] = EVENT;
-      } else if (suspected.has(leaf)) {
+        this.rowHashes.delete(leaf);
+        this.#made[offset] = EVENT;
+      } else if (different.has(leaf)) {
         // Judged later.
       } else if (removals.covers("pruned", source, seq)) tally.pruned++;
-      else this.#suspect({ leaf, source, seq, sealed });
+      else this.#differ({ leaf, source, seq, sealed });
     }
     closeHole();
     // A row beside the one that makes the leaf.
-    for (let i = this.suspects.length - 1; i >= 0; i--) {
-      const { leaf, source, seq, found } = this.suspects[i] as Suspect;
+    for (let i = this.differences.length - 1; i >= 0; i--) {
+      const { leaf, source, seq, found } = this.differences[i] as Difference;
       if (this.#made[leaf - this.#start] === NONE) continue;
-      this.suspects.splice(i, 1);
-      this.differing.delete(leaf);
+      this.differences.splice(i, 1);
+      this.rowHashes.delete(leaf);
       if (found === undefined || this.#isMissing(leaf, source, seq)) continue;
       const text =
         found.name === undefined

@@ -57,7 +57,7 @@ function readWitness(text: string): Vkey {
   throw new SeclogError("SECLOG_CONFIG", `--witness ${key.text} is a log's key, and no witness's`);
 }
 
-function document({ checkpoint, index, impersonal, personal }: ProvenEvent): unknown {
+function document({ checkpoint, index, core, personal }: ProvenEvent): unknown {
   const { origin, size, root, signers } = checkpoint;
   return {
     holds: true,
@@ -67,11 +67,11 @@ function document({ checkpoint, index, impersonal, personal }: ProvenEvent): unk
     root: Buffer.from(root, "latin1").toString("base64"),
     signed_by: signers.map(({ text }) => text),
     redacted: personal === undefined,
-    event: { ...impersonal, ...personal },
+    event: { ...core, ...personal },
   };
 }
 
-function proofText({ checkpoint, index, impersonal, personal }: ProvenEvent): string {
+function proofText({ checkpoint, index, core, personal }: ProvenEvent): string {
   const { origin, size, signers } = checkpoint;
   const witnesses = signers.filter(({ kind }) => kind === "witness").map(({ name }) => name);
   const seen =
@@ -94,8 +94,8 @@ function proofText({ checkpoint, index, impersonal, personal }: ProvenEvent): st
     );
   }
   lines.push("");
-  const width = Math.max(...Object.keys({ ...impersonal, ...personal }).map((name) => name.length));
-  for (const [name, value] of Object.entries({ ...impersonal, ...personal })) {
+  const width = Math.max(...Object.keys({ ...core, ...personal }).map((name) => name.length));
+  for (const [name, value] of Object.entries({ ...core, ...personal })) {
     const shown = typeof value === "string" ? value : JSON.stringify(value);
     lines.push(`${name.padEnd(width)}  ${visibleText(shown)}`);
   }

@@ -12,7 +12,7 @@ import { ownEvent } from "./window.ts";
  * @param before the leaves of that tree, whose last tiles these are
  * @param own gets the events
  */
-export async function readKnown(
+export async function readOwnRecords(
   log: RawLog,
   ownSource: string,
   numbers: readonly number[],

@@ -14,15 +14,15 @@ interface Piece {
 }
 
 /** Numbers of a source whose leaves are in the window. */
-export interface PlacedInterval extends Interval {
+export interface LeafInterval extends Interval {
   /** The source's id, as the reader of rows compares it. */
   readonly words: Int32Array;
-  /** Where its numbers' leaves stand in {@link WindowPlaces.leaves}. */
+  /** Where its numbers begin in {@link WindowLeaves.offsets}. */
   readonly base: number;
 }
 
 /** The ranges of the whole log, as they follow each other. */
-export class Ranges {
+export class LeafRanges {
   /** By source: the number that its next range must begin with. */
   readonly next: Map<string, number> = new Map();
   readonly #from: number;
@@ -37,11 +37,11 @@ export class Ranges {
     for (const [source, last] of positions) this.next.set(source, last + 1);
   }
 
-  /** The places of the leaves from `start` to before `end`. A range that both windows share is looked at once. */
-  place(lines: readonly string[], start: number, end: number, findings: Findings): WindowPlaces {
+  /** The numbers of the leaves from `start` to before `end`. Checks a range that two windows share only once. */
+  inWindow(lines: readonly string[], start: number, end: number, findings: Findings): WindowLeaves {
     const pieces: Piece[] = [];
-    // The leaves before it have their places: ranges that overlap must not add up to more than the window.
-    let placed = start;
+    // Every leaf before it has its number: ranges that overlap must not add up to more than the window.
+    let taken = start;
     for (const line of lines) {
       const [first, source, low, high] = copyValues(line) as [string, string, string, string];
       const range = { leaf: Number(first), source, seq: Number(low), count: Number(high) - Number(low) + 1 };
@@ -55,10 +55,10 @@ export class Ranges {
       if (range.leaf + range.count <= Math.max(start, this.#from)) continue;
       if (range.leaf !== this.#last) this.#follow(range, findings);
       this.#last = range.leaf;
-      const skipped = Math.max(0, placed - range.leaf);
+      const skipped = Math.max(0, taken - range.leaf);
       const count = Math.min(range.leaf + range.count, end) - range.leaf - skipped;
       if (count < 1) continue;
-      placed = range.leaf + skipped + count;
+      taken = range.leaf + skipped + count;
       pieces.push({ leaf: range.leaf + skipped, source, seq: range.seq + skipped, count });
     }
     if (this.#end < end) {
@@ -69,7 +69,7 @@ export class Ranges {
       );
       this.#end = end;
     }
-    return new WindowPlaces(pieces, start, end);
+    return new WindowLeaves(pieces, start, end);
   }
 
   #follow(range: Piece, findings: Findings): void {
@@ -106,16 +106,17 @@ export class Ranges {
   }
 }
 
-export class WindowPlaces {
-  readonly intervals: readonly PlacedInterval[];
-  /** By place in the intervals: the leaf's offset in the window. */
-  readonly leaves: Int32Array;
+/** Which leaf of one window belongs to which number, in both directions. */
+export class WindowLeaves {
+  readonly intervals: readonly LeafInterval[];
+  /** By position in the intervals: the leaf's offset in the window. */
+  readonly offsets: Int32Array;
   readonly #pieces: readonly Piece[];
-  readonly #bySource = new Map<string, PlacedInterval[]>();
+  readonly #bySource = new Map<string, LeafInterval[]>();
 
   constructor(pieces: readonly Piece[], start: number, end: number) {
     this.#pieces = pieces;
-    const intervals: PlacedInterval[] = [];
+    const intervals: LeafInterval[] = [];
     let base = 0;
     const grouped = new Map<string, Piece[]>();
     for (const piece of pieces) {
@@ -123,7 +124,7 @@ export class WindowPlaces {
       if (same === undefined) grouped.set(piece.source, [piece]);
       else same.push(piece);
     }
-    this.leaves = new Int32Array(end - start);
+    this.offsets = new Int32Array(end - start);
     for (const [source, parts] of grouped) {
       let open: { first: number; last: number; base: number } | undefined;
       const close = (): void => {
@@ -139,7 +140,7 @@ export class WindowPlaces {
           close();
           open = { first: seq, last: seq - 1, base };
         }
-        for (let i = 0; i < count; i++) this.leaves[base++] = leaf + i - start;
+        for (let i = 0; i < count; i++) this.offsets[base++] = leaf + i - start;
         open.last = seq + count - 1;
       }
       close();
@@ -149,13 +150,13 @@ export class WindowPlaces {
   }
 
   /** The interval with this number. */
-  interval(source: string, seq: number): PlacedInterval | undefined {
+  interval(source: string, seq: number): LeafInterval | undefined {
     const intervals = this.#bySource.get(source) ?? [];
     let low = 0;
     let high = intervals.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((intervals[middle] as PlacedInterval).first <= seq) low = middle + 1;
+      if ((intervals[middle] as LeafInterval).first <= seq) low = middle + 1;
       else high = middle;
     }
     const interval = intervals[low - 1];

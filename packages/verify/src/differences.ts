@@ -4,7 +4,7 @@ import { leafHash } from "./hashing.ts";
 import type { PersonalState } from "./row-reader.ts";
 
 /** A leaf that no row makes, or a row that makes another. Judged when a signed root has said whether the tile is right. */
-export interface Suspect {
+export interface Difference {
   readonly leaf: number;
   readonly source: string;
   readonly seq: number;
@@ -22,18 +22,18 @@ export interface Suspect {
   };
 }
 
-/** What a batch of suspects turned out to be, when the tile is right about them: what the rows' sentences are. */
-export function judgeSuspects(suspects: readonly Suspect[], findings: Findings): void {
-  const bySealed = new Map(suspects.map((suspect) => [suspect.sealed, suspect]));
-  const moved = movedFrom(suspects, bySealed);
-  const gone = new Map<string, Suspect[]>();
-  for (const suspect of suspects) {
-    const { leaf, source, seq, found } = suspect;
+/** What a batch of differences turned out to be, when the tile is right about them: what the rows' sentences are. */
+export function judgeDifferences(differences: readonly Difference[], findings: Findings): void {
+  const bySealed = new Map(differences.map((difference) => [difference.sealed, difference]));
+  const moved = movedFrom(differences, bySealed);
+  const gone = new Map<string, Difference[]>();
+  for (const difference of differences) {
+    const { leaf, source, seq, found } = difference;
     const at = { leaf, source, seq };
     if (found === undefined) {
       const same = gone.get(source);
-      if (same === undefined) gone.set(source, [suspect]);
-      else same.push(suspect);
+      if (same === undefined) gone.set(source, [difference]);
+      else same.push(difference);
       continue;
     }
     if (found.name === undefined) {
@@ -45,10 +45,10 @@ export function judgeSuspects(suspects: readonly Suspect[], findings: Findings):
       continue;
     }
     const named = { ...at, event_id: found.name.id };
-    const origin = moved.get(suspect);
+    const origin = moved.get(difference);
     if (origin !== undefined) {
       const other = moved.get(origin);
-      const how = other === suspect ? "the two were swapped" : "it was moved";
+      const how = other === difference ? "the two were swapped" : "it was moved";
       findings.add(
         "moved",
         `${eventText(found.name)} was sealed as number ${origin.seq} of ${sourceName(origin.source)}: ${how}`,
@@ -67,30 +67,33 @@ export function judgeSuspects(suspects: readonly Suspect[], findings: Findings):
   for (const [source, leaves] of gone) removedRuns(source, leaves, findings);
 }
 
-/** Rows are tried in each other's places up to so many. */
+/** At most so many rows are tried as each other's leaves: the work is their square. */
 const MOST_TRIED = 60;
 
-/** By suspect: the one in whose place its row was sealed. */
-function movedFrom(suspects: readonly Suspect[], bySealed: ReadonlyMap<string, Suspect>): Map<Suspect, Suspect> {
-  const moved = new Map<Suspect, Suspect>();
-  const places = suspects.slice(0, MOST_TRIED);
-  for (const [n, suspect] of suspects.entries()) {
-    const { found } = suspect;
+/** By difference: the one as whose leaf its row was sealed. */
+function movedFrom(
+  differences: readonly Difference[],
+  bySealed: ReadonlyMap<string, Difference>,
+): Map<Difference, Difference> {
+  const moved = new Map<Difference, Difference>();
+  const candidates = differences.slice(0, MOST_TRIED);
+  for (const [n, difference] of differences.entries()) {
+    const { found } = difference;
     if (found === undefined) continue;
     const same = bySealed.get(found.hash);
-    if (same !== undefined && same !== suspect) {
-      moved.set(suspect, same);
+    if (same !== undefined && same !== difference) {
+      moved.set(difference, same);
       continue;
     }
     if (n >= MOST_TRIED) continue;
-    for (const place of places) {
-      if (place === suspect) continue;
-      // The row says its number itself: with the number of the other place, does it make that place's leaf?
+    for (const other of candidates) {
+      if (other === difference) continue;
+      // The row says its number itself: with the other's number, does it make the other's leaf?
       const there = found.entry
-        .replace(`"seq":${suspect.seq},`, `"seq":${place.seq},`)
-        .replace(`"source_id":"${suspect.source}"`, `"source_id":"${place.source}"`);
-      if (leafHash(there) === place.sealed) {
-        moved.set(suspect, place);
+        .replace(`"seq":${difference.seq},`, `"seq":${other.seq},`)
+        .replace(`"source_id":"${difference.source}"`, `"source_id":"${other.source}"`);
+      if (leafHash(there) === other.sealed) {
+        moved.set(difference, other);
         break;
       }
     }
@@ -99,20 +102,20 @@ function movedFrom(suspects: readonly Suspect[], bySealed: ReadonlyMap<string, S
 }
 
 /** Numbers that follow each other are one finding. */
-function removedRuns(source: string, leaves: readonly Suspect[], findings: Findings): void {
+function removedRuns(source: string, leaves: readonly Difference[], findings: Findings): void {
   const sorted = [...leaves].sort((a, b) => a.seq - b.seq);
-  let first: Suspect | undefined;
-  let last: Suspect | undefined;
+  let first: Difference | undefined;
+  let last: Difference | undefined;
   const close = (): void => {
     if (first === undefined || last === undefined) return;
     findings.removed({ source, first: first.seq, last: last.seq, leaf: first.leaf });
   };
-  for (const suspect of sorted) {
-    if (last === undefined || suspect.seq !== last.seq + 1) {
+  for (const difference of sorted) {
+    if (last === undefined || difference.seq !== last.seq + 1) {
       close();
-      first = suspect;
+      first = difference;
     }
-    last = suspect;
+    last = difference;
   }
   close();
 }
