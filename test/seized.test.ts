@@ -9,6 +9,8 @@ import { postgresHandler } from "seclog/postgres";
 import { drainSpool } from "seclog/spool";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { runProgram } from "./support/program.ts";
+import { sealLog, TEST_SIGNER } from "./support/seal-log.ts";
 
 let database: TestDatabase;
 let folder = "";
@@ -187,5 +189,88 @@ describe("a source that was seized", () => {
     }).catch((error: unknown) => failures.push(String(error)));
     expect(failures).toEqual([]);
     expect((await stored()).resources).toEqual([]);
+  });
+});
+
+/** An event as its file has it: what somebody reads in the spool of the application. */
+interface SpooledEvent {
+  readonly id: string;
+  readonly occurred_at: string;
+  readonly seq: number;
+}
+
+describe("somebody who has read a source's key in its spool", () => {
+  it("raises the epoch: the source stops, its events wait in the spool and nowhere else, and health says so", async () => {
+    const log = openLog(database.writerUrl);
+    await Promise.all(record(log, 0, 20));
+    const thief = new pg.Client({ connectionString: database.writerUrl });
+    await thief.connect();
+    await thief.query("SELECT seclog_open_source($1, 5, $2)", [log.sourceId, keyOf(log.sourceId)]);
+    await thief.end();
+    void record(log, 20, 30);
+    const postgres = (): unknown => log.health().handlers.find(({ name }) => name === "postgres");
+    await expect.poll(postgres, { timeout: 30_000 }).toMatchObject({
+      status: "stopped",
+      behind: expect.any(Number),
+      lastError: { code: "SECLOG_SOURCE_FENCED" },
+    });
+    expect(log.health().status).not.toBe("ok");
+    await log.close({ deadline: 1_000 });
+    expect(await stored()).toMatchObject({ resources: numbers(20), sources: [log.sourceId] });
+    expect(readdirSync(spool)).toContain(log.sourceId);
+
+    // The statement of the operations page lets them through, once and under their own source.
+    await database.query(
+      `SET seclog.maintenance = on; UPDATE security_event_source SET epoch = 1 WHERE id = '${log.sourceId}'; RESET seclog.maintenance`,
+    );
+    await drainSpool({ directory: spool, handlers: [postgresHandler({ url: database.writerUrl })] });
+    expect(await stored()).toMatchObject({ resources: numbers(50), ids: 50, sources: [log.sourceId] });
+  });
+
+  it("stores other contents under the ids and times of events that wait there, and nothing finds it", async () => {
+    const before = openLog(database.writerUrl);
+    await Promise.all(record(before, 0, 10));
+    await before.close({ deadline: 30_000 });
+    const log = openLog(NOWHERE);
+    void record(log, 10, 40);
+    const waiting = (): SpooledEvent[] =>
+      readFileSync(join(folder, "events.ndjson"), "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as SpooledEvent & { readonly source_id: string })
+        .filter(({ source_id }) => source_id === log.sourceId);
+    // Behind the log's start.
+    await expect.poll(() => waiting().length, { timeout: 30_000 }).toBeGreaterThanOrEqual(41);
+    await log.close({ deadline: 0 });
+    const key = keyOf(log.sourceId);
+    const thief = new pg.Client({ connectionString: database.writerUrl });
+    await thief.connect();
+    await thief.query("SELECT seclog_open_source($1, 1, $2)", [log.sourceId, key]);
+    for (const { id, occurred_at, seq } of waiting().slice(0, 41)) {
+      await thief.query(
+        `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, service,
+            source_id, epoch, seq, v, data, salt, commitment)
+          SELECT $1, $2, 'authz_fail', 'info', 'authz', 'failure', 'thief', $3, $4, 1, $5, 1, line.data, salt.salt,
+              sha256(salt.salt || convert_to('{"data":' || line.data || '}', 'UTF8'))
+            FROM (SELECT '{"resource":"99"}'::json AS data) AS line, (SELECT uuid_send(gen_random_uuid()) AS salt) AS salt`,
+        [id, occurred_at, service, log.sourceId, seq],
+      );
+    }
+    await thief.query("SELECT seclog_advance($1, 1, $2, 1, 41)", [log.sourceId, key]);
+    await thief.end();
+    const failures: string[] = [];
+    await drainSpool({
+      directory: spool,
+      handlers: [postgresHandler({ url: database.writerUrl }), fileHandler({ path: join(folder, "events.ndjson") })],
+      onFailure: ({ code }) => failures.push(code),
+    });
+    expect(failures).toEqual([]);
+    await sealLog(database);
+    const { code, stdout } = await runProgram(database, ["verify", "--vkey", TEST_SIGNER.vkey]);
+    expect(code, stdout).toBe(0);
+    // What was shipped before is as it was; what waited is the thief's.
+    const { resources } = await stored();
+    expect(resources.slice(0, 10)).toEqual(numbers(10));
+    expect(new Set(resources.slice(10))).toEqual(new Set(["99"]));
   });
 });
