@@ -1,7 +1,9 @@
 /** The program `seclog` as it is built, with the URLs of a test's database. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { afterEach } from "vitest";
 import type { TestDatabase } from "./postgres.ts";
 
 /** How each role reaches a log. */
@@ -61,4 +63,41 @@ export function collect(stream: NodeJS.ReadableStream | null): () => string {
     text += chunk.toString();
   });
   return () => text;
+}
+
+/** For tests of which each step starts a program, on a machine that may have more to do. */
+export const LONG = { timeout: 180_000 } as const;
+
+/** The program on a test file's database. What still runs when a test ends is killed. */
+export function programOf(database: () => ProgramUrls): {
+  readonly seclog: (args: readonly string[], environment?: Environment) => Promise<Result>;
+  readonly startProgram: (args: readonly string[], environment?: Environment) => ChildProcess;
+} {
+  const running: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of running.splice(0)) child.kill("SIGKILL");
+  });
+  const start = (args: readonly string[], environment: Environment = {}): ChildProcess => {
+    const child = startProgram(database(), args, environment);
+    running.push(child);
+    return child;
+  };
+  return { startProgram: start, seclog: async (args, environment) => await resultOf(start(args, environment)) };
+}
+
+/** Waits as long as it takes; says what for when that is most of the test's time. */
+export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const deadline = performance.now() + LONG.timeout * 0.8;
+  while (!(await check())) {
+    if (performance.now() > deadline) throw new Error(`never came: ${what}`);
+    await sleep(20);
+  }
+}
+
+/** The objects of lines of JSON. */
+export function ndjson(text: string): Record<string, unknown>[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 }

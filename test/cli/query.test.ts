@@ -1,0 +1,170 @@
+/** The program as it is built, against a real PostgreSQL: what finds events. */
+import { once } from "node:events";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { collect, LONG, ndjson, programOf } from "../support/program.ts";
+import { HOSTILE, SOURCE_A, SOURCE_B, seedLog } from "../support/seeded-log.ts";
+
+let database: TestDatabase;
+const { seclog, startProgram } = programOf(() => database);
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await seedLog(database);
+});
+afterAll(async () => {
+  await database[Symbol.asyncDispose]();
+});
+
+describe("seclog query", LONG, () => {
+  it("hands its options to the search", async () => {
+    const { code, stdout, stderr } = await seclog(
+      "query --ndjson --since 2020-01-01 --until 2022-01-01 --level warning --order oldest --type authz_*,x --actor carol".split(
+        " ",
+      ),
+    );
+    expect([code, stderr, ndjson(stdout).map((event) => event["seq"])]).toEqual([0, "", [6]]);
+  });
+
+  it("shows hostile text as text, in 80 columns, and gives it back exactly in JSON", async () => {
+    const table = await seclog(["query", "--type", "malicious_csrf"], { COLUMNS: "200" });
+    expect(table.stdout).toContain("/\\x1b]8;;http://evil\\x07\\x1b[2J\\u202e\\u200b\\r\\n\\u{e0041}");
+    expect(table.stdout).toContain("x\\u202ey");
+    const narrow = await seclog(["query"]);
+    for (const { stdout } of [table, narrow]) expect(stdout).not.toMatch(/[^\P{C}\n]/u);
+    expect(narrow.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(narrow.stdout).toMatch(/ critical authz_fail +198\.51\.100\.1 /);
+    const json = await seclog(["query", "--json", "--type", "malicious_csrf"]);
+    expect(json.stdout).not.toMatch(/[^\P{C}\n]/u);
+    const { events, more } = JSON.parse(json.stdout) as { events: Record<string, unknown>[]; more: boolean };
+    expect(more).toBe(false);
+    expect(events.map(({ path, actor_id }) => [path, actor_id])).toEqual([[HOSTILE, "x\u202ey"]]);
+  });
+
+  it("suggests a type where there is none of that name, and says what it looked for", async () => {
+    const { code, stderr } = await seclog(["query", "--type", "login,authz_fail", "--status", "499"]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/There is no type "login".*did you mean authn_login_\w+, /);
+    expect(stderr).toContain("--type '*login*' matches ");
+    expect(stderr).not.toContain('"authz_fail"');
+    expect(stderr).toMatch(/No events match: event_type login or authz_fail, status_code 499, from /);
+    for (const command of ["query", "tail", "stats"]) {
+      const { stdout } = await seclog([command, "--help"]);
+      for (const option of ["service", "status", "method", "route", "host", "outcome", "category", "target"]) {
+        expect(stdout).toContain(`  --${option} <`);
+      }
+      expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    }
+  });
+
+  it("suggests a category, a pattern and a service where no event has such a one", async () => {
+    const client = new pg.Client({ connectionString: database.adminUrl });
+    await client.connect();
+    await client.query(
+      `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, service, source_id, epoch, seq, v, commitment)
+       VALUES (gen_random_uuid(), now() - interval '2 days', 'named', 'info', 'own_category', 'success', 'security', 'cij', $1, 1, 99999, 1, '')`,
+      [SOURCE_B],
+    );
+    await client.end();
+    for (const [args, hint] of [
+      ["--category autn", /^There is no category .* named "autn": did you mean "authn"\?$/m],
+      ["--category own_categry", /named "own_categry": did you mean "own_category"\?$/m],
+      ["--type zzz*", /^No type of the catalogue or of the newest 10,000 events matches "zzz\*": there are /m],
+      ["--type autn_*", /matches "autn_\*": did you mean "authn_\*"\?$/m],
+      ["--service cjz", /^None of the newest 10,000 events is of the service "cjz": /m],
+    ] as const) {
+      const { code, stderr } = await seclog(["query", ...args.split(" ")]);
+      expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(hint)]);
+    }
+    // Known ones that merely match nothing.
+    for (const args of ["--category session", "--type session_*", "--service cij", "--category own_category"]) {
+      const { code, stderr } = await seclog(["query", ...args.split(" ")]);
+      expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(/^No events match: [^\n]*\n$/)]);
+    }
+    expect((await seclog(["stats", "--category", "autn"])).stderr).toContain('did you mean "authn"?');
+  });
+
+  it("gives --limit events and says whether there are more", async () => {
+    const two = JSON.parse((await seclog(["query", "--json", "--limit", "2"])).stdout) as {
+      events: unknown[];
+      more: boolean;
+    };
+    expect([two.events.length, two.more]).toEqual([2, true]);
+    // Five of an application, and the database's own that it was set up.
+    const all = JSON.parse((await seclog(["query", "--json", "--limit", "6"])).stdout) as {
+      events: unknown[];
+      more: boolean;
+    };
+    expect([all.events.length, all.more]).toEqual([6, false]);
+    expect((await seclog(["query", "--limit", "2"])).stderr).toContain("2 events; there are more");
+    const none = await seclog(["query", "--json", "--actor", "nobody"]);
+    expect(JSON.parse(none.stdout)).toEqual({ events: [], more: false });
+  });
+
+  it("ends without a word when nobody reads on", async () => {
+    const child = startProgram([
+      "query",
+      "--ndjson",
+      "--limit",
+      "all",
+      "--since",
+      "2021-01-01",
+      "--until",
+      "2022-01-01",
+    ]);
+    const stderr = collect(child.stderr);
+    await once(child.stdout as NodeJS.ReadableStream, "data");
+    child.stdout?.destroy();
+    const [code] = (await once(child, "close")) as [number];
+    expect([code, stderr()]).toEqual([0, ""]);
+  });
+
+  it("colours on request only", async () => {
+    const colour = "\x1b[";
+    expect((await seclog(["query"])).stdout).not.toContain(colour);
+    expect((await seclog(["query"], { FORCE_COLOR: "1" })).stdout).toContain(colour);
+    expect((await seclog(["query"], { FORCE_COLOR: "1", NO_COLOR: "1" })).stdout).not.toContain(colour);
+  });
+});
+
+describe("seclog query, stats and tail", LONG, () => {
+  it("refuse a schema that is newer in a breaking way, or older", async () => {
+    const ask = async (code: string): Promise<void> => {
+      for (const command of ["query", "stats", "tail"]) {
+        expect(await seclog([command])).toEqual({ code: 1, stdout: "", stderr: expect.stringContaining(code) });
+      }
+    };
+    await database.query("INSERT INTO seclog_migration VALUES (9999, 'later', true, '')");
+    await ask("SECLOG_SCHEMA_NEWER").finally(() => database.query("DELETE FROM seclog_migration WHERE id = 9999"));
+    await database.query("UPDATE seclog_migration SET id = -3 WHERE id = 3");
+    await ask("SECLOG_SCHEMA_OLDER").finally(() => database.query("UPDATE seclog_migration SET id = 3 WHERE id = -3"));
+  });
+});
+
+describe("seclog stats", LONG, () => {
+  it("counts by type, level, address and hour, and knows the sources", async () => {
+    const { stdout, code } = await seclog(["stats", "--json", "--since", "2020-01-01", "--until", "2022-01-01"]);
+    expect(code).toBe(0);
+    const stats = JSON.parse(stdout) as Record<string, unknown>;
+    expect(stats).toMatchObject({
+      events: 12_001,
+      occurrences: 12_001,
+      by_type: [
+        { name: "many", events: 12_000 },
+        { name: "authz_fail", events: 1 },
+      ],
+      by_hour: [{ name: "2021-05-05T05:00Z", events: 12_000 }, { name: "2020-02-02T10:00Z" }],
+    });
+    const { latest } = stats["sources"] as { latest: Record<string, unknown>[] };
+    expect(latest.find(({ id }) => id === SOURCE_A)).toMatchObject({
+      last_seq: 6,
+      quarantined: 0,
+      last_heartbeat: null,
+    });
+    expect(latest.filter(({ own }) => own)).toMatchObject([{ service: "seclog", last_seq: 1, last_heartbeat: null }]);
+    const text = (await seclog(["stats"])).stdout;
+    expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(text).toContain("CLIENT");
+  });
+});
