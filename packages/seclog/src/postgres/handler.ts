@@ -208,6 +208,14 @@ class PostgresHandler implements SecurityEventHandler {
     });
   }
 
+  /** Opening the source compares its position with what was acknowledged. */
+  confirm(source: BatchSource, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(source, async (known, turn) => {
+      await turn();
+      await this.#withSession(source, known, signal, async () => {});
+    });
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -312,8 +320,8 @@ class PostgresHandler implements SecurityEventHandler {
     if (source.position < acknowledged) {
       throw new HandlerError(
         "destination",
-        `PostgreSQL: source ${id} ends at ${source.position} there, but ${acknowledged} was stored before: ` +
-          "it is an older copy of the database; connect to the right one, or see docs/operations.md",
+        `PostgreSQL: source ${id} ends at ${source.position} there, but by the cursor in the spool ${acknowledged} was stored before: ` +
+          "it is an older copy of the database, or somebody edited the cursor; connect to the right one, or see docs/operations.md",
         { code: "SECLOG_STORE_BEHIND" },
       );
     }

@@ -73,6 +73,12 @@ export interface SecurityEventHandler {
    */
   quarantine?(record: QuarantinedRecord, signal: AbortSignal): Promise<void>;
   /**
+   * Resolves when the destination has the source's events up to `source.acknowledged`, and rejects as `handle` does when it has
+   * fewer. Called before shipping goes on from a position that only a file in the spool's folder states, since events are
+   * deleted by it and whoever may write there can edit it. A handler without this method has that file believed.
+   */
+  confirm?(source: BatchSource, signal: AbortSignal): Promise<void>;
+  /**
    * What only one handler at a time may write to, such as the path of a file. A log does not start with a handler whose
    * `exclusive` belongs to another open log of this process, or to another of its own handlers.
    */

@@ -11,7 +11,7 @@ import {
   type SecurityEventHandler,
 } from "./handler.ts";
 import { monotonic } from "./progress.ts";
-import { type Successor, succeedBatch, succeedQuarantined, successorOf } from "./successor.ts";
+import { type Successor, succeedBatch, succeedQuarantined, succeedSource, successorOf } from "./successor.ts";
 
 /** Something that gives a source's events in order: a spool on disk or in memory. */
 export interface RecordReader {
@@ -134,8 +134,11 @@ export class Lane {
       try {
         if (!begun) {
           this.#successor = this.source.loadSuccessor(this.handler.name);
+          const after = this.#successor?.after ?? 0;
           // A cursor is kept from time to time, and a successor at once.
-          this.acknowledged = Math.max(this.source.loadCursor(this.handler.name), this.#successor?.after ?? 0);
+          const kept = Math.max(this.source.loadCursor(this.handler.name), after);
+          if (kept > after && !(await this.#confirm(kept))) continue;
+          this.acknowledged = kept;
         }
         begun = true;
         this.ended = await this.#ship();
@@ -146,6 +149,20 @@ export class Lane {
         await this.#pause("retry", asSeclogError(error));
       }
     }
+  }
+
+  /**
+   * Asks the handler, where it can be asked, whether it has all up to the cursor's number: a cursor is a file that somebody may
+   * have edited, and events are deleted by it. Returns false when it has not, or was stopped: then the lane has paused.
+   */
+  async #confirm(kept: number): Promise<boolean> {
+    if (this.handler.confirm === undefined) return true;
+    const source = this.#batchSource(kept);
+    const given = this.#successor === undefined ? source : succeedSource(this.#successor, source);
+    const failure = await this.#call(async (signal) => this.handler.confirm?.(given, signal));
+    if (failure === undefined) return true;
+    if (!this.#stop.signal.aborted) await this.#pause(failure.kind === "event" ? "destination" : failure.kind, failure);
+    return false;
   }
 
   /** Ships until something fails. Returns true at the end of a dead process's source. */
@@ -198,9 +215,9 @@ export class Lane {
     this.#observer.acknowledged(this);
   }
 
-  #batchSource(): EventBatch["source"] {
+  #batchSource(acknowledged: number = this.acknowledged): EventBatch["source"] {
     const { id, epoch, key } = this.source;
-    return { id, epoch, key, acknowledged: this.acknowledged };
+    return { id, epoch, key, acknowledged };
   }
 
   #deliver(batch: EventBatch): Delivery {

@@ -61,7 +61,8 @@ export function succeedQuarantined(successor: Successor, record: QuarantinedReco
   return { ...record, source: succeedSource(successor, record.source), seq: record.seq - successor.after };
 }
 
-function succeedSource({ id, key, after }: Successor, source: BatchSource): BatchSource {
+/** The source's rights and position, as its successor's. */
+export function succeedSource({ id, key, after }: Successor, source: BatchSource): BatchSource {
   return { ...source, id, key, acknowledged: Math.max(0, source.acknowledged - after) };
 }
 
