@@ -8,18 +8,16 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
+import { readVkey, verifyLog } from "@seclog/verify";
 import pg from "pg";
-import copyStreams from "pg-copy-streams";
 import { encodeEvent } from "seclog";
 import { formatCheckpoint, formatPrivateKey, leafHash, parsePrivateKey, signNote, TreeAppender } from "seclog/merkle";
 import { EVENT_SELECT, postgresHandler, rowToEvent } from "seclog/postgres";
 import { setupDatabase } from "seclog/postgres/schema";
 import { drainSpool } from "seclog/spool";
-import { openSnapshot } from "../packages/server/dist/cli/commands/verify.js";
-import { readVkey } from "../packages/verify/dist/note.js";
-import { databaseLog, rowsOf } from "../packages/verify/dist/raw-log.js";
+import { openSnapshot } from "../packages/server/dist/integrity/verify-snapshot.js";
+import { rowsOf } from "../packages/verify/dist/raw-log.js";
 import { RowReader } from "../packages/verify/dist/row-reader.js";
-import { verifyLog } from "../packages/verify/dist/verify-log.js";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";
 
@@ -59,17 +57,13 @@ export async function benchVerify({ rounds = 5, events = 200_000 } = {}) {
     let inputs = [];
     let report;
     for (let round = 0; round <= rounds; round++) {
-      const client = await openSnapshot(at("reader"));
+      const { client, log } = await openSnapshot(at("reader"));
       let start = performance.now();
-      report = await verifyLog(
-        databaseLog((sql) => client.query(copyStreams.to(sql))),
-        { keys },
-      );
+      report = await verifyLog(log, { keys });
       const table = performance.now() - start;
       if (!report.intact) throw new Error(report.findings[0]?.sentence);
       if (round === 0) {
-        const live = databaseLog((sql) => client.query(copyStreams.to(sql)));
-        await verifyLog({ read: (part) => kept(live, part, answers) }, { keys });
+        await verifyLog({ read: (part) => kept(log, part, answers) }, { keys });
         inputs = await hashInputs(answers, report.size);
       }
       await client.end();

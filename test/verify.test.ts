@@ -1,6 +1,6 @@
 /** `seclog verify` and `verify-proof` as they are built, against a real PostgreSQL. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -49,6 +49,17 @@ function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): P
   const env = { PATH: process.env["PATH"], SECLOG_READER_URL: database.readerUrl, COLUMNS: "200", ...environment };
   return new Promise((done) => {
     const program = join(root, "packages/server/bin/seclog.js");
+    execFile(process.execPath, [program, ...args], { env, encoding: "utf8" }, (error, stdout, stderr) => {
+      done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+/** The auditor's program, which knows no database. */
+function seclogVerify(args: readonly string[]): Promise<Result> {
+  return new Promise((done) => {
+    const program = join(root, "packages/verify/bin/seclog-verify.js");
+    const env = { PATH: process.env["PATH"] };
     execFile(process.execPath, [program, ...args], { env, encoding: "utf8" }, (error, stdout, stderr) => {
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
@@ -219,5 +230,79 @@ describe("seclog verify-proof", { timeout: 120_000 }, () => {
     expect(alone).toMatchObject({ code: 1, stderr: expect.stringContaining("the witness w.example has not signed") });
     expect((await seclog(["verify-proof", path("gone"), "--vkey", key.vkey])).code).toBe(2);
     expect((await seclog(["verify-proof", prove([key]), "--vkey", "x"])).code).toBe(2);
+  });
+});
+
+describe("seclog-verify", { timeout: 120_000 }, () => {
+  it("says of an export what seclog verify says of it, in 80 columns", async () => {
+    const [exported, saved] = [path("for-auditors"), path("auditor.txt")];
+    expect((await seclog(["verify", "--vkey", key.vkey, "--write-export", exported])).code).toBe(0);
+    const { code, stdout, stderr } = await seclogVerify(["export", exported, "--vkey", key.vkey, "--save", saved]);
+    const same = await seclog(["verify", "--vkey", key.vkey, "--export", exported], { COLUMNS: undefined });
+    expect({ code, stdout, stderr: stderr.replace(/\s+/g, " ") }).toEqual({
+      code: 0,
+      stdout: same.stdout,
+      stderr: same.stderr.replace(/\s+/g, " "),
+    });
+    expect(`${stdout}${stderr}`.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(readFileSync(saved, "utf8")).toBe(await storedNote(admin));
+    const json = await seclogVerify(["export", exported, "--vkey", key.vkey, "--checkpoint", saved, "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ intact: true, checkpoints_elsewhere: 1 });
+
+    // Whoever can write the folder can change it: the events no longer make the root that was signed.
+    const events = readdirSync(exported).find((name) => name.startsWith("events-")) ?? "";
+    writeFileSync(
+      path(`for-auditors/${events}`),
+      readFileSync(path(`for-auditors/${events}`), "utf8").replace("authz_fail", "authn_fail"),
+    );
+    const changed = await seclogVerify(["export", exported, "--vkey", key.vkey]);
+    expect(changed.code).toBe(1);
+    expect(changed.stdout).toContain("is NOT what was sealed: 1 finding.");
+    rmSync(path(`for-auditors/${events}`));
+    const broken = await seclogVerify(["export", exported, "--vkey", key.vkey]);
+    expect(broken).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/^seclog-verify: not verified: .* is missing/),
+    });
+  });
+
+  it("ends with 2 and the next step for what cannot be done as asked", async () => {
+    const usage: readonly (readonly [readonly string[], RegExp])[] = [
+      [["tables"], /there is no command "tables": use export or proof/],
+      [["export", folder], /name the log's public key with --vkey KEY/],
+      [["export", "--vkey", key.vkey], /seclog-verify export <folder> --vkey KEY/],
+      [["export", folder, folder, "--vkey", key.vkey], /name one/],
+      [["export", folder, "--vkey", key.vkey], /has no seclog-export\.json/],
+      [["export", folder, "--vkey", key.vkey, "--witness", "x"], /Unknown option '--witness' \(/],
+      [["proof", path("gone"), "--vkey", key.vkey], /cannot be read/],
+    ];
+    for (const [args, says] of usage) {
+      const { code, stderr } = await seclogVerify(args);
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(says) });
+    }
+    const help = await seclogVerify(["--help"]);
+    expect([help.code, help.stdout]).toEqual([0, expect.stringContaining("Exit codes:")]);
+    expect(help.stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect((await seclogVerify(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("checks a proof as seclog verify-proof does", async () => {
+    const file = path("event.tlog-proof");
+    const [row] = (await admin.query<{ id: string }>("SELECT id FROM security_event_log WHERE seq = 17")).rows;
+    expect((await seclog(["prove", row?.id ?? "", "--out", file])).code).toBe(0);
+    for (const more of [[], ["--json"]]) {
+      const { code, stdout } = await seclogVerify(["proof", file, "--vkey", key.vkey, ...more]);
+      const same = await seclog(["verify-proof", file, "--vkey", key.vkey, ...more], { COLUMNS: undefined });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: same.stdout });
+    }
+    writeFileSync(file, readFileSync(file, "utf8").replace(/^index \d+$/m, "index 3"));
+    const forged = await seclogVerify(["proof", file, "--vkey", key.vkey]);
+    expect(forged).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("proves nothing: the proof does not lead"),
+    });
+    const witness = newKey("w.example", "cosignature").vkey;
+    const unseen = await seclogVerify(["proof", file, "--vkey", key.vkey, "--witness", witness]);
+    expect(unseen.code).toBe(1);
   });
 });

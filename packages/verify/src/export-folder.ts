@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { VerifyError } from "./note.ts";
+import { InputError, VerifyError } from "./note.ts";
 import { type Part, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
 
 const MANIFEST = "seclog-export.json";
@@ -28,13 +28,16 @@ function fileOf(part: Part): string {
  * may read the folder, which has the personal data of everybody in the log.
  *
  * @param from the leaf that verification begins with
- * @throws VerifyError when the folder is not empty
+ * @throws InputError when the folder is not empty, or cannot be made
  */
 export function exportingLog(log: RawLog, directory: string, from: number): RawLog {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  if (readdirSync(directory).length > 0)
-    throw new VerifyError(`${directory} is not empty: name a new folder for the export`);
-  writeFileSync(join(directory, MANIFEST), `${JSON.stringify({ format: FORMAT, window: WINDOW_LEAVES, from })}\n`);
+  asNamed(() => {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (readdirSync(directory).length > 0) {
+      throw new InputError(`${directory} is not empty: name a new folder for the export`);
+    }
+    writeFileSync(join(directory, MANIFEST), `${JSON.stringify({ format: FORMAT, window: WINDOW_LEAVES, from })}\n`);
+  });
   return {
     async *read(part) {
       const file = openSync(join(directory, fileOf(part)), "wx", 0o600);
@@ -67,28 +70,41 @@ function readManifest(file: string): Manifest {
     if (!(error instanceof SyntaxError)) throw error;
   }
   if (typeof manifest === "object" && manifest !== null) return manifest;
-  throw new VerifyError(`${file} is not what seclog verify --write-export has written: it is broken, export again`);
+  throw new InputError(`${file} is not what seclog verify --write-export has written: it is broken, export again`);
+}
+
+/** Refuses a folder that cannot hold or read an export, whatever the reason: another one can be named. */
+function asNamed(open: () => void): void {
+  try {
+    open();
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    throw new InputError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /**
  * The log of an export.
  *
  * @param from the leaf that verification begins with: the export must begin there, too
- * @throws VerifyError when the folder has none
+ * @throws InputError when the folder has no export, or one of another format or beginning
  */
 export function folderLog(directory: string, from: number): RawLog {
-  const manifest = join(directory, MANIFEST);
-  if (!existsSync(manifest))
-    throw new VerifyError(`${directory} has no ${MANIFEST}: it is no export of seclog verify --write-export`);
-  const { format, window, ...begins } = readManifest(manifest);
-  if (format !== FORMAT || window !== WINDOW_LEAVES) {
-    throw new VerifyError(`${directory} has an export of another format (${format}): use the seclog that wrote it`);
-  }
-  if (begins.from !== from) {
-    throw new VerifyError(
-      `the export begins with leaf ${begins.from}, the verification with ${from}: give it the --from that it was written with`,
-    );
-  }
+  asNamed(() => {
+    const manifest = join(directory, MANIFEST);
+    if (!existsSync(manifest)) {
+      throw new InputError(`${directory} has no ${MANIFEST}: it is no export of seclog verify --write-export`);
+    }
+    const { format, window, ...begins } = readManifest(manifest);
+    if (format !== FORMAT || window !== WINDOW_LEAVES) {
+      throw new InputError(`${directory} has an export of another format (${format}): use the seclog that wrote it`);
+    }
+    if (begins.from !== from) {
+      throw new InputError(
+        `the export begins with leaf ${begins.from}, the verification with ${from}: give it the --from that it was written with`,
+      );
+    }
+  });
   return {
     async *read(part) {
       const path = join(directory, fileOf(part));

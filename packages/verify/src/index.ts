@@ -5,6 +5,7 @@ export { exportingLog, folderLog } from "./export-folder.ts";
 export type { Finding, FindingKind } from "./findings.ts";
 export {
   type Checkpoint,
+  InputError,
   type OpenedCheckpoint,
   openCheckpoint,
   readVkey,

@@ -7,7 +7,12 @@ import { HASH_BYTES } from "./hashing.ts";
 
 /** What cannot be believed or read, in a sentence for people. */
 export class VerifyError extends Error {
-  override readonly name = "VerifyError";
+  override readonly name: string = "VerifyError";
+}
+
+/** A key, a file or a folder that was named cannot be used: naming another one helps. */
+export class InputError extends VerifyError {
+  override readonly name = "InputError";
 }
 
 /** A key that somebody named: of a log, or of a witness. */

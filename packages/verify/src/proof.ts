@@ -4,7 +4,7 @@ import { base64, type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey }
 
 /** What a proof that holds has proved. */
 export interface ProvenEvent {
-  /** Signed by a key of the log, and by those of the witnesses named that are among its signers. */
+  /** Signed by a key of the log and by every witness named. */
   readonly checkpoint: OpenedCheckpoint;
   readonly index: number;
   /** The event's columns besides the personal ones. */
@@ -17,7 +17,13 @@ const FIRST_LINE = "c2sp.org/tlog-proof@v1";
 /** A tree of 2^53 leaves has paths of 53 hashes. */
 const LONGEST_PATH = 53;
 
-/** @throws VerifyError that says what does not hold */
+/**
+ * Checks the text of a proof.
+ *
+ * @param keys the log's, of which at least one must have signed the checkpoint
+ * @param witnesses those that must all have signed it
+ * @throws VerifyError that says what does not hold
+ */
 export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
   const { extra, index, path, note } = readProof(text);
   const { core, commitment, stored, salt, personal } = readExtra(extra);
@@ -43,6 +49,10 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
     throw new VerifyError(
       `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its place ${index} or the proof was changed`,
     );
+  }
+  const silent = witnesses.filter((key) => !checkpoint.signers.includes(key));
+  if (silent.length > 0) {
+    throw new VerifyError(`the witness ${silent.map(({ name }) => name).join(", ")} has not signed the checkpoint`);
   }
   return {
     checkpoint,

@@ -1,12 +1,11 @@
-import { databaseLog, readVkey, verifyLog } from "@seclog/verify";
+import { readVkey, verifyLog } from "@seclog/verify";
 import pg from "pg";
-import copyStreams from "pg-copy-streams";
 import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { describe, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
 import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
-import { openSnapshot } from "./verify.ts";
+import { openSnapshot } from "./verify-snapshot.ts";
 
 describe("openSnapshot()", () => {
   it("sees the record of a partition that is dropped while it begins", async () => {
@@ -22,12 +21,11 @@ describe("openSnapshot()", () => {
     await admin.query("BEGIN");
     await admin.query("SELECT seclog_prune('standard', '2026-01-01Z', 'thirty days')");
     const verified = (async () => {
-      const client = await openSnapshot(database.readerUrl);
+      const { client, log } = await openSnapshot(database.readerUrl);
       try {
         const { rows } = await client.query(
           "SELECT relation::regclass::text AS name FROM pg_locks WHERE pid = pg_backend_pid()",
         );
-        const log = databaseLog((sql) => client.query(copyStreams.to(sql)));
         return {
           locks: rows.map(({ name }) => name),
           report: await verifyLog(log, { keys: [readVkey(TEST_SIGNER.vkey)] }),

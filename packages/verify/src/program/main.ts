@@ -1,0 +1,159 @@
+/** `seclog-verify`: checks an export or a proof, without Seclog and without a database. Started by `bin/seclog-verify.js`. */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { folderLog } from "../export-folder.ts";
+import { InputError, VerifyError } from "../note.ts";
+import { verifyProof } from "../proof.ts";
+import { verifyLog } from "../verify-log.ts";
+import { readCheckpoints, readKeys, readStart, readText, readWitnesses, saveCheckpoint } from "./inputs.ts";
+import { proofDocument, proofText } from "./proof-text.ts";
+import { progressText, reportHint, reportText } from "./report-text.ts";
+import { jsonLine, page, showProgress } from "./terminal.ts";
+
+const HELP = `Usage: seclog-verify export <folder> --vkey <key> [options]
+       seclog-verify proof <file> --vkey <key> [options]
+
+Verifies a Seclog security event log without Seclog. It depends on nothing but
+Node, opens no connection and shares no code with what writes the log.
+
+  export   recompute the whole log from an export, as seclog verify
+           --write-export writes it, and say what is not as it was sealed
+  proof    check the proof of one event, as seclog prove writes it
+
+Options:
+  --vkey <key>         the log's public key; again for each later one, in the
+                       order of their rotation
+  --json               print one JSON document
+  -h, --help           print this
+  --version            print the version
+
+Options of export:
+  --checkpoint <file>  signed checkpoints that were kept elsewhere, any number
+                       in a file; repeatable. Without one, a tail that was cut
+                       off or a database that was rolled back cannot be seen
+  --from <file>        the checkpoint of an earlier verification, with which the
+                       export begins
+  --save <file>        write the newest checkpoint that was verified there
+
+Options of proof:
+  --witness <key>      a witness's key, which must have signed the checkpoint;
+                       repeatable
+
+The key comes from whoever runs the log, by another way than the export. A file
+may be - for standard input or output.
+
+Exit codes:
+  0  the log is what was sealed, the proof holds
+  1  something was changed, removed or inserted; the proof does not hold
+  2  it cannot be done as asked: a key, a file or an option is wrong
+  3  it could not be finished: a file of the export cannot be read
+`;
+
+const EXIT = { intact: 0, wrong: 1, usage: 2, unfinished: 3 } as const;
+
+const many = { type: "string", multiple: true } as const;
+const one = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
+/** What both commands take. */
+const COMMON = { vkey: many, json: flag } as const;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [command, ...rest] = args;
+  if (command === undefined || args.some((arg) => arg === "--help" || arg === "-h" || arg === "help")) {
+    await print(HELP);
+    return command === undefined ? EXIT.usage : EXIT.intact;
+  }
+  if (command === "--version") {
+    const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+    await print(`${(JSON.parse(manifest) as { version: string }).version}\n`);
+    return EXIT.intact;
+  }
+  if (command === "export") return await verifyExport(rest);
+  if (command === "proof") return await checkProof(rest);
+  throw new InputError(`there is no command ${JSON.stringify(command.slice(0, 60))}: use export or proof`);
+}
+
+async function verifyExport(args: readonly string[]): Promise<number> {
+  const options = { ...COMMON, checkpoint: many, from: one, save: one } as const;
+  const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
+  const folder = onlyOne(positionals, "export <folder>");
+  const keys = readKeys(named(values.vkey));
+  const from = values.from === undefined ? undefined : readStart(values.from, keys);
+  const elsewhere = (values.checkpoint ?? []).flatMap((file) =>
+    readCheckpoints(file, keys).map((checkpoint) => ({ checkpoint, file })),
+  );
+  const progress = (done: number, size: number): void => showProgress(progressText(done, size));
+  const report = await verifyLog(folderLog(folder, from?.size ?? 0), { keys, elsewhere, from, progress });
+  showProgress("");
+  if (values.save !== undefined && report.intact && report.newest_note !== null) {
+    saveCheckpoint(values.save, report.newest_note);
+  }
+  await print(values.json ? jsonLine(report) : reportText(report, page));
+  const hint = values.json ? undefined : reportHint(report);
+  if (hint !== undefined) process.stderr.write(`${page.wrapped(hint, "")}\n`);
+  return report.intact ? EXIT.intact : EXIT.wrong;
+}
+
+async function checkProof(args: readonly string[]): Promise<number> {
+  const options = { ...COMMON, witness: many } as const;
+  const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
+  const file = onlyOne(positionals, "proof <file>");
+  const keys = readKeys(named(values.vkey));
+  const witnesses = readWitnesses(values.witness ?? []);
+  const text = readText(file);
+  try {
+    const proven = verifyProof(text, keys, witnesses);
+    await print(values.json ? jsonLine(proofDocument(proven)) : proofText(proven, page));
+    return EXIT.intact;
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    complain(`${file} proves nothing: ${error.message}`);
+    return EXIT.wrong;
+  }
+}
+
+/** Runs node:util's parser, whose errors name the option at fault. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    // After the first sentence it advises on option values that begin with a dash.
+    throw new InputError(String(error instanceof Error ? error.message : error).replace(/\. .*/s, ""));
+  }
+}
+
+function onlyOne(positionals: readonly string[], usage: string): string {
+  const [first, ...others] = positionals;
+  if (first !== undefined && others.length === 0) return first;
+  throw new InputError(`name one: seclog-verify ${usage} --vkey KEY`);
+}
+
+function named(vkeys: readonly string[] | undefined): readonly string[] {
+  if (vkeys !== undefined) return vkeys;
+  throw new InputError("name the log's public key with --vkey KEY, as whoever runs the log has given it to you");
+}
+
+function print(text: string): Promise<void> {
+  return new Promise((written, failed) => {
+    process.stdout.write(text, (error) => (error ? failed(error) : written()));
+  });
+}
+
+function complain(message: string): void {
+  // It may repeat what a stranger's file said.
+  const text = page.visible(message.replaceAll("\n", " "));
+  process.stderr.write(`seclog-verify: ${process.stderr.isTTY ? page.wrapped(text, "               ") : text}\n`);
+}
+
+// A write that fails is reported to whoever awaits it; without a listener it would end the process with 1, a verdict.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  showProgress("");
+  const message = error instanceof Error ? error.message : String(error);
+  const isUsage = error instanceof InputError;
+  complain(isUsage ? `${message} (--help explains)` : `not verified: ${message}`);
+  process.exitCode = isUsage ? EXIT.usage : EXIT.unfinished;
+}

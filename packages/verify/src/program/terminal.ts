@@ -1,0 +1,46 @@
+/** The terminal of `seclog-verify`: its width, its colours, and nothing that a stranger's text makes it do. */
+import type { Page } from "./report-text.ts";
+
+/** What a terminal would obey instead of showing: controls, formats, lone surrogates, line and paragraph separators. */
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** SGR parameters (ECMA-48). */
+const STYLES = { red: "31", green: "32", alarm: "1;31" } as const;
+
+/** Standard output: 80 columns where nothing says otherwise; `NO_COLOR` and `FORCE_COLOR` (no-color.org) decide the colours. */
+export const page: Page = {
+  styled(text, style) {
+    const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+    const wanted = FORCE_COLOR ? FORCE_COLOR !== "0" : process.stdout.isTTY === true && TERM !== "dumb";
+    return wanted && !NO_COLOR ? `\x1b[${STYLES[style]}m${text}\x1b[0m` : text;
+  },
+  wrapped(text, indent) {
+    const told = Number(process.env["COLUMNS"]);
+    const width = process.stdout.columns || (told >= 20 ? told : 80);
+    const lines: string[] = [];
+    let line = "";
+    for (const word of text.split(" ")) {
+      if (line !== "" && indent.length + line.length + 1 + word.length > width) {
+        lines.push(line);
+        line = word;
+      } else line = line === "" ? word : `${line} ${word}`;
+    }
+    lines.push(line);
+    return lines.join(`\n${indent}`);
+  },
+  visible: (text) => text.replace(INVISIBLE, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`),
+};
+
+/** A value as one line of JSON that parses to the same value, without a character that a terminal would obey. */
+export function jsonLine(value: unknown): string {
+  const escaped = (character: string): string =>
+    Array.from({ length: character.length }, (_, unit) => {
+      return `\\u${character.charCodeAt(unit).toString(16).padStart(4, "0")}`;
+    }).join("");
+  return `${JSON.stringify(value).replace(INVISIBLE, escaped)}\n`;
+}
+
+/** One line on standard error that is written over as work goes on; nothing where there is no terminal. An empty text clears it. */
+export function showProgress(text: string): void {
+  if (process.stderr.isTTY === true) process.stderr.write(`\r\x1b[K${text}`);
+}
