@@ -1,7 +1,8 @@
 import canonicalize from "canonicalize";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { COLUMN_NAMES, decodeEvent, encodeEvent, encodeImpersonal, encodePersonal, eventToJson } from "./encode.ts";
+import { EVENT_COLUMNS } from "./columns.ts";
+import { decodeEvent, encodeEvent, encodeImpersonal, encodePersonal, eventToJson } from "./encode.ts";
 import { type EventNotes, IP_SOURCES, OUTCOMES, type SecurityEvent } from "./event.ts";
 import type { JsonObject } from "./json.ts";
 import { LEVELS } from "./level.ts";
@@ -86,7 +87,7 @@ function columns(of: SecurityEvent, part: "impersonal" | "personal"): Record<str
   return Object.fromEntries(
     Object.entries(of)
       .filter(([property]) => IMPERSONAL.has(property) === (part === "impersonal"))
-      .map(([property, value]) => [COLUMN_NAMES[property as keyof typeof COLUMN_NAMES], value]),
+      .map(([property, value]) => [EVENT_COLUMNS[property as keyof typeof EVENT_COLUMNS].name, value]),
   );
 }
 

@@ -12,6 +12,7 @@
  * general JCS implementation.
  */
 
+import { COLUMN_LIST } from "./columns.ts";
 import { SeclogError } from "./errors.ts";
 import type { EventNotes, ImpersonalPart, Optional, PersonalPart, SecurityEvent } from "./event.ts";
 import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
@@ -86,47 +87,6 @@ export function encodePersonal(e: Optional<Omit<PersonalPart, "data">>, data: st
   return `{${text.slice(1)}}`;
 }
 
-/** The table's column of each property, where it is not the same word. */
-export const COLUMN_NAMES: { readonly [K in keyof Required<SecurityEvent>]: string } = {
-  v: "v",
-  id: "id",
-  occurredAt: "occurred_at",
-  sourceId: "source_id",
-  epoch: "epoch",
-  seq: "seq",
-  type: "event_type",
-  level: "level",
-  category: "category",
-  outcome: "outcome",
-  logger: "logger",
-  service: "service",
-  environment: "environment",
-  host: "host",
-  method: "method",
-  route: "route",
-  statusCode: "status_code",
-  allowedMethods: "allowed_methods",
-  count: "count",
-  startedAt: "started_at",
-  endedAt: "ended_at",
-  actorId: "actor_id",
-  actorType: "actor_type",
-  targetId: "target_id",
-  targetType: "target_type",
-  ipAddress: "ip_address",
-  ipSource: "ip_source",
-  ipChain: "ip_chain",
-  methodOriginal: "method_original",
-  path: "path",
-  requestHost: "request_host",
-  requestId: "request_id",
-  traceId: "trace_id",
-  spanId: "span_id",
-  userAgent: "user_agent",
-  data: "data",
-  notes: "notes",
-};
-
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -166,15 +126,15 @@ export function fromColumns(row: { readonly [column: string]: JsonValue | undefi
     );
   }
   const event: { [property: string]: JsonValue } = {};
-  for (const [property, column] of Object.entries(COLUMN_NAMES)) {
-    const value = row[column];
+  for (const { member, name, kind, required } of COLUMN_LIST) {
+    const value = row[name];
     if (value === undefined || value === null) {
-      if (REQUIRED.has(property)) throw malformed(`${column} is missing`);
+      if (required) throw malformed(`${name} is missing`);
       continue;
     }
-    const expected = NUMBERS.has(property) ? "number" : OBJECTS.has(property) ? "object" : "string";
-    if (typeof value !== expected || Array.isArray(value)) throw malformed(`${column} is not a ${expected}`);
-    event[property] = value;
+    const expected = kind === "integer" ? "number" : kind === "json" ? "object" : "string";
+    if (typeof value !== expected || Array.isArray(value)) throw malformed(`${name} is not a ${expected}`);
+    event[member] = value;
   }
   if (!isLevel(event["level"])) throw malformed(`level is ${JSON.stringify(event["level"])}`);
   if (!(OUTCOMES as readonly JsonValue[]).includes(event["outcome"] ?? null)) throw malformed("outcome is unknown");
@@ -185,31 +145,15 @@ export function fromColumns(row: { readonly [column: string]: JsonValue | undefi
   return event as unknown as SecurityEvent & { notes?: EventNotes };
 }
 
-const REQUIRED: ReadonlySet<string> = new Set([
-  "v",
-  "id",
-  "occurredAt",
-  "sourceId",
-  "epoch",
-  "seq",
-  "type",
-  "level",
-  "category",
-  "outcome",
-  "logger",
-]);
-const NUMBERS: ReadonlySet<string> = new Set(["v", "epoch", "seq", "statusCode", "count"]);
-const OBJECTS: ReadonlySet<string> = new Set(["data", "notes"]);
-
 /**
  * The event as one flat JSON object with the columns' names: a line of NDJSON for files, consoles and pipes.
  * Not what is hashed.
  */
 export function eventToJson(event: SecurityEvent): string {
   const row: { [column: string]: unknown } = {};
-  for (const [property, column] of Object.entries(COLUMN_NAMES)) {
-    const value = event[property as keyof SecurityEvent];
-    if (value !== undefined) row[column] = value;
+  for (const { member, name } of COLUMN_LIST) {
+    const value = event[member];
+    if (value !== undefined) row[name] = value;
   }
   return JSON.stringify(row);
 }

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalAddress } from "../event/address.ts";
-import { COLUMN_NAMES, encodeEvent } from "../event/encode.ts";
+import { COLUMN_LIST } from "../event/columns.ts";
+import { encodeEvent } from "../event/encode.ts";
 import { EXAMPLE_SOURCE, exampleBatch, exampleEvent } from "../testing/example-events.ts";
 import { COPY_COLUMNS, CopyRows } from "./copy-rows.ts";
 import { RecordError } from "./line-reader.ts";
@@ -27,7 +28,7 @@ function row(record: Uint8Array | string, seq = 1, retention = new Map<string, s
 describe("CopyRows", () => {
   it("has every column of an event", () => {
     expect([...COPY_COLUMNS].sort()).toEqual(
-      [...Object.values(COLUMN_NAMES), "salt", "commitment", "retention"].sort(),
+      [...COLUMN_LIST.map(({ name }) => name), "salt", "commitment", "retention"].sort(),
     );
   });
 

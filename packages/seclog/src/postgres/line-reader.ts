@@ -8,8 +8,7 @@
  * agree on `\b \f \n \r \t`; json columns keep their text, with each backslash doubled.
  */
 import { canonicalAddress } from "../event/address.ts";
-
-type ColumnKind = "text" | "uuid" | "time" | "integer" | "address" | "json";
+import { type ColumnKind, columnsOf, type EventColumn } from "../event/columns.ts";
 
 /** A member of a line, which is a column of the same name. */
 export interface Column {
@@ -19,53 +18,14 @@ export interface Column {
   readonly key: Uint8Array;
 }
 
-const columnsOf = (line: readonly (readonly [string, ColumnKind])[]): readonly Column[] =>
-  line.map(([name, kind]) => ({ name, kind, key: Buffer.from(`"${name}":`) }));
+const lineOf = (part: EventColumn["part"]): readonly Column[] =>
+  columnsOf(part).map(({ name, kind }) => ({ name, kind, key: Buffer.from(`"${name}":`) }));
 
 /** The members of the first line, in canonical order. */
-export const IMPERSONAL_COLUMNS: readonly Column[] = columnsOf([
-  ["allowed_methods", "text"],
-  ["category", "text"],
-  ["count", "integer"],
-  ["ended_at", "time"],
-  ["environment", "text"],
-  ["epoch", "integer"],
-  ["event_type", "text"],
-  ["host", "text"],
-  ["id", "uuid"],
-  ["level", "text"],
-  ["logger", "text"],
-  ["method", "text"],
-  ["occurred_at", "time"],
-  ["outcome", "text"],
-  ["route", "text"],
-  ["seq", "integer"],
-  ["service", "text"],
-  ["source_id", "uuid"],
-  ["started_at", "time"],
-  ["status_code", "integer"],
-  ["v", "integer"],
-]);
+export const IMPERSONAL_COLUMNS: readonly Column[] = lineOf("core");
 
 /** The members of the second line, in canonical order. */
-export const PERSONAL_COLUMNS: readonly Column[] = columnsOf([
-  ["actor_id", "text"],
-  ["actor_type", "text"],
-  ["data", "json"],
-  ["ip_address", "address"],
-  ["ip_chain", "text"],
-  ["ip_source", "text"],
-  ["method_original", "text"],
-  ["notes", "json"],
-  ["path", "text"],
-  ["request_host", "text"],
-  ["request_id", "text"],
-  ["span_id", "text"],
-  ["target_id", "text"],
-  ["target_type", "text"],
-  ["trace_id", "text"],
-  ["user_agent", "text"],
-]);
+export const PERSONAL_COLUMNS: readonly Column[] = lineOf("personal");
 
 /** A record that is not in canonical form, or is not the event it should be. */
 export class RecordError extends Error {
@@ -133,6 +93,7 @@ export class LineReader {
     const start = this.end;
     switch (column.kind) {
       case "text":
+      case "word":
         this.#text(column.name);
         if (column.name === "category") {
           this.categoryStart = start;

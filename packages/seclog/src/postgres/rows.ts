@@ -1,26 +1,30 @@
 import { isDate } from "node:util/types";
-import { COLUMN_NAMES, fromColumns } from "../event/encode.ts";
+import { COLUMN_LIST, type EventColumn } from "../event/columns.ts";
+import { fromColumns } from "../event/encode.ts";
 import { SeclogError } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import type { JsonValue } from "../event/json.ts";
-
-const TIMES = new Set(["occurred_at", "started_at", "ended_at"]);
-const INTEGERS = new Set(["v", "epoch", "seq", "status_code", "count"]);
-const TEXTS_OF_OTHER_TYPES = new Set(["id", "source_id", "level", "outcome"]);
 
 /**
  * The event's columns for a SELECT list over `security_event_log`, each as the text or number that the event has. A
  * driver's own conversions lose something: the microseconds of a time, the range of a bigint, the text of JSON.
  */
-export const EVENT_SELECT: string = Object.values(COLUMN_NAMES)
-  .map((column) => `${expression(column)} AS ${column}`)
-  .join(", ");
+export const EVENT_SELECT: string = COLUMN_LIST.map((column) => `${expression(column)} AS ${column.name}`).join(", ");
 
-function expression(column: string): string {
-  if (TIMES.has(column)) return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
-  if (column === "ip_address") return "host(ip_address)";
-  if (column === "data" || column === "notes" || TEXTS_OF_OTHER_TYPES.has(column)) return `${column}::text`;
-  return column;
+function expression({ name, kind }: EventColumn): string {
+  switch (kind) {
+    case "time":
+      return `to_char(${name} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
+    case "address":
+      return `host(${name})`;
+    case "word":
+    case "uuid":
+    case "json":
+      return `${name}::text`;
+    case "text":
+    case "integer":
+      return name;
+  }
 }
 
 /** A row of `SELECT ${EVENT_SELECT} FROM security_event_log`; it may have more columns. */
@@ -37,28 +41,28 @@ export interface EventRow {
  */
 export function rowToEvent(row: EventRow): SecurityEvent {
   const columns: { [column: string]: JsonValue } = {};
-  for (const column of Object.values(COLUMN_NAMES)) {
-    const value = row[column];
+  for (const column of COLUMN_LIST) {
+    const value = row[column.name];
     if (value === null || value === undefined) continue;
-    columns[column] = toJson(column, value);
+    columns[column.name] = toJson(column, value);
   }
   return fromColumns(columns);
 }
 
-function toJson(column: string, value: unknown): JsonValue {
-  if (INTEGERS.has(column)) {
+function toJson({ name, kind }: EventColumn, value: unknown): JsonValue {
+  if (kind === "integer") {
     const number = typeof value === "string" || typeof value === "bigint" ? Number(value) : value;
     if (typeof number === "number" && Number.isSafeInteger(number)) return number;
   } else if (typeof value === "string") {
-    if (column !== "data" && column !== "notes") return value;
+    if (kind !== "json") return value;
     try {
       return JSON.parse(value) as JsonValue;
     } catch (cause) {
-      throw new SeclogError("SECLOG_EVENT_MALFORMED", `${column} of the row is not JSON`, { cause });
+      throw new SeclogError("SECLOG_EVENT_MALFORMED", `${name} of the row is not JSON`, { cause });
     }
   }
   throw new SeclogError(
     "SECLOG_EVENT_MALFORMED",
-    `${column} of the row is a ${isDate(value) ? "Date" : typeof value}: select it with EVENT_SELECT`,
+    `${name} of the row is a ${isDate(value) ? "Date" : typeof value}: select it with EVENT_SELECT`,
   );
 }

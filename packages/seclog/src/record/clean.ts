@@ -1,6 +1,7 @@
+import { EVENT_COLUMNS } from "../event/columns.ts";
 import type { NoteTaker } from "../event/text.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
-import { keptText, TEXT_LIMITS, type TextColumn } from "./stored-text.ts";
+import { keptText, type TextColumn } from "./stored-text.ts";
 
 /** How far a secret is looked for behind the place where a text is cut. */
 const LOOK_BEHIND_CUT = 1024;
@@ -21,7 +22,7 @@ export function clean(
     notes.redacted(column);
     return REDACTED;
   }
-  const limit = TEXT_LIMITS[column];
+  const { limit } = EVENT_COLUMNS[column];
   if (repeats && text.length <= limit && redactor.isKnownPlain(text)) return text;
   if (text.length > limit) notes.truncated(column, text.length);
   // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.

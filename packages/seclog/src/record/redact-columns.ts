@@ -2,31 +2,25 @@
  * Which columns of an event a name in `redact.names` stands for. A name that stood for nothing would look like protection and
  * be none, so one that means a column which cannot be redacted is refused.
  */
-import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
+import { COLUMN_LIST, type EventColumn, type EventMember } from "../event/columns.ts";
 import { configError } from "../event/options.ts";
 import { plainName } from "./secret-names.ts";
 
 /** The columns that can be redacted: texts of an event besides `data`. */
-export const REDACTABLE = [
-  "actorId",
-  "actorType",
-  "targetId",
-  "targetType",
-  "allowedMethods",
-  "route",
-  "path",
-  "methodOriginal",
-  "ipAddress",
-  "ipChain",
-  "requestHost",
-  "requestId",
-  "traceId",
-  "spanId",
-  "userAgent",
-] as const;
+export const REDACTABLE: readonly EventMember[] = COLUMN_LIST.filter(({ redactable }) => redactable).map(
+  ({ member }) => member,
+);
 
-/** What calls, headers and people name the same texts, in the form of {@link plainName}. */
-const SYNONYMS: { readonly [column: string]: readonly string[] } = {
+/** What calls, headers and people name the same values, in the form of {@link plainName}. */
+const SYNONYMS: { readonly [M in EventMember]?: readonly string[] } = {
+  id: ["eventid"],
+  type: ["eventtype"],
+  level: ["severity"],
+  service: ["servicename"],
+  environment: ["env"],
+  host: ["hostname"],
+  method: ["httpmethod", "requestmethod"],
+  statusCode: ["status", "httpstatus"],
   actorId: ["actor", "userid"],
   targetId: ["target"],
   allowedMethods: ["allow"],
@@ -42,36 +36,8 @@ const SYNONYMS: { readonly [column: string]: readonly string[] } = {
   userAgent: ["ua", "useragentoriginal", "httpuseragent"],
 };
 
-type Column = keyof ImpersonalPart | keyof PersonalPart;
-
-/** The columns that stay as they are, with what else they are called. The type holds the list to the event. */
-const FIXED: { readonly [C in Exclude<Column, (typeof REDACTABLE)[number]>]: readonly string[] } = {
-  v: [],
-  id: ["eventid"],
-  occurredAt: [],
-  sourceId: [],
-  epoch: [],
-  seq: [],
-  type: ["eventtype"],
-  level: ["severity"],
-  category: [],
-  outcome: [],
-  logger: [],
-  service: ["servicename"],
-  environment: ["env"],
-  host: ["hostname"],
-  method: ["httpmethod", "requestmethod"],
-  statusCode: ["status", "httpstatus"],
-  count: [],
-  startedAt: [],
-  endedAt: [],
-  ipSource: [],
-  data: [],
-  notes: [],
-};
-
 /** What to write instead where the word most likely means something else. */
-const INSTEAD: { readonly [C in keyof typeof FIXED]?: string } = {
+const INSTEAD: { readonly [M in EventMember]?: string } = {
   host: 'the Host header is "requestHost", and the option host of the log may be any text; ',
   service: "the option service of the log may be any text; ",
   environment: "the option environment of the log may be any text; ",
@@ -80,17 +46,13 @@ const INSTEAD: { readonly [C in keyof typeof FIXED]?: string } = {
   data: "name its members; ",
 };
 
-const COLUMNS_OF: ReadonlyMap<string, readonly string[]> = columnsByName();
-const FIXED_OF: ReadonlyMap<string, keyof typeof FIXED> = new Map(
-  (Object.entries(FIXED) as [keyof typeof FIXED, readonly string[]][]).flatMap(([column, synonyms]) =>
-    [plainName(column), ...synonyms].map((name) => [name, column] as const),
-  ),
-);
+/** The columns of each name: more than one for a header that fills several. */
+const COLUMNS_OF: ReadonlyMap<string, readonly EventColumn[]> = columnsByName();
 
-function columnsByName(): Map<string, readonly string[]> {
-  const columns = new Map<string, readonly string[]>();
-  for (const column of REDACTABLE) {
-    for (const name of [plainName(column), ...(SYNONYMS[column] ?? [])]) {
+function columnsByName(): Map<string, readonly EventColumn[]> {
+  const columns = new Map<string, readonly EventColumn[]>();
+  for (const column of COLUMN_LIST) {
+    for (const name of [plainName(column.member), ...(SYNONYMS[column.member] ?? [])]) {
       columns.set(name, [...(columns.get(name) ?? []), column]);
     }
   }
@@ -103,9 +65,9 @@ function columnsByName(): Map<string, readonly string[]> {
  * @throws SeclogError `SECLOG_CONFIG` for the name of a column that cannot be redacted
  */
 export function columnsNamed(name: string): readonly string[] {
-  const plain = plainName(name);
-  const fixed = FIXED_OF.get(plain);
-  if (fixed === undefined) return COLUMNS_OF.get(plain) ?? [];
+  const columns = COLUMNS_OF.get(plainName(name)) ?? [];
+  const fixed = columns.find(({ redactable }) => !redactable)?.member;
+  if (fixed === undefined) return columns.map(({ member }) => member);
   const problem =
     `has ${JSON.stringify(name)}, which is the column ${fixed}: it cannot be redacted, because searches and proofs rest on it; ` +
     `${INSTEAD[fixed] ?? ""}for a member of data write paths: [${JSON.stringify(`data.${name}`)}]`;

@@ -5,6 +5,7 @@
  * nothing is thrown.
  */
 import { isRegExp } from "node:util/types";
+import { EVENT_COLUMNS } from "../event/columns.ts";
 import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
 import { innerRequest, type RequestSubject } from "./addressed-request.ts";
@@ -13,7 +14,7 @@ import { clean } from "./clean.ts";
 import type { ClientIp, ClientIpReader } from "./client-ip.ts";
 import { peerOfSocket } from "./peer.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
-import { pathOfTarget, TEXT_LIMITS } from "./stored-text.ts";
+import { pathOfTarget } from "./stored-text.ts";
 
 /** The facts of a request that have columns of their own. Absent ones are left out. */
 export type RequestFacts = {
@@ -32,9 +33,6 @@ type RequestFact =
   | "traceId"
   | "spanId"
   | keyof ClientIp;
-
-/** The most UTF-16 units of a chain of addresses. */
-const LONGEST_CHAIN = 1_000;
 
 /** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
 const METHODS: ReadonlySet<string> = new Set([
@@ -181,11 +179,11 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
     notes.redacted("ipChain");
     return REDACTED;
   }
-  if (chain.length > LONGEST_CHAIN) notes.truncated("ipChain", chain.length);
-  const kept = chain.slice(-LONGEST_CHAIN);
+  if (chain.length > EVENT_COLUMNS.ipChain.limit) notes.truncated("ipChain", chain.length);
+  const kept = chain.slice(-EVENT_COLUMNS.ipChain.limit);
   const safe = redactor.id(kept);
   if (safe !== kept) notes.redacted("ipChain");
-  return keepText(safe, "ipChain", LONGEST_CHAIN * 2, notes);
+  return keepText(safe, "ipChain", EVENT_COLUMNS.ipChain.limit * 2, notes);
 }
 
 /**
@@ -299,7 +297,7 @@ function mountPath(request: Unknown): string {
   const params = asObject(request.params) ?? {};
   const names = namesOf(params);
   return base
-    .slice(0, TEXT_LIMITS.route)
+    .slice(0, EVENT_COLUMNS.route.limit)
     .split("/")
     .map((step) => {
       const param = step === "" ? undefined : names.find((name) => params[name] === step);

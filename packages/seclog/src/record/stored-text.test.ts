@@ -1,12 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { COLUMN_LIST } from "../event/columns.ts";
 import { NoteTaker } from "../event/text.ts";
 import { clean } from "./clean.ts";
 import { createRedactor } from "./redact.ts";
 import { SECRET_PATTERNS } from "./secret-patterns.ts";
-import { storedText, TEXT_LIMITS, type TextColumn } from "./stored-text.ts";
+import { storedText, type TextColumn } from "./stored-text.ts";
 
-const columns = (Object.keys(TEXT_LIMITS) as TextColumn[]).filter((column) => column !== "path");
+const columns = COLUMN_LIST.filter(
+  ({ limit, member }) => limit !== undefined && member !== "path" && member !== "ipChain",
+).map(({ member }) => member as TextColumn);
 
 describe("storedText()", () => {
   it("is what an event keeps, whatever the text", () => {

@@ -5,26 +5,12 @@
  */
 import { createHash } from "node:crypto";
 import { canonicalType } from "../event/catalogue.ts";
+import { EVENT_COLUMNS, type MembersWith } from "../event/columns.ts";
 import { cutText, keepText, NoteTaker } from "../event/text.ts";
 import { parseAddress } from "./client-ip.ts";
 
-/** The most UTF-16 units of each text. */
-export const TEXT_LIMITS = {
-  actorId: 256,
-  actorType: 64,
-  targetId: 256,
-  targetType: 64,
-  allowedMethods: 256,
-  methodOriginal: 64,
-  path: 2048,
-  route: 1024,
-  requestHost: 255,
-  requestId: 128,
-  userAgent: 512,
-} as const;
-
-/** A text of an event that is a stranger's and has a column of its own. */
-export type TextColumn = keyof typeof TEXT_LIMITS;
+/** A text of an event that is a stranger's and has a column of its own. The chain of addresses is cut in its own way. */
+export type TextColumn = Exclude<MembersWith<{ readonly limit: number }>, "ipChain">;
 
 /** What {@link storedText} knows the form of. */
 export type StoredColumn = TextColumn | "type" | "ipAddress";
@@ -45,7 +31,7 @@ const LONGEST_HASHED = 65_536;
  * @param whole the text before it was cut; not for one that had a secret in it, which could be tried
  */
 export function keptText(text: string, column: TextColumn, notes: NoteTaker, whole?: string): string {
-  const limit = TEXT_LIMITS[column];
+  const { limit } = EVENT_COLUMNS[column];
   const isId = column === "actorId" || column === "targetId";
   if (!isId || whole === undefined || whole.length <= limit || whole.length > LONGEST_HASHED) {
     return keepText(cutText(text, limit), column, limit, notes);

@@ -10,52 +10,14 @@ import {
   type QueryResult,
 } from "kysely";
 import pg from "pg";
+import type { ColumnTexts } from "seclog/postgres/schema";
 import { requireUrl } from "../config/environment.ts";
 import type { Queryable } from "../integrity/stored-tree.ts";
 import { SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
 
 /** The tables, as far as the program reads them. Times and addresses are asked for as text. */
 export interface Tables {
-  readonly security_event_log: {
-    readonly id: string;
-    readonly occurred_at: string;
-    readonly created_at: string;
-    readonly event_type: string;
-    readonly level: string;
-    readonly category: string;
-    readonly outcome: string;
-    readonly method: string | null;
-    readonly method_original: string | null;
-    readonly path: string | null;
-    readonly route: string | null;
-    readonly status_code: number | null;
-    readonly allowed_methods: string | null;
-    readonly ip_address: string | null;
-    readonly ip_source: string | null;
-    readonly ip_chain: string | null;
-    readonly user_agent: string | null;
-    readonly request_host: string | null;
-    readonly request_id: string | null;
-    readonly trace_id: string | null;
-    readonly span_id: string | null;
-    readonly actor_id: string | null;
-    readonly actor_type: string | null;
-    readonly target_id: string | null;
-    readonly target_type: string | null;
-    readonly data: string | null;
-    readonly notes: string | null;
-    readonly count: number | null;
-    readonly started_at: string | null;
-    readonly ended_at: string | null;
-    readonly logger: string;
-    readonly service: string | null;
-    readonly environment: string | null;
-    readonly host: string | null;
-    readonly source_id: string;
-    readonly epoch: number;
-    readonly seq: number;
-    readonly v: number;
-  };
+  readonly security_event_log: ColumnTexts & { readonly created_at: string };
   readonly security_event_source: {
     readonly id: string;
     readonly epoch: number;

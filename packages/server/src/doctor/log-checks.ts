@@ -1,7 +1,7 @@
 /** Whether the log's own tables are whole: the schema, who may do what, triggers, partitions, contents. */
 import type pg from "pg";
 import { errorMessage } from "seclog";
-import { type AccessRole, accessProblems, checkSchemaVersion, migrations } from "seclog/postgres/schema";
+import { type AccessRole, accessProblems, checkSchemaVersion, columnsOf, migrations } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import { sealState } from "../integrity/stored-tree.ts";
@@ -80,11 +80,7 @@ export async function checkPrivileges(client: pg.Client, role: AccessRole, findi
 const RENEW = `run ${commandLine("setup")}, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it`;
 
 /** What erasure blanks, and the sealer has no need of. */
-const PERSONAL = [
-  "salt",
-  ..."actor_id actor_type data ip_address ip_chain ip_source method_original notes path".split(" "),
-  ..."request_host request_id span_id target_id target_type trace_id user_agent".split(" "),
-];
+const PERSONAL = ["salt", ...columnsOf("personal").map(({ name }) => name)];
 
 const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",

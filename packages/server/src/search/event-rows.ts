@@ -6,6 +6,7 @@
  * each is shown as it is, as text where it has no other form, and `odd` names the columns whose values are none of Seclog's.
  */
 import { type Expression, type RawBuilder, type SqlBool, sql } from "kysely";
+import { COLUMN_LIST, type EventColumn } from "seclog/postgres/schema";
 import type { Database, Tables } from "../database/reader.ts";
 
 type Log = Tables["security_event_log"];
@@ -26,60 +27,30 @@ export function timeText(column: string): RawBuilder<string> {
 }
 
 /** In alphabetical order, which is that of the rows' members and so of the JSON that is printed. */
-const COLUMNS: readonly (readonly [name: string, expression?: RawBuilder<unknown>])[] = [
-  ["actor_id"],
-  ["actor_type"],
-  ["allowed_methods"],
-  ["category"],
-  ["count"],
-  ["created_at", timeText("log.created_at")],
-  ["data", sql`data::text`],
-  ["ended_at", timeText("log.ended_at")],
-  ["environment"],
-  ["epoch"],
-  ["event_type"],
-  ["host"],
-  ["id"],
-  [
-    "ip_address",
-    sql`CASE WHEN masklen(ip_address) = CASE family(ip_address) WHEN 4 THEN 32 ELSE 128 END THEN host(ip_address) ELSE ip_address::text END`,
-  ],
-  ["ip_chain"],
-  ["ip_source"],
-  ["level", sql`level::text`],
-  ["logger"],
-  ["method"],
-  ["method_original"],
-  ["notes", sql`notes::text`],
-  ["occurred_at", timeText("log.occurred_at")],
-  ["outcome", sql`outcome::text`],
-  ["path"],
-  ["request_host"],
-  ["request_id"],
-  ["route"],
-  ["seq"],
-  ["service"],
-  ["source_id"],
-  ["span_id"],
-  ["started_at", timeText("log.started_at")],
-  ["status_code"],
-  ["target_id"],
-  ["target_type"],
-  ["trace_id"],
-  ["user_agent"],
-  ["v"],
-];
+const COLUMNS: readonly (readonly [name: string, expression: RawBuilder<unknown>])[] = [
+  ...COLUMN_LIST.map((column) => [column.name, expressionOf(column)] as const),
+  ["created_at", timeText("log.created_at")] as const,
+].sort(([a], [b]) => (a < b ? -1 : 1));
+
+function expressionOf({ name, kind }: EventColumn): RawBuilder<unknown> {
+  const column = sql.ref(name);
+  switch (kind) {
+    case "time":
+      return timeText(`log.${name}`);
+    case "address":
+      return sql`CASE WHEN masklen(${column}) = CASE family(${column}) WHEN 4 THEN 32 ELSE 128 END THEN host(${column}) ELSE ${column}::text END`;
+    case "word":
+    case "json":
+      return sql`${column}::text`;
+    default:
+      return column;
+  }
+}
 
 /** What a row takes, as far as it can be long: without reading it, since PostgreSQL knows the length of what it stores apart. */
 const BYTES: RawBuilder<number> = sql.raw(
-  [
-    "actor_id actor_type ip_chain ip_source method_original path request_host request_id span_id target_id target_type",
-    "trace_id user_agent event_type route host service",
-  ]
-    .join(" ")
-    .split(" ")
-    .concat("data::text", "notes::text")
-    .map((column) => `coalesce(octet_length(${column}), 0)`)
+  COLUMN_LIST.filter(({ kind }) => kind === "text" || kind === "json")
+    .map(({ name, kind }) => `coalesce(octet_length(${kind === "json" ? `${name}::text` : name}), 0)`)
     .concat("500")
     .join(" + "),
 );
@@ -125,11 +96,7 @@ export async function readPage(database: Database, options: PageOptions): Promis
   const way = sql.raw(direction);
   const sorted = (prefix: string): RawBuilder<unknown> =>
     sql.join(keys.map((key) => sql`${sql.ref(`${prefix}${key}`)} ${way}`));
-  const columns = sql.join(
-    COLUMNS.map(([name, expression]) =>
-      expression === undefined ? sql.ref(name) : sql`${expression} AS ${sql.ref(name)}`,
-    ),
-  );
+  const columns = sql.join(COLUMNS.map(([name, expression]) => sql`${expression} AS ${sql.ref(name)}`));
   const keyColumns = sql.join(keys.map((key) => sql`${sql.ref(`log.${key}`)} AS ${sql.ref(`key_${key}`)}`));
   const keyTexts = sql.join(keys.map((key) => sql`${sql.ref(`key_${key}`)}::text AS ${sql.ref(`key_${key}`)}`));
   const { rows } = await sql<RawRow>`

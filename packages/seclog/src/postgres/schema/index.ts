@@ -1,5 +1,13 @@
 /** For those who set up, check and operate the database: setup and migrations, who may do what, and what a row is in the tree. */
 export {
+  COLUMN_LIST,
+  type ColumnKind,
+  type ColumnTexts,
+  columnsOf,
+  type EventColumn,
+  type EventMember,
+} from "../../event/columns.ts";
+export {
   type ConnectionConfig,
   checkName,
   connectionConfig,
