@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
-import { runSealer, SealMemoryFile } from "@seclog/server/seal";
+import { runSealer, SealerStateFile } from "@seclog/server/seal";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
 import { formatPrivateKey, parsePrivateKey } from "seclog/merkle";
@@ -49,7 +49,7 @@ export async function benchSeal({ rounds = 3, events = 200_000, seconds = 20, ra
     await runSealer({
       url: sealerUrl,
       signer,
-      memory: new SealMemoryFile(join(folder, `memory-${new URL(sealerUrl).pathname.slice(1)}`)),
+      state: new SealerStateFile(join(folder, `memory-${new URL(sealerUrl).pathname.slice(1)}`)),
       onSealed: () => {},
       ...options,
     });

@@ -298,7 +298,7 @@ describe("a log in PostgreSQL", () => {
     await addQuarantined(database, source);
     await addEvents(database, source, 3, 2);
     const { size, root, note } = await sealAll(database, log);
-    const server = await startProgram(["serve", "--listen", "127.0.0.1:0"], { SECLOG_READER_URL: database.readerUrl });
+    const server = await startProgram(["tiles", "--listen", "127.0.0.1:0"], { SECLOG_READER_URL: database.readerUrl });
     const port = Number(new URL(server.line).port);
     const get = (path: string, headers = {}): Promise<Answer> => send(port, "GET", path, { headers });
     const checkpoint = await get("/checkpoint");

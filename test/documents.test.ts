@@ -34,7 +34,7 @@ const COMMANDS = [
     "verify-proof",
     "witness",
   ],
-  ...["serve", "erase", "prune", "hold", "retention"],
+  ...["tiles", "erase", "prune", "hold", "retention"],
 ];
 
 async function run(command: string, args: readonly string[]): Promise<string> {

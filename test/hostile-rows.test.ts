@@ -159,7 +159,7 @@ describe("a hostile writer's rows", () => {
 
     const key = join(folder, "log.key");
     const commands: readonly (readonly [codes: readonly number[], ...args: string[]])[] = [
-      [[0], "seal", "--once", "--key", key, "--memory", join(folder, "memory")],
+      [[0], "seal", "--once", "--key", key, "--state", join(folder, "memory")],
       [[0], "query", "--limit", "all", "--since", "0001-01-01"],
       [[0], "query", "--limit", "all", "--json", "--order", "oldest", "--since", "0001-01-01"],
       [[0], "query", "--limit", "all", "--ndjson"],

@@ -196,7 +196,16 @@ describe("all of it together", LONG, () => {
       expect(address.startsWith(`${witnessKey} http://127.0.0.1:`)).toBe(true);
       execFileSync("git", ["init", "--quiet", at("repository")]);
       await store(3);
-      const places = ["--append", at("kept"), "--git", at("repository"), "--witness", address, "--publish-every", "0"];
+      const places = [
+        "--checkpoint-file",
+        at("kept"),
+        "--git",
+        at("repository"),
+        "--witness",
+        address,
+        "--publish-every",
+        "0",
+      ];
       const sealed = await seclog(["seal", "--once", "--key", at("a.key"), ...places]);
       expect(sealed.stderr).not.toContain("not published");
       expect(sealed.code).toBe(0);

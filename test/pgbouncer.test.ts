@@ -115,7 +115,7 @@ describe.runIf(hasPgBouncer).each(["session", "transaction"] as const)("pool_mod
     await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode });
     const urls = pooled(pooler);
     const tail = startProgram(database, ["tail", "--json", "-n", "0", "--interval", "0.1"], urls);
-    const serve = startProgram(database, ["serve", "--listen", "127.0.0.1:0"], urls);
+    const serve = startProgram(database, ["tiles", "--listen", "127.0.0.1:0"], urls);
     const seal = startProgram(database, ["seal", "--key", join(folder, `${mode}-next.key`), "--json"], urls);
     const ends = [tail, serve, seal].map(resultOf);
     const shown = collect(tail.stdout);

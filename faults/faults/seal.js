@@ -19,13 +19,13 @@ export function makeKey({ folder }) {
 }
 
 export const startSealer = (world, { key }, memory = "memory") =>
-  world.startProgram(["seal", "--json", "--interval", "0.05", "--key", key, "--memory", join(world.folder, memory)], {
+  world.startProgram(["seal", "--json", "--interval", "0.05", "--key", key, "--state", join(world.folder, memory)], {
     deadline: 600_000,
   });
 
 /** Seals what is there with a program that ends. */
 export async function sealAll(world, { key }, memory = "memory") {
-  const once = world.startProgram(["seal", "--once", "--key", key, "--memory", join(world.folder, memory)], {
+  const once = world.startProgram(["seal", "--once", "--key", key, "--state", join(world.folder, memory)], {
     deadline: DEADLINE_MS,
   });
   return { code: await once.exited, output: once.output };

@@ -1,6 +1,6 @@
 import { formatPrivateKey, type NoteSigner, parsePrivateKey } from "../../packages/seclog/src/merkle/index.ts";
-import { NoSealMemory } from "../../packages/server/src/integrity/seal/memory.ts";
 import { runSealer } from "../../packages/server/src/integrity/seal/run.ts";
+import { NoSealerState } from "../../packages/server/src/integrity/seal/state.ts";
 import type { TestDatabase } from "./postgres.ts";
 
 /** The key of the tests' logs. */
@@ -11,7 +11,7 @@ export async function sealLog(database: TestDatabase, signer: NoteSigner = TEST_
   await runSealer({
     url: database.sealerUrl,
     signer,
-    memory: new NoSealMemory(),
+    state: new NoSealerState(),
     intervalMs: 10,
     once: true,
     signal: AbortSignal.timeout(60_000),

@@ -20,7 +20,7 @@ import { readKeyFile, writeKeyFile } from "@seclog/server/internal/keys/key-file
 import type { EventRow } from "@seclog/server/internal/search/queries";
 import { interruption } from "@seclog/server/internal/terminal/interruption";
 import { counted } from "@seclog/server/internal/text/words";
-import { runSealer, SealMemoryFile } from "@seclog/server/seal";
+import { runSealer, SealerStateFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres/schema";
 import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
@@ -181,7 +181,7 @@ function startSealer(
   const running = runSealer({
     url,
     signer,
-    memory: new SealMemoryFile(join(data, "checkpoint")),
+    state: new SealerStateFile(join(data, "checkpoint")),
     intervalMs: 250,
     signal: stopping.signal,
     onSealed: () => {},

@@ -222,7 +222,7 @@ describe("options", () => {
   test("add names, paths and patterns, and keep names", () => {
     const own = createRedactor({
       names: ["iban"],
-      keepNames: ["pin"],
+      allowNames: ["pin"],
       paths: ["data.user.email", "data.items.*.code", "userAgent"],
       patterns: [/CASE-\d+/, /x/y],
     });
@@ -252,11 +252,11 @@ describe("options", () => {
     };
     for (const [pattern, text] of Object.entries(samples) as [SecretPattern, string][]) {
       // Of a cookie, two patterns see something: the line, and the name.
-      const keepPatterns: SecretPattern[] = pattern === "header" ? [pattern, "assignment"] : [pattern];
+      const allowPatterns: SecretPattern[] = pattern === "header" ? [pattern, "assignment"] : [pattern];
       expect(createRedactor().text(text)).toContain(REDACTED);
-      expect(createRedactor({ keepPatterns }).text(text)).toBe(text);
+      expect(createRedactor({ allowPatterns }).text(text)).toBe(text);
       expect(
-        createRedactor({ keepPatterns: SECRET_PATTERNS.filter((other) => other !== pattern) }).text(text),
+        createRedactor({ allowPatterns: SECRET_PATTERNS.filter((other) => other !== pattern) }).text(text),
       ).toContain(REDACTED);
     }
   });
@@ -332,8 +332,8 @@ describe("options", () => {
   test.each([
     ["a name that matches nothing", { names: ["--"] }, 'names has "--"'],
     ["a name that is longer than any is kept", { names: ["x".repeat(201)] }, "names has a name of 201 characters"],
-    ["a name that is secret and not", { names: ["pin"], keepNames: ["PIN"] }, 'names and keepNames both have "pin"'],
-    ["a pattern that there is not", { keepPatterns: ["card"] }, 'keepPatterns has "card"; the built-in patterns are'],
+    ["a name that is secret and not", { names: ["pin"], allowNames: ["PIN"] }, 'names and allowNames both have "pin"'],
+    ["a pattern that there is not", { allowPatterns: ["card"] }, 'allowPatterns has "card"; the built-in patterns are'],
     ["an unknown key", { name: [] }, "name"],
     ["an empty path", { paths: [""] }, "paths"],
     ["a path with an empty step", { paths: ["data..x"] }, "paths"],

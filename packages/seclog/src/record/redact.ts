@@ -34,7 +34,7 @@ export interface RedactOptions {
    */
   readonly names?: readonly string[];
   /** Names that the defaults take for secret and that are not, such as `"pin"` on a map. */
-  readonly keepNames?: readonly string[];
+  readonly allowNames?: readonly string[];
   /**
    * Paths whose values are secret: `"data.user.email"`, `"data.items.*.code"`, or the name of a text that is no data:
    * `"userAgent"`, `"actorId"`. `*` is any one step.
@@ -48,7 +48,7 @@ export interface RedactOptions {
    *
    * @default none
    */
-  readonly keepPatterns?: readonly SecretPattern[];
+  readonly allowPatterns?: readonly SecretPattern[];
   /**
    * The key, of 16 bytes at least, with which session and token ids are hashed, so that equal ones can be told
    * without being known. Give all processes the same one to compare across them.
@@ -94,11 +94,11 @@ const DIGITS_ALONE = /^\d+$/;
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault.
  */
 export function createRedactor(options: RedactOptions = {}): Redactor {
-  rejectUnknownOptions("redact", options, ["names", "keepNames", "paths", "patterns", "keepPatterns", "key"]);
+  rejectUnknownOptions("redact", options, ["names", "allowNames", "paths", "patterns", "allowPatterns", "key"]);
   const own = plainNames("names", options.names);
-  const kept = plainNames("keepNames", options.keepNames);
+  const kept = plainNames("allowNames", options.allowNames);
   for (const name of own) {
-    if (kept.has(name)) throw configError("redact", "names", `and keepNames both have "${name}": which one is meant?`);
+    if (kept.has(name)) throw configError("redact", "names", `and allowNames both have "${name}": which one is meant?`);
   }
   const paths = strings("paths", options.paths).map((path) => {
     if (!/^[^.]+(\.[^.]+)*$/.test(path)) {
@@ -124,7 +124,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   });
   const key = hashKey(options.key);
 
-  const off = new Set(strings("keepPatterns", options.keepPatterns).map(checkedPattern));
+  const off = new Set(strings("allowPatterns", options.allowPatterns).map(checkedPattern));
 
   const withOwn = (replace: (text: string) => string): ((text: string) => string) => {
     if (patterns.length === 0) return replace;
@@ -196,7 +196,7 @@ function checkedPattern(name: string): SecretPattern {
   const known = SECRET_PATTERNS.find((pattern) => pattern === name);
   if (known !== undefined) return known;
   const problem = `has ${JSON.stringify(name)}; the built-in patterns are ${SECRET_PATTERNS.join(", ")}`;
-  throw configError("redact", "keepPatterns", problem);
+  throw configError("redact", "allowPatterns", problem);
 }
 
 function hashKey(key: string | Uint8Array | undefined): Uint8Array {

@@ -17,7 +17,7 @@ Environment (each also with _FILE appended: the name of a file that holds it):
                         erase, prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
-                        prove, serve
+                        prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
   SECLOG_SEAL_KEY       the log's private key: seal, keys rotate
@@ -26,7 +26,7 @@ Environment (each also with _FILE appended: the name of a file that holds it):
 Passwords belong into these, never into arguments, which every user can read.
 
 Exit codes:
-  0    done; also when tail, seal, serve or witness was ended, or whoever read
+  0    done; also when tail, seal, tiles or witness was ended, or whoever read
        the output has gone
   1    it failed, doctor or verify found something wrong, or prune had to leave
        a month
@@ -55,7 +55,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["prove", async () => (await import("./commands/prove.ts")).addProve],
   ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
   ["witness", async () => (await import("./commands/witness.ts")).addWitness],
-  ["serve", async () => (await import("./commands/serve.ts")).addServe],
+  ["tiles", async () => (await import("./commands/tiles.ts")).addTiles],
   ["erase", async () => (await import("./commands/erase.ts")).addErase],
   ["prune", async () => (await import("./commands/prune.ts")).addPrune],
   ["hold", async () => (await import("./commands/hold.ts")).addHold],

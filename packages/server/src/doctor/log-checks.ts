@@ -4,7 +4,7 @@ import { errorMessage } from "seclog";
 import { type AccessRole, accessProblems, checkSchemaVersion, columnsOf, migrations } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
-import { sealState } from "../integrity/stored-tree.ts";
+import { sealProgress } from "../integrity/stored-tree.ts";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
@@ -272,7 +272,7 @@ const UNSEALED_WARNING_S = 60;
 
 /** Whether somebody seals, and keeps up. */
 export async function checkSealing(client: pg.Client, findings: Findings): Promise<void> {
-  const { size, sealedAt, oldestUnsealed } = await sealState(client);
+  const { size, sealedAt, oldestUnsealed } = await sealProgress(client);
   if (sealedAt === null) {
     findings.skipped("nothing is sealed yet: seclog seal has not run on this log");
     return;

@@ -52,7 +52,7 @@ export async function storedCheckpoint(database: Queryable, size?: number): Prom
 }
 
 /** How far sealing is. */
-export interface SealState {
+export interface SealProgress {
   /** Leaves under the newest checkpoint. */
   readonly size: number;
   /** When that was signed; `null` when nothing is sealed. */
@@ -64,7 +64,7 @@ export interface SealState {
 }
 
 /** How far sealing is, as the reader and the sealer may ask. */
-export async function sealState(database: Queryable): Promise<SealState> {
+export async function sealProgress(database: Queryable): Promise<SealProgress> {
   const { rows } = (await database.query(SEAL_STATE)) as {
     rows: { size: string; sealed_at: string | null; unsealed: string; age: string | null }[];
   };

@@ -6,9 +6,9 @@ import { databaseError } from "../../database/failure.ts";
 import { SessionPool } from "../../database/session.ts";
 import { storedContext } from "../../integrity/publish/publisher.ts";
 import { Publishing } from "../../integrity/publish/publishing.ts";
-import { NoSealMemory, type SealMemory, SealMemoryFile } from "../../integrity/seal/memory.ts";
 import { runSealer } from "../../integrity/seal/run.ts";
 import type { SealedStep } from "../../integrity/seal/sealer.ts";
+import { NoSealerState, type SealerState, SealerStateFile } from "../../integrity/seal/state.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
@@ -21,7 +21,7 @@ import { addPublishOptions, type ConfiguredPublishers, type PublishOptions, publ
 interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;
   readonly interval: string;
-  readonly memory?: string;
+  readonly state?: string;
   readonly json?: true;
 }
 
@@ -39,7 +39,7 @@ export function addSeal(program: Command): void {
     .option("--once", "seal what there is, and end");
   addPublishOptions(addKeyOptions(command))
     .option("--interval <seconds>", "how long to wait when all is sealed", "0.5")
-    .option("--memory <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
+    .option("--state <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
     .option("--json", "a JSON line for each checkpoint")
     .action(seal);
 }
@@ -51,16 +51,16 @@ async function seal(options: SealCommandOptions): Promise<void> {
   }
   const url = requireUrl("sealer");
   const signer = await signingKey(options);
-  const memory = sealMemory(options);
+  const state = sealerState(options);
   const places = publishersOf(options);
   const signal = interruption();
   const report = new SealReport(options.json === true);
   const { publishing, pool } = openPublishing(url, places, report);
   if (options.json !== true) {
     note(`sealing ${signer.name} with the key ${signer.vkey}`);
-    if (memory instanceof NoSealMemory) {
+    if (state instanceof NoSealerState) {
       note(
-        `${styled("warning:", "yellow", process.stderr)} without --memory FILE a database that is rolled back while this is down is not noticed`,
+        `${styled("warning:", "yellow", process.stderr)} without --state FILE a database that is rolled back while this is down is not noticed`,
       );
     }
   }
@@ -68,7 +68,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
     await runSealer({
       url,
       signer,
-      memory,
+      state,
       intervalMs: interval * 1000,
       once: options.once === true,
       signal,
@@ -119,9 +119,9 @@ function openPublishing(
   return { publishing, pool };
 }
 
-function sealMemory({ key, memory }: SealCommandOptions): SealMemory {
-  const path = memory ?? (key === undefined ? undefined : `${key}.sealed`);
-  return path === undefined ? new NoSealMemory() : new SealMemoryFile(path);
+function sealerState({ key, state }: SealCommandOptions): SealerState {
+  const path = state ?? (key === undefined ? undefined : `${key}.sealed`);
+  return path === undefined ? new NoSealerState() : new SealerStateFile(path);
 }
 
 function warn(what: string): void {

@@ -4,7 +4,7 @@ import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { openReader, queriesOf } from "../../database/reader.ts";
 import { checkSchema } from "../../database/session.ts";
-import { type SealState, sealState } from "../../integrity/stored-tree.ts";
+import { type SealProgress, sealProgress } from "../../integrity/stored-tree.ts";
 import { type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../../search/queries.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
@@ -55,7 +55,7 @@ async function stats(options: StatsOptions): Promise<void> {
         totals: await sourceTotals(database),
         hints: await unknownNames(queriesOf(database), filter),
         sources: await sourceStates(database, top),
-        seal: await sealState(queriesOf(database)),
+        seal: await sealProgress(queriesOf(database)),
       }))(),
     );
     const { level, type, ip, hour, totals, sources, seal, hints } = counts;
@@ -103,7 +103,7 @@ async function stats(options: StatsOptions): Promise<void> {
   }
 }
 
-function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealState): string {
+function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealProgress): string {
   if (sealedAt === null) return `\nNothing is sealed: ${commandLine("seal")} makes the log tamper-evident.\n`;
   const last = `${counted(size, "event")} sealed, last at ${minute(sealedAt)}`;
   if (unsealed === 0) return `\n${last}; none is waiting.\n`;

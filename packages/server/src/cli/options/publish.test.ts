@@ -32,7 +32,7 @@ describe("addPublishOptions() and publishersOf()", () => {
     process.env["SECLOG_WEBHOOK_SECRET"] = SECRET;
     expect(
       names(
-        ...["--append", "/a", "--append", "/b", "--git", "/c", "--webhook", "https://example.com/1"],
+        ...["--checkpoint-file", "/a", "--checkpoint-file", "/b", "--git", "/c", "--webhook", "https://example.com/1"],
         ...[
           "--webhook",
           "https://example.com/2",

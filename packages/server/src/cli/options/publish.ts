@@ -15,7 +15,7 @@ export const WEBHOOK_SECRET_VARIABLE = "SECLOG_WEBHOOK_SECRET";
 
 /** The options of {@link addPublishOptions}, as commander gives them. */
 export interface PublishOptions {
-  readonly append?: readonly string[];
+  readonly checkpointFile?: readonly string[];
   readonly webhook?: readonly string[];
   readonly git?: readonly string[];
   readonly witness?: readonly string[];
@@ -31,7 +31,7 @@ export interface ConfiguredPublishers {
 /** Adds the options that say where checkpoints are kept. */
 export function addPublishOptions(command: Command): Command {
   return command
-    .option("--append <file>", "append each checkpoint to this file (repeatable, as the next three)", collect)
+    .option("--checkpoint-file <file>", "append each checkpoint to this file (repeatable, as the next three)", collect)
     .option("--webhook <url>", `POST each checkpoint there, signed with ${WEBHOOK_SECRET_VARIABLE}`, collect)
     .option("--git <directory>", "commit each checkpoint in this work tree, and push if it has an upstream", collect)
     .option(
@@ -55,9 +55,9 @@ export function publishersOf(options: PublishOptions): ConfiguredPublishers {
       `--publish-every ${quoted(options.publishEvery)} is no number of seconds from 0 to 86400`,
     );
   }
-  const { append = [], webhook = [], git = [], witness = [] } = options;
+  const { checkpointFile = [], webhook = [], git = [], witness = [] } = options;
   const publishers = [
-    ...append.map((path) => filePublisher(path)),
+    ...checkpointFile.map((path) => filePublisher(path)),
     ...(webhook.length === 0 ? [] : webhooks(webhook)),
     ...git.map((directory) => gitPublisher(directory)),
     ...witness.map(witnessOf),

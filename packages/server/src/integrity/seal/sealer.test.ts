@@ -22,9 +22,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { exampleBatch } from "../../../../seclog/src/testing/example-events.ts";
 import { storedTiles } from "../stored-tree.ts";
-import { NoSealMemory, SealMemoryFile } from "./memory.ts";
 import { type RunSealerOptions, runSealer } from "./run.ts";
 import type { SealedStep, SealStep } from "./sealer.ts";
+import { NoSealerState, SealerStateFile } from "./state.ts";
 
 const KEY = formatPrivateKey("example.com/shop", Buffer.alloc(32, 7));
 const OTHER_KEY = formatPrivateKey("example.com/shop", Buffer.alloc(32, 8));
@@ -62,7 +62,7 @@ async function sealOnce(options: Partial<RunSealerOptions> = {}): Promise<Sealed
   await runSealer({
     url: database.sealerUrl,
     signer,
-    memory: new NoSealMemory(),
+    state: new NoSealerState(),
     intervalMs: 10,
     once: true,
     signal: AbortSignal.timeout(60_000),
@@ -382,7 +382,7 @@ describe("runSealer()", () => {
       runSealer({
         url: database.sealerUrl,
         signer,
-        memory: new NoSealMemory(),
+        state: new NoSealerState(),
         intervalMs: 5,
         signal: stop.signal,
         onSealed: (step) => {
@@ -464,10 +464,10 @@ describe("runSealer()", () => {
   it("does not go on from a database that was rolled back, nor from one whose history was rewritten", async () => {
     const file = join(folder, `memory-${sources}`);
     await store(newSource(), 1, 100);
-    await sealOnce({ memory: new SealMemoryFile(file) });
+    await sealOnce({ state: new SealerStateFile(file) });
     const early = readFileSync(file, "utf8");
     await store(newSource(), 1, 100);
-    await sealOnce({ memory: new SealMemoryFile(file) });
+    await sealOnce({ state: new SealerStateFile(file) });
     expect(parseCheckpoint(openNote(readFileSync(file, "utf8"), [signer]).text).size).toBe(201);
 
     const seals = (
@@ -482,11 +482,11 @@ describe("runSealer()", () => {
        UPDATE security_event_tile SET hashes = substring(hashes FROM 1 FOR 101 * 32);
        UPDATE security_event_tree SET size = 101, root = '\\x${Buffer.from(root).toString("hex")}'`,
     );
-    await expect(sealOnce({ memory: new SealMemoryFile(file) })).rejects.toMatchObject({ code: "SECLOG_ROLLBACK" });
-    // Without that memory another history is signed: what was sealed before can be changed now.
+    await expect(sealOnce({ state: new SealerStateFile(file) })).rejects.toMatchObject({ code: "SECLOG_ROLLBACK" });
+    // Without that state another history is signed: what was sealed before can be changed now.
     await tamper("UPDATE security_event_log SET method = 'PUT' WHERE seq = 7");
     await sealOnce({ mostLeaves: 1000 });
-    await expect(sealOnce({ memory: new SealMemoryFile(file) })).rejects.toMatchObject({
+    await expect(sealOnce({ state: new SealerStateFile(file) })).rejects.toMatchObject({
       code: "SECLOG_ROLLBACK",
       message: expect.stringContaining("rewritten"),
     });
@@ -494,8 +494,8 @@ describe("runSealer()", () => {
 
   it("seals nothing more while it cannot remember", async () => {
     await store(newSource(), 1, 10);
-    const memory = new SealMemoryFile(join(folder, "no-such-folder", "memory"));
-    await expect(sealOnce({ memory, mostLeaves: 3 })).rejects.toThrow("cannot be written");
+    const state = new SealerStateFile(join(folder, "no-such-folder", "memory"));
+    await expect(sealOnce({ state, mostLeaves: 3 })).rejects.toThrow("cannot be written");
     expect(await checkHistory()).toEqual([3]);
   });
 
@@ -534,7 +534,7 @@ describe("runSealer()", () => {
         // The next one would wait for the dead one's turn to run out; killed at the first step, it does.
         if (step !== "begun") await database.query("UPDATE security_event_sealer SET until = '-infinity'");
       }
-      await sealOnce({ memory: new SealMemoryFile(memory) });
+      await sealOnce({ state: new SealerStateFile(memory) });
       expect((await checkHistory()).at(-1)).toBe(101);
       expect(parseCheckpoint(openNote(readFileSync(memory, "utf8"), [signer]).text).size).toBe(101);
     },
@@ -560,12 +560,12 @@ describe("runSealer()", () => {
     writeFileSync(
       script,
       `import { parsePrivateKey } from ${JSON.stringify(fileURLToPath(new URL("../../../../seclog/dist/merkle/index.js", import.meta.url)))};
-       import { NoSealMemory, SealMemoryFile } from ${dist("memory.js")};
+       import { NoSealerState, SealerStateFile } from ${dist("state.js")};
        import { runSealer } from ${dist("run.js")};
        const { url, key, dieAt, memory, round } = JSON.parse(process.env.SEALER);
        let rounds = round ?? 0;
        await runSealer({
-         url, signer: parsePrivateKey(key), memory: memory ? new SealMemoryFile(memory) : new NoSealMemory(), intervalMs: 20,
+         url, signer: parsePrivateKey(key), state: memory ? new SealerStateFile(memory) : new NoSealerState(), intervalMs: 20,
          // The second step of a round is one with nothing to seal, unless there is more.
          signal: AbortSignal.timeout(60000), onSealed() {},
          onStep(step) { if (step === dieAt && rounds-- <= 0) process.kill(process.pid, "SIGKILL"); },

@@ -15,8 +15,8 @@
  * - The sealer remembers, outside the database, the checkpoint that it signed last, and proves before it goes on that the
  *   stored tree still begins with that one. A database that was rolled back is not continued.
  *
- * The memory is written after the commit and before anything is published. Killed in between, the sealer finds at its next
- * start a tree that is ahead of its memory and continues it: that is consistent.
+ * The state is written after the commit and before anything is published. Killed in between, the sealer finds at its next
+ * start a tree that is ahead of its state and continues it: that is consistent.
  */
 import { randomUUID } from "node:crypto";
 import { SeclogError } from "seclog";
@@ -35,7 +35,7 @@ import {
 import { commandLine } from "../../config/program.ts";
 import type { Session } from "../../database/session.ts";
 import { type SignedCheckpoint, storedCheckpoint, storedTiles } from "../stored-tree.ts";
-import type { SealMemory } from "./memory.ts";
+import type { SealerState } from "./state.ts";
 import { readEdge, readLeaves, readTree, type StoredTree, signatureLine, writeSeal } from "./tree-store.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -45,7 +45,7 @@ export type SealStep = "begun" | "checked" | "read" | "signed" | "written" | "co
 export interface SealerOptions {
   /** Whose name is the log's origin. */
   readonly signer: NoteSigner;
-  readonly memory: SealMemory;
+  readonly state: SealerState;
   /** Milliseconds between two looks at what there is to seal. */
   readonly intervalMs: number;
   /** The most leaves in one step; what is beyond follows at once. @default 10000 */
@@ -217,7 +217,7 @@ export class Sealer {
   }
 
   async #checkSigned(size: number, root: Uint8Array): Promise<void> {
-    const { signer, memory } = this.#options;
+    const { signer, state } = this.#options;
     if (size > 0) {
       const newest = await storedCheckpoint(this.#session.client);
       if (newest?.size !== size || !sameHash(newest.root, root)) {
@@ -239,33 +239,33 @@ export class Sealer {
         );
       }
     }
-    const last = memory.last();
+    const last = state.last();
     if (last === undefined) return;
     const signed = parseCheckpoint(last);
     if (signed.origin !== signer.name) {
       throw new SeclogError(
         "SECLOG_KEY",
-        `${memory.path} is of the log ${signed.origin}, and the key is that of ${signer.name}`,
+        `${state.path} is of the log ${signed.origin}, and the key is that of ${signer.name}`,
       );
     }
     if (signed.size > size) {
       throw new SeclogError(
         "SECLOG_ROLLBACK",
-        `the tree has ${size} leaves, but ${signed.size} were signed before: the database was rolled back, or is another one (${memory.path})`,
+        `the tree has ${size} leaves, but ${signed.size} were signed before: the database was rolled back, or is another one (${state.path})`,
       );
     }
     const proof = await consistencyProof(signed.size, size, storedTiles(this.#session.client));
     if (!verifyConsistency(signed.size, signed.root, size, root, proof)) {
       throw new SeclogError(
         "SECLOG_ROLLBACK",
-        `the tree of ${size} leaves does not begin with the ${signed.size} that were signed before: its history was rewritten (${memory.path})`,
+        `the tree of ${size} leaves does not begin with the ${signed.size} that were signed before: its history was rewritten (${state.path})`,
       );
     }
   }
 
   #remember(note: string): void {
     this.#unremembered = note;
-    this.#options.memory.remember(note);
+    this.#options.state.remember(note);
     this.#unremembered = undefined;
   }
 

@@ -10,30 +10,30 @@ import { occasionalNote } from "../../terminal/occasional-note.ts";
 import { print } from "../../terminal/print.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
-interface ServeOptions extends ConnectionOptions {
+interface TilesOptions extends ConnectionOptions {
   readonly listen: string;
   readonly entries?: true;
 }
 
 const MOST_DATABASE_CONNECTIONS = 4;
 
-/** `seclog serve`. */
-export function addServe(program: Command): void {
+/** `seclog tiles`. */
+export function addTiles(program: Command): void {
   const command = program
-    .command("serve")
-    .description("serve checkpoint and tiles over HTTP to whoever checks the log (c2sp.org/tlog-tiles)")
+    .command("tiles")
+    .description("serve the checkpoint and the tiles over HTTP to anyone who checks the log (c2sp.org/tlog-tiles)")
     .option("--listen <host:port>", "where it listens", "127.0.0.1:7381")
     .option("--entries", "serve the entries, too, which name hosts, routes and times");
-  addConnectionOptions(command).action(serve);
+  addConnectionOptions(command).action(tiles);
 }
 
-async function serve(options: ServeOptions): Promise<void> {
+async function tiles(options: TilesOptions): Promise<void> {
   const listen = parseListen(options.listen);
   const connections = connectionLimits(options);
   const url = requireUrl("reader");
   const signal = interruption();
   const pool = new SessionPool(
-    { role: "reader", url, purpose: "seclog serve", access: "READ ONLY" },
+    { role: "reader", url, purpose: "seclog tiles", access: "READ ONLY" },
     MOST_DATABASE_CONNECTIONS,
   );
   try {

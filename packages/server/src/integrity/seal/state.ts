@@ -4,7 +4,7 @@ import { errorMessage, SeclogError } from "seclog";
 import { NoteError, parseCheckpoint, parseNote } from "seclog/merkle";
 
 /** What the sealer signed last, outside the database, so that a rollback of the database shows. */
-export interface SealMemory {
+export interface SealerState {
   /** Where it is, for messages. */
   readonly path: string;
   /** The text of the checkpoint that was signed last; `undefined` when none was. */
@@ -14,7 +14,7 @@ export interface SealMemory {
 }
 
 /** Keeps it in a file, as a signed note: what `seclog verify --checkpoint` takes as well. */
-export class SealMemoryFile implements SealMemory {
+export class SealerStateFile implements SealerState {
   readonly path: string;
   #last: string | undefined;
 
@@ -28,7 +28,7 @@ export class SealMemoryFile implements SealMemory {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       const why = error instanceof NoteError ? `it holds no checkpoint: ${error.message}` : errorMessage(error);
-      throw new SeclogError("SECLOG_CONFIG", `the sealer's memory ${path} cannot be used: ${why}`, { cause: error });
+      throw new SeclogError("SECLOG_CONFIG", `the sealer's state ${path} cannot be used: ${why}`, { cause: error });
     }
   }
 
@@ -57,7 +57,7 @@ export class SealMemoryFile implements SealMemory {
     } catch (cause) {
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `the sealer's memory ${this.path} cannot be written: ${errorMessage(cause)}; sealing waits`,
+        `the sealer's state ${this.path} cannot be written: ${errorMessage(cause)}; sealing waits`,
         { cause },
       );
     }
@@ -65,9 +65,9 @@ export class SealMemoryFile implements SealMemory {
   }
 }
 
-/** No memory beyond the process: a rollback of the database while the sealer is down is found by verification only. */
-export class NoSealMemory implements SealMemory {
-  readonly path = "the sealer's memory";
+/** No state beyond the process: a rollback of the database while the sealer is down is found by verification only. */
+export class NoSealerState implements SealerState {
+  readonly path = "the sealer's state";
   #last: string | undefined;
 
   last(): string | undefined {
