@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { writeSqlModules } from "./scripts/sql-modules.js";
+import { isLong } from "./test/support/long.ts";
 
 // The tests that import sources must see the SQL as it is now, and not as it was at the last build.
 writeSqlModules();
@@ -11,16 +12,24 @@ const globalSetup = fileURLToPath(new URL("test/support/global-setup.ts", import
 
 const folder = (name: string): string => fileURLToPath(new URL(`${name}/`, import.meta.url));
 
+/** What `npm run test:long` runs: what takes minutes by nature, and what tries more cases in it (`test/support/long.ts`). */
+const LONG = [
+  "**/*.long.test.ts",
+  "packages/seclog/src/spool/*model.test.ts",
+  "packages/verify/src/windows.test.ts",
+  "test/crash.test.ts",
+  "test/documented-code.test.ts",
+  "test/names-and-passwords.test.ts",
+];
+
 export default defineConfig({
   // As `imports` in package.json has them, which Node applies to the files outside of the packages only.
   resolve: { alias: { "#test/": folder("test"), "#faults/": folder("faults") } },
   test: {
-    include: [
-      "packages/*/src/**/*.test.ts",
-      "examples/*/src/**/*.test.ts",
-      "test/**/*.test.ts",
-      "scripts/**/*.test.ts",
-    ],
+    include: isLong
+      ? LONG
+      : ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts"],
+    exclude: isLong ? [] : ["**/*.long.test.ts"],
     setupFiles: [fileURLToPath(new URL("test/support/properties.ts", import.meta.url))],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // The tests start servers and processes of their own: more workers than this only wait for each other.

@@ -5,10 +5,10 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agreedPassword } from "../packages/seclog/src/postgres/schema/saslprep.ts";
 import { setupDatabase } from "../packages/seclog/src/postgres/schema/setup.ts";
+import { isLong } from "./support/long.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
-import { runProgram } from "./support/program.ts";
+import { LONG, runProgram } from "./support/program.ts";
 
-const LONG = { timeout: 180_000 };
 const hasPsql = await promisify(execFile)("psql", ["--version"]).then(
   () => true,
   () => false,
@@ -95,20 +95,24 @@ describe("setup and doctor", LONG, () => {
 describe("a malformed URL", LONG, () => {
   const variables = ["SECLOG_ADMIN_URL", "SECLOG_DATABASE_URL", "SECLOG_READER_URL", "SECLOG_SEALER_URL"];
 
-  it.each([
+  const MALFORMED = [
     "postgresql://writer:?S3cretPart@db:x/seclog",
     "postgresql://writer:100%S3cretPart@db/seclog",
     "postgresql://writer:S3cret/Part@db/seclog",
     "postgresql://writer@db/seclog?S3cretPart",
     "host=db password=S3cretPart dbname=seclog",
     "S3cretPart",
-  ])("is repeated nowhere: %s", async (url) => {
+  ];
+
+  it.each(MALFORMED)("is repeated nowhere: %s", async (url) => {
     const outputs: string[] = [];
+    const none = Object.fromEntries(variables.map((name) => [name, undefined]));
     for (const suffix of ["", "_FILE"]) {
+      // Each alone: the first that is wrong ends the program.
       for (const variable of variables) {
-        const own = Object.fromEntries(variables.map((name) => [name, undefined]));
+        if (!isLong && url !== MALFORMED[0] && variable !== "SECLOG_READER_URL") continue;
         const args = variable === "SECLOG_READER_URL" ? ["query", "--json"] : ["doctor", "--json"];
-        const { code, stdout, stderr } = await runProgram(database, args, { ...own, [variable + suffix]: url });
+        const { code, stdout, stderr } = await runProgram(database, args, { ...none, [variable + suffix]: url });
         expect(code).toBe(2);
         outputs.push(stdout + stderr);
       }

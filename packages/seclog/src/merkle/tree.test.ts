@@ -5,12 +5,20 @@ import { EMPTY_ROOT, leafHash, nodeHash } from "./hash.ts";
 import { consistencyProof, inclusionProof, type Proof, treeRoot, verifyConsistency, verifyInclusion } from "./proof.ts";
 import { edgeTiles, parseTilePath, type Tile, type TileReader, TreeAppender, tilePath } from "./tiles.ts";
 
-/** RFC 6962, section 2.1, word for word. */
+/** The roots that {@link naiveRoot} has found, by the first leaf and the number of leaves. */
+const roots = new WeakMap<Uint8Array, Map<number, Uint8Array>>();
+
+/** RFC 6962, section 2.1, word for word; each root once, or the tests would take minutes. */
 function naiveRoot(leaves: readonly Uint8Array[]): Uint8Array {
-  if (leaves.length === 0) return createHash("sha256").digest();
-  if (leaves.length === 1) return leaves[0] as Uint8Array;
+  const [first] = leaves;
+  if (first === undefined) return createHash("sha256").digest();
+  if (leaves.length === 1) return first;
+  const found = roots.get(first) ?? new Map<number, Uint8Array>();
+  roots.set(first, found);
   const k = split(leaves.length);
-  return nodeHash(naiveRoot(leaves.slice(0, k)), naiveRoot(leaves.slice(k)));
+  const root = found.get(leaves.length) ?? nodeHash(naiveRoot(leaves.slice(0, k)), naiveRoot(leaves.slice(k)));
+  found.set(leaves.length, root);
+  return root;
 }
 
 function naivePath(m: number, leaves: readonly Uint8Array[]): Uint8Array[] {
@@ -58,6 +66,10 @@ function grow(pieces: readonly number[]): {
   return { store, size, root };
 }
 
+/** A tile as a text: of two byte arrays a matcher compares every byte on its own. */
+const textOf = (tile: Tile | undefined): string =>
+  `${tile?.width} ${Buffer.from(tile?.hashes ?? []).toString("base64")}`;
+
 const readerOf =
   (store: Map<string, Tile>): TileReader =>
   async (names) =>
@@ -90,7 +102,7 @@ describe("the tree", () => {
         const { store, size, root } = grow(pieces);
         const one = grow([size]);
         expect(root).toEqual(one.root);
-        for (const [path, tile] of one.store) expect(store.get(path)).toEqual(tile);
+        for (const [path, tile] of one.store) expect(textOf(store.get(path)), path).toBe(textOf(tile));
       }),
       { numRuns: 30 },
     );
@@ -161,7 +173,7 @@ describe("proofs", () => {
   const { store } = grow([size]);
   const leaves = Array.from({ length: size }, (_, n) => leaf(n));
   const reader = readerOf(store);
-  const roots = Array.from({ length: size + 1 }, (_, n) => naiveRoot(leaves.slice(0, n)));
+  const rootsBySize = Array.from({ length: size + 1 }, (_, n) => naiveRoot(leaves.slice(0, n)));
   /** A reader of a smaller tree's tiles, from the larger one's. */
   const wider: TileReader = async (names) => await reader(names.map((name) => edgeOrFull(name.level, name.index)));
   const edgeOrFull = (level: number, index: number) => {
@@ -174,7 +186,7 @@ describe("proofs", () => {
       for (const index of new Set([0, 1, n >> 1, n - 2, n - 1].filter((value) => value >= 0 && value < n))) {
         const proof = await inclusionProof(index, n, wider);
         expect(proof).toEqual(naivePath(index, leaves.slice(0, n)));
-        expect(verifyInclusion(leaves[index] as Uint8Array, index, n, proof, roots[n] as Uint8Array)).toBe(true);
+        expect(verifyInclusion(leaves[index] as Uint8Array, index, n, proof, rootsBySize[n] as Uint8Array)).toBe(true);
       }
     }
   });
@@ -186,7 +198,9 @@ describe("proofs", () => {
       )) {
         const proof = await consistencyProof(old, n, wider);
         if (old > 0 && old < n) expect(proof).toEqual(naiveSubproof(old, leaves.slice(0, n), true));
-        expect(verifyConsistency(old, roots[old] as Uint8Array, n, roots[n] as Uint8Array, proof)).toBe(true);
+        expect(verifyConsistency(old, rootsBySize[old] as Uint8Array, n, rootsBySize[n] as Uint8Array, proof)).toBe(
+          true,
+        );
       }
     }
   });
@@ -217,7 +231,7 @@ describe("proofs", () => {
       fc.asyncProperty(fc.integer({ min: 2, max: size }), fc.nat(), fc.nat(), fc.nat(), async (n, at, where, how) => {
         const index = at % n;
         const proof = await inclusionProof(index, n, wider);
-        const root = roots[n] as Uint8Array;
+        const root = rootsBySize[n] as Uint8Array;
         const hash = leaves[index] as Uint8Array;
         for (const bad of changed(proof, where, how)) expect(verifyInclusion(hash, index, n, bad, root)).toBe(false);
         expect(verifyInclusion(leaf(size + 1), index, n, proof, root)).toBe(false);
@@ -227,7 +241,7 @@ describe("proofs", () => {
         }
         const old = 1 + (at % (n - 1));
         const consistency = await consistencyProof(old, n, wider);
-        const oldRoot = roots[old] as Uint8Array;
+        const oldRoot = rootsBySize[old] as Uint8Array;
         for (const bad of changed(consistency, where, how)) {
           expect(verifyConsistency(old, oldRoot, n, root, bad)).toBe(false);
         }

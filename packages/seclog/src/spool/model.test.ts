@@ -12,11 +12,13 @@
  * - a segment is deleted only when every handler has all of it, or a newer one has the rest;
  * - the bytes that the writer counts are the bytes on disk.
  *
- * `SECLOG_MODEL_RUNS` sets how many sequences are tried, `SECLOG_SEED` where they begin (`random`: somewhere else each time).
+ * `npm run test:long` tries ten times as many sequences; `SECLOG_MODEL_RUNS` sets another count, and `SECLOG_SEED` where they
+ * begin (`random`: somewhere else each time).
  */
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, test, vi } from "vitest";
+import { isLong } from "#test/support/long.ts";
 import { type CrashKind, type Fault, ModelFs } from "#test/support/model-fs.ts";
 import { fileSource } from "../ship/file-source.ts";
 import type { RecordReader, ShipSource } from "../ship/lane.ts";
@@ -29,7 +31,7 @@ import { SpoolWriter } from "./writer.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
-const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? 400);
+const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? (isLong ? 4_000 : 400));
 const ROOT = "/spool";
 const HANDLERS = ["first", "second"] as const;
 
