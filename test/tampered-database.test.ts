@@ -195,6 +195,35 @@ describe("seclog doctor", () => {
   });
 });
 
+describe("a number beyond 2^53", () => {
+  it("is shown exactly by every command that reads", async () => {
+    const log = openLog("shop");
+    await log.recordSecurityEvent("authz_fail").stored;
+    await log.close();
+    await sealLog(database);
+    await forge(log.sourceId, 9_007_199_254_740_993n);
+    await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
+      INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
+        VALUES (gen_random_uuid(), 1, 'x', 9223372036854775807, 'taken_over'); COMMIT`);
+    const run = async (...args: string[]): Promise<string> =>
+      (await runProgram(database, args, { COLUMNS: "1000" })).stdout;
+    const keys = ["--vkey", TEST_SIGNER.vkey];
+    const wrong = /9,?007,?199,?254,?740,?99[24]|9,?223,?372,?036,?854,?77[56],?[0-7]0[0-68-9]/;
+    for (const [args, found] of [
+      [["verify", ...keys], /number 9007199254740993,[\s\S]*numbers 1 to 9223372036854775807/],
+      [["verify", ...keys, "--json"], /"seq": ?"9007199254740993"[\s\S]*"last_seq": ?"9223372036854775807"/],
+      [["query", "--json"], /"seq": ?"9007199254740993"/],
+      [["stats"], /9,?223,?372,?036,?854,?775,?807/],
+      [["stats", "--json"], /"unsealed": ?"9223372036854775807"/],
+      [["doctor"], /passed 9,223,372,036,854,775,807 numbers without an event/],
+    ] as const) {
+      const text = await run(...args);
+      expect(text, args.join(" ")).toMatch(found);
+      expect(text, args.join(" ")).not.toMatch(wrong);
+    }
+  });
+});
+
 describe("created_at", () => {
   it("is when the row was stored, however long its transaction was open before", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl });

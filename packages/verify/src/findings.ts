@@ -30,16 +30,18 @@ export interface Finding {
   /** Where it stands in the tree. */
   readonly leaf?: number;
   readonly source?: string;
-  readonly seq?: number;
+  /** Text beyond 2^53, where JSON's readers round. */
+  readonly seq?: number | string;
   /** The last of several numbers. */
-  readonly last_seq?: number;
+  readonly last_seq?: number | string;
   readonly event_id?: string;
 }
 
 /** An event, as far as its row says. */
 export interface EventName {
   readonly source: string;
-  readonly seq: number;
+  /** A row may have any number that its column holds: up to 2^63. */
+  readonly seq: number | bigint;
   readonly id: string;
   /** `2026-11-22T19:43:22.123456Z`, or anything that somebody wrote there. */
   readonly occurredAt: string;
@@ -118,8 +120,19 @@ export function sourceName(source: string): string {
   return `source …${source.slice(-12)}`;
 }
 
+/** An integer of a table, exactly; 0, which no event has, for what is none: an export may say anything. */
+export function exactInteger(digits: string | null | undefined): bigint {
+  return typeof digits === "string" && /^-?\d{1,19}$/.test(digits) ? BigInt(digits) : 0n;
+}
+
+/** The number of a finding's place. */
+export function placeNumber(exact: bigint): number | string {
+  const value = Number(exact);
+  return Number.isSafeInteger(value) ? value : String(exact);
+}
+
 /** `number 17` or `numbers 17 to 25`. */
-export function numbersText(first: number, last: number): string {
+export function numbersText(first: number | bigint, last: number | bigint): string {
   return first === last ? `number ${first}` : `numbers ${first} to ${last}`;
 }
 

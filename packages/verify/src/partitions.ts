@@ -1,7 +1,7 @@
 /** What retention has ended on record: partitions, which go whole. */
 
 import { canonicalTime, copyValues } from "./copy-values.ts";
-import { countText, type EventName, eventText, type Findings } from "./findings.ts";
+import { countText, type EventName, eventText, exactInteger, type Findings } from "./findings.ts";
 import { type EndedPartition, linesOf } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 
@@ -48,8 +48,8 @@ export async function checkEnded(
   const remaining = new Map<number, { count: number; first: EventName }>();
   for await (const line of linesOf(pieces)) {
     const [place, source, number, id, occurredAt, type] = copyValues(line).map((value) => value ?? "");
-    const seq = Number(number);
-    if (removals.covers("pruned", source ?? "", seq)) continue;
+    const seq = exactInteger(number);
+    if (removals.covers("pruned", source ?? "", Number(seq))) continue;
     const name: EventName = {
       source: source ?? "",
       seq,

@@ -1,7 +1,16 @@
 /** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
 
 import { canonicalTime, copyValues } from "./copy-values.ts";
-import { besideText, eventText, type Findings, NOT_OWN, numbersText, sourceName } from "./findings.ts";
+import {
+  besideText,
+  eventText,
+  exactInteger,
+  type Findings,
+  NOT_OWN,
+  numbersText,
+  placeNumber,
+  sourceName,
+} from "./findings.ts";
 import { linesOf } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
 
@@ -17,15 +26,15 @@ export interface UnsealedContext {
   /** By source: its last number that is sealed. */
   readonly sealed: ReadonlyMap<string, number>;
   /** By source: its last number that is stored. */
-  readonly sources: ReadonlyMap<string, number>;
+  readonly sources: ReadonlyMap<string, bigint>;
   readonly own: Map<number, OwnEvent>;
   readonly ownSource: string;
 }
 
-/** A source's numbers as they come, in their order. */
+/** A source's numbers as they come, in their order: exactly, since nobody has checked them yet. */
 interface Progress {
-  last: number;
-  readonly gaps: [number, number][];
+  last: bigint;
+  readonly gaps: [bigint, bigint][];
 }
 
 /** Reads the answer to the question `unsealed`. */
@@ -37,14 +46,14 @@ export async function readUnsealed(
   let count = 0;
   let oldest: string | null = null;
   const progress = new Map<string, Progress>();
-  const quarantined = new Map<string, Set<number>>();
+  const quarantined = new Map<string, Set<bigint>>();
   for await (const line of linesOf(pieces)) {
     const [source = "", number, id, occurredAt, createdAt, type, data, retention, actor] = copyValues(line);
     if (source === null) continue;
-    const seq = Number(number);
+    const seq = exactInteger(number);
     const last = sources.get(source);
     const isRow = id !== null && id !== undefined;
-    const at = { source, seq, ...(isRow ? { event_id: id } : {}) };
+    const at = { source, seq: placeNumber(seq), ...(isRow ? { event_id: id } : {}) };
     const text = isRow
       ? eventText({ source, seq, id, occurredAt: canonicalTime(occurredAt ?? ""), type: type ?? "" })
       : `a record in quarantine (number ${seq} of ${sourceName(source)})`;
@@ -52,7 +61,7 @@ export async function readUnsealed(
       findings.add("inserted", `${text} was inserted: there is no such source`, at);
       continue;
     }
-    if (seq < 1 || seq > last) {
+    if (seq < 1n || seq > last) {
       findings.add(
         "inserted",
         `${text} was inserted by a writer: its source has stored ${last}, no position covers it`,
@@ -70,14 +79,14 @@ export async function readUnsealed(
       quarantined.set(source, (quarantined.get(source) ?? new Set()).add(seq));
       continue;
     }
-    const state = progress.get(source) ?? { last: sealed.get(source) ?? 0, gaps: [] };
+    const state = progress.get(source) ?? { last: BigInt(sealed.get(source) ?? 0), gaps: [] };
     progress.set(source, state);
     if (seq === state.last)
       findings.add("inserted", `${text} ${besideText("has that number, and neither is sealed yet")}`, at);
-    else if (seq > state.last + 1) state.gaps.push([state.last + 1, seq - 1]);
-    state.last = Math.max(state.last, seq);
-    if (source === ownSource && !own.has(seq))
-      own.set(seq, {
+    else if (seq > state.last + 1n) state.gaps.push([state.last + 1n, seq - 1n]);
+    if (seq > state.last) state.last = seq;
+    if (source === ownSource && !own.has(Number(seq)))
+      own.set(Number(seq), {
         type: type ?? "",
         data: data ?? undefined,
         at: canonicalTime(occurredAt ?? ""),
@@ -87,14 +96,14 @@ export async function readUnsealed(
       });
   }
   for (const [source, last] of sources) {
-    const { last: reached, gaps } = progress.get(source) ?? { last: sealed.get(source) ?? 0, gaps: [] };
-    const after: [number, number][] = reached < last ? [[reached + 1, last]] : [];
-    const aside = [...(quarantined.get(source) ?? [])].sort((a, b) => a - b);
+    const { last: reached, gaps } = progress.get(source) ?? { last: BigInt(sealed.get(source) ?? 0), gaps: [] };
+    const after: [bigint, bigint][] = reached < last ? [[reached + 1n, last]] : [];
+    const aside = [...(quarantined.get(source) ?? [])].sort((a, b) => (a < b ? -1 : 1));
     let next = 0;
     for (const [first, end] of [...gaps, ...after]) {
-      while (next < aside.length && (aside[next] as number) < first) next++;
+      while (next < aside.length && (aside[next] as bigint) < first) next++;
       const begin = next;
-      while (next < aside.length && (aside[next] as number) <= end) next++;
+      while (next < aside.length && (aside[next] as bigint) <= end) next++;
       missing(source, first, end, aside.slice(begin, next), findings);
     }
     if (reached > last) {
@@ -117,21 +126,21 @@ export async function readUnsealed(
 }
 
 /** Names the numbers from `first` to `end` that are not in quarantine either: `aside` are those that are. */
-function missing(source: string, first: number, end: number, aside: readonly number[], findings: Findings): void {
+function missing(source: string, first: bigint, end: bigint, aside: readonly bigint[], findings: Findings): void {
   let from = first;
-  for (const seq of [...aside, end + 1]) {
+  for (const seq of [...aside, end + 1n]) {
     if (seq > from) {
-      const text = numbersText(from, seq - 1);
+      const text = numbersText(from, seq - 1n);
       findings.add(
         "hole",
-        `${sourceName(source)} has stored ${text}, of which there is no event: removed before ${from === seq - 1 ? "it was" : "they were"} sealed`,
+        `${sourceName(source)} has stored ${text}, of which there is no event: removed before ${from === seq - 1n ? "it was" : "they were"} sealed`,
         {
           source,
-          seq: from,
-          last_seq: seq - 1,
+          seq: placeNumber(from),
+          last_seq: placeNumber(seq - 1n),
         },
       );
     }
-    from = seq + 1;
+    from = seq + 1n;
   }
 }

@@ -408,6 +408,18 @@ const attacks: readonly Attack[] = [
     count: 1,
   },
   {
+    title: "insert beyond what a number of JavaScript holds",
+    change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"seq":9007199254740993}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
+    finds: /number 9007199254740993, .* was inserted by a writer: its source has stored 600, no position covers it/,
+    count: 1,
+  },
+  {
+    title: "set a source's position to the largest number",
+    change: `UPDATE security_event_source SET last_seq = 9223372036854775807 WHERE id = '${A}'`,
+    finds: /source …00000000000a has stored numbers 601 to 9223372036854775807, of which there is no event/,
+    count: 1,
+  },
+  {
     title: "insert number 0",
     change: `ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values;
       UPDATE security_event_log SET seq = 0 WHERE source_id = '${B}' AND seq = 44`,

@@ -13,7 +13,7 @@
 import { type ExpectedRoot, Signers } from "./checkpoints.ts";
 import { byteaValue, copyValues } from "./copy-values.ts";
 import { type Difference, judgeDifferences } from "./differences.ts";
-import { countText, type Finding, Findings, sourceName } from "./findings.ts";
+import { countText, exactInteger, type Finding, Findings, sourceName } from "./findings.ts";
 import { CompactRange, HASH_BYTES, hex, TILE_WIDTH, tileRoot } from "./hashing.ts";
 import { LeafRanges, type WindowLeaves } from "./leaf-ranges.ts";
 import { type OpenedCheckpoint, VerifyError, type Vkey } from "./note.ts";
@@ -131,13 +131,13 @@ class Verification {
     if (!(said >= 0) || ownSource === "" || ownSource === null) {
       throw new VerifyError("security_event_tree has no row: this is no log that can be verified");
     }
-    const size = await this.#bounded(said);
+    const size = await this.#bounded(digits ?? "");
     this.#removals = new Removals(ownSource);
     this.#elsewhereBefore();
-    const sources = new Map<string, number>();
+    const sources = new Map<string, bigint>();
     for await (const line of linesOf(this.#log.read({ name: "sources" }))) {
       const [source = "", last] = line.split("\t");
-      sources.set(source, Number(last));
+      sources.set(source, exactInteger(last));
     }
     const kept = Math.max(this.#from, this.#elsewhere.at(-1)?.checkpoint.size ?? 0);
     const positions = new Map<string, number>();
@@ -185,15 +185,18 @@ class Verification {
   }
 
   /** The size, as far as there is something to read: what the tree's row says can be any number, and nobody has signed it. */
-  async #bounded(said: number): Promise<number> {
+  async #bounded(digits: string): Promise<number> {
+    const said = Number(digits);
     const [line = ""] = await this.#lines({ name: "ends" });
-    const [signed = 0, placed = 0, tiles = 0] = line.split("\t").map(Number);
+    const ends = line.split("\t");
+    const [signed = 0, placed = 0, tiles = 0] = ends.map(Number);
     // A tile that was removed is found where it is missing.
     const size = Math.min(said, Math.max(signed, placed), 2 * TILE_WIDTH * tiles + WINDOW_LEAVES);
     if (size < said) {
+      const exact = (text?: string): string => exactInteger(text).toLocaleString("en");
       this.#findings.add(
         "tree",
-        `security_event_tree says that there are ${said.toLocaleString("en")} leaves; the last range ends with ${placed.toLocaleString("en")}, the newest checkpoint has ${signed.toLocaleString("en")}, and there are ${countText(tiles, "tile")}: it was changed, or they were removed`,
+        `security_event_tree says that there are ${exact(digits)} leaves; the last range ends with ${exact(ends[1])}, the newest checkpoint has ${exact(ends[0])}, and there are ${countText(tiles, "tile")}: it was changed, or they were removed`,
       );
     }
     return size;

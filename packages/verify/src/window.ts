@@ -286,7 +286,9 @@ export class Window {
 
 /** Says what is wrong with the personal part of a row whose leaf is right. */
 export function judgePersonal(personal: PersonalState, name: EventName, leaf: number, context: WindowContext): void {
-  const { source, seq, id } = name;
+  const { source, id } = name;
+  // It has a leaf, so it is a number that a range covers: none beyond 2^53.
+  const seq = Number(name.seq);
   const at = { leaf, source, seq, event_id: id };
   const isErased = context.removals.covers("erased", source, seq);
   if (personal === "changed") {

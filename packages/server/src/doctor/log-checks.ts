@@ -304,7 +304,7 @@ export async function checkEmptyNumbers(client: pg.Client, findings: Findings): 
   );
   for (const { login, sources, numbers } of rows) {
     findings.warning(
-      `${counted(Number(sources), "source")}${login === null ? "" : ` that ${login} opened`} ${sources === "1" ? "has" : "have"} passed ${counted(Number(numbers), "number")} without an event`,
+      `${counted(Number(sources), "source")}${login === null ? "" : ` that ${login} opened`} ${sources === "1" ? "has" : "have"} passed ${counted(BigInt(numbers), "number")} without an event`,
       "no application does that: find out who uses that login. They are sealed behind everything else, as missing, and seclog verify names them",
     );
   }

@@ -57,8 +57,8 @@ export interface SealProgress {
   readonly size: number;
   /** When that was signed; `null` when nothing is sealed. */
   readonly sealedAt: string | null;
-  /** Numbers that are stored and not sealed. */
-  readonly unsealed: number;
+  /** Numbers that are stored and not sealed; somebody may have set a source's position beyond 2^53. */
+  readonly unsealed: number | bigint;
   /** Seconds since the oldest of them was stored; 0 when there is none. */
   readonly oldestUnsealed: number;
 }
@@ -72,9 +72,14 @@ export async function sealProgress(database: Queryable): Promise<SealProgress> {
   return {
     size: Number(row?.size ?? 0),
     sealedAt: row?.sealed_at ?? null,
-    unsealed: Math.max(0, Number(row?.unsealed ?? 0)),
+    unsealed: countOf(row?.unsealed ?? "0"),
     oldestUnsealed: Math.max(0, Number(row?.age ?? 0)),
   };
+}
+
+function countOf(digits: string): number | bigint {
+  const count = Number(digits);
+  return Number.isSafeInteger(count) ? Math.max(0, count) : BigInt(digits);
 }
 
 const SEAL_STATE = `

@@ -11,8 +11,8 @@ export function bytesText(bytes: number): string {
 }
 
 /** `1 event`, `2 events`. */
-export function counted(count: number, noun: string, plural = `${noun}s`): string {
-  return `${count.toLocaleString("en")} ${count === 1 ? noun : plural}`;
+export function counted(count: number | bigint, noun: string, plural = `${noun}s`): string {
+  return `${count.toLocaleString("en")} ${Number(count) === 1 ? noun : plural}`;
 }
 
 /** A text from outside in quotes, cut to 60 characters: for messages that repeat it. */

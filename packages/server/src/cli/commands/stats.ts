@@ -78,7 +78,7 @@ async function stats(options: StatsOptions): Promise<void> {
           seal: {
             leaves: seal.size,
             sealed_at: seal.sealedAt,
-            unsealed: seal.unsealed,
+            unsealed: typeof seal.unsealed === "bigint" ? String(seal.unsealed) : seal.unsealed,
             oldest_unsealed_seconds: seal.oldestUnsealed,
           },
         }),
