@@ -27,7 +27,7 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
 const ROW_SECURITY =
   "somebody has switched row-level security on, which would show a part of the log as if it were all";
 
-/** The error of a failed question, in one sentence with the next step. Other errors are given back as they are. */
+/** The error of a failed statement, in one sentence with the next step. Other errors are returned as they are. */
 export function databaseError(thrown: unknown, role: Role): unknown {
   if (thrown instanceof SeclogError || !(thrown instanceof Error)) return thrown;
   const code = errorCode(thrown);
@@ -50,7 +50,7 @@ export function databaseError(thrown: unknown, role: Role): unknown {
   );
 }
 
-/** What pg says by itself, without a code. */
+/** What pg itself throws, without a code. */
 const CLIENT_FAILURE = /timeout|terminated|SSL|SASL|Connection ended/i;
 
 function errorCode(error: Error): string {
@@ -59,7 +59,17 @@ function errorCode(error: Error): string {
   return (first as NodeJS.ErrnoException | undefined)?.code ?? "";
 }
 
-/** The one row that a question has for an answer. */
+/**
+ * Whether PostgreSQL failed with one of these codes (https://www.postgresql.org/docs/current/errcodes-appendix.html), also
+ * where {@link databaseError} has put it into words.
+ */
+export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { readonly code?: unknown };
+  return (typeof code === "string" && codes.includes(code)) || isCode(error.cause, ...codes);
+}
+
+/** The one row that a statement returns. */
 export async function oneRow<Row extends pg.QueryResultRow>(
   client: pg.Client,
   text: string,
@@ -67,6 +77,6 @@ export async function oneRow<Row extends pg.QueryResultRow>(
 ): Promise<Row> {
   const { rows } = await client.query<Row>(text, values);
   const [row] = rows;
-  if (row === undefined) throw new Error("the server gave no row");
+  if (row === undefined) throw new Error("expected one row, got none");
   return row;
 }

@@ -1,11 +1,10 @@
 /** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
-
 import { borrowOwner, checkName, foreignObjects } from "seclog/postgres/schema";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
-import { databaseError } from "./failure.ts";
+import { databaseError, isCode } from "./failure.ts";
 import { checkSchema, Session } from "./session.ts";
 
 const OWNER = "seclog_owner";
@@ -49,20 +48,25 @@ export class OwnerConnection {
    * one, and no longer is when it ends: nobody else ever sees it.
    *
    * @param end whether what was done stays
+   * @throws SeclogError for every failure of the database; `isCode` still sees PostgreSQL's code
    */
   async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
-    return await this.#session.transaction(
-      async (client) => {
-        await refuseForeignObjects(client);
-        const giveBack = await becomeOwner(client);
-        await checkSchema(client);
-        const result = await work(client);
-        await client.query("SET LOCAL ROLE NONE");
-        await giveBack();
-        return result;
-      },
-      { end },
-    );
+    try {
+      return await this.#session.transaction(
+        async (client) => {
+          await refuseForeignObjects(client);
+          const giveBack = await becomeOwner(client);
+          await checkSchema(client);
+          const result = await work(client);
+          await client.query("SET LOCAL ROLE NONE");
+          await giveBack();
+          return result;
+        },
+        { end },
+      );
+    } catch (error) {
+      throw databaseError(error, "admin");
+    }
   }
 
   async close(): Promise<void> {
@@ -95,12 +99,6 @@ async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {
   }
 }
 
-/** Whether PostgreSQL gave this code (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-export function isCode(error: unknown, ...codes: readonly string[]): boolean {
-  const code = (error as { readonly code?: unknown } | undefined)?.code;
-  return typeof code === "string" && codes.includes(code);
-}
-
 function namedDatabase(): string | undefined {
   for (const role of ["writer", "reader", "sealer"] as const) {
     const url = connectionUrl(role);
@@ -108,22 +106,4 @@ function namedDatabase(): string | undefined {
     if (database !== undefined) return database;
   }
   return undefined;
-}
-
-/** An event by which something is on record. */
-export interface OwnEvent {
-  readonly id: string;
-  readonly source_id: string;
-  readonly seq: number;
-}
-
-/** The log's own event of a number. */
-export async function ownEvent(client: pg.Client, seq: string): Promise<OwnEvent> {
-  const { rows } = await client.query<{ id: string; source_id: string }>(
-    "SELECT id, source_id FROM public.security_event_log WHERE retention = 'own' AND seq = $1",
-    [seq],
-  );
-  const [row] = rows;
-  if (row === undefined) throw new Error(`the event ${seq} of the log itself is not there`);
-  return { ...row, seq: Number(seq) };
 }

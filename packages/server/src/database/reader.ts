@@ -1,4 +1,4 @@
-/** The reader's database as Kysely sees it. */
+/** The reader's database as Kysely sees it. What fails there throws as a SeclogError, as `databaseError` has it. */
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -12,8 +12,8 @@ import {
 import pg from "pg";
 import type { ColumnTexts } from "seclog/postgres/schema";
 import { requireUrl } from "../config/environment.ts";
-import type { Queryable } from "../integrity/stored-tree.ts";
-import { SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
+import { databaseError } from "./failure.ts";
+import { type Queryable, SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
 
 /** The tables, as far as the program reads them. Times and addresses are asked for as text. */
 export interface Tables {
@@ -36,7 +36,7 @@ export interface Tables {
 /** The reader's database. */
 export type Database = Kysely<Tables>;
 
-/** Opens the reader's database; it connects with the first question. One connection: the program asks one thing at a time. */
+/** Opens the reader's database; it connects with the first statement. One connection: the program runs one statement at a time. */
 export function openReader(
   statementTimeout: number = STATEMENT_TIMEOUT_MS,
   url: string = requireUrl("reader"),
@@ -68,7 +68,11 @@ class ReadingDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<Reading> {
-    return new Reading(await this.#pool.begin());
+    try {
+      return new Reading(await this.#pool.begin());
+    } catch (error) {
+      throw databaseError(error, "reader");
+    }
   }
 
   async releaseConnection(connection: Reading): Promise<void> {
@@ -96,8 +100,12 @@ class Reading implements DatabaseConnection {
   }
 
   async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
-    const { rows } = await this.client.query({ text: sql, values: [...parameters], types: TYPES });
-    return { rows: rows as Row[] };
+    try {
+      const { rows } = await this.client.query({ text: sql, values: [...parameters], types: TYPES });
+      return { rows: rows as Row[] };
+    } catch (error) {
+      throw databaseError(error, "reader");
+    }
   }
 
   streamQuery(): never {

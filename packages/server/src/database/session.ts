@@ -9,7 +9,6 @@
 import pg from "pg";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres/schema";
 import { type Role, roleConfig } from "../config/environment.ts";
-import type { Queryable } from "../integrity/stored-tree.ts";
 
 /** How long a connection may take, in milliseconds. */
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -46,6 +45,11 @@ export type Isolation = "READ COMMITTED" | "REPEATABLE READ";
 /** Runs single statements, each in a transaction of its own. */
 export interface Queries {
   query<Row extends pg.QueryResultRow>(statement: string | Statement, values?: unknown[]): Promise<{ rows: Row[] }>;
+}
+
+/** What runs a statement, whatever is behind it: a session, a pool, a client of pg, Kysely. */
+export interface Queryable {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
 /** A statement with its values, as pg takes it. Never with a name: the next transaction may be on another connection. */

@@ -1,11 +1,7 @@
 import { SeclogError } from "seclog";
 import { type Checkpoint, HASH_BYTES, type TileReader, tilePath } from "seclog/merkle";
 import { commandLine } from "../config/program.ts";
-
-/** What runs a question: pg's Client and Pool have this shape. */
-export interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
-}
+import type { Queryable } from "../database/session.ts";
 
 /** A checkpoint with everybody's signatures. */
 export interface SignedCheckpoint extends Checkpoint {

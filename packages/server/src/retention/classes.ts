@@ -1,4 +1,87 @@
-/** How long events are kept: which partitions they are in, and so what can be dropped. */
+/** How long each category of events is kept. */
+import type pg from "pg";
+import { CATALOGUE, SeclogError } from "seclog";
+import type { OwnerConnection } from "../database/owner.ts";
+import { suggestions } from "../text/suggest.ts";
+import { quoted } from "../text/words.ts";
+
+/** Which partitions events are in, and so what can be dropped. */
 export const RETENTION_CLASSES = ["short", "standard", "long"] as const;
 
 export type RetentionClass = (typeof RETENTION_CLASSES)[number];
+
+/** The class of a category that nobody has set. */
+export const DEFAULT_CLASS: RetentionClass = "standard";
+
+/** The classes of all categories that are known, in alphabetical order. */
+export interface CategoryClasses {
+  readonly classes: ReadonlyMap<string, string>;
+  /** The categories whose class this call has changed. */
+  readonly changed: readonly string[];
+}
+
+/** The classes as they are. */
+export async function listClasses(owner: OwnerConnection): Promise<CategoryClasses> {
+  return await owner.transaction("ROLLBACK", async (client) => ({
+    classes: sorted(await readClasses(client)),
+    changed: [],
+  }));
+}
+
+/**
+ * Sets the classes of categories; each change is on record. Events that are stored stay in the class they have.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for a category that is not known, unless `allowUnknown`; nothing is changed then
+ */
+export async function setClasses(
+  owner: OwnerConnection,
+  wanted: ReadonlyMap<string, RetentionClass>,
+  { allowUnknown = false }: { readonly allowUnknown?: boolean } = {},
+): Promise<CategoryClasses> {
+  return await owner.transaction("COMMIT", async (client) => {
+    const classes = await readClasses(client);
+    if (!allowUnknown) await refuseUnknown(client, [...wanted.keys()], [...classes.keys()]);
+    const changed: string[] = [];
+    for (const [category, name] of wanted) {
+      if ((classes.get(category) ?? DEFAULT_CLASS) === name) continue;
+      await client.query("SELECT public.seclog_keep($1, $2)", [category, name]);
+      classes.set(category, name);
+      changed.push(category);
+    }
+    return { classes: sorted(classes), changed };
+  });
+}
+
+async function readClasses(client: pg.Client): Promise<Map<string, string>> {
+  const { rows } = await client.query<{ category: string; retention: string }>(
+    "SELECT category, retention FROM public.security_event_retention",
+  );
+  const classes = new Map<string, string>(Object.values(CATALOGUE).map(({ category }) => [category, DEFAULT_CLASS]));
+  for (const { category, retention } of rows) classes.set(category, retention);
+  return classes;
+}
+
+function sorted(classes: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...classes].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * A misspelt category would be on record, and keep nothing. Known are those of the catalogue, those that were set before,
+ * and those of the last month's events: searching all events could take hours.
+ */
+async function refuseUnknown(client: pg.Client, wanted: readonly string[], known: readonly string[]): Promise<void> {
+  for (const category of wanted) {
+    if (known.includes(category)) continue;
+    const { rows } = await client.query(
+      "SELECT FROM public.security_event_log WHERE category = $1 AND occurred_at > now() - interval '1 month' LIMIT 1",
+      [category],
+    );
+    if (rows.length > 0) continue;
+    const [like] = suggestions(category, known, 1);
+    const advice = like === undefined ? `the categories are ${known.join(", ")}.` : `did you mean ${like}?`;
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `there is no category ${quoted(category)}: ${advice} For a category of your own events add --allow-unknown`,
+    );
+  }
+}

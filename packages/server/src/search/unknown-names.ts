@@ -1,5 +1,5 @@
 import { CATALOGUE, visibleText } from "seclog";
-import type { Queryable } from "../integrity/stored-tree.ts";
+import type { Queryable } from "../database/session.ts";
 import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
 import type { EventFilter } from "./filter.ts";

@@ -58,6 +58,15 @@ export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>
   }
 }
 
+/** Yields what `items` do, as {@link unlessInterrupted} does with each; after an interruption nobody waits for the next one. */
+export async function* eachUnlessInterrupted<T>(signal: AbortSignal, items: AsyncGenerator<T>): AsyncGenerator<T> {
+  for (;;) {
+    const next = await unlessInterrupted(signal, items.next());
+    if (next.done) return;
+    yield next.value;
+  }
+}
+
 /** Resolves when somebody asks a server to end, which is no failure of it; rejects when its output cannot be written. */
 export async function untilInterrupted(signal: AbortSignal): Promise<void> {
   try {

@@ -1,17 +1,18 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
-import { databaseError } from "../../database/failure.ts";
-import { OwnerConnection } from "../../database/owner.ts";
+import type { OwnerConnection } from "../../database/owner.ts";
 import { RETENTION_CLASSES } from "../../retention/classes.ts";
+import { type Hold, listHolds, placeHold, releaseHold } from "../../retention/hold.ts";
 import { parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
+import { withOwner } from "../connections.ts";
 import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
 
-interface HoldOptions {
+interface HoldCommandOptions {
   readonly reason?: string;
   readonly since?: string;
   readonly until?: string;
@@ -38,69 +39,26 @@ export function addHold(program: Command): void {
     .action(hold);
 }
 
-interface Hold {
-  readonly id: number;
-  readonly reason: string;
-  readonly class: string | null;
-  readonly since: string | null;
-  readonly until: string | null;
-  readonly placed_at: string;
-  readonly released_at: string | null;
-}
-
-const time = (column: string): string =>
-  `CASE WHEN isfinite(${column}) THEN to_char(${column}, 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END AS ${column}`;
-
-const HOLDS = `SELECT id::float8, reason, retention AS class, ${time("since")}, ${time("until")}, ${time("placed_at")}, ${time("released_at")}
-  FROM public.security_event_hold`;
-
-async function hold(options: HoldOptions): Promise<void> {
+async function hold(options: HoldCommandOptions): Promise<void> {
   const work = parseWork(options);
   const signal = interruption();
-  const owner = await unlessInterrupted(signal, OwnerConnection.open(options.database));
-  try {
-    const holds = await unlessInterrupted(
-      signal,
-      owner.transaction(options.list ? "ROLLBACK" : "COMMIT", async (client) => {
-        let where = "ORDER BY released_at IS NOT NULL, id";
-        let values: unknown[] = [];
-        if (work !== undefined) {
-          const { rows } = await client.query<{ answer: string | boolean }>(
-            `SELECT ${work.call} AS answer`,
-            work.values,
-          );
-          const answer = rows[0]?.answer;
-          if (answer === false) {
-            throw new SeclogError(
-              "SECLOG_REMOVAL",
-              `there is no hold ${options.release}, or it has ended: see ${commandLine("hold --list")}`,
-            );
-          }
-          where = "WHERE id = $1";
-          values = [answer === true ? options.release : answer];
-        }
-        return (await client.query<Hold>(`${HOLDS} ${where}`, values)).rows;
-      }),
-    );
-    if (options.json) await print(jsonLine(options.list ? { holds } : holds[0]));
-    else if (!options.list) {
-      const id = holds[0]?.id;
-      await print(
-        options.release === undefined
-          ? `Hold ${id} is placed, and on record.\n`
-          : `Hold ${id} has ended, and that is on record.\n`,
-      );
-    } else if (holds.length === 0) note("There are no holds.");
-    else await print(holdTable(holds));
-  } catch (error) {
-    throw databaseError(error, "admin");
-  } finally {
-    if (!signal.aborted) await owner.close();
-  }
+  await withOwner(signal, options.database, async (owner) => {
+    const result = await unlessInterrupted(signal, work(owner));
+    if (options.json) await print(jsonLine(result));
+    else if ("holds" in result) {
+      if (result.holds.length === 0) note("There are no holds.");
+      else await print(holdTable(result.holds));
+    } else {
+      const what = result.released_at === null ? "is placed, and on record" : "has ended, and that is on record";
+      await print(`Hold ${result.id} ${what}.\n`);
+    }
+  });
 }
 
-/** What to call; nothing for a list. */
-function parseWork(options: HoldOptions): { readonly call: string; readonly values: unknown[] } | undefined {
+type Work = (owner: OwnerConnection) => Promise<Hold | { readonly holds: readonly Hold[] }>;
+
+/** What the options ask for. */
+function parseWork(options: HoldCommandOptions): Work {
   const { list, release, since, until } = options;
   const others = [since, until, options.class].some((value) => value !== undefined);
   if (
@@ -109,7 +67,7 @@ function parseWork(options: HoldOptions): { readonly call: string; readonly valu
   ) {
     throw new SeclogError("SECLOG_CONFIG", "one thing at a time: place a hold, --list, or --release one");
   }
-  if (list) return undefined;
+  if (list) return async (owner) => ({ holds: await listHolds(owner) });
   if (options.reason === undefined)
     throw new SeclogError("SECLOG_CONFIG", "--reason is missing: say why, for those who ask later");
   const reason = parseReason(options.reason);
@@ -119,14 +77,11 @@ function parseWork(options: HoldOptions): { readonly call: string; readonly valu
         "SECLOG_CONFIG",
         `--release ${quoted(release)} is no hold's number: see ${commandLine("hold --list")}`,
       );
-    return { call: "public.seclog_release($1, $2)", values: [release, reason] };
+    return (owner) => releaseHold(owner, Number(release), reason);
   }
   const filter = parseFilter({ ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) });
-  const name = options.class === undefined ? null : parseClass("--class", options.class);
-  return {
-    call: "public.seclog_hold($1, $2, $3, $4)",
-    values: [reason, name, filter.since ?? null, filter.until ?? null],
-  };
+  const name = options.class === undefined ? undefined : parseClass("--class", options.class);
+  return (owner) => placeHold(owner, { reason, class: name, since: filter.since, until: filter.until });
 }
 
 function holdTable(holds: readonly Hold[]): string {

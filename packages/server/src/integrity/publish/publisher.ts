@@ -1,6 +1,7 @@
 import { SeclogError } from "seclog";
 import { type Checkpoint, sameHash, type TileReader } from "seclog/merkle";
-import type { Queryable, SignedCheckpoint } from "../stored-tree.ts";
+import type { Queryable } from "../../database/session.ts";
+import type { SignedCheckpoint } from "../stored-tree.ts";
 import { storedTiles } from "../stored-tree.ts";
 
 /** What a publisher may ask of the log. */

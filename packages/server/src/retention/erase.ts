@@ -1,0 +1,117 @@
+/** Erasing a person: what the events say of them goes, the events and their proofs stay. */
+import type pg from "pg";
+import { SeclogError } from "seclog";
+import { isCode, oneRow } from "../database/failure.ts";
+import type { OwnerConnection } from "../database/owner.ts";
+import { type OwnEvent, ownEvent } from "./own-event.ts";
+
+/**
+ * Which events are meant; everything given must hold, and something must be. `actor` and `target` are the forms in which
+ * the log may have an id, and mean what they mean in a filter of `search/`: `seclog_erase` has the condition in SQL, since
+ * only a function of the schema may erase, `isNamed` of search/conditions.ts has it for those who look beforehand, and
+ * test/removal.test.ts holds the two together ("means the same events by --actor and --target").
+ */
+export interface ErasureCriteria {
+  readonly actor?: readonly string[];
+  readonly target?: readonly string[];
+  /** An address, or a network in CIDR form. */
+  readonly ip?: string;
+  readonly since?: Date;
+  readonly until?: Date;
+  /** Events by their ids. */
+  readonly events?: readonly string[];
+}
+
+export interface EraseOptions {
+  /** Why, for the record. */
+  readonly reason: string;
+  /** Only count what would be erased. @default false */
+  readonly dryRun?: boolean;
+}
+
+/** What was erased, or would be. Times are UTC in the form of RFC 3339. */
+export interface Erased {
+  readonly erased: number;
+  /** Kept by a hold. */
+  readonly held: number;
+  /** Records in quarantine. */
+  readonly quarantined: number;
+  readonly first_at: string | null;
+  readonly last_at: string | null;
+  readonly types: { readonly [type: string]: number };
+  /** The event by which it is on record; `null` for a dry run, and where there was nothing to erase. */
+  readonly recorded_as: OwnEvent | null;
+}
+
+/**
+ * Erases the personal part of events, in one transaction that is on record by an event.
+ *
+ * @throws SeclogError `SECLOG_REMOVAL` when somebody else has the log locked; nothing was erased then
+ */
+export async function erase(
+  owner: OwnerConnection,
+  criteria: ErasureCriteria,
+  { reason, dryRun = false }: EraseOptions,
+): Promise<Erased> {
+  try {
+    return await owner.transaction(dryRun ? "ROLLBACK" : "COMMIT", async (client) => {
+      const parts: Erased[] = [];
+      for (const each of eachForm(criteria)) parts.push(await eraseOnce(client, each, reason, dryRun));
+      return parts.reduce(together);
+    });
+  } catch (error) {
+    if (!isCode(error, "55P03")) throw error;
+    throw new SeclogError(
+      "SECLOG_REMOVAL",
+      "somebody else has the log locked: nothing was erased; try again, and see pg_stat_activity",
+      { cause: error },
+    );
+  }
+}
+
+/** Whether records in quarantine are searched: they have neither a time nor a network to go by. */
+export function searchesQuarantine({ since, until, ip }: ErasureCriteria): boolean {
+  const isNetwork = ip?.includes("/") === true && !ip.endsWith(ip.includes(":") ? "/128" : "/32");
+  return since === undefined && until === undefined && !isNetwork;
+}
+
+/** Criteria with one form of each id. */
+interface OneForm extends Omit<ErasureCriteria, "actor" | "target"> {
+  readonly actor: string | undefined;
+  readonly target: string | undefined;
+}
+
+async function eraseOnce(client: pg.Client, criteria: OneForm, reason: string, dryRun: boolean): Promise<Erased> {
+  const { actor, target, ip, events, since, until } = criteria;
+  const row = await oneRow<Omit<Erased, "recorded_as"> & { readonly recorded_as: string | null }>(
+    client,
+    `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
+        to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
+      FROM public.seclog_erase($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [actor ?? null, target ?? null, ip ?? null, events ?? null, since ?? null, until ?? null, reason, dryRun],
+  );
+  return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
+}
+
+/** Each form of the actor's id with each of the target's: `seclog_erase` takes one of each. */
+function eachForm({ actor = [], target = [], ...others }: ErasureCriteria): readonly OneForm[] {
+  const targets = target.length === 0 ? [undefined] : target;
+  const actors = actor.length === 0 ? [undefined] : actor;
+  return actors.flatMap((one) => targets.map((other) => ({ ...others, actor: one, target: other })));
+}
+
+function together(one: Erased, other: Erased): Erased {
+  const types = { ...one.types };
+  for (const [type, count] of Object.entries(other.types)) types[type] = (types[type] ?? 0) + count;
+  const times = [one, other].flatMap(({ first_at, last_at }) => [first_at, last_at]).filter((time) => time !== null);
+  times.sort();
+  return {
+    erased: one.erased + other.erased,
+    held: one.held + other.held,
+    quarantined: one.quarantined + other.quarantined,
+    first_at: times[0] ?? null,
+    last_at: times.at(-1) ?? null,
+    types,
+    recorded_as: other.recorded_as ?? one.recorded_as,
+  };
+}

@@ -1,0 +1,172 @@
+/** Dropping the months whose time has passed. What proves them stays. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type pg from "pg";
+import { errorMessage } from "seclog";
+import { commandLine } from "../config/program.ts";
+import { isCode, oneRow } from "../database/failure.ts";
+import type { OwnerConnection } from "../database/owner.ts";
+import { RETENTION_CLASSES, type RetentionClass } from "./classes.ts";
+import { type OwnEvent, ownEvent } from "./own-event.ts";
+
+/** A span of time, as PostgreSQL's interval. */
+export type Age = `${number} ${"days" | "weeks" | "months" | "years"}`;
+
+/** A month of a retention class, in a partition of its own. */
+export interface Month {
+  readonly partition: string;
+  readonly class: string;
+  /** `2026-11` */
+  readonly month: string;
+  readonly rows: number;
+  /** Whether `rows` were counted, and not estimated. */
+  readonly exact: boolean;
+  readonly sealed: boolean;
+  readonly hold: { readonly id: number; readonly reason: string } | null;
+}
+
+/** What became of a month. */
+export interface PruneOutcome extends Month {
+  readonly dropped: boolean;
+  /** Why it was not, or was already. */
+  readonly why: string | null;
+  readonly recorded_as: OwnEvent | null;
+}
+
+/** What could be dropped. */
+export interface PrunePlan {
+  /** Months that ended before this, in the form of RFC 3339. */
+  readonly before: string;
+  /** Oldest first. */
+  readonly months: readonly Month[];
+  /** Events of the time that have no month of their own, by partition: they stay. */
+  readonly outside: readonly { readonly partition: string; readonly rows: number }[];
+}
+
+/** The months that are older than `age`, whether or not they may be dropped. Changes nothing. */
+export async function planPrune(
+  owner: OwnerConnection,
+  age: Age,
+  classes: readonly RetentionClass[] = RETENTION_CLASSES,
+): Promise<PrunePlan> {
+  return await owner.transaction("ROLLBACK", (client) => readPlan(client, age, classes));
+}
+
+export interface DropOptions {
+  /** Why, for the record. */
+  readonly reason: string;
+  /** Ends the wait between two attempts, and the months that are left are not tried. */
+  readonly signal?: AbortSignal;
+  /** What is going on, in words. */
+  readonly onProgress?: (what: string) => void;
+}
+
+/**
+ * Drops months one after the other, each in a transaction of its own and on record by an event, and yields what became of
+ * it. A month that is not sealed, on hold or in use stays, and the next one is tried.
+ */
+export async function* dropMonths(
+  owner: OwnerConnection,
+  months: readonly Month[],
+  options: DropOptions,
+): AsyncGenerator<PruneOutcome> {
+  for (const month of months) yield await dropMonth(owner, month, options);
+}
+
+/** Where an estimate would be that small, one can as well count. */
+const COUNT_UP_TO = 100_000;
+
+/** The months to drop, oldest first. This month and the last one stay: applications would make their partitions again. */
+async function readPlan(client: pg.Client, age: Age, classes: readonly string[]): Promise<PrunePlan> {
+  const cutoff = await client.query<{ before: string }>(
+    `SELECT to_char(least(now() - $1::interval, date_trunc('month', now()) - interval '1 month'), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS before`,
+    [age],
+  );
+  const before = cutoff.rows[0]?.before ?? "";
+  const { rows: found } = await client.query<{ partition: string; class: string; month: string; estimate: number }>(
+    `SELECT part.relname::text AS partition, class, replace(right(part.relname, 7), '_', '-') AS month, part.reltuples::float8 AS estimate
+      FROM unnest($1::text[]) AS class
+      JOIN pg_inherits ON inhparent = to_regclass('public.security_event_log_' || class)
+      JOIN pg_class AS part ON part.oid = inhrelid
+      -- In this order: a name without a month in it cannot be read as one.
+      WHERE CASE WHEN part.relname ~ ('^security_event_log_' || class || '_\\d{4}_\\d\\d$')
+        THEN to_timestamp(right(part.relname, 7), 'YYYY_MM') + interval '1 month' <= $2 END
+      ORDER BY month, class`,
+    [classes, before],
+  );
+  const months: Month[] = [];
+  for (const { partition, class: name, month, estimate } of found) {
+    const exact = estimate < COUNT_UP_TO;
+    // The name is of a pattern that needs no quotes.
+    const { rows } = await client.query<Pick<Month, "rows" | "sealed" | "hold">>(
+      `SELECT ${exact ? `(SELECT count(*)::float8 FROM public.${partition})` : "$3::float8"} AS rows,
+          NOT EXISTS (SELECT FROM public.security_event_source AS source
+            CROSS JOIN LATERAL (SELECT max(log.seq) AS last_seq FROM public.${partition} AS log WHERE log.source_id = source.id) AS stored
+            WHERE stored.last_seq > coalesce((SELECT seal.last_seq FROM public.security_event_seal AS seal
+              WHERE seal.source_id = source.id ORDER BY seal.first_seq DESC LIMIT 1), 0)) AS sealed,
+          (SELECT json_build_object('id', id, 'reason', reason) FROM public.security_event_hold AS hold
+            WHERE hold.released_at IS NULL AND (hold.retention IS NULL OR hold.retention = $1)
+              AND hold.since < $2::timestamptz + interval '1 month' AND hold.until > $2 ORDER BY id LIMIT 1) AS hold`,
+      [name, `${month}-01T00:00:00Z`, ...(exact ? [] : [estimate])],
+    );
+    months.push({ partition, class: name, month, exact, ...(rows[0] as (typeof rows)[number]) });
+  }
+  const outside: { partition: string; rows: number }[] = [];
+  for (const name of [
+    ...classes.map((each) => `${each}_default`),
+    ...(classes.length === RETENTION_CLASSES.length ? ["other"] : []),
+  ]) {
+    const partition = `security_event_log_${name}`;
+    const { rows } = await client.query<{ rows: number }>(
+      `SELECT count(*)::float8 AS rows FROM public.${partition} WHERE occurred_at < $1`,
+      [before],
+    );
+    if (rows[0] !== undefined && rows[0].rows > 0) outside.push({ partition, rows: rows[0].rows });
+  }
+  return { before, months, outside };
+}
+
+/** How often a month is tried that somebody else has locked. Each attempt waits for the lock up to the connection's limit. */
+const ATTEMPTS = 5;
+const PAUSE_MS = 1_000;
+
+async function dropMonth(
+  owner: OwnerConnection,
+  month: Month,
+  { reason, signal, onProgress }: DropOptions,
+): Promise<PruneOutcome> {
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted();
+    const again = attempt === 1 ? "" : `: somebody else is using the log, attempt ${attempt} of ${ATTEMPTS}`;
+    onProgress?.(`dropping ${month.partition}${again}`);
+    try {
+      return await owner.transaction("COMMIT", async (client) => {
+        const { pruned, recorded_as } = await oneRow<{ pruned: number; recorded_as: string }>(
+          client,
+          "SELECT pruned::float8, recorded_as FROM public.seclog_prune($1, $2, $3)",
+          [month.class, `${month.month}-01T00:00:00Z`, reason],
+        );
+        const done = { rows: pruned, exact: true, sealed: true, hold: null, dropped: true, why: null };
+        return { ...month, ...done, recorded_as: await ownEvent(client, recorded_as) };
+      });
+    } catch (error) {
+      const stays = { ...month, dropped: false, recorded_as: null };
+      if (isCode(error, "SL020")) {
+        return { ...stays, sealed: false, why: "it has events that are not sealed: is seclog seal running?" };
+      }
+      if (isCode(error, "SL021")) {
+        const { cause } = error as Error;
+        return { ...stays, why: `${errorMessage(cause)}; ${commandLine("hold --release")} ends it` };
+      }
+      if (isCode(error, "SL022")) return { ...stays, dropped: true, why: "it was gone already" };
+      // Locked by somebody, perhaps in a circle.
+      if (!isCode(error, "55P03", "40P01")) throw error;
+      if (attempt === ATTEMPTS) {
+        return {
+          ...stays,
+          why: `somebody has held the log locked for ${ATTEMPTS} attempts: a long query, a dump or an open transaction; see pg_stat_activity`,
+        };
+      }
+      await sleep(PAUSE_MS, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+}
