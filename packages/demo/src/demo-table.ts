@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Database, openReader } from "@seclog/server/internal/database/reader";
-import { EventFollower, type EventRow } from "@seclog/server/internal/search/queries";
+import { EventFollower } from "@seclog/server/internal/search/event-follower";
+import type { EventRow } from "@seclog/server/internal/search/event-rows";
 import { LEVEL_STYLES, styled } from "@seclog/server/internal/terminal/style";
 import { cutText, textWidth } from "@seclog/server/internal/text/width";
 import { sql } from "kysely";

@@ -17,7 +17,7 @@ import { delimiter, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { commandLine } from "@seclog/server/internal/config/program";
 import { readKeyFile, writeKeyFile } from "@seclog/server/internal/keys/key-file";
-import type { EventRow } from "@seclog/server/internal/search/queries";
+import type { EventRow } from "@seclog/server/internal/search/event-rows";
 import { interruption } from "@seclog/server/internal/terminal/interruption";
 import { counted } from "@seclog/server/internal/text/words";
 import { runSealer, SealerStateFile } from "@seclog/server/seal";

@@ -1,5 +1,5 @@
 import { isLevel } from "seclog";
-import type { EventRow } from "../search/queries.ts";
+import type { EventRow } from "../search/event-rows.ts";
 import { lineWidth } from "../terminal/line-width.ts";
 import { LEVEL_STYLES } from "../terminal/style.ts";
 import { type Column, Table } from "../terminal/table.ts";

@@ -86,6 +86,9 @@ export interface Page {
   readonly complete: boolean;
 }
 
+/** The most rows that are read at a time. */
+export const PAGE_ROWS = 5_000;
+
 /** The most bytes of rows at a time, and one row more. */
 const PAGE_BYTES = 16_777_216;
 

@@ -2,8 +2,8 @@ import { CATALOGUE, visibleText } from "seclog";
 import type { Queryable } from "../database/session.ts";
 import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
+import { wildcards } from "./conditions.ts";
 import type { EventFilter } from "./filter.ts";
-import { wildcards } from "./queries.ts";
 
 /** How many of the newest events are looked through: a name that is not there would cost a search of the whole log. */
 const NEWEST = 10_000;

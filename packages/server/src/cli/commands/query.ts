@@ -1,14 +1,14 @@
 import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
-import { databaseError } from "../../database/failure.ts";
-import { openReader, queriesOf } from "../../database/reader.ts";
-import { checkSchema } from "../../database/session.ts";
+import { queriesOf } from "../../database/reader.ts";
+import type { EventRow } from "../../search/event-rows.ts";
 import { type FilterOptions, filterText, parseFilter } from "../../search/filter.ts";
-import { type EventRow, findEvents } from "../../search/queries.ts";
+import { findEvents } from "../../search/find-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
-import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
+import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, note, print } from "../../terminal/print.ts";
 import { counted, quoted } from "../../text/words.ts";
+import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
 import { parseTimeout, timeoutOption } from "../options/numbers.ts";
@@ -42,35 +42,26 @@ function parseLimit(text: string): number {
 async function query(options: QueryOptions): Promise<void> {
   const filter = parseFilter(options);
   const limit = parseLimit(options.limit);
+  const timeout = parseTimeout(options.timeout);
+  const { order } = options;
   const signal = interruption();
-  const database = openReader(parseTimeout(options.timeout));
   const printer = options.json ? jsonDocument() : options.ndjson ? ndjson() : table();
-  let printed = 0;
-  let more = false;
-  try {
-    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
-    // One more than asked for, to know whether there are more.
-    const pages = findEvents(database, filter, { order: options.order, limit: limit + 1 }, signal);
-    for (;;) {
-      const page = await unlessInterrupted(signal, pages.next());
-      if (page.done) break;
-      const rows = page.value.slice(0, limit - printed);
-      more = rows.length < page.value.length;
-      printed += rows.length;
-      if (rows.length > 0) await printer.rows(rows);
+  await withReader(signal, timeout, async (database) => {
+    let printed = 0;
+    let more = false;
+    const pages = findEvents(database, filter, { order, limit }, signal);
+    for await (const page of eachUnlessInterrupted(signal, pages)) {
+      more = page.more;
+      printed += page.rows.length;
+      if (page.rows.length > 0) await printer.rows(page.rows);
     }
     await printer.end(more);
-    if (!options.json && !options.ndjson) {
-      if (printed === 0) {
-        for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
-        note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
-      } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
-    }
-  } catch (error) {
-    throw databaseError(error, "reader");
-  } finally {
-    if (!signal.aborted) await database.destroy();
-  }
+    if (options.json || options.ndjson) return;
+    if (printed === 0) {
+      for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
+      note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
+    } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
+  });
 }
 
 interface Printer {

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { isLevel } from "seclog";
 import { commandLine } from "../../config/program.ts";
-import { databaseError } from "../../database/failure.ts";
-import { openReader, queriesOf } from "../../database/reader.ts";
-import { checkSchema } from "../../database/session.ts";
+import { queriesOf } from "../../database/reader.ts";
 import { type SealProgress, sealProgress } from "../../integrity/stored-tree.ts";
+import type { Tally } from "../../search/count-events.ts";
 import { type FilterOptions, parseFilter } from "../../search/filter.ts";
-import { countBy, type SourceState, sourceStates, sourceTotals, type Tally } from "../../search/queries.ts";
+import type { SourceState, SourceTotals } from "../../search/sources.ts";
+import { summarize } from "../../search/summary.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { lineWidth } from "../../terminal/line-width.ts";
@@ -14,6 +14,7 @@ import { jsonLine, note, print } from "../../terminal/print.ts";
 import { LEVEL_STYLES, styled } from "../../terminal/style.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted } from "../../text/words.ts";
+import { withReader } from "../connections.ts";
 import { timeText } from "../event-table.ts";
 import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
 import { parseCount, parseTimeout, timeoutOption } from "../options/numbers.ts";
@@ -41,26 +42,18 @@ export function addStats(program: Command): void {
 async function stats(options: StatsOptions): Promise<void> {
   const filter = parseFilter(options);
   const top = parseCount("--top", options.top, 9_999);
+  const timeout = parseTimeout(options.timeout);
   const signal = interruption();
-  const database = openReader(parseTimeout(options.timeout));
-  try {
-    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
-    const counts = await unlessInterrupted(
+  await withReader(signal, timeout, async (database) => {
+    const { summary, hints, seal } = await unlessInterrupted(
       signal,
       (async () => ({
-        level: await countBy(database, filter, "level", 5),
-        type: await countBy(database, filter, "type", top),
-        ip: await countBy(database, filter, "ip", top),
-        hour: await countBy(database, filter, "hour", Math.max(top, 24)),
-        totals: await sourceTotals(database),
+        summary: await summarize(database, filter, top),
         hints: await unknownNames(queriesOf(database), filter),
-        sources: await sourceStates(database, top),
         seal: await sealProgress(queriesOf(database)),
       }))(),
     );
-    const { level, type, ip, hour, totals, sources, seal, hints } = counts;
-    const events = level.reduce((sum, tally) => sum + tally.events, 0);
-    const occurrences = level.reduce((sum, tally) => sum + tally.occurrences, 0);
+    const { events, occurrences, level, type, ip, hour, totals, sources } = summary;
     const since = filter.since?.toISOString() ?? null;
     const until = filter.until?.toISOString() ?? null;
     if (options.json) {
@@ -96,11 +89,7 @@ async function stats(options: StatsOptions): Promise<void> {
     await print(sourceLines(sources, totals));
     for (const hint of hints) note(hint);
     await print(sealLine(seal));
-  } catch (error) {
-    throw databaseError(error, "reader");
-  } finally {
-    if (!signal.aborted) await database.destroy();
-  }
+  });
 }
 
 function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealProgress): string {
@@ -141,10 +130,7 @@ function bar(share: number): string {
   return "█".repeat(Math.floor(eighths / 8)) + ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
 }
 
-function sourceLines(
-  rows: readonly SourceState[],
-  totals: { readonly sources: number; readonly quarantined: number },
-): string {
+function sourceLines(rows: readonly SourceState[], totals: SourceTotals): string {
   if (totals.sources === rows.length && rows.every((row) => row.own))
     return "\nNo application has sent anything yet.\n";
   const year = new Date().toISOString().slice(0, 5);

@@ -1,12 +1,17 @@
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { PostgresProxy } from "#faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { type Database, openReader } from "../database/reader.ts";
+import { EventFollower } from "./event-follower.ts";
+import type { EventRow } from "./event-rows.ts";
 import { type FilterOptions, parseFilter } from "./filter.ts";
-import { EventFollower, findEvents } from "./queries.ts";
+import { type EventPage, findEvents } from "./find-events.ts";
+import { followEvents } from "./follow-events.ts";
+import { summarize } from "./summary.ts";
 
 const SOURCE_A = "01a00000-0000-7000-8000-00000000000a";
+const LOST = "01a00000-0000-7000-8000-0000000000f4";
 const SOURCE_B = "01a00000-0000-7000-8000-00000000000b";
 
 let server: TestDatabase;
@@ -57,6 +62,16 @@ async function insert(source: string, seq: number, event: Inserted): Promise<voi
   );
 }
 
+/** Stores an event as a writer does: with its source's position. */
+async function store(id: string, seq: number, type: string): Promise<void> {
+  await insert(id, seq, { type });
+  await server.query(
+    `INSERT INTO security_event_source (id, epoch, last_seq, key_hash) VALUES ($1, 1, $2, '')
+     ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, updated_at = clock_timestamp()`,
+    [id, seq],
+  );
+}
+
 describe("findEvents()", () => {
   const EVENTS: readonly Inserted[] = [
     {
@@ -86,7 +101,7 @@ describe("findEvents()", () => {
   async function found(options: FilterOptions): Promise<number[]> {
     const seqs: number[] = [];
     const filter = parseFilter({ since: "1d", ...options });
-    for await (const rows of findEvents(database, filter, { order: "oldest", limit: 100 })) {
+    for await (const { rows } of findEvents(database, filter, { order: "oldest", limit: 100 })) {
       // Without what the database has recorded itself.
       seqs.push(...rows.filter((row) => row.source_id === SOURCE_A).map((row) => row.seq));
     }
@@ -152,7 +167,7 @@ describe("findEvents()", () => {
   it("gives a row as the event has it", async () => {
     const filter = parseFilter({ actor: "carol" });
     const { value } = await findEvents(database, filter, { order: "newest", limit: 1 }).next();
-    expect(value?.[0]).toMatchObject({
+    expect(value?.rows[0]).toMatchObject({
       occurred_at: "2020-02-02T10:00:00.000000Z",
       level: "warning",
       outcome: "failure",
@@ -163,7 +178,19 @@ describe("findEvents()", () => {
       started_at: null,
     });
     const first = await findEvents(database, parseFilter({ ip: "203.0.113.9" }), { order: "newest", limit: 1 }).next();
-    expect(first.value?.[0]).toMatchObject({ ip_address: "203.0.113.9", data: { reason: 'wrong "word"' } });
+    expect(first.value?.rows[0]).toMatchObject({ ip_address: "203.0.113.9", data: { reason: 'wrong "word"' } });
+  });
+
+  it.each([
+    [4, true],
+    [5, false],
+    [6, false],
+  ])("says with the last page whether more than %i events match: %s", async (limit, more) => {
+    const pages: EventPage[] = [];
+    const filter = parseFilter({ since: "1d", category: ["test"] });
+    for await (const page of findEvents(database, filter, { order: "newest", limit })) pages.push(page);
+    expect(pages.flatMap(({ rows }) => rows)).toHaveLength(Math.min(limit, 5));
+    expect(pages.map((page) => page.more)).toEqual([more]);
   });
 
   it.each(["oldest", "newest"] as const)(
@@ -178,7 +205,7 @@ describe("findEvents()", () => {
       );
       const filter = parseFilter({ since: "2021-01-01", until: "2022-01-01" });
       const seqs: number[] = [];
-      for await (const rows of findEvents(database, filter, { order, limit: Number.POSITIVE_INFINITY })) {
+      for await (const { rows } of findEvents(database, filter, { order, limit: Number.POSITIVE_INFINITY })) {
         seqs.push(...rows.map((row) => row.seq));
       }
       const expected = Array.from({ length: total }, (_, index) => index + 1);
@@ -187,53 +214,10 @@ describe("findEvents()", () => {
   );
 });
 
-describe("the reader's database", () => {
-  it("cannot be written to, whatever the role may do, and gives a long question up", async () => {
-    process.env["SECLOG_READER_URL"] = server.adminUrl;
-    const powerful = openReader(300);
-    process.env["SECLOG_READER_URL"] = server.readerUrl;
-    try {
-      await expect(powerful.deleteFrom("security_event_source").execute()).rejects.toThrow("read-only transaction");
-      const slow = powerful.selectNoFrom((eb) => eb.fn("pg_sleep", [eb.val(60)]).as("slept"));
-      await expect(slow.execute()).rejects.toThrow("statement timeout");
-    } finally {
-      await powerful.destroy();
-    }
-  });
-
-  it.each(["a question", "BEGIN ISOLATION LEVEL"])(
-    "a connection that is lost in %s fails that question, and neither the process nor the next one",
-    async (what) => {
-      await using proxy = await PostgresProxy.start(Number(new URL(server.readerUrl).port));
-      const reader = openReader(undefined, proxy.through(server.readerUrl));
-      const ask = () => reader.selectNoFrom((eb) => eb.val(1).as("a question")).execute();
-      try {
-        for (const how of ["reset", "end"] as const) {
-          if (what === "a question") await ask();
-          proxy.trap = ({ data }) => (data.includes(what) ? { how, pass: 0 } : undefined);
-          await expect(ask()).rejects.toThrow(/terminated|ECONNRESET/);
-          proxy.trap = undefined;
-        }
-        expect(await ask()).toHaveLength(1);
-      } finally {
-        await reader.destroy();
-      }
-    },
-  );
-});
-
 describe("EventFollower", () => {
   it("goes on where it began, source by source, and does not repeat what a filter left out", async () => {
     const source = "01a00000-0000-7000-8000-0000000000f1";
     const later = "01a00000-0000-7000-8000-0000000000f2";
-    const store = async (id: string, seq: number, type: string): Promise<void> => {
-      await insert(id, seq, { type });
-      await server.query(
-        `INSERT INTO security_event_source (id, epoch, last_seq, key_hash) VALUES ($1, 1, $2, '')
-         ON CONFLICT (id) DO UPDATE SET last_seq = excluded.last_seq, updated_at = clock_timestamp()`,
-        [id, seq],
-      );
-    };
     await store(source, 1, "follow_old");
     const follower = new EventFollower(database, parseFilter({ type: ["follow_*"] }));
     expect((await follower.begin(5)).map((row) => row.event_type)).toEqual(["follow_old"]);
@@ -251,5 +235,61 @@ describe("EventFollower", () => {
     await store(source, 4, "follow_c");
     expect(await look()).toEqual(["follow_c"]);
     expect(await look()).toEqual([]);
+  });
+});
+
+describe("followEvents()", () => {
+  it("yields what comes, outlives a lost connection, and ends with its signal", async () => {
+    await using proxy = await PostgresProxy.start(Number(new URL(server.readerUrl).port));
+    const reader = openReader(undefined, proxy.through(server.readerUrl));
+    const follower = new EventFollower(reader, parseFilter({ type: ["outlive_*"] }));
+    const news: string[] = [];
+    const stop = new AbortController();
+    try {
+      await follower.begin(0);
+      const pages = followEvents(follower, {
+        intervalMs: 20,
+        signal: stop.signal,
+        onLost: (message) => news.push(message),
+        onBack: () => news.push("back"),
+      });
+      await store(LOST, 1, "outlive_a");
+      expect((await pages.next()).value?.map(({ seq }: EventRow) => seq)).toEqual([1]);
+      let cuts = 0;
+      proxy.trap = () => (cuts++ === 0 ? { how: "reset", pass: 0 } : undefined);
+      const next = pages.next();
+      await vi.waitFor(() => expect(news).toHaveLength(1), 10_000);
+      await store(LOST, 2, "outlive_b");
+      expect((await next).value?.map(({ seq }: EventRow) => seq)).toEqual([2]);
+      expect(news).toEqual([expect.stringContaining("the database (reader) says:")]);
+      const last = pages.next();
+      await vi.waitFor(() => expect(news.at(-1)).toBe("back"), 10_000);
+      stop.abort(new Error("enough"));
+      await expect(last).rejects.toThrow();
+    } finally {
+      await reader.destroy();
+    }
+  });
+});
+
+describe("summarize()", () => {
+  it("counts what a filter means by level, type, address and hour, and names the sources", async () => {
+    const source = "01a00000-0000-7000-8000-0000000000f5";
+    const at = new Date(Date.now() - 10_000).toISOString();
+    const common = { at, level: "critical", more: { service: "tally" } };
+    await insert(source, 1, { ...common, type: "tally_a", ip: "192.0.2.7" });
+    await insert(source, 2, { ...common, type: "tally_a", more: { service: "tally", count: 9 } });
+    await insert(source, 3, { ...common, type: "tally_b" });
+    const summary = await summarize(database, parseFilter({ service: "tally" }), 1);
+    expect(summary).toMatchObject({
+      events: 3,
+      occurrences: 11,
+      level: [{ name: "critical", events: 3, occurrences: 11 }],
+      type: [{ name: "tally_a", events: 2, occurrences: 10 }],
+      ip: [{ name: "192.0.2.7", events: 1, occurrences: 1 }],
+      totals: { quarantined: 0 },
+    });
+    expect(summary.hour.map(({ name }) => name)).toEqual([`${at.slice(0, 13)}:00Z`]);
+    expect(summary.sources).toHaveLength(1);
   });
 });

@@ -1,0 +1,44 @@
+import type { Database } from "../database/reader.ts";
+import { conditionOf } from "./conditions.ts";
+import { type EventRow, PAGE_ROWS, type RowKey, readPage } from "./event-rows.ts";
+import type { EventFilter } from "./filter.ts";
+
+/** In what order and how many. */
+export interface EventPaging {
+  readonly order: "newest" | "oldest";
+  /** `Infinity` for all. */
+  readonly limit: number;
+}
+
+/** Events that were read together. */
+export interface EventPage {
+  readonly rows: readonly EventRow[];
+  /** Whether events behind these match that `limit` leaves out: known with the last page, `false` before. */
+  readonly more: boolean;
+}
+
+/**
+ * The events that match, page by page, so that a result of any size needs the memory of one page. Each page continues
+ * behind the last row of the one before; an offset would skip or repeat rows while events arrive.
+ */
+export async function* findEvents(
+  database: Database,
+  filter: EventFilter,
+  { order, limit }: EventPaging,
+  signal?: AbortSignal,
+): AsyncGenerator<EventPage> {
+  const direction = order === "newest" ? "desc" : "asc";
+  const where = conditionOf(filter);
+  let after: RowKey | undefined;
+  // One row more than asked for shows whether there are more.
+  for (let left = limit + 1; left > 0; ) {
+    signal?.throwIfAborted();
+    const size = Math.min(left, PAGE_ROWS);
+    const page = await readPage(database, { where, order: "time", direction, limit: size, after });
+    const rows = page.rows.slice(0, left - 1);
+    if (page.rows.length > 0) yield { rows, more: rows.length < page.rows.length };
+    if (page.complete && page.rows.length < size) return;
+    after = page.last;
+    left -= page.rows.length;
+  }
+}
