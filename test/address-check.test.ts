@@ -2,7 +2,7 @@ import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { createSecurityLog } from "../packages/seclog/src/log/create-security-log.ts";
 import { postgresHandler } from "../packages/seclog/src/postgres/index.ts";
-import { checkAddresses } from "../packages/server/src/doctor/address-check.ts";
+import { checkAddresses } from "../packages/server/src/doctor/addresses.ts";
 import { Findings } from "../packages/server/src/doctor/findings.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 

@@ -19,3 +19,9 @@ export function counted(count: number | bigint, noun: string, plural = `${noun}s
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
+
+/** `a, b and 3 more`: the first six. */
+export function listed(list: readonly string[]): string {
+  const shown = list.slice(0, 6).join(", ");
+  return list.length > 6 ? `${shown} and ${list.length - 6} more` : shown;
+}

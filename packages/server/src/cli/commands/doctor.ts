@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { connectionUrl, type Role, URL_VARIABLES } from "../../config/environment.ts";
-import { checkRole, checkSameDatabase, checkSpool } from "../../doctor/checks.ts";
+import { connectionUrl, URL_VARIABLES } from "../../config/environment.ts";
+import { examine } from "../../doctor/examine.ts";
 import type { Check } from "../../doctor/findings.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { wrapped } from "../../terminal/line-width.ts";
@@ -38,39 +38,30 @@ async function doctor(options: DoctorOptions): Promise<void> {
     logs: parseCount("--logs", options.logs, 999_999),
     poolMax: parseCount("--pool-max", options.poolMax, 999_999),
   };
-  const signal = interruption();
-  const urls = new Map<Role, string | undefined>(
-    (["admin", "writer", "reader", "sealer"] as const).map((role) => [role, connectionUrl(role)]),
-  );
-  if ([...urls.values()].every((url) => url === undefined) && options.spool === undefined) {
+  const { spool } = options;
+  const urls = {
+    admin: connectionUrl("admin"),
+    writer: connectionUrl("writer"),
+    reader: connectionUrl("reader"),
+    sealer: connectionUrl("sealer"),
+  };
+  if (Object.values(urls).every((url) => url === undefined) && spool === undefined) {
     throw new SeclogError(
       "SECLOG_CONFIG",
       `there is nothing to look at: set ${Object.values(URL_VARIABLES).join(", ")} (or the same with _FILE), or give --spool`,
     );
   }
+  const signal = interruption();
   const progress = new Progress();
-  const checks: Check[] = [];
-  for (const [role, url] of urls) {
-    if (url === undefined) {
-      checks.push({ area: role, status: "skipped", finding: `not looked at: ${URL_VARIABLES[role]} is not set` });
-      continue;
-    }
-    progress.show(`connecting as the ${role} …`);
-    checks.push(...(await unlessInterrupted(signal, checkRole(role, url, limits))));
-  }
-  const writer = urls.get("writer");
-  for (const role of ["reader", "sealer"] as const) {
-    const url = urls.get(role);
-    if (writer === undefined || url === undefined) continue;
-    checks.push(...(await unlessInterrupted(signal, checkSameDatabase(writer, role, url))));
-  }
-  if (options.spool !== undefined) checks.push(...checkSpool(options.spool));
+  const onProgress = (what: string): void => progress.show(`${what} …`);
+  const { ok, faults, warnings, checks } = await unlessInterrupted(
+    signal,
+    examine({ urls, limits, spool, signal, onProgress }),
+  );
   progress.clear();
-  const faults = checks.filter(({ status }) => status === "fault").length;
-  const warnings = checks.filter(({ status }) => status === "warning").length;
-  if (options.json) await print(jsonLine({ ok: faults === 0, faults, warnings, checks }));
+  if (options.json) await print(jsonLine({ ok, faults, warnings, checks }));
   else await print(`${reportText(checks)}\n${verdict(faults, warnings)}\n`);
-  if (faults > 0) process.exitCode = 1;
+  if (!ok) process.exitCode = 1;
 }
 
 const SHOWN: { readonly [S in Check["status"]]: readonly [text: string, style: Style] } = {

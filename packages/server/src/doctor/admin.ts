@@ -1,0 +1,19 @@
+import type pg from "pg";
+import { commandLine } from "../config/program.ts";
+import { oneRow } from "../database/failure.ts";
+import type { Findings } from "./findings.ts";
+
+/** Whether the administrator can do what setup does. */
+export async function checkAdmin(client: pg.Client, findings: Findings): Promise<void> {
+  const { able } = await oneRow<{ able: boolean }>(
+    client,
+    "SELECT rolsuper OR (rolcreatedb AND rolcreaterole) AS able FROM pg_roles WHERE rolname = current_user",
+  );
+  if (able) findings.ok("may create databases and roles");
+  else {
+    findings.warning(
+      "may not create databases and roles, so setup would fail where they are missing",
+      `give the role CREATEDB and CREATEROLE, or let a superuser run what ${commandLine("setup --print-sql")} prints`,
+    );
+  }
+}

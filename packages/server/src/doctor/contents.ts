@@ -1,0 +1,28 @@
+import type pg from "pg";
+import { oneRow } from "../database/failure.ts";
+import { counted } from "../text/words.ts";
+import type { Findings } from "./findings.ts";
+
+/** What the tables hold. */
+export async function checkContents(client: pg.Client, findings: Findings): Promise<void> {
+  const { sources, aside, latest } = await oneRow<{ sources: string; aside: string; latest: Date | null }>(
+    client,
+    // The database's own events say nothing of the applications.
+    `WITH source AS (
+       SELECT * FROM public.security_event_source WHERE id <> (SELECT own_source FROM public.security_event_tree))
+     SELECT (SELECT count(*) FROM source) AS sources,
+            (SELECT count(*) FROM public.security_event_quarantine) AS aside,
+            (SELECT max(updated_at) FROM source WHERE last_seq > 0) AS latest`,
+  );
+  if (Number(aside) > 0) {
+    findings.warning(
+      `${counted(Number(aside), "event")} could not be stored and ${aside === "1" ? "is" : "are"} set aside`,
+      "SELECT source_id, seq, reason FROM security_event_quarantine says why",
+    );
+  }
+  if (latest === null) findings.ok("no application has stored an event yet");
+  else
+    findings.ok(
+      `${counted(Number(sources), "source")}; the last batch came ${latest.toISOString().slice(0, 19).replace("T", " ")} UTC`,
+    );
+}
