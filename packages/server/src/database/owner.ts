@@ -19,10 +19,10 @@ export class OwnerConnection {
 
   /**
    * @param database the log's; where none is named, that of the other roles' URLs, as for setup
+   * @param url the administrator's
    * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_DATABASE`
    */
-  static async open(database: string | undefined): Promise<OwnerConnection> {
-    const url = requireUrl("admin");
+  static async open(database: string | undefined, url: string = requireUrl("admin")): Promise<OwnerConnection> {
     if (database?.trim() === "")
       throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name");
     checkName("database", database ?? "", (problem) => new SeclogError("SECLOG_CONFIG", `--database ${problem}`));
