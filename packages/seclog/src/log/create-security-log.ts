@@ -2,34 +2,32 @@
 
 import type { EventDefinitions } from "../event/definition.ts";
 import type { Delivery } from "../event/delivery.ts";
-import { decodeEvent, encodeEvent } from "../event/encode.ts";
-import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
+import { decodeEvent } from "../event/encode.ts";
+import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
-import { wholeNumber } from "../event/options.ts";
 import { openKeeping } from "../pipeline/open-pipeline.ts";
-import type { Keeping } from "../pipeline/pipeline.ts";
+import type { Keeping, KeepingNews } from "../pipeline/pipeline.ts";
 import { judgeNow } from "../record/causes.ts";
 import { eventClock } from "../record/clock.ts";
 import { createDataEncoder } from "../record/data.ts";
 import { NO_REQUEST, Recorder } from "../record/recorder.ts";
 import type { Diagnostic, EventType, Health, Receipt, SecurityLog } from "../record/security-log.ts";
 import { uuidv7 } from "../record/uuid.ts";
-import { clearInterval, clearTimeout, setInterval, setTimeout } from "../runtime/timers.ts";
-import type { FailureKind, SecurityEventHandler } from "../ship/handler.ts";
+import { clearInterval, setInterval } from "../runtime/timers.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { idle, type ShippingHealth, type SpoolHealth } from "../ship/news.ts";
 import { isShipperThread } from "../ship/protocol.ts";
-import { idle, type ShippingHealth, type SpoolHealth } from "../ship/shipper.ts";
+import { CLOSE_MS, deadlineOf, FLUSH_MS } from "./deadlines.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { DropCounter } from "./drops.ts";
 import { takeExclusive } from "./exclusive.ts";
 import { healthOf } from "./health.ts";
+import { forget, remember } from "./open-logs.ts";
 import { assertLevel, checkedOptions, type SecurityLogOptions } from "./options.ts";
+import { OwnReports } from "./own-reports.ts";
 import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./receipt.ts";
+import { Reopening } from "./reopening.ts";
 import { LogWatch } from "./watch.ts";
-
-const FLUSH_MS = 10_000;
-const CLOSE_MS = 5_000;
-/** The longest deadline: a day. A timer takes no more than 24 days. */
-const LONGEST_MS = 86_400_000;
 
 /**
  * Opens a named log. The spool is opened here; the network is not touched: the handlers connect on a thread of their own
@@ -42,29 +40,6 @@ export function createSecurityLog<Events extends EventDefinitions = Record<never
 ): SecurityLog<Events> {
   return new OpenLog<Events>(options);
 }
-
-/** A log between two spools: the one was lost, and no other can be opened yet. */
-interface BetweenSpools {
-  readonly last: { readonly sourceId: string; readonly lastSeq: number };
-  /** What the lost spool had not taken, to be recorded first of all. */
-  readonly pending: readonly Uint8Array[];
-  /** Why no other can be opened, and how long is waited before the next try, in milliseconds. */
-  readonly error: SeclogError;
-  readonly pause: number;
-  readonly timer?: NodeJS.Timeout;
-}
-
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 5_000;
-
-/** So many events that tell of a quarantine are known again when they are quarantined themselves. */
-const MOST_REPORTS = 10_000;
-
-/** Logs that are open, for the one listener of the process's end. */
-const openLogs = new Set<{ processEnds(): void }>();
-const onProcessExit = (): void => {
-  for (const log of openLogs) log.processEnds();
-};
 
 class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly name: string;
@@ -79,16 +54,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #heartbeat: NodeJS.Timeout | undefined;
   readonly #watch: LogWatch;
   readonly #releaseExclusive: () => void;
-  #keeping: Keeping;
-  /** While there is no spool to write to; `#keeping` is the lost one then. */
-  #between: BetweenSpools | undefined;
+  readonly #pipeline: Reopening;
   #recorded = 0;
   #belowLevel = 0;
   #shipping: readonly ShippingHealth[];
   #spoolHealth: SpoolHealth = {};
   #dropping: SeclogError | undefined;
-  /** Sources and numbers of the last events that told of a quarantine. */
-  readonly #reports = new Set<string>();
+  readonly #reports = new OwnReports();
   #closing: Promise<void> | undefined;
   /** The log records its last events: what was dropped, and that it stopped. */
   #ending = false;
@@ -117,55 +89,31 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       encodeData: createDataEncoder(redactor),
     });
     this.#shipping = this.#handlers.map(({ name }) => idle(name));
-    const observer = {
-      acknowledged: (handler: number, _: number, health: ShippingHealth): void => {
-        this.#shipping = this.#shipping.with(handler, health);
-      },
-      health: (handlers: readonly ShippingHealth[], spoolHealth: SpoolHealth): void => {
-        this.#shipping = handlers;
-        this.#spoolHealth = spoolHealth;
-      },
-      failed: (handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void => {
-        this.#diagnose(kind === "destination" ? "error" : "warning", code, message, handler);
-      },
-      quarantined: (handler: string, source: string, seq: number, reason: string, event: string | undefined): void => {
-        this.#diagnose(
-          "error",
-          "SECLOG_EVENT_REJECTED",
-          `event ${seq} of ${source} is in quarantine: ${reason}`,
-          handler,
-        );
-        // An `event_quarantined` event quotes the reason and may itself be rejected, or be damaged so that nobody knows its type.
-        // It is not reported again, or the reports would never stop.
-        if (event === "event_quarantined" || this.#reports.has(`${source} ${seq}`)) return;
-        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
-        this.#reports.add(`${this.sourceId} ${this.#keeping.lastSeq}`);
-        const [oldest = ""] = this.#reports;
-        if (this.#reports.size > MOST_REPORTS) this.#reports.delete(oldest);
-      },
-      seized: (handler: string, source: string, seq: number, successor: string, message: string): void => {
-        this.#diagnose("error", "SECLOG_SOURCE_SEIZED", message, handler);
-        this.#own("source_seized", { handler, source_id: source, last_seq: seq, successor_id: successor });
-      },
-      freed: (): void => this.#tellDrops(),
-      recovered: (): void => {
-        this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
-        this.#tellDrops();
-      },
-      // The disk that was to be this log's own is another's now: go on with a new source, and lose nothing on the way.
-      lost: (pending: readonly Uint8Array[]): void => this.#reopen(pending),
-    };
-    const openNext = (): Keeping => openKeeping(spool, uuidv7(eventClock().now()), this.#handlers, observer);
-    this.#openNext = openNext;
     this.#releaseExclusive = takeExclusive(this.#handlers, this.name);
     try {
-      this.#keeping = openNext();
+      this.#pipeline = new Reopening(
+        () => openKeeping(spool, uuidv7(eventClock().now()), this.#handlers, (news) => this.#hear(news)),
+        {
+          lost: ({ sourceId }) =>
+            this.#diagnose(
+              "error",
+              "SECLOG_SPOOL_LOST",
+              `another process took over the spool of ${sourceId}, or it is gone: going on with a new source`,
+            ),
+          failed: ({ code, message }) => this.#diagnose("error", code, `${message}; until then no event is taken`),
+          reopened: ({ sourceId, lastSeq }) =>
+            this.#own("log_started", {
+              pid: process.pid,
+              node: process.version,
+              previous: { source_id: sourceId, last_seq: lastSeq },
+            }),
+        },
+      );
     } catch (error) {
       this.#releaseExclusive();
       throw error;
     }
-    openLogs.add(this);
-    if (openLogs.size === 1) process.on("exit", onProcessExit);
+    remember(this);
     this.#own("log_started", { pid: process.pid, node: process.version, level });
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
@@ -177,10 +125,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     );
   }
 
-  readonly #openNext: () => Keeping;
-
   get sourceId(): string {
-    return this.#keeping.sourceId;
+    return this.#pipeline.current.sourceId;
   }
 
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
@@ -217,7 +163,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
     const deadline = deadlineOf("flush", options, FLUSH_MS);
     judgeNow();
-    const keeping = this.#keeping;
+    const keeping = this.#pipeline.current;
     const wanted = keeping.lastSeq;
     if (this.#closing !== undefined) {
       await this.#closing;
@@ -246,10 +192,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   health(): Health {
     return healthOf({
-      keeping: this.#keeping,
+      keeping: this.#pipeline.current,
       told: this.#shipping,
       spool: this.#spoolHealth,
-      failure: this.#between?.error ?? this.#keeping.failure,
+      failure: this.#pipeline.error ?? this.#pipeline.current.failure,
       dropping: this.#drops.pending ? this.#dropping : undefined,
       counts: this.#counts(),
     });
@@ -263,13 +209,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
     // What is recorded by an `exit` listener that comes after ours would be written nowhere.
     this.#closing ??= Promise.resolve();
-    this.#keeping.abandon();
+    this.#pipeline.current.abandon();
     this.#tellLeft();
     this.#diagnostics.giveNow();
   }
 
   #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown, own = false): Receipt {
-    const keeping = this.#keeping;
+    const keeping = this.#pipeline.current;
     const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
     const tellsOfTheLog = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
     if (this.#closing !== undefined && !tellsOfTheLog) return this.#drop(resolved.name, delivery, closed());
@@ -277,7 +223,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
     const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
-    keeping.append(text);
+    keeping.append(seq, text);
     this.#recorded += 1;
     if (delivery === "strict") keeping.flushSync();
     return new EventReceipt(id, seq, delivery === "process" ? keeping.written : keeping.synced, keeping.waitStored);
@@ -285,7 +231,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   /** Why no event can be taken now. */
   #refusal(own: boolean): SeclogError | undefined {
-    return this.#between?.error ?? this.#keeping.refusal(own && this.#ending);
+    return this.#pipeline.error ?? this.#pipeline.current.refusal(own && this.#ending);
   }
 
   #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
@@ -321,49 +267,55 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     if (drops !== undefined) this.#own("events_dropped", drops);
   }
 
-  #reopen(pending: readonly Uint8Array[]): void {
-    const { sourceId, lastSeq } = this.#keeping;
-    this.#diagnose(
-      "error",
-      "SECLOG_SPOOL_LOST",
-      `another process took over the spool of ${sourceId}, or it is gone: going on with a new source`,
-    );
-    this.#openAgain({ last: { sourceId, lastSeq }, pending, pause: FIRST_PAUSE_MS });
+  /** What the pipeline reports. */
+  #hear(news: KeepingNews): void {
+    switch (news.type) {
+      case "acknowledged":
+        this.#shipping = this.#shipping.with(news.handler, news.health);
+        break;
+      case "health":
+        this.#shipping = news.handlers;
+        this.#spoolHealth = news.spool;
+        break;
+      case "failed":
+        this.#diagnose(news.kind === "destination" ? "error" : "warning", news.code, news.message, news.handler);
+        break;
+      case "quarantined": {
+        const { handler, source, seq, reason } = news;
+        const message = `event ${seq} of ${source} is in quarantine: ${reason}`;
+        this.#diagnose("error", "SECLOG_EVENT_REJECTED", message, handler);
+        if (this.#reports.has(source, seq, news.event)) return;
+        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+        this.#reports.add(this.sourceId, this.#pipeline.current.lastSeq);
+        break;
+      }
+      case "seized": {
+        const { handler, source, seq, successor, message } = news;
+        this.#diagnose("error", "SECLOG_SOURCE_SEIZED", message, handler);
+        this.#own("source_seized", { handler, source_id: source, last_seq: seq, successor_id: successor });
+        break;
+      }
+      case "freed":
+        this.#tellDrops();
+        break;
+      case "recovered":
+        this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
+        this.#tellDrops();
+        break;
+      case "lost":
+        this.#pipeline.lose(news.pending);
+        break;
+      default:
+        news satisfies never;
+    }
   }
 
-  #openAgain({ last, pending, pause }: Omit<BetweenSpools, "error" | "timer">): void {
-    clearTimeout(this.#between?.timer);
-    try {
-      this.#keeping = this.#openNext();
-    } catch (thrown) {
-      const error =
-        thrown instanceof SeclogError ? thrown : new SeclogError("SECLOG_SPOOL_DIRECTORY", errorMessage(thrown));
-      this.#diagnose("error", error.code, `${error.message}; until then no event is taken`);
-      const next = { last, pending, error, pause: Math.min(LONGEST_PAUSE_MS, 2 * pause) };
-      this.#between = { ...next, timer: setTimeout(() => this.#openAgain(next), pause).unref() };
-      return;
-    }
-    this.#between = undefined;
-    for (const record of pending) {
-      const { sourceId, epoch, lastSeq } = this.#keeping;
-      this.#keeping.append(encodeEvent({ ...decodeEvent(record), sourceId, epoch, seq: lastSeq + 1 }));
-    }
-    this.#own("log_started", {
-      pid: process.pid,
-      node: process.version,
-      previous: { source_id: last.sourceId, last_seq: last.lastSeq },
-    });
-  }
-
-  /** The log ends. What is nowhere is dropped, and counted, and what may be nowhere is told; nobody was told that it was safe. */
+  /**
+   * At the end, events that reached no storage count as dropped, and those that may not have are reported. None had been
+   * acknowledged as durable.
+   */
   #tellLeft(): void {
-    const between = this.#between;
-    const { unwritten, doubtful, error } =
-      between === undefined ? this.#keeping.left() : { unwritten: between.pending, doubtful: 0, error: between.error };
-    if (between !== undefined) {
-      clearTimeout(between.timer);
-      this.#between = { ...between, pending: [] };
-    }
+    const { unwritten, doubtful, error } = this.#pipeline.end();
     for (const record of unwritten) this.#drops.count(decodeEvent(record).type, error.message);
     const parts = [
       ...(unwritten.length > 0 ? [`${unwritten.length} events were not written and are dropped`] : []),
@@ -385,23 +337,22 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   async #close(deadline: number): Promise<void> {
-    if (this.#between !== undefined) this.#openAgain(this.#between);
+    this.#pipeline.tryNow();
     this.#ending = true;
     this.#tellDrops();
     clearInterval(this.#heartbeat);
     this.#watch.end();
     this.#own("log_stopped", this.#counts());
-    openLogs.delete(this);
-    if (openLogs.size === 0) process.off("exit", onProcessExit);
+    forget(this);
     // From here on nothing is recorded; `#closing` is set when this function first awaits.
     let keeping: Keeping;
     do {
-      keeping = this.#keeping;
+      keeping = this.#pipeline.current;
       await keeping.close(deadline);
       // Its last sync may have found that it was taken over: then there is another one.
-    } while (keeping !== this.#keeping);
+    } while (keeping !== this.#pipeline.current);
     this.#tellLeft();
-    await this.#keeping.closeHandlers();
+    await this.#pipeline.current.closeHandlers();
     this.#releaseExclusive();
     // Whoever waited for this may end the process next.
     this.#diagnostics.giveNow();
@@ -414,13 +365,6 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #diagnose(level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string): void {
     this.#diagnostics.tell({ level, code, message, ...(handler === undefined ? {} : { handler }) });
   }
-}
-
-/** @throws SeclogError `SECLOG_CONFIG` */
-function deadlineOf(where: string, options: { readonly deadline?: number }, otherwise: number): number {
-  const { deadline } = options;
-  if (deadline === Number.POSITIVE_INFINITY) return LONGEST_MS;
-  return wholeNumber(where, "deadline", deadline, { default: otherwise, min: 0, max: LONGEST_MS });
 }
 
 /** A log of the thread that ships would record what it ships, and start threads that do the same. */

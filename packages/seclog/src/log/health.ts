@@ -2,7 +2,7 @@
 import type { SeclogError } from "../event/errors.ts";
 import type { Keeping } from "../pipeline/pipeline.ts";
 import type { Health, HealthError } from "../record/security-log.ts";
-import type { ShippingHealth, SpoolHealth } from "../ship/shipper.ts";
+import type { ShippingHealth, SpoolHealth } from "../ship/news.ts";
 
 /** What {@link healthOf} adds up. */
 export interface LogState {

@@ -1,9 +1,9 @@
 import { SeclogError } from "../event/errors.ts";
 import { clearInterval, nextTurn, setInterval } from "../runtime/timers.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
+import type { ShippingHealth } from "../ship/news.ts";
 import { RecordedTimes } from "../ship/recorded-times.ts";
 import { ShipThread } from "../ship/ship-thread.ts";
-import type { ShippingHealth } from "../ship/shipper.ts";
 import { type HandlerState, handlerState } from "../ship/watchdog.ts";
 import { closeHandlers, within } from "../ship/within.ts";
 import { writeCursor } from "../spool/cursor.ts";
@@ -12,7 +12,7 @@ import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts"
 import { fillReserve, RESERVED_BYTES } from "../spool/reserve.ts";
 import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
 import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
-import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./pipeline.ts";
+import { closedError, type Keeping, type KeepingNews, type LeftOver, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
 /** A spool on disk, complete. */
@@ -51,7 +51,7 @@ export class DiskKeeping implements Keeping {
     spool: DiskSpool,
     sourceId: string,
     handlers: readonly SecurityEventHandler[],
-    observer: KeepingObserver,
+    report: (news: KeepingNews) => void,
   ) {
     this.#fs = fs;
     this.#spool = spool;
@@ -68,8 +68,8 @@ export class DiskKeeping implements Keeping {
           this.#shipping.available(seq);
           this.#times.next(this.#positions.acknowledgedByAll);
         },
-        failed: (error) => observer.failed(undefined, "retry", error.code, error.message),
-        recovered: () => observer.recovered(),
+        failed: ({ code, message }) => report({ type: "failed", handler: undefined, kind: "retry", code, message }),
+        recovered: () => report({ type: "recovered" }),
         closed: (number) => this.#shipping.closed(number),
         lost: () => {
           clearInterval(this.#renewal);
@@ -82,19 +82,16 @@ export class DiskKeeping implements Keeping {
           // Not before nobody ships any of it.
           void this.#shipping.stop().then(() => releaseWhenBack(fs, spool.directory, sourceId));
           this.#lostTold = true;
-          observer.lost(this.#writer.unwrittenPayloads());
+          report({ type: "lost", pending: this.#writer.unwrittenPayloads() });
         },
       });
       this.#shipping = new ShipThread(
         { root: spool.directory, sourceId, epoch: this.epoch, key: this.#owned.key ?? "" },
         handlers,
-        {
-          ...withPositions(observer, this.#positions),
-          freed: () => {
-            this.#writer.retry();
-            observer.freed();
-          },
-        },
+        withPositions((news) => {
+          if (news.type === "freed") this.#writer.retry();
+          report(news);
+        }, this.#positions),
       );
     } catch (error) {
       // Whoever tries again makes another one, and this one would be a living process's as long as we run.
@@ -172,9 +169,9 @@ export class DiskKeeping implements Keeping {
     if (this.#positions.acknowledgedByAll >= this.lastSeq) this.#writer.retire();
   }
 
-  append(text: string): void {
-    this.#writer.append(text);
-    this.#times.note(this.lastSeq);
+  append(seq: number, text: string): void {
+    this.#writer.append(seq, text);
+    this.#times.note(seq);
   }
 
   flushSync(): void {

@@ -1,11 +1,11 @@
 import { SeclogError } from "../event/errors.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
+import type { ShippingHealth } from "../ship/news.ts";
 import { RecordedTimes } from "../ship/recorded-times.ts";
-import type { ShippingHealth } from "../ship/shipper.ts";
 import { type HandlerState, handlerState } from "../ship/watchdog.ts";
 import { within } from "../ship/within.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
-import { closedError, type Keeping, type KeepingObserver, type LeftOver, withPositions } from "./pipeline.ts";
+import { closedError, type Keeping, type KeepingNews, type LeftOver, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
 /** The most bytes of events in memory when there is no disk. */
@@ -21,16 +21,13 @@ export class MemoryKeeping implements Keeping {
   readonly #shipping: MemoryShipping;
   lastSeq = 0;
 
-  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: KeepingObserver) {
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], report: (news: KeepingNews) => void) {
     this.sourceId = sourceId;
     this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
-    const withAll = withPositions(observer, this.#positions);
-    this.#shipping = new MemoryShipping(sourceId, handlers, {
-      ...withAll,
-      acknowledged: (handler, seq, health) => {
-        withAll.acknowledged(handler, seq, health);
-        this.#times.next(this.#positions.acknowledgedByAll);
-      },
+    const hear = withPositions(report, this.#positions);
+    this.#shipping = new MemoryShipping(sourceId, handlers, (news) => {
+      hear(news);
+      if (news.type === "acknowledged") this.#times.next(this.#positions.acknowledgedByAll);
     });
   }
 
@@ -62,10 +59,10 @@ export class MemoryKeeping implements Keeping {
     );
   }
 
-  append(text: string): void {
-    this.lastSeq += 1;
-    this.#times.note(this.lastSeq);
-    this.#shipping.append(text);
+  append(seq: number, text: string): void {
+    this.lastSeq = seq;
+    this.#times.note(seq);
+    this.#shipping.append(seq, text);
   }
 
   flushSync(): void {

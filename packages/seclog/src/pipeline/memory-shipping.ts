@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { errorMessage } from "../event/errors.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import type { RecordReader, ShipSource } from "../ship/lane.ts";
+import type { ShippingNews } from "../ship/news.ts";
 import { Progress } from "../ship/progress.ts";
-import type { Shipping, ShippingObserver } from "../ship/ship-thread.ts";
-import { quarantinedType, Shipper } from "../ship/shipper.ts";
+import { reportFailures } from "../ship/report.ts";
+import type { Shipping } from "../ship/ship-thread.ts";
+import { Shipper } from "../ship/shipper.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 
 /**
@@ -13,7 +15,7 @@ import type { SpoolRead } from "../spool/reader.ts";
  */
 export class MemoryShipping implements Shipping {
   readonly #shipper: Shipper;
-  readonly #observer: ShippingObserver;
+  readonly #report: (news: ShippingNews) => void;
   readonly progress: Progress;
   /** The events that some handler still needs; the first one has the number `#first`. */
   #records: Buffer[] = [];
@@ -21,8 +23,8 @@ export class MemoryShipping implements Shipping {
   #bytes = 0;
   #limit = 0;
 
-  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], observer: ShippingObserver) {
-    this.#observer = observer;
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], report: (news: ShippingNews) => void) {
+    this.#report = report;
     const progress = new Progress(handlers.length);
     this.progress = progress;
     const source: ShipSource = {
@@ -38,39 +40,24 @@ export class MemoryShipping implements Shipping {
       saveSuccessor: () => {},
       release: (seq) => this.#release(seq),
     };
-    const tellHealth = (): void =>
-      observer.health(
-        handlers.map((_, index) => this.#shipper.health(index)),
-        {},
-      );
     this.#shipper = new Shipper(
       handlers,
       {
         acknowledged: (lane) => {
-          const index = handlers.indexOf(lane.handler);
-          progress.acknowledge(index, lane.acknowledged);
-          observer.acknowledged(index, lane.acknowledged, this.#shipper.health(index));
+          const handler = handlers.indexOf(lane.handler);
+          progress.acknowledge(handler, lane.acknowledged);
+          report({ type: "acknowledged", handler, seq: lane.acknowledged, health: this.#shipper.health(handler) });
         },
-        failed: (lane, kind, error) => {
-          observer.failed(lane?.handler.name, kind, error.code, error.message);
-          tellHealth();
-        },
-        seized: (lane, { id, after }, { message }) => {
-          observer.seized(lane.handler.name, lane.source.id, after, id, message);
-          tellHealth();
-        },
-        quarantined: (lane, record) =>
-          observer.quarantined(lane.handler.name, record.source.id, record.seq, record.reason, quarantinedType(record)),
+        ...reportFailures((news) => {
+          report(news);
+          report({ type: "health", handlers: handlers.map((_, index) => this.#shipper.health(index)), spool: {} });
+        }),
         kept: () => {},
         finished: () => {},
       },
       (handler, record) => {
-        observer.failed(
-          handler,
-          "event",
-          "SECLOG_EVENT_REJECTED",
-          `event ${record.seq} is lost: ${errorMessage(record.reason)}`,
-        );
+        const message = `event ${record.seq} is lost: ${errorMessage(record.reason)}`;
+        report({ type: "failed", handler, kind: "event", code: "SECLOG_EVENT_REJECTED", message });
       },
       progress,
     );
@@ -82,11 +69,11 @@ export class MemoryShipping implements Shipping {
     return this.#bytes;
   }
 
-  append(text: string): void {
+  append(seq: number, text: string): void {
     const record = Buffer.from(text);
     this.#records.push(record);
     this.#bytes += record.length;
-    this.available(this.#limit + 1);
+    this.available(seq);
   }
 
   available(seq: number): void {
@@ -110,7 +97,7 @@ export class MemoryShipping implements Shipping {
   #release(seq: number): void {
     for (const record of this.#records.splice(0, seq - this.#first + 1)) this.#bytes -= record.length;
     this.#first = seq + 1;
-    this.#observer.freed();
+    this.#report({ type: "freed" });
   }
 }
 

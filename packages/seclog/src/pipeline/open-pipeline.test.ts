@@ -7,7 +7,7 @@ import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { RENEW_MS } from "../spool/ownership.ts";
 import { openKeeping, spoolOptions } from "./open-pipeline.ts";
-import type { KeepingObserver } from "./pipeline.ts";
+import type { KeepingNews } from "./pipeline.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
@@ -25,16 +25,7 @@ afterEach(() => {
 const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
 /** One that the shipper's thread cannot make, and ends. */
 const nowhere = { ...handler, worker: { module: pathToFileURL("/nowhere/handler.js").href, options: {} } };
-const observer: KeepingObserver = {
-  acknowledged: () => {},
-  health: () => {},
-  failed: () => {},
-  seized: () => {},
-  quarantined: () => {},
-  freed: () => {},
-  recovered: () => {},
-  lost: () => {},
-};
+const ignore = (): void => {};
 
 /** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
 test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
@@ -44,7 +35,7 @@ test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdat
       throw Object.assign(new Error("EIO: made by the test"), { code: "EIO" });
     };
     const fs: SpoolFs = Object.assign({ ...spoolFs }, { [name]: fail });
-    expect(() => openKeeping(spoolOptions({ directory: join(root, "spool") }), ID, [handler], observer, fs)).toThrow(
+    expect(() => openKeeping(spoolOptions({ directory: join(root, "spool") }), ID, [handler], ignore, fs)).toThrow(
       expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY", message: expect.stringContaining(root) }),
     );
   },
@@ -58,13 +49,13 @@ test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s 
       return spoolFs.openSync(path, flags, mode);
     },
   };
-  expect(() => openKeeping(spoolOptions({ directory: root }), ID, [handler], observer, fs)).toThrow("ENOSPC");
+  expect(() => openKeeping(spoolOptions({ directory: root }), ID, [handler], ignore, fs)).toThrow("ENOSPC");
   expect(readdirSync(root)).toEqual([]);
 });
 
 test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], observer);
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], ignore);
   vi.advanceTimersByTime(RENEW_MS);
   expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
   await keeping.close(0);
@@ -72,10 +63,10 @@ test("openKeeping() - shows that it lives also when the shipper's thread cannot 
 
 test("Keeping.close() - does not wait for a thread that has ended", async () => {
   const told: string[] = [];
-  const failed: KeepingObserver["failed"] = (_, __, ___, message) => {
-    if (message.includes("thread ended")) told.push(message);
+  const report = (news: KeepingNews): void => {
+    if (news.type === "failed" && news.message.includes("thread ended")) told.push(news.message);
   };
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], { ...observer, failed });
+  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], report);
   // By then more than a second passes before it is started again.
   await expect.poll(() => told.length).toBe(5);
   // Its end is heard of after what it died of.

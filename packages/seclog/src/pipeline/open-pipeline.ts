@@ -9,7 +9,7 @@ import { openRoot, unwritable } from "../spool/source.ts";
 import { workerStarter } from "../start-worker.ts";
 import { DiskKeeping, type DiskSpool } from "./disk-pipeline.ts";
 import { MemoryKeeping } from "./memory-pipeline.ts";
-import type { Keeping, KeepingObserver } from "./pipeline.ts";
+import type { Keeping, KeepingNews } from "./pipeline.ts";
 
 /** Where a log keeps its events until every handler has them. */
 export type SpoolOption = "memory" | SpoolDirectoryOptions;
@@ -81,15 +81,15 @@ export function openKeeping(
   spool: CheckedSpool,
   sourceId: string,
   handlers: readonly SecurityEventHandler[],
-  observer: KeepingObserver,
+  report: (news: KeepingNews) => void,
   fs: SpoolFs = spoolFs,
 ): Keeping {
-  if (spool === "memory") return new MemoryKeeping(sourceId, handlers, observer);
+  if (spool === "memory") return new MemoryKeeping(sourceId, handlers, report);
   // Before anything is on the disk.
   workerStarter();
   try {
     openRoot(fs, spool.directory);
-    const keeping = withReserve(fs, spool.directory, () => new DiskKeeping(fs, spool, sourceId, handlers, observer));
+    const keeping = withReserve(fs, spool.directory, () => new DiskKeeping(fs, spool, sourceId, handlers, report));
     fillReserve(fs, spool.directory);
     return keeping;
   } catch (error) {

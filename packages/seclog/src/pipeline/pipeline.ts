@@ -1,6 +1,5 @@
 import { SeclogError } from "../event/errors.ts";
-import type { ShippingObserver } from "../ship/ship-thread.ts";
-import type { ShippingHealth } from "../ship/shipper.ts";
+import type { ShippingHealth, ShippingNews } from "../ship/news.ts";
 import type { HandlerState } from "../ship/watchdog.ts";
 import type { StoredPositions } from "./stored.ts";
 
@@ -24,8 +23,8 @@ export interface Keeping {
    * @param last whether it is one of the log's last, for which room is kept
    */
   refusal(last: boolean): SeclogError | undefined;
-  /** Takes the event with the number `lastSeq + 1`. */
-  append(text: string): void;
+  /** Takes the event that got the number `nextSeq` of this; `lastSeq` is then its number. */
+  append(seq: number, text: string): void;
   /** Everything is on disk when this returns, or it throws. */
   flushSync(): void;
   /** Each resolves when the event is written, on disk, or stored; each may be passed around and left unhandled. */
@@ -56,22 +55,23 @@ export interface LeftOver {
   readonly error: SeclogError;
 }
 
-/** What a {@link Keeping} tells its log. */
-export interface KeepingObserver extends ShippingObserver {
-  recovered(): void;
-  /** Another process took the spool over; these records are in memory only. */
-  lost(pending: readonly Uint8Array[]): void;
-}
+/** What a {@link Keeping} reports to its log. */
+export type KeepingNews =
+  | ShippingNews
+  /** The spool can be written again. */
+  | { readonly type: "recovered" }
+  /** Another process took the spool over, or it is gone; these records are in memory only. */
+  | { readonly type: "lost"; readonly pending: readonly Uint8Array[] };
 
 /** Adds up who has what, on the way of the shipper's news to the log. */
-export function withPositions(observer: KeepingObserver, positions: StoredPositions): ShippingObserver {
-  return {
-    ...observer,
-    acknowledged: (handler, seq, health) => {
-      // First the counts, so that whoever waited for the event finds those that belong to it.
-      observer.acknowledged(handler, seq, health);
-      positions.acknowledge(handler, seq);
-    },
+export function withPositions(
+  report: (news: ShippingNews) => void,
+  positions: StoredPositions,
+): (news: ShippingNews) => void {
+  return (news) => {
+    // First the counts, so that whoever waited for the event finds those that belong to it.
+    report(news);
+    if (news.type === "acknowledged") positions.acknowledge(news.handler, news.seq);
   };
 }
 

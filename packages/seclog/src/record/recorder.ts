@@ -22,6 +22,7 @@ import type { ClientIpReader } from "./client-ip.ts";
 import { type EventClock, formatMicros } from "./clock.ts";
 import { currentContext } from "./context.ts";
 import type { DataEncoder } from "./data.ts";
+import { nextSeq, type Position } from "./position.ts";
 import type { Redactor } from "./redact.ts";
 import { isRequest, requestFacts } from "./request.ts";
 import type { EventFacts } from "./security-log.ts";
@@ -38,14 +39,6 @@ export interface RecorderOptions {
   readonly clientIp: ClientIpReader;
   readonly redactor: Redactor;
   readonly encodeData: DataEncoder;
-}
-
-/** The source that an event will belong to. */
-export interface Position {
-  readonly sourceId: string;
-  readonly epoch: number;
-  /** The last number that was given. */
-  readonly lastSeq: number;
 }
 
 /** An event, ready to be kept as the next one of its source. */
@@ -180,7 +173,7 @@ export class Recorder {
 
     const micros = clock.now();
     const id = uuidv7(micros);
-    const seq = position.lastSeq + 1;
+    const seq = nextSeq(position);
     if (clock.skew > 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
     if (clock.skew < 0) notes.flag(`the clock is past 2254: occurred_at is ${-clock.skew} ms behind it`);
 

@@ -39,7 +39,7 @@ function leaveBehind(id: string): void {
   const owned = createSource(spoolFs, root, id);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
-  writer.append(`{"of":"${id}"}\n{}`);
+  writer.append(writer.lastSeq + 1, `{"of":"${id}"}\n{}`);
   writer.close();
   release(spoolFs, owned);
 }
@@ -160,7 +160,7 @@ test("look() - ships also what a living owner that was taken for dead wrote unti
   const owned = createSource(spoolFs, root, id);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
-  writer.append("1");
+  writer.append(writer.lastSeq + 1, "1");
   await writer.durable(1, false);
   const path = join(owned.directory, "owner.1");
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), space: "elsewhere", pid: 1 }));
@@ -176,7 +176,7 @@ test("look() - ships also what a living owner that was taken for dead wrote unti
   expect(adoption.look()).toBe(1);
   let acknowledged = 1;
   for (const until = performance.now() + 3_000; performance.now() < until; ) {
-    writer.append("more");
+    writer.append(writer.lastSeq + 1, "more");
     try {
       await writer.durable(writer.lastSeq, false);
       acknowledged += 1;
@@ -382,7 +382,7 @@ test("drainSpool() - keeps no position of a handler that took nothing, for that 
   const made = createSource(spoolFs, root, id);
   const writer = new SpoolWriter(spoolFs, made, id, { ...LIMITS, segmentBytes: 1_000 }, observer);
   for (let n = 0; n < 20; n++) {
-    writer.append("x".repeat(500));
+    writer.append(writer.lastSeq + 1, "x".repeat(500));
     writer.flushSync();
   }
   writer.close();

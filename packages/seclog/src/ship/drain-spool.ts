@@ -8,7 +8,8 @@ import { OwnerWatch, RENEW_MS } from "../spool/ownership.ts";
 import { listSources, releaseWhenBack, sourceIsOwned } from "../spool/source.ts";
 import { Adoption } from "./adopt.ts";
 import type { FailureKind, SecurityEventHandler } from "./handler.ts";
-import { keepQuarantined, Shipper } from "./shipper.ts";
+import { keepQuarantined } from "./quarantine.ts";
+import { Shipper } from "./shipper.ts";
 
 /** How often it looks what became of sources and of the owners that are watched, in milliseconds. */
 const LOOK_MS = 1_000;

@@ -3,7 +3,7 @@ import { isMainThread, type MessagePort, workerData } from "node:worker_threads"
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
 import type { NetworkDefaults } from "./network-defaults.ts";
-import type { ShippingHealth, SpoolHealth } from "./shipper.ts";
+import type { ShippingHealth, ShippingNews } from "./news.ts";
 
 /** Given to the worker at its start. */
 export interface WorkerStart {
@@ -66,38 +66,7 @@ export type ToWorker =
   | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
 
 export type FromWorker =
-  | {
-      readonly type: "acknowledged";
-      readonly handler: number;
-      readonly seq: number;
-      readonly health: ShippingHealth;
-    }
-  | { readonly type: "health"; readonly handlers: readonly ShippingHealth[]; readonly spool: SpoolHealth }
-  | {
-      readonly type: "failed";
-      readonly handler: string | undefined;
-      readonly kind: FailureKind;
-      readonly code: ErrorCode;
-      readonly message: string;
-    }
-  | {
-      readonly type: "seized";
-      readonly handler: string;
-      readonly source: string;
-      /** The last number that is stored as the source's. */
-      readonly seq: number;
-      readonly successor: string;
-      readonly message: string;
-    }
-  | {
-      readonly type: "quarantined";
-      readonly handler: string;
-      readonly source: string;
-      readonly seq: number;
-      readonly reason: string;
-      readonly event: string | undefined;
-    }
-  | { readonly type: "freed" }
+  | ShippingNews
   | { readonly type: "drained"; readonly id: number; readonly complete: boolean }
   | { readonly type: "stopped" }
   | {

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { expect, test, vi } from "vitest";
+import type { ShippingNews } from "./news.ts";
 import { ShipThread } from "./ship-thread.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
@@ -40,12 +41,12 @@ test.each(["at first", "again"])("a thread that cannot be started %s is tried ag
     return thread;
   };
   const told: string[] = [];
-  const ignore = (): void => {};
-  const observer = { acknowledged: ignore, health: ignore, seized: ignore, quarantined: ignore, freed: ignore };
-  const failed = (...[, , , message]: string[]): number => told.push(String(message));
+  const report = (news: ShippingNews): void => {
+    if (news.type === "failed") told.push(news.message);
+  };
   try {
     make = when === "at first" ? refuse : started;
-    const shipping = new ShipThread({ root: "/spool", sourceId: "s", epoch: 1, key: "k" }, [], { ...observer, failed });
+    const shipping = new ShipThread({ root: "/spool", sourceId: "s", epoch: 1, key: "k" }, [], report);
     const drained = shipping.drain(60_000);
     make = refuse;
     threads[0]?.emit("exit");

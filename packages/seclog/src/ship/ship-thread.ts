@@ -3,26 +3,12 @@ import { ERROR_CODES, type ErrorCode, errorMessage } from "../event/errors.ts";
 import { VERSION } from "../event/version.ts";
 import { clearTimeout, monotonicNow, setTimeout, wallNow } from "../runtime/timers.ts";
 import { workerStarter } from "../start-worker.ts";
-import { eventBatch, type FailureKind, failureOf, type SecurityEventHandler } from "./handler.ts";
+import { eventBatch, failureOf, type SecurityEventHandler } from "./handler.ts";
 import { networkDefaults } from "./network-defaults.ts";
+import { idle, type ShippingHealth, type ShippingNews } from "./news.ts";
 import { monotonic, Progress } from "./progress.ts";
 import { type FromWorker, SHARED, type ToWorker, type WorkerStart } from "./protocol.ts";
-import { idle, type ShippingHealth, type SpoolHealth } from "./shipper.ts";
 import { STALL_MS, seconds, type Trouble } from "./watchdog.ts";
-
-/** What the shipper tells the log, whichever thread it runs in. */
-export interface ShippingObserver {
-  /** The handler has this source's events up to `seq`, and is doing as `health` says. */
-  acknowledged(handler: number, seq: number, health: ShippingHealth): void;
-  health(handlers: readonly ShippingHealth[], spool: SpoolHealth): void;
-  failed(handler: string | undefined, kind: FailureKind, code: ErrorCode, message: string): void;
-  /** The handler's store claims to have of the source what it has not: events behind `seq` are stored as the successor's. */
-  seized(handler: string, source: string, seq: number, successor: string, message: string): void;
-  /** @param type the type of the event, when its bytes still say it */
-  quarantined(handler: string, source: string, seq: number, reason: string, type: string | undefined): void;
-  /** Segments were deleted: there is room again. */
-  freed(): void;
-}
 
 /** A shipper, as the log sees it. */
 export interface Shipping {
@@ -55,7 +41,7 @@ export class ShipThread implements Shipping {
   readonly progress: Progress;
   readonly #start: Omit<WorkerStart, "port" | "before" | "network">;
   readonly #handlers: readonly SecurityEventHandler[];
-  readonly #observer: ShippingObserver;
+  readonly #report: (news: ShippingNews) => void;
   readonly #shared: BigInt64Array;
   readonly #drains = new Map<number, { readonly until: number; readonly resolve: (complete: boolean) => void }>();
   readonly #calls = new Map<number, AbortController>();
@@ -79,12 +65,12 @@ export class ShipThread implements Shipping {
   constructor(
     start: Pick<WorkerStart, "root" | "sourceId" | "epoch" | "key">,
     handlers: readonly SecurityEventHandler[],
-    observer: ShippingObserver,
+    report: (news: ShippingNews) => void,
   ) {
     const shared = new SharedArrayBuffer(SHARED.length * BigInt64Array.BYTES_PER_ELEMENT);
     this.#shared = new BigInt64Array(shared);
     this.#handlers = handlers;
-    this.#observer = observer;
+    this.#report = report;
     this.progress = new Progress(handlers.length);
     this.#told = handlers.map(({ name }) => idle(name));
     this.#start = {
@@ -266,7 +252,7 @@ export class ShipThread implements Shipping {
     this.#lastEnd = { code: codeOf(cause), message, at: new Date() };
     const kind = wasReady ? "retry" : "destination";
     const told = `the shipper's thread ${what}: ${message}; it is started again`;
-    this.#observer.failed(undefined, kind, this.#lastEnd.code, told);
+    this.#report({ type: "failed", handler: undefined, kind, code: this.#lastEnd.code, message: told });
   }
 
   #spawnLater(): void {
@@ -284,23 +270,17 @@ export class ShipThread implements Shipping {
       case "acknowledged":
         this.#ends = 0;
         this.#told = this.#told.with(message.handler, message.health);
-        this.#observer.acknowledged(message.handler, message.seq, message.health);
+        this.#report(message);
         break;
       case "health":
         this.#told = message.handlers;
-        this.#observer.health(message.handlers, message.spool);
+        this.#report(message);
         break;
       case "failed":
-        this.#observer.failed(message.handler, message.kind, message.code, message.message);
-        break;
       case "seized":
-        this.#observer.seized(message.handler, message.source, message.seq, message.successor, message.message);
-        break;
       case "quarantined":
-        this.#observer.quarantined(message.handler, message.source, message.seq, message.reason, message.event);
-        break;
       case "freed":
-        this.#observer.freed();
+        this.#report(message);
         break;
       case "drained":
         this.#drained(message.id, message.complete);

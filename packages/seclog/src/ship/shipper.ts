@@ -1,13 +1,9 @@
-import { join } from "node:path";
-import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
+import type { HealthError } from "../record/security-log.ts";
 import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
-import { openFile } from "../spool/files.ts";
-import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
-import { withReserve } from "../spool/reserve.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
+import type { ShippingHealth } from "./news.ts";
 import type { Progress } from "./progress.ts";
 import type { Successor } from "./successor.ts";
 import { closeHandlers } from "./within.ts";
@@ -40,24 +36,6 @@ interface Shipment {
   unkept: HealthError | undefined;
   /** It is not to be had any more. */
   dropped: boolean;
-}
-
-/** The part of a handler's health that its shipper knows. */
-export type ShippingHealth = Omit<HandlerHealth, "behind" | "oldestUnshippedAt" | "lastError"> & {
-  readonly lastError?: NonNullable<HandlerTally["lastError"]>;
-};
-
-/** What the shipper knows of the spool beside its handlers. */
-export interface SpoolHealth {
-  /** What dead processes left and is not shipped to its end. */
-  readonly left?: LeftBehind | undefined;
-  /** Why positions cannot be kept, or what was shipped cannot be deleted. */
-  readonly unkept?: HealthError | undefined;
-}
-
-/** A handler of which nothing is known yet. */
-export function idle(name: string): ShippingHealth {
-  return { name, status: "ok", shipped: 0, retries: 0, quarantined: 0 };
 }
 
 /** How often cursors are kept and passed segments deleted, in milliseconds. */
@@ -297,48 +275,4 @@ function cannotKeep({ id }: ShipSource, cause: unknown): SeclogError {
     `what was shipped of ${id} cannot be let go (${errorMessage(cause)}): mend that, or the spool fills`,
     { cause },
   );
-}
-
-/** The type of a quarantined event, when its bytes still say it. */
-export function quarantinedType(record: QuarantinedRecord): string | undefined {
-  try {
-    return decodeEvent(record.record).type;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * A line of `quarantine.ndjson` in the spool's root, on disk when this returns: for handlers that have no quarantine of
- * their own. What a full disk or a crash left of another line is not continued.
- */
-export function keepQuarantined(fs: SpoolFs, root: string, handler: string, record: QuarantinedRecord): void {
-  const line = JSON.stringify({
-    at: new Date().toISOString(),
-    handler,
-    source_id: record.source.id,
-    seq: record.seq,
-    reason: record.reason,
-    record_base64: Buffer.from(record.record).toString("base64"),
-  });
-  const fd = withReserve(fs, root, () => openFile(fs, join(root, "quarantine.ndjson"), "append"));
-  try {
-    const { size } = fs.fstatSync(fd);
-    // Before anything is in it: whoever finds it empty cannot know whether its name is on disk.
-    if (size === 0) syncDirectory(fs, root);
-    const bytes = Buffer.from(`${size === 0 || endsLine(fs, fd, size) ? "" : "\n"}${line}\n`);
-    for (let at = 0; at < bytes.length; ) {
-      const from = at;
-      at += withReserve(fs, root, () => fs.writeSync(fd, bytes, from, bytes.length - from));
-    }
-    fs.fdatasyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-function endsLine(fs: SpoolFs, fd: number, size: number): boolean {
-  const last = Buffer.alloc(1);
-  fs.readSync(fd, last, 0, 1, size - 1);
-  return last.toString() === "\n";
 }

@@ -1,9 +1,9 @@
 import type { ErrorCode } from "../event/errors.ts";
 import type { HandlerHealth } from "../record/security-log.ts";
 import { wallNow } from "../runtime/timers.ts";
+import type { ShippingHealth } from "./news.ts";
 import { monotonic, type Progress } from "./progress.ts";
 import type { RecordedTimes } from "./recorded-times.ts";
-import type { ShippingHealth } from "./shipper.ts";
 
 /** A handler that is behind and acknowledges nothing for so long is stalled, in milliseconds. */
 export const STALL_MS = 5_000;

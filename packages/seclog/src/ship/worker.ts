@@ -25,7 +25,9 @@ import {
   type WorkerHandler,
   type WorkerStart,
 } from "./protocol.ts";
-import { keepQuarantined, quarantinedType, Shipper } from "./shipper.ts";
+import { keepQuarantined } from "./quarantine.ts";
+import { reportFailures } from "./report.ts";
+import { Shipper } from "./shipper.ts";
 
 /** How often dead processes' spools are looked for, in milliseconds. */
 const LOOK_MS = 5_000;
@@ -92,20 +94,10 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
           tellHealth();
         }
       },
-      failed: (lane, kind, error) => {
-        say({ type: "failed", handler: lane?.handler.name, kind, code: error.code, message: error.message });
+      ...reportFailures((news) => {
+        say(news);
         tellHealth();
-      },
-      seized: (lane, { id: successor, after: seq }, { message }) => {
-        say({ type: "seized", handler: lane.handler.name, source: lane.source.id, seq, successor, message });
-        tellHealth();
-      },
-      quarantined: (lane, quarantined) => {
-        const { source, seq, reason } = quarantined;
-        const event = quarantinedType(quarantined);
-        say({ type: "quarantined", handler: lane.handler.name, source: source.id, seq, reason, event });
-        tellHealth();
-      },
+      }),
       kept: () => tellHealth(),
       finished: (source) => {
         adoption.finished(source);

@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type DrainResult, drainSpool } from "../ship/drain-spool.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { inspectSpool } from "../ship/inspect-spool.ts";
-import { keepQuarantined } from "../ship/shipper.ts";
+import { keepQuarantined } from "../ship/quarantine.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 import { openFile, readSmallFile } from "./files.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
@@ -54,7 +54,7 @@ function leave(id: string): string {
   writeCursor(spoolFs, owned.directory, "h", 0);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, id, LIMITS, observer);
-  writer.append(`event of ${id}`);
+  writer.append(writer.lastSeq + 1, `event of ${id}`);
   writer.close();
   release(spoolFs, owned);
   return owned.directory;

@@ -36,7 +36,7 @@ export class FrameMemory {
   #unsynced: Chunk[] = [];
   #waitingBytes = 0;
 
-  /** The last number that was given. */
+  /** The number of the last frame. */
   lastSeq = 0;
 
   /** Bytes of the frames that were written and are not synced. */
@@ -56,15 +56,15 @@ export class FrameMemory {
     return this.#unsynced.length > 0;
   }
 
-  /** Lays down the frame with the next number. Returns true when that filled a slab: it should be written soon. */
-  append(text: string): boolean {
+  /** Lays down the frame of the number after `lastSeq`. Returns true when that filled a slab: it should be written soon. */
+  append(seq: number, text: string): boolean {
     const most = FRAME_BYTES + text.length * 3;
     const full = this.#slab.used + most > this.#slab.bytes.length;
     if (full) this.#takeSlab(most);
     const slab = this.#slab;
     const length = slab.bytes.write(text, slab.used + FRAME_BYTES, "utf8");
-    this.lastSeq += 1;
-    slab.used = sealFrame(slab, slab.used, length, this.lastSeq);
+    this.lastSeq = seq;
+    slab.used = sealFrame(slab, slab.used, length, seq);
     return full;
   }
 

@@ -360,7 +360,7 @@ class World {
     for (let event = 0; event < count; event++) {
       const seq = source.payloads.length + 1;
       const text = `${source.id.slice(-3)}:${seq}:${"é".repeat(size)}`;
-      writer.append(text);
+      writer.append(writer.lastSeq + 1, text);
       source.payloads.push(text);
     }
     const last = source.payloads.length;

@@ -62,7 +62,7 @@ class Held {
 
   /** Writes the next event, of which two do not fit into a segment. */
   write(): void {
-    this.#frames.append("x".repeat(200));
+    this.#frames.append(this.#frames.lastSeq + 1, "x".repeat(200));
     this.#frames.cut();
     const chunk = this.#frames.nextUnwritten;
     if (chunk === undefined) throw new Error("there is no chunk");
@@ -117,7 +117,7 @@ function onModelDisk(): { disk: ModelFs; files: SegmentFiles; frames: FrameMemor
 
 /** Gives the next event to a segment. */
 function writeTo(files: SegmentFiles, frames: FrameMemory): void {
-  frames.append("x".repeat(200));
+  frames.append(frames.lastSeq + 1, "x".repeat(200));
   frames.cut();
   for (let chunk = frames.nextUnwritten; chunk !== undefined; chunk = frames.nextUnwritten) {
     files.write(chunk);

@@ -53,7 +53,7 @@ function open(fs: SpoolFs = spoolFs, limits: Partial<typeof LIMITS> = {}): Opene
 const payload = (seq: number): string => `{"seq":${seq}}\n{"text":"${"x".repeat(seq % 90)}"}`;
 
 function append(writer: SpoolWriter, count: number): void {
-  for (let i = 0; i < count; i++) writer.append(payload(writer.lastSeq + 1));
+  for (let i = 0; i < count; i++) writer.append(writer.lastSeq + 1, payload(writer.lastSeq + 1));
 }
 
 /** In many turns of the event loop, so that there are many writes. */

@@ -47,10 +47,10 @@ test("durable() - never resolves for what was written after another process took
     closed: () => {},
     lost: () => calls.push("lost"),
   });
-  writer.append("before");
+  writer.append(writer.lastSeq + 1, "before");
   await writer.durable(1, true);
   asleep = true;
-  writer.append("after");
+  writer.append(writer.lastSeq + 1, "after");
   const waiting = [writer.durable(2, false), writer.durable(2, true)];
   for (const promise of waiting) await expect(promise).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
   await expect.poll(() => calls).toEqual(["synced 1", "lost"]);
@@ -81,10 +81,10 @@ test("unwrittenPayloads() - has nothing that whoever took over may have read, al
     lost: () => calls.push("lost"),
   };
   const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
-  writer.append("before");
+  writer.append(writer.lastSeq + 1, "before");
   await writer.durable(1, true);
   failing = true;
-  writer.append("written");
+  writer.append(writer.lastSeq + 1, "written");
   const waiting = expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
   await writer.durable(2, false);
   release(spoolFs, owned);
@@ -106,10 +106,10 @@ test("unwrittenPayloads() - has what a full disk never took", async () => {
   };
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(fs, owned, ID, LIMITS, observer);
-  writer.append("before");
+  writer.append(writer.lastSeq + 1, "before");
   await writer.durable(1, true);
   full = true;
-  writer.append("refused");
+  writer.append(writer.lastSeq + 1, "refused");
   await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_WRITE" });
   expect(writer.unwrittenPayloads().map(String)).toEqual(["refused"]);
   writer.close();
@@ -150,10 +150,10 @@ test("durable() - is rejected when the disk does not sync twice, and that is tri
   const owned = createSource(disk.fs, root, ID);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(disk.fs, owned, ID, LIMITS, observer);
-  writer.append("before");
+  writer.append(writer.lastSeq + 1, "before");
   await writer.durable(1, true);
   disk.begin();
-  writer.append("after");
+  writer.append(writer.lastSeq + 1, "after");
   await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_WRITE" });
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   // Two tries at once, then after 50, 100, 200, 400 ms.
@@ -169,7 +169,7 @@ test("bytesWritten - does not grow with each try while the disk does not sync", 
   disk.begin();
   let most = 0;
   for (let n = 0; n < 100; n++) {
-    writer.append("x".repeat(2_000));
+    writer.append(writer.lastSeq + 1, "x".repeat(2_000));
     void writer.durable(writer.lastSeq, true).catch(() => {});
     // As strict events do, which know no pause.
     expect(() => writer.flushSync()).toThrow("EIO");
@@ -212,10 +212,10 @@ test.each(["durable", "flushSync"] as const)(
       ...observer,
       synced: (seq) => calls.push(`synced ${seq}`),
     });
-    writer.append("before");
+    writer.append(writer.lastSeq + 1, "before");
     await writer.durable(1, true);
     armed = true;
-    writer.append("after");
+    writer.append(writer.lastSeq + 1, "after");
     const lost = { code: "SECLOG_SPOOL_LOST" };
     if (how === "flushSync") expect(() => writer.flushSync()).toThrow(expect.objectContaining(lost));
     await expect(writer.durable(2, true)).rejects.toMatchObject(lost);
@@ -282,7 +282,7 @@ async function syncHangs(failed: () => void = () => {}): Promise<{
     },
     lost: () => {},
   });
-  writer.append("before");
+  writer.append(writer.lastSeq + 1, "before");
   const durable = writer.durable(1, true);
   await expect.poll(() => disk.waiting()).toBe(true);
   return { disk, owned, writer, durable, closed: () => closedNumber };
@@ -293,7 +293,7 @@ test("flush() - opens no more and more files while a sync hangs and writes are r
   disk.refuse = true;
   const before = disk.open;
   for (let n = 0; n < 10; n++) {
-    writer.append("after");
+    writer.append(writer.lastSeq + 1, "after");
     expect(() => writer.flushSync()).toThrow("EIO");
   }
   expect(disk.open).toBeLessThanOrEqual(before + 2);
@@ -333,7 +333,7 @@ test("retire() - ends the segment when all is on disk, and what comes then is in
   const writer = new SpoolWriter(spoolFs, owned, ID, LIMITS, observer);
   const segments = (): string[] => readdirSync(owned.directory).filter((name) => name.endsWith(".seg"));
   const free = (): void => deleteShipped(spoolFs, owned.directory, 1, (bytes) => freed.push(bytes), closed);
-  writer.append("first");
+  writer.append(writer.lastSeq + 1, "first");
   writer.retire();
   expect(closed).toBe(0);
   await writer.durable(1, true);
@@ -344,7 +344,7 @@ test("retire() - ends the segment when all is on disk, and what comes then is in
   free();
   expect([segments(), freed.length]).toEqual([[], 1]);
   writer.retire();
-  writer.append("second");
+  writer.append(writer.lastSeq + 1, "second");
   await writer.durable(2, true);
   expect(segments()).toEqual(["00000002.seg"]);
   const reader = new SpoolReader(spoolFs, owned.directory, 1);
@@ -356,7 +356,7 @@ test("retire() - ends the segment when all is on disk, and what comes then is in
 test("flush() - leaves no more and more files while a sync hangs and writes are refused", async () => {
   const { disk, owned, writer, durable } = await syncHangs();
   disk.refuse = true;
-  writer.append("after");
+  writer.append(writer.lastSeq + 1, "after");
   for (let n = 0; n < 10; n++) expect(() => writer.flushSync()).toThrow("EIO");
   expect(readdirSync(owned.directory).filter((name) => name.endsWith(".seg")).length).toBeLessThan(4);
   disk.refuse = false;

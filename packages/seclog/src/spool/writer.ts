@@ -151,11 +151,11 @@ export class SpoolWriter {
   }
 
   /**
-   * Takes the event with the next number, `lastSeq + 1`. It reaches the operating system before the current turn
-   * of the event loop ends.
+   * Takes the event that got the number after `lastSeq`. It reaches the operating system before the current turn of the event
+   * loop ends.
    */
-  append(text: string): void {
-    if (this.#frames.append(text)) this.#writeOut();
+  append(seq: number, text: string): void {
+    if (this.#frames.append(seq, text)) this.#writeOut();
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
       setImmediate(this.#onTurnEnd);

@@ -26,7 +26,7 @@ test("a database that is new to a source gets what is left of it, and on record 
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   const writer = new SpoolWriter(spoolFs, owned, ID, limits, observer);
   for (const record of exampleBatch({ sourceId: ID, firstSeq: 1, count: 20 }).records) {
-    writer.append(Buffer.from(record).toString());
+    writer.append(writer.lastSeq + 1, Buffer.from(record).toString());
     writer.flushSync();
   }
   writer.close();

@@ -1,0 +1,17 @@
+/** The logs that are open, with one listener for the process's end however many there are. */
+const openLogs = new Set<{ processEnds(): void }>();
+
+const onProcessExit = (): void => {
+  for (const log of openLogs) log.processEnds();
+};
+
+/** Calls `processEnds` when the process ends, until {@link forget}. */
+export function remember(log: { processEnds(): void }): void {
+  openLogs.add(log);
+  if (openLogs.size === 1) process.on("exit", onProcessExit);
+}
+
+export function forget(log: { processEnds(): void }): void {
+  openLogs.delete(log);
+  if (openLogs.size === 0) process.off("exit", onProcessExit);
+}
