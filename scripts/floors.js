@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * Holds the floors of the library: a file imports from its own folder and from lower floors only, so that the
- * folders can be read in the order in which an event passes through them. Everywhere: no import cycles (type
- * imports count), no import of a package that is not among the dependencies, none across packages by path. And the verifier
- * imports nothing but Node's modules.
+ * Holds the floors of the packages that have rooms: a file imports from its own room and from lower floors only, so that the
+ * rooms can be read from the ground up. Beside them the walls of each package: who may import a dependency, who may see a
+ * room. Everywhere: no import cycles (type imports count), no import of a package that is not among the dependencies, none
+ * across packages by path. And the verifier imports nothing but Node's modules.
  *
  * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md has the floors in words.
  */
@@ -13,56 +13,83 @@ import { join, posix, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { filesBelow, packageFolders, root } from "./files.js";
 
-const LIBRARY = "packages/seclog/src/";
-
-/** The floor of each folder, of the folders in it that are apart, and of the files beside them, in the library. */
-const FLOORS = {
-  runtime: -1,
-  event: 0,
-  merkle: 0,
-  formats: 1,
-  record: 1,
-  spool: 2,
-  "start-worker.ts": 2.5,
-  ship: 3,
-  pipeline: 4,
-  handlers: 4,
-  postgres: 4,
-  "postgres/schema": 4.5,
-  capture: 4,
-  "capture/express": 4.5,
-  "capture/fastify": 4.5,
-  "capture/node": 4.5,
-  bridges: 4,
-  "built-in-handlers.ts": 5,
-  log: 5,
-  "seclog-worker.ts": 6,
-  testing: 6,
-  "index.ts": 7,
-  "handler.ts": 7,
-  "spool.ts": 7,
+/**
+ * The packages that have rooms.
+ *
+ * - `floors`: the floor of each folder, of the folders in it that are apart, and of the files beside them
+ * - `entries`: files for users of the package: they say which names are public, have no code, and nobody inside imports them
+ * - `ceilings`: folders that see less than their floor allows: they are for applications that bring their own log
+ * - `starts`: files that name a higher one, which they start as a thread
+ * - `owners`: dependencies that one folder alone may import; of those in `makers` others may import types
+ * - `visitors`: folders that one folder alone may see
+ * - `separate`: folders whose files do not see each other
+ */
+const HOUSES = {
+  "packages/seclog": {
+    floors: {
+      runtime: -1,
+      event: 0,
+      merkle: 0,
+      formats: 1,
+      record: 1,
+      spool: 2,
+      "start-worker.ts": 2.5,
+      ship: 3,
+      pipeline: 4,
+      handlers: 4,
+      postgres: 4,
+      "postgres/schema": 4.5,
+      capture: 4,
+      "capture/express": 4.5,
+      "capture/fastify": 4.5,
+      "capture/node": 4.5,
+      bridges: 4,
+      "built-in-handlers.ts": 5,
+      log: 5,
+      "seclog-worker.ts": 6,
+      testing: 6,
+      "index.ts": 7,
+      "handler.ts": 7,
+      "spool.ts": 7,
+    },
+    entries: ["index.ts", "handler.ts", "spool.ts"],
+    ceilings: { capture: 1, bridges: 1 },
+    starts: { "start-worker.ts": "seclog-worker.ts" },
+    owners: { pg: "postgres", "pg-copy-streams": "postgres" },
+  },
+  "packages/server": {
+    floors: {
+      config: 0,
+      files: 0,
+      text: 0,
+      keys: 0.5,
+      terminal: 0.5,
+      database: 1,
+      search: 2,
+      retention: 2,
+      http: 3,
+      integrity: 4,
+      doctor: 5,
+      cli: 6,
+    },
+    owners: { commander: "cli" },
+    makers: { pg: "database" },
+    visitors: { terminal: "cli" },
+    separate: ["cli/commands"],
+  },
 };
-
-/** Files for users of the package: they say which names are public, have no code, and are imported by nobody inside. */
-const ENTRIES = ["index.ts", "handler.ts", "spool.ts"];
-
-/** Folders that see less than their floor allows: they are for applications that bring their own log. */
-const CEILINGS = { capture: 1, bridges: 1 };
 
 /** Packages that import nothing but Node's modules: what checks the write path's work must not share its mistakes. */
 const ISLANDS = new Set(["packages/verify"]);
-
-/** Files that name a higher one, which they start as a thread. */
-const STARTS = { "start-worker.ts": "seclog-worker.ts" };
-
-/** Packages that one folder alone may import. */
-const OWNERS = { pg: "postgres", "pg-copy-streams": "postgres" };
 
 const STATEMENT = /^[ \t]*(?:import|export)\b(?:[^;"'`]*?\bfrom)?\s*["']([^"'\n]+)["']/gm;
 const CALL = /\bimport\(\s*["']([^"'\n]+)["']/g;
 const REFERENCE = /\bnew URL\(\s*["'](\.[^"'\n]+\.[jt]s)["'],\s*import\.meta\.url/g;
 
-/** What a source imports: `{ specifier, line, loads }`; `loads` is false for a file named by `new URL`. */
+/**
+ * What a source imports: `{ specifier, line, loads, types }`; `loads` is false for a file named by `new URL`, `types` is
+ * true for an import that leaves nothing in the program.
+ */
 export function importsOf(source) {
   const found = [];
   for (const [pattern, loads] of [
@@ -75,7 +102,7 @@ export function importsOf(source) {
       const inComment = /^\s*(\*|\/\/|\/\*)/.test(source.slice(start, match.index + 1));
       if (inComment) continue;
       const line = source.slice(0, match.index + match[0].length).split("\n").length;
-      found.push({ specifier: match[1], line, loads });
+      found.push({ specifier: match[1], line, loads, types: /^\s*(import|export)\s+type\b/.test(match[0]) });
     }
   }
   return found;
@@ -92,9 +119,11 @@ export function floorProblems(sources, dependencies) {
   const edges = new Map();
   for (const [path, source] of sources) {
     const home = path.slice(0, path.indexOf("/src/"));
+    const inside = path.slice(`${home}/src/`.length);
+    const house = HOUSES[home];
     const loaded = [];
     edges.set(path, loaded);
-    for (const { specifier, line, loads } of importsOf(source)) {
+    for (const { specifier, line, loads, types } of importsOf(source)) {
       const problem = (sentence) => problems.push(`${path}:${line}: ${sentence}`);
       if (!specifier.startsWith(".")) {
         const name = packageName(specifier);
@@ -102,8 +131,9 @@ export function floorProblems(sources, dependencies) {
         if (ISLANDS.has(home)) problem(`${home} may import node: and its own files only, not ${specifier}`);
         else if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
         else if (!dependencies.get(home)?.has(name)) problem(`${name} is not among the dependencies of ${home}`);
-        else if (path.startsWith(LIBRARY) && OWNERS[name] !== undefined && OWNERS[name] !== topOf(roomOf(path))) {
-          problem(`only ${OWNERS[name]}/ may import ${name}`);
+        else {
+          const sentence = house === undefined ? undefined : foreign(house, inside, name, types);
+          if (sentence !== undefined) problem(sentence);
         }
         continue;
       }
@@ -113,36 +143,56 @@ export function floorProblems(sources, dependencies) {
       else if (!sources.has(target)) problem(`there is no file ${target}`);
       else {
         if (loads) loaded.push({ target, line });
-        const sentence = path.startsWith(LIBRARY) ? upward(path, target) : undefined;
+        const other = target.slice(`${home}/src/`.length);
+        const sentence =
+          house === undefined ? undefined : (upward(house, inside, other) ?? sideways(house, inside, other));
         if (sentence !== undefined) problem(sentence);
       }
     }
-    if (ENTRIES.some((entry) => path === LIBRARY + entry)) problems.push(...codeIn(path, source));
+    if (house?.entries?.includes(inside)) problems.push(...codeIn(path, source));
   }
   return [...problems, ...cycles(edges)];
 }
 
-/** Why `from` may not import `to`, both in the library; nothing when it may. */
-function upward(from, to) {
-  const [room, other] = [roomOf(from), roomOf(to)];
-  if (FLOORS[room] === undefined) return `${room} has no floor: give it one in scripts/floors.js`;
-  if (FLOORS[other] === undefined) return `${other} has no floor: give it one in scripts/floors.js`;
-  if (ENTRIES.includes(other)) return `${other} is for users of the package: import the file that has the name`;
-  if (room === other || STARTS[room] === other) return undefined;
-  const top = topOf(room);
-  const ceiling = CEILINGS[top];
-  if (ceiling !== undefined && FLOORS[other] > ceiling && topOf(other) !== top) {
-    return `${room} sees floors 0 to ${ceiling} only, ${other} is floor ${FLOORS[other]}`;
-  }
-  if (FLOORS[other] < FLOORS[room]) return undefined;
-  return `${room} (floor ${FLOORS[room]}) may not import ${other} (floor ${FLOORS[other]}): only lower floors`;
+/** Why a file of a house may not import a dependency; nothing when it may. */
+function foreign({ owners = {}, makers = {} }, path, name, types) {
+  const top = path.split("/")[0];
+  if (owners[name] !== undefined && owners[name] !== top) return `only ${owners[name]}/ may import ${name}`;
+  if (makers[name] === undefined || makers[name] === top || types) return undefined;
+  return `only ${makers[name]}/ may import ${name}: others its types, by import type`;
 }
 
-/** A library file's room: its folder, or the folder in that if it has a floor, or its own name where it is in none. */
-function roomOf(path) {
-  const [top, below, ...rest] = path.slice(LIBRARY.length).split("/");
+/** Why a file of a house may not import another for the floors that they are on; nothing when it may. */
+function upward({ floors, entries = [], ceilings = {}, starts = {} }, from, to) {
+  const [room, other] = [roomOf(floors, from), roomOf(floors, to)];
+  if (floors[room] === undefined) return `${room} has no floor: give it one in scripts/floors.js`;
+  if (floors[other] === undefined) return `${other} has no floor: give it one in scripts/floors.js`;
+  if (entries.includes(other)) return `${other} is for users of the package: import the file that has the name`;
+  if (room === other || starts[room] === other) return undefined;
+  const top = topOf(room);
+  const ceiling = ceilings[top];
+  if (ceiling !== undefined && floors[other] > ceiling && topOf(other) !== top) {
+    return `${room} sees floors 0 to ${ceiling} only, ${other} is floor ${floors[other]}`;
+  }
+  if (floors[other] < floors[room]) return undefined;
+  return `${room} (floor ${floors[room]}) may not import ${other} (floor ${floors[other]}): only lower floors`;
+}
+
+/** Why a file of a house may not import another whatever their floors; nothing when it may. */
+function sideways({ visitors = {}, separate = [] }, from, to) {
+  const [top, other] = [topOf(from), topOf(to)];
+  if (visitors[other] !== undefined && top !== other && top !== visitors[other]) {
+    return `only ${visitors[other]}/ may import ${other}/`;
+  }
+  const folder = separate.find((name) => posix.dirname(from) === name && posix.dirname(to) === name);
+  return folder === undefined ? undefined : `no file of ${folder}/ may import another one: give what they share a home`;
+}
+
+/** A file's room: its folder, or the folder in that if it has a floor, or its own name where it is in none. */
+function roomOf(floors, path) {
+  const [top, below, ...rest] = path.split("/");
   const inner = `${top}/${below}`;
-  return rest.length > 0 && FLOORS[inner] !== undefined ? inner : top;
+  return rest.length > 0 && floors[inner] !== undefined ? inner : top;
 }
 
 /** The folder that a room is in, or the room itself. */

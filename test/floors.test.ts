@@ -110,6 +110,74 @@ describe("floors", () => {
     ]);
   });
 
+  describe("of the program", () => {
+    const program = (files: { readonly [path: string]: string }): string[] => {
+      const home = "packages/server/src/";
+      const sources = new Map(Object.entries(files).map(([path, text]) => [home + path, text]));
+      const dependencies = new Map([["packages/server", new Set(["pg", "commander", "seclog"])]]);
+      return floorProblems(sources, dependencies).map((problem) => problem.slice(home.length));
+    };
+
+    it.each([
+      ["config", "database", "config (floor 0) may not import database (floor 1): only lower floors"],
+      ["text", "config", "text (floor 0) may not import config (floor 0): only lower floors"],
+      ["keys", "database", "keys (floor 0.5) may not import database (floor 1): only lower floors"],
+      ["database", "integrity", "database (floor 1) may not import integrity (floor 4): only lower floors"],
+      ["search", "retention", "search (floor 2) may not import retention (floor 2): only lower floors"],
+      ["retention", "http", "retention (floor 2) may not import http (floor 3): only lower floors"],
+      ["http", "integrity", "http (floor 3) may not import integrity (floor 4): only lower floors"],
+      ["integrity", "doctor", "integrity (floor 4) may not import doctor (floor 5): only lower floors"],
+      ["doctor", "cli", "doctor (floor 5) may not import cli (floor 6): only lower floors"],
+      ["search", "terminal", "only cli/ may import terminal/"],
+      ["doctor", "terminal", "only cli/ may import terminal/"],
+      ["files", "attic", "attic has no floor: give it one in scripts/floors.js"],
+    ])("%s/ may not see %s/", (from, to, sentence) => {
+      const files = { [`${from}/a.ts`]: `import { x } from "../${to}/b.ts";`, [`${to}/b.ts`]: "" };
+      expect(program(files)).toEqual([`${from}/a.ts:1: ${sentence}`]);
+    });
+
+    it("only cli/ imports commander, its types included", () => {
+      expect(
+        program({
+          "cli/options/a.ts": 'import type { Command } from "commander";',
+          "search/a.ts": 'import type { Command } from "commander";',
+          "integrity/publish/a.ts": 'import { Option } from "commander";',
+        }),
+      ).toEqual([
+        "search/a.ts:1: only cli/ may import commander",
+        "integrity/publish/a.ts:1: only cli/ may import commander",
+      ]);
+    });
+
+    it("only database/ makes a client of pg", () => {
+      expect(
+        program({
+          "database/a.ts": 'import pg from "pg";',
+          "doctor/a.ts": 'import type pg from "pg";\nimport type { Client } from "pg";',
+          "doctor/b.ts": 'import pg from "pg";',
+          "cli/commands/c.ts": 'const { Pool } = await import("pg");',
+        }),
+      ).toEqual([
+        "doctor/b.ts:1: only database/ may import pg: others its types, by import type",
+        "cli/commands/c.ts:1: only database/ may import pg: others its types, by import type",
+      ]);
+    });
+
+    it("no command imports another", () => {
+      expect(
+        program({
+          "cli/main.ts": 'const prune = await import("./commands/prune.ts");',
+          "cli/connections.ts": 'import { print } from "../terminal/print.ts";',
+          "cli/commands/prune.ts": 'import "../connections.ts";',
+          "cli/commands/hold.ts": 'import type { X } from "./prune.ts";',
+          "terminal/print.ts": "",
+        }),
+      ).toEqual([
+        "cli/commands/hold.ts:1: no file of cli/commands/ may import another one: give what they share a home",
+      ]);
+    });
+  });
+
   it("an example in a comment is no import", () => {
     expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
   });
