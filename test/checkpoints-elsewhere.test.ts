@@ -25,10 +25,10 @@ import { originHash } from "../packages/server/src/integrity/witness/state.ts";
 import { type Answer, send } from "./support/http-client.ts";
 import { steadyPort } from "./support/port.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { LONG } from "./support/program.ts";
 import { addEvents, addQuarantined, addSource, MemoryTree, sealAll, seed } from "./support/sealed-tree.ts";
 
 const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
-const LONG = { timeout: 180_000 };
 
 let folder: string;
 let count = 0;

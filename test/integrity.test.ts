@@ -9,9 +9,7 @@ import { postgresHandler } from "seclog/postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
-import { type Environment, type Result, runProgram, startProgram } from "./support/program.ts";
-
-const LONG = { timeout: 180_000 };
+import { type Environment, LONG, type Result, runProgram, startProgram } from "./support/program.ts";
 
 let database: TestDatabase;
 let folder: string;

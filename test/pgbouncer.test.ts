@@ -9,10 +9,9 @@ import { setupDatabase } from "seclog/postgres/schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasPgBouncer, PgBouncer } from "./support/pgbouncer.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
-import { collect, type Result, resultOf, runProgram, startProgram } from "./support/program.ts";
+import { collect, LONG, type Result, resultOf, runProgram, startProgram } from "./support/program.ts";
 
 /** Each test starts many programs, on a machine that may have more to do. */
-const LONG = { timeout: 180_000 };
 
 let database: TestDatabase;
 let folder: string;

@@ -1,7 +1,4 @@
 /** `seclog erase`, `prune`, `hold` and `retention` as they are built, against a real PostgreSQL. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
@@ -10,10 +7,9 @@ import { createSecurityLog } from "../packages/seclog/src/log/create-security-lo
 import { postgresHandler } from "../packages/seclog/src/postgres/handler.ts";
 import { exampleBatch, exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { type Environment, LONG, programOf } from "./support/program.ts";
 import { sealLog } from "./support/seal-log.ts";
 
-const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
-const LONG = { timeout: 180_000 };
 const REASON = ["--reason", "ticket 4711"];
 
 let database: TestDatabase;
@@ -34,34 +30,9 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
-interface Result {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+const { seclog } = programOf(() => database);
 
-async function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Result> {
-  const child = spawn(process.execPath, [program, ...args], {
-    env: {
-      PATH: process.env["PATH"],
-      SECLOG_ADMIN_URL: database.serverUrl,
-      SECLOG_READER_URL: database.readerUrl,
-      ...environment,
-    },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk;
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    stderr += chunk;
-  });
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout, stderr };
-}
-
-async function json(args: readonly string[], environment?: NodeJS.ProcessEnv): Promise<Record<string, unknown>> {
+async function json(args: readonly string[], environment?: Environment): Promise<Record<string, unknown>> {
   const { code, stdout, stderr } = await seclog([...args, "--json"], environment);
   expect([code, stderr]).toEqual([0, ""]);
   return JSON.parse(stdout) as Record<string, unknown>;
