@@ -68,7 +68,7 @@ describe("the packed verifier", () => {
     );
     const events = filesBelow(join(project, "export")).find((path) => path.includes("events-")) ?? "";
     const whole = readFileSync(events);
-    writeFileSync(events, whole.toString().replace("/admin/orders", "/admin/0rders"));
+    writeFileSync(events, whole.toString().replace("/admin/orders", "/admin/others"));
     try {
       const changed = inProject("npx", args);
       await expect(changed).rejects.toMatchObject({ code: 1, stdout: expect.stringMatching(/^changed +event /) });

@@ -8,8 +8,8 @@ import type { Client } from "pg";
 import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { planOnce } from "../../database/session.ts";
+import { IN_WANTED_RANGE, type NumberRange, RAW_VALUES, rangeValues, WANTED_RANGES } from "../leaf-ranges.ts";
 import { storedTiles } from "../stored-tree.ts";
-import type { SealRange } from "./waiting.ts";
 
 /** The tree as the database has it. */
 export interface StoredTree {
@@ -18,9 +18,6 @@ export interface StoredTree {
   /** The source of the database's own events. */
   readonly ownSource: string;
 }
-
-/** Every value as PostgreSQL writes it. */
-const RAW = { getTypeParser: () => (value: string) => value };
 
 export async function readTree(client: Client): Promise<StoredTree> {
   const { rows } = await client.query<{ size: string; root: Buffer; own_source: string }>(
@@ -37,21 +34,18 @@ export async function readEdge(client: Client, size: number): Promise<Tile[]> {
 }
 
 /** What a leaf is made of, for a SELECT list. */
-const COLUMNS = ENTRY_COLUMNS.map((column) => `every.${column}`).join(", ");
+const COLUMNS = ENTRY_COLUMNS.map((column) => `stored.${column}`).join(", ");
 
 /**
  * The event that is sealed of several rows with one number is the first by (occurred_at, retention), which is the index's own
  * order: however many rows claim a number, one is read of it. The limit of a range has room for one row too many, which
  * says that a number has several.
  */
-const IN_ORDER = "ORDER BY every.seq, every.occurred_at, every.retention";
-const WANTED =
-  "unnest($1::uuid[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)";
-const IN_RANGE = "every.source_id = wanted.source_id AND every.seq BETWEEN wanted.first_seq AND wanted.last_seq";
+const IN_ORDER = "ORDER BY stored.seq, stored.occurred_at, stored.retention";
 
 function leavesQuery(condition: string, limit: string): string {
-  return `SELECT place, log.* FROM ${WANTED} CROSS JOIN LATERAL (SELECT every.seq AS number, ${COLUMNS}
-      FROM public.security_event_log AS every WHERE ${IN_RANGE}${condition} ${IN_ORDER} LIMIT ${limit}) AS log
+  return `SELECT place, log.* FROM ${WANTED_RANGES} CROSS JOIN LATERAL (SELECT stored.seq AS number, ${COLUMNS}
+      FROM public.security_event_log AS stored WHERE ${IN_WANTED_RANGE}${condition} ${IN_ORDER} LIMIT ${limit}) AS log
     ORDER BY place, number, log.occurred_at, log.retention`;
 }
 
@@ -59,7 +53,7 @@ function leavesQuery(condition: string, limit: string): string {
 const QUERIES = {
   leaves: leavesQuery("", "wanted.last_seq - wanted.first_seq + 2"),
   leaf: leavesQuery("", "1"),
-  "own leaves": leavesQuery(" AND every.retention = 'own'", "wanted.last_seq - wanted.first_seq + 2"),
+  "own leaves": leavesQuery(" AND stored.retention = 'own'", "wanted.last_seq - wanted.first_seq + 2"),
 } as const;
 
 /** Numbers whose rows are held at a time. */
@@ -75,7 +69,11 @@ export interface SealLeaves {
 }
 
 /** The leaf of every number of the ranges, in order. @param ownSource the database's own */
-export async function readLeaves(client: Client, ranges: readonly SealRange[], ownSource: string): Promise<SealLeaves> {
+export async function readLeaves(
+  client: Client,
+  ranges: readonly NumberRange[],
+  ownSource: string,
+): Promise<SealLeaves> {
   const leaves: Uint8Array[] = [];
   const events = ranges.map(() => 0);
   let doubled = 0;
@@ -89,12 +87,12 @@ export async function readLeaves(client: Client, ranges: readonly SealRange[], o
 }
 
 /** A range, or a part of one. */
-interface Part extends SealRange {
+interface Part extends NumberRange {
   /** Where the range stands among the others. */
   readonly index: number;
 }
 
-function* chunksOf(ranges: readonly SealRange[]): Generator<readonly Part[]> {
+function* chunksOf(ranges: readonly NumberRange[]): Generator<readonly Part[]> {
   let chunk: Part[] = [];
   let room = CHUNK;
   for (const [index, { sourceId, first, last }] of ranges.entries()) {
@@ -116,14 +114,14 @@ async function readChunk(client: Client, parts: readonly Part[], ownSource: stri
   const found = new Map<string, Uint8Array>();
   const doubled = new Set<string>();
   /** Reads the rows of some parts; says which of them have more than one for each number. */
-  const read = async (query: keyof typeof QUERIES, wanted: readonly SealRange[]): Promise<readonly SealRange[]> => {
+  const read = async (query: keyof typeof QUERIES, wanted: readonly NumberRange[]): Promise<readonly NumberRange[]> => {
     if (wanted.length === 0) return [];
     const { rows } = await client.query<(string | null)[]>({
       ...planOnce(client, query),
       text: QUERIES[query],
-      values: [wanted.map((r) => r.sourceId), wanted.map((r) => r.first), wanted.map((r) => r.last)],
+      values: rangeValues(wanted),
       rowMode: "array",
-      types: RAW,
+      types: RAW_VALUES,
     });
     const counts = wanted.map(() => 0);
     for (const [place, seq, ...values] of rows) {
@@ -168,7 +166,7 @@ interface SourceNumber {
   readonly seq: number;
 }
 
-function numbersOf({ sourceId, first, last }: SealRange): SourceNumber[] {
+function numbersOf({ sourceId, first, last }: NumberRange): SourceNumber[] {
   return Array.from({ length: last - first + 1 }, (_, index) => ({ sourceId, seq: first + index }));
 }
 
@@ -179,7 +177,7 @@ async function readQuarantine(client: Client, numbers: readonly SourceNumber[]):
       JOIN public.security_event_quarantine USING (source_id, seq)`,
     values: [numbers.map(({ sourceId }) => sourceId), numbers.map(({ seq }) => seq)],
     rowMode: "array",
-    types: RAW,
+    types: RAW_VALUES,
   });
   return rows.map(([place, createdAt = "", commitment = ""]) => {
     const { sourceId, seq } = numbers[Number(place) - 1] as SourceNumber;
@@ -194,7 +192,7 @@ export interface Seal {
   readonly signer: NoteVerifier;
   /** The signature's line of the note, with its newline. */
   readonly line: string;
-  readonly ranges: readonly SealRange[];
+  readonly ranges: readonly NumberRange[];
   readonly tiles: readonly Tile[];
 }
 

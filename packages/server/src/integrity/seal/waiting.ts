@@ -11,13 +11,7 @@
  */
 import type { Client } from "pg";
 import { planOnce } from "../../database/session.ts";
-
-/** Numbers of a source, in a row. */
-export interface SealRange {
-  readonly sourceId: string;
-  readonly first: number;
-  readonly last: number;
-}
+import type { NumberRange } from "../leaf-ranges.ts";
 
 /** A source with numbers that wait. */
 interface WaitingSource {
@@ -46,7 +40,7 @@ interface Walks {
 
 /** What is to be sealed next. */
 export interface Selection {
-  readonly ranges: readonly SealRange[];
+  readonly ranges: readonly NumberRange[];
   /** Whether events remain that can be sealed at once. */
   readonly more: boolean;
 }
@@ -93,7 +87,7 @@ export class Waiting {
   }
 
   /** Notes what was sealed. Who has had a turn and still waits stands behind the others. @param events by range: how many had one */
-  sealed(ranges: readonly SealRange[], events: readonly number[]): void {
+  sealed(ranges: readonly NumberRange[], events: readonly number[]): void {
     for (const [index, { sourceId, last }] of ranges.entries()) {
       const source = this.#sources.get(sourceId);
       if (source === undefined) continue;
@@ -243,7 +237,7 @@ const PAGE_QUERY = `SELECT walk::text, place::text, id::text, updated_at::text, 
   WHERE last_seq > sealed OR is_last ORDER BY walk, place`;
 
 /** A share of the room for each login, and of that for each of its sources. */
-function shared(sources: readonly WaitingSource[], room: number): SealRange[] {
+function shared(sources: readonly WaitingSource[], room: number): NumberRange[] {
   const byLogin = new Map<string, WaitingSource[]>();
   for (const source of sources) {
     const same = byLogin.get(source.login);

@@ -2,9 +2,7 @@ import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { commandLine } from "../../config/program.ts";
 import type { Queries } from "../../database/session.ts";
-
-/** Every value as PostgreSQL writes it. */
-const RAW = { getTypeParser: () => (value: string) => value };
+import { IN_WANTED_RANGE, numbersOfLeaves, RAW_VALUES, rangeValues, WANTED_RANGES } from "../leaf-ranges.ts";
 
 /** The entries of a bundle are no longer all there. */
 export class PrunedError extends Error {}
@@ -22,30 +20,27 @@ export class AlteredError extends Error {}
  */
 export async function readEntries(pool: Queries, first: number, hashes: Uint8Array): Promise<string[]> {
   const count = hashes.length / HASH_BYTES;
-  const leaves = await leafNumbers(pool, first, count);
+  const leaves = await numbersOfLeaves(pool, first, count);
   const candidates = new Map<string, string[]>();
   const add = (place: string | undefined, seq: string | undefined, entry: string): void => {
     const key = `${place} ${seq}`;
     candidates.set(key, [...(candidates.get(key) ?? []), entry]);
   };
-  const wanted = [leaves.map((r) => r.sourceId), leaves.map((r) => r.first), leaves.map((r) => r.last)];
-  const ranges = `unnest($1::uuid[], $2::bigint[], $3::bigint[])
-    WITH ORDINALITY AS wanted (source_id, first_seq, last_seq, place)`;
-  const inRange = "stored.source_id = wanted.source_id AND stored.seq BETWEEN wanted.first_seq AND wanted.last_seq";
+  const wanted = rangeValues(leaves);
   const events = await pool.query<string[]>({
     text: `SELECT place, stored.seq, ${ENTRY_COLUMNS.map((column) => `stored.${column}`).join(", ")}
-      FROM ${ranges} JOIN public.security_event_log AS stored ON ${inRange}`,
+      FROM ${WANTED_RANGES} JOIN public.security_event_log AS stored ON ${IN_WANTED_RANGE}`,
     values: wanted,
     rowMode: "array",
-    types: RAW,
+    types: RAW_VALUES,
   });
   for (const [place, seq, ...values] of events.rows) add(place, seq, eventEntry(values));
   const aside = await pool.query<string[]>({
     text: `SELECT place, stored.seq, stored.created_at, stored.commitment
-      FROM ${ranges} JOIN public.security_event_quarantine AS stored ON ${inRange}`,
+      FROM ${WANTED_RANGES} JOIN public.security_event_quarantine AS stored ON ${IN_WANTED_RANGE}`,
     values: wanted,
     rowMode: "array",
-    types: RAW,
+    types: RAW_VALUES,
   });
   for (const [place, seq, createdAt = "", commitment = ""] of aside.rows) {
     const sourceId = leaves[Number(place) - 1]?.sourceId ?? "";
@@ -67,35 +62,6 @@ export async function readEntries(pool: Queries, first: number, hashes: Uint8Arr
   if (absent.length > 0) throw await whyAbsent(pool, absent);
   if (entries.length !== count) throw new AlteredError(`leaves ${first} to ${first + count} are in no sealed range`);
   return entries;
-}
-
-/** Numbers of a source, in a row. */
-interface Numbers {
-  readonly sourceId: string;
-  readonly first: number;
-  readonly last: number;
-}
-
-/** Which numbers some leaves are, in their order. */
-async function leafNumbers(pool: Queries, first: number, count: number): Promise<Numbers[]> {
-  const { rows } = await pool.query<{ first_leaf: string; source_id: string; first_seq: string; last_seq: string }>({
-    text: `SELECT first_leaf, source_id, first_seq, last_seq FROM public.security_event_seal
-      WHERE first_leaf < $2 AND first_leaf >= coalesce(
-        (SELECT max(first_leaf) FROM public.security_event_seal WHERE first_leaf <= $1), 0)
-      ORDER BY first_leaf`,
-    values: [first, first + count],
-    types: RAW,
-  });
-  const numbers: Numbers[] = [];
-  for (const row of rows) {
-    // How far into the range the first leaf that is wanted is.
-    const skipped = Math.max(0, first - Number(row.first_leaf));
-    const from = Number(row.first_seq) + skipped;
-    const most = first + count - (Number(row.first_leaf) + skipped);
-    const last = Math.min(Number(row.last_seq), from + most - 1);
-    if (last >= from) numbers.push({ sourceId: row.source_id, first: from, last });
-  }
-  return numbers;
 }
 
 async function whyAbsent(

@@ -1,0 +1,114 @@
+/** The proof that one event is in the log, to be checked without the database. */
+import { createHash } from "node:crypto";
+import type pg from "pg";
+import { SeclogError } from "seclog";
+import { formatTlogProof, inclusionProof, leafHash, verifyInclusion } from "seclog/merkle";
+import { EVENT_SELECT, type EventRow } from "seclog/postgres";
+import { ENTRY_COLUMNS, eventEntry, personalLine } from "seclog/postgres/schema";
+import { commandLine } from "../config/program.ts";
+import type { Session } from "../database/session.ts";
+import { leafOf } from "./leaf-ranges.ts";
+import { storedCheckpoint, storedTiles } from "./stored-tree.ts";
+
+/** An event's id in the form of the column. @throws SeclogError `SECLOG_CONFIG` when the text is not a UUID */
+export function checkEventId(id: string): string {
+  const event = id.toLowerCase();
+  if (/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(event)) return event;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as ${commandLine("query --json")} shows it`,
+  );
+}
+
+export interface ProveOptions {
+  /** Leaves the personal part out: who, from where, and the event's data. @default false */
+  readonly redact?: boolean;
+}
+
+/**
+ * The text of a proof (https://c2sp.org/tlog-proof) that the event is a leaf of the newest checkpoint's tree.
+ *
+ * @param session of the reader
+ * @throws SeclogError `SECLOG_PROOF` when there is no such event, it is not sealed yet, or it is not what was sealed;
+ *   `SECLOG_TREE` when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
+ */
+export async function proveEvent(session: Session, id: string, { redact = false }: ProveOptions = {}): Promise<string> {
+  const event = checkEventId(id);
+  // One snapshot: the row, its range and the checkpoint must agree.
+  return await session.transaction((client) => proofOf(client, event, redact), { isolation: "REPEATABLE READ" });
+}
+
+/** For the first row with the id that is what was sealed. */
+async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
+  const rows = await rowsOf(client, id);
+  const checkpoint = await storedCheckpoint(client);
+  let isChanged = false;
+  for (const row of rows) {
+    const index = await leafOf(client, row.raw_source_id, row.raw_seq);
+    if (index === undefined || checkpoint === undefined || index >= checkpoint.size) continue;
+    const entry = eventEntry(ENTRY_COLUMNS.map((column) => row[`raw_${column}`] as string | null));
+    const leaf = leafHash(entry);
+    const proof = await inclusionProof(index, checkpoint.size, storedTiles(client));
+    if (!verifyInclusion(leaf, index, checkpoint.size, proof, checkpoint.root)) {
+      // Or it is a row that a writer put beside the one that was sealed.
+      isChanged = true;
+      continue;
+    }
+    const extra = [entry];
+    if (!redact && row.salt !== null) extra.push(row.salt.toString("hex"), committedLine(id, row, row.salt));
+    return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
+  }
+  if (isChanged) {
+    throw new SeclogError(
+      "SECLOG_PROOF",
+      `event ${id} is not what was sealed with its number: either somebody changed it, or a row that somebody inserted was sealed in its place; run ${commandLine("verify")}, and compare with the application's spool and receipts`,
+    );
+  }
+  if (rows.length > 0) {
+    throw new SeclogError(
+      "SECLOG_PROOF",
+      `event ${id} is not sealed yet: wait a moment, or run ${commandLine("seal")}`,
+    );
+  }
+  throw new SeclogError(
+    "SECLOG_PROOF",
+    `there is no event ${id}: correct the id, or look for it with ${commandLine("query")}`,
+  );
+}
+
+/** The personal line, held against the commitment: a proof that does not hold helps nobody. */
+function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
+  const line = personalLine(row);
+  const commitment = createHash("sha256").update(salt).update(line).digest("hex");
+  if (row["raw_commitment"] === `\\x${commitment}` && !line.includes("\n")) return line;
+  throw new SeclogError(
+    "SECLOG_PROOF",
+    `the personal part of event ${id} is not what it commits to, or not in canonical form: run ${commandLine("verify")}, or prove the event without it (--redact)`,
+  );
+}
+
+type ProvenRow = EventRow & {
+  readonly raw_source_id: string;
+  readonly raw_seq: string;
+  readonly salt: Buffer | null;
+};
+
+/** The rows with the id that were stored first: whoever may write can copy an id, but not before there is one. */
+async function rowsOf(client: pg.Client, id: string): Promise<readonly ProvenRow[]> {
+  const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
+  const select = `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1`;
+  // An id's first 48 bits are the event's milliseconds: only that month's partitions are looked at.
+  const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+  const near = await client.query<ProvenRow>(
+    `${select} AND occurred_at BETWEEN to_timestamp($2::float8 / 1000) - interval '1 second'
+      AND to_timestamp($2::float8 / 1000) + interval '1 second' ${FIRST}`,
+    [id, Math.min(ms, LATEST_MS)],
+  );
+  // Unless somebody else than Seclog drew it.
+  return near.rows.length > 0 ? near.rows : (await client.query<ProvenRow>(`${select} ${FIRST}`, [id])).rows;
+}
+
+const FIRST = "ORDER BY log.created_at LIMIT 20";
+
+/** PostgreSQL has no later time. */
+const LATEST_MS = 9_000_000_000_000_000 / 1000;

@@ -1,0 +1,73 @@
+/** Handing a log over from one key to the next. */
+import { SeclogError } from "seclog";
+import { NoteError, type NoteSigner, openNote, parseNote } from "seclog/merkle";
+import { commandLine } from "../config/program.ts";
+import type { Queries } from "../database/session.ts";
+import { writeKeyFile } from "../keys/key-file.ts";
+import { signatureLine } from "./seal/tree-store.ts";
+import { storedCheckpoint } from "./stored-tree.ts";
+
+/** The key that seals from now on. */
+export interface KeyRotation {
+  readonly vkey: string;
+  /** Leaves of the checkpoint that both keys signed. */
+  readonly size: number;
+}
+
+/**
+ * Draws a new key and has both keys sign the newest checkpoint; from then on only the new one seals.
+ *
+ * @param database as the sealer
+ * @param old the key that seals now
+ * @param file the new file to write the new private key to
+ * @throws SeclogError `SECLOG_KEY` when nothing was sealed yet, `old` does not seal this log, or the file exists; `SECLOG_TREE`
+ *   when the newest checkpoint is gone
+ */
+export async function rotateKey(database: Queries, old: NoteSigner, file: string): Promise<KeyRotation> {
+  await checkSeals(database, old);
+  const next = writeKeyFile(file, old.name);
+  return { vkey: next.vkey, size: await signBoth(database, old, next) };
+}
+
+async function checkSeals(database: Queries, signer: NoteSigner): Promise<void> {
+  const newest = await storedCheckpoint(database);
+  if (newest === undefined) {
+    throw new SeclogError("SECLOG_KEY", "nothing was sealed yet, so there is no key to retire: start with the new one");
+  }
+  try {
+    openNote(newest.note, [signer]);
+  } catch (cause) {
+    if (!(cause instanceof NoteError)) throw cause;
+    throw new SeclogError("SECLOG_KEY", `the newest checkpoint is not signed by ${signer.vkey}: ${cause.message}`, {
+      cause,
+    });
+  }
+  if (parseNote(newest.note).signatures.length > 0 && newest.origin !== signer.name) {
+    throw new SeclogError("SECLOG_KEY", `this is the log ${newest.origin}, and the key is that of ${signer.name}`);
+  }
+}
+
+/** A running sealer may be faster: then the next checkpoint is taken. */
+const TRIES = 20;
+
+async function signBoth(database: Queries, old: NoteSigner, next: NoteSigner): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const newest = await storedCheckpoint(database);
+    if (newest === undefined)
+      throw new SeclogError("SECLOG_TREE", `the newest checkpoint is gone: run ${commandLine("verify")}`);
+    const { text } = openNote(newest.note, [old]);
+    try {
+      await database.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [
+        newest.size,
+        newest.root,
+        next.name,
+        next.keyId,
+        next.vkey,
+        signatureLine(next.sign(text)),
+      ]);
+      return newest.size;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "SL010" || tries === TRIES) throw error;
+    }
+  }
+}
