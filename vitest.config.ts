@@ -32,8 +32,8 @@ export default defineConfig({
     exclude: isLong ? [] : ["**/*.long.test.ts"],
     setupFiles: [fileURLToPath(new URL("test/support/properties.ts", import.meta.url))],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
-    // The tests start servers and processes of their own: more workers than this only wait for each other.
-    maxWorkers: 2,
+    // One more than the machines that this is measured on have cores: tests wait for processes and servers of their own.
+    maxWorkers: 3,
     // Generous: on a machine that does other things, too, a slow test is no broken one.
     testTimeout: 90_000,
     hookTimeout: 120_000,

@@ -23,7 +23,7 @@ import {
   start,
   storedBy,
 } from "./support/deployed.ts";
-import { steadyPort } from "./support/port.ts";
+import { steadyPort } from "./support/port.js";
 
 const run = promisify(execFile);
 

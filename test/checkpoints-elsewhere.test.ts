@@ -23,7 +23,7 @@ import { witnessPublisher } from "../packages/server/src/integrity/publish/witne
 import { storedCheckpoint } from "../packages/server/src/integrity/stored-tree.ts";
 import { originHash } from "../packages/server/src/integrity/witness/state.ts";
 import { type Answer, send } from "./support/http-client.ts";
-import { steadyPort } from "./support/port.ts";
+import { steadyPort } from "./support/port.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { LONG } from "./support/program.ts";
 import { addEvents, addQuarantined, addSource, MemoryTree, sealAll, seed } from "./support/sealed-tree.ts";

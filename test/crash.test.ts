@@ -14,7 +14,7 @@ import { expect, test } from "vitest";
 import { startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
 import { setupDatabase } from "../packages/seclog/src/postgres/schema/setup.ts";
 import { isLong } from "./support/long.ts";
-import { steadyPort } from "./support/port.ts";
+import { steadyPort } from "./support/port.js";
 import { sourcesIn } from "./support/sources.ts";
 
 const EVENTS = isLong ? 100_000 : 3_000;

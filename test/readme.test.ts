@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { steadyPort } from "./support/port.ts";
+import { steadyPort } from "./support/port.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));

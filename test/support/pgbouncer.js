@@ -2,10 +2,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { steadyPort } from "./port.js";
 
 /** Where Debian puts it; root's PATH has that folder, a user's may not. */
 const PROGRAM = "/usr/sbin/pgbouncer";
@@ -35,7 +36,7 @@ export class PgBouncer {
   static async start({ serverUrl, mode, poolSize = 2 }) {
     const pooler = new PgBouncer();
     const { port, username, password } = new URL(serverUrl);
-    pooler.#port = await freePort();
+    pooler.#port = await steadyPort();
     const file = (name) => join(pooler.#folder, name);
     writeFileSync(file("users.txt"), `"${username}" "${password}"\n`);
     writeFileSync(
@@ -104,23 +105,6 @@ auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1
 
   async [Symbol.asyncDispose]() {
     await this.end();
-  }
-}
-
-/** It must be the same after a restart. Below the ports that systems give to outgoing connections. */
-async function freePort() {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer();
-    server.listen(port, "127.0.0.1");
-    const free = await once(server, "listening").then(
-      () => true,
-      () => false,
-    );
-    if (!free) continue;
-    server.close();
-    await once(server, "close");
-    return port;
   }
 }
 

@@ -17,7 +17,7 @@ export interface TestDatabase extends AsyncDisposable {
   readonly sealerUrl: string;
   /** Runs a statement as the superuser. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
-  /** Ends its connections and drops it and its login roles. */
+  /** Drops it and its login roles. Rejects, after that, when a session was left open: the test has leaked it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -29,8 +29,11 @@ export async function postgresUrl(): Promise<string> {
   return text;
 }
 
-/** Sets up a database of its own name, with a writer and a reader. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** How long a server may take to notice that a client has gone: one that was killed in the middle of a statement, say. */
+const GOODBYE_MS = 5_000;
+
+/** Sets up a database of its own name, with a writer and a reader. @param goodbyeMs see {@link GOODBYE_MS} */
+export async function createTestDatabase(goodbyeMs: number = GOODBYE_MS): Promise<TestDatabase> {
   const serverUrl = await postgresUrl();
   const suffix = randomBytes(5).toString("hex");
   const name = `seclog_test_${suffix}`;
@@ -67,6 +70,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await admin.end();
       const client = new pg.Client({ connectionString: serverUrl });
       await client.connect();
+      const leaked = await sessionsLeft(client, name, goodbyeMs);
       // DROP would wait five seconds for the connections that it ends, and then fail.
       await client.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
       const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
@@ -74,6 +78,17 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
       await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}, sealer_${suffix}`);
       await client.end();
+      if (leaked.length > 0) throw new Error(`sessions left open in ${name}: ${leaked.join("; ")}`);
     },
   };
+}
+
+/** The sessions that a database still has after so many milliseconds, each by its application's name and last statement. */
+async function sessionsLeft(client: pg.Client, database: string, goodbyeMs: number): Promise<readonly string[]> {
+  const text = `SELECT format('%s (%s, %s: %s)', coalesce(nullif(application_name, ''), 'unnamed'), usename, state,
+    left(query, 80)) AS session FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`;
+  for (const end = performance.now() + goodbyeMs; ; await sleep(20)) {
+    const { rows } = await client.query<{ session: string }>(text, [database]);
+    if (rows.length === 0 || performance.now() > end) return rows.map(({ session }) => session);
+  }
 }

@@ -1,15 +1,17 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Below the ports that systems give to outgoing connections and to who asks for any (from 32768 or 49152 on). */
+/** Below the ports that systems give to outgoing connections and to programs that ask for any (from 32768 or 49152 on). */
 const FIRST = 20_000;
 const COUNT = 10_000;
 
 /**
- * A port of 127.0.0.1 for whoever starts and stops a server on it more than once. It is free and stays so: one that
- * the system chose would be given to others between two starts, even to a client that tries to reach it.
+ * A port of 127.0.0.1 for a server that is started and stopped more than once. It is free and stays so: a port that
+ * the system chose would go to another program between two starts, even to a client that tries to reach it.
+ *
+ * @returns {Promise<number>}
  */
-export async function steadyPort(): Promise<number> {
+export async function steadyPort() {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * COUNT);
     const server = createServer();
