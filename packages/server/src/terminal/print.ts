@@ -31,7 +31,7 @@ export function jsonLine(value: unknown): string {
   return `${visibleJson(JSON.stringify(value))}\n`;
 }
 
-/** A line for people on standard error. */
-export function note(text: string): void {
+/** Prints a line for people on standard error. */
+export function notice(text: string): void {
   process.stderr.write(`${text}\n`);
 }

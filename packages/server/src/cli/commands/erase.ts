@@ -4,7 +4,7 @@ import { commandLine } from "../../config/program.ts";
 import { type Erased, type ErasureCriteria, erase, searchesQuarantine } from "../../retention/erase.ts";
 import { filterText, parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
@@ -47,7 +47,7 @@ async function run(options: EraseCommandOptions): Promise<void> {
     if (options.json) await print(jsonLine({ dry_run: dryRun, ...result }));
     else {
       await print(report(result, criteria, dryRun));
-      if (dryRun) note("Nothing was changed. The same with --yes erases it.");
+      if (dryRun) notice("Nothing was changed. The same with --yes erases it.");
     }
   });
 }

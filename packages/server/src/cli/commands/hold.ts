@@ -6,7 +6,7 @@ import { RETENTION_CLASSES } from "../../retention/classes.ts";
 import { type Hold, listHolds, placeHold, releaseHold } from "../../retention/hold.ts";
 import { parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
@@ -46,7 +46,7 @@ async function hold(options: HoldCommandOptions): Promise<void> {
     const result = await unlessInterrupted(signal, work(owner));
     if (options.json) await print(jsonLine(result));
     else if ("holds" in result) {
-      if (result.holds.length === 0) note("There are no holds.");
+      if (result.holds.length === 0) notice("There are no holds.");
       else await print(holdTable(result.holds));
     } else {
       const what = result.released_at === null ? "is placed, and on record" : "has ended, and that is on record";

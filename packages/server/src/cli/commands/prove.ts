@@ -5,7 +5,7 @@ import { commandLine } from "../../config/program.ts";
 import { databaseError } from "../../database/failure.ts";
 import { Session } from "../../database/session.ts";
 import { checkEventId, proveEvent } from "../../integrity/prove.ts";
-import { note, print } from "../../terminal/print.ts";
+import { notice, print } from "../../terminal/print.ts";
 
 interface ProveCommandOptions {
   readonly out?: string;
@@ -32,7 +32,7 @@ async function prove(id: string, options: ProveCommandOptions): Promise<void> {
     if (options.out === undefined) await print(proof);
     else {
       writeFileSync(options.out, proof);
-      note(`wrote ${options.out}; check it with: ${commandLine(`verify-proof ${options.out} --vkey KEY`)}`);
+      notice(`wrote ${options.out}; check it with: ${commandLine(`verify-proof ${options.out} --vkey KEY`)}`);
     }
   } catch (error) {
     throw databaseError(error, "reader");

@@ -3,7 +3,7 @@ import { SeclogError } from "seclog";
 import { RETENTION_CLASSES } from "../../retention/classes.ts";
 import { type Age, dropMonths, type Month, type PruneOutcome, planPrune } from "../../retention/prune.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
@@ -68,13 +68,13 @@ async function prune(options: PruneCommandOptions): Promise<void> {
       if (months.length === 0) await print(`No month of ${classes.join(", ")} ended before ${before.slice(0, 10)}.\n`);
       else if (!options.yes) await print(planTable(months));
       for (const { partition, rows } of outside) {
-        note(
+        notice(
           `${partition} has ${counted(rows, "event")} older than that, which have no month of their own: they stay.`,
         );
       }
       if (!options.yes && months.length > 0)
-        note("Nothing was changed. The same with --yes drops what is sealed and not held.");
-      if (stay > 0) note(`${counted(stay, "month")} could not be dropped.`);
+        notice("Nothing was changed. The same with --yes drops what is sealed and not held.");
+      if (stay > 0) notice(`${counted(stay, "month")} could not be dropped.`);
     } finally {
       progress.clear();
     }

@@ -6,7 +6,7 @@ import { type FilterOptions, filterText, parseFilter } from "../../search/filter
 import { findEvents } from "../../search/find-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
@@ -58,9 +58,9 @@ async function query(options: QueryOptions): Promise<void> {
     await printer.end(more);
     if (options.json || options.ndjson) return;
     if (printed === 0) {
-      for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
-      note(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
-    } else if (more) note(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
+      for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) notice(hint);
+      notice(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
+    } else if (more) notice(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
   });
 }
 

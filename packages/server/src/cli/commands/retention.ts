@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { DEFAULT_CLASS, listClasses, type RetentionClass, setClasses } from "../../retention/classes.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
@@ -45,10 +45,10 @@ async function retention(assignments: readonly string[], options: RetentionOptio
     ]);
     await print(table.lines([...classes, ["(any other)", DEFAULT_CLASS]]));
     if (changed.length > 0) {
-      note(
+      notice(
         `Changed, and on record: ${changed.join(", ")}. Applications take it over at their next start; what is stored stays where it is.`,
       );
-    } else if (wanted.size > 0) note("Nothing had to be changed.");
+    } else if (wanted.size > 0) notice("Nothing had to be changed.");
   });
 }
 

@@ -11,7 +11,7 @@ import type { SealedStep } from "../../integrity/seal/sealer.ts";
 import { NoSealerState, type SealerState, SealerStateFile } from "../../integrity/seal/state.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
@@ -57,9 +57,9 @@ async function seal(options: SealCommandOptions): Promise<void> {
   const report = new SealReport(options.json === true);
   const { publishing, pool } = openPublishing(url, places, report);
   if (options.json !== true) {
-    note(`sealing ${signer.name} with the key ${signer.vkey}`);
+    notice(`sealing ${signer.name} with the key ${signer.vkey}`);
     if (state instanceof NoSealerState) {
-      note(
+      notice(
         `${styled("warning:", "yellow", process.stderr)} without --state FILE a database that is rolled back while this is down is not noticed`,
       );
     }
@@ -91,7 +91,8 @@ async function seal(options: SealCommandOptions): Promise<void> {
           );
         } else await report.show(age);
       },
-      onTurn: (sealing) => note(sealing ? "this is the sealer now" : "another sealer is at work; waiting to take over"),
+      onTurn: (sealing) =>
+        notice(sealing ? "this is the sealer now" : "another sealer is at work; waiting to take over"),
       onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
     });
   } catch (error) {
@@ -125,7 +126,7 @@ function sealerState({ key, state }: SealCommandOptions): SealerState {
 }
 
 function warn(what: string): void {
-  note(`${styled("warning:", "yellow", process.stderr)} ${what}: run ${commandLine("verify")}`);
+  notice(`${styled("warning:", "yellow", process.stderr)} ${what}: run ${commandLine("verify")}`);
 }
 
 /** What a person sees of it: a line that is written over on a terminal, a line a minute elsewhere. */
@@ -148,7 +149,7 @@ class SealReport {
   sealed({ checkpoint, leaves, missing, doubled, empty }: SealedStep): void {
     this.#size = checkpoint.size;
     this.#leaves += leaves;
-    if (this.#troubled !== "") note("sealing again");
+    if (this.#troubled !== "") notice("sealing again");
     this.#troubled = "";
     this.#missing += missing;
     this.#doubled += doubled;
@@ -174,19 +175,20 @@ class SealReport {
     this.#reported = performance.now();
     const line = `${counted(this.#size, "leaf", "leaves")} sealed, the oldest event that is not is ${(await age()).toFixed(1)} s old`;
     if (terminal) this.#progress.show(line);
-    else note(line);
+    else notice(line);
   }
 
   trouble(error: unknown): void {
     const message = errorMessage(error);
     this.#progress.clear();
-    if (message !== this.#troubled && !this.#quiet) note(`${styled("not sealing:", "red", process.stderr)} ${message}`);
+    if (message !== this.#troubled && !this.#quiet)
+      notice(`${styled("not sealing:", "red", process.stderr)} ${message}`);
     this.#troubled = message;
   }
 
   notPublished(message: string): void {
     this.#progress.clear();
-    note(`${styled("not published:", "red", process.stderr)} ${visibleText(message)}`);
+    notice(`${styled("not published:", "red", process.stderr)} ${visibleText(message)}`);
   }
 
   end(): void {

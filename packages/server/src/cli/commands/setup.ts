@@ -3,7 +3,7 @@ import { SeclogError } from "seclog";
 import { type SetupResult, setupDatabase, setupSql } from "seclog/postgres/schema";
 import { connectionUrl, requireUrl, roleConfig } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
@@ -62,7 +62,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
   } finally {
     progress.clear();
   }
-  for (const warning of result.warnings) note(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
+  for (const warning of result.warnings) notice(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
   await print(options.json ? jsonLine(result) : summary(result, { writerUrl, readerUrl, sealerUrl }));
 }
 

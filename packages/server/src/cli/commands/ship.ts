@@ -4,7 +4,7 @@ import { postgresHandler } from "seclog/postgres";
 import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/spool";
 import { requireUrl } from "../../config/environment.ts";
 import { interruption } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { bytesText, counted } from "../../text/words.ts";
 
@@ -47,7 +47,7 @@ async function ship(options: ShipOptions): Promise<void> {
         if (kind !== "retry" || message === lastFailure) return;
         lastFailure = message;
         progress.clear();
-        note(`seclog: ${message}; trying again, Ctrl-C gives up`);
+        notice(`seclog: ${message}; trying again, Ctrl-C gives up`);
       },
     });
   } finally {

@@ -10,7 +10,7 @@ import { summarize } from "../../search/summary.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { lineWidth } from "../../terminal/line-width.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { LEVEL_STYLES, styled } from "../../terminal/style.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted } from "../../text/words.ts";
@@ -87,7 +87,7 @@ async function stats(options: StatsOptions): Promise<void> {
     await print(tallies("CLIENT", ip));
     await print(tallies("HOUR (UTC)", hour));
     await print(sourceLines(sources, totals));
-    for (const hint of hints) note(hint);
+    for (const hint of hints) notice(hint);
     await print(sealLine(seal));
   });
 }

@@ -7,7 +7,7 @@ import { type FilterOptions, parseFilter } from "../../search/filter.ts";
 import { followEvents } from "../../search/follow-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { eachUnlessInterrupted, Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
@@ -45,14 +45,14 @@ async function tail(options: TailOptions): Promise<void> {
     await withReader(signal, undefined, async (database) => {
       const follower = new EventFollower(database, filter);
       const last = await unlessInterrupted(signal, follower.begin(count));
-      for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) note(hint);
+      for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) notice(hint);
       // The titles come even when there is nothing below them yet.
       if (!options.json || last.length > 0) await show(last);
       const pages = followEvents(follower, {
         intervalMs: seconds * 1000,
         signal,
-        onLost: (message) => note(`seclog: ${message}; trying again`),
-        onBack: () => note("seclog: the database is back"),
+        onLost: (message) => notice(`seclog: ${message}; trying again`),
+        onBack: () => notice("seclog: the database is back"),
       });
       for await (const rows of eachUnlessInterrupted(signal, pages)) await show(rows);
     });

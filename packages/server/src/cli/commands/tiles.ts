@@ -6,7 +6,7 @@ import { checkSchema, SessionPool } from "../../database/session.ts";
 import { startHttpService } from "../../http/service.ts";
 import { ReadApi } from "../../integrity/tiles/read-api.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
-import { occasionalNote } from "../../terminal/occasional-note.ts";
+import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { print } from "../../terminal/print.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
@@ -38,7 +38,7 @@ async function tiles(options: TilesOptions): Promise<void> {
   );
   try {
     await unlessInterrupted(signal, checkSchema(pool));
-    const say = occasionalNote();
+    const say = occasionalNotice();
     const onError = (error: unknown): void => say(errorMessage(error));
     const api = new ReadApi({ pool, entries: options.entries === true, onError });
     const service = await startHttpService({

@@ -14,7 +14,7 @@ import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
 import { openSnapshot } from "../../integrity/verify-snapshot.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, note, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";
+import { jsonLine, notice, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { collect } from "../options/collect.ts";
 import { asConfig, page } from "../options/verifier.ts";
@@ -90,7 +90,7 @@ async function verify(options: VerifyOptions): Promise<void> {
     save(options.save, report.newest_note);
   await print(options.json ? jsonLine(report) : reportText(report, page));
   const hint = options.json ? undefined : reportHint(report);
-  if (hint !== undefined) note(hint);
+  if (hint !== undefined) notice(hint);
   process.exitCode = report.intact ? 0 : 1;
 }
 

@@ -9,7 +9,7 @@ import { MOST_REQUEST_BYTES, Witness } from "../../integrity/witness/witness.ts"
 import { readKeyFile } from "../../keys/key-file.ts";
 import { keyKind, publicKey } from "../../keys/vkeys.ts";
 import { interruption, untilInterrupted } from "../../terminal/interruption.ts";
-import { occasionalNote } from "../../terminal/occasional-note.ts";
+import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { print } from "../../terminal/print.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
@@ -64,7 +64,7 @@ async function witness(options: WitnessCommandOptions): Promise<void> {
     });
   }
   try {
-    const say = occasionalNote();
+    const say = occasionalNotice();
     const subject = new Witness({
       signer,
       logs,
