@@ -1,56 +1,24 @@
 /**
- * The judgement that all frameworks share: one request is observed from its arrival to the end of its response, and
- * what it was refused for is recorded once.
+ * What all frameworks share: one request is observed from its arrival to the end of its response, and what it was refused for
+ * (`judge.ts`) is recorded once.
  *
  * An adapter opens the observation, reports the errors that it sees pass, and knows the application's routes. When the
- * response ends, the facts are taken. The judgement waits until the code has run that the end of the response sets
- * off (`finish`, Fastify's `onResponse`, what stands behind `res.sendStatus`), since the application may record the
- * refusal there. Then the first of these that applies decides:
- *
- * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a body that cannot be read);
- * 2. the application recorded an event that explains the refusal;
- * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
- * 4. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
- *    status. It comes before a body that cannot be read, where the framework reads bodies that no route would get.
+ * response ends, the request is judged. The finding waits until the code has run that the end of the response sets off
+ * (`finish`, Fastify's `onResponse`, what stands behind `res.sendStatus`), since the application may record the refusal there.
  *
  * Nothing here may change what the application does: every entry point swallows its own failures.
  */
 import type { EventEmitter } from "node:events";
-import { type IncomingMessage, METHODS, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
 import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { peerOfSocket } from "../record/peer.ts";
 import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
-import type { Capture, CaptureFacts } from "./capture.ts";
-import { DETECTED, type Detector, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
+import type { Capture } from "./capture.ts";
+import { type Finding, judge } from "./judge.ts";
+import { DETECTED, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
 import { ObservedResponse } from "./response.ts";
-
-/** What an application's routes say about a request that none of them took. */
-export interface OtherMethods {
-  /** The methods that the path does have, in the order of registration. */
-  readonly allowed: readonly string[];
-  /** The template of the first of those routes. */
-  readonly route?: string | undefined;
-}
-
-/** What only the adapter of a framework knows. */
-export interface RouteKnowledge {
-  /** The methods of the routes at the request's path, or `undefined` when there are none or the method is among them. */
-  otherMethods(request: object, statusCode: number): OtherMethods | undefined;
-  /**
-   * For requests of which the framework has not said that the application answers them: whether its router refused the
-   * request as malformed. The status of any other answer says nothing about those.
-   */
-  readonly refuses?: (request: object, statusCode: number) => boolean;
-}
-
-/** Something that the response was refused for, unless the application said so itself. */
-interface Finding {
-  readonly detector: Detector;
-  readonly facts: CaptureFacts;
-  /** Whether only an event of the same type says so; others may explain a status, but not an error. */
-  readonly byError: boolean;
-}
+import type { RouteKnowledge } from "./routes.ts";
 
 /**
  * The longest time for which a judgement waits for the response to be handed to the operating system, in milliseconds:
@@ -76,6 +44,7 @@ export class Observation extends RequestCauses {
   #lastError: unknown;
   /** Whether an error passed that is no "not found" or "method not allowed". */
   #failed = false;
+  /** The layer of middleware that the request came to last before it was answered. */
   #layer: object | undefined;
   #ended = false;
   #findings: readonly Finding[] = [];
@@ -120,11 +89,7 @@ export class Observation extends RequestCauses {
     return currentContext()?.request === this.request ? fn() : runInContext(this.#context, fn);
   }
 
-  /** The layer of middleware that the request came to last before it was answered, for frameworks that have them. */
-  get layer(): object | undefined {
-    return this.#layer;
-  }
-
+  /** The request came to a layer of middleware, for frameworks that have them. */
   reached(layer: object): void {
     if (!this.#ended) this.#layer = layer;
   }
@@ -152,7 +117,19 @@ export class Observation extends RequestCauses {
     const { statusCode } = response;
     if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
     try {
-      this.#findings = this.#judge(statusCode);
+      this.#findings = judge({
+        statusCode,
+        refusals: this.#refusals,
+        explained: this.#explained(),
+        unrouted: this.unrouted,
+        failed: this.#failed,
+        method: this.#raw.method ?? "",
+        request: this.request,
+        layer: this.#layer,
+        routes: this.routes,
+        header: (name) => response.header(name),
+        detects: (detector) => this.#capture.detects(detector),
+      });
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
     }
@@ -190,100 +167,7 @@ export class Observation extends RequestCauses {
   #explained(): boolean {
     return this.types.some((type) => REFUSALS.has(type));
   }
-
-  #judge(statusCode: number): readonly Finding[] {
-    if (this.#refusals !== undefined) {
-      return this.#refusals.flatMap(({ detector, facts }) => {
-        const method = detector === "malformed" && this.unrouted ? this.#judgeMethod(statusCode, false) : [];
-        return method.length > 0 ? method : [{ detector, facts: { ...facts, statusCode }, byError: true }];
-      });
-    }
-    if (this.#explained()) return [];
-    if (this.routes?.refuses !== undefined) return this.#judgeUnclaimed(statusCode, this.routes.refuses);
-    const detector = this.#detectorOf(statusCode);
-    if (detector === "wrongMethod") return this.#judgeMethod(statusCode, true);
-    if (detector !== undefined) {
-      return [{ detector, facts: { ...this.#factsOf(detector), statusCode }, byError: false }];
-    }
-    if (statusCode >= 400 && statusCode < 500 && this.#methodIsUnknown()) {
-      return this.#judgeMethod(statusCode, true);
-    }
-    const routed = !this.unrouted && (this.#failed || (statusCode >= 500 && statusCode !== 501));
-    return routed ? [] : this.#judgeMethod(statusCode, false);
-  }
-
-  /** Over HTTP/1.1 Node's parser refuses such a method, HTTP/2 leaves that to the application. */
-  #methodIsUnknown(): boolean {
-    return !KNOWN_METHODS.has(this.#raw.method ?? "");
-  }
-
-  /** Nobody knows whether code of the application answered: only what the router itself refuses is certain. */
-  #judgeUnclaimed(statusCode: number, refuses: (request: object, statusCode: number) => boolean): readonly Finding[] {
-    if (statusCode >= 400 && refuses(this.request, statusCode)) {
-      return [{ detector: "malformed", facts: { statusCode }, byError: false }];
-    }
-    // Fastify's "not found" has no hooks for a method that it does not know.
-    const unknown = statusCode === 404 && this.#methodIsUnknown();
-    return this.unrouted || unknown ? this.#judgeMethod(statusCode, unknown) : [];
-  }
-
-  #detectorOf(statusCode: number): Detector | undefined {
-    if (statusCode >= 400 && this.#rateLimitExceeded(statusCode)) return "rateLimit";
-    return STATUS_DETECTORS.get(statusCode);
-  }
-
-  #factsOf(detector: Detector): CaptureFacts {
-    if (detector === "rateLimit") return { max: this.#rateLimitMaximum() };
-    if (detector === "unauthenticated") return { scheme: schemeOf(this.#response.header("www-authenticate")) };
-    return {};
-  }
-
-  /**
-   * `express-rate-limit` with a status of its own, and the ban of `@fastify/rate-limit`, which answers 403 with the
-   * headers of an exhausted limit.
-   */
-  #rateLimitExceeded(statusCode: number): boolean {
-    const { limit, used } = rateLimitInfo(this.request);
-    if (typeof limit === "number" && typeof used === "number" && used > limit) return true;
-    if (statusCode !== 403 || this.#response.header("retry-after") === undefined) return false;
-    const remaining = this.#response.header("x-ratelimit-remaining") ?? this.#response.header("ratelimit-remaining");
-    return remaining === 0 || remaining === "0";
-  }
-
-  #rateLimitMaximum(): number | undefined {
-    const { limit } = rateLimitInfo(this.request);
-    const value = limit ?? this.#response.header("x-ratelimit-limit") ?? this.#response.header("ratelimit-limit");
-    const max = typeof value === "string" ? Number.parseInt(value, 10) : value;
-    return typeof max === "number" && Number.isFinite(max) ? max : undefined;
-  }
-
-  /** @param answered whether the application itself said that the method is the reason */
-  #judgeMethod(statusCode: number, answered: boolean): readonly Finding[] {
-    if (!this.#capture.detects("wrongMethod")) return [];
-    const other = this.routes?.otherMethods(this.request, statusCode);
-    if (other === undefined && !answered) return [];
-    const facts = {
-      statusCode,
-      allowedMethods: this.#response.header("allow") ?? other?.allowed.join(", "),
-      ...(other?.route !== undefined && { route: other.route }),
-    };
-    return [{ detector: "wrongMethod", facts, byError: false }];
-  }
 }
-
-const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
-
-const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
-  [401, "unauthenticated"],
-  [403, "forbidden"],
-  [405, "wrongMethod"],
-  [413, "malformed"],
-  [414, "malformed"],
-  [415, "malformed"],
-  [429, "rateLimit"],
-  [431, "malformed"],
-  [501, "wrongMethod"],
-]);
 
 /** Observes a request until its response ends, unless it is observed already. Throws for what is no request of Node's. */
 export function observe(
@@ -307,21 +191,4 @@ function isObservation(known: RequestCauses | undefined): known is Observation {
 export function observationOf(request: object): Observation | undefined {
   const known = causesOf(request);
   return isObservation(known) ? known : undefined;
-}
-
-/** What `express-rate-limit` leaves on the request. */
-interface RateLimitInfo {
-  readonly limit?: unknown;
-  readonly used?: unknown;
-}
-
-function rateLimitInfo(request: object): RateLimitInfo {
-  const { rateLimit } = request as { readonly rateLimit?: RateLimitInfo };
-  return typeof rateLimit === "object" && rateLimit !== null ? rateLimit : {};
-}
-
-/** `Bearer` of `WWW-Authenticate: Bearer realm="shop"`. */
-function schemeOf(header: unknown): string | undefined {
-  const text = Array.isArray(header) ? header[0] : header;
-  return typeof text === "string" ? /^[\w-]{1,32}/.exec(text)?.[0] : undefined;
 }

@@ -9,8 +9,8 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { IncomingMessage } from "node:http";
 import type { Capture } from "./capture.ts";
-import type { RouteKnowledge } from "./observe.ts";
 import { parserRefusal } from "./parser-refusal.ts";
+import type { RouteKnowledge } from "./routes.ts";
 
 /** The part of `http.Server` (and of the servers of `https` and `http2`) that is used. */
 export interface WatchedServer {
@@ -121,7 +121,7 @@ function recordClientError(
     for (const { capture, routes } of watchersFor(watchers, request.url)) {
       const facts = { reason: code, statusCode };
       if (code === "HPE_INVALID_METHOD" && request.method !== undefined) {
-        const other = routes?.otherMethods(request, 400);
+        const other = routes?.otherMethods({ request }, 400);
         capture.record("wrongMethod", request, {
           ...facts,
           ...(other !== undefined && { allowedMethods: other.allowed.join(", "), route: other.route }),

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { runWithRequest } from "../../record/context.ts";
 import { Capture, type CaptureLog, type CaptureOptions } from "../capture.ts";
-import { type Observation, observationOf, observe, type RouteKnowledge } from "../observe.ts";
+import { type Observation, observationOf, observe } from "../observe.ts";
+import type { RouteKnowledge } from "../routes.ts";
 import { type WatchedServer, watch } from "../server.ts";
 import { type ExpressApp, type ExpressLayer, type ExpressRequest, otherMethods, rootApp, stackOf } from "./routes.ts";
 
@@ -41,8 +42,8 @@ export function securityCapture(log: CaptureLog, options: CaptureOptions = {}): 
       const app = (request as ExpressRequest).app;
       if (app !== undefined && (app !== prepared || stackOf(app).length !== layers)) {
         const routes: RouteKnowledge = {
-          otherMethods: (asked, status) =>
-            otherMethods(rootApp(app), asked, status, observationOf(asked)?.layer as ExpressLayer | undefined),
+          otherMethods: ({ request, layer }, status) =>
+            otherMethods(rootApp(app), request, status, layer as ExpressLayer | undefined),
         };
         routesOf.set(app, routes);
         prepare(app);

@@ -3,7 +3,7 @@
  * Express would have matched, with its parameters, patterns and options.
  */
 import { takesEveryPath } from "../every-path.ts";
-import type { OtherMethods } from "../observe.ts";
+import type { OtherMethods } from "../routes.ts";
 
 /** The part of an Express 4 or 5 application that is read. */
 export interface ExpressApp {

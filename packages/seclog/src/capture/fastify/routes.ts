@@ -8,7 +8,7 @@
  */
 import { isRegExp } from "node:util/types";
 import { takesEveryPath } from "../every-path.ts";
-import type { OtherMethods } from "../observe.ts";
+import type { OtherMethods } from "../routes.ts";
 
 /** What the `onRoute` hook is told. */
 export interface FastifyRoute {

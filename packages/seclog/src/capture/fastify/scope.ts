@@ -3,7 +3,7 @@
  * themselves. What has no hooks does not: what the router refuses, a path that no route takes, what Node's parser refuses.
  */
 import type { IncomingMessage } from "node:http";
-import type { OtherMethods, RouteKnowledge } from "../observe.ts";
+import type { OtherMethods, RouteKnowledge } from "../routes.ts";
 import { type FastifyRoute, type FastifyRouterOptions, FastifyRoutes } from "./routes.ts";
 
 /** The part of a Fastify 5 instance that tells of routes. */
@@ -26,7 +26,7 @@ export class FastifyScope {
   readonly #known: FastifyRoutes;
 
   /** For requests that a hook of the scope has seen. */
-  readonly routes: RouteKnowledge = { otherMethods: (request) => this.#otherMethods(request) };
+  readonly routes: RouteKnowledge = { otherMethods: ({ request }) => this.#otherMethods(request) };
 
   /** For requests that none has seen. */
   readonly unhooked: RouteKnowledge = {
