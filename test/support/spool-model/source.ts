@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { RecordReader, ShipSource } from "../../../packages/seclog/src/ship/lane.ts";
+import type { RecordReader, ShipSource } from "../../../packages/seclog/src/ship/ship-source.ts";
 import type { Ownership } from "../../../packages/seclog/src/spool/ownership.ts";
 
 export const ROOT = "/spool";

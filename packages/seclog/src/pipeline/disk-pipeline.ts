@@ -8,10 +8,11 @@ import { type HandlerState, handlerState } from "../ship/watchdog.ts";
 import { closeHandlers, within } from "../ship/within.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
+import type { SpoolLimits } from "../spool/limits.ts";
 import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts";
 import { fillReserve, RESERVED_BYTES } from "../spool/reserve.ts";
 import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
-import { type SpoolLimits, SpoolWriter } from "../spool/writer.ts";
+import { SpoolWriter } from "../spool/writer.ts";
 import { closedError, type Keeping, type KeepingNews, type LeftOver, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { errorMessage } from "../event/errors.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
-import type { RecordReader, ShipSource } from "../ship/lane.ts";
 import type { ShippingNews } from "../ship/news.ts";
 import { Progress } from "../ship/progress.ts";
 import { reportFailures } from "../ship/report.ts";
+import type { RecordReader, ShipSource } from "../ship/ship-source.ts";
 import type { Shipping } from "../ship/ship-thread.ts";
 import { Shipper } from "../ship/shipper.ts";
 import type { SpoolRead } from "../spool/reader.ts";

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker, unescapeText } from "../event/text.ts";
-import { createDataEncoder, DATA_LIMITS } from "./data.ts";
+import { createDataEncoder } from "./data.ts";
+import { DATA_LIMITS } from "./data-limits.ts";
 import { createRedactor, REDACTED } from "./redact.ts";
 
 const encode = createDataEncoder(createRedactor({ key: "0123456789abcdef" }));

@@ -13,24 +13,21 @@ import * as types from "node:util/types";
 import { isError } from "../event/errors.ts";
 import { jsonString } from "../event/json.ts";
 import { cutText, escapeText, isUnkeepable, type NoteTaker } from "../event/text.ts";
-import { distinctNames, type MemberName, MemberNames, sortNames } from "./member-names.ts";
+import {
+  bigintText,
+  className,
+  errorMembers,
+  firstOf,
+  functionText,
+  isEmitter,
+  mergedPairs,
+  namesIn,
+  UNSERIALIZABLE,
+} from "./data-forms.ts";
+import { DATA_LIMITS, type DataLimits } from "./data-limits.ts";
+import { distinctNames, isValueName, type MemberName, MemberNames, sortNames } from "./member-names.ts";
 import { LONGEST_NAME, LOOK_BEHIND_DATA_CUT, queryStart, REDACTED, type Redactor } from "./redact.ts";
 import type { NameRule } from "./secret-names.ts";
-
-/** How much of an event's data is kept. What exceeds a limit is cut, and `notes.truncated` has what there was. */
-export interface DataLimits {
-  /** Objects within objects. @default 32 */
-  readonly depth: number;
-  /** Members of one object, items of one list. @default 256 */
-  readonly members: number;
-  /** UTF-16 units of one text. @default 8192 */
-  readonly text: number;
-  /** UTF-16 units of the whole JSON, give or take a member. @default 65536 */
-  readonly total: number;
-}
-
-/** The limits of every log. */
-export const DATA_LIMITS: DataLimits = { depth: 32, members: 256, text: 8192, total: 65_536 };
 
 /** Members looked at in one event, kept or not: bounds the time where nothing would be written. */
 const MOST_VISITS = 20_000;
@@ -40,12 +37,6 @@ const HASHED_FROM = 65_536;
 
 /** At most this many units are hashed in one event, some 50 ms: whoever sent them made the application parse them too. */
 const MOST_HASHED = 16_777_216;
-
-/** Longer integers are written in base 16, which takes linear time; base 10 does not. */
-const LONGEST_DECIMAL: bigint = 10n ** 100n;
-
-/** What is kept for a value that throws when it is looked at. */
-const UNSERIALIZABLE = "[Unserializable]";
 
 /**
  * The canonical JSON object of a call's data, `undefined` when there is none or nothing in it. What is no object is
@@ -111,10 +102,8 @@ class DataWalk {
         return "null";
       case "undefined":
         return undefined;
-      case "bigint": {
-        const small = value < LONGEST_DECIMAL && value > -LONGEST_DECIMAL;
-        return this.#converted(small ? value.toString() : bigHex(value), "bigint");
-      }
+      case "bigint":
+        return this.#converted(bigintText(value), "bigint");
       case "symbol":
         return this.#converted(String(value), "symbol");
       case "function":
@@ -268,18 +257,9 @@ class DataWalk {
     return NOT_SPECIAL;
   }
 
-  /** Name, message, code and causes. No stack, which names the machine's files, and no other members: an HTTP client's errors carry whole requests. */
   #error(value: object): string {
     this.#notes.converted(this.#where(), "error");
-    const error: { [key: string]: unknown } = {};
-    for (const key of ["name", "message", "code", "cause", "errors"]) {
-      try {
-        const member: unknown = (value as { readonly [key: string]: unknown })[key];
-        if (member !== undefined) error[key] = member;
-      } catch {
-        error[key] = UNSERIALIZABLE;
-      }
-    }
+    const error = errorMembers(value);
     return this.#members(error, Object.keys(error));
   }
 
@@ -301,11 +281,7 @@ class DataWalk {
     this.#notes.converted(this.#where(), from);
     const pairs = firstOf(entries, this.#limits.members + 1);
     if (!pairs.every(([key]) => typeof key === "string")) return this.#list(pairs, pairs.length);
-    const members = new Map<string, unknown>();
-    for (const [key, value] of pairs as [string, unknown][]) {
-      // Headers and forms may have a name twice.
-      members.set(key, members.has(key) ? [members.get(key), value].flat() : value);
-    }
+    const members = mergedPairs(pairs as [string, unknown][]);
     return this.#members(Object.fromEntries(members), [...members.keys()]);
   }
 
@@ -398,13 +374,8 @@ class DataWalk {
 
   /** Validators report `{ path: "password", value: "hunter2" }`. */
   #besideSecretName(value: object): boolean {
-    for (const key of ["name", "key", "field", "path", "param", "parameter", "property"]) {
-      try {
-        const name: unknown = (value as { readonly [key: string]: unknown })[key];
-        if (typeof name === "string" && name.length <= LONGEST_NAME && this.#name(name).rule === "redact") return true;
-      } catch {
-        // The member itself will say so.
-      }
+    for (const name of namesIn(value)) {
+      if (name.length <= LONGEST_NAME && this.#name(name).rule === "redact") return true;
     }
     return false;
   }
@@ -424,39 +395,3 @@ class DataWalk {
 }
 
 const NOT_SPECIAL: unique symbol = Symbol("not special");
-
-function isValueName(name: MemberName): boolean {
-  return name.key === "value";
-}
-
-function firstOf<Item>(items: Iterable<Item>, most: number): Item[] {
-  const first: Item[] = [];
-  for (const item of items) {
-    if (first.length === most) break;
-    first.push(item);
-  }
-  return first;
-}
-
-function isEmitter(value: object): boolean {
-  const { on, emit } = value as { readonly on?: unknown; readonly emit?: unknown };
-  return typeof on === "function" && typeof emit === "function";
-}
-
-function className(value: object): string {
-  const name: unknown = (value.constructor as { readonly name?: unknown } | undefined)?.name;
-  return typeof name === "string" && name !== "" ? name.slice(0, 100) : "Object";
-}
-
-function functionText(value: unknown): string {
-  try {
-    const name: unknown = (value as { readonly name?: unknown }).name;
-    return typeof name === "string" && name !== "" ? `[Function: ${name.slice(0, 100)}]` : "[Function]";
-  } catch {
-    return "[Function]";
-  }
-}
-
-function bigHex(value: bigint): string {
-  return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
-}

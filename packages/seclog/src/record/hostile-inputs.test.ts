@@ -9,7 +9,8 @@ import type { EventNotes } from "../event/event.ts";
 import { keepText, NoteTaker } from "../event/text.ts";
 import { subjectOf } from "./addressed-request.ts";
 import { type ClientIpOptions, createClientIp } from "./client-ip.ts";
-import { createDataEncoder, DATA_LIMITS } from "./data.ts";
+import { createDataEncoder } from "./data.ts";
+import { DATA_LIMITS } from "./data-limits.ts";
 import { createRedactor } from "./redact.ts";
 import { type RequestFacts, requestFacts } from "./request.ts";
 

@@ -65,3 +65,8 @@ export function distinctNames(names: readonly MemberName[]): MemberName[] {
     return { ...member, name, json: `${jsonString(name)}:` };
   });
 }
+
+/** Whether a member holds the value of something that another member names. */
+export function isValueName(name: MemberName): boolean {
+  return name.key === "value";
+}

@@ -8,7 +8,7 @@ import { HANDOVER_MS, isOrphan, type Ownership, OwnerWatch, release, renew, stil
 import { type AdoptedSource, adoptSource, listSources, removeSource, sourceBytes } from "../spool/source.ts";
 import { fileSource } from "./file-source.ts";
 import type { FailureKind } from "./handler.ts";
-import type { ShipSource } from "./lane.ts";
+import type { ShipSource } from "./ship-source.ts";
 import type { Shipper } from "./shipper.ts";
 
 /** What whoever adopts wants, and wants to know. */

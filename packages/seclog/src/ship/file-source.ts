@@ -4,7 +4,7 @@ import type { SpoolFs } from "../spool/fs.ts";
 import { SpoolReader } from "../spool/reader.ts";
 import { firstSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { deleteShipped } from "../spool/source.ts";
-import type { RecordReader, ShipSource } from "./lane.ts";
+import type { RecordReader, ShipSource } from "./ship-source.ts";
 import { keepSuccessor, readSuccessor } from "./successor.ts";
 
 /** What makes a source on disk shippable. */

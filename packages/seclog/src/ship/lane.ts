@@ -1,41 +1,18 @@
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
-import { clearTimeout, nextTurn, setTimeout, sleep } from "../runtime/timers.ts";
+import { nextTurn, sleep } from "../runtime/timers.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 import {
   type EventBatch,
   eventBatch,
   type FailureKind,
-  failureOf,
   HandlerError,
   type QuarantinedRecord,
   type SecurityEventHandler,
 } from "./handler.ts";
 import { monotonic } from "./progress.ts";
+import type { ShipSource } from "./ship-source.ts";
 import { type Successor, succeedBatch, succeedQuarantined, succeedSource, successorOf } from "./successor.ts";
-
-/** Something that gives a source's events in order: a spool on disk or in memory. */
-export interface RecordReader {
-  seek(afterSeq: number): void;
-  read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead;
-  close(): void;
-}
-
-/** A source to be shipped. */
-export interface ShipSource {
-  readonly id: string;
-  readonly epoch: number;
-  readonly key: string;
-  openReader(afterSeq: number): RecordReader;
-  /** The last number that may be shipped now; `undefined` for a dead process's source, which is read to its end. */
-  limit(): number | undefined;
-  loadCursor(handler: string): number;
-  saveCursor(handler: string, seq: number): void;
-  /** The source under which a handler goes on with this one's events, if it has one. */
-  loadSuccessor(handler: string): Successor | undefined;
-  saveSuccessor(handler: string, successor: Successor): void;
-  /** Every handler has acknowledged up to `seq`: what is only needed for that may go. */
-  release(seq: number): void;
-}
+import { timedCall, UnsettledError } from "./timed-call.ts";
 
 /** What one handler did, over all sources that it is given. */
 export interface HandlerTally {
@@ -65,12 +42,6 @@ const SEIZED = "SECLOG_SOURCE_SEIZED";
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 const DEFAULT_BATCH = 1_000;
-
-/** How long one call of a handler may take before its signal aborts, in milliseconds. */
-const HANDLE_TIMEOUT_MS = 120_000;
-
-/** How long a call that was aborted may take to settle before it is left alone, in milliseconds. */
-const GRACE_MS = 1_000;
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = { retry: 30_000, event: 30_000, destination: 60_000 } as const;
@@ -367,37 +338,19 @@ export class Lane {
     this.tally.lastError = { message, code, at: new Date() };
   }
 
-  /** Runs a handler's method within its time and gives its failure back as a value, whatever it threw. */
+  /** Runs a handler's method within its time, counted among its calls. */
   async #call(method: (signal: AbortSignal) => Promise<void>): Promise<HandlerError | undefined> {
     const controller = new AbortController();
-    this.#calls.add(controller);
     const call = { since: monotonic() };
+    this.#calls.add(controller);
     this.tally.calls.add(call);
     this.#observer.calling(this);
-    const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS).unref();
-    let grace: NodeJS.Timeout | undefined;
-    const ignored = new Promise<never>((_, reject) => {
-      controller.signal.addEventListener("abort", () => {
-        grace = setTimeout(
-          reject,
-          GRACE_MS,
-          new UnsettledError("retry", `${this.handler.name} did not give up when asked`),
-        );
-      });
-    });
-    try {
-      if (this.#stop.signal.aborted) controller.abort();
-      await Promise.race([method(controller.signal), ignored]);
-      return undefined;
-    } catch (thrown) {
-      return failureOf(thrown);
-    } finally {
-      clearTimeout(timer);
-      clearTimeout(grace);
-      this.#calls.delete(controller);
-      this.tally.calls.delete(call);
-      this.#observer.calling(this);
-    }
+    if (this.#stop.signal.aborted) controller.abort();
+    const failure = await timedCall(this.handler.name, controller, method);
+    this.#calls.delete(controller);
+    this.tally.calls.delete(call);
+    this.#observer.calling(this);
+    return failure;
   }
 
   #waitForMore(): Promise<void> {
@@ -410,9 +363,6 @@ export class Lane {
     });
   }
 }
-
-/** The handler neither settled in its time nor when its signal aborted: it may never do. */
-class UnsettledError extends HandlerError {}
 
 interface Delivery {
   readonly batch: EventBatch;

@@ -2,8 +2,8 @@ import { describe, expect, test, vi } from "vitest";
 import { type CrashKind, type Fault, ModelFs } from "#test/support/model-fs.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import type { SpoolRead } from "../spool/reader.ts";
-import type { ShipSource } from "./lane.ts";
 import { keepQuarantined } from "./quarantine.ts";
+import type { ShipSource } from "./ship-source.ts";
 import { Shipper } from "./shipper.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));

@@ -2,9 +2,10 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HealthError } from "../record/security-log.ts";
 import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
-import { type HandlerTally, Lane, type ShipSource } from "./lane.ts";
+import { type HandlerTally, Lane } from "./lane.ts";
 import type { ShippingHealth } from "./news.ts";
 import type { Progress } from "./progress.ts";
+import type { ShipSource } from "./ship-source.ts";
 import type { Successor } from "./successor.ts";
 import { closeHandlers } from "./within.ts";
 

@@ -13,7 +13,6 @@ import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
 import { Adoption } from "./adopt.ts";
 import { fileSource } from "./file-source.ts";
 import { type BuiltInHandlers, HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
-import type { ShipSource } from "./lane.ts";
 import { setNetworkDefaults } from "./network-defaults.ts";
 import { Progress } from "./progress.ts";
 import {
@@ -27,6 +26,7 @@ import {
 } from "./protocol.ts";
 import { keepQuarantined } from "./quarantine.ts";
 import { reportFailures } from "./report.ts";
+import type { ShipSource } from "./ship-source.ts";
 import { Shipper } from "./shipper.ts";
 
 /** How often dead processes' spools are looked for, in milliseconds. */

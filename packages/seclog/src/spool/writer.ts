@@ -1,20 +1,15 @@
-import { errorMessage, rejected, SeclogError } from "../event/errors.ts";
-import { clearTimeout, monotonicNow, setImmediate, setTimeout, wallNow } from "../runtime/timers.ts";
+import { rejected, type SeclogError } from "../event/errors.ts";
+import { clearTimeout, setImmediate, setTimeout } from "../runtime/timers.ts";
 import { FrameMemory } from "./frames.ts";
 import type { SpoolFs } from "./fs.ts";
-import { OWNERSHIP_MS, type Ownership, stillOwns } from "./ownership.ts";
+import type { SpoolLimits } from "./limits.ts";
+import { OwnedDirectory } from "./owned-directory.ts";
+import type { Ownership } from "./ownership.ts";
 import { isNoRoom } from "./reserve.ts";
 import { SegmentFiles } from "./segment-files.ts";
-
-/** The sizes of a spool, in bytes. */
-export interface SpoolLimits {
-  /** A new segment is begun when the next write would pass this. */
-  readonly segmentBytes: number;
-  /** The most that all sources of the root may take on disk. */
-  readonly maxBytes: number;
-  /** The most that may wait in memory for a disk that refuses or stalls. */
-  readonly memoryBytes: number;
-}
+import { Shared } from "./shared.ts";
+import { StallWatch } from "./stall-watch.ts";
+import { closedError, refusedError, takenError, unwrittenError } from "./write-errors.ts";
 
 /** What the writer tells its log. Called from the event loop, never from within `append`. */
 export interface SpoolObserver {
@@ -36,32 +31,12 @@ const SYNC_DELAY_MS = 50;
 /** So many unsynced bytes are synced without waiting. */
 const SYNC_BYTES = 1024 * 1024;
 
-/** A sync that takes longer than this means a disk that stalls; then events are dropped rather than the process blocked. */
-const STALL_MS = 1_000;
-
-/** A promise that many wait for. */
-class Shared {
-  readonly promise: Promise<void>;
-  resolve: () => void = () => {};
-  reject: (error: SeclogError) => void = () => {};
-
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    // Whoever reads the promise gets the rejection; when nobody does, it must not end the process.
-    this.promise.catch(() => {});
-  }
-}
-
 /**
  * Decides when one source's frames go from memory to the operating system and to the disk, tries again when they are
  * refused, and tells who waits. The design stands at the head of `segment.ts`.
  */
 export class SpoolWriter {
-  readonly #fs: SpoolFs;
-  readonly #owned: Ownership;
+  readonly #owned: OwnedDirectory;
   readonly #limits: SpoolLimits;
   readonly #observer: SpoolObserver;
   readonly #frames = new FrameMemory();
@@ -74,9 +49,7 @@ export class SpoolWriter {
   #syncTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #retryDelay = 0;
-  /** The sync has not ended although the event loop turned for {@link STALL_MS}. */
-  #stalled = false;
-  #stallTimer: NodeJS.Timeout | undefined;
+  readonly #stall: StallWatch;
   /** Numbers up to this are covered by the sync that runs. */
   #syncingSeq = 0;
   /** Whether somebody waits for the next sync. */
@@ -88,16 +61,14 @@ export class SpoolWriter {
   #failing = false;
   /** Syncs that failed one after the other. */
   #failedSyncs = 0;
-  /** When ownership was last looked at, by both clocks: the wall clock goes on while the machine sleeps, and may be set. */
-  #lookedAt: { readonly wall: number; readonly monotonic: number } = clocks();
   #closed = false;
 
   constructor(fs: SpoolFs, owned: Ownership, sourceId: string, limits: SpoolLimits, observer: SpoolObserver) {
-    this.#fs = fs;
-    this.#owned = owned;
+    this.#owned = new OwnedDirectory(fs, owned);
     this.#limits = limits;
     this.#observer = observer;
     this.#files = new SegmentFiles(fs, owned, sourceId, limits.segmentBytes);
+    this.#stall = new StallWatch(() => this.#files.syncing);
   }
 
   /** The last number that was given. */
@@ -141,7 +112,7 @@ export class SpoolWriter {
    */
   get memoryFull(): boolean {
     if (this.#frames.bytes <= this.#limits.memoryBytes) return false;
-    if (this.#failing || this.#stalled) return true;
+    if (this.#failing || this.#stall.stalled) return true;
     try {
       this.flushSync();
       return false;
@@ -211,7 +182,7 @@ export class SpoolWriter {
         }
       }
     }
-    if (!this.#isOurs()) throw this.#lost();
+    if (!this.#owned.isOurs()) throw this.#lost();
     this.#tellSynced();
     this.#nextSync.resolve();
     this.#nextSync = new Shared();
@@ -227,7 +198,7 @@ export class SpoolWriter {
       this.flushSync();
     } catch {
       // Whoever waits learns it from the promises below.
-      if (this.#lastError !== undefined) reason = unwrittenError(this.#owned.directory, this.#lastError.cause);
+      if (this.#lastError !== undefined) reason = unwrittenError(this.#owned.path, this.#lastError.cause);
     }
     // It may have found that it is not ours, which ends it, too.
     if (!this.#closed) this.#end(reason);
@@ -238,7 +209,7 @@ export class SpoolWriter {
     this.#frames.cut();
     const waiting = this.#frames.nextUnwritten !== undefined || this.#frames.hasUnsynced;
     if (waiting || this.#closed || this.#failing) return;
-    if (!this.#stillOurs()) this.#lost();
+    if (!this.#owned.wasOurs()) this.#lost();
     else if (this.#files.retire()) this.#observer.closed(this.#files.closedNumber);
   }
 
@@ -262,7 +233,7 @@ export class SpoolWriter {
   }
 
   #writeChunks(): void {
-    if (!this.#stillOurs()) {
+    if (!this.#owned.wasOurs()) {
       this.#lost();
       return;
     }
@@ -273,7 +244,7 @@ export class SpoolWriter {
           this.#frames.written();
         }
       } catch (error) {
-        if (isNoRoom(error) && !this.#stalled) this.#keepWhole();
+        if (isNoRoom(error) && !this.#stall.stalled) this.#keepWhole();
         const failure = this.#abandon(error);
         if (attempt === 2) {
           this.#retryLater(failure);
@@ -284,7 +255,7 @@ export class SpoolWriter {
     // A process may be stopped for minutes at any instruction, also just before the write. If the directory was ours after
     // it, whoever takes it over reads what was written. If not, nobody knows whether it was read: it is neither
     // acknowledged nor written again, which could store it twice.
-    if (!this.#stillOurs()) {
+    if (!this.#owned.wasOurs()) {
       this.#lost();
       return;
     }
@@ -293,26 +264,8 @@ export class SpoolWriter {
     this.#nextWrite = new Shared();
   }
 
-  /** Whether nobody took the directory over, as far as {@link OWNERSHIP_MS} ago. */
-  #stillOurs(): boolean {
-    const { wall, monotonic } = clocks();
-    const recent =
-      Math.abs(wall - this.#lookedAt.wall) <= OWNERSHIP_MS && monotonic - this.#lookedAt.monotonic <= OWNERSHIP_MS;
-    return recent || this.#isOurs();
-  }
-
-  /** Whether nobody has taken the directory over until now. */
-  #isOurs(): boolean {
-    this.#lookedAt = clocks();
-    return stillOwns(this.#fs, this.#owned);
-  }
-
   #abandon(cause: unknown): SeclogError {
-    const failure = new SeclogError(
-      "SECLOG_SPOOL_WRITE",
-      `the spool in ${this.#owned.directory} cannot be written (${errorMessage(cause)}): free space or mend the disk; events wait in memory meanwhile`,
-      { cause },
-    );
+    const failure = refusedError(this.#owned.path, cause);
     this.#lastError = failure;
     this.#files.abandon();
     setImmediate(() => this.#observer.closed(this.#files.closedNumber));
@@ -337,7 +290,7 @@ export class SpoolWriter {
     // Not from within `append`.
     setImmediate(() => {
       if (this.#closed) return;
-      if (!this.#isOurs()) {
+      if (!this.#owned.isOurs()) {
         this.#lost();
         return;
       }
@@ -379,19 +332,18 @@ export class SpoolWriter {
     this.#writeOut();
     if (this.#closed || !this.#frames.hasUnsynced) return;
     this.#syncingSeq = this.#files.writtenSeq;
-    this.#watchForStall();
+    this.#stall.begin();
     const waiting = this.#nextSync;
     this.#currentSync = waiting;
     this.#nextSync = new Shared();
     this.#syncWanted = false;
 
     this.#files.sync((error, abandoned) => {
-      this.#stalled = false;
-      clearTimeout(this.#stallTimer);
+      this.#stall.end();
       if (this.#closed) return;
       if (error === null && !abandoned) {
         // Who took it over has read what was on disk before that. What came later may lie in a file that is deleted.
-        if (!this.#isOurs()) {
+        if (!this.#owned.isOurs()) {
           this.#lost();
           return;
         }
@@ -413,19 +365,6 @@ export class SpoolWriter {
     });
   }
 
-  /**
-   * A busy event loop must not be taken for a disk that stalls: there the sync is long done, and only its callback could not
-   * run. So it is a timer that says it, and it asks again after the callbacks that were waiting.
-   */
-  #watchForStall(): void {
-    this.#stallTimer = setTimeout(() => {
-      setImmediate((timer) => {
-        this.#stalled = this.#files.syncing && this.#stallTimer === timer;
-      }, this.#stallTimer);
-    }, STALL_MS);
-    this.#stallTimer.unref();
-  }
-
   #tellSynced(): void {
     const { syncedSeq } = this.#files;
     this.#frames.synced(syncedSeq);
@@ -442,7 +381,7 @@ export class SpoolWriter {
   }
 
   #lost(): SeclogError {
-    const reason = new SeclogError("SECLOG_SPOOL_LOST", `another process took over ${this.#owned.directory}`);
+    const reason = takenError(this.#owned.path);
     this.#end(reason);
     setImmediate(() => this.#observer.lost());
     return reason;
@@ -453,23 +392,8 @@ export class SpoolWriter {
     this.#lastError = reason;
     clearTimeout(this.#syncTimer);
     clearTimeout(this.#retryTimer);
-    clearTimeout(this.#stallTimer);
+    this.#stall.end();
     for (const shared of [this.#currentSync, this.#nextSync, this.#nextWrite]) shared.reject(reason);
     this.#files.close();
   }
-}
-
-function clocks(): { readonly wall: number; readonly monotonic: number } {
-  return { wall: wallNow(), monotonic: monotonicNow() };
-}
-
-function unwrittenError(directory: string, cause: unknown): SeclogError {
-  const why = errorMessage(cause);
-  return new SeclogError("SECLOG_SPOOL_WRITE", `the spool in ${directory} could not be written to its end (${why})`, {
-    cause,
-  });
-}
-
-function closedError(): SeclogError {
-  return new SeclogError("SECLOG_CLOSED", "the log was closed before the event could be written");
 }

@@ -11,15 +11,16 @@
  */
 import nodeFs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
-import { errorMessage } from "../../event/errors.ts";
+import { dirname, join } from "node:path";
 import { ndjsonLine } from "../../formats/line.ts";
 import { type EventBatch, HandlerError } from "../../ship/handler.ts";
 import { assertOwnFolder } from "../../spool/files.ts";
 import { isErrno, type SpoolFs } from "../../spool/fs.ts";
 import { type Ownership, OwnerWatch, RENEW_MS, release, renew, stillOwns, takeOver } from "../../spool/ownership.ts";
 import { closedError, decodedEvents } from "../batches.ts";
+import { fileFailure } from "./file-failure.ts";
 import { type KnownPlace, Positions } from "./file-positions.ts";
+import { RotatedFiles } from "./rotated-files.ts";
 
 const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
 
@@ -60,6 +61,7 @@ export class FileLog {
   readonly #fs: FileLogFs;
   readonly #now: () => number;
   readonly #state: string;
+  readonly #rotated: RotatedFiles;
   readonly #positions = new Positions();
   readonly #watch = new OwnerWatch();
   #owned: Ownership | undefined;
@@ -78,6 +80,7 @@ export class FileLog {
     this.#fs = fs;
     this.#now = now;
     this.#state = `${settings.path}.state`;
+    this.#rotated = new RotatedFiles(fs, settings.path);
   }
 
   handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
@@ -87,7 +90,7 @@ export class FileLog {
       try {
         await this.#store(batch);
       } catch (error) {
-        throw error instanceof HandlerError ? error : failure(error, this.#settings.path);
+        throw error instanceof HandlerError ? error : fileFailure(error, this.#settings.path);
       }
     });
   }
@@ -197,8 +200,7 @@ export class FileLog {
    * @returns where the active file's last whole line ends
    */
   async #catchUp(known: KnownPlace | undefined): Promise<number> {
-    const directory = dirname(this.#settings.path);
-    const paths = [...(await this.#rotatedFiles()).map((name) => join(directory, name)), this.#settings.path];
+    const paths = [...(await this.#rotated.paths()), this.#settings.path];
     const found = await Promise.all(
       paths.map(async (path) => {
         const { ino, size } = await this.#fs.promises.lstat(path, { bigint: true });
@@ -272,26 +274,11 @@ export class FileLog {
 
   /** Begins a new file. Interrupted anywhere, `#recover` finds the old one by its inode. */
   async #rotate(file: OpenFile): Promise<OpenFile> {
-    const { path, keep } = this.#settings;
     await this.#forget();
-    await this.#rotateOut(file.day);
+    await this.#rotated.add(file.day);
     const next = await this.#recover();
-    const rotated = await this.#rotatedFiles();
-    for (const name of rotated.slice(0, Math.max(0, rotated.length - keep))) {
-      await this.#fs.promises.unlink(join(dirname(path), name));
-    }
+    await this.#rotated.prune(this.#settings.keep);
     return next;
-  }
-
-  /** Names the file after its last day and the next number. */
-  async #rotateOut(day: string): Promise<void> {
-    const { path } = this.#settings;
-    const { stem, extension } = this.#nameParts();
-    const numbers = (await this.#rotatedFiles())
-      .filter((name) => name.startsWith(`${stem}.${day}.`))
-      .map((name) => Number(name.slice(stem.length + day.length + 2, name.length - extension.length)));
-    const number = String(Math.max(0, ...numbers) + 1).padStart(4, "0");
-    await this.#fs.promises.rename(path, join(dirname(path), `${stem}.${day}.${number}${extension}`));
   }
 
   /** Cuts off what a failed fdatasync left in doubt and rotates the file out: it is never synced again. */
@@ -303,7 +290,7 @@ export class FileLog {
       const { ino, size, mtimeMs } = await active.stat({ bigint: true });
       if (ino === distrusted.ino) {
         if (size > distrusted.from) await active.truncate(distrusted.from);
-        if (distrusted.from > 0) await this.#rotateOut(utcDay(Number(mtimeMs)));
+        if (distrusted.from > 0) await this.#rotated.add(utcDay(Number(mtimeMs)));
         else await this.#fs.promises.unlink(this.#settings.path);
       }
       this.#distrusted = undefined;
@@ -358,21 +345,6 @@ export class FileLog {
     }
   }
 
-  /** The names of what was rotated out, oldest first. */
-  async #rotatedFiles(): Promise<string[]> {
-    const { stem, extension } = this.#nameParts();
-    const names = await this.#fs.promises.readdir(dirname(this.#settings.path));
-    return names
-      .filter((name) => name.startsWith(`${stem}.`) && name.endsWith(extension))
-      .filter((name) => /^\d{4}-\d\d-\d\d\.\d{4,}$/.test(name.slice(stem.length + 1, name.length - extension.length)))
-      .sort();
-  }
-
-  #nameParts(): { readonly stem: string; readonly extension: string } {
-    const extension = extname(this.#settings.path);
-    return { stem: basename(this.#settings.path, extension), extension };
-  }
-
   #today(): string {
     return utcDay(this.#now());
   }
@@ -380,29 +352,4 @@ export class FileLog {
 
 function utcDay(milliseconds: number): string {
   return new Date(milliseconds).toISOString().slice(0, 10);
-}
-
-/** What only somebody's act can change. Everything else, a full disk above all, is tried again. */
-const NEEDS_SOMEBODY: ReadonlySet<string> = new Set([
-  "EACCES",
-  "EEXIST",
-  "EISDIR",
-  "ELOOP",
-  "ENAMETOOLONG",
-  "ENOTDIR",
-  "ENXIO",
-  "EPERM",
-  "EROFS",
-]);
-
-function failure(error: unknown, path: string): HandlerError {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
-  const kind = NEEDS_SOMEBODY.has(code) ? "destination" : "retry";
-  const advice: { readonly [code: string]: string } = {
-    EACCES: ": let the application's user write there",
-    EROFS: ": mount it writable or name another path",
-    ELOOP: ": it is a symbolic link, which is not followed",
-    ENOSPC: ": free some space",
-  };
-  return new HandlerError(kind, `cannot write ${path}: ${errorMessage(error)}${advice[code] ?? ""}`, { cause: error });
 }

@@ -1,0 +1,43 @@
+import { clearTimeout, setTimeout } from "../runtime/timers.ts";
+import { failureOf, HandlerError } from "./handler.ts";
+
+/** How long one call of a handler may take before its signal aborts, in milliseconds. */
+const HANDLE_TIMEOUT_MS = 120_000;
+
+/** How long a call that was aborted may take to settle before it is left alone, in milliseconds. */
+const GRACE_MS = 1_000;
+
+/** The handler neither settled in its time nor when its signal aborted, and may never do so. */
+export class UnsettledError extends HandlerError {}
+
+/**
+ * Runs a handler's method within its time. Never rejects: resolves to the failure, whatever was thrown, and to `undefined` when
+ * there was none.
+ *
+ * @param controller aborts the call; it is also aborted when the time is over
+ */
+export async function timedCall(
+  handler: string,
+  controller: AbortController,
+  method: (signal: AbortSignal) => Promise<void>,
+): Promise<HandlerError | undefined> {
+  const { signal } = controller;
+  const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS).unref();
+  let grace: NodeJS.Timeout | undefined;
+  const ignored = new Promise<never>((_, reject) => {
+    const giveUp = (): void => {
+      grace = setTimeout(reject, GRACE_MS, new UnsettledError("retry", `${handler} did not give up when asked`));
+    };
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp);
+  });
+  try {
+    await Promise.race([method(signal), ignored]);
+    return undefined;
+  } catch (thrown) {
+    return failureOf(thrown);
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(grace);
+  }
+}

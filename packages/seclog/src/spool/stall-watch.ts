@@ -1,0 +1,40 @@
+import { clearTimeout, setImmediate, setTimeout } from "../runtime/timers.ts";
+
+/** A sync that takes longer than this means a disk that stalls; then events are dropped rather than the process blocked. */
+const STALL_MS = 1_000;
+
+/**
+ * Notices a sync that has not ended although the event loop turned for a second.
+ *
+ * A busy event loop must not be taken for a disk that stalls: there the sync is long done, and only its callback could not
+ * run. So a timer says it, which asks again after the callbacks that were waiting.
+ */
+export class StallWatch {
+  readonly #isSyncing: () => boolean;
+  #timer: NodeJS.Timeout | undefined;
+  #stalled = false;
+
+  constructor(isSyncing: () => boolean) {
+    this.#isSyncing = isSyncing;
+  }
+
+  get stalled(): boolean {
+    return this.#stalled;
+  }
+
+  /** A sync begins. */
+  begin(): void {
+    this.#timer = setTimeout(() => {
+      setImmediate((timer) => {
+        this.#stalled = this.#isSyncing() && this.#timer === timer;
+      }, this.#timer);
+    }, STALL_MS);
+    this.#timer.unref();
+  }
+
+  /** It has ended, or nobody waits for it any more. */
+  end(): void {
+    this.#stalled = false;
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,28 @@
+/** Why a spool's events are not on disk, as errors. */
+import { errorMessage, SeclogError } from "../event/errors.ts";
+
+/** The operating system refused a write or a sync. */
+export function refusedError(directory: string, cause: unknown): SeclogError {
+  return new SeclogError(
+    "SECLOG_SPOOL_WRITE",
+    `the spool in ${directory} cannot be written (${errorMessage(cause)}): free space or mend the disk; events wait in memory meanwhile`,
+    { cause },
+  );
+}
+
+/** Another process has it now. */
+export function takenError(directory: string): SeclogError {
+  return new SeclogError("SECLOG_SPOOL_LOST", `another process took over ${directory}`);
+}
+
+/** The log closed before the disk took all of it. */
+export function unwrittenError(directory: string, cause: unknown): SeclogError {
+  const why = errorMessage(cause);
+  return new SeclogError("SECLOG_SPOOL_WRITE", `the spool in ${directory} could not be written to its end (${why})`, {
+    cause,
+  });
+}
+
+export function closedError(): SeclogError {
+  return new SeclogError("SECLOG_CLOSED", "the log was closed before the event could be written");
+}
