@@ -218,6 +218,34 @@ describe("runSealer()", () => {
     expect(sealed).toEqual([{ last: 50 }]);
   });
 
+  it("moves a position over numbers that thousands of rows claim, and never over one without an event", async () => {
+    const source = newSource();
+    const writer = new pg.Client({ connectionString: database.writerUrl });
+    await writer.connect();
+    await writer.query("SELECT seclog_open_source($1, 1, 'k')", [source]);
+    const claim = async (numbers: string): Promise<void> => {
+      await writer.query(
+        `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, commitment)
+          SELECT gen_random_uuid(), now() + n * interval '1 us', 'x', 'info', 'x', 'unknown', 'x', $1, 1, ${numbers}, 1, '' FROM generate_series(1, 3000) AS n`,
+        [source],
+      );
+    };
+    // More rows than are looked at for 99 of the 100 numbers.
+    await claim("1 + n % 99");
+    const advance = async (): Promise<unknown> =>
+      await writer.query("SELECT seclog_advance($1, 1, 'k', 1, 100)", [source]);
+    await expect(advance()).rejects.toMatchObject({
+      code: "SL005",
+      message: expect.stringContaining("only 99 of them"),
+    });
+    await claim("100");
+    await advance();
+    await writer.end();
+    expect(await database.query(`SELECT last_seq::int FROM security_event_source WHERE id = '${source}'`)).toEqual([
+      { last_seq: 100 },
+    ]);
+  });
+
   it("reads one row of a number that thousands claim, also at one time and under classes that nobody knows", async () => {
     const honest = newSource();
     await store(honest, 1, 5);
