@@ -98,11 +98,11 @@ describe.skipIf(missing.length > 0)("docs/design/verify-it-yourself.md", () => {
       [withEvent(event.replace("authz_fail", "authn_fail")), /does not lead to the root/],
       [withEvent(event.replace("/admin", "/adnim")), /the personal part is not what the event commits to/],
       [proof.replace("index 16", "index 17"), /does not lead to the root/],
-      [proof.replace("index 16", "index 70"), /there is no such leaf/],
+      [proof.replace("index 16", "index 70"), /the tree has no such leaf/],
       [proof.replace("\n\n", `\n${randomBytes(32).toString("base64")}\n\n`), /too long/],
       [proof.replace(/\n[^\n]+\n\n/, "\n\n"), /too short/],
       [proof.replace(/^(index 16\n).*$/m, `$1${randomBytes(32).toString("base64")}`), /does not lead to the root/],
-      [proof.replace("@v1", "@v2"), /no proof/],
+      [proof.replace("@v1", "@v2"), /not a proof/],
     ];
     for (const [forged, says] of forgeries) {
       expect(forged).not.toBe(proof);
