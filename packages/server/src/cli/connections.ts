@@ -1,7 +1,6 @@
 /** The database for the length of a command. */
 import { OwnerConnection } from "../database/owner.ts";
-import { type Database, openReader, queriesOf } from "../database/reader.ts";
-import { checkSchema } from "../database/session.ts";
+import { type Database, openReader } from "../database/reader.ts";
 import { unlessInterrupted } from "../terminal/interruption.ts";
 
 /**
@@ -29,7 +28,6 @@ export async function withReader<T>(
 ): Promise<T> {
   const database = openReader(statementTimeout);
   try {
-    await unlessInterrupted(signal, checkSchema(queriesOf(database)));
     return await work(database);
   } finally {
     if (!signal.aborted) await database.destroy();

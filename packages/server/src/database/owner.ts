@@ -36,6 +36,8 @@ export class OwnerConnection {
         // A person or a month may be millions of rows.
         statementTimeout: 0,
         lockTimeout: 5_000,
+        // Checked in each transaction, once there is the right to look.
+        schema: "any",
       });
       return new OwnerConnection(session);
     } catch (error) {

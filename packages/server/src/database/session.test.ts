@@ -1,6 +1,6 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
-import { Session } from "./session.ts";
+import { Session, SessionPool } from "./session.ts";
 
 it("Session.transaction() - outlasts the limits of time that a role was given", async () => {
   await using server = await createTestDatabase();
@@ -21,4 +21,24 @@ it("Session.transaction() - outlasts the limits of time that a role was given", 
   } finally {
     await session.end();
   }
+});
+
+describe("Session.open() and SessionPool.ready()", () => {
+  it("refuse a schema that this program does not know, unless any is accepted", async () => {
+    await using server = await createTestDatabase();
+    const options = { role: "reader", url: server.readerUrl, purpose: "test", access: "READ ONLY" } as const;
+    const pool = new SessionPool(options, 1);
+    try {
+      await server.query("INSERT INTO seclog_migration VALUES (9999, 'later', true, '')");
+      const newer = { code: "SECLOG_SCHEMA_NEWER" };
+      await expect(Session.open(options)).rejects.toMatchObject(newer);
+      await expect(pool.ready()).rejects.toMatchObject(newer);
+      const any = await Session.open({ ...options, schema: "any" });
+      await any.end();
+      await server.query("DELETE FROM seclog_migration WHERE id = 9999");
+      await pool.ready();
+    } finally {
+      await pool.end();
+    }
+  });
 });

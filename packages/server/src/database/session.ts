@@ -37,6 +37,12 @@ export interface SessionOptions {
   readonly idleTimeout?: number;
   /** Settings of the planner and others, as `SET LOCAL` takes them. */
   readonly settings?: readonly string[];
+  /**
+   * Which schema is accepted: this program's, or any, for those who judge it themselves. Statements of another schema than
+   * they were written for may return what is wrong.
+   * @default "own"
+   */
+  readonly schema?: "own" | "any";
 }
 
 /** The level of a transaction: one snapshot for each statement, or one for all of them. */
@@ -73,6 +79,7 @@ export class Session implements Queries {
     this.#known = known;
   }
 
+  /** @throws SeclogError as {@link checkSchema}; otherwise what pg throws */
   static async open(options: SessionOptions): Promise<Session> {
     const client = new pg.Client(clientConfig(options));
     // A lost connection also fails the statement that is under way.
@@ -80,6 +87,7 @@ export class Session implements Queries {
     await client.connect();
     try {
       if (await isPooled(client)) POOLED.add(client);
+      if (options.schema !== "any") await checkSchema(client);
       return new Session(client, options, await settingsOf(client));
     } catch (error) {
       await client.end().catch(() => {});
@@ -161,7 +169,10 @@ export class SessionPool implements Queries {
   async begin(): Promise<pg.PoolClient> {
     const client = await this.#pool.connect();
     try {
-      this.#known ??= await settingsOf(client);
+      if (this.#known === undefined) {
+        if (this.#options.schema !== "any") await checkSchema(client);
+        this.#known = await settingsOf(client);
+      }
       // One snapshot for all that is read: what a transaction reads twice must agree, and a single statement notices nothing.
       const isolation = this.#options.access === "READ ONLY" ? "REPEATABLE READ" : "READ COMMITTED";
       await client.query(beginSql(this.#options, isolation, this.#known));
@@ -195,13 +206,18 @@ export class SessionPool implements Queries {
     }
   }
 
+  /** Connects once, so that what is wrong with the URL, the server or the schema shows now. */
+  async ready(): Promise<void> {
+    await this.finish(await this.begin());
+  }
+
   async end(): Promise<void> {
     await this.#pool.end();
   }
 }
 
 /**
- * To be asked before anything else: the answers of a schema that this program does not know could be wrong.
+ * Refuses a schema that this program does not know. Sessions and pools do it when they connect.
  *
  * @throws SeclogError `SECLOG_SCHEMA_NEWER`, `SECLOG_SCHEMA_OLDER`, `SECLOG_SCHEMA_MISSING`
  */

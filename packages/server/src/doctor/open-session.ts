@@ -3,5 +3,5 @@ import { Session } from "../database/session.ts";
 
 /** Connects as a role, to look and to change nothing. */
 export function openSession(role: Role, url: string): Promise<Session> {
-  return Session.open({ role, url, purpose: "seclog doctor", access: "READ ONLY" });
+  return Session.open({ role, url, purpose: "seclog doctor", access: "READ ONLY", schema: "any" });
 }

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { errorMessage } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
-import { checkSchema, SessionPool } from "../../database/session.ts";
+import { SessionPool } from "../../database/session.ts";
 import { startHttpService } from "../../http/service.ts";
 import { ReadApi } from "../../integrity/tiles/read-api.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
@@ -37,7 +37,7 @@ async function tiles(options: TilesOptions): Promise<void> {
     MOST_DATABASE_CONNECTIONS,
   );
   try {
-    await unlessInterrupted(signal, checkSchema(pool));
+    await unlessInterrupted(signal, pool.ready());
     const say = occasionalNotice();
     const onError = (error: unknown): void => say(errorMessage(error));
     const api = new ReadApi({ pool, entries: options.entries === true, onError });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
-import { checkSchema, Session } from "../../database/session.ts";
+import { Session } from "../../database/session.ts";
 import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 
 /** Options of {@link runSealer}. */
@@ -58,7 +58,6 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
         idleTimeout: SILENCE_MS,
         settings: SETTINGS,
       });
-      await checkSchema(session);
       const current = new Sealer(session, options);
       sealer = current;
       for (let had = false; !signal.aborted; had = true) {
