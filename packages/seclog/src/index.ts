@@ -30,19 +30,9 @@ export type { SecurityLogOptions } from "./log/options.ts";
 export type { SpoolDirectoryOptions, SpoolOption } from "./pipeline/open-pipeline.ts";
 export type { ClientIpOptions } from "./record/client-ip.ts";
 export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
+export type { EventFacts, EventInput, EventType, Party } from "./record/facts.ts";
+export type { HandlerHealth, Health, HealthError, LeftBehind } from "./record/health.ts";
 export type { RedactOptions } from "./record/redact.ts";
-export type {
-  Diagnostic,
-  EventFacts,
-  EventInput,
-  EventType,
-  HandlerHealth,
-  Health,
-  HealthError,
-  LeftBehind,
-  Party,
-  Receipt,
-  SecurityLog,
-} from "./record/security-log.ts";
+export type { Diagnostic, Receipt, SecurityLog } from "./record/security-log.ts";
 export { type StoredColumn, storedText, type TextColumn } from "./record/stored-text.ts";
 export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";

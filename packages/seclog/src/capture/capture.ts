@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
-import type { Party } from "../record/security-log.ts";
+import type { Party } from "../record/facts.ts";
 import { DETECTED, DETECTORS, type Detector } from "./refusal.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */

@@ -10,8 +10,9 @@
  */
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { awaitJudgement, causesOf, judged, openCauses, RequestCauses } from "../record/causes.ts";
+import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
 import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
+import { awaitJudgement, judged } from "../record/judgements.ts";
 import { peerOfSocket } from "../record/peer.ts";
 import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
 import type { Capture } from "./capture.ts";

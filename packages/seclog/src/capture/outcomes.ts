@@ -1,5 +1,6 @@
 import type { CatalogueData, UserId } from "../event/catalogue.ts";
-import type { EventFacts, Receipt } from "../record/security-log.ts";
+import type { EventFacts } from "../record/facts.ts";
+import type { Receipt } from "../record/security-log.ts";
 
 /** The log that is recorded to: any `SecurityLog`. */
 export interface OutcomeLog {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { EventInput } from "../record/security-log.ts";
+import type { EventInput } from "../record/facts.ts";
 import { ALIASES, CATALOGUE, CATEGORIES, canonicalType, definitionOf } from "./catalogue.ts";
 import { defineEvents } from "./define-events.ts";
 import { type EventDefinition, isEventTypeName } from "./definition.ts";

@@ -1,6 +1,6 @@
 /**
  * The members of an event and the columns of `security_event_log`: the one table from which their names, their orders, the
- * draft of the recorder, the rows of COPY, the select lists, what can be redacted and the table's types derive.
+ * rows of COPY, the select lists, what can be redacted and the types of drafts and rows derive.
  *
  * By hand on purpose: the encoder, which is the hot path and which a property test holds to RFC 8785; the SQL, which must stay
  * as it was when it was applied; the verifier, which must not share our mistakes. `test/columns.test.ts` compares them with this.

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { EventInput, EventType } from "../record/security-log.ts";
+import type { EventInput, EventType } from "../record/facts.ts";
 import { CATALOGUE, type DataOf } from "./catalogue.ts";
 import { defineEvents } from "./define-events.ts";
 import { dataIssues, type EventDefinition } from "./definition.ts";

@@ -1,7 +1,7 @@
 /** Adds up what is known of a log to one word and its reason. */
 import type { SeclogError } from "../event/errors.ts";
 import type { Keeping } from "../pipeline/pipeline.ts";
-import type { Health, HealthError } from "../record/security-log.ts";
+import type { Health, HealthError } from "../record/health.ts";
 import type { ShippingHealth, SpoolHealth } from "../ship/news.ts";
 
 /** What {@link healthOf} adds up. */

@@ -9,8 +9,9 @@ import { isLevel, LEVELS, type Level } from "../event/level.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { type CheckedSpool, type SpoolOption, spoolOptions } from "../pipeline/open-pipeline.ts";
 import { type ClientIpOptions, type ClientIpReader, createClientIp } from "../record/client-ip.ts";
+import type { EventType } from "../record/facts.ts";
 import { createRedactor, type RedactOptions, type Redactor } from "../record/redact.ts";
-import type { Diagnostic, EventType } from "../record/security-log.ts";
+import type { Diagnostic } from "../record/security-log.ts";
 import { checkedHandlers, type SecurityEventHandler } from "../ship/handler.ts";
 
 /** What `createSecurityLog` takes. */

@@ -2,7 +2,8 @@
 
 import { VERSION } from "../event/version.ts";
 import { strangeCopies } from "../record/copies.ts";
-import type { Diagnostic, Health } from "../record/security-log.ts";
+import type { Health } from "../record/health.ts";
+import type { Diagnostic } from "../record/security-log.ts";
 import { clearInterval, setInterval } from "../runtime/timers.ts";
 
 /** How often it looks, in milliseconds. */

@@ -4,7 +4,7 @@
  * a request; capture reads it a moment after the response ended, as applications record in its `finish` too.
  */
 
-import { SHAPE, sharedState } from "./copies.ts";
+import { SHAPE } from "./copies.ts";
 
 /** A property that is found also on a request that was passed through a proxy, and by other copies of this package. */
 const CAUSES: unique symbol = Symbol.for(`seclog.causes.${SHAPE}`);
@@ -56,19 +56,4 @@ export function markCause(causes: RequestCauses | undefined, type: string): void
 /** Whether an event of this type was recorded for the request. */
 export function hasCause(request: object, type: string): boolean {
   return causesOf(request)?.types.includes(type) ?? false;
-}
-
-/** Keeps a judgement until {@link judged}. It must not throw. */
-export function awaitJudgement(judge: () => void): void {
-  sharedState().waiting.add(judge);
-}
-
-/** The judgement was passed. */
-export function judged(judge: () => void): void {
-  sharedState().waiting.delete(judge);
-}
-
-/** Passes every judgement that waits: a log that is flushed or closed must have what the answers before it were for. */
-export function judgeNow(): void {
-  for (const judge of sharedState().waiting) judge();
 }

@@ -8,7 +8,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { EventEmitter } from "node:events";
 import { type RequestContext, sharedState } from "./copies.ts";
-import type { Party } from "./security-log.ts";
+import type { Party } from "./facts.ts";
 
 export type { RequestContext } from "./copies.ts";
 

@@ -7,7 +7,7 @@
  */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { VERSION } from "../event/version.ts";
-import type { Party } from "./security-log.ts";
+import type { Party } from "./facts.ts";
 
 /**
  * The shape of what copies share: the members of {@link Shared}, `RequestContext`, `RequestCauses` and capture's `Observation`. To be

@@ -1,31 +1,22 @@
-import { isDate } from "node:util/types";
 import { canonicalType, definitionOf, UNKNOWN_DEFINITION } from "../event/catalogue.ts";
-import { COLUMN_LIST } from "../event/columns.ts";
 import { dataIssues, type EventDefinition, type EventDefinitions, isEventTypeName } from "../event/definition.ts";
 import { encodeImpersonal, encodePersonal, type ImpersonalConstants, impersonalConstants } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
-import {
-  EVENT_VERSION,
-  type ImpersonalPart,
-  type Optional,
-  OUTCOMES,
-  type Outcome,
-  type SecurityEvent,
-} from "../event/event.ts";
+import type { ImpersonalPart, Optional } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { cutText, NoteTaker } from "../event/text.ts";
 import { senderOf } from "./actor.ts";
 import { requestInContext, subjectOf } from "./addressed-request.ts";
 import { markCause } from "./causes.ts";
-import { clean } from "./clean.ts";
 import type { ClientIpReader } from "./client-ip.ts";
 import { type EventClock, formatMicros } from "./clock.ts";
 import { currentContext } from "./context.ts";
 import type { DataEncoder } from "./data.ts";
+import { emptyDraft } from "./draft.ts";
 import { nextSeq, type Position } from "./position.ts";
 import type { Redactor } from "./redact.ts";
 import { isRequest, requestFacts } from "./request.ts";
-import type { EventFacts } from "./security-log.ts";
+import { FACTS, type Said, takeFacts } from "./said-facts.ts";
 import { uuidv7 } from "./uuid.ts";
 
 /** What is the same for every event of a log. */
@@ -59,9 +50,6 @@ export interface ResolvedType {
 
 /** Given as the request, keeps also the current one out of the event. */
 export const NO_REQUEST: object = Object.freeze({});
-
-/** An event in the making. */
-type Draft = { -readonly [K in keyof SecurityEvent]?: SecurityEvent[K] | undefined };
 
 /** Makes a finished event of a call: facts, redaction, numbers, encoding. Nothing in it throws for what it is given. */
 export class Recorder {
@@ -205,133 +193,6 @@ export class Recorder {
   }
 }
 
-/** What {@link emptyDraft} copies. `data` is encoded apart. */
-const EMPTY_DRAFT: Draft = {
-  ...Object.fromEntries(COLUMN_LIST.map(({ member }) => [member, undefined])),
-  v: EVENT_VERSION,
-};
-
-/** All properties at once: an object that grows one by one is several times slower, and this is the hot path. */
-function emptyDraft(): Draft {
-  return { ...EMPTY_DRAFT };
-}
-
-/** What a call says about its event. */
-type Said = { readonly [name: string]: unknown };
-
-/** Takes a fact only if it is what it should be, and says what is wrong with it when it is not. May throw. */
-type Take = (value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker) => string | undefined;
-
-/** The facts that have columns of their own. */
-const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])[] = [
-  ["outcome", takeOutcome],
-  ["statusCode", takeStatusCode],
-  ["allowedMethods", takeAllowedMethods],
-  ["route", takeRoute],
-  ["count", takeCount],
-  ["startedAt", (value, into) => takeMoment(value, "startedAt", into)],
-  ["endedAt", (value, into) => takeMoment(value, "endedAt", into)],
-  ["actor", (value, into, redactor, notes) => party(value, "actor", into, redactor, notes)],
-  [
-    "userid",
-    // After the actor, which it is when no other is named.
-    (value, into, redactor, notes) =>
-      into.actorId === undefined ? party(value, "actor", into, redactor, notes) : undefined,
-  ],
-  ["target", (value, into, redactor, notes) => party(value, "target", into, redactor, notes)],
-];
-
-/** `data` is kept without them. */
-const FACTS: ReadonlySet<string> = new Set(TAKES.map(([name]) => name));
-
-/**
- * Takes the facts that a call says. What is no fact is flagged and never believed.
- *
- * @returns the names of those that were not taken, which stay in `data`
- */
-function takeFacts(said: Said, into: Draft, redactor: Redactor, notes: NoteTaker): readonly string[] | undefined {
-  let refused: string[] | undefined;
-  for (const [name, take] of TAKES) {
-    let problem: string | undefined;
-    try {
-      const value = said[name];
-      // `null` is how many say that there is none: a header that was not set, a column without a value.
-      if (value === undefined || value === null) continue;
-      // Nothing is wrong with it, but only in the data is it redacted.
-      if (redactor.hasDataPaths && redactor.secretPath(["data", name])) problem = "";
-      else problem = take(value, into, redactor, notes);
-    } catch {
-      // A getter or a method of the value's own threw: the others are taken all the same.
-      problem = "could not be read";
-    }
-    if (problem === undefined) continue;
-    if (problem !== "") notes.flag(`${name} ${problem}`);
-    refused = [...(refused ?? []), name];
-  }
-  return refused;
-}
-
-function takeOutcome(value: unknown, into: Draft): string | undefined {
-  if (!isOutcome(value)) return "is not success, failure or unknown";
-  into.outcome = value;
-  return undefined;
-}
-
-function takeStatusCode(value: unknown, into: Draft): string | undefined {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 100 || value > 999) {
-    return "is no number from 100 to 999";
-  }
-  into.statusCode = value;
-  return undefined;
-}
-
-function takeAllowedMethods(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): undefined {
-  const text = Array.isArray(value) ? value.map(String).join(", ") : String(value);
-  into.allowedMethods = clean(text, "allowedMethods", redactor, notes, true);
-}
-
-function takeRoute(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): string | undefined {
-  if (typeof value !== "string") return "is no string";
-  into.route = clean(value, "route", redactor, notes, true);
-  return undefined;
-}
-
-function takeCount(value: unknown, into: Draft): string | undefined {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
-    return "is no whole number from 1 to 2147483647";
-  }
-  into.count = value;
-  return undefined;
-}
-
-/** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
-function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
-  const ms = isDate(value) ? value.getTime() : Number.NaN;
-  if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is no date between 1970 and 9999";
-  // Not by way of microseconds, which are not exact after 2255.
-  into[name] = `${new Date(ms).toISOString().slice(0, -1)}000Z`;
-  return undefined;
-}
-
-function party(
-  value: unknown,
-  role: "actor" | "target",
-  into: Draft,
-  redactor: Redactor,
-  notes: NoteTaker,
-): string | undefined {
-  // All is read before anything is taken, as reading may throw.
-  const object = typeof value === "object" && value !== null;
-  const { id, type } = object ? (value as Said) : { id: value, type: undefined };
-  const others = object ? Object.keys(value).filter((name) => name !== "id" && name !== "type") : [];
-  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is no id";
-  into[`${role}Id`] = clean(String(id), `${role}Id`, redactor, notes);
-  if (typeof type === "string") into[`${role}Type`] = clean(type, `${role}Type`, redactor, notes);
-  else if (type !== undefined) notes.flag(`${role}.type is no string`);
-  if (others.length > 0) notes.flag(`of ${role} only id and type are kept, not ${others.slice(0, 10).join(", ")}`);
-  return undefined;
-}
-
 /** What the data say about an event's level and outcome, when its type lets them. */
 function refinement(definition: EventDefinition, data: object): ReturnType<NonNullable<EventDefinition["refine"]>> {
   try {
@@ -340,8 +201,4 @@ function refinement(definition: EventDefinition, data: object): ReturnType<NonNu
     // A getter threw: the type's own level and outcome stand.
     return undefined;
   }
-}
-
-function isOutcome(value: unknown): value is Outcome {
-  return (OUTCOMES as readonly unknown[]).includes(value);
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { LeftBehind } from "../record/security-log.ts";
+import type { LeftBehind } from "../record/health.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import { listCursors } from "../spool/cursor.ts";
 import { isErrno, type SpoolFs } from "../spool/fs.ts";

@@ -1,6 +1,6 @@
 /** What a shipper reports to its log: one type from the lane to the diagnostics, and across the threads in between. */
 import type { ErrorCode } from "../event/errors.ts";
-import type { HandlerHealth, HealthError, LeftBehind } from "../record/security-log.ts";
+import type { HandlerHealth, HealthError, LeftBehind } from "../record/health.ts";
 import type { FailureKind } from "./handler.ts";
 
 /** The part of a handler's health that its shipper knows. */

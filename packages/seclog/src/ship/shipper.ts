@@ -1,5 +1,5 @@
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { HealthError } from "../record/security-log.ts";
+import type { HealthError } from "../record/health.ts";
 import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane } from "./lane.ts";

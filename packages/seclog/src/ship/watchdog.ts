@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../event/errors.ts";
-import type { HandlerHealth } from "../record/security-log.ts";
+import type { HandlerHealth } from "../record/health.ts";
 import { wallNow } from "../runtime/timers.ts";
 import type { ShippingHealth } from "./news.ts";
 import { monotonic, type Progress } from "./progress.ts";

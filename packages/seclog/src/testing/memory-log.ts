@@ -4,7 +4,9 @@ import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
 import type { SecurityLogOptions } from "../log/options.ts";
-import type { EventType, Health, SecurityLog } from "../record/security-log.ts";
+import type { EventType } from "../record/facts.ts";
+import type { Health } from "../record/health.ts";
+import type { SecurityLog } from "../record/security-log.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
 

@@ -1,0 +1,34 @@
+import type { Catalogue, DataOf } from "../event/catalogue.ts";
+import type { EventDefinitions } from "../event/definition.ts";
+import type { Outcome } from "../event/event.ts";
+
+/** Who did it or what it was done to: an id, or an id with its kind. Ids are cut at 256 characters. */
+export type Party = string | number | bigint | { readonly id: string | number | bigint; readonly type?: string };
+
+/** Facts that any event may carry and that have columns of their own; `null` says no more than leaving them out. Everything else goes to `data`. */
+export interface EventFacts {
+  /** Who did it. Without it, `userid` is taken, then the request context's actor. */
+  readonly actor?: Party | null | undefined;
+  /** What it was done to. */
+  readonly target?: Party | null | undefined;
+  /** @default the type's own */
+  readonly outcome?: Outcome | null | undefined;
+  /** The response's status. */
+  readonly statusCode?: number | null | undefined;
+  /** What the path does allow: a list, or the `Allow` header as it is. */
+  readonly allowedMethods?: string | number | readonly string[] | null | undefined;
+  /** The route's template, when the request does not know it. */
+  readonly route?: string | null | undefined;
+  /** For how many occurrences this event stands. */
+  readonly count?: number | null | undefined;
+  /** The first of `count` occurrences. */
+  readonly startedAt?: Date | null | undefined;
+  /** The last of `count` occurrences. */
+  readonly endedAt?: Date | null | undefined;
+}
+
+/** What is known of the data of an event of type `T`: the type's own, and the common facts. Anything else may be added. */
+export type EventInput<T extends string, Events extends EventDefinitions> = DataOf<T, Events> & EventFacts;
+
+/** The types of the catalogue and of the application's own definitions. */
+export type EventType<Events extends EventDefinitions> = (keyof Catalogue & string) | (keyof Events & string);
