@@ -1,9 +1,9 @@
-/** The checker: compares what the ledger knows with what the database has. Set algebra as in Jepsen's tests. */
+/** The checker: compares the ledger with the database by set algebra, as Jepsen's tests do. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import pg from "pg";
 
-/** The columns that an application decides, by its call, its request and its log's options. */
+/** The columns that the application sets: by its call, its request and its log's options. */
 const COLUMNS = [
   ...["event_type", "category", "level", "outcome", "logger", "service", "environment", "host", "method"],
   ...["method_original", "path", "route", "status_code", "allowed_methods", "ip_address", "ip_source", "user_agent"],
@@ -21,22 +21,23 @@ const COLUMNS = [
   ...["started_at", "ended_at", "data"],
 ];
 
-/** The clocks' own resolution, and how late the log's may follow the machine's, in milliseconds. */
+/** The resolution of the clocks, and how far the log's may lag behind the machine's, in milliseconds. */
 const SLACK_MS = 5;
-/** A log's clock may be so far ahead of the machine's, which somebody set back, before an event says so. */
+/** How far the log's clock may run ahead of the machine's, once that was set back, before events are flagged. In ms. */
 const AHEAD_MS = 1_000;
 
 /**
- * What must be found in the row of an event, as one short hash: for the ledger before the call, for the checker after it.
+ * A short hash of all that an event's row must contain. The ledger gets it before the call, the checker computes it
+ * afterwards.
  *
- * @param {object} row its values by column; an absent one is as `null`
+ * @param {object} row its values by column; an absent value counts as `null`
  */
 export function contentHash(row) {
   const values = COLUMNS.map((name) => ordered(name.endsWith("_at") && row[name] ? new Date(row[name]) : row[name]));
   return createHash("sha256").update(JSON.stringify(values)).digest("hex").slice(0, 24);
 }
 
-/** The same value with the members of every object in one order. */
+/** The same value, with the members of every object sorted. */
 function ordered(value) {
   if (typeof value !== "object" || value === null || value instanceof Date) return value ?? null;
   if (Array.isArray(value)) return value.map(ordered);
@@ -46,16 +47,16 @@ function ordered(value) {
 
 /**
  * @typedef {object} Verdict
- * @property {number} tried calls that were begun
- * @property {number} acknowledged whose promise resolved
- * @property {number} stored rows with different keys
- * @property {number} lost acknowledged and not stored, unless it counts as quarantined
- * @property {number} twice rows of a key, an id or a (source, seq) that has one already, or that is in quarantine, too
- * @property {number} unexpected rows that nobody tried, or that hold something else than what was recorded or another time than
- *   that of the call, and what is in quarantine though the fault did not damage it
+ * @property {number} tried calls that were made
+ * @property {number} acknowledged calls whose promise resolved
+ * @property {number} stored rows with distinct keys
+ * @property {number} lost acknowledged but not stored, unless counted as quarantined
+ * @property {number} twice rows that repeat a key, an id or a (source, seq), or that are in quarantine as well
+ * @property {number} unexpected rows without a call, with other content than was recorded or a time outside the call;
+ *   and records in quarantine that the fault did not damage
  * @property {number} holes numbers of an application's source that are neither stored nor in quarantine
  * @property {number} quarantined acknowledged, not stored, and in quarantine because the fault damaged it on purpose
- * @property {number} recovered stored and not acknowledged: allowed
+ * @property {number} recovered stored though not acknowledged: allowed
  */
 
 /** Seclog's rows, without the log's own events. */
@@ -64,8 +65,8 @@ const SECLOG_ROWS = `SELECT id, source_id || '/' || seq AS place, (extract(epoch
   FROM security_event_log WHERE category <> 'log'`;
 
 /**
- * Of each source: numbers up to its position that are nowhere, and those beyond it that are somewhere. And of all: numbers
- * that are stored and in quarantine.
+ * Per source: numbers up to its position that are missing, and numbers beyond it that exist. Over all: numbers that are
+ * both stored and in quarantine.
  */
 const PLACES = `WITH places AS (
     SELECT source_id, seq FROM security_event_log UNION SELECT source_id, seq FROM security_event_quarantine
@@ -85,18 +86,18 @@ const PLACES = `WITH places AS (
 /**
  * @typedef {object} Damaged an event that the fault damaged on purpose: it may be in quarantine instead
  * @property {string} place its `<source>/<seq>`
- * @property {string} [key] none of an event of the log's own
+ * @property {string} [key] absent for the log's own events
  */
 
 /**
  * @param {string} ledgerFile
- * @param {string} adminUrl a superuser's, of the database with the events
+ * @param {string} adminUrl a superuser's URL of the database with the events
  * @param {object} options
- * @param {string} [options.select] gives the columns of each row; `id`, `place` and `occurred` where there are such
- * @param {Iterable<Damaged>} [options.damaged] these, and no others, may be in quarantine
- * @param {boolean} [options.torn] a power cut took what was not synced: what is no whole event may be in quarantine, too. Were it
- *   acknowledged, it would count as lost
- * @param {number} [options.setBack] by so many milliseconds the fault has set the clock back, perhaps between a call and its time
+ * @param {string} [options.select] returns the columns of each row, and `id`, `place` and `occurred` where they exist
+ * @param {Iterable<Damaged>} [options.damaged] the only events that may be in quarantine
+ * @param {boolean} [options.torn] a power cut took what was not synced, so incomplete events may be in quarantine as
+ *   well. Had one been acknowledged, it would count as lost
+ * @param {number} [options.setBack] how many milliseconds the fault set the clock back, perhaps during a call
  * @returns {Promise<Verdict>}
  */
 export async function check(
@@ -136,8 +137,8 @@ function isWhole(base64) {
 }
 
 /**
- * The calls, by key, and the keys of those that were acknowledged. A call has ended when its life begins the next one, and when
- * it has been answered. One of which the ledger has no time has none here: then any is right.
+ * The calls by key, and the keys that were acknowledged. A call ends when its life starts the next one, and when it is
+ * answered. A call without an end in the ledger ends now: any time up to now is right.
  */
 function readLedger(file) {
   const tried = new Map();
@@ -163,7 +164,7 @@ function readLedger(file) {
   return { tried, acknowledged };
 }
 
-/** So many rows are read at once. */
+/** Rows per fetch. */
 const ROWS = 20_000;
 
 async function compare(ledgerFile, client, select, setBack) {

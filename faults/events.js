@@ -1,34 +1,34 @@
-/** What the applications of the fault tests record, and how they tell the ledger of it. */
+/** The events that the fault tests' applications record, and how they report them to the ledger. */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { contentHash } from "./check.js";
 
-/** Texts that have hurt others: quotes, tabs, COPY's own escapes, two- and four-byte characters. */
+/** Characters that have broken other programs: quotes, tabs, COPY's own escapes, two- and four-byte characters. */
 const ALPHABET = [..."abcdefghijklmnopqrstuvwxyz \"'\\\t\n\r,{}é中😀\u2028"];
 
-/** What requests say of themselves, quotes and other scripts included. */
+/** User agents, with quotes and other scripts. */
 const AGENTS = [undefined, "curl/8.5.0", 'Mozilla/5.0 (X11; "Linux") Gecko/2010 Firefox/131.0', "агент 😀\u2028 é\\N"];
-/** No method that anybody has registered: it is kept apart. */
+/** A method that is not registered: it is stored in a column of its own. */
 const OTHER_METHOD = "BREW";
 const METHODS = ["GET", "POST", OTHER_METHOD, "PATCH"];
 const OUTCOMES = ["success", "failure", "unknown"];
-/** The options that say whose log it is; no two the same, so that swapped columns show. */
+/** The options that identify the log; all differ, so that swapped columns show. */
 export const LOG = { name: "faults-log", service: "faults", environment: "trial", host: "machine.example" };
-/** What the catalogue says of the types that are recorded. */
+/** The catalogue's entries for the recorded types. */
 const KINDS = {
   authz_fail: { category: "authz", level: "critical" },
   authz_change: { category: "authz", level: "warning" },
 };
 
 /**
- * Makes events with keys that nobody else has, and tells the ledger of each before it is recorded.
+ * Makes events with unique keys, and reports each to the ledger before it is recorded.
  *
- * @param {{ life: string, ledger: string, types: readonly string[], textLength: number, plain?: boolean }} options `plain`:
- *   with nothing but what any logger can keep
+ * @param {{ life: string, ledger: string, types: readonly string[], textLength: number, plain?: boolean }} options
+ *   `plain`: only with facts that any logger can keep
  */
 export function eventSource({ life, ledger, types, textLength, plain = false }) {
   const random = mulberry32(hash(life));
   const pipe = openLedger(ledger);
-  const tell = (line) => writeSync(pipe, `${line} ${Date.now()}\n`);
+  const enter = (line) => writeSync(pipe, `${line} ${Date.now()}\n`);
 
   function textOf(length) {
     let text = "";
@@ -37,7 +37,7 @@ export function eventSource({ life, ledger, types, textLength, plain = false }) 
   }
 
   return {
-    /** The n-th event, with what is known of its request: `try` is told. */
+    /** Makes the n-th event, with what is known of its request, and writes its `try`. */
     begin(n, known = {}) {
       const event = {
         key: `${life}-${n}`,
@@ -48,15 +48,15 @@ export function eventSource({ life, ledger, types, textLength, plain = false }) 
         ...(plain ? {} : factsOf(n)),
         ...known,
       };
-      tell(`try ${event.key} ${contentHash(rowOf(event))}`);
+      enter(`try ${event.key} ${contentHash(rowOf(event))}`);
       return event;
     },
-    acknowledged: ({ key }) => tell(`ack ${key}`),
-    refused: ({ key }) => tell(`no ${key}`),
+    acknowledged: ({ key }) => enter(`ack ${key}`),
+    refused: ({ key }) => enter(`no ${key}`),
   };
 }
 
-/** Something for each column that a call or its request decides; most of it is absent in some. */
+/** A value for each column that a call or its request sets; most of them are absent in some events. */
 function factsOf(n) {
   return {
     log: LOG,
@@ -77,11 +77,11 @@ function factsOf(n) {
   };
 }
 
-/** The ids that a `traceparent` has (W3C Trace Context). */
+/** The ids in a `traceparent` (W3C Trace Context). */
 const traceOf = (n) => ({ id: n.toString(16).padStart(32, "a"), span: n.toString(16).padStart(16, "b") });
 
 /**
- * A request as Node has it, for an event that comes with none.
+ * A request as Node presents it, for an event without one.
  *
  * @param {object} event
  */
@@ -92,7 +92,7 @@ export function requestOf({ method = "GET", path, ip = "192.0.2.7", userAgent, h
 }
 
 /**
- * The rest of the call that records an event.
+ * The remaining arguments of the call that records an event.
  *
  * @param {object} event
  */
@@ -107,7 +107,7 @@ export function dataOf({ key, text, more, actor, actorType, target, status, star
   };
 }
 
-/** What must be in its row, by column. */
+/** The values its row must have, by column. */
 export function rowOf({ key, text, more, type, actor, target, ip, host, status, log, trace, ...event }) {
   const { outcome, method, path, route, allowedMethods, userAgent, requestId } = event;
   const { actorType, count, startedAt, endedAt } = event;
@@ -124,18 +124,21 @@ export function rowOf({ key, text, more, type, actor, target, ip, host, status, 
   };
 }
 
-/** The ledger's pipe. Throws when nobody reads it: without the first look the second would wait for ever. */
+/**
+ * Opens the ledger's pipe. The first, non-blocking open throws when the pipe has no reader; the second would wait for
+ * ever.
+ */
 export function openLedger(path) {
   closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
   return openSync(path, constants.O_WRONLY);
 }
 
-/** Whoever waits so long in a request notices it, in milliseconds. */
+/** A user notices a request that waits this long, in milliseconds. */
 const LONG_STALL_MS = 250;
 
 /**
- * Measures how long the event loop did not turn, by the loop itself: `longest` in all, and what a `stretch` of its life saw, which
- * begins with a message `{ stretch: <its number> }`.
+ * Measures from within how long the event loop stalls: the `longest` stall overall, and those of the current `stretch`,
+ * which starts with a message `{ stretch: <its number> }`.
  */
 export function stallMeter() {
   let last = performance.now();
@@ -143,7 +146,7 @@ export function stallMeter() {
   let stretch = { number: 0, longest: 0, long: 0 };
   const meter = {
     longest: 0,
-    /** The present stretch: its milliseconds, its longest stall, and how many of its stalls were long. */
+    /** The current stretch: its length in milliseconds, its longest stall, and how many of its stalls were long. */
     get stretch() {
       return { ...stretch, ms: last - began };
     },

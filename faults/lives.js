@@ -1,32 +1,32 @@
 /** The parent's side of lives-app.js. */
 
-/** Lets file system calls fail in both threads of an application. */
+/** Makes file system calls fail in both threads of an application. */
 const PRELOAD = new URL("./preloads/inject.js", import.meta.url).href;
 
-/** An application that opens many logs. Its answers reject when it has died. */
+/** An application that opens many logs. Pending calls reject when it dies. */
 export class Lives {
   #app;
-  #asked = new Map();
+  #pending = new Map();
   #last = 0;
 
-  /** @param how as World.startApp's */
+  /** @param how as for World.startApp */
   static async start(world, { execArgv = ["--import", PRELOAD], ...how } = {}) {
     const lives = new Lives();
     lives.#app = await world.startApp({}, { ...how, execArgv, program: "lives-app.js" });
     lives.#app.child.on("message", ({ id, result, thrown }) => {
-      const asked = lives.#asked.get(id);
-      lives.#asked.delete(id);
-      if (thrown === undefined) asked?.resolve(result);
-      else asked?.reject(new Error(thrown));
+      const waiting = lives.#pending.get(id);
+      lives.#pending.delete(id);
+      if (thrown === undefined) waiting?.resolve(result);
+      else waiting?.reject(new Error(thrown));
     });
     void lives.#app.exited.then((code) => {
-      for (const { reject } of lives.#asked.values()) reject(new Error(`it ended (${code}): ${lives.#app.errors}`));
+      for (const { reject } of lives.#pending.values()) reject(new Error(`it ended (${code}): ${lives.#app.errors}`));
     });
     return lives;
   }
 
   /** Runs a command of lives-app.js. */
-  ask(name, options, deadline = 90_000) {
+  call(name, options, deadline = 90_000) {
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
       if (this.#app.ended) throw new Error(`it had ended: ${this.#app.errors}`);
@@ -35,17 +35,17 @@ export class Lives {
         clearTimeout(timer);
         how(value);
       };
-      this.#asked.set(id, { resolve: settle(resolve), reject: settle(reject) });
+      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject) });
       this.#app.child.send({ id, name, options });
     });
   }
 
-  /** Kills it, unless it is dead already, and says how it ended. */
+  /** Kills it, unless it is dead already, and returns its exit code or signal. */
   async end() {
     return this.#app.ended ? await this.#app.exited : await this.#app.kill();
   }
 
-  /** The same for one that runs below another program, which must not be killed: it ends when nobody talks to it. */
+  /** The same for an application under another program, which must not be killed: disconnecting makes it exit. */
   async leave() {
     if (!this.#app.ended) this.#app.child.disconnect();
     return await this.#app.exited;

@@ -1,5 +1,5 @@
 /**
- * A TCP proxy on 127.0.0.1 between a client and PostgreSQL that knows where the protocol's messages begin and end, and
+ * A TCP proxy on 127.0.0.1 between a client and PostgreSQL. It knows where the protocol's messages begin and end, and
  * misbehaves at any of them as networks do.
  */
 import { once } from "node:events";
@@ -8,17 +8,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /**
  * @typedef {object} Message of PostgreSQL's protocol, version 3; nothing is encrypted here
- * @property {"client" | "server"} from who sent it
- * @property {string} type its first byte; empty for the one that begins a connection and has none
+ * @property {"client" | "server"} from its sender
+ * @property {string} type its first byte; empty for the message that opens a connection, which has no type
  * @property {Buffer} data all its bytes
  */
 
 /**
  * @typedef {object} Cut
  * @property {"reset" | "end" | "half" | "late"} how `reset`: RST to both ends. `end`: FIN to both. `half`: RST to the
- *   client, while the server hears of it only {@link LATE_MS} later. `late`: as `half`, and the message itself, when it is
- *   the client's, reaches the server only then, as a packet does that was on its way for long
- * @property {number} [pass] how many bytes of the message pass; without it all
+ *   client; the server notices only {@link LATE_MS} later. `late`: as `half`, but a client's message still reaches the
+ *   server at that time, like a packet that was delayed on its way
+ * @property {number} [pass] how many bytes of the message pass; all by default
  */
 
 /**
@@ -27,30 +27,30 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @property {() => void} release lets it pass
  */
 
-/** How much later the server hears of a `half` or `late` cut, in milliseconds: the client is back by then. */
+/** How much later the server notices a `half` or `late` cut, in milliseconds: the client has reconnected meanwhile. */
 const LATE_MS = 250;
 
-/** A trap in which nobody gets through, as when PostgreSQL is down. */
+/** A trap that lets no connection through, as when PostgreSQL is down. */
 export const REFUSE = () => ({ how: "reset", pass: 0 });
 
 export class PostgresProxy {
-  /** Connections that were made through it so far. */
+  /** Connections made through it so far. */
   connections = 0;
   /**
-   * Sees every whole message before it passes, and may cut its connection there, or hold the message back until its promise
-   * resolves.
+   * Called with every whole message before it passes. May cut the connection there, or hold the message until the
+   * returned promise resolves.
    *
    * @type {((message: Message) => Cut | Promise<undefined> | undefined) | undefined}
    */
   trap;
   /**
-   * The most bytes a second in each direction of a connection.
+   * The most bytes per second in each direction of a connection.
    *
    * @type {number | undefined}
    */
   rate;
   /**
-   * The most bytes of a client that a connection takes before both ends are reset.
+   * The most bytes that a connection takes from a client before both ends are reset.
    *
    * @type {number | undefined}
    */
@@ -79,7 +79,7 @@ export class PostgresProxy {
   }
 
   /**
-   * A URL of the server, through the proxy.
+   * The server's URL, through the proxy.
    *
    * @param {string} url
    */
@@ -90,7 +90,7 @@ export class PostgresProxy {
   }
 
   /**
-   * Holds the next message back that `wanted` accepts, and with it all that come after it the same way.
+   * Holds the next message that `wanted` accepts, and everything after it in the same direction.
    *
    * @param {(message: Message) => boolean} wanted
    * @returns {Held}
@@ -116,12 +116,12 @@ export class PostgresProxy {
     for (const link of this.#links) reset(link);
   }
 
-  /** A black hole: what is sent arrives nowhere, and nobody is told, until {@link resume}. */
+  /** A black hole: nothing that is sent arrives, and neither end is notified, until {@link resume}. */
   stall() {
     this.#stalled = true;
   }
 
-  /** Ends the black hole, and the connections that have fallen into it. */
+  /** Ends the black hole, and the connections that fell into it. */
   resume() {
     this.#stalled = false;
     this.cut();
@@ -142,7 +142,7 @@ export class PostgresProxy {
     const link = { client, server: connect(this.#target, "127.0.0.1"), over: false, left: this.budget };
     for (const socket of [client, link.server]) {
       socket.setNoDelay();
-      // Whoever reads from it is told, too.
+      // The pump that reads from this socket sees the error as well.
       socket.on("error", () => {});
     }
     this.#links.add(link);
@@ -160,14 +160,14 @@ export class PostgresProxy {
         for (const { type, data } of messages.add(chunk)) {
           if (link.over || this.#stalled) continue;
           const cut = (await this.trap?.({ from, type, data })) ?? spend(link, from, data);
-          // It may have been held for long.
+          // Checked again: the message may have been held for long.
           if (link.over || this.#stalled) continue;
           if (cut === undefined) await this.#pass(receiver, data);
           else await this.#cut(link, receiver, data, cut);
         }
       }
     } catch {
-      // One of the two has broken it off.
+      // One of the two ends has closed the connection.
     }
     if (link.over || this.#stalled) return;
     receiver.destroySoon();
@@ -204,13 +204,13 @@ export class PostgresProxy {
   }
 }
 
-/** Parts the bytes of one direction of a connection into messages. */
+/** Splits the bytes of one direction of a connection into messages. */
 class Messages {
   #rest = Buffer.alloc(0);
   #hasType;
 
   constructor(fromClient) {
-    // A client's first message, with which it introduces itself, has no type.
+    // A client's first message, which opens the connection, has no type.
     this.#hasType = !fromClient;
   }
 
@@ -230,7 +230,7 @@ class Messages {
   }
 }
 
-/** Takes a client's bytes from what its connection has left, and cuts it where that ends. */
+/** Deducts a client's bytes from its connection's budget, and cuts the connection where that is used up. */
 function spend(link, from, data) {
   if (from !== "client" || link.left === undefined) return undefined;
   const pass = link.left;

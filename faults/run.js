@@ -2,15 +2,15 @@
 /**
  * `npm run faults`: every fault of the list, each in a world of its own, and one table of what became of the events.
  *
- *     npm run faults                      all faults and negative controls, at full count: the better part of an hour
+ *     npm run faults                      all faults and negative controls, at full count: most of an hour
  *     npm run faults -- --short           the same faults with few runs: a few minutes (CI)
  *     npm run faults -- --only 1,5-7,C1   some of them, see USAGE below
  *     npm run faults -- --runs 20         another count
- *     npm run faults -- --jobs 2          two at a time: much of the time goes by in waiting
+ *     npm run faults -- --jobs 2          two at a time: much of a run is waiting
  *     npm run faults -- --json            for programs: one JSON object, progress on standard error
- *     npm run faults -- --write           puts the table of all faults into docs/guarantees.md, if none has failed
+ *     npm run faults -- --write           writes the table of all faults to docs/guarantees.md, if none failed
  *
- * Exit code 0: every promise held and every negative control was red. 1: one did not. 2: the arguments are wrong.
+ * Exit code 0: every promise held and every negative control was red. 1: otherwise. 2: wrong arguments.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ import { Server, World } from "./world.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const GUARANTEES = join(ROOT, "docs/guarantees.md");
-/** What must be zero in the row of every fault, and must not be in the row of a negative control. */
+/** Columns that must be zero for every fault. In a negative control, at least one of those it names must not be. */
 const ZEROS = ["lost", "twice", "unexpected", "holes"];
 const SUMS = ["tried", "acknowledged", "stored", ...ZEROS, "quarantined", "recovered"];
 const COLUMNS = {
@@ -42,30 +42,30 @@ const COLUMNS = {
 };
 
 const HEAD = ["#", "fault", "runs", ...Object.values(COLUMNS)];
-/** What a narrow terminal does without, the first first. What must be zero always stays. */
+/** Columns that a narrow terminal drops, in this order. The zeros always stay. */
 const SPARE = ["drain ms", "stall ms", "recov.", "tried", "quar.", "runs", "stored", "acked"];
-/** So much of a fault's name says which it is. */
+/** The part of a fault's name that identifies it. */
 const SHORTEST_NAME = 24;
 
 const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--jobs N] [--short] [--json] [--write]
-  --only   4 is that alone, 20 is 20a, 20b and so on, as there is no 20 itself; a range has all: 3-4 is 3, 3b, 4 and 4b
+  --only   4 is that alone, 20 is 20a, 20b and so on, since there are only those; a range has all: 3-4 is 3, 3b, 4, 4b
   --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
-  --jobs   1 to 8, 1 if not given; those that another one could disturb run alone nevertheless
-  --write  of all faults at full count only, one at a time`;
+  --jobs   1 to 8, 1 if not given; faults marked "alone" still run alone
+  --write  only for all faults at full count, one at a time`;
 
 const options = readArguments();
-/** Now, since the run takes long enough for another to be made. */
+/** Read now: the run takes long enough for another commit to be made. */
 const commit = presentCommit();
 const chosen = FAULTS.filter(({ number }) => options.only === undefined || options.only.has(String(number)));
 const isTerminal = process.stderr.isTTY;
 const progress = (text) => process.stderr.write(text);
-/** What runs at the moment, and how far it is: the last line of a terminal, over and over. */
+/** The faults that are running and their progress: redrawn as the terminal's last line. */
 const running = new Map();
 const showRunning = () =>
   isTerminal && progress(`\r\x1b[K${[...running.values()].join(" · ").slice(0, process.stderr.columns - 1)}`);
-/** Faults that run at a time have a PostgreSQL each: one that changes a role's password changes it for the whole server. */
+/** One PostgreSQL per parallel job: a fault that changes a role's password changes it for the whole server. */
 const lanes = Array.from({ length: options.jobs }, () => ({ server: undefined }));
-/** Of those who seal what a fault has left. */
+/** The key that seals what the faults leave. */
 let keyFolder;
 let key;
 const interrupted = new AbortController();
@@ -94,7 +94,7 @@ if (options.json) console.log(JSON.stringify({ node: process.version, short: opt
 else console.log(`\n${table(results, process.stdout.isTTY ? process.stdout.columns : undefined)}`);
 const unkept = options.write ? whyNotKept() : undefined;
 if (options.write && unkept === undefined) writeGuarantees();
-if (unkept !== undefined) progress(`\n${unkept}: docs/guarantees.md stays as it is\n`);
+if (unkept !== undefined) progress(`\n${unkept}: docs/guarantees.md is unchanged\n`);
 const list = (title, lines) =>
   lines.length > 0 && progress(`\n${title}:\n${lines.map((line) => `  ${line}`).join("\n")}\n`);
 list(
@@ -110,7 +110,7 @@ const passed = results.length - failed.length - skipped.length - later.length;
 progress(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`);
 process.exitCode = failed.length > 0 || interrupted.signal.aborted || unkept !== undefined ? 1 : 0;
 
-/** Runs one fault in worlds of its own, and adds up what the checker says of each. */
+/** Runs one fault in worlds of its own, and adds up the checker's verdicts. */
 async function runFault(fault, lane) {
   const { number, name } = fault;
   const label = `${String(number).padStart(3)} ${name}`;
@@ -145,7 +145,9 @@ async function runFault(fault, lane) {
       runs,
       short: options.short,
       signal: interrupted.signal,
-      /** A world on the run's PostgreSQL, or on one of the fault's own that may be killed (`ownServer`, with settings). */
+      /**
+       * A world on the run's PostgreSQL, or on one of the fault's own that may be killed (`ownServer`, with settings).
+       */
       async world({ ownServer, ...more } = {}) {
         if (ownServer !== undefined) own ??= await Server.start(ownServer === true ? {} : ownServer);
         else lane.server ??= await Server.start();
@@ -154,9 +156,9 @@ async function runFault(fault, lane) {
         return world;
       },
       /**
-       * Checks a world and takes it away. Every fault calls it when all that can be shipped was shipped; what it damaged on
-       * purpose, what a cut may have torn and how far it set the clock back, it says in the checker's options; and `proven` when
-       * it has sealed and verified all by itself.
+       * Checks a world and removes it. Every fault calls it once everything that can be shipped was shipped. The
+       * options are the checker's: what the fault damaged on purpose, what a cut may have torn, how far it set the
+       * clock back; and `proven` when the fault has sealed and verified everything itself.
        */
       async finish(world, { damaged, torn, setBack, proven = false } = {}) {
         const verdict = await world.check({ damaged, torn, setBack });
@@ -168,18 +170,18 @@ async function runFault(fault, lane) {
         await world.end();
         return verdict;
       },
-      /** One more run is over: for progress, and for the table. */
+      /** Counts a finished run, for the progress line and the table. */
       ran(count = 1) {
         result.runs += count;
         running.set(fault, `${label} ${result.runs}/${runs}`);
         showRunning();
         if (interrupted.signal.aborted) throw new Error("interrupted");
       },
-      /** A promise beside the zeros. */
+      /** A promise beyond the zeros. */
       expect(holds, sentence) {
         if (!holds) result.problems.push(sentence);
       },
-      /** A figure or a fact for the guarantees. */
+      /** A figure or a fact for docs/guarantees.md. */
       note(sentence) {
         result.notes.push(sentence);
       },
@@ -191,14 +193,14 @@ async function runFault(fault, lane) {
     } catch (error) {
       result.problems.push(error.stack ?? String(error));
     }
-    // None of them may be left because another one could not be ended.
+    // Attempt every end: one that fails must not leave the others running.
     for (const { reason } of await Promise.allSettled([...worlds].map((world) => world.end())))
       if (reason !== undefined) result.problems.push(`a world did not end: ${reason}`);
     await own?.end().catch((error) => result.problems.push(`its PostgreSQL did not end: ${error}`));
     if (fault.control === undefined) {
       for (const column of ZEROS) if (result[column] !== 0) result.problems.push(`${column} is ${result[column]}`);
     } else if (result.problems.length === 0 && !fault.control.some((column) => result[column] > 0)) {
-      result.problems.push(`the checker saw nothing: ${fault.control.join(" and ")} should not be 0`);
+      result.problems.push(`the checker found nothing: ${fault.control.join(" and ")} should not be 0`);
     }
     result.seconds = (performance.now() - start) / 1000;
     const outcome = result.problems.length > 0 ? "FAILED" : fault.control === undefined ? "ok" : "red, as it must be";
@@ -210,8 +212,8 @@ async function runFault(fault, lane) {
 }
 
 /**
- * Seals all that is stored and verifies it as an auditor would: each row has its leaf, and no number is without one. That this
- * goes red when a row is changed or deleted, 30 shows.
+ * Seals everything stored and verifies it as an auditor would: each row has its leaf, and each number a row. Fault 30
+ * shows that this fails when a row is changed or deleted.
  */
 async function proofProblems(world) {
   if (key === undefined) {
@@ -225,12 +227,12 @@ async function proofProblems(world) {
   return [];
 }
 
-/** The cells of a row; three when nothing ran, the last of them a sentence. */
+/** The cells of a row; three for a fault that did not run, the last of them a sentence. */
 function cells(result) {
   const whole = (value) => (value === undefined ? "–" : String(Math.round(value)));
   if (result.later !== undefined) return [`${result.number}`, result.name, `comes with ${result.later}`];
   if (result.skipped !== undefined) return [`${result.number}`, result.name, `skipped: ${result.skipped}`];
-  // The zeros of a fault in which nothing was checked say nothing.
+  // Zeros prove nothing when nothing was checked.
   const said = result.tried > 0 ? result : {};
   return [
     `${result.number}`,
@@ -240,7 +242,7 @@ function cells(result) {
   ];
 }
 
-/** As wide as it must be, or as the terminal is: `--json` has all. */
+/** As wide as needed, or as the terminal: `--json` has everything. */
 function table(rows, width = Number.POSITIVE_INFINITY) {
   const lines = [HEAD, ...rows.map(cells)];
   const widths = HEAD.map((_, column) =>
@@ -264,15 +266,15 @@ function table(rows, width = Number.POSITIVE_INFINITY) {
   return text.join("\n");
 }
 
-/** Why the table is not to be kept; `undefined` when it is. What is kept is taken for proved. */
+/** Why the table must not be written; `undefined` when it may. Readers take what is written for proved. */
 function whyNotKept() {
   if (interrupted.signal.aborted) return "The run was interrupted";
-  // Also those in which nothing ran, or nothing was tried.
+  // Including faults in which nothing ran, or nothing was tried.
   if (failed.length > 0) return `${failed.map(({ number }) => number).join(", ")} failed`;
   return undefined;
 }
 
-/** Replaces what stands between the markers of docs/guarantees.md. */
+/** Replaces the text between the markers of docs/guarantees.md. */
 function writeGuarantees() {
   const [begin, end] = ["<!-- faults -->", "<!-- /faults -->"];
   const line = (list) => `| ${list.join(" | ")} |`;
@@ -289,11 +291,11 @@ function writeGuarantees() {
   );
 }
 
-/** Of which commit the faults are, and whether of that alone; nothing where there is no git. */
+/** The commit of the faults, and whether the tree has changes beyond it; empty without git. */
 function presentCommit() {
   const git = (...args) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: "pipe" }).trim();
   try {
-    // What the run writes is no change of what it has run.
+    // The file that the run itself writes does not count as a change.
     const changes = git("status", "--porcelain", "--", ".", ":!docs/guarantees.md");
     return `, commit ${git("rev-parse", "--short", "HEAD")}${changes === "" ? "" : " with changes"}`;
   } catch {
@@ -314,11 +316,11 @@ function readArguments() {
       },
     });
     const { only, runs, jobs, short, write } = values;
-    if (runs !== undefined && !/^[1-9]\d{0,5}$/.test(runs)) throw new Error(`--runs ${runs} is no count`);
-    if (!/^[1-8]$/.test(jobs)) throw new Error(`--jobs ${jobs} is not 1 to 8`);
-    // Half an hour is too late to hear that nothing is written.
+    if (runs !== undefined && !/^[1-9]\d{0,5}$/.test(runs)) throw new Error(`--runs ${runs} is not a count`);
+    if (!/^[1-8]$/.test(jobs)) throw new Error(`--jobs ${jobs} is not between 1 and 8`);
+    // Checked now: after half an hour it would be too late to learn that nothing will be written.
     if (write && (only !== undefined || runs !== undefined || jobs !== "1" || short))
-      throw new Error("--write writes what each fault alone, at full count, has shown: leave the other options out");
+      throw new Error("--write records each fault run alone, at full count: leave the other options out");
     const wanted = only === undefined ? undefined : numbers(only);
     return { ...values, runs: runs && Number(runs), jobs: Number(jobs), only: wanted };
   } catch (error) {
@@ -330,18 +332,18 @@ function readArguments() {
 /** The faults that `1,5-7,C1` names. */
 function numbers(text) {
   const known = FAULTS.map(({ number }) => String(number));
-  /** Of 20a: 20. */
+  /** The 20 of 20a. */
   const family = (number) => number.replace(/(?<=^\d+)[a-z]$/, "");
   const wanted = new Set();
   for (const part of text.split(",")) {
     const [, from, to] = /^(\d+)-(\d+)$/.exec(part) ?? [];
-    if (Number(from) > Number(to)) throw new Error(`--only ${part}: a range goes up`);
+    if (Number(from) > Number(to)) throw new Error(`--only ${part}: a range must ascend`);
     const named = (number) => {
       if (from === undefined) return known.includes(part) ? number === part : family(number) === part;
       return Number(family(number)) >= Number(from) && Number(family(number)) <= Number(to);
     };
     const found = known.filter(named);
-    if (found.length === 0) throw new Error(`--only ${JSON.stringify(part)}: there is no such fault`);
+    if (found.length === 0) throw new Error(`--only ${JSON.stringify(part)}: no such fault`);
     for (const number of found) wanted.add(number);
   }
   return wanted;

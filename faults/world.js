@@ -26,21 +26,21 @@ import { setupDatabase } from "seclog/postgres/schema";
 import { drainSpool } from "seclog/spool";
 import { check } from "./check.js";
 
-/** A PostgreSQL that is not there: the connection is refused at once. */
+/** A PostgreSQL that does not exist: connections are refused at once. */
 export const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
 
 const APPLICATIONS = new URL("applications/", import.meta.url);
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
 const PASSWORDS = { writer: "faults-writer", reader: "faults-reader", sealer: "faults-sealer" };
 
-/** A PostgreSQL of our own, in a folder that is removed with it; it can be killed and started again on the same port. */
+/** A PostgreSQL of our own, in a folder that is removed with it. It can be killed and restarted on the same port. */
 export class Server {
   #folder = mkdtempSync(join(tmpdir(), "seclog-faults-postgres-"));
   #postgres;
   #databases = 0;
   #settings;
 
-  /** @param {Record<string, string>} settings of the server */
+  /** @param {Record<string, string>} settings server settings */
   static async start(settings = {}) {
     const server = new Server();
     server.#settings = settings;
@@ -71,7 +71,7 @@ export class Server {
   get pid() {
     return this.#postgres.pid;
   }
-  /** Where its data lies: `pgdata` below. */
+  /** Its folder, with `pgdata` inside. */
   get folder() {
     return this.#folder;
   }
@@ -108,7 +108,7 @@ export class Server {
     return urls;
   }
 
-  /** Runs SQL as the superuser, outside of the worlds' databases. */
+  /** Runs SQL as the superuser, outside the worlds' databases. */
   async query(text) {
     const client = new pg.Client({ connectionString: this.url });
     await client.connect();
@@ -125,23 +125,23 @@ export class Server {
   }
 }
 
-/** What {@link World.startApp} may be told; the application is app.js. */
+/** The options of {@link World.startApp}; the application is app.js. */
 const APP = {
-  /** How many events; without it until it is stopped or killed. */
+  /** How many events; without it, records until it is stopped or killed. */
   count: undefined,
   /** Events in one turn of the event loop, and milliseconds between two turns. */
   perTurn: 20,
   pause: 0,
-  /** At most so many events that are not acknowledged. */
+  /** The most events that may await acknowledgement. */
   inFlight: 500,
-  /** The longest text. */
+  /** The most characters of a text. */
   textLength: 200,
   types: ["authz_fail"],
   /** What the ledger's `ack` waits for: `durable` or `stored`. */
   wait: "durable",
-  /** Waits for all acknowledgements when `count` is reached. */
+  /** Waits for all acknowledgements once `count` is reached. */
   settle: true,
-  /** Closes by itself then, with this deadline in milliseconds; otherwise it waits for {@link App.close}. */
+  /** Then closes by itself, with this deadline in milliseconds; without it, waits for {@link App.close}. */
   close: undefined,
   closeDeadline: 60_000,
   spool: {},
@@ -150,21 +150,21 @@ const APP = {
   whenFull: undefined,
   /** The shipper's thread crashes again and again. */
   crashes: false,
-  /** It does not ship as long as the file that `FAULT_CONTROL` names holds an order: see stalling-handler.js. */
+  /** Does not ship while the file that `FAULT_CONTROL` names holds an order: see stalling-handler.js. */
   stalls: false,
   /** Signals on which it closes the log and ends. */
   signals: [],
-  /** Kills itself (SIGKILL) as soon as it has told the ledger that so many are acknowledged. */
+  /** Kills itself (SIGKILL) as soon as it has written this many acknowledgements to the ledger. */
   diesAt: undefined,
-  /** `{ at, how }`: after which event it leaves, without a close, by `exit`, `throw`, `reject` or `end`. */
+  /** `{ at, how }`: the event after which it leaves without a close, by `exit`, `throw`, `reject` or `end`. */
   leave: undefined,
 };
 
-/** Nothing that is right takes an application so long, on a busy machine and under strace either. */
+/** Longer than any healthy start or close takes, even on a busy machine or under strace. */
 const START_MS = 120_000;
 const CLOSE_MS = 180_000;
 
-/** What a promise resolves to; rejects with `otherwise` when it does not in time. */
+/** Resolves as the promise does; rejects with `otherwise` when the deadline passes first. */
 async function within(promise, deadline, otherwise) {
   const done = new AbortController();
   const late = sleep(deadline, undefined, { signal: done.signal }).then(() => {
@@ -185,7 +185,7 @@ class App {
   state = { stall: 0 };
   errors = "";
   #onReport;
-  /** Exited, and all that it had reported was read. */
+  /** Resolves when the process has exited and everything it reported was read. */
   #ended;
 
   constructor(child, life, onReport) {
@@ -194,13 +194,13 @@ class App {
     this.#onReport = onReport;
     this.exited = once(child, "exit").then(([code, signal]) => signal ?? code);
     this.#ended = once(child, "close").then(([code, signal]) => signal ?? code);
-    // Whoever waits for the start is told.
+    // startApp() reports the failure.
     this.#ended.catch(() => {});
     child.stderr?.on("data", (text) => {
       this.errors += text;
     });
     child.on("message", (message) => {
-      // "ready", and the answers of programs that are asked.
+      // The rest is "ready", and the replies of lives-app.js.
       if (message.stall === undefined) return;
       this.state = message;
       this.#onReport(message);
@@ -216,21 +216,21 @@ class App {
     return await this.exited;
   }
 
-  /** Stops it, and resolves when none of its threads is in its own code: it runs no instruction more. It can be killed then. */
+  /** Stops it, and resolves when none of its threads runs: from then on it executes nothing, and can be killed. */
   async freeze() {
     this.child.kill("SIGSTOP");
     const tasks = `/proc/${this.child.pid}/task`;
-    // The state stands behind the name, which ends with the last parenthesis. D: in the kernel, and stopped on its way out.
+    // The state follows the name, which ends with the last parenthesis. D: in the kernel, and stopped on its way out.
     const isFrozen = (task) => {
       const stat = join(tasks, task, "stat");
       return !existsSync(stat) || /\) [TtDZX] /.test(readFileSync(stat, "utf8"));
     };
     for (const end = performance.now() + 10_000; !readdirSync(tasks).every(isFrozen); await sleep(1)) {
-      if (performance.now() > end) throw new Error("the application does not stop");
+      if (performance.now() > end) throw new Error("the application did not stop");
     }
   }
 
-  /** Resolves when it has reported something that `condition` wants; rejects when it ends before, or at the deadline. */
+  /** Resolves when a report satisfies `condition`; rejects when the application ends first, or at the deadline. */
   async until(condition, deadline = 60_000) {
     const end = performance.now() + deadline;
     while (!condition(this.state)) {
@@ -247,14 +247,14 @@ class App {
   }
 
   /**
-   * No more events, and `close()` with the options' deadline. Resolves to the last report; rejects when it did not say that it
-   * has closed, or ended otherwise than it should, and kills it when it does not end.
+   * Stops recording and calls `close()` with the options' deadline. Resolves to the last report. Rejects when the
+   * application did not report its close or exited with an error, and kills it when it does not exit.
    */
   async close() {
     if (this.child.connected) this.child.send("stop");
     try {
       const code = await within(this.#ended, CLOSE_MS, () => `not closed within ${CLOSE_MS} ms`);
-      if (code !== 0 || this.state.closed === undefined) throw new Error(`it ended with ${code}, without a close`);
+      if (code !== 0 || this.state.closed === undefined) throw new Error(`it exited with ${code} and did not close`);
     } catch ({ message }) {
       if (!this.ended) await this.kill();
       throw new Error(`the application: ${message}; last: ${JSON.stringify(this.state)}: ${this.errors}`);
@@ -279,7 +279,10 @@ export class World {
   #marks = 0;
   #apps = new Set();
 
-  /** @param {{ server: Server, spool?: string }} options @param options.spool its root, when it is on another disk */
+  /**
+   * @param {{ server: Server, spool?: string }} options @param options.spool the spool's root, when it is on another
+   * disk
+   */
   static async create({ server, spool }) {
     const world = new World();
     world.server = server;
@@ -302,8 +305,8 @@ export class World {
    *
    * @param {Partial<typeof APP>} options
    * @param {{ url?: string, execArgv?: string[], env?: Record<string, string>, wrap?: string[], program?: string,
-   *   stdout?: number }} how the database's URL (a proxy's, say), Node's arguments (a preload, say), a command that runs it
-   *   (`["strace", "-f"]`), another program than app.js, and a descriptor for its standard output
+   *   stdout?: number }} how the database's URL (perhaps a proxy's), arguments of Node (perhaps a preload), a command
+   *   that runs it (`["strace", "-f"]`), another program than app.js, and a descriptor for its standard output
    */
   async startApp(
     options = {},
@@ -323,7 +326,7 @@ export class World {
       this.stall = Math.max(this.stall, stall);
     });
     this.#apps.add(app);
-    // It may be killed on the way to its first event; whoever wanted that looks at `ended`.
+    // It may be killed before its first event; callers that want that look at `ended`.
     const begun = Promise.race([once(child, "message"), app.exited]);
     await within(begun, START_MS, () => `the application took no events within ${START_MS} ms: ${app.errors}`);
     return app;
@@ -333,9 +336,9 @@ export class World {
    * Starts the program `seclog`.
    *
    * @param {string[]} args
-   * @param {{ wrap?: string[], deadline?: number, url?: string }} how a command that runs it, the milliseconds after which it
-   *   is killed, and the writer's URL (a proxy's, say)
-   * @returns its process, `exited` with code or signal, and what it wrote to both streams
+   * @param {{ wrap?: string[], deadline?: number, url?: string }} how a command that runs it, the milliseconds after
+   *   which it is killed, and the writer's URL (perhaps a proxy's)
+   * @returns its process, with `exited` (its code or signal) and what it wrote to both streams
    */
   startProgram(args, { wrap = [], deadline = 120_000, url = this.database.writerUrl } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
@@ -355,7 +358,7 @@ export class World {
       get ended() {
         return child.exitCode !== null || child.signalCode !== null;
       },
-      /** When the streams are at their end, too. */
+      /** Resolves when both streams have ended. */
       exited: once(child, "close").then(([code, signal]) => {
         clearTimeout(late);
         return signal ?? code;
@@ -375,9 +378,9 @@ export class World {
   }
 
   /**
-   * Ships all that dead applications left, as `seclog ship` does.
+   * Ships everything that dead applications left, as `seclog ship` does.
    *
-   * @returns {Promise<object>} what `drainSpool` says
+   * @returns {Promise<object>} the result of `drainSpool`
    */
   async drain({ url = this.database.writerUrl, deadline = 120_000, directory = this.spool } = {}) {
     const start = performance.now();
@@ -394,19 +397,19 @@ export class World {
     return { ...result, failures };
   }
 
-  /** What belongs to another user is shipped with that one's rights only, which the program takes when it is root. */
+  /** Another user's spool may only be shipped with that user's rights, which the program takes when it runs as root. */
   async #shipAsOwner(directory, url) {
     const ship = this.startProgram(["ship", "--spool", directory, "--json"], { url });
     await ship.exited;
     return { ...JSON.parse(ship.output.slice(ship.output.indexOf("{"))), failures: [] };
   }
 
-  /** Directories of sources that are left in the spool. */
+  /** The directories of sources left in the spool. */
   get sources() {
     return existsSync(this.spool) ? readdirSync(this.spool).filter((name) => /^[0-9a-f-]{36}$/.test(name)) : [];
   }
 
-  /** Resolves when the ledger has read all that was written before. */
+  /** Resolves when the ledger has read everything written so far. */
   async ledgerIsRead() {
     const word = `${++this.#marks}`;
     const read = new Promise((resolve) => {
@@ -420,7 +423,7 @@ export class World {
     await read;
   }
 
-  /** The keys of which the ledger has read that they were acknowledged. */
+  /** The keys whose acknowledgement the ledger has read. */
   async acknowledged() {
     await this.ledgerIsRead();
     const lines = readFileSync(join(this.folder, "ledger"), "latin1").split("\n");
@@ -438,7 +441,7 @@ export class World {
     }
   }
 
-  /** The checker's verdict on all that happened in this world; its options are {@link check}'s. */
+  /** The checker's verdict on everything that happened in this world; the options are {@link check}'s. */
   async check(options) {
     await this.ledgerIsRead();
     return await check(join(this.folder, "ledger"), this.database.adminUrl, options);
@@ -454,7 +457,7 @@ export class World {
   }
 }
 
-/** A new empty folder in the world. */
+/** Creates a folder in the world. */
 export function subfolder(world, name) {
   const folder = join(world.folder, name);
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -1,6 +1,6 @@
 /**
- * The application under fault. Records events one turn after the other, and tells the ledger of each before the call and
- * when its promise has resolved. Its options come as JSON in `FAULT_APP` (see `startApp` in world.js).
+ * The application under fault. It records events turn after turn, and reports each to the ledger before the call and
+ * when its promise resolves. Its options come as JSON in `FAULT_APP` (see `startApp` in world.js).
  */
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
@@ -46,7 +46,7 @@ function record(n) {
   }
 }
 
-/** To be read it takes a descriptor, and some faults leave none. */
+/** Reading it takes a descriptor, and some faults leave none. */
 const residentBytes = () => {
   try {
     return process.memoryUsage.rss();
@@ -55,8 +55,8 @@ const residentBytes = () => {
   }
 };
 
-/** Tells the parent, while there is one. */
-const report = (more = {}, told) =>
+/** Reports to the parent while there is one. */
+const report = (more = {}, sent) =>
   process.connected &&
   process.send(
     {
@@ -67,7 +67,7 @@ const report = (more = {}, told) =>
       health: security.health(),
       ...more,
     },
-    told,
+    sent,
   );
 setInterval(report, 200).unref();
 
@@ -78,16 +78,16 @@ for (const signal of options.signals) {
   });
 }
 
-/** Ways out of the process without a close, in the middle of a turn whose events are in memory only. */
+/** Ways to leave the process without a close, in the middle of a turn whose events are only in memory. */
 const LEAVE = {
   exit: () => process.exit(3),
   throw: () => {
     process.nextTick(() => {
-      throw new Error("nobody catches this");
+      throw new Error("not caught");
     });
   },
-  reject: () => void Promise.reject(new Error("nobody handles this")),
-  /** The natural end: there is nothing more to do. */
+  reject: () => void Promise.reject(new Error("not handled")),
+  /** The natural end: nothing is left to do. */
   end: () => {
     stopped = true;
     process.exitCode = 5;
@@ -95,29 +95,29 @@ const LEAVE = {
   },
 };
 
-/** Takes memory until somebody ends it. */
+/** Takes memory until the process dies. */
 const eaten = [];
 const EAT = {
   heap: () => eaten.push(Array.from({ length: 1024 * 1024 }, (_, i) => i + 0.5)),
   memory: () => eaten.push(Buffer.alloc(8 * 1024 * 1024, 1)),
 };
 
-/** While it is idle, until it goes on. */
+/** Set while the application pauses. */
 let idle;
-let goOn = () => {};
+let resume = () => {};
 const pauseIt = () => {
   idle = new Promise((resolve) => {
-    goOn = resolve;
+    resume = resolve;
   });
 };
 
 process.on("message", (message) => {
   if (message === "report") report();
   if (message === "pause") pauseIt();
-  if (message === "go on") goOn();
+  if (message === "resume") resume();
   if (message === "stop") {
     stopped = true;
-    goOn();
+    resume();
   }
   if (message.block !== undefined) for (const end = performance.now() + message.block; performance.now() < end; );
   if (message.eat !== undefined) setInterval(EAT[message.eat], 5);
@@ -150,7 +150,7 @@ if (options.leave?.how !== "end") await finish();
 
 async function finish() {
   if (options.settle) await Promise.all(waiting);
-  // In every report from now on: one alone may be overtaken before anybody has looked.
+  // In every report from now on, since the parent may miss a single one.
   state.done = true;
   report();
   while (!stopped && close === undefined) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,7 +1,7 @@
-/** A PostgreSQL handler whose thread crashes soon after it was made, each time in another way. */
+/** A PostgreSQL handler whose thread crashes soon after it starts, each time in another way. */
 import { postgresHandler } from "seclog/postgres";
 
-/** What ends a worker thread from within. */
+/** Ways to end a worker thread from within. */
 const CRASHES = [
   () => {
     throw new Error("the thread throws");
@@ -10,7 +10,7 @@ const CRASHES = [
   () => process.exit(1),
 ];
 
-/** For the application: it runs in the shipper's thread only. */
+/** In the application: the handler only runs in the shipper's thread. */
 export function crashingHandler(options) {
   const { name, required, inFlight, batchSize, worker } = postgresHandler(options);
   return {

@@ -1,7 +1,7 @@
 /**
- * An application that opens one log after the other, each with a spool of its own, as its parent says: for faults of
- * which there are hundreds, where a process for each would take an hour. It tells the ledger as app.js does. With the
- * preload inject.js a command's `inject` says what fails.
+ * An application that opens logs one after the other on its parent's commands, each with a spool of its own: for faults
+ * with hundreds of points, where a process for each would take an hour. It reports to the ledger as app.js does. With
+ * the preload inject.js, a command's `inject` says which call fails.
  */
 import { readdirSync, writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,13 +13,23 @@ import { dataOf, LOG, openLedger, requestOf, rowOf } from "../events.js";
 import { arm } from "../preloads/inject.js";
 
 const ledger = openLedger(JSON.parse(process.env.FAULT_APP).ledger);
-const tell = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);
+const enter = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);
 const logs = new Map();
-/** Of a directory: 62 KiB, so that few events fill a segment, and compressible, so that the database does not mind. */
+/** 62 KiB per event, so that few of them fill a segment; compressible, so that the database has little to store. */
 const PAD = Array(7).fill("x".repeat(8_000));
 
 /** Opens a log, records events in several turns, and waits until each is acknowledged or refused. */
-async function open({ life, directory, url, count = 3, perTurn = 4, padded = false, untold = false, inject, close }) {
+async function open({
+  life,
+  directory,
+  url,
+  count = 3,
+  perTurn = 4,
+  padded = false,
+  unacknowledged = false,
+  inject,
+  close,
+}) {
   const state = { recorded: 0, acknowledged: 0, refused: 0, failures: {} };
   process.env.FAULT_INJECT = inject === undefined ? "" : JSON.stringify(inject);
   arm(inject);
@@ -44,7 +54,7 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
     const key = `${life}-${n}`;
     const event = {
       key,
-      // By turns of delivery "disk" and "process".
+      // Delivery "disk" and "process" by turns.
       type: n % 2 === 1 ? "authz_fail" : "authz_change",
       log: LOG,
       outcome: "failure",
@@ -56,18 +66,18 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
       text: `${key} "${"é😀\t".repeat(n)}`,
       more: padded ? PAD : undefined,
     };
-    tell(`try ${key} ${contentHash(rowOf(event))}`);
+    enter(`try ${key} ${contentHash(rowOf(event))}`);
     const receipt = security.recordSecurityEvent(event.type, requestOf(event), dataOf(event));
     state.recorded += 1;
     waiting.push(
       receipt.durable.then(
         () => {
           state.acknowledged += 1;
-          if (!untold) tell(`ack ${key}`);
+          if (!unacknowledged) enter(`ack ${key}`);
         },
         () => {
           state.refused += 1;
-          tell(`no ${key}`);
+          enter(`no ${key}`);
         },
       ),
     );
@@ -78,7 +88,7 @@ async function open({ life, directory, url, count = 3, perTurn = 4, padded = fal
   return close === undefined ? { ...state, health: security.health() } : await end({ life, deadline: close });
 }
 
-/** Closes a log. What it could not ship is there for the next. */
+/** Closes a log. What it could not ship stays in the spool. */
 async function end({ life, deadline }) {
   const { security, state } = logs.get(life);
   await security.close({ deadline });
@@ -87,7 +97,7 @@ async function end({ life, deadline }) {
   return { ...state, health: security.health() };
 }
 
-/** Resolves to true when a log's spool has no source but its own, to false at the deadline. */
+/** Resolves to true when the log's spool holds no source but its own, to false at the deadline. */
 async function adopted({ life, deadline }) {
   const { security, directory } = logs.get(life);
   const until = performance.now() + deadline;
@@ -115,7 +125,7 @@ async function drain({ directory, url, inject, deadline }) {
   }
 }
 
-/** A database that is away, for spools that are to stay full. It costs no thread a connection. */
+/** A database that is down, for spools that must stay full. It saves the thread a connection. */
 const NOWHERE = {
   name: "postgres",
   handle: () => Promise.reject(new Error("away")),

@@ -1,5 +1,5 @@
 /**
- * An Express application that records an event for each request, and others beside them when it is told to. The load on it
+ * An Express application that records an event for each request, and others as well on its parent's command. Its load
  * is outage-load.js. Its options come as JSON in `FAULT_APP` (see `startApp` in world.js).
  */
 import { once } from "node:events";
@@ -37,7 +37,7 @@ function record(request) {
   );
 }
 
-/** What the load's requests are. */
+/** What is known of the load's requests. */
 function knownOf({ originalUrl: path, headers: { host, traceparent } }) {
   const [, id, span] = traceparent.split("-");
   const absent = { userAgent: undefined, requestId: undefined };
@@ -51,23 +51,23 @@ app.get("/orders/:order", (request, response) => {
   response.status(403).json({ message: "not yours" });
 });
 const server = app.listen(0, "127.0.0.1");
-// A connection that is closed for idleness just as it is used again is no fault of the outage's.
+// A keep-alive connection closed just as it is reused would fail a request, and that is not the outage's fault.
 server.keepAliveTimeout = 0;
 await once(server, "listening");
 const { port } = server.address();
 
-/** Events that are still to be recorded without a request, and how many every 5 ms: 25 are 5,000 a second when the machine can. */
+/** Events still to be recorded without a request, and how many every 5 ms: 25 are 5,000 a second if the machine can. */
 let left = 0;
 let perTick = 0;
 setInterval(() => {
   for (let i = 0; i < perTick && left > 0; i++, left--) record();
 }, 5);
 
-const report = (more = {}, told) => {
+const report = (more = {}, sent) => {
   state.rss = Math.max(state.rss, process.memoryUsage.rss());
   process.send?.(
     { ...state, left, port, stall: stall.longest, stretch: stall.stretch, health: security.health(), ...more },
-    told,
+    sent,
   );
 };
 setInterval(report, 100);

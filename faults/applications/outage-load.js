@@ -1,6 +1,7 @@
 /**
- * Requests at a steady rate, whatever the answers take: `{ port, rate, seconds }` comes as a message, and the latencies go
- * back. Each is counted from the moment when the request was due, so that a server that stalls is not asked less.
+ * Sends requests at a steady rate, however long the answers take: `{ port, rate, seconds }` comes as a message, and the
+ * latencies are sent back. Each is measured from the moment the request was due, so that a stalling server gets no
+ * fewer requests.
  */
 import { Agent, get } from "node:http";
 

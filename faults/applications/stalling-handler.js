@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL handler that does not ship as long as the file that `FAULT_CONTROL` names holds an order; in the shipper's thread,
- * or on the application's.
+ * A PostgreSQL handler that does not ship while the file that `FAULT_CONTROL` names holds an order; in the shipper's
+ * thread, or on the application's.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -68,4 +68,4 @@ async function make(options) {
   return obedient(postgresHandler(options));
 }
 
-export const createHandler = isOrderedHere("there is no createHandler()") ? undefined : make;
+export const createHandler = isOrderedHere("createHandler() is missing") ? undefined : make;

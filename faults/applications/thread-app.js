@@ -1,6 +1,6 @@
 /**
- * An application that does its work in threads, as Piscina and bree do: each opens a log, records, waits until all is durable,
- * and ends as its parent says, without a close. With `own` the first thread has a log, too.
+ * An application that works in threads, as Piscina and bree do: each opens a log, records, waits until everything is
+ * durable, and ends on its parent's command, without a close. With `own` the main thread has a log as well.
  */
 import { writeSync } from "node:fs";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
@@ -30,7 +30,7 @@ if (isMainThread) {
   process.send("ready");
 } else {
   const ledger = openLedger(path);
-  const tell = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);
+  const enter = (line) => writeSync(ledger, `${line} ${Date.now()}\n`);
   const { how, away } = workerData;
   const security = open(away);
   const receipts = [];
@@ -48,9 +48,9 @@ if (isMainThread) {
       actor: `user-${n}`,
       text: `${key} in a thread`,
     };
-    tell(`try ${key} ${contentHash(rowOf(event))}`);
+    enter(`try ${key} ${contentHash(rowOf(event))}`);
     receipts.push(
-      security.recordSecurityEvent(event.type, requestOf(event), dataOf(event)).durable.then(() => tell(`ack ${key}`)),
+      security.recordSecurityEvent(event.type, requestOf(event), dataOf(event)).durable.then(() => enter(`ack ${key}`)),
     );
   }
   await Promise.all(receipts);

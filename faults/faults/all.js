@@ -1,11 +1,11 @@
 /**
- * The faults, in the order of their numbers. Each is an object:
+ * The faults, ordered by number. Each is an object:
  *
  * - `number`, `name`; `runs: { full, short }`
- * - `needs()`: a sentence when this machine cannot do it, and why: then it is skipped, aloud
- * - `alone`: no other fault runs beside it: its application is measured, or another one's could disturb it
- * - `comesWith`: what must be built before it can happen
- * - `control`: for a negative control, the columns of which one must not be zero
+ * - `needs()`: returns why this machine cannot run the fault, if it cannot; the run then prints that it was skipped
+ * - `alone`: runs by itself: its application is measured, or another fault could disturb it
+ * - `comesWith`: the part of the product it waits for
+ * - `control`: marks a negative control, and lists the columns at least one of which must not be zero
  * - `run(context)`: see run.js
  */
 import { CONNECTION_FAULTS } from "./connection.js";
@@ -26,13 +26,13 @@ import { STRANGE_FAULTS } from "./strange.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
 import { THREAD_FAULTS } from "./threads.js";
 
-/** Of the list, and not to be had before what they harm exists. */
+/** On the list, but what they harm does not exist yet. */
 const LATER = [
   { number: 28, name: "queue broker down, emptied, redelivering", comesWith: "the queue handlers" },
   { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
 ];
 
-/** 1, 2, … 20a, 20b, … and then what has letters first. */
+/** 1, 2, … 20a, 20b, …, then the numbers that start with a letter. */
 const byNumber = (a, b) => String(a.number).localeCompare(String(b.number), "en", { numeric: true });
 
 export const FAULTS = [

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PostgresProxy, REFUSE } from "../proxy.js";
 import { expectStored, handlerOf, isCommit, isCommitted, LOAD, STORED, shippedSince } from "../server.js";
 
-/** Small batches: always some to be shipped, and two under way whenever a pause has let them pile up. */
+/** Small batches: some are always waiting, and two are under way whenever a pause lets them pile up. */
 const SMALL_BATCHES = { ...LOAD, ...STORED, handler: { batchSize: 10 } };
-/** As many commits belong to the run whose messages are counted: each of the two connections makes some. */
+/** Commits in the run whose messages are counted: each of the two connections makes some. */
 const COMMITS = 6;
 
 /** Runs a fault with an application that reaches PostgreSQL through a proxy. */
@@ -17,17 +17,14 @@ async function throughProxy({ world: create, finish, expect }, options, use) {
     await app.until((state) => handlerOf(state)?.shipped > 0);
     await use({ app, proxy, world });
     const state = await app.close();
-    expect(
-      handlerOf(state)?.behind === 0,
-      `the application ended with ${handlerOf(state)?.behind} events to be shipped`,
-    );
+    expect(handlerOf(state)?.behind === 0, `the application ended with ${handlerOf(state)?.behind} events unshipped`);
     await finish(world);
   } finally {
     await proxy.end();
   }
 }
 
-/** Resolves when the proxy has seen a message that `wanted` accepts, which it may cut at. */
+/** Resolves when the proxy has seen a message that `wanted` accepts; the proxy may cut there. */
 function seen(proxy, wanted, deadline = 60_000) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no such message within ${deadline} ms`)), deadline);
@@ -43,7 +40,7 @@ function seen(proxy, wanted, deadline = 60_000) {
   });
 }
 
-/** The messages of fresh connections up to the answer to the last commit. */
+/** The messages of fresh connections up to the reply to the last commit. */
 async function messagesOfARun(proxy) {
   const messages = [];
   let commits = 0;
@@ -57,8 +54,8 @@ async function messagesOfARun(proxy) {
 }
 
 /**
- * Three kinds of cuts: around a commit and its answer, when only the server knows what became of it, or when it never came
- * there; after each message from fresh connections on; and within messages, at random bytes.
+ * Three kinds of cuts: around a commit and its reply, when only the server knows its outcome, or when it never arrived;
+ * after each message of fresh connections; and within messages, at random bytes.
  */
 function cutsOf(messages) {
   const commits = Array.from({ length: COMMITS }, (_, index) => index + 1);
@@ -83,7 +80,7 @@ function cutsOf(messages) {
   ];
 }
 
-/** `count` of a list, evenly, or all of it. */
+/** `count` evenly spaced items of a list, or all of it. */
 function spread(list, count) {
   return list.length <= count
     ? list
@@ -94,7 +91,7 @@ export const CONNECTION_FAULTS = [
   {
     number: 16,
     name: "connection cut at every message of the protocol",
-    // A third for each kind of cut; a kind that has fewer is run whole.
+    // A third for each kind of cut; a kind with fewer cuts runs whole.
     runs: { full: 1_000, short: 15 },
     async run(context) {
       const { runs, ran, note, expect } = context;
@@ -112,7 +109,7 @@ export const CONNECTION_FAULTS = [
             if (isCommit(message)) at.commit++;
             if (isCommitted(message)) at.answer++;
             if (isCut) return { over: isCommitted(message) };
-            // The n-th message is whatever it is; the n-th commit is only met by itself.
+            // Cut at the n-th message of any kind, or at the n-th commit itself.
             isCut =
               at.number === where.number ||
               (isCommit(message) && at.commit === where.commit) ||
@@ -126,12 +123,12 @@ export const CONNECTION_FAULTS = [
           ran();
         }
         await expectStored(world, expect, "after the cuts");
-        // The store would seem to be older than what was told of it.
+        // Otherwise the store would seem older than what was acknowledged.
         const { SECLOG_STORE_BEHIND: behind = 0 } = app.state.failures;
-        expect(behind === 0, `${behind} times the handler had told more than was stored`);
+        expect(behind === 0, `${behind} times the handler had acknowledged more than was stored`);
         note(
           `${messages.length} messages from connecting to the ${COMMITS}th commit; ${cuts.length} cuts, ${inDoubt} of ` +
-            `them between COMMIT and its answer; ${late} times the server got the COMMIT when the client was back`,
+            `them between COMMIT and its answer; ${late} times the server got the COMMIT once the client was back`,
         );
       });
     },
@@ -148,11 +145,11 @@ export const CONNECTION_FAULTS = [
           const before = app.state;
           await sleep(Math.random() * 200);
           proxy.stall();
-          // Nobody tells it: it must give up by its own clock, connect again, and give that up, too.
+          // Nothing notifies it: it must give up by its own clock, reconnect, and give up again.
           const state = await app.until(({ health }) => health.handlers[0].retries >= handlerOf(before).retries + 2);
           expect(handlerOf(state).status === "retrying", `the handler is ${handlerOf(state).status}, not retrying`);
           expect(state.health.status === "degraded", `health() says ${state.health.status}, not degraded`);
-          expect(state.failures.SECLOG_HANDLER_RETRY > 0, "diagnostics heard of no SECLOG_HANDLER_RETRY");
+          expect(state.failures.SECLOG_HANDLER_RETRY > 0, "diagnostics got no SECLOG_HANDLER_RETRY");
           await app.until(({ acknowledged }) => acknowledged > state.acknowledged);
           proxy.resume();
           await shippedSince(app);
@@ -167,15 +164,15 @@ export const CONNECTION_FAULTS = [
     runs: { full: 1, short: 1 },
     async run(context) {
       const { ran, expect, note, short } = context;
-      // More than the line takes by far, so that the spool grows. A batch cannot pass in the handler's time: it has to
-      // find the size of transaction that can.
+      // Far more than the line carries, so that the spool grows. A batch cannot pass within the handler's timeout, so
+      // the handler has to find the size of transaction that can.
       const options = { perTurn: 20, pause: 20, textLength: 50, handler: { batchSize: 200, statementTimeout: 3_000 } };
       await throughProxy(context, options, async ({ app, proxy, world }) => {
         await app.until(({ recorded }) => recorded > 1_000);
         const before = app.state;
         const rows = async () => (await world.query("SELECT count(*)::int AS count FROM security_event_log"))[0].count;
         proxy.rate = 10_000;
-        // What was under way before.
+        // Lets what was under way pass.
         await sleep(1_000);
         const stored = await rows();
         const start = performance.now();
@@ -209,7 +206,7 @@ export const CONNECTION_FAULTS = [
       const { runs, ran, expect, note, short } = context;
       await throughProxy(context, LOAD, async ({ app, proxy, world }) => {
         for (let run = 0; run < runs; run++) {
-          // More than one link takes by far, in one batch.
+          // Far more than one link carries, in one batch.
           const { recorded } = app.state;
           proxy.trap = REFUSE;
           proxy.cut();
@@ -219,7 +216,7 @@ export const CONNECTION_FAULTS = [
           proxy.trap = undefined;
           await shippedSince(app);
           const took = proxy.connections - links;
-          expect(took > 3, `${took} links of ${proxy.budget} bytes took all: none has died on the way`);
+          expect(took > 3, `${took} links of ${proxy.budget} bytes sufficed: none died on the way`);
           note(`${app.state.recorded - recorded} events through ${took} links of ${proxy.budget} bytes`);
           proxy.budget = undefined;
           proxy.cut();
@@ -232,7 +229,7 @@ export const CONNECTION_FAULTS = [
   },
   {
     number: 39,
-    name: "the server's limits of time are shorter than a batch takes",
+    name: "the server's timeouts are shorter than a batch takes",
     runs: { full: 3, short: 1 },
     async run(context) {
       const { runs, ran, expect } = context;
@@ -249,12 +246,12 @@ export const CONNECTION_FAULTS = [
           proxy.cut();
           await app.until((state) => state.recorded > recorded + 500);
           const before = handlerOf(app.state).shipped;
-          // A batch of 400 takes some seconds now.
+          // A batch of 400 now takes some seconds.
           proxy.rate = 100_000;
           proxy.trap = undefined;
           await app.until((state) => handlerOf(state).shipped >= before + 400);
           const { lastError } = handlerOf(app.state);
-          expect(!/25P04|25P03|57014/.test(lastError?.message), `a limit has ended a batch: ${lastError?.message}`);
+          expect(!/25P04|25P03|57014/.test(lastError?.message), `a timeout ended a batch: ${lastError?.message}`);
           proxy.rate = undefined;
           await shippedSince(app);
           ran();

@@ -1,4 +1,4 @@
-/** Disks that are full, refuse, or are taken away while the application runs; and are well again while it still runs. */
+/** Disks that fill up, fail, or are taken away while the application runs, and recover while it still runs. */
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -21,9 +21,9 @@ const MiB = 1024 * 1024;
 /** An application that fills segments quickly, and whose memory is soon full. */
 const BUSY = { textLength: 6_000, perTurn: 10, pause: 5 };
 const SMALL = { segmentBytes: MiB, memoryBytes: MiB };
-/** No other user of the machine: for what root may always do. */
+/** A user that owns nothing on this machine: root may do everything. */
 const NOBODY = 65_534;
-/** So much Node may take for itself beside what it had, and what waits in memory. */
+/** What Node itself may add to its memory beside the events that wait there. */
 const MORE_MEMORY = 100 * MiB;
 
 export const DISK_FAULTS = [
@@ -36,7 +36,7 @@ export const DISK_FAULTS = [
       for (let run = 0; run < context.runs; run++) {
         await onDisk(["-t", "tmpfs", "-o", "size=12m", "tmpfs"], async (disk) => {
           const ballast = join(disk, "ballast");
-          // By turns with strict calls, which throw whatever the policy is.
+          // By turns with strict calls, which throw under any policy.
           const strict = { whenFull: "drop-newest", delivery: { authz_fail: "strict" } };
           const policy = run % 4 < 2 ? {} : strict;
           await trouble(context, {
@@ -59,8 +59,8 @@ export const DISK_FAULTS = [
     needs: needsPrlimit,
     async run(context) {
       for (let run = 0; run < context.runs; run++) {
-        // Every file ends in the middle of a frame: nothing is refused, for the next file takes the rest. What is written
-        // at a time, up to 256 KiB, must fit.
+        // Every file ends in the middle of a frame: nothing is refused, since the next file takes the rest. One write,
+        // up to 256 KiB, must fit.
         const world = await context.world();
         const limit = 300_000 + Math.floor(Math.random() * 500_000);
         const app = await world.startApp(
@@ -74,7 +74,7 @@ export const DISK_FAULTS = [
         await world.drain();
         await context.finish(world);
 
-        // So small that no file takes an event, until it is raised.
+        // So small that no file takes an event, until the limit is raised.
         await trouble(context, {
           run,
           begin: (app) => setLimit(app, `--fsize=${run}:unlimited`),
@@ -134,8 +134,9 @@ export const DISK_FAULTS = [
           const away = { url: "postgresql://faults_writer:none@127.0.0.1:1/none" };
           const before = await world.startApp({ ...BUSY, count: 300, spool: SMALL }, away);
           await before.done();
-          // An fdatasync that runs at that moment may say that it succeeded, and the data is not there (ext4 of Linux
-          // 6.18 does, every fourth time): what is acknowledged then nobody can promise, so this one waits for more.
+          // An fdatasync that runs at that moment may report success for data that is not there (ext4 of Linux 6.18
+          // does, every fourth time): nothing acknowledged in that moment can be promised, so this fault waits for
+          // more.
           const patient = { ...BUSY, wait: "stored", inFlight: 100_000, spool: SMALL };
           const app = await world.startApp(patient, away);
           const { rss } = await app.until(({ recorded }) => recorded > 100);
@@ -144,7 +145,7 @@ export const DISK_FAULTS = [
           await untilItRefuses(app, rss, context.expect);
           await app.kill();
           await before.kill();
-          // No disk comes back by itself from that: it is checked, mounted, and what is there is shipped.
+          // No disk recovers from that by itself: it is checked and mounted, and what it holds is shipped.
           again();
           await world.drain();
           context.expect(world.sources.length === 0, `${world.sources.length} sources are left`);
@@ -160,7 +161,7 @@ export const DISK_FAULTS = [
     runs: { full: 3, short: 1 },
     async run(context) {
       for (let run = 0; run < context.runs; run++) {
-        // Whoever removes a spool removes what was not stored yet: only `stored` can be promised.
+        // Removing a spool removes what was not stored yet: only `stored` can be promised.
         const world = await context.world();
         const app = await world.startApp({ ...BUSY, wait: "stored", spool: SMALL });
         await app.until(({ acknowledged }) => acknowledged > 200);
@@ -181,7 +182,7 @@ export const DISK_FAULTS = [
     name: "spool's folder closed to the application (chmod)",
     runs: { full: 4, short: 2 },
     async run(context) {
-      // For root there is no closed folder: then the application is another user's.
+      // Root can enter any folder, so the application runs as another user.
       const asRoot = process.getuid?.() === 0;
       for (let run = 0; run < context.runs; run++) {
         const world = await context.world();
@@ -217,21 +218,21 @@ export const DISK_FAULTS = [
         const [id] = world.sources;
         const proxy = await PostgresProxy.start(world.server.port);
         try {
-          // So slow that there is time for it, in several batches.
+          // Slow enough that the moves meet a drain of several batches.
           proxy.rate = 500_000;
           const url = proxy.through(world.database.writerUrl);
-          // An application that adopts it, or by turns `seclog ship`, which may end while there is nothing to ship.
+          // Shipped by an application that adopts it, or by turns `seclog ship`, which may end while it finds nothing.
           const living =
             run % 2 === 0 ? await world.startApp({ count: 50, handler: { batchSize: 500 } }, { url }) : undefined;
           const ship = () => world.startProgram(["ship", "--spool", world.spool], { url });
           const programs = living === undefined ? [ship()] : [];
           moves += await comeAndGo(world, id);
           for (const end = performance.now() + 60_000; world.sources.includes(id); await sleep(100)) {
-            if (performance.now() > end) throw new Error("what came back was not shipped to its end");
+            if (performance.now() > end) throw new Error("the folder that came back was not shipped completely");
             if (programs.at(-1)?.ended) programs.push(ship());
           }
           const failures = (await living?.close())?.failures ?? {};
-          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was told to be damaged");
+          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was reported as damaged");
           for (const { exited } of programs) await exited;
           for (const { output } of programs) expect(!/damage|quarantine/.test(output), `seclog ship said: ${output}`);
         } finally {
@@ -246,7 +247,7 @@ export const DISK_FAULTS = [
         await finish(world);
         ran();
       }
-      expect(moves >= context.runs, `only ${moves} times was something to be shipped when its folder was away`);
+      expect(moves >= context.runs, `only ${moves} times a folder was moved while something of it was unshipped`);
       note(`${moves} times a folder of which something was still to be shipped was away and came back`);
     },
   },
@@ -260,7 +261,7 @@ export const DISK_FAULTS = [
         const world = await create();
         const proxy = await PostgresProxy.start(world.server.port);
         try {
-          // What is acknowledged waits in the folder when it goes.
+          // Acknowledged events wait in the folder when it goes.
           proxy.trap = REFUSE;
           const delivery = { authz_fail: ["disk", "process"][run % 2] };
           const url = proxy.through(world.database.writerUrl);
@@ -275,10 +276,10 @@ export const DISK_FAULTS = [
           await sleep(1_000 + Math.random() * 2_000);
           renameSync(elsewhere, place);
           proxy.trap = undefined;
-          // By whomever, while the application runs.
+          // Any process may ship it while the application runs.
           const back = performance.now();
           while (existsSync(place)) {
-            if (performance.now() - back > 60_000) throw new Error("nobody ships a folder that came back");
+            if (performance.now() - back > 60_000) throw new Error("a folder that came back was not shipped");
             if (app.ended) throw new Error(`the application ended (${await app.exited}): ${app.errors}`);
             await sleep(50);
           }
@@ -289,7 +290,7 @@ export const DISK_FAULTS = [
           );
           expect(stored >= waiting, `${stored} of at least ${waiting} events of a folder that came back are stored`);
           const { failures } = app.state;
-          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was told to be damaged");
+          expect(failures.SECLOG_SPOOL_CORRUPT === undefined, "a folder that was away was reported as damaged");
           await app.until(({ health }) => health.status === "ok");
           await app.close();
         } finally {
@@ -304,13 +305,13 @@ export const DISK_FAULTS = [
   },
 ];
 
-/** So many events a dead process leaves. */
+/** How many events a dead process leaves. */
 const LEFT = 8_000;
 
 /**
  * Moves a source's folder away and back five times.
  *
- * @returns {Promise<number>} how often something of it was still to be shipped when it was back
+ * @returns {Promise<number>} how often it came back with something still unshipped
  */
 async function comeAndGo(world, id) {
   const place = join(world.spool, id);
@@ -319,7 +320,7 @@ async function comeAndGo(world, id) {
     (await world.query("SELECT last_seq::int AS seq FROM security_event_source WHERE id = $1", [id]))[0]?.seq ?? 0;
   let moves = 0;
   for (const end = performance.now() + 60_000; (await position()) === 0; await sleep(10)) {
-    if (performance.now() > end) throw new Error("nothing of what was left is shipped");
+    if (performance.now() > end) throw new Error("nothing of the backlog was shipped");
   }
   for (let time = 0; time < 5 && existsSync(place); time++) {
     renameSync(place, elsewhere);
@@ -334,13 +335,13 @@ async function comeAndGo(world, id) {
 const refuses = ({ health, refused, failures }) =>
   health.status === "failing" && refused > 0 && health.dropped > 0 && failures.SECLOG_SPOOL_WRITE > 0;
 
-/** So many events are refused in the long form: were each of them kept, that would be more than {@link MORE_MEMORY}. */
+/** Refused events in the long form: keeping them all would take more than {@link MORE_MEMORY}. */
 const MANY = 30_000;
 
 /**
- * Resolves when memory is full and so many events were refused, or when more memory is taken than may be.
+ * Resolves when memory is full and enough events were refused, or when the application exceeds its memory.
  *
- * @param before resident bytes when the disk was well
+ * @param before resident bytes while the disk was healthy
  */
 async function untilItRefuses(app, before, expect, { atLeast = 0, meanwhile = () => {} } = {}) {
   const state = await app.until((now) => {
@@ -355,15 +356,15 @@ const mostMemory = (before) => before + SMALL.memoryBytes + MORE_MEMORY;
 
 function expectMemory({ rss }, before, expect) {
   const inMiB = (bytes) => (bytes / MiB).toFixed(0);
-  const sentence = `${inMiB(rss)} MiB are resident, ${inMiB(before)} MiB were when the disk was well`;
-  expect(rss <= mostMemory(before), `${sentence}, and spool.memoryBytes are ${inMiB(SMALL.memoryBytes)} MiB`);
+  const sentence = `${inMiB(rss)} MiB are resident, ${inMiB(before)} MiB were while the disk was healthy`;
+  expect(rss <= mostMemory(before), `${sentence}, and spool.memoryBytes is ${inMiB(SMALL.memoryBytes)} MiB`);
 }
 
 /**
- * An application runs, its disk refuses until memory is full and events are dropped, and then the disk is well again. The
- * application must say so, count what it drops, stay alive, take no more memory, and take events again, without a restart.
- * Every second one dies while the disk refuses: with it goes all that was in memory only, so that none of that may have been
- * acknowledged.
+ * An application runs, its disk refuses until memory is full and events are dropped, and then the disk recovers. The
+ * application must say so, count its drops, survive, take no more memory, and take events again without a restart.
+ * Every second application dies while the disk refuses, and with it everything that was only in memory: none of that
+ * may have been acknowledged.
  */
 async function trouble(
   { world: create, short, expect, finish },
@@ -372,7 +373,7 @@ async function trouble(
   const dies = run % 2 === 1;
   world ??= await create(spool === undefined ? {} : { spool });
   const app = await world.startApp({ ...BUSY, spool: SMALL, ...options }, wrap === undefined ? {} : { wrap });
-  // `early`: perhaps before the shipper's thread has loaded what it needs. `again`: what was shipped makes room.
+  // `early`: perhaps before the shipper's thread has loaded its modules. `again`: shipping has made room to fill.
   const begun = (state) => state.acknowledged > 200 && (early || state.health.handlers[0].shipped > 0);
   const { rss } = await app.until(begun);
   begin(app);
@@ -389,29 +390,29 @@ async function trouble(
     const well = (state) => state.acknowledged > acknowledged + 200 && state.health.status === "ok";
     const state = await app.until(well);
     const { failures } = state;
-    // Again: without descriptors nobody can say how much it is.
+    // Checked again, since without descriptors the application cannot measure its memory.
     expectMemory(state, rss, expect);
-    expect(failures.SECLOG_RECOVERED > 0, "it did not say that it has recovered");
+    expect(failures.SECLOG_RECOVERED > 0, "it did not report its recovery");
     const { health, closed } = await app.close();
     expect(closed !== undefined, `the application did not close: ${app.errors}`);
     dropped = health.dropped;
   }
   await world.drain();
-  const [{ told }] = await world.query(
-    "SELECT coalesce(sum(count), 0)::int AS told FROM security_event_log WHERE event_type = 'events_dropped'",
+  const [{ reported }] = await world.query(
+    "SELECT coalesce(sum(count), 0)::int AS reported FROM security_event_log WHERE event_type = 'events_dropped'",
   );
   expect(world.sources.length === 0, `${world.sources.length} sources are left`);
   const { tried, stored } = await finish(world);
   if (dies) return;
-  expect(told === dropped, `${dropped} events were dropped, and ${told} are told of in the log`);
-  // By what is in the table: health() and the log have the same counter.
+  expect(reported === dropped, `${dropped} events were dropped, and the log reports ${reported}`);
+  // Checked against the table as well: health() and the log share a counter.
   expect(
     tried - stored === dropped,
     `${dropped} events were dropped, and ${tried - stored} of ${tried} are not stored`,
   );
 }
 
-/** A limit of the kernel's for one process; with the process it is gone. */
+/** Sets a kernel limit of one process; it goes with the process. */
 function setLimit({ child, ended }, change) {
   if (!ended) execFileSync("prlimit", ["--pid", `${child.pid}`, change]);
 }
@@ -442,20 +443,20 @@ function fillInodes(ballast) {
   }
 }
 
-/** Mounts a file system on a new folder, and takes both away afterwards. */
+/** Mounts a file system on a new folder, and removes both afterwards. */
 async function onDisk(mount, work) {
   const disk = mkdtempSync(join(tmpdir(), "seclog-faults-disk-"));
   execFileSync("mount", [...mount, disk]);
   try {
     await work(disk);
   } finally {
-    // Lazily when something went wrong and an application still has files there.
+    // Lazily: after a failure an application may still have files there.
     if (spawnSync("umount", [disk]).status !== 0) spawnSync("umount", ["-l", disk]);
     rmSync(disk, { recursive: true, force: true });
   }
 }
 
-/** An ext4 of its own, and a function that mounts it again after a check. */
+/** An ext4 of its own, and a function that checks it and mounts it again. */
 async function onExt4(work) {
   const folder = mkdtempSync(join(tmpdir(), "seclog-faults-ext4-"));
   const image = join(folder, "image");

@@ -1,6 +1,6 @@
 /**
- * Every reason for which nothing is shipped: health() says within ten seconds that something is wrong, and that it is well again
- * when the reason has gone.
+ * Every reason why nothing is shipped: health() must report trouble within ten seconds, and report ok again once the
+ * reason has gone.
  */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -22,17 +22,17 @@ import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
 import { PostgresProxy, REFUSE } from "../proxy.js";
 
-/** What health() is given, in seconds. */
+/** The time health() has to notice, in seconds. */
 const LIMIT = 10;
 
-/** Applications at a time: nearly all of it is waiting. */
+/** Applications at a time: they mostly wait. */
 const AT_ONCE = 4;
 
 const NOBODY = 65534;
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PRELOAD = new URL("../preloads/stalling-preload.mjs", import.meta.url).href;
 
-/** An order that stalling-handler.js or stalling-preload.mjs takes from a file, from the start on and until it is removed. */
+/** An order in a file, which stalling-handler.js or stalling-preload.mjs obeys until the file is removed. */
 const ordered = (order, { options = {}, how = {}, ...more } = {}) => ({
   name: order,
   ...more,
@@ -53,7 +53,7 @@ async function endThread({ control }, app) {
   rmSync(control);
 }
 
-/** The most processes and threads of the application's user, for the application. */
+/** Limits the processes and threads of the application's user. */
 function limitThreads({ child }, count) {
   const [setpriv, ...options] = asNobody.wrap;
   execFileSync(setpriv, [...options, "prlimit", `--pid=${child.pid}`, `--nproc=${count}:`]);
@@ -61,7 +61,7 @@ function limitThreads({ child }, count) {
 
 const onMainThread = { handler: { onMainThread: true } };
 
-/** A URL whose server does what `act` says with a proxy until the reason goes. */
+/** A server behind a proxy that misbehaves as `act` says until the reason goes. */
 const network = (name, act) => ({
   name,
   begin: async (place, world) => {
@@ -82,16 +82,16 @@ function leave(spool, { segment = "", mode = 0o700 } = {}) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "00000001.seg"), segment);
   chmodSync(folder, mode);
-  // Nobody is about to put an owner's file into it.
+  // Old enough that no process can be about to put an owner's file into it.
   utimesSync(folder, 0, 0);
   return folder;
 }
 
 /**
- * - `begin(place, world)`: brings the reason about, and says how the application is started
- * - `act(place, app)`: the same once the application runs
- * - `heal(place, app)`: takes it away
- * - `short`: in the short form, too
+ * - `begin(place, world)`: brings the reason about, and returns how the application is started
+ * - `act(place, app)`: brings it about once the application runs
+ * - `heal(place, app)`: removes the reason
+ * - `short`: part of the short form
  */
 const REASONS = [
   {
@@ -109,7 +109,7 @@ const REASONS = [
       place.file = join(modules, "seclog/dist/seclog-worker.js");
       return { options: { stalls: true }, how: { program: join(copy, "faults/applications/app.js") } };
     },
-    // Where it is missing from the start, no log is opened.
+    // Removed only afterwards: if it is missing at the start, no log is opened.
     act: async (place, app) => {
       renameSync(place.file, `${place.file}.away`);
       await endThread(place, app);
@@ -118,7 +118,7 @@ const REASONS = [
   },
   ordered("the module throws"),
   ordered("the module hangs"),
-  ordered("there is no createHandler()"),
+  ordered("createHandler() is missing"),
   ordered("createHandler() throws", { short: true }),
   ordered("createHandler() hangs", { short: true }),
   ordered("a preload throws", { how: { env: { NODE_OPTIONS: `--import=${PRELOAD}` } } }),
@@ -136,10 +136,10 @@ const REASONS = [
     short: true,
   },
   {
-    name: "there is no thread to be had",
+    name: "no thread can be started",
     needsRoot: true,
     begin: () => ({ options: { stalls: true }, how: asNobody }),
-    // The thread ends soon, and no other one can be started.
+    // The thread soon ends, and no other one can be started.
     act: async (place, app) => {
       limitThreads(app, 1);
       await endThread(place, app);
@@ -183,7 +183,7 @@ const REASONS = [
   }),
   network("PostgreSQL is a black hole", (proxy) => proxy.stall()),
   {
-    name: "nobody listens where PostgreSQL should be",
+    name: "nothing listens on PostgreSQL's port",
     begin: async (place, world) => {
       place.server = createServer((client) => {
         const server = connect(world.server.port, "127.0.0.1");
@@ -205,14 +205,14 @@ const REASONS = [
 
 const isRoot = () => process.getuid?.() === 0;
 
-/** Runs one reason, and says after how many seconds health() was not ok, and was ok again. */
+/** Runs one reason, and returns after how many seconds health() noticed it and its end. */
 async function stallAndHeal(reason, index, world) {
   const folder = join(world.folder, `reason-${index}`);
   const place = { folder, spool: join(folder, "spool"), control: join(folder, "control") };
   mkdirSync(place.spool, { recursive: true });
   const { options, how = {} } = await reason.begin(place, world);
   if (reason.needsRoot) {
-    // It works for another user, who needs its spool, and the way to it and to the ledger.
+    // The application runs as another user, who needs access to its spool and to the ledger.
     for (const path of [world.folder, folder]) chmodSync(path, 0o711);
     chmodSync(join(world.folder, "pipe"), 0o622);
     chownSync(place.spool, NOBODY, NOBODY);
@@ -264,7 +264,7 @@ export const HEALTH_FAULTS = [
           expect(noticed <= LIMIT, `${name}: health() was ok for ${noticed.toFixed(1)} s`);
           expect(said !== undefined && said !== "", `${name}: health() did not say why it is ${status}`);
           note(
-            `${name}: ${status} after ${noticed.toFixed(1)} s, ok ${healed.toFixed(1)} s after it had passed: “${said}”`,
+            `${name}: ${status} after ${noticed.toFixed(1)} s, ok ${healed.toFixed(1)} s after the reason had gone: “${said}”`,
           );
         }
       };

@@ -1,4 +1,4 @@
-/** What somebody does who has the writer's login: a taken-over application, beside an honest one. */
+/** What an attacker with the writer's login can do beside an honest application: a hijacked application, say. */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
@@ -6,9 +6,9 @@ import { makeKey, startSealer, verify } from "./seal.js";
 
 const SOURCE = "01936d2f-5c00-7000-8000-00000000bad0";
 
-/** Everything that the honest application has stored is sealed within this, on a busy machine. */
+/** On a busy machine, everything that the honest application stored is sealed within this. */
 const DEADLINE_MS = 60_000;
-/** More than this a sealer never has in memory. */
+/** The most memory a sealer needs. */
 const MOST_MEGABYTES = 300;
 
 /** Runs statements as the writer. */
@@ -22,7 +22,7 @@ async function asWriter(world, ...statements) {
   }
 }
 
-/** Waits until every event of the application is sealed, and says how long that took. */
+/** Waits until every event of the application is sealed, and returns how long that took. */
 async function honestSealed(world, sealer) {
   const start = performance.now();
   for (;;) {
@@ -43,7 +43,7 @@ function peakMegabytes(pid) {
   return Number(kilobytes) / 1024;
 }
 
-/** An honest application, an attack, and a sealer that starts when that has been made. */
+/** An honest application, an attack, and a sealer that starts after the attack. */
 async function besideAttack({ world: create, finish, ran, expect, note }, attack, finding) {
   const world = await create();
   const log = makeKey(world);
@@ -61,7 +61,7 @@ async function besideAttack({ world: create, finish, ran, expect, note }, attack
   for (const { megabytes } of [first, next])
     expect(megabytes < MOST_MEGABYTES, `the sealer had ${Math.round(megabytes)} MB in memory`);
   note(
-    `sealed after ${(first.ms / 1000).toFixed(1)} s, the start included, then after ${(next.ms / 1000).toFixed(1)} s; ${Math.round(next.megabytes)} MB`,
+    `sealed after ${(first.ms / 1000).toFixed(1)} s, including the start, then after ${(next.ms / 1000).toFixed(1)} s; ${Math.round(next.megabytes)} MB`,
   );
   await sealer.kill();
   const verdict = await verify(world, log);
@@ -106,7 +106,7 @@ const NO_ROWS = {
     await besideAttack(
       context,
       async (world) => {
-        // A writer can no longer; a log may have them from before, or from somebody who owns the server.
+        // A writer can no longer do this; a log may have them from before, or from a superuser.
         const refused = await asWriter(
           world,
           "SELECT seclog_open_source(gen_random_uuid(), 1, 'k')",

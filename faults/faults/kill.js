@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { NOWHERE } from "../world.js";
 
-/** No start takes longer than this, whatever was left, on any machine, in milliseconds. */
+/** The longest start on any machine, whatever was left, in milliseconds. */
 const SLOWEST_START = 10_000;
 
 export const KILL_FAULTS = [
@@ -14,8 +14,8 @@ export const KILL_FAULTS = [
       const world = await create();
       let slowest = 0;
       for (let run = 0; run < runs; run++) {
-        // The next life adopts what this one leaves, while it records events of its own, and is killed, too. Delivery
-        // "process" promises the same here. The kill comes at random, or at the moment when something was acknowledged.
+        // The next life adopts what this one leaves while it records events of its own, and is killed as well. Delivery
+        // "process" makes the same promise here. The kill comes at random, or right after an acknowledgement.
         const delivery = run % 2 === 0 ? {} : { authz_fail: "process" };
         const diesAt = run % 4 < 2 ? undefined : 1 + Math.floor(Math.random() * 300);
         const start = performance.now();
@@ -26,7 +26,7 @@ export const KILL_FAULTS = [
           await app.kill();
         } else {
           await Promise.race([app.exited, sleep(60_000, undefined, { ref: false })]);
-          expect(app.ended, `an application did not come to ${diesAt} acknowledged events in a minute`);
+          expect(app.ended, `an application did not reach ${diesAt} acknowledged events in a minute`);
           await app.kill();
         }
         ran();
@@ -55,7 +55,7 @@ export const KILL_FAULTS = [
         }
         const before = await position(world);
         const program = ship();
-        // Any moment from its start on; and, every other time, any moment after its first batch.
+        // At any moment from its start on; every other time, at any moment after its first batch.
         if (run % 2 === 0) await sleep(Math.random() * 1_000);
         else {
           while (!program.ended && (await position(world)) === before);
@@ -67,7 +67,7 @@ export const KILL_FAULTS = [
       }
       const start = performance.now();
       const program = ship();
-      expect((await program.exited) === 0, `the last seclog ship failed: ${program.output}`);
+      expect((await program.exited) === 0, `the final seclog ship failed: ${program.output}`);
       world.drained = performance.now() - start;
       expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
       expect(halfway > 0, "no kill met a transfer under way");
@@ -77,7 +77,7 @@ export const KILL_FAULTS = [
   },
 ];
 
-/** Events that all sources have stored. */
+/** The events that all sources have stored. */
 async function position(world) {
   const [row] = await world.query("SELECT coalesce(sum(last_seq), 0)::int AS stored FROM security_event_source");
   return row.stored;

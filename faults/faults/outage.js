@@ -1,4 +1,6 @@
-/** PostgreSQL is down for long: what the application and its machine notice of it, and what happens when the spool is full. */
+/**
+ * A long outage of PostgreSQL: its effect on the application and its machine, and what happens when the spool is full.
+ */
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";
@@ -7,13 +9,13 @@ import { fileURLToPath } from "node:url";
 import { expectNoStalls, stretch } from "../server.js";
 
 const MiB = 1024 * 1024;
-/** More memory than this is no bounded queue, on any machine. */
+/** Above this, on any machine, a queue is not bounded. In bytes. */
 const MOST_MEMORY = 512 * MiB;
-/** More than this is no latency of a request that waits for nothing, beside twice and three times the healthy one, in ms. */
+/** Above this, a request that waits for nothing is late, beside twice and three times its healthy latency. In ms. */
 const SLOW = { median: 20, p99: 100 };
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
-/** So long a full spool is looked at: the handler fails half a dozen times. */
+/** How long a full spool is observed: the handler fails half a dozen times. */
 const FULL_MS = 3_000;
 
 export const OUTAGE_FAULTS = [
@@ -23,7 +25,7 @@ export const OUTAGE_FAULTS = [
     runs: { full: 1, short: 1 },
     alone: true,
     async run({ runs, short, signal, world: create, finish, ran, expect, note }) {
-      // The short form must leave a busy machine time: it is the application that is to be measured.
+      // The short form must leave a busy machine time: the application is to be measured.
       const { count, rate, perTick } = short
         ? { count: 12_000, rate: 100, perTick: 10 }
         : { count: 1_000_000, rate: 300, perTick: 25 };
@@ -45,7 +47,7 @@ export const OUTAGE_FAULTS = [
           const down = [];
           const measureHealthy = async () => {
             app.child.send({ record: FOREVER, perTick });
-            await requests(); // Not counted: code that is compiled, connections that are made.
+            await requests(); // Not counted: it warms up code and connections.
             const stalls = await stretch(app, 0, async () => {
               for (let window = 0; window < windows; window++) healthy.push(await requests());
             });
@@ -73,7 +75,7 @@ export const OUTAGE_FAULTS = [
           const spooled = bytesOf(world.spool);
           expect(asked.refused === 0, `${asked.refused} events were refused, with room in the spool`);
           expect(asked.health.status === "degraded", `health() says ${asked.health.status}, with PostgreSQL down`);
-          expect(asked.failures.SECLOG_HANDLER_RETRY > 0, "the application was not told that the handler tries again");
+          expect(asked.failures.SECLOG_HANDLER_RETRY > 0, "the application got no diagnostic that the handler retries");
           expect(asked.health.handlers[0].behind >= count, "health() does not say how many events wait");
           expect(spooled <= 2048 * MiB, `the spool takes ${spooled} bytes, more than spool.maxBytes`);
           expect(asked.rss < MOST_MEMORY, `the application took ${inMiB(asked.rss)} MiB of memory`);
@@ -131,7 +133,7 @@ export const OUTAGE_FAULTS = [
     async run({ runs, world: create, finish, ran, expect, note }) {
       const ways = [
         { what: "few in a turn", options: { perTurn: 20, pause: 2 } },
-        // Longer texts: each event is synced by itself, and there need not be so many.
+        // Longer texts: each event is synced on its own, and fewer of them suffice.
         {
           what: 'delivery "strict"',
           options: { perTurn: 20, pause: 2, textLength: 4_000, delivery: { authz_fail: "strict" } },
@@ -160,7 +162,10 @@ export const OUTAGE_FAULTS = [
         most[what] = Math.max(most[what] ?? 0, bytes);
         expect(bytes <= maxBytes, `${what}: the spool took ${bytes} bytes, maxBytes are ${maxBytes}`);
         expect(bytes > maxBytes / 2, `${what}: refused with ${bytes} bytes in the spool, maxBytes are ${maxBytes}`);
-        expect(full.failures.SECLOG_SPOOL_FULL > 0, `${what}: the application was not told that the spool is full`);
+        expect(
+          full.failures.SECLOG_SPOOL_FULL > 0,
+          `${what}: the application got no diagnostic that the spool is full`,
+        );
         expect(full.health.status !== "ok", `${what}: health() says ok, with a full spool`);
         const throws = options.delivery === undefined ? 0 : full.refused;
         expect(full.thrown === throws, `${what}: ${full.thrown} calls threw, ${full.refused} were refused`);
@@ -168,7 +173,7 @@ export const OUTAGE_FAULTS = [
         await world.server.up();
         const up = performance.now();
         const { acknowledged } = app.state;
-        // Again ready to take events, without a restart.
+        // Ready to take events again, without a restart.
         await app.until((state) => state.acknowledged > acknowledged + 300, 120_000);
         const last = await app.close();
         world.drained = performance.now() - up;
@@ -197,7 +202,7 @@ export const OUTAGE_FAULTS = [
   },
 ];
 
-/** Bytes of all files in a folder. Those that go meanwhile count nothing. */
+/** The bytes of all files in a folder. Those deleted meanwhile count nothing. */
 function bytesOf(folder) {
   let bytes = 0;
   for (const name of readdirSync(folder, { recursive: true })) {

@@ -1,4 +1,4 @@
-/** Events that the store can never take, in the middle of those that it can. */
+/** Events that the store can never take, among events that it can. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
@@ -14,8 +14,8 @@ const replaced = (from, to) => (payload) => {
 };
 
 /**
- * Payloads that are no event or none that the table can hold, made of one that is. The first ones the handler finds, the last
- * ones only PostgreSQL.
+ * Payloads that are not an event, or not one that the table can hold, made from one that is. The handler detects the
+ * first ones, only PostgreSQL the last ones.
  */
 const POISONS = {
   "nothing at all": () => Buffer.alloc(0),
@@ -29,7 +29,7 @@ const POISONS = {
   "another program's member": replaced(/"event_type":/, '"evil":1,"event_type":'),
   "no such date": replaced(/("occurred_at":")\d{4}-\d\d-\d\d/, "$10000-13-32"),
   "no such level": replaced(/"level":"\w+"/, '"level":"loud"'),
-  "data that are no JSON": replaced(/"data":\{/, '"data":{!'),
+  "data that is not JSON": replaced(/"data":\{/, '"data":{!'),
   "JSON deeper than the server's stack": replaced(
     /"data":\{/,
     `"data":{"deep":${"[".repeat(60_000)}${"]".repeat(60_000)},`,
@@ -49,7 +49,7 @@ export const POISON_FAULTS = [
       const world = await create();
       let total = 0;
       const damaged = [];
-      /** An application whose PostgreSQL is not there, so that all its events are in the spool when it has ended. */
+      /** An application without a PostgreSQL, so that all its events are in the spool when it ends. */
       const backlog = async (poisoned) => {
         const known = new Set(world.sources);
         const app = await world.startApp({ count: EVENTS, perTurn: 100, inFlight: EVENTS }, { url: NOWHERE });
@@ -61,7 +61,7 @@ export const POISON_FAULTS = [
         for (const [seq, { key }] of poisoned) damaged.push({ place: `${source}/${seq}`, key });
         return source;
       };
-      /** What the store must say of a source that had so many poisoned events. */
+      /** What the store must hold of a source with these poisoned events. */
       const expectStored = async (source, poisoned, what) => {
         const [row] = await world.query(
           `SELECT last_seq::int AS last, (SELECT count(*)::int FROM security_event_log e WHERE e.source_id = s.id) AS rows
@@ -81,7 +81,7 @@ export const POISON_FAULTS = [
           quarantine.every(({ reason }) => reason.length > 10),
           `${what}: no reason`,
         );
-        // The bytes as they were found, for whoever looks at it.
+        // The bytes as they were found, for an operator to examine.
         expect(
           quarantine.every(({ seq, record }) => poisoned.get(seq)?.bytes.equals(record)),
           `${what}: the bytes in quarantine are not the event's`,
@@ -101,19 +101,19 @@ export const POISON_FAULTS = [
         ran();
       }
 
-      // All of them, and the first again, in one batch, shipped by a living application that has events of its own.
+      // All of them, and the first again, in one batch, shipped by a living application with events of its own.
       const many = new Map(kinds.map((kind, index) => [1_001 + index * 83, { kind }]));
       const source = await backlog(many);
       const app = await world.startApp({ handler: { batchSize: 1_000 }, pause: 20 });
       const { health } = await app.until(({ health: of }) => of?.handlers[0].quarantined === many.size);
       expect(health.status === "ok", `the application's health is ${health.status} after a quarantine`);
-      const told = await app.until(({ failures }) => failures.SECLOG_EVENT_REJECTED > 0);
-      expect(told.refused === 0, `${told.refused} events of the living application were refused`);
+      const state = await app.until(({ failures }) => failures.SECLOG_EVENT_REJECTED > 0);
+      expect(state.refused === 0, `${state.refused} events of the living application were refused`);
       for (const reason of await expectStored(source, many, `${many.size} in one batch`))
         expect(reason !== "", "no reason");
       ran();
 
-      // An event of the living application, which an administrator's constraint forbids.
+      // An event of the living application that an administrator's constraint forbids.
       const forbidden = `${app.life}-${app.state.recorded + 1_000}`;
       await world.query(
         `ALTER TABLE security_event_log ADD CONSTRAINT no_poison CHECK (data->>'key' IS DISTINCT FROM '${forbidden}')`,
@@ -130,7 +130,7 @@ export const POISON_FAULTS = [
       const [events] = await world.query(
         `SELECT count(*)::int AS count FROM security_event_log WHERE event_type = 'event_quarantined'`,
       );
-      expect(events.count === many.size + 1, `${events.count} events tell of ${many.size + 1} quarantines`);
+      expect(events.count === many.size + 1, `${events.count} events report ${many.size + 1} quarantines`);
       ran();
 
       const stats = world.startProgram(["stats", "--json"]);
@@ -148,7 +148,7 @@ export const POISON_FAULTS = [
   },
 ];
 
-/** Who ships what a dead application left: the library in batches of 1,000, and the program. */
+/** The two that ship what a dead application left: the library in batches of 1,000, and the program. */
 const WAYS = [
   async (world, _, poisoned, expect) => {
     const { quarantined, finished } = await drainSpool({
@@ -170,10 +170,11 @@ const HEADER_BYTES = 64;
 const FRAME_BYTES = 24;
 
 /**
- * Puts other payloads into a segment, in frames whose checksums are right: as a program with a defect would have written
+ * Puts other payloads into a segment, in frames with correct checksums: as a program with a defect would have written
  * them.
  *
- * @param {Map<number, { kind: string, bytes?: Buffer, key?: string }>} poisoned by number; gets the bytes, and the event's key
+ * @param {Map<number, { kind: string, bytes?: Buffer, key?: string }>} poisoned by number; receives the bytes and the
+ *   event's key
  */
 function rewrite(path, poisoned) {
   const bytes = readFileSync(path);

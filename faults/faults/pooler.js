@@ -1,4 +1,4 @@
-/** What a pooler between the shipper and PostgreSQL does to it. */
+/** What a pooler between the shipper and PostgreSQL does to the connection. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { hasPgBouncer, PgBouncer } from "#test/support/pgbouncer.js";
 import { expectStored, handlerOf, LOAD, STORED, shippedSince } from "../server.js";
@@ -40,6 +40,6 @@ export const POOLER_FAULTS = [
   },
 ];
 
-/** The pooler's connections to PostgreSQL, in whatever a batch does at that moment. */
+/** Cuts the pooler's connections to PostgreSQL, wherever a batch is at that moment. */
 const CUT = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE datname = current_database() AND usename = 'faults_writer'`;

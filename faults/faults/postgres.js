@@ -1,4 +1,4 @@
-/** What becomes of the PostgreSQL server itself. */
+/** Faults of the PostgreSQL server itself. */
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -32,7 +32,7 @@ import {
 } from "../server.js";
 import { NOWHERE } from "../world.js";
 
-/** How the sessions of the writer are ended, those of other databases too: the role is the run's own. */
+/** Ends the writer's sessions, in every database: no other run uses the role. */
 const END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'faults_writer'";
 
 /** Runs SQL as the superuser in the server's own database, where nothing is harmed. */
@@ -57,38 +57,39 @@ async function startLoad(world, options = {}, how = {}) {
   return app;
 }
 
-/** The application is left to ship all, and then ended. */
+/** Waits until the application has shipped everything, and ends it. */
 async function endLoad(app, { finish, expect }, world, onRecord = []) {
   const start = performance.now();
   await shippedSince(app);
   world.drained = Math.max(world.drained, performance.now() - start);
   const state = await app.close();
-  expect(handlerOf(state)?.behind === 0, `the application ended with ${handlerOf(state)?.behind} events to be shipped`);
+  expect(handlerOf(state)?.behind === 0, `the application ended with ${handlerOf(state)?.behind} events unshipped`);
   const { quarantined } = await finish(world, { damaged: onRecord });
   expect(quarantined === onRecord.length, `${quarantined} events in quarantine, not ${onRecord.length}`);
 }
 
-/** The application must go on recording while its handler is in trouble. */
+/** The application must keep recording while its handler is in trouble. */
 async function isAlive(app) {
   const { recorded, acknowledged } = app.state;
   return await app.until((state) => state.recorded > recorded + 50 && state.acknowledged > acknowledged + 50);
 }
 
 /**
- * Something that PostgreSQL refuses for as long as it lasts.
+ * Something that PostgreSQL refuses while it lasts.
  *
  * @param {object} context
  * @param {object} trouble
- * @param {"retrying" | "stopped"} trouble.status what health() calls the handler: does it pass, or must somebody act?
+ * @param {"retrying" | "stopped"} trouble.status health()'s status of the handler: does it pass, or must an operator
+ *   act?
  * @param {string} trouble.code of the diagnostics
- * @param {RegExp} trouble.says in the handler's last error
+ * @param {RegExp} trouble.says matches the handler's last error
  */
-async function outage(context, world, app, { harm, mend, status, code, says }) {
+async function outage(context, world, app, { harm, repair, status, code, says }) {
   const { expect } = context;
   const before = app.state.failures?.[code] ?? 0;
   await harm(world);
   try {
-    // Sessions may have to be ended first: that is what it says until it has tried again.
+    // The harm may have to end the sessions first: then the handler reports that until it retries.
     const state = await app.until(({ failures, health }) => {
       const [handler] = health?.handlers ?? [];
       return failures?.[code] > before && handler?.status === status && says.test(handler.lastError?.message);
@@ -97,7 +98,7 @@ async function outage(context, world, app, { harm, mend, status, code, says }) {
     expect(state.health.status === all, `health() says ${state.health.status}, not ${all}`);
     await isAlive(app);
   } finally {
-    await mend(world, app);
+    await repair(world, app);
   }
   await shippedSince(app);
   expect(app.state.health.status === "ok", `health() says ${app.state.health.status} when all is well again`);
@@ -122,8 +123,8 @@ function outageFault(number, name, trouble) {
 }
 
 /**
- * An older copy of the data takes the server's place. `settle` is what the operator does then; it gives the events that are
- * lost and on record as such, as check.js wants them.
+ * An older copy of the data takes the server's place. `settle` does what an operator would; it returns the events that
+ * were lost and put on record as such, in check.js's form.
  */
 function standbyFault(number, name, settle) {
   return {
@@ -153,7 +154,7 @@ function standbyFault(number, name, settle) {
             renameSync(stale, data);
             await server.up();
           },
-          async mend() {
+          async repair() {
             const positions = async () =>
               JSON.stringify(
                 await world.query(
@@ -166,7 +167,7 @@ function standbyFault(number, name, settle) {
             await app.until(
               ({ failures, health }) => failures.SECLOG_STORE_BEHIND > tries && health.handlers[0].status === "stopped",
             );
-            expect((await positions()) === before, "it went on storing on the stale standby");
+            expect((await positions()) === before, "it kept storing on the stale standby");
             onRecord.push(...((await settle({ world, app, data, newest, note })) ?? []));
           },
           status: "stopped",
@@ -180,7 +181,7 @@ function standbyFault(number, name, settle) {
   };
 }
 
-/** The postmaster first, which would start sessions anew, then all its processes. */
+/** The postmaster first, since it would start new sessions, then all its processes. */
 function processesOf(postmaster) {
   const children = readdirSync("/proc").filter((name) => {
     if (!/^\d+$/.test(name)) return false;
@@ -204,17 +205,17 @@ function signal(pids, name) {
   }
 }
 
-/** A small file system that can be filled, or the reason why there is none. */
+/** A small file system that can be filled, or the reason why it cannot be mounted. */
 function smallDisk() {
   if (process.platform !== "linux" || process.getuid() !== 0)
-    return "a file system of a few megabytes is mounted by root on Linux";
+    return "needs root on Linux, to mount a file system of a few megabytes";
   const folder = mkdtempSync(join(tmpdir(), "seclog-faults-disk-"));
   chmodSync(folder, 0o755);
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m,mode=0755", "seclog-faults", folder], { stdio: "pipe" });
   } catch (error) {
     rmSync(folder, { recursive: true });
-    return `mount says: ${String(error.stderr ?? error).trim()}`;
+    return `mount failed: ${String(error.stderr ?? error).trim()}`;
   }
   return {
     folder,
@@ -229,7 +230,7 @@ export const POSTGRES_FAULTS = [
   {
     number: 14,
     name: "PostgreSQL stopped (SIGSTOP), 60 s",
-    needs: () => (process.platform === "linux" ? undefined : "its processes are found in /proc"),
+    needs: () => (process.platform === "linux" ? undefined : "needs Linux, to find the server's processes in /proc"),
     runs: { full: 1, short: 1 },
     alone: true,
     async run(context) {
@@ -274,7 +275,7 @@ export const POSTGRES_FAULTS = [
         for (let run = 0; run < runs; run++) {
           await sleep(Math.random() * 500);
           const before = app.state.failures.SECLOG_HANDLER_RETRY ?? 0;
-          // Two of three die with a COMMIT that has not come to them, or whose answer has not come back.
+          // Two of three die with a COMMIT that did not reach them, or whose reply did not arrive.
           const held = run % 3 === 2 ? undefined : proxy.hold(run % 2 === 0 ? isCommit : isCommitted);
           await held?.met;
           if (held !== undefined) {
@@ -294,7 +295,10 @@ export const POSTGRES_FAULTS = [
           ran();
         }
         for (const code of ["SECLOG_HANDLER_STOPPED", "SECLOG_STORE_BEHIND"])
-          expect(!(code in app.state.failures), `a server that comes back was taken for an operator's affair: ${code}`);
+          expect(
+            !(code in app.state.failures),
+            `a server that comes back was reported as needing an operator: ${code}`,
+          );
         await endLoad(app, context, world);
       } finally {
         await proxy.end();
@@ -308,7 +312,7 @@ export const POSTGRES_FAULTS = [
     async run(context) {
       const { runs, ran, note } = context;
       const world = await context.world();
-      // Long texts, so that there is something to be copied.
+      // Long texts, so that COPY takes time.
       const app = await startLoad(world, { textLength: 4_000, perTurn: 20, handler: { batchSize: 200 } });
       const client = new pg.Client({ connectionString: world.database.adminUrl });
       await client.connect();
@@ -319,7 +323,7 @@ export const POSTGRES_FAULTS = [
           const deadline = performance.now() + 30_000;
           for (;;) {
             const { rows } = await client.query(
-              // In two steps: a condition may be looked at after the function was called.
+              // In two steps: PostgreSQL may evaluate a condition after it called the function.
               `WITH found AS MATERIALIZED (SELECT pid, state = 'active' AND query LIKE '%COPY%' AS copies
                  FROM pg_stat_activity WHERE usename = 'faults_writer' AND datname = current_database())
                SELECT copies FROM found WHERE CASE WHEN copies OR $1 THEN pg_terminate_backend(pid) END`,
@@ -331,7 +335,7 @@ export const POSTGRES_FAULTS = [
             if (performance.now() > deadline) throw new Error("no session within 30 s");
             await sleep(Math.random() * 5);
           }
-          // Some in a row, and then the time to come through.
+          // Some in a row, then time to recover.
           if (run % 6 === 5) await shippedSince(app);
           ran();
         }
@@ -370,7 +374,7 @@ export const POSTGRES_FAULTS = [
         for (let run = 0; run < context.runs; run++) {
           await outage(context, world, app, {
             harm: () => execFileSync("sh", ["-c", 'cat /dev/zero > "$0" 2>/dev/null || :', ballast]),
-            mend: () => rmSync(ballast),
+            repair: () => rmSync(ballast),
             status: "stopped",
             code: "SECLOG_HANDLER_STOPPED",
             says: /53100.*make room/,
@@ -387,7 +391,7 @@ export const POSTGRES_FAULTS = [
   outageFault("20b", "PostgreSQL is read-only", {
     harm: (world) =>
       asAdmin(world, `ALTER DATABASE ${world.database.name} SET default_transaction_read_only = on`, END_SESSIONS),
-    mend: (world) =>
+    repair: (world) =>
       asAdmin(world, `ALTER DATABASE ${world.database.name} RESET default_transaction_read_only`, END_SESSIONS),
     // It may be a failover that passes.
     status: "retrying",
@@ -396,7 +400,7 @@ export const POSTGRES_FAULTS = [
   }),
   outageFault("20c", "the writer's password was changed", {
     harm: (world) => asAdmin(world, "ALTER ROLE faults_writer PASSWORD 'changed'", END_SESSIONS),
-    mend: setUp,
+    repair: setUp,
     status: "stopped",
     code: "SECLOG_HANDLER_STOPPED",
     says: /28P01.*password/,
@@ -409,16 +413,16 @@ export const POSTGRES_FAULTS = [
       const missing = { status: "stopped", code: "SECLOG_SCHEMA_MISSING", says: /run npx @seclog\/server setup/ };
       const world = await context.world();
       const { name } = world.database;
-      // First as an application finds it that is started before `seclog setup` has run.
+      // First as an application started before `seclog setup` has run finds it.
       await asAdmin(world, `DROP DATABASE ${name}`, `CREATE DATABASE ${name}`);
       const app = await world.startApp(LOAD);
-      await outage(context, world, app, { ...missing, harm() {}, mend: setUp });
+      await outage(context, world, app, { ...missing, harm() {}, repair: setUp });
       context.ran();
       const rename = (from, to) => world.query(`ALTER TABLE ${from} RENAME TO ${to}`);
       await outage(context, world, app, {
         ...missing,
         harm: () => rename("security_event_log", "elsewhere"),
-        mend: () => rename("elsewhere", "security_event_log"),
+        repair: () => rename("elsewhere", "security_event_log"),
       });
       context.ran();
       await endLoad(app, context, world);
@@ -436,7 +440,7 @@ export const POSTGRES_FAULTS = [
         await outage(context, world, app, {
           async harm() {
             const deadline = performance.now() + 30_000;
-            // Whoever comes first gets the writer's two; it waits between its tries.
+            // These sessions race the writer for its two connections, and win while it waits between its tries.
             for (let refused = 0; refused < 3; ) {
               if (performance.now() > deadline) throw new Error("the connections are not used up within 30 s");
               const client = new pg.Client({ connectionString: world.database.readerUrl });
@@ -452,7 +456,7 @@ export const POSTGRES_FAULTS = [
               }
             }
           },
-          mend: () => Promise.all(clients.map((client) => client.end())),
+          repair: () => Promise.all(clients.map((client) => client.end())),
           status: "retrying",
           code: "SECLOG_HANDLER_RETRY",
           says: /53300/,
@@ -470,7 +474,7 @@ export const POSTGRES_FAULTS = [
   }),
   standbyFault("20i", "failover to a stale standby for good", async ({ world, app, newest, note }) => {
     rmSync(newest, { recursive: true });
-    // What docs/operations.md says: every number that only the lost server had is put on record as lost.
+    // As docs/operations.md says: every number that only the lost server had is put on record as lost.
     const [, id, end, stored] = /source (\S+) ends at (\d+) there, but (\d+)/.exec(
       handlerOf(app.state).lastError.message,
     );
@@ -481,7 +485,7 @@ export const POSTGRES_FAULTS = [
       `SELECT seclog_quarantine($1, $2, $3, seq, 'lost with the old server', '') FROM generate_series($4::bigint, $5) AS seq`,
       [id, owner.slice(6), key, Number(end) + 1, Number(stored)],
     );
-    // The application numbers its events as the source does, but for what the log said of itself before them.
+    // The application's numbers are the source's, shifted by the log's own events before them.
     const [{ shift, shifts }] = await world.query(
       `SELECT min(seq - n)::int AS shift, count(DISTINCT seq - n)::int AS shifts
        FROM (SELECT seq, split_part(data->>'key', '-', 2)::int AS n FROM security_event_log WHERE category <> 'log') AS e`,
@@ -497,7 +501,7 @@ export const POSTGRES_FAULTS = [
     return lost;
   }),
   outageFault("20g", "the database is gone, then an empty one has its name", {
-    // Kept under another name, as a backup is.
+    // Kept under another name, as a backup would be.
     harm: (world) =>
       asAdmin(
         world,
@@ -505,7 +509,7 @@ export const POSTGRES_FAULTS = [
         END_SESSIONS,
         `ALTER DATABASE ${world.database.name} RENAME TO ${world.database.name}_kept`,
       ),
-    async mend(world, app) {
+    async repair(world, app) {
       const { name } = world.database;
       const before = app.state.failures.SECLOG_STORE_BEHIND ?? 0;
       await setUp(world);
@@ -513,7 +517,7 @@ export const POSTGRES_FAULTS = [
       const rows = await world.query(
         "SELECT 1 FROM security_event_log WHERE source_id <> (SELECT own_source FROM security_event_tree)",
       );
-      if (rows.length > 0) throw new Error("it went on in the empty database as if nothing had been");
+      if (rows.length > 0) throw new Error("it stored in the empty database as if nothing had happened");
       await asAdmin(
         world,
         `DROP DATABASE ${name} WITH (FORCE)`,
@@ -527,14 +531,14 @@ export const POSTGRES_FAULTS = [
   }),
   outageFault("20h", "the writer's privilege is revoked", {
     harm: (world) => world.query("REVOKE INSERT ON security_event_log FROM seclog_writer"),
-    mend: setUp,
+    repair: setUp,
     status: "stopped",
     code: "SECLOG_HANDLER_STOPPED",
     says: /42501.*server setup/,
   }),
   {
     number: "20j",
-    name: "sources of dead processes that only somebody can mend",
+    name: "sources of dead processes that only an operator can repair",
     runs: { full: 1, short: 1 },
     async run({ short, world: create, finish, ran, expect }) {
       const world = await create();
@@ -544,7 +548,7 @@ export const POSTGRES_FAULTS = [
         await dead.done();
         await dead.kill();
       }
-      // All but one are known to the database as another spool's; whoever goes through them finds that one last.
+      // The database knows all but one as another spool's; a process that goes through them finds the sound one last.
       const refused = world.sources.sort();
       const sound = refused.pop();
       for (const id of refused) await world.query("SELECT seclog_open_source($1, 1, 'of another spool')", [id]);
@@ -568,7 +572,10 @@ export const POSTGRES_FAULTS = [
       );
       const end = performance.now() + 120_000;
       while (world.sources.length > 1 && performance.now() < end) await sleep(100);
-      expect(world.sources.length === 1, `${world.sources.length - 1} sources did not go on when they were mended`);
+      expect(
+        world.sources.length === 1,
+        `${world.sources.length - 1} sources did not continue when they were repaired`,
+      );
       await app.until(({ health }) => health.status === "ok");
       ran();
       await endLoad(app, { finish, expect }, world);
@@ -576,7 +583,7 @@ export const POSTGRES_FAULTS = [
   },
 ];
 
-/** The server's account owns its data; whoever copies it may be root. */
+/** The server's account owns its data; the copy may have been made by root. */
 function sameOwners(from, to) {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = statSync(from);

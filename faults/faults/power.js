@@ -1,4 +1,4 @@
-/** Power cuts: real ones on a file system of their own, and modelled ones where no file system may be mounted. */
+/** Power cuts: real ones on a file system of their own, and modelled ones where none may be mounted. */
 import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { subfolder } from "../world.js";
 
 const run = promisify(execFile);
 const preload = (name) => ["--import", new URL(`../preloads/${name}`, import.meta.url).href];
-/** Nobody listens there: what is recorded is in the spool and nowhere else. */
+/** Nothing listens there: recorded events are in the spool and nowhere else. */
 const NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable";
 
 /** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH: from now on nothing reaches the disk, not even the journal. */
@@ -19,7 +19,7 @@ const SHUTDOWN = [
   'open(my $fs, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl($fs, 0x8004587D, $flags) or die $!;',
 ];
 
-/** ext4 in a file. Cutting its power loses what is in the page cache; it does not model a disk that lies. */
+/** ext4 in a file. Cutting its power loses the page cache; it does not model a disk that lies. */
 class Disk {
   #folder = mkdtempSync(join(tmpdir(), "seclog-fault-disk-"));
   #image = join(this.#folder, "image");
@@ -48,9 +48,9 @@ class Disk {
   }
 
   /**
-   * Cuts the power under an application that uses it. The application is stopped first, as a machine without power is:
-   * while ext4 shuts down, an fdatasync of its own may still say that it has kept what it has not (seen in one cut of
-   * twenty with three threads that write and sync, on Linux 6).
+   * Cuts the power under an application that uses it. The application is stopped first, as it would be on a machine
+   * without power: while ext4 shuts down, its fdatasync may still report success for data that is lost (seen in one cut
+   * of twenty with three threads that write and sync, on Linux 6).
    */
   async cutPower(app) {
     if (app !== undefined) await app.freeze();
@@ -58,7 +58,7 @@ class Disk {
     await app?.kill();
   }
 
-  /** As the machine comes back: the journal is replayed. No process may use it. */
+  /** Mounts it again, as the machine would on its return: the journal is replayed. No process may use the disk. */
   async powerUp() {
     await run("umount", [this.path]);
     this.#mounted = false;
@@ -67,8 +67,8 @@ class Disk {
   }
 
   /**
-   * A process in a mount namespace of its own may have a copy of the mount. While it lives the file system does, too, without
-   * power, and another mount would only show it again.
+   * A process in a mount namespace of its own may have a copy of the mount. While it lives, so does the file system,
+   * without power, and another mount would only show it again.
    */
   async #released() {
     for (const end = performance.now() + 60_000; ; await sleep(50)) {
@@ -85,7 +85,7 @@ class Disk {
   }
 
   async #mount() {
-    // Marked first: when the mount is interrupted, it may or may not be there.
+    // Marked first: an interrupted mount may or may not have happened.
     this.#mounted = true;
     await run("mount", ["-o", "loop", this.#image, this.path]);
   }
@@ -102,7 +102,7 @@ class Disk {
   }
 }
 
-/** Tries it: containers and users without the right to mount are told by nothing else. */
+/** Tries a cut, since only that shows whether this container and user may mount. */
 async function needsDisk() {
   let disk;
   try {
@@ -120,21 +120,21 @@ async function needsDisk() {
   return undefined;
 }
 
-/** What a life does that is nothing special; it is cut from its first acknowledgement on. */
+/** An ordinary life, cut from its first acknowledgement on. */
 const PLAIN = { atLeast: 1 };
 
-/** Small segments, long texts: each life begins and deletes many segments. */
+/** Small segments, long texts: each life creates and deletes many segments. */
 const ROTATING = { spool: { segmentBytes: 1024 * 1024 }, textLength: 7_000, inFlight: 200, atLeast: 600 };
 
-/** The call itself returns only when its event is on disk: what is acknowledged no other sync has to cover. */
+/** Each call returns only once its event is on disk: no other sync has to cover an acknowledged event. */
 const STRICT = { delivery: { authz_fail: "strict" }, perTurn: 5, atLeast: 50 };
 
-/** The n-th life's options: all of them meet both a database that is there and one that is not, by turns. */
+/** The n-th life's options: each set is used both with a database and without one, by turns. */
 const optionsOf = (lives, n) => lives[(n + Math.floor(n / lives.length)) % lives.length];
 
 /**
- * Cuts a real disk's power under an application again and again; each life adopts what the ones before left. With `deletes`,
- * a life that has a database is not cut before a segment was deleted.
+ * Cuts a real disk's power under one application after another; each life adopts what the ones before left. With
+ * `deletes`, a life with a database is not cut before a segment was deleted.
  */
 async function cutDisk({ runs, world: create, finish, ran, expect, note }, { lives, deletes = false, execArgv = [] }) {
   const disk = await Disk.create();
@@ -143,7 +143,7 @@ async function cutDisk({ runs, world: create, finish, ran, expect, note }, { liv
     let found = 0;
     let deleted = 0;
     for (let cut = 0; cut < runs; cut++) {
-      // Every other life has no database: then all that was acknowledged depends on the disk.
+      // Every other life has no database: everything it acknowledged depends on the disk.
       const url = cut % 2 === 0 ? NOWHERE : undefined;
       const { atLeast, ...options } = optionsOf(lives, cut);
       const app = await world.startApp(options, { url, execArgv });
@@ -175,7 +175,9 @@ function segmentsBySource(world) {
   );
 }
 
-/** How many segments are gone of the sources that have some left: they are numbered from 1, and deleted from the oldest on. */
+/**
+ * How many segments were deleted of sources that still have some: they are numbered from 1 and deleted oldest first.
+ */
 function deletedSegments(world) {
   return segmentsBySource(world).reduce((sum, numbers) => sum + Math.max(0, ...numbers) - numbers.length, 0);
 }
@@ -187,7 +189,7 @@ async function drainAll(world, expect) {
     try {
       ({ failures } = await world.drain());
     } catch (error) {
-      // In a control what was acknowledged may be gone, so that somebody has to act: the checker sees it all the same.
+      // In a control, acknowledged events may be gone, and draining needs an operator: the checker reports them anyway.
       expect(false, error.message);
       return;
     }
@@ -197,18 +199,18 @@ async function drainAll(world, expect) {
 }
 
 /**
- * What a power cut takes was not acknowledged, and nobody is to be alarmed. Twice for each cut it may look like damage: a frame
- * of which the head is there and the rest is zeros, and numbers that are missing before others that the disk kept though it
- * had not said so.
+ * What a power cut takes was not acknowledged, and must raise no alarm. Twice per cut it may look like damage: a frame
+ * with a head and zeros behind it, and numbers missing before later ones that the disk kept although it had not
+ * confirmed them.
  */
 async function expectFewAlarms(world, expect, most) {
   const [{ count }] = await world.query(
     "SELECT count(*)::int AS count FROM security_event_log WHERE event_type = 'event_quarantined'",
   );
-  expect(count <= most, `${count} alarms of damaged events, where ${most} could be`);
+  expect(count <= most, `${count} alarms of damaged events, at most ${most} expected`);
 }
 
-/** Also strict calls beside others, whose sync may be under way. */
+/** Includes strict calls beside others, whose sync may be under way. */
 const MODELLED = [PLAIN, { ...ROTATING, ...STRICT, types: ["authz_fail", "authz_change"] }, STRICT, ROTATING];
 
 /** As {@link cutDisk}, with the model. */
@@ -236,13 +238,13 @@ async function cutModel({ runs, world: create, finish, ran, expect, note }, exec
   await expectFewAlarms(world, expect, 2 * runs);
   expect(taken.bytes > 0 && taken.names > 0, "the cuts took nothing back");
   note(
-    `${taken.bytes} unsynced bytes, ${taken.names} unsynced changes of names and ${taken.overwrites} unsynced writes over ` +
+    `${taken.bytes} unsynced bytes, ${taken.names} unsynced changes of names and ${taken.overwrites} unsynced overwrites of ` +
       `cursors were taken back in ${runs} cuts`,
   );
   await finish(world, { torn: true });
 }
 
-/** A control has no promises but to be red. */
+/** A control promises nothing but to fail. */
 const unpromising = (context) => ({ ...context, expect: () => {} });
 
 export const POWER_FAULTS = [
@@ -251,7 +253,7 @@ export const POWER_FAULTS = [
     name: "power cut",
     runs: { full: 25, short: 3 },
     needs: needsDisk,
-    // A process that another fault starts in a mount namespace of its own would hold the disk.
+    // A process that another fault starts in its own mount namespace would hold the disk.
     alone: true,
     async run(context) {
       await cutDisk(context, { lives: [PLAIN, STRICT] });

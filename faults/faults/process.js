@@ -1,4 +1,4 @@
-/** What happens to processes: stopped and replaced, several on one spool, out of memory, and every way to end. */
+/** Processes that are stopped and replaced, share a spool, run out of memory, and end in every possible way. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -10,10 +10,10 @@ import { isAdvance, isCommitted } from "../server.js";
 import { NOWHERE } from "../world.js";
 import { POISON_FAULTS } from "./poison.js";
 
-/** As in another container on the same volume: a process there cannot be looked up here, nor one here there. */
+/** As in another container on the same volume: processes here and there cannot see each other. */
 const ELSEWHERE = [
   ..."unshare --pid --fork --kill-child --mount-proc sh -c".split(" "),
-  // Not the namespace's first process, which could not stop itself.
+  // The first process of the namespace could not stop itself.
   '"$0" "$@"; exit $?',
 ];
 
@@ -35,7 +35,7 @@ const ZOMBIES = [
       const world = await create();
       for (let run = 0; run < runs; run++) {
         const app = await world.startApp(
-          // One event after the other, so that nothing but its own write comes before its acknowledgement; or many at a time.
+          // One event at a time, so that nothing but its own write precedes its acknowledgement; or many at a time.
           {
             ...(run % 4 < 2 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }),
             pause: 1,
@@ -48,17 +48,17 @@ const ZOMBIES = [
         );
         const pid = lastDescendant(app.child.pid);
         await app.until(({ acknowledged }) => acknowledged > 50);
-        // The first calls one by one, then later ones.
+        // Stop at the first calls one by one, then at later ones.
         app.child.send({ stopAt: run < 10 ? run + 1 : 1 + Math.floor(Math.random() * 60) });
         await until(() => isStopped(pid), "the application did not stop");
         beSilent(world);
-        // A stop that costs the ownership lasts minutes; the writer looks again when more than a second has passed.
+        // A stop that costs the ownership lasts minutes; the writer checks it again after more than a second.
         await sleep(1_100);
         const draining = world.drain();
         if (run % 2 === 0) await draining;
         else {
-          // Within the time that whoever takes over leaves it to notice, or after that.
-          await until(() => owners(world) !== 1, "nobody took it over");
+          // Within the time that a new owner leaves the old one to notice, or after that.
+          await until(() => owners(world) !== 1, "it was not taken over");
           await sleep(Math.random() * 3_000);
         }
         process.kill(pid, "SIGCONT");
@@ -70,7 +70,7 @@ const ZOMBIES = [
         ran();
       }
       expect(world.sources.length === 0, `${world.sources.length} sources are left in the spool`);
-      note(`${runs} times the application said that it lost its spool, and went on with a new source`);
+      note(`${runs} times the application reported that it lost its spool, and continued with a new source`);
       await finish(world);
     },
   },
@@ -99,7 +99,7 @@ const ZOMBIES = [
         }
         const zombie = world.startProgram(["ship", "--spool", world.spool], { wrap: ELSEWHERE });
         await until(() => zombie.ended || owners(world) !== 1, "seclog ship took nothing over");
-        // It begins when an owner that lives would have noticed.
+        // The takeover is complete once a living owner would have noticed it.
         await sleep(2_000 + Math.random() * 800);
         if (!zombie.ended) {
           const pid = lastDescendant(zombie.child.pid);
@@ -108,7 +108,7 @@ const ZOMBIES = [
           if (owners(world) === 2) contests++;
           beSilent(world);
           const heir = world.startProgram(["ship", "--spool", world.spool]);
-          await until(() => heir.ended || owners(world) !== 2, "nobody took over from it");
+          await until(() => heir.ended || owners(world) !== 2, "it was not replaced");
           // The zombie may hold a transaction that the heir waits for; it wakes up while the heir works, or after it.
           await Promise.race([heir.exited, sleep(500 + Math.random() * 5_000)]);
           process.kill(pid, "SIGCONT");
@@ -128,7 +128,7 @@ const ZOMBIES = [
   },
 ];
 
-/** Nobody stops it: it writes and acknowledges all the while. */
+/** Not stopped: it writes and acknowledges all the while. */
 const LIVING = {
   number: "22c",
   name: "living application taken for dead",
@@ -146,9 +146,9 @@ const LIVING = {
       );
       await app.until(({ acknowledged }) => acknowledged > 50);
       beSilent(world);
-      // Its next source is taken for a dead one's, too, and so on: this ends in the middle of that.
+      // Its next source is taken for a dead one's as well, and so on: the drain ends in the middle of that.
       const { finished } = await world.drain({ deadline: 25_000 });
-      expect(finished >= 1, "nobody took the application for dead");
+      expect(finished >= 1, "the application was not taken for dead");
       const { acknowledged } = await app.until(({ failures }) => failures.SECLOG_SPOOL_LOST > 0);
       await app.until((state) => state.acknowledged > acknowledged + 20);
       await app.close();
@@ -164,8 +164,8 @@ const LIVING = {
 const deliveries = (run) => ({ authz_fail: ["disk", "process", "strict"][run % 3] });
 
 /**
- * The old owner is stopped with a whole batch in a transaction of its own and the move of its position on the way, which comes
- * to the server only when the new owner has opened the source. It must be refused: from that moment on only the new owner says
+ * The old owner is stopped with a whole batch in its transaction, and the message that advances its position arrives
+ * only once the new owner has opened the source. The database must refuse it: from then on only the new owner decides
  * what the source has.
  */
 async function overtake(world, expect) {
@@ -187,7 +187,7 @@ async function overtake(world, expect) {
     beSilent(world);
     const heir = world.startProgram(ship);
     for (const end = performance.now() + 60_000; (await source()).epoch === before.epoch; await sleep(20)) {
-      if (performance.now() > end || heir.ended) throw new Error(`nobody took the source over: ${heir.output}`);
+      if (performance.now() > end || heir.ended) throw new Error(`the source was not taken over: ${heir.output}`);
     }
     const answer = new Promise((resolve) => {
       proxy.trap = (message) => {
@@ -220,12 +220,12 @@ const SHARED_SPOOL = {
       const living = apps.filter((app) => !app.ended);
       // Either a new one looks at its start, or the others find it within 15 seconds.
       if (short || run > 0) living.push(await world.startApp({ pause: 4 }));
-      await until(() => world.sources.length <= living.length, "nobody adopted the dead one's events");
+      await until(() => world.sources.length <= living.length, "the dead one's events were not adopted");
       for (const app of living) {
-        // A folder goes before whoever shipped it has said so, and a call may be under way again: health must become ok.
+        // The folder goes before its adopter reports it, and a call may be under way again: health must become ok.
         const { failures, refused } = await app.until(({ health }) => health?.status === "ok");
-        const told = Object.keys(failures).join(", ");
-        expect(refused === 0 && !/LOST|FENCED|LOCKED/.test(told), `one of four: ${refused} refused, ${told}`);
+        const reported = Object.keys(failures).join(", ");
+        expect(refused === 0 && !/LOST|FENCED|LOCKED/.test(reported), `one of four: ${refused} refused, ${reported}`);
       }
       await Promise.all(living.map((app) => app.close()));
       ran();
@@ -238,15 +238,21 @@ const SHARED_SPOOL = {
   },
 };
 
-/** No event is taken when less is left of `spool.maxBytes`: the sum of the reserves of `pipeline/disk-pipeline.ts` and `spool/reserve.ts`. */
+/**
+ * Once less is left of `spool.maxBytes`, events are refused: the sum of the reserves of `pipeline/disk-pipeline.ts` and
+ * `spool/reserve.ts`.
+ */
 const RESERVE_BYTES = 512 * 1024;
-/** A try of the handler's, a few looks at what the others take, one every 15 seconds, and what a busy machine needs. */
+/**
+ * An attempt of the handler, a few looks at what the others take (one every 15 seconds), and a margin for a busy
+ * machine.
+ */
 const ROOM_MS = 90_000;
 
 /**
- * A limit for all of them, which they reach while PostgreSQL is away, in files of which none is full: only full ones can be
- * deleted without further ado. When it is back, each must take events again, whoever holds the room; two that have nothing to
- * record hold all of it at first.
+ * Applications that share a limit reach it while PostgreSQL is down, in files that are not full: only full ones can
+ * simply be deleted. Once it is back, each must take events again, whichever holds the room; at first two idle
+ * applications hold all of it.
  */
 async function shareRoom(world, expect, note) {
   const spool = { maxBytes: 2 * MiB, segmentBytes: MiB };
@@ -273,7 +279,7 @@ async function shareRoom(world, expect, note) {
     await sleep(2_000);
     const later = folderBytes(world.spool);
     expect(full > spool.maxBytes / 2, `refused with ${full} bytes in the spool, maxBytes are ${spool.maxBytes}`);
-    expect(later <= together + MiB, `the spool went on growing from ${together} to ${later} bytes`);
+    expect(later <= together + MiB, `the spool kept growing from ${together} to ${later} bytes`);
     expect(together < 2 * spool.maxBytes, `four applications took ${together} bytes of ${spool.maxBytes}`);
     for (const app of [first, second]) {
       const { health } = await app.until((state) => state.health?.dropped > 0);
@@ -284,12 +290,12 @@ async function shareRoom(world, expect, note) {
     const back = performance.now();
     const takesAgain = async (app) => {
       const { acknowledged } = app.state;
-      // More than the rest of the room and a file have, so that they must be let go more than once.
+      // More than the free room and one file hold, so that room must be released more than once.
       await app.until((state) => state.acknowledged > acknowledged + 1_000, ROOM_MS);
     };
     await Promise.all([first, second].map(takesAgain));
     const seconds = (performance.now() - back) / 1_000;
-    paused.child.send("go on");
+    paused.child.send("resume");
     await takesAgain(paused);
     for (const app of [first, second, paused]) app.child.send("pause");
     for (const app of [idle, paused, first, second]) {
@@ -301,7 +307,7 @@ async function shareRoom(world, expect, note) {
     expect(world.sources.length === 0, `${world.sources.length} sources are left in the full spool`);
     note(
       `spool.maxBytes ${MB(spool.maxBytes)}: three applications ${MB(full)}, four ${MB(later)}; ` +
-        `${seconds.toFixed(0)} s after PostgreSQL was back those that were refused had taken 1,000 more each`,
+        `${seconds.toFixed(0)} s after PostgreSQL was back those that had been refused had taken 1,000 more each`,
     );
   } finally {
     await proxy.end();
@@ -370,13 +376,13 @@ const MEMORY = {
     note(
       `${most} events with PostgreSQL away and memory tight: at most ${MB(rss)} resident; in one turn ${MB(oneTurn)}`,
     );
-    for (const what of skipped) note(`${what}: skipped, this machine lets us make no memory cgroup`);
+    for (const what of skipped) note(`${what}: skipped, this machine does not allow a memory cgroup`);
     note(`ended by heap limit and by the kernel as ${ends}`);
     await finish(world);
   },
 };
 
-/** How memory is made tight, and what is taken then. */
+/** How memory is made tight, and what then takes it. */
 const TIGHT = {
   "--max-old-space-size=48": () => ({ how: { execArgv: ["--max-old-space-size=48"] }, eat: "heap" }),
   "cgroup with 192 MiB": () => {
@@ -387,7 +393,10 @@ const TIGHT = {
   },
 };
 
-/** The most that close() waits beyond its deadline for the shipper's thread, as `ship/ship-thread.ts` has it, in milliseconds. */
+/**
+ * The most that close() waits beyond its deadline for the shipper's thread, as `ship/ship-thread.ts` has it, in
+ * milliseconds.
+ */
 const STOP_MS = 5_000;
 
 const EXITS = {
@@ -397,7 +406,9 @@ const EXITS = {
   async run({ runs, short, world: create, finish, ran, expect, note }) {
     const world = await create();
     const longest = {};
-    /** Runs an application to its end, ships what it left, and says how many of its events were tried and are stored. */
+    /**
+     * Runs an application to its end, ships what it left, and returns how many of its events were tried and are stored.
+     */
     const life = async (what, options, how, wanted, act = () => {}) => {
       const app = await world.startApp(options, how);
       await act(app);
@@ -418,7 +429,7 @@ const EXITS = {
       expect(tried > 0 && tried === stored, `${what}: ${stored} of ${tried} recorded events are stored`);
 
     for (let run = 0; run < runs; run++) {
-      // The 'exit' event runs: also what the turn had recorded and nobody had awaited is kept.
+      // The 'exit' event runs: it saves even what the turn recorded and did not await.
       for (const [index, [how, code]] of Object.entries({ exit: 3, throw: 1, reject: 1, end: 5 }).entries()) {
         for (const url of short ? [[undefined, NOWHERE][index % 2]] : [undefined, NOWHERE]) {
           const at = 1 + Math.floor(Math.random() * 500);
@@ -427,7 +438,8 @@ const EXITS = {
           ran();
         }
       }
-      // A signal without a handler ends the process as SIGKILL does; with one that closes the log, everything is stored.
+      // A signal without a handler ends the process as SIGKILL does; with one that closes the log, everything is
+      // stored.
       for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) {
         const some = async (app) => {
           await app.until(({ acknowledged }) => acknowledged > 20);
@@ -451,7 +463,7 @@ const EXITS = {
           const result = await life(sentence, { count: 500, close: 500 }, { url }, 0);
           whole(result, sentence);
           const { closed } = result.app.state;
-          // The deadline, what the shipper's thread may take to stop, and what a busy machine needs.
+          // The deadline, the time that the shipper's thread may take to stop, and a margin for a busy machine.
           expect(closed < 500 + most + 2_000, `${sentence} took ${Math.round(closed)} ms`);
           longest[sentence] = Math.max(longest[sentence] ?? 0, Math.round(closed));
           ran();
@@ -459,14 +471,14 @@ const EXITS = {
       } finally {
         mute.close();
       }
-      // The shipper's thread crashes, again and again, and the application goes on.
+      // The shipper's thread crashes, again and again, and the application continues.
       const count = 3_000;
       const crashing = async (app) => {
         const { failures, refused } = await app.until(
           (state) => state.done && Object.values(state.failures).some((times) => times > 0),
         );
         expect(refused === 0, `thread crash: ${refused} events refused`);
-        expect(Object.keys(failures).length > 0, "thread crash: nobody was told");
+        expect(Object.keys(failures).length > 0, "thread crash: no diagnostic");
         await app.close();
       };
       const result = await life(
@@ -511,7 +523,7 @@ async function within(promise, otherwise, deadline = 60_000) {
   }
 }
 
-/** The process that a command runs in the end. */
+/** The innermost process that a command runs. */
 function lastDescendant(pid) {
   for (let last = pid; ; ) {
     const [child] = readFileSync(`/proc/${last}/task/${last}/children`, "latin1").trim().split(" ");
@@ -525,7 +537,7 @@ function isStopped(pid) {
   return stat[stat.lastIndexOf(")") + 2] === "T";
 }
 
-/** As if no owner of the spool had renewed its file for longer than a foreign owner may be silent. */
+/** Makes the owners look as if they had not renewed their files for longer than a foreign owner may be silent. */
 function beSilent(world) {
   const then = new Date(Date.now() - 6 * 60_000);
   for (const id of world.sources) {
@@ -545,7 +557,7 @@ function owners(world) {
   );
 }
 
-/** Bytes of all segments in a folder. Those that go meanwhile count nothing. */
+/** The bytes of all segments in a folder. Those deleted meanwhile count nothing. */
 function folderBytes(folder) {
   let bytes = 0;
   for (const name of readdirSync(folder, { recursive: true })) {
@@ -554,7 +566,7 @@ function folderBytes(folder) {
   return bytes;
 }
 
-/** A memory cgroup of either version; `undefined` where we may make none. */
+/** A memory cgroup of either version; `undefined` where we may not make one. */
 function memoryCgroup(bytes) {
   const name = `seclog-faults-${process.pid}`;
   for (const [root, limit] of [

@@ -1,4 +1,4 @@
-/** What happens to the sealer and its tree: killed, doubled, stopped, rolled back under it. */
+/** The sealer and its tree: killed, run twice at a time, stopped, and with the database rolled back under it. */
 import { execFileSync } from "node:child_process";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 
 const PROGRAM = fileURLToPath(new URL("../../packages/server/bin/seclog.js", import.meta.url));
 
-/** As long as a million events may take on a busy machine. */
+/** How long a million events may take on a busy machine. */
 const DEADLINE_MS = 900_000;
 
-/** A key in a folder (a world's own), its public half, and where what is kept of the checkpoints is. */
+/** A key in a world's own folder, its public half, and where the kept checkpoints are. */
 export function makeKey({ folder }) {
   const key = join(folder, "log.key");
   execFileSync(process.execPath, [PROGRAM, "keys", "generate", "--out", key, "--name", "faults.example"]);
@@ -23,7 +23,7 @@ export const startSealer = (world, { key }, memory = "memory") =>
     deadline: 600_000,
   });
 
-/** Seals what is there with a program that ends. */
+/** Seals everything with a program that then ends. */
 export async function sealAll(world, { key }, memory = "memory") {
   const once = world.startProgram(["seal", "--once", "--key", key, "--state", join(world.folder, memory)], {
     deadline: DEADLINE_MS,
@@ -31,18 +31,18 @@ export async function sealAll(world, { key }, memory = "memory") {
   return { code: await once.exited, output: once.output };
 }
 
-/** As an auditor would: with the public key, and what was kept of the checkpoints elsewhere. */
+/** Verifies as an auditor would: with the public key and the checkpoints kept elsewhere. */
 export async function verify(world, { vkey, kept }, more = []) {
   const checkpoints = existsSync(kept) ? ["--checkpoint", kept] : [];
   const program = world.startProgram(["verify", "--vkey", vkey, ...checkpoints, ...more], { deadline: DEADLINE_MS });
   return { code: await program.exited, output: program.output.replace(/\s+/g, " ").trim() };
 }
 
-/** What a sealer printed, which is what it published, kept outside of everything that is harmed. */
+/** The checkpoints that a sealer published, which is what it printed, kept outside of everything that is harmed. */
 function keep({ kept }, sealer) {
   let count = 0;
   for (const line of sealer.output.split("\n")) {
-    // The last line may be half, of one that was killed.
+    // A killed sealer may leave half a last line.
     if (!line.startsWith("{") || !line.endsWith("}")) continue;
     const { checkpoint } = JSON.parse(line);
     appendFileSync(kept, `${checkpoint}\n`);
@@ -77,7 +77,7 @@ const KILLED_SEALERS = {
       await sleep(200 + Math.random() * 800);
       const sealer = sealers[which];
       expect(!sealer.ended, `a sealer ended by itself: ${sealer.output.slice(-300)}`);
-      // Every third is stopped for a while before: it wakes up as a zombie, or loses its connection and then dies.
+      // Every third is first stopped for a while: it wakes up as a zombie, or loses its connection and then dies.
       if (run % 3 === 2) {
         sealer.child.kill("SIGSTOP");
         await sleep(500);
@@ -98,7 +98,7 @@ const KILLED_SEALERS = {
     const verdict = await verify(world, log);
     expect(verdict.code === 0, `verify: ${verdict.output}`);
     note(
-      `${published} checkpoints were published by ${runs + 2} sealers, each continues the one before; ${sealed} leaves`,
+      `${published} checkpoints were published by ${runs + 2} sealers, each extends the one before; ${sealed} leaves`,
     );
     await finish(world, { proven: true });
   },
@@ -133,16 +133,19 @@ const ROLLED_BACK = {
       await server(`ALTER DATABASE ${name} RENAME TO ${name}_newer`);
       await world.server.query(`ALTER DATABASE ${name}_backup RENAME TO ${name}`);
       const refused = await sealAll(world, log);
-      expect(refused.code === 1 && refused.output.includes("SECLOG_ROLLBACK"), `the sealer went on: ${refused.output}`);
+      expect(
+        refused.code === 1 && refused.output.includes("SECLOG_ROLLBACK"),
+        `the sealer continued: ${refused.output}`,
+      );
       if (run === 0) note(`the sealer: “${lastWords(refused.output)}”`);
       const found = await verify(world, log);
       expect(found.code === 1, `verify found nothing: ${found.output}`);
       const without = await verify(world, { ...log, kept: "/nowhere" });
       expect(without.code === 0, `the older database itself is whole: ${without.output}`);
-      // The newer one comes back: nothing is lost.
+      // The newer one returns: nothing is lost.
       await server(`ALTER DATABASE ${name} RENAME TO ${name}_older`);
       await world.server.query(`ALTER DATABASE ${name}_newer RENAME TO ${name}`);
-      expect((await sealAll(world, log)).code === 0, "the sealer does not go on with the right database");
+      expect((await sealAll(world, log)).code === 0, "the sealer does not continue with the right database");
       expect((await verify(world, log)).code === 0, "the right database does not verify");
       ran();
       await finish(world, { proven: true });
@@ -150,20 +153,20 @@ const ROLLED_BACK = {
   },
 };
 
-/** What the program said in the end, without the folder of this run. */
+/** The program's last words, without this run's folder. */
 const lastWords = (output) =>
   output
     .slice(output.lastIndexOf("seclog: ") + "seclog: ".length)
     .replace(/ \(\S+\/memory\)/, "")
     .trim();
 
-/** What erasure blanks. */
+/** The columns that erasure blanks. */
 const PERSONAL = [
   ..."actor_id actor_type target_id target_type data ip_address ip_source ip_chain user_agent".split(" "),
   ..."method_original notes path request_host request_id trace_id span_id".split(" "),
 ];
 
-/** Everything that was sealed last goes, and the tree is again what the checkpoint before stands for. */
+/** Removes everything that was sealed last, and restores the tree of the checkpoint before. */
 const CUT_TAIL = `DO $$ DECLARE old bigint;
 BEGIN
   SELECT max(c.size) INTO old FROM security_event_checkpoint c, security_event_tree t WHERE c.size < t.size;
@@ -181,7 +184,7 @@ BEGIN
   UPDATE security_event_tree SET size = old, root = (SELECT root FROM security_event_checkpoint WHERE size = old);
 END $$`;
 
-/** As superuser, past the triggers: what, and the words by which verify names it. All of them in a log of 600 events. */
+/** As superuser, past the triggers: an attack, and the words with which verify reports it, in a log of 600 events. */
 const TAMPERING = [
   ["UPDATE", "UPDATE security_event_log SET path = '/harmless' WHERE seq = 100", /number 100,.* was changed/],
   ["DELETE", "DELETE FROM security_event_log WHERE seq = 100", /number 100 .*was removed/],
@@ -229,7 +232,7 @@ const TAMPERED = {
     await app.done();
     await app.until(({ health }) => health.handlers[0].behind === 0);
     await sealAll(world, log);
-    // The log's last word is the tail that is cut.
+    // The log's last event is the tail that is cut.
     await app.close();
     await sealAll(world, log);
     appendFileSync(log.kept, readFileSync(join(world.folder, "memory")));
@@ -249,7 +252,7 @@ const TAMPERED = {
       expect(code === 1 && words.test(found?.sentence), `${what} was not found: ${found?.sentence ?? output}`);
       if (sql === CUT_TAIL) {
         const without = await verify(world, { ...log, kept: "/nowhere" });
-        expect(without.code === 0, `what is left of a tail is not whole: ${without.output}`);
+        expect(without.code === 0, `the log without its tail does not verify: ${without.output}`);
       }
       note(`${what}: “${found?.sentence}”`);
       await world.server.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`);
@@ -257,7 +260,7 @@ const TAMPERED = {
       ran();
     }
     await swap(`${name}_true`, name);
-    expect((await verify(world, log)).code === 0, "the log as it was sealed does not verify any more");
+    expect((await verify(world, log)).code === 0, "the log as it was sealed no longer verifies");
     await finish(world, { proven: true });
   },
 };

@@ -1,11 +1,11 @@
-/** Another process with the application's login, which wants the application's events not to be stored. */
+/** An attacker's process with the application's login, out to keep the application's events from being stored. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { PostgresProxy, REFUSE } from "../proxy.js";
 import { handlerOf, LOAD, shippedSince } from "../server.js";
 
-/** All that a login may look at of what other sessions do. */
+/** Everything that a login may see of other sessions. */
 const VIEWS = [
   "SELECT query AS text FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
   "SELECT statement AS text FROM pg_prepared_statements",
@@ -14,13 +14,16 @@ const VIEWS = [
   "SELECT application_name AS text FROM pg_stat_activity",
 ];
 
-/** Rows for the numbers that the position is to pass: it moves over no others. As the log's own, which the checker leaves out. */
+/**
+ * Rows for the numbers that the position is to pass, since it only moves over stored ones. Marked as the log's own,
+ * which the checker ignores.
+ */
 const FILL = `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch,
     seq, v, salt, commitment)
   SELECT gen_random_uuid(), now(), 'log_heartbeat', 'info', 'log', 'success', 'thief', $1, 1, seq, 1, uuid_send($1::uuid),
     sha256(uuid_send($1::uuid) || convert_to('{}', 'UTF8')) FROM generate_series($2::bigint, $3::bigint) AS seq`;
 
-/** Calls a function as the thief and says how that ended: nothing, or the SQLSTATE. */
+/** Calls a function as the thief, and returns the SQLSTATE of its failure, if it fails. */
 async function tried(thief, text, values) {
   try {
     await thief.query(text, values);
@@ -30,7 +33,7 @@ async function tried(thief, text, values) {
   }
 }
 
-/** Whatever looks like a key in what the thief sees until the application has shipped so much more. */
+/** Collects whatever looks like a key in what the thief sees, until the application has shipped enough events. */
 async function keysSeen(thief, app) {
   const until = handlerOf(app.state).shipped + 200;
   const seen = new Set();
@@ -42,7 +45,7 @@ async function keysSeen(thief, app) {
   return seen;
 }
 
-/** The position that a source has in the store. */
+/** A source's position in the store. */
 async function positionOf(world, source) {
   const [row] = await world.query("SELECT last_seq::int AS position FROM security_event_source WHERE id = $1", [
     source,
@@ -65,13 +68,13 @@ export const SEIZED_FAULTS = [
           const app = await world.startApp(LOAD, { url: proxy.through(world.database.writerUrl) });
           await app.until((state) => handlerOf(state)?.shipped > 0);
           const [source] = readdirSync(world.spool);
-          // What can be had by the login alone.
+          // With what the login alone can get.
           const keys = await keysSeen(thief, app);
           for (const key of [...keys, source.replaceAll("-", "")]) {
             const state = await tried(thief, "SELECT seclog_open_source($1, 1, $2)", [source, key]);
             expect(state === "SL004", `a key that another session shows ends with ${state}`);
           }
-          // And by whoever reads the spool besides, while the application has a backlog.
+          // And by a thief who can also read the spool, while the application has a backlog.
           proxy.trap = REFUSE;
           proxy.cut();
           const { recorded } = app.state;
@@ -86,8 +89,8 @@ export const SEIZED_FAULTS = [
           proxy.trap = undefined;
           await shippedSince(app);
           const { failures, health } = app.state;
-          expect(failures.SECLOG_SOURCE_SEIZED > 0, "no diagnostic has said SECLOG_SOURCE_SEIZED");
-          expect(health.handlers[0].lastError?.code === "SECLOG_SOURCE_SEIZED", "health() does not say it");
+          expect(failures.SECLOG_SOURCE_SEIZED > 0, "no diagnostic SECLOG_SOURCE_SEIZED");
+          expect(health.handlers[0].lastError?.code === "SECLOG_SOURCE_SEIZED", "health() does not report it");
           await app.close();
           const alarms = await world.query(
             "SELECT data->>'source_id' AS source, data->>'successor_id' AS successor FROM security_event_log WHERE event_type = 'source_seized'",

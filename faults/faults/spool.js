@@ -1,4 +1,4 @@
-/** Spools whose bytes are not what was written. */
+/** Spools whose bytes are not those that were written. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Lives } from "../lives.js";
@@ -9,9 +9,9 @@ const HEADER_BYTES = 64;
 const FRAME_BYTES = 24;
 /** Folders made. */
 let last = 0;
-/** Events of a life, between the log's own that it has started and stopped. */
+/** Events of a life, between the log's own events at its start and stop. */
 const COUNT = 2;
-/** Thousands of sources take minutes to drain, however little each has, in milliseconds. */
+/** Thousands of sources take minutes to drain, however small each is. In milliseconds. */
 const DRAIN_MS = 600_000;
 
 export const SPOOL_FAULTS = [
@@ -24,8 +24,8 @@ export const SPOOL_FAULTS = [
       const { files } = await spools(world, 1);
       const size = readFileSync(files[0].segment).length - HEADER_BYTES;
       const step = Math.max(1, size / runs);
-      // Nothing is acknowledged to these: a disk that loses what it has synced is another fault.
-      const torn = await spools(world, Math.floor(size / step), { untold: true });
+      // These lives acknowledge nothing: a disk that loses what it has synced is another fault.
+      const torn = await spools(world, Math.floor(size / step), { unacknowledged: true });
       for (const [index, file] of torn.files.entries()) {
         const bytes = readFileSync(file.segment);
         file.left = Math.max(0, bytes.length - 1 - Math.floor(index * step));
@@ -78,7 +78,7 @@ export const SPOOL_FAULTS = [
       const execArgv = ["--import", NO_CHECKSUM];
       const { world, files } = await flipped(context, { execArgv, rangesOf: inAnEvent });
       const lives = await Lives.start(world, { execArgv });
-      await lives.ask("drain", { directory: world.spool, url: world.database.writerUrl, deadline: 60_000 });
+      await lives.call("drain", { directory: world.spool, url: world.database.writerUrl, deadline: 60_000 });
       await lives.end();
       context.ran(files.length);
       await context.finish(world);
@@ -87,9 +87,9 @@ export const SPOOL_FAULTS = [
 ];
 
 /**
- * Spools of dead lives, in each of which another byte is flipped.
+ * Spools of dead lives, with another byte flipped in each.
  *
- * @param rangesOf where, in the files of one: by default everywhere
+ * @param rangesOf returns where, in the files of one life; by default everywhere
  */
 async function flipped({ runs, world: create }, { execArgv, rangesOf = everywhere } = {}) {
   const world = await create();
@@ -113,7 +113,7 @@ async function flipped({ runs, world: create }, { execArgv, rangesOf = everywher
     file.at = `${at} of ${name.split("/").at(-1)}`;
     bytes[at] ^= 1 << (index % 8);
     writeFileSync(name, bytes);
-    // Whose owner cannot be read is left alone for a while; these have been dead for long.
+    // A source with an unreadable owner's file is left alone for a while; these have been dead for long.
     for (const each of file.names) utimesSync(each, 0, 0);
   }
   return { world, files };
@@ -124,13 +124,13 @@ function everywhere({ names }) {
   return names.map((name) => ({ name, from: 0, to: readFileSync(name).length }));
 }
 
-/** The first event's path: another one there is as good an event, and not what was recorded. */
+/** The first event's path: another path makes as good an event, but not the recorded one. */
 function inAnEvent({ segment }) {
   const from = readFileSync(segment).indexOf("/orders/");
   return [{ name: segment, from, to: from + "/orders/1".length }];
 }
 
-/** Makes spools with a few events each, of two processes that are killed then, and puts them all into the world's. */
+/** Makes spools with a few events each, of two processes that are then killed, and moves them all into the world's. */
 async function spools(world, count, options = {}, execArgv = []) {
   mkdirSync(world.spool, { recursive: true, mode: 0o700 });
   const made = [];
@@ -138,9 +138,9 @@ async function spools(world, count, options = {}, execArgv = []) {
     [0, 1].map(async (part) => {
       const lives = await Lives.start(world, { execArgv });
       for (let n = part; n < count; n += 2) {
-        // Each has a folder of its own first: the next log would ship what it finds beside its own.
+        // Each first has a folder of its own, or the next log would ship it with its own.
         const directory = subfolder(world, `made-${++last}`);
-        await lives.ask("open", {
+        await lives.call("open", {
           ...options,
           life: directory.split("-").at(-1),
           directory,
@@ -164,13 +164,13 @@ async function spools(world, count, options = {}, execArgv = []) {
   return { files };
 }
 
-/** The key of the event in a sound frame; `undefined` of one of the log's own. */
+/** The key of the event in a sound frame; `undefined` for the log's own events. */
 export function keyOf(segment, { from, end }) {
   const [, personal] = segment.toString("utf8", from + FRAME_BYTES, end).split("\n");
   return JSON.parse(personal).data?.key;
 }
 
-/** Where the frames of a sound segment lie. */
+/** The positions of a sound segment's frames. */
 function framesOf(bytes) {
   const frames = [];
   for (let from = HEADER_BYTES; from < bytes.length; from = frames.at(-1).end)
@@ -178,7 +178,7 @@ function framesOf(bytes) {
   return frames;
 }
 
-/** The numbers of each source that are stored and that are in quarantine. */
+/** The numbers of each source that are stored, and those in quarantine. */
 async function stored(world) {
   const rows = await world.query(
     `SELECT s.id, (SELECT array_agg(seq::int ORDER BY seq) FROM security_event_log e WHERE e.source_id = s.id) AS rows,

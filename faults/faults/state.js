@@ -1,4 +1,4 @@
-/** Clocks, copies and versions: what is right at one moment and is met again at another. */
+/** Clocks, copies and versions: state that was right once and returns at another time. */
 import { createHash } from "node:crypto";
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,12 +13,12 @@ import { isCommitted } from "../server.js";
 import { subfolder } from "../world.js";
 import { keyOf } from "./spool.js";
 
-/** Nobody listens there: what is recorded stays in the spool. */
+/** Nothing listens there: recorded events stay in the spool. */
 const NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable";
 const FIXTURES = fileURLToPath(new URL("../fixtures", import.meta.url));
 const DAY = 86_400_000;
 
-/** Where the wall clock goes in a process's life: after so many milliseconds, by so many, in so many. */
+/** The jumps of the wall clock in a process's life: after how many ms, by how many, over how many. */
 const CLOCKS = [
   [
     [250, DAY],
@@ -38,7 +38,7 @@ const CLOCKS = [
   ],
 ];
 
-/** Sets clocks to and fro under applications that share a spool, one of which has the right time. */
+/** Moves clocks back and forth under applications that share a spool; one of them has the right time. */
 async function jumpClocks({ runs, world: create, finish, ran, expect, note }) {
   const world = await create();
   const lost = [];
@@ -78,7 +78,7 @@ async function jumpClocks({ runs, world: create, finish, ran, expect, note }) {
   await finish(world, { setBack: 2 * DAY });
 }
 
-/** Gives spools again that were shipped before. */
+/** Restores spools that were already shipped. */
 async function shipAgain({ runs, world: create, finish, ran, expect }) {
   for (let run = 0; run < runs; run++) {
     const world = await create();
@@ -119,7 +119,10 @@ async function stopAndCount(app, world, rows, before, expect) {
   expect((await rows()) === before + acknowledged, "the rows are not those of both lives");
 }
 
-/** A copy of a running application's source is shipped by somebody else, to whom its owner looks dead: another process has its number. */
+/**
+ * Another process ships a copy of a running application's source, since its process id is another process's in the
+ * copy.
+ */
 async function restoreUnderItsOwner(world, expect) {
   const app = await world.startApp({ pause: 5, closeDeadline: 500 });
   await app.until(({ acknowledged }) => acknowledged >= 200);
@@ -136,7 +139,7 @@ async function restoreUnderItsOwner(world, expect) {
   await world.drain();
 }
 
-/** A copy of the database that is older than the spool must not be taken for the database. */
+/** A copy of the database that is older than the spool must not pass for the database. */
 async function meetStaleStore(world, expect) {
   const stale = `${world.database.name}_stale`;
   await copyDatabase(world, stale);
@@ -149,7 +152,7 @@ async function meetStaleStore(world, expect) {
   const url = new URL(world.database.writerUrl);
   url.pathname = `/${stale}`;
   const error = await refusal(world.drain({ url: url.href }));
-  expect(error?.code === "SECLOG_STORE_BEHIND", `a store that is behind gave ${error?.message ?? "no alarm"}`);
+  expect(error?.code === "SECLOG_STORE_BEHIND", `a store that is behind raised ${error?.message ?? "no alarm"}`);
   expect(world.sources.includes(source), "what a store had lost was removed from the spool");
   await world.drain();
   expect(!world.sources.includes(source), "the right store did not take the spool");
@@ -159,7 +162,7 @@ async function copyDatabase({ server, database }, name) {
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   try {
-    // PostgreSQL copies a database only when nobody is connected to it: those whose clients were killed linger.
+    // PostgreSQL copies a database only without connections to it: those of killed clients linger.
     await client.query("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", [
       database.name,
     ]);
@@ -172,7 +175,7 @@ async function copyDatabase({ server, database }, name) {
   }
 }
 
-/** What a promise was rejected with. */
+/** The reason of a promise's rejection. */
 async function refusal(promise) {
   return await promise.then(
     () => undefined,
@@ -180,7 +183,7 @@ async function refusal(promise) {
   );
 }
 
-/** Reads the fixture of each format, byte for byte, and as rows. */
+/** Reads the fixture of each format byte for byte, and as rows. */
 async function readOldSpools({ world: create, finish, ran, expect, note }) {
   const formats = readdirSync(FIXTURES).filter((name) => name.startsWith("spool-"));
   for (const format of formats) {
@@ -213,7 +216,7 @@ async function readOldSpools({ world: create, finish, ran, expect, note }) {
   await finish(world);
 }
 
-/** One of two sources was written by a newer program: this one leaves it alone, and says so, until it is upgraded. */
+/** A newer program wrote one of two sources: this program leaves it alone, and reports that, until it is upgraded. */
 async function newerProgram(world, expect) {
   const [newer, own] = world.sources;
   const segment = join(world.spool, newer, "00000001.seg");
@@ -222,7 +225,7 @@ async function newerProgram(world, expect) {
   const before = digest(join(world.spool, newer));
 
   const error = await refusal(world.drain());
-  expect(error?.code === "SECLOG_SPOOL_NEWER", `a newer spool gave ${error?.code ?? "no alarm"}`);
+  expect(error?.code === "SECLOG_SPOOL_NEWER", `a newer spool raised ${error?.code ?? "no alarm"}`);
   expect(!world.sources.includes(own), "a newer spool held up another one");
   const app = await world.startApp({ count: 200 });
   await app.done();
@@ -234,7 +237,7 @@ async function newerProgram(world, expect) {
   await world.drain();
 }
 
-/** A frame of an unknown kind and an event of a newer version go to the quarantine, whole; what is around them is stored. */
+/** A frame of an unknown kind and an event of a newer version go to quarantine whole; what surrounds them is stored. */
 async function newerParts(world, format, expect, finish) {
   fixture(world, format, world.spool);
   const [source] = world.sources;
@@ -254,14 +257,17 @@ async function newerParts(world, format, expect, finish) {
   writeFileSync(segment, Buffer.concat([bytes.subarray(0, at), frame(9, payload), bytes.subarray(frames[9])]));
 
   const { quarantined } = await world.drain();
-  expect(quarantined === 2, `${quarantined} records were told to be in quarantine, not 2`);
+  expect(quarantined === 2, `${quarantined} records were reported in quarantine, not 2`);
   const kept = await world.query("SELECT seq::int, record FROM security_event_quarantine ORDER BY seq");
   expect(kept[1]?.record.toString() === payload, "the event of a newer version is not whole in quarantine");
   const { quarantined: missing } = await finish(world, { damaged });
   expect(missing === 2, `${missing} events are in quarantine, not 2`);
 }
 
-/** An older program beside a newer database goes on spooling, says what to do, and all is delivered after the upgrade. */
+/**
+ * With a newer database, an older program keeps spooling and reports the remedy; everything is delivered after the
+ * upgrade.
+ */
 async function newerSchema(world, expect) {
   await world.query(
     "INSERT INTO seclog_migration (id, name, breaking, checksum) VALUES (9999, '9999-newer.sql', true, '')",
@@ -272,27 +278,27 @@ async function newerSchema(world, expect) {
   await app.until(({ failures, health }) => failures.SECLOG_SCHEMA_NEWER > 0 && health.status === "failing");
   await app.kill();
   const error = await refusal(world.drain());
-  expect(error?.code === "SECLOG_SCHEMA_NEWER", `a newer database gave ${error?.code ?? "no alarm"}`);
-  expect(/use a newer seclog/.test(error?.message), "the refusal says nothing about what to do");
+  expect(error?.code === "SECLOG_SCHEMA_NEWER", `a newer database raised ${error?.code ?? "no alarm"}`);
+  expect(/use a newer seclog/.test(error?.message), "the refusal does not say what to do");
   await world.query("DELETE FROM seclog_migration WHERE id = 9999");
   await world.drain();
 }
 
-/** Copies a fixture's spool, and tells the ledger what must come of it. */
+/** Copies a fixture's spool, and enters its events into the ledger. */
 function fixture(world, format, spool) {
   cpSync(join(FIXTURES, format, "spool"), spool, { recursive: true });
   const lines = readFileSync(join(FIXTURES, format, "expected.ndjson"), "utf8")
     .trimEnd()
     .split("\n");
   const expected = lines.map((line) => JSON.parse(line));
-  let told = "";
+  let entries = "";
   for (const { payload } of expected) {
     const [impersonal, personal] = payload.split("\n").map((line) => JSON.parse(line));
     if (impersonal.category === "log") continue;
     const { key } = personal.data;
-    told += `try ${key} ${contentHash({ ...impersonal, ...personal })}\nack ${key}\n`;
+    entries += `try ${key} ${contentHash({ ...impersonal, ...personal })}\nack ${key}\n`;
   }
-  appendFileSync(join(world.folder, "pipe"), told);
+  appendFileSync(join(world.folder, "pipe"), entries);
   return expected;
 }
 
@@ -303,7 +309,7 @@ function setFormat(segment, format) {
   writeFileSync(segment, bytes);
 }
 
-/** As the head of spool/segment.ts says. */
+/** As the head of spool/segment.ts describes it. */
 function frame(seq, text) {
   const payload = Buffer.from(text);
   const bytes = Buffer.alloc(24 + payload.length);
@@ -329,11 +335,11 @@ async function until(condition, failure, deadline = 60_000) {
   }
 }
 
-/** The position is no longer part of the transaction that stores: somebody writes it down from time to time. */
+/** The position is no longer part of the storing transaction: it is written down from time to time. */
 async function positionOutside({ runs, world: create, finish, ran }) {
   for (let run = 0; run < runs; run++) {
     const world = await create();
-    // The unique index would stop what only the position is to stop here.
+    // The unique index would prevent what only the position must prevent here.
     await world.query(`
       DROP INDEX security_event_log_source;
       CREATE OR REPLACE FUNCTION seclog_advance(source uuid, own_epoch integer, key text, first_seq bigint, new_last_seq bigint)

@@ -1,4 +1,7 @@
-/** Things that are not files in a spool, in the places of files: whoever may write there chooses what a name stands for. */
+/**
+ * Things other than files in the places of a spool's files: an attacker who may write there chooses what a name stands
+ * for.
+ */
 import { execFileSync } from "node:child_process";
 import {
   existsSync,
@@ -14,7 +17,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NOWHERE } from "../world.js";
 
-const SECRET = "what nobody may read or write by a spool\n".repeat(10);
+const SECRET = "what must not be read or written through a spool\n".repeat(10);
 
 export const STRANGE_FAULTS = [
   {
@@ -42,7 +45,10 @@ export const STRANGE_FAULTS = [
 
 const PLACES = ["cursor.postgres", "owner.1", "00000001.seg", "quarantine.ndjson", "folder"];
 
-/** Puts a thing in the place of a file of one of two dead sources. The other one is shipped, the first when it is as it was. */
+/**
+ * Puts a thing in the place of a file of one of two dead sources. The other source is shipped; the first, once it is
+ * restored.
+ */
 async function replaced({ world: create, finish, expect, ran }, run, place, thing) {
   const world = await create();
   for (const _ of [1, 2]) {
@@ -60,14 +66,14 @@ async function replaced({ world: create, finish, expect, ran }, run, place, thin
   const before = look(target);
 
   const ship = world.startProgram(["ship", "--spool", world.spool]);
-  // Whatever it is, the program hears a signal.
+  // Whatever the thing is, the program reacts to a signal.
   const ended = await Promise.race([ship.exited, sleep(20_000, "late", { ref: false })]);
   expect(ended !== "late", `${thing} as ${place}: seclog ship did not end`);
   if (ended === "late") {
     ship.child.kill("SIGTERM");
     await ship.exited;
   }
-  // Nothing is quarantined here: that one is only opened when there is something to put in.
+  // The quarantine file is only opened when a record goes into it, and none does here.
   if (place !== "quarantine.ndjson") {
     expect(
       ended !== 0 && ship.output.includes(path),
@@ -75,7 +81,7 @@ async function replaced({ world: create, finish, expect, ran }, run, place, thin
     );
     expect(!world.sources.includes(sound), `${thing} as ${place}: the other source was not shipped`);
   }
-  expect(look(target) === before, `${thing} as ${place}: what the link leads to was touched`);
+  expect(look(target) === before, `${thing} as ${place}: the link's target was touched`);
 
   rmSync(path, { recursive: true, force: true });
   if (existsSync(aside)) renameSync(aside, path);
@@ -85,7 +91,7 @@ async function replaced({ world: create, finish, expect, ran }, run, place, thin
   ran();
 }
 
-/** The application goes on, says what is wrong, and closes in its time. */
+/** The application continues, reports what is wrong, and closes in time. */
 async function underALivingOne({ world: create, finish, expect, ran, note }) {
   const world = await create();
   const app = await world.startApp({ pause: 5, closeDeadline: 2_000 });
@@ -98,7 +104,7 @@ async function underALivingOne({ world: create, finish, expect, ran, note }) {
   const begun = performance.now();
   const { closed } = await app.close();
   const took = performance.now() - begun;
-  // What the shipper's thread may take to stop, and a busy machine needs, comes on top.
+  // On top comes the time that the shipper's thread may take to stop, and a margin for a busy machine.
   expect(closed !== undefined && took < 15_000, `close() took ${Math.round(took)} ms with a FIFO for a cursor`);
   note(`close() took ${Math.round(took)} ms with a FIFO for a cursor`);
   rmSync(path, { force: true });
@@ -122,7 +128,7 @@ function put(thing, path, target, isFolder = false) {
   }
 }
 
-/** All that can be changed of what a link leads to. */
+/** Everything that could change about a link's target. */
 function look(target) {
   if (!existsSync(target)) return "";
   const stat = lstatSync(target);

@@ -6,23 +6,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Lives } from "../lives.js";
 import { subfolder } from "../world.js";
 
-/** What one life of a log records: enough that a segment is rotated out and deleted. */
+/** What one life of a log records: enough to rotate and delete a segment. */
 const LIFE = { count: 20, perTurn: 4, padded: true };
-/** What is left for another to ship. */
+/** What is left for another process to ship. */
 const LEFT = { ...LIFE, url: null };
 const SYNCS = ["fdatasync", "fdatasyncSync", "fsync", "fsyncSync"];
 const WRITES = ["writeSync", "writeFileSync"];
 const READS = ["closeSync", "fstatSync", "lstatSync", "readFileSync", "readSync", "readdirSync", "statSync"];
-/** So often that it never ends. */
+/** Often enough that it never ends. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 /**
- * As many logs of one application may be awaited at a time. Each has a connection, and two applications must leave some to
+ * The most logs of one application awaited at a time. Each has a connection, and two applications must leave some to
  * those that ship what other points left.
  */
 const MOST_LATE = 12;
 
 /**
- * The three ways in which a spool is used: by a log of its own, by the next life that adopts what a dead one left, and by
+ * The three uses of a spool: by a log of its own, by the next life that adopts what a dead one left, and by
  * `drainSpool`. `threads` are those whose calls are swept.
  */
 const PHASES = [
@@ -58,8 +58,8 @@ export const SYSCALL_FAULTS = [
     async run(context) {
       const world = await context.world();
       const points = await pointsOf(world, (name) => ["EIO", "ENOSPC", ...(name === "writeSync" ? ["short"] : [])]);
-      // And from each write and each sync of a segment on, so that there is time to ask how the log is; what was written is
-      // left, for the application ends with the disk in that state.
+      // Also from each write and each sync of a segment on, so that there is time to query health; what was written
+      // stays unshipped, since the application ends with the disk in that state.
       const lasting = points
         .filter((point) => point.phase === "record" && point.action === "EIO" && isOfSegment(point))
         .map((point) => ({ ...point, times: FOREVER, kept: true }));
@@ -73,7 +73,7 @@ export const SYSCALL_FAULTS = [
     runs: { full: 200, short: 4 },
     async run(context) {
       const world = await context.world();
-      // Once; twice, so that the rewritten segment fails, too; and often, so that the writer gives up for a while.
+      // Once; twice, so that the rewritten segment fails as well; and often, so that the writer pauses.
       const points = await pointsOf(world, () => ["EIO"], { only: SYNCS, phases: [WRITER] });
       const repeated = points.flatMap((point) => [1, 2, 5].map((times) => ({ ...point, times })));
       await sweepErrors(context, world, repeated);
@@ -83,7 +83,7 @@ export const SYSCALL_FAULTS = [
   {
     number: "5b",
     name: "a write or a sync of a segment fails, then kill -9",
-    // Of each of the two kinds of file systems.
+    // With each of the two kinds of file systems.
     runs: { full: 70, short: 3 },
     async run(context) {
       for (const kept of [false, true]) {
@@ -117,7 +117,7 @@ export const SYSCALL_FAULTS = [
   },
 ];
 
-/** Runs each of the points in a process of its own, which dies of it. */
+/** Runs each point in a process of its own, which dies of it. */
 async function sweepDeaths(context, world, points, wanted) {
   const chosen = placed(world, wanted);
   const lives = await Lives.start(world);
@@ -133,16 +133,16 @@ async function sweepDeaths(context, world, points, wanted) {
     }
     const died = await lives.end();
     if (wasHit(point)) {
-      context.expect(died === "SIGKILL", `${told(point)}: it was not killed (${died})`);
+      context.expect(died === "SIGKILL", `${describe(point)}: it was not killed (${died})`);
       context.ran();
     }
-    // Who died while he wrote that he is the owner counts as alive for 20 seconds.
+    // A process that died while writing its owner's file counts as alive for 20 seconds.
     if (!(await recover(context, world, point))) owned.push(point);
   });
   const deadline = performance.now() + 60_000;
   for (let point = owned.shift(); point !== undefined; point = owned.shift()) {
     if (await recover(context, world, point)) continue;
-    context.expect(performance.now() < deadline, `${told(point)}: it has an owner`);
+    context.expect(performance.now() < deadline, `${describe(point)}: it has an owner`);
     if (performance.now() > deadline) break;
     owned.push(point);
     await sleep(1_000);
@@ -151,8 +151,8 @@ async function sweepDeaths(context, world, points, wanted) {
 }
 
 /**
- * Where the file system forgets what it could not write, only the disk's word counts: takes back the acknowledgements of
- * delivery "process", which lives-app.js gives to every second event.
+ * Where the file system forgets what it could not write, only the disk counts: removes the acknowledgements of delivery
+ * "process", which lives-app.js uses for every second event.
  */
 async function countDiskOnly(world) {
   await world.ledgerIsRead();
@@ -161,27 +161,27 @@ async function countDiskOnly(world) {
   writeFileSync(ledger, lines.filter((line) => !/^ack \S*[02468] /.test(line)).join("\n"));
 }
 
-/** Uses the spool of a point in its phase, while what the point says happens. */
+/** Uses the spool in the point's phase while the point's fault happens. */
 async function use(lives, world, { phase, directory, life, inject, times }) {
   const url = world.database.writerUrl;
   if (phase === "record") {
     const close = 20_000;
-    if (times !== FOREVER) return await lives.ask("open", { ...LIFE, life, directory, url, inject, close });
-    // Closed when it has said how it is; what it has told its application comes a moment later.
-    const opened = await lives.ask("open", { ...LIFE, life, directory, url, inject });
+    if (times !== FOREVER) return await lives.call("open", { ...LIFE, life, directory, url, inject, close });
+    // Queried before its close; the last diagnostics arrive a moment later.
+    const opened = await lives.call("open", { ...LIFE, life, directory, url, inject });
     if (opened.code !== undefined) return opened;
-    const { failures } = await lives.ask("end", { life, deadline: close });
+    const { failures } = await lives.call("end", { life, deadline: close });
     return { ...opened, failures };
   }
-  if (phase === "drain") return await lives.ask("drain", { directory, url, inject, deadline: 20_000 });
-  const opened = await lives.ask("open", { life, directory, url, count: 2, inject });
+  if (phase === "drain") return await lives.call("drain", { directory, url, inject, deadline: 20_000 });
+  const opened = await lives.call("open", { life, directory, url, count: 2, inject });
   if (opened.code !== undefined) return opened;
-  // It looks again every 15 seconds: whoever is that late is awaited at the end, with the others.
-  if (!(await lives.ask("adopted", { life, deadline: 1_000 }))) return { ...opened, late: true };
-  return await lives.ask("end", { life, deadline: 20_000 });
+  // It looks again every 15 seconds: points that wait for that are awaited together at the end.
+  if (!(await lives.call("adopted", { life, deadline: 1_000 }))) return { ...opened, late: true };
+  return await lives.call("end", { life, deadline: 20_000 });
 }
 
-/** A first run without a fault counts the calls of each phase. Gives every call with every action. */
+/** A first run without a fault counts the calls of each phase. Returns every call with every action. */
 async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
   const points = [];
   const lives = await Lives.start(world);
@@ -193,8 +193,8 @@ async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
       const life = `c-${phase}-${thread}`;
       await leaveFor(lives, { phase, directory, life }, { close: 0 });
       const { late } = await use(lives, world, { phase, directory, life, inject });
-      // The thread of a busy machine may not even have begun.
-      if (late && !(await lives.ask("adopted", { life, deadline: 40_000 }))) throw new Error("nothing was adopted");
+      // On a busy machine the thread may not have started yet.
+      if (late && !(await lives.call("adopted", { life, deadline: 40_000 }))) throw new Error("nothing was adopted");
       const calls = readFileSync(trace, "utf8").trimEnd().split("\n");
       for (const [index, call] of calls.entries()) {
         const [, name] = call.split(" ");
@@ -207,9 +207,9 @@ async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
 }
 
 /**
- * The moments before the writes around the end of an application's first turn, whatever else is chosen: in that turn it has
- * recorded events of delivery "process", and only what is written may be acknowledged. The writes before them are the
- * segment's header and what did not wait for the turn's end.
+ * The moments before the writes around the end of an application's first turn, always included: in that turn it
+ * recorded events of delivery "process", and may only acknowledge those that are written. The writes before them are
+ * the segment's header and what did not wait for the turn's end.
  */
 function writesOf(points) {
   return points
@@ -218,12 +218,12 @@ function writesOf(points) {
     .slice(2, 5);
 }
 
-/** Whether it is a write or a sync of a segment by the thread that writes them. */
+/** Whether it writes or syncs a segment in the thread that writes them. */
 function isOfSegment({ thread, name, call }) {
   return thread === "main" && [...SYNCS, "writeSync"].includes(name) && call.endsWith(".seg");
 }
 
-/** At most `most` of the points, evenly. */
+/** At most `most` of the points, evenly spaced. */
 function spread(points, most) {
   const step = Math.max(1, points.length / most);
   const chosen = [];
@@ -243,9 +243,9 @@ function placed(world, points) {
   });
 }
 
-/** What another life left in the spool, for the phases that need it. */
+/** Leaves another life's events in the spool, for the phases that need them. */
 async function leaveFor(lives, { phase, directory, life }, options = {}) {
-  if (phase !== "record") await lives.ask("open", { ...LEFT, ...options, life: `${life}-left`, directory });
+  if (phase !== "record") await lives.call("open", { ...LEFT, ...options, life: `${life}-left`, directory });
 }
 
 /** Runs points of each sweep in two applications, which must survive them all. */
@@ -259,7 +259,7 @@ async function sweepErrors(context, world, ...sweeps) {
     [chosen.slice(0, half), chosen.slice(half)].map((part) => survive(context, world, part)),
   );
   for (const { reason } of parts) if (reason !== undefined) throw reason;
-  // The applications live, and all their logs are closed.
+  // The applications are alive, and all their logs are closed.
   const left = await connectionsLeft(world);
   context.expect(left === 0, `${left} connections are open although every log and every drain was closed`);
   const owned = [];
@@ -267,11 +267,12 @@ async function sweepErrors(context, world, ...sweeps) {
     context.expect((await value.lives.end()) === "SIGKILL", "the application ended by itself");
     owned.push(...value.owned);
   }
-  for (const point of owned) context.expect(await recover(context, world, point), `${told(point)}: it has an owner`);
+  for (const point of owned)
+    context.expect(await recover(context, world, point), `${describe(point)}: it has an owner`);
   cover(context, sweeps.flat(), chosen);
 }
 
-/** The writer's connections, when those that are about to be closed have had some seconds. */
+/** The writer's connections, after a few seconds for those that are about to close. */
 async function connectionsLeft(world) {
   for (const end = performance.now() + 10_000; ; await sleep(200)) {
     const [{ count }] = await world.query(
@@ -284,7 +285,7 @@ async function connectionsLeft(world) {
 /**
  * Runs the points in one application, one after the other.
  *
- * @returns {Promise<{ lives: Lives, owned: object[] }>} the application, and the points of which something is still its own
+ * @returns {Promise<{ lives: Lives, owned: object[] }>} the application, and the points whose spool it still owns
  */
 async function survive(context, world, points) {
   let lives = await Lives.start(world);
@@ -292,9 +293,9 @@ async function survive(context, world, points) {
   const owned = [];
   const awaitLate = async () => {
     const point = late.shift();
-    const found = await lives.ask("adopted", { life: point.life, deadline: 40_000 });
-    context.expect(found, `${told(point)}: what the dead one left was never shipped by the living`);
-    const result = await lives.ask("end", { life: point.life, deadline: 20_000 });
+    const found = await lives.call("adopted", { life: point.life, deadline: 40_000 });
+    context.expect(found, `${describe(point)}: the living application never shipped what the dead one left`);
+    const result = await lives.call("end", { life: point.life, deadline: 20_000 });
     if (wasHit(point)) {
       context.ran();
       judge(context, point, result);
@@ -307,10 +308,10 @@ async function survive(context, world, points) {
     try {
       result = await use(lives, world, point);
     } catch (error) {
-      context.expect(false, `${told(point)}: the application ended: ${error.message}`);
+      context.expect(false, `${describe(point)}: the application ended: ${error.message}`);
       await lives.end();
       lives = await Lives.start(world);
-      // Those that it was still to ship are as any that a dead one left.
+      // What it had yet to ship is now a dead process's.
       owned.push(point, ...late.splice(0));
       continue;
     }
@@ -329,25 +330,25 @@ async function survive(context, world, points) {
   return { lives, owned };
 }
 
-/** The promises beside the zeros. */
+/** The promises beyond the zeros. */
 function judge({ expect }, point, result) {
   if (point.phase === "drain") {
-    expect(!result.late, `${told(point)}: drainSpool did not end: ${JSON.stringify(result)}`);
+    expect(!result.late, `${describe(point)}: drainSpool did not end: ${JSON.stringify(result)}`);
     return;
   }
   if (result.recorded === 0) {
-    // It could not begin: an application must see that at its start, and as an error of ours.
-    expect(result.code?.startsWith("SECLOG_"), `${told(point)}: createSecurityLog threw ${result.error}`);
+    // The log could not start: the application must see that at once, as one of our errors.
+    expect(result.code?.startsWith("SECLOG_"), `${describe(point)}: createSecurityLog threw ${result.error}`);
     return;
   }
   const { recorded, acknowledged, refused, failures, health } = result;
-  expect(acknowledged + refused === recorded, `${told(point)}: ${recorded - acknowledged - refused} never settled`);
-  // Events wait in memory for a disk that refuses once: only one that goes on refusing makes a call fail.
-  if ((point.times ?? 1) < 3) expect(refused === 0, `${told(point)}: ${refused} refused`);
+  expect(acknowledged + refused === recorded, `${describe(point)}: ${recorded - acknowledged - refused} never settled`);
+  // Events wait in memory while a disk refuses once: only one that keeps refusing makes a call fail.
+  if ((point.times ?? 1) < 3) expect(refused === 0, `${describe(point)}: ${refused} refused`);
   if (point.times === FOREVER && refused > 0)
-    expect(health.status === "failing", `${told(point)}: health() says ${health.status} while the disk refuses`);
-  // What the call was that time: syncs that run beside the writes do not always come in the order that was counted. The
-  // root is synced when a source was made or removed, which is no write of events, and the reserve has none.
+    expect(health.status === "failing", `${describe(point)}: health() says ${health.status} while the disk refuses`);
+  // The call that was hit this time, since syncs beside the writes vary in order. The root is synced when a source is
+  // created or removed, which does not write events, and nor does the reserve.
   const [thread, name, path] = readFileSync(point.report, "utf8").split("\n")[0].split(" ");
   const writing =
     thread === "main" &&
@@ -355,40 +356,40 @@ function judge({ expect }, point, result) {
     path !== "" &&
     !path.startsWith("reserve/") &&
     [...SYNCS, "writeSync"].includes(name);
-  if (writing) expect(failures.SECLOG_SPOOL_WRITE > 0, `${told(point)}: no alarm: ${JSON.stringify(failures)}`);
+  if (writing) expect(failures.SECLOG_SPOOL_WRITE > 0, `${describe(point)}: no alarm: ${JSON.stringify(failures)}`);
 }
 
 /**
- * Ships what a point left, and looks that nothing remains.
+ * Ships what a point left, and checks that nothing remains.
  *
- * @returns false when it still belongs to the living, and must be tried again when they are dead
+ * @returns false while the living application owns it: try again when that is dead
  */
 async function recover({ expect }, world, point) {
   const left = () => readdirSync(point.directory).filter((name) => name.length === 36);
   if (left().length > 0) {
     const result = await world.drain({ directory: point.directory, deadline: 30_000 });
     if (left().length > 0 && left().length === result.owned) return false;
-    expect(left().length === 0, `${told(point)}: ${left().length} sources are left: ${JSON.stringify(result)}`);
+    expect(left().length === 0, `${describe(point)}: ${left().length} sources are left: ${JSON.stringify(result)}`);
   }
   rmSync(point.directory, { recursive: true, force: true });
   return true;
 }
 
-function told({ phase, call, at, action, times = 1, dies }) {
+function describe({ phase, call, at, action, times = 1, dies }) {
   const often = times === FOREVER ? " for good" : times > 1 ? ` × ${times}` : "";
   const end = dies === undefined ? "" : `, dead ${dies} calls later`;
   return `${phase}, ${action}${often} at ${call} (call ${at})${end}`;
 }
 
-/** Whether the application came to the point. */
+/** Whether the application reached the point. */
 function wasHit({ report }) {
   return existsSync(report);
 }
 
-/** Says how many of the points were come to: one that is passed by proves nothing. */
+/** Reports how many points were reached: one that was not proves nothing. */
 function cover({ expect, note }, points, chosen) {
   const hit = chosen.filter(wasHit);
-  const distinct = new Set(hit.map(told));
+  const distinct = new Set(hit.map(describe));
   const again = hit.length - distinct.size;
   const calls = new Set(points.map(({ phase, thread, at }) => `${phase} ${thread} ${at}`));
   const names = new Set(chosen.map(({ name }) => name));
@@ -399,7 +400,7 @@ function cover({ expect, note }, points, chosen) {
   const missed = chosen.filter((point) => !wasHit(point));
   // Threads do not make the same calls every time.
   const few = missed.length <= Math.max(1, chosen.length / 20);
-  expect(few, `${missed.length} of ${chosen.length} points were not come to: ${missed.map(told).join("; ")}`);
+  expect(few, `${missed.length} of ${chosen.length} points were not reached: ${missed.map(describe).join("; ")}`);
 }
 
 async function inParallel(items, width, work) {
@@ -410,15 +411,15 @@ async function inParallel(items, width, work) {
   await Promise.all(Array.from({ length: width }, take));
 }
 
-/** The system calls that only the spool makes in an application, by the names that the kernel has for them. */
+/** The system calls that only the spool makes in an application, by the kernel's names. */
 const KERNEL_CALLS = ["fdatasync", "fsync", "unlink", "rmdir", "mkdir"];
 /**
- * Not with --seccomp-bpf, though it is faster: then nothing is injected into the first thread (strace 6.1), where most of these
- * calls are made.
+ * Not with --seccomp-bpf, though it is faster: strace 6.1 then injects nothing into the first thread, which makes most
+ * of these calls.
  */
 const STRACE = ["strace", "-f", "-qq"];
 
-/** The same with the kernel's own calls, whichever function made them; `when` counts in each thread. */
+/** The same with the kernel's calls, whichever function makes them; `when` counts per thread. */
 async function straced(context, what) {
   const { expect, ran, note } = context;
   const world = await context.world();
@@ -429,9 +430,9 @@ async function straced(context, what) {
     let result;
     try {
       const life = { ...LIFE, life: name, directory, url, close: 20_000 };
-      result = await lives.ask("open", life);
-      // A log that could not begin is opened again, as an operator would.
-      if (result.code !== undefined) result = await lives.ask("open", life);
+      result = await lives.call("open", life);
+      // A log that could not start is opened again, as an operator would.
+      if (result.code !== undefined) result = await lives.call("open", life);
     } catch {
       // Killed.
     }
@@ -449,19 +450,19 @@ async function straced(context, what) {
     const { directory, result, ended } = await live(`s${run}`, log, expression);
     const point = { phase: "record", action: what, call, at, directory };
     const hit = readFileSync(log, "utf8").includes(what.startsWith("error") ? "(INJECTED)" : "+++ killed by SIGKILL");
-    if (what === "signal=KILL") expect(hit === (ended === "SIGKILL"), `${told(point)}: it ended with ${ended}`);
-    else expect(result !== undefined, `${told(point)}: the application ended with ${ended}`);
+    if (what === "signal=KILL") expect(hit === (ended === "SIGKILL"), `${describe(point)}: it ended with ${ended}`);
+    else expect(result !== undefined, `${describe(point)}: the application ended with ${ended}`);
     if (hit) hits++;
     ran();
     await recover(context, world, point);
   }
-  // Which thread of the pool makes a call is not the same each time, so that some may not come to it.
-  expect(2 * hits > chosen.length, `only ${hits} of ${chosen.length} runs came to the call at which it was to happen`);
-  note(`${hits} of ${chosen.length} runs came to the call at which it was to happen`);
+  // Which thread of the pool makes a call varies, so some runs may not reach it.
+  expect(2 * hits > chosen.length, `only ${hits} of ${chosen.length} runs reached the intended call`);
+  note(`${hits} of ${chosen.length} runs reached the intended call`);
   await context.finish(world);
 }
 
-/** Each call with each number that it has in some thread, first with first. */
+/** Each call with each of its numbers in any thread, the first ones first. */
 function kernelCalls(log) {
   const most = new Map();
   const counts = new Map();

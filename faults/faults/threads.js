@@ -1,8 +1,8 @@
-/** Threads of an application that end with their logs, while the process lives on. */
+/** Threads of an application that end with their logs open while the process lives on. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NOWHERE } from "../world.js";
 
-/** Looks of the others come every five seconds; the rest is for a busy machine. */
+/** The other logs look every five seconds; the rest is for a busy machine. */
 const SOON_MS = 60_000;
 
 export const THREAD_FAULTS = [
@@ -21,18 +21,18 @@ export const THREAD_FAULTS = [
           app.child.send({ how, away: NOWHERE, ...options });
           await ended;
         };
-        // By another process.
+        // Shipped by another process.
         await thread({});
         expect(world.sources.length === 1, `${how}: ${world.sources.length} sources are left by a thread`);
         const { owned, finished } = await world.drain();
         expect(finished === 1 && owned === 0, `${how}: seclog ship shipped ${finished}, and left ${owned} alone`);
 
-        // By a log of the same process, which was there before or comes later.
+        // Shipped by a log of the same process, opened before or afterwards.
         await thread({ own: run % 2 === 0 });
         const from = performance.now();
         if (run % 2 !== 0) await thread({ own: true, away: world.database.writerUrl });
         while (world.sources.length > 1) {
-          if (performance.now() - from > SOON_MS) throw new Error(`${how}: nobody ships what a thread left`);
+          if (performance.now() - from > SOON_MS) throw new Error(`${how}: what a thread left was not shipped`);
           await sleep(50);
         }
         slowest = Math.max(slowest, performance.now() - from);

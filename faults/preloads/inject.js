@@ -1,23 +1,23 @@
 /**
- * A preload (`--import`) that lets file system calls of the spool fail. It wraps the functions that spool/fs.ts names on
- * the one object through which the product calls them, in the application's thread and in the shipper's, and counts
- * those whose path lies below `root`.
+ * A preload (`--import`) that makes the spool's file system calls fail. It wraps the functions that spool/fs.ts names
+ * on the one object through which the product calls them, in the application's thread and in the shipper's, and counts
+ * calls on paths below `root`.
  *
- * What it does stands in `FAULT_INJECT` when a thread starts, or is given to {@link arm}:
+ * `FAULT_INJECT`, read when a thread starts, or the argument of {@link arm} holds:
  *
  *     root     the spool
  *     thread   "main" or "worker"
- *     at       which of the thread's calls it is, counted from 1; without it nothing fails
- *     times    how many in a row, 1 without it
- *     dies     SIGKILL at so many calls behind those
- *     only     names of the calls that are counted, all without it
- *     kept     a failed sync leaves what was not synced before as it is, as ext4 and XFS do: it stays in memory. Without it
- *              that is taken back, as by file systems that mark such pages clean and forget them
- *     action   EIO, ENOSPC   the call fails. A write of ENOSPC is cut first, as by a disk that becomes full
+ *     at       which of the thread's calls, counted from 1; without it nothing fails
+ *     times    how many in a row; 1 by default
+ *     dies     SIGKILL this many calls after those
+ *     only     names of the calls that are counted; all by default
+ *     kept     after a failed sync, what was not synced stays in memory, as with ext4 and XFS. Without it that is taken
+ *              back, as by file systems that mark such pages clean and forget them
+ *     action   EIO, ENOSPC   the call fails; ENOSPC first writes a part, like a disk that becomes full
  *              short         a write that writes half
  *              before, after SIGKILL at that moment
  *              torn          SIGKILL when half was written
- *     report   a file: one line for each call that was hit; with `dies` for the one at which it dies
+ *     report   a file: one line for each call that was hit; with `dies`, for the call at which the process dies
  *     trace    a file: one line for every call
  */
 import fs from "node:fs";
@@ -42,13 +42,13 @@ const synced = new Map();
 let spec;
 let count = 0;
 
-/** What is to fail from now on, in this thread. */
+/** What fails from now on in this thread. */
 export function arm(next) {
   spec = next?.thread === thread ? next : undefined;
   count = 0;
 }
 
-/** What happens to this call, `undefined` for nothing. */
+/** What happens to this call; `undefined` for nothing. */
 function fate(name, path) {
   if (spec === undefined || path === undefined) return undefined;
   if (path !== spec.root && !path.startsWith(`${spec.root}/`)) return undefined;
@@ -72,7 +72,7 @@ function die() {
   process.kill(process.pid, "SIGKILL");
 }
 
-/** What some file systems do to pages that they could not write. */
+/** What some file systems do to pages they could not write. */
 function forgetUnsynced(path) {
   if (spec.kept || !path.endsWith(".seg")) return;
   const fd = real.openSync(path, "r+");
@@ -82,7 +82,7 @@ function forgetUnsynced(path) {
   real.closeSync(fd);
 }
 
-/** Half of what a write was to write. */
+/** Half of what was to be written. */
 function writeHalf(args) {
   const [fd, data] = args;
   const bytes = typeof data === "string" ? Buffer.from(data) : data.subarray(args[2], args[2] + args[3]);
@@ -110,7 +110,7 @@ function wrap(name, pathOf) {
     if (action === "ENOSPC" && writes(name)) writeHalf(args);
     if (action === "EIO" || action === "ENOSPC") {
       if (syncs(name)) forgetUnsynced(path);
-      // A descriptor is gone also when its close has failed.
+      // A failed close releases the descriptor as well.
       if (name === "closeSync") real.closeSync(args[0]);
       throw errno(spec.code ?? action, name, path);
     }

@@ -1,9 +1,9 @@
 /**
  * A preload whose wall clock jumps as `CLOCK_JUMPS` says: `[[afterMs, offsetMs, smearMs?], …]`. From `afterMs` of the
- * process's life on the clock is off by `offsetMs`; with `smearMs` it goes there evenly in that time, as servers
- * smear a leap second. Every thread sees the same: the preload runs in each, and the process's life began once.
+ * process's life the clock is off by `offsetMs`; with `smearMs` it drifts there evenly over that time, as servers smear
+ * a leap second. Every thread sees the same time, since the preload runs in each and the process's life has one start.
  */
-/** Over and over, since nobody knows how long a process takes to begin. */
+/** Repeated, since it is unknown how long a process takes to start. */
 const PERIOD = 1_600;
 const jumps = JSON.parse(process.env.CLOCK_JUMPS);
 const RealDate = globalThis.Date;

@@ -1,4 +1,4 @@
-/** A preload that takes the checksum off the spool's records: for the negative control. */
+/** A preload that removes the checksum from the spool's records: for the negative control. */
 import { syncBuiltinESMExports } from "node:module";
 import zlib from "node:zlib";
 

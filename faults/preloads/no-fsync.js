@@ -1,4 +1,4 @@
-/** A preload that takes fsync away, for the negative control: it says done, and nothing was. */
+/** A preload whose fsync reports success and does nothing: for the negative control. */
 import fs from "node:fs";
 
 const pretend = (_fd, callback) => setImmediate(callback, null);

@@ -1,21 +1,21 @@
 /**
- * A model of a power cut for machines where no file system may be mounted. Preloaded into an application (`--import`),
- * it notes what the application has done to the spool and what it has synced of that; {@link cutPower} then
- * does to the files of the killed application what a power cut may do under POSIX:
+ * A model of a power cut for machines on which no file system may be mounted. Preloaded into an application
+ * (`--import`), it notes what the application did to the spool and how much of that it synced. {@link cutPower} then
+ * does to the files of the killed application what POSIX allows a power cut to do:
  *
- * - of a file's bytes, those at the last sync stay; of what was written behind them since, nothing, a part, or zeros in its
- *   place, and of each write over them (a cursor's) all, half or nothing;
- * - of a directory's changes, those at its last sync stay; of those since, the first few of all (as a journal does it) or
- *   of each name on its own (which POSIX allows).
+ * - of a file's bytes, those at the last sync stay; of what was appended since, nothing, a part, or zeros in its place,
+ *   and of each overwrite (a cursor's) all, half or nothing;
+ * - of a directory's changes, those at its last sync stay; of those since, the first few of all (as with a journal) or
+ *   of each name (which POSIX allows).
  *
- * The notes are lines that are appended with one write each, so they outlive kill -9. A file that is unlinked or replaced
- * gets another name before, so that it can come back.
+ * Each note is a line appended in one write, so notes outlive kill -9. A file that is unlinked or replaced is first
+ * linked under another name, so that it can come back.
  */
 import fs from "node:fs";
 import { dirname, join } from "node:path";
 import { isMainThread, threadId } from "node:worker_threads";
 
-/** The real ones. */
+/** The real functions. */
 const real = { ...fs };
 const { POWER_NOTES: notes, POWER_SPOOL: spool } = process.env;
 
@@ -26,9 +26,9 @@ if (notes !== undefined && spool !== undefined) {
   let graves = 0;
   const note = (line) => real.writeSync(fd, `${JSON.stringify(line)}\n`);
   const ours = (path) => typeof path === "string" && path.startsWith(spool);
-  // The root of the spool is a name in the folder around it.
+  // The root of the spool is a name in its parent folder.
   const canBeSynced = (path) => ours(path) || path === dirname(spool);
-  /** Another name for the file, if there is one. */
+  /** Another link to the file, if it exists. */
   const bury = (path) => {
     const grave = join(notes, `${isMainThread ? "m" : threadId}-${++graves}`);
     if (!real.existsSync(path)) return undefined;
@@ -46,7 +46,7 @@ if (notes !== undefined && spool !== undefined) {
     if (path !== undefined) note({ op: "sync", path, size });
   };
   const later = (method) => (fd, callback) => {
-    // What is written while the sync runs is not covered by it.
+    // A sync does not cover what is written while it runs.
     const { size } = real.fstatSync(fd);
     real[method](fd, (error) => {
       if (error === null) synced(fd, size);
@@ -54,7 +54,7 @@ if (notes !== undefined && spool !== undefined) {
     });
   };
   const now = (method) => (fd) => {
-    // A disk that takes its time, so that cuts meet what was written over: it is synced at once. The shipper's thread waits.
+    // A slow disk, so that cuts meet overwrites: a cursor is synced at once. The shipper's thread waits.
     if (overwritten.delete(paths.get(fd))) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     const { size } = real.fstatSync(fd);
     real[method](fd);
@@ -68,7 +68,7 @@ if (notes !== undefined && spool !== undefined) {
       return fd;
     },
     writeSync(fd, data, ...more) {
-      // Of a text the second argument is the position, of bytes the fourth.
+      // The position is the second argument for text, the fourth for bytes.
       const at = typeof data === "string" ? more[0] : more[2];
       const path = paths.get(fd);
       if (path === undefined || typeof at !== "number") return real.writeSync(fd, data, ...more);
@@ -105,12 +105,12 @@ if (notes !== undefined && spool !== undefined) {
 }
 
 /**
- * What a power cut does to a spool whose application has just been killed.
+ * Does what a power cut does to a spool whose application has just been killed.
  *
- * @param {string} folder with the notes
+ * @param {string} folder the folder with the notes
  * @param {() => number} random
- * @returns {{ bytes: number, names: number, overwrites: number }} how many bytes, changes of names and writes over what was
- *   synced were taken back
+ * @returns {{ bytes: number, names: number, overwrites: number }} how many bytes, changes of names and overwrites of
+ *   synced bytes were taken back
  */
 export function cutPower(folder, random = Math.random) {
   const { unsynced, sizes, overwrites } = readNotes(join(folder, "notes"));
@@ -129,7 +129,7 @@ export function cutPower(folder, random = Math.random) {
   const undone = unsynced.filter((change, index) => !stays(change, index));
   const gone = unsynced.filter((change) => change.op === "rmdir" && !undone.includes(change));
   for (const { op, path, grave } of undone.toReversed()) {
-    // A folder can only have gone if all was gone that was in it.
+    // A folder can only have gone if everything in it had gone.
     if (gone.some((folder) => folder.path === dirname(path))) continue;
     taken.names++;
     if (op === "rmdir") real.mkdirSync(path, { mode: 0o700 });
@@ -149,10 +149,10 @@ export function cutPower(folder, random = Math.random) {
     else real.truncateSync(path, random() < 0.5 ? durable : from);
     taken.bytes += stat.size - durable;
   }
-  // The newest first, so that what was there before the oldest is there at the end.
+  // Newest first, so that the oldest content ends up on top.
   for (const { path, at, old } of overwrites.toReversed()) {
     const bytes = Buffer.from(old, "base64");
-    // Nothing of it is taken back, half or all: the rest had come to the disk.
+    // Nothing, half or all of it is taken back: the rest had reached the disk.
     const from = Math.floor((bytes.length * Math.floor(random() * 3)) / 2);
     if (from === bytes.length || !real.existsSync(path)) continue;
     write(path, bytes.subarray(from), at + from);
@@ -163,8 +163,8 @@ export function cutPower(folder, random = Math.random) {
 }
 
 /**
- * The changes of names that no sync of their directory covers, in order; how many bytes of each file were synced; and the
- * writes over what was there that no sync of their file covers.
+ * The changes of names that no sync of their directory covers, in order; how many bytes of each file were synced; and
+ * the overwrites that no sync of their file covers.
  */
 function readNotes(path) {
   let unsynced = [];

@@ -1,4 +1,6 @@
-/** A preload: the application lives, writes, and never renews the file by which processes elsewhere know that it does. */
+/**
+ * A preload: the application lives and writes, but never renews the file that proves its life to processes elsewhere.
+ */
 import fs from "node:fs";
 
 fs.lutimesSync = () => {};

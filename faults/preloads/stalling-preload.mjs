@@ -1,4 +1,6 @@
-/** For NODE_OPTIONS: what an agent does to the threads of an application, as long as the file that `FAULT_CONTROL` names says so. */
+/**
+ * For NODE_OPTIONS: harms an application's threads as an agent can, while the file that `FAULT_CONTROL` names says so.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread } from "node:worker_threads";

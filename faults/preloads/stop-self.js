@@ -1,11 +1,11 @@
 /**
- * A preload: stops its process (SIGSTOP) at a moment that no signal from outside would meet, between two system calls of the
- * spool's writer. The parent's message `{ stopAt: n }` arms it: the n-th call from then on is the one that waits.
+ * A preload that stops its process (SIGSTOP) between two system calls of the spool's writer, a moment that no signal
+ * from outside would hit. The parent's message `{ stopAt: n }` arms it: the n-th call from then on waits.
  */
 import fs from "node:fs";
 import { isMainThread } from "node:worker_threads";
 
-/** What the writer calls when events come; the shipper's thread is left alone. */
+/** The calls of the writer when events come; the shipper's thread is left alone. */
 const CALLS = ["openSync", "writeSync", "fdatasync", "fdatasyncSync", "fsync", "closeSync"];
 
 if (isMainThread) {
