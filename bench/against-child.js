@@ -1,4 +1,4 @@
-/** One run of one measure of `bench/against.js`, with the packages of the tree that is named; prints one number. */
+/** One run of one measure of `bench/against.js`, with the packages of the given tree; prints one number. */
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,7 +13,7 @@ const ROWS = 100_000;
 const TURN = 20;
 
 const { resolve } = createRequire(join(tree, "package.json"));
-/** Async, so that a name that this tree does not have yet rejects. */
+/** Async, so that a name this tree does not have yet rejects. */
 const load = async (name) => import(pathToFileURL(resolve(name)).href);
 
 const request = {

@@ -1,7 +1,7 @@
 /**
- * Two builds of Seclog side by side: this one and another tree that is built already, such as a worktree of an earlier
- * commit. Each round runs both in turn, each in a process of its own, so a slow moment of the machine meets both; the ratio
- * is taken within each round.
+ * Two builds of Seclog side by side: this one and another tree that is already built, such as a worktree of an earlier
+ * commit. Each round runs both in turn, each in a process of its own, so that a slow moment of the machine affects
+ * both; the ratio is taken within each round.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -13,7 +13,7 @@ import { median, table } from "./report.js";
 const child = fileURLToPath(new URL("against-child.js", import.meta.url));
 const here = fileURLToPath(new URL("..", import.meta.url));
 
-/** What is compared: the unit of one run's figure, and whether more of it is better. */
+/** What is compared: the unit of a run's figure, and whether more of it is better. */
 const MEASURES = {
   call: { unit: "µs of the application's thread for each event", rounds: 41, better: "less" },
   import: { unit: "ms to import seclog, seclog/express and seclog/postgres", rounds: 15, better: "less" },
@@ -31,7 +31,7 @@ export async function benchAgainst({ tree, measures = Object.keys(MEASURES), rou
       const { unit, rounds: usual, better } = MEASURES[measure];
       const results = { before: [], after: [] };
       for (let round = 0; round < (rounds ?? usual); round++) {
-        // Who goes first changes: the second one finds warm caches.
+        // They take turns in going first: the second one finds warm caches.
         const order = round % 2 === 0 ? ["before", "after"] : ["after", "before"];
         for (const which of order) {
           const answer = execFileSync(process.execPath, [child, measure, trees[which]], {
@@ -58,7 +58,7 @@ export async function benchAgainst({ tree, measures = Object.keys(MEASURES), rou
     await postgres?.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-  console.log("\nThis build beside the other one, in turn; a cost above 1× is a cost more\n");
+  console.log("\nThis build beside the other, in turn; a cost above 1× is an added cost\n");
   table(["", "before", "after", "cost", "least", "most", "unit"], rows);
 }
 

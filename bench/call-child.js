@@ -1,7 +1,7 @@
 /**
- * One contestant of `bench/call.js`: records N events in turns of 20, as requests that come in together do, and prints
- * the microseconds of the application's thread for each: in the call alone, and in all (the call, and what the turn's end
- * and the event loop do for it).
+ * One contestant of `bench/call.js`: records N events in turns of 20, as simultaneous requests do, and prints the
+ * microseconds of the application's thread for each: in the call alone, and in all (the call, and what the end of the
+ * turn and the event loop do for it).
  */
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -12,7 +12,7 @@ const [contestant, count] = [process.argv[2], Number(process.argv[3])];
 const folder = mkdtempSync(join(tmpdir(), "seclog-bench-"));
 const TURN = 20;
 
-/** What a framework hands over: the contestants read the same fields of it. */
+/** The request that a framework hands over: the contestants read the same fields of it. */
 const request = {
   method: "PUT",
   url: "/products/17",
@@ -26,7 +26,7 @@ const request = {
   socket: { remoteAddress: "203.0.113.9" },
 };
 
-/** The fields of the event, for loggers that do not know requests. Each event has an id of its own, as Seclog's have. */
+/** The event's fields, for loggers that do not read requests. Each event has an id of its own, as Seclog's have. */
 const fields = (attempt) => ({
   id: randomUUID(),
   event_type: "illegal_request_method",
@@ -54,7 +54,7 @@ const contestants = {
       service: "shop-api",
       environment: "production",
       spool: { directory: join(folder, "spool") },
-      // It stays in the spool, as with a database that is down: the cost of the spool alone is measured.
+      // Events stay in the spool, as with a database that is down: only the cost of the spool is measured.
       handlers: [{ name: "none", handle: () => new Promise(() => {}), close: async () => {} }],
     });
     return {

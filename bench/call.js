@@ -9,7 +9,7 @@ const child = fileURLToPath(new URL("call-child.js", import.meta.url));
 /** @param {{ rounds?: number, events?: number }} options */
 export function benchCall({ rounds = 11, events = 60_000 } = {}) {
   const results = Object.fromEntries(CONTESTANTS.map((name) => [name, []]));
-  // In turn, each in a process of its own: what the machine does meanwhile meets all of them.
+  // In turn, each in a process of its own, so that whatever the machine does affects all of them.
   for (let round = 0; round < rounds; round++) {
     for (const name of CONTESTANTS) {
       results[name].push(
@@ -20,7 +20,7 @@ export function benchCall({ rounds = 11, events = 60_000 } = {}) {
   const figures = Object.fromEntries(
     CONTESTANTS.map((name) => {
       const runs = results[name];
-      // Of each round by itself: a machine that is slow for a while is slow for both.
+      // Compared within each round: a machine that is slow for a while is slow for both.
       const ofPino = runs.map(({ all }, round) => all / results.pino[round].all);
       return [
         name,

@@ -1,6 +1,6 @@
 /**
- * Rows per second into the real table: Seclog's shipper from a spool, beside `psql \copy` of the same rows and one INSERT
- * for each event through a pool of two. Each contestant has a fresh database on the same PostgreSQL, in turn.
+ * Rows per second into the real table: Seclog's shipper from a spool, beside `psql \copy` of the same rows and one
+ * INSERT for each event through a pool of two. Each contestant has a fresh database on the same PostgreSQL, in turn.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ const TYPES = [
   "excess_rate_limit_exceeded",
 ];
 
-/** A spool of so many events that nobody has shipped. */
+/** Makes a spool of events that have not been shipped. */
 export async function makeSpool(directory, events) {
   const log = createSecurityLog({
     service: "shop-api",
@@ -103,7 +103,7 @@ export async function benchIngest({ rounds = 3, events = 200_000, inserts = 10_0
           "SELECT attname FROM pg_attribute WHERE attrelid = 'security_event_log'::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'created_at' ORDER BY attnum",
         );
         columns = found.rows.map(({ attname }) => attname).join(", ");
-        // Without the database's own events, which it takes from nobody.
+        // Without the database's own events, which only it may insert.
         psql(
           one.admin,
           `\\copy (SELECT ${columns} FROM security_event_log WHERE retention <> 'own' ORDER BY source_id, seq) TO '${rows}'`,
@@ -159,7 +159,7 @@ function psql(url, command) {
   });
 }
 
-/** What a logging handler without a spool does: one INSERT and commit for each event, two at a time. */
+/** A logging handler without a spool: one INSERT and commit for each event, two at a time. */
 async function insertEach(url, columns, inserts) {
   const pool = new pg.Pool({ connectionString: url, max: 2 });
   const found = await pool.query(`SELECT ${columns} FROM security_event_log WHERE retention <> 'own' LIMIT 1`);
@@ -184,7 +184,7 @@ async function insertEach(url, columns, inserts) {
   return inserts / seconds;
 }
 
-/** Whether psql is there to be compared with. */
+/** Whether psql is installed. */
 export function hasPsql() {
   return spawnSync("psql", ["--version"]).status === 0;
 }

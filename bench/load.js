@@ -1,6 +1,6 @@
 /**
- * What importing costs: in a process that has loaded nothing, and in one that has loaded Express, as an application has.
- * An empty module stands beside it, since Node's loader takes milliseconds of its own.
+ * The cost of importing: in a process that has loaded nothing, and in one that has loaded Express, as an application
+ * has. An empty module is measured as well, since Node's loader takes milliseconds of its own.
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";

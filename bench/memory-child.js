@@ -1,6 +1,6 @@
 /**
- * One application of `bench/memory.js`: an HTTP-sized heap, with or without Seclog; prints its resident memory in MiB, after
- * a start, and at most while it records COUNT events that nobody takes.
+ * One application of `bench/memory.js`: an HTTP-sized heap, with or without Seclog. Prints its resident memory in MiB
+ * after its start, and the peak while it records COUNT events that are not shipped.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ const request = {
   socket: { remoteAddress: "203.0.113.9" },
 };
 for (let n = 0; n < count; n++) {
-  // Without Seclog the same request is made, so that only what Seclog does differs.
+  // Without Seclog the same request is made, so that only Seclog's work differs.
   const data = { userid: `user-${n % 1_000}`, attempt: n };
   log?.recordSecurityEvent("authn_login_fail", request, data);
   if (n % 50 === 0) {

@@ -1,4 +1,6 @@
-/** Resident memory that Seclog adds to an application: at rest, and with PostgreSQL down and a million events recorded. */
+/**
+ * Resident memory that Seclog adds to an application: at rest, and with PostgreSQL down and a million events recorded.
+ */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { table } from "./report.js";
@@ -11,7 +13,7 @@ export function benchMemory({ events = 1_000_000 } = {}) {
     JSON.parse(
       execFileSync(process.execPath, [child, kind, String(count)], {
         encoding: "utf8",
-        // Nobody listens there: PostgreSQL is down.
+        // Nothing listens there: PostgreSQL is down.
         env: { ...process.env, SECLOG_DATABASE_URL: "postgresql://writer:none@127.0.0.1:9/seclog" },
       }),
     );

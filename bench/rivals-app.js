@@ -1,7 +1,7 @@
 /**
- * One contestant of `bench/rivals.js` in an application: 10,000 events at 2,000 a second. Each contestant gives `record`, whose
- * promise is the best word that it gives an application on an event, and `end`, which is how it ends properly. Options come
- * as JSON in `FAULT_APP` (see `startApp` in faults/world.js).
+ * One contestant of `bench/rivals.js` in an application: 10,000 events at 2,000 a second. A contestant has `record`,
+ * which resolves with its best confirmation of an event, and `end`, which ends it properly. Options come as JSON in
+ * `FAULT_APP` (see `startApp` in faults/world.js).
  */
 import { once } from "node:events";
 import { createRequire } from "node:module";
@@ -12,13 +12,13 @@ const options = JSON.parse(process.env.FAULT_APP);
 const { contestant, count, rate, modules } = options;
 const url = process.env.SECLOG_DATABASE_URL;
 const require = createRequire(join(modules, "package.json"));
-// Nothing but what each of them can keep, so that all do the same work.
+// Only what each contestant can keep, so that all do the same work.
 const events = eventSource({ ...options, plain: true });
 const state = { tried: 0, acknowledged: 0, refused: 0, uncaught: 0 };
-/** Errors that nobody caught would end the application: they are caught here, so that the contestant can go on. */
+/** Uncaught errors would end the application: they are caught here, so that the contestant can continue. */
 for (const name of ["uncaughtException", "unhandledRejection"]) process.on(name, () => state.uncaught++);
 
-/** Events of which nothing was heard yet. */
+/** Events without an outcome yet. */
 const waiting = new Set();
 
 const CONTESTANTS = {
@@ -40,13 +40,13 @@ const CONTESTANTS = {
     };
   },
 
-  /** `node app.js | pino-postgres`: pino writes to standard output. It says nothing of an event: the call has returned. */
+  /** `node app.js | pino-postgres`: pino writes to standard output and confirms nothing but that the call returned. */
   async pino() {
     const log = require("pino")();
     return { record: async (event) => log.info(event), end: async () => log.flush() };
   },
 
-  /** Its transport emits `logged` when the INSERT of an event has succeeded. */
+  /** Its transport emits `logged` when an event's INSERT has succeeded. */
   async winston() {
     const winston = require("winston");
     const { PostgresTransport } = require("@innova2/winston-pg");
@@ -63,14 +63,14 @@ const CONTESTANTS = {
     });
     const log = winston.createLogger({ transports: [transport] });
     log.on("error", () => {});
-    // Without it, an idle connection that PostgreSQL closes is an uncaught error.
+    // Without it, an idle connection that PostgreSQL closes raises an uncaught error.
     transport.pool.on("error", () => {});
-    const told = new Map();
-    transport.on("logged", ({ key }) => told.get(key)?.());
+    const waiting = new Map();
+    transport.on("logged", ({ key }) => waiting.get(key)?.());
     return {
       record: (event) =>
         new Promise((resolve) => {
-          told.set(event.key, resolve);
+          waiting.set(event.key, resolve);
           log.info({ message: "refused", ...event });
         }),
       end: () =>
@@ -81,7 +81,7 @@ const CONTESTANTS = {
     };
   },
 
-  /** What a handler of a request would do: it waits for its INSERT. */
+  /** What a request handler would do: await its INSERT. */
   async insert() {
     const { Pool } = (await import("pg")).default;
     const pool = new Pool({ connectionString: url, max: 2 });
@@ -102,9 +102,9 @@ const CONTESTANTS = {
 };
 
 const { record, end } = await CONTESTANTS[contestant]();
-// What opening takes is not counted.
+// The time to open is not counted.
 const stall = stallMeter();
-const report = (more = {}, told) => process.send?.({ ...state, stall: stall.longest, ...more }, told);
+const report = (more = {}, sent) => process.send?.({ ...state, stall: stall.longest, ...more }, sent);
 setInterval(report, 20).unref();
 let mayEnd = false;
 process.once("message", () => {
@@ -114,7 +114,8 @@ process.send?.("ready");
 
 const start = performance.now();
 while (state.tried < count) {
-  // What is due, and never more than twice a turn's share: who falls behind catches up over the next turns, as requests would.
+  // Whatever is due, but at most twice a turn's share: who falls behind catches up over the next turns, as requests
+  // would.
   const due = Math.min(count, ((performance.now() - start) * rate) / 1_000, state.tried + rate / 50);
   while (state.tried < due) {
     const event = events.begin(++state.tried);
@@ -133,9 +134,9 @@ while (state.tried < count) {
   }
   await new Promise((resolve) => setTimeout(resolve, 10));
 }
-// PostgreSQL is back: it is told by the parent.
+// The parent reports that PostgreSQL is back.
 if (!mayEnd) await once(process, "message");
-// Each may take a minute to bring in what it still has.
+// Each contestant may take a minute to store what it still has.
 const ended = await Promise.race([
   end().then(() => true),
   new Promise((resolve) => setTimeout(resolve, 60_000, false)),

@@ -1,7 +1,8 @@
 /**
- * The ledger and the checker of the fault tests on other ways from an application into PostgreSQL: once with a PostgreSQL that is
- * away for three of the five seconds, once with the application killed in the middle. The rivals are no dependencies: they
- * are installed for the run, set up as their own documentation says, and each with the best word on an event that it has.
+ * The fault tests' ledger and checker on other ways from an application into PostgreSQL: once with PostgreSQL down for
+ * three of the five seconds, once with the application killed in the middle. The rivals are not dependencies: they are
+ * installed for the run, set up as their own documentation says, each with the best confirmation of an event that it
+ * offers.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,14 +19,14 @@ const CONTESTANTS = [
   {
     contestant: "seclog",
     name: "Seclog",
-    told: "the receipt's `durable` resolved",
+    confirmed: "the receipt's `durable` resolved",
     rows: `SELECT id, source_id || '/' || seq AS place, event_type, path, actor_id, data
            FROM security_event_log WHERE category <> 'log'`,
   },
   {
     contestant: "pino",
     name: "pino | pino-postgres",
-    told: "the call returned: it gives no other word",
+    confirmed: "the call returned, its only confirmation",
     table: "CREATE TABLE logs (id bigserial PRIMARY KEY, content jsonb)",
     rows: `SELECT content->>'type' AS event_type, content->>'path' AS path, content->>'actor' AS actor_id,
              json_build_object('key', content->>'key', 'text', content->>'text') AS data FROM logs`,
@@ -33,15 +34,15 @@ const CONTESTANTS = [
   {
     contestant: "winston",
     name: "winston + @innova2/winston-pg",
-    told: "the transport emitted `logged` for it",
-    // It makes the table itself.
+    confirmed: "the transport emitted `logged` for it",
+    // It creates the table itself.
     rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
            FROM winston_logs`,
   },
   {
     contestant: "insert",
     name: "INSERT in the request, pool of 2",
-    told: "the INSERT resolved",
+    confirmed: "the INSERT resolved",
     table:
       "CREATE TABLE inserted_logs (id bigserial PRIMARY KEY, key text, type text, path text, actor text, text text)",
     rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
@@ -51,7 +52,7 @@ const CONTESTANTS = [
 
 const SCENARIOS = {
   "PostgreSQL restarted, 3 s down, in the middle": async ({ server, app, events }) => {
-    // It is back before the last events come, so that whoever connects again can show it.
+    // It is back before the last events come, so that contestants that reconnect can show it.
     await app.until(({ tried }) => tried >= events / 5);
     const start = performance.now();
     await server.down();
@@ -70,7 +71,7 @@ const SCENARIOS = {
   },
 };
 
-/** @param {{ events?: number, rate?: number }} options events in all, and a second */
+/** @param {{ events?: number, rate?: number }} options `events`: in total; `rate`: per second */
 export async function benchRivals({ events = 10_000, rate = 2_000 } = {}) {
   const modules = mkdtempSync(join(tmpdir(), "seclog-rivals-"));
   const results = {};
@@ -96,7 +97,7 @@ export async function benchRivals({ events = 10_000, rate = 2_000 } = {}) {
   for (const [scenario, rows] of Object.entries(results)) {
     console.log(`\n${scenario}: ${events} events at ${rate} a second\n`);
     table(
-      ["", "tried", "told", "kept", "not kept", "lost", "twice", "unexp.", "stall ms", "uncaught", "away ms"],
+      ["", "tried", "confirmed", "kept", "not kept", "lost", "twice", "unexp.", "stall ms", "uncaught", "away ms"],
       rows.map(({ name, verdict, stall, uncaught, away }) => {
         const { tried, acknowledged, stored, lost, twice, unexpected } = verdict;
         const numbers = [
@@ -115,16 +116,16 @@ export async function benchRivals({ events = 10_000, rate = 2_000 } = {}) {
       }),
     );
   }
-  console.log(`\ntold: the application was told that the event is safe:`);
-  for (const { name, told } of CONTESTANTS) console.log(`  ${name}: ${told}`);
-  console.log("lost: told so, and not in the table. not kept: tried, and not in the table.");
+  console.log(`\nconfirmed: the application learnt that the event is safe:`);
+  for (const { name, confirmed } of CONTESTANTS) console.log(`  ${name}: ${confirmed}`);
+  console.log("lost: confirmed, but not in the table. not kept: tried, but not in the table.");
   console.log("uncaught: errors that would have ended the application, had it not caught them for the whole process.");
   console.log("away: from the order to stop until PostgreSQL took connections again. The application ends after that.");
   console.log(PINNED.join(", "));
   return results;
 }
 
-/** One contestant in a world of its own. */
+/** Runs one contestant in a world of its own. */
 async function run({ server, rival, happen, modules, events, rate }) {
   const { contestant, name, table: createTable, rows } = rival;
   const world = await World.create({ server });
@@ -140,7 +141,7 @@ async function run({ server, rival, happen, modules, events, rate }) {
     );
     if (typeof stdout === "number") closeSync(stdout);
     const away = await happen({ server, app, events });
-    // What is left goes on: to the next process of Seclog's, and through pino's pipe.
+    // What is left continues: to Seclog's next process, and through pino's pipe.
     if (contestant === "seclog") await world.drain();
     if (transport !== undefined) await transport.ended;
     return {
@@ -159,7 +160,7 @@ async function run({ server, rival, happen, modules, events, rate }) {
 /**
  * The right side of `node app.js | pino-postgres --connection …`.
  *
- * @returns the transport, and the descriptor that is to be the left side's standard output
+ * @returns the transport, and the descriptor for the left side's standard output
  */
 function startPinoPostgres(folder, modules, url) {
   const pipe = join(folder, "stdout");
@@ -175,7 +176,7 @@ function startPinoPostgres(folder, modules, url) {
   return [{ child, ended }, write];
 }
 
-/** Installs the rivals into a folder; returns why it could not. */
+/** Installs the rivals into a folder; returns the reason when that fails. */
 function install(folder) {
   const flags = ["--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"];
   try {

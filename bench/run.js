@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * `npm run bench`: every figure that the documentation names, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals` or `-- verify` runs one. Takes about a quarter of an hour; the machine
- * should have nothing else to do. `-- against FOLDER [call|import|ingest …]` compares this build with another one, such as a
- * built worktree of an earlier commit.
+ * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
+ * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals` or `-- verify` runs one. Takes about a quarter of
+ * an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest …]` compares this build with
+ * another, such as a built worktree of an earlier commit.
  */
 import { cpus } from "node:os";
 import { benchAgainst } from "./against.js";

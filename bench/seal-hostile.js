@@ -1,6 +1,6 @@
 /**
- * The sealer beside a hostile writer: how long an honest source's event waits for its seal, and how much memory that takes,
- * while one number has a million rows, and while sources have passed a billion numbers without an event.
+ * The sealer beside a hostile writer: how long an honest source's event waits for its seal, and how much memory that
+ * takes, while one number has a million rows, and while sources have passed a billion numbers without an event.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ import { table } from "./report.js";
 const SEAL = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 const HOSTILE = "01936d2f-5c00-7000-8000-00000000bad0";
 
-/** What each attack does, as the superuser where a writer may no longer. */
+/** The attacks, run as the superuser where a writer no longer may. */
 const ATTACKS = {
   "nothing hostile": () => [],
   "rows of one number": (rows) => [
@@ -26,7 +26,7 @@ const ATTACKS = {
     insert(`'${HOSTILE}', 1, now() + n * interval '1 microsecond', 'standard'`, `generate_series(1, ${rows}) AS n`),
     `SELECT seclog_advance('${HOSTILE}', 1, 'k', 1, 1)`,
   ],
-  // As a log may have them from before new rows were held to the retention classes that there are.
+  // A log may have these from before new rows had to be of an existing retention class.
   "rows of one number and one time": (rows) => [
     `SELECT seclog_open_source('${HOSTILE}', 1, 'k')`,
     "ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values",
@@ -81,7 +81,7 @@ export async function benchSealHostile({
       console.error(`Making: ${attack} …`);
       for (const sql of ATTACKS[attack](rows, numbers)) await admin.query(sql);
       await admin.query("SET session_replication_role = origin");
-      // Stored a while ago, so that the sealer has no other reason to look there first.
+      // Backdated, so that the sealer has no other reason to look there first.
       const before = await honest(admin, "honest", "1 hour");
       const key = join(folder, `key${index}`);
       writeFileSync(key, formatPrivateKey(`bench.example/${index}`, Buffer.alloc(32, 1)), { mode: 0o600 });
@@ -109,11 +109,11 @@ export async function benchSealHostile({
     rmSync(folder, { recursive: true, force: true });
   }
   console.log(`\nThe sealer beside a hostile writer: ${rows} rows, or ${numbers} numbers\n`);
-  table(["", "s to an event from before, start included", "s to a new event", "peak MB resident"], lines);
+  table(["", "s to an event from before, including the start", "s to a new event", "peak MB resident"], lines);
   return lines;
 }
 
-/** Stores one event of a new source, and gives the source. */
+/** Stores one event of a new source, and returns the source. */
 async function honest(admin, login, ago) {
   const {
     rows: [{ id }],
@@ -133,12 +133,12 @@ async function sealed(admin, source) {
   for (;;) {
     const { rowCount } = await admin.query("SELECT FROM security_event_seal WHERE source_id = $1", [source]);
     if (rowCount > 0) return;
-    if (performance.now() > limit) throw new Error("it was not sealed within five minutes");
+    if (performance.now() > limit) throw new Error("not sealed within five minutes");
     await sleep(50);
   }
 }
 
-/** The most that a process has had in memory. Linux only. */
+/** The peak memory of a process. Linux only. */
 function peakMegabytes(pid) {
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Math.round(Number(kilobytes) / 1024);

@@ -1,6 +1,6 @@
 /**
- * Sealing: leaves per second from stored rows to signed checkpoints, beside nothing but the hashing that it takes; and how
- * long after a row is stored its seal is, while an application records and ships.
+ * Sealing: leaves per second from stored rows to signed checkpoints, beside the bare hashing; and how long after a row
+ * is stored its seal follows, while an application records and ships.
  */
 import { hash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -110,7 +110,7 @@ export async function benchSeal({ rounds = 3, events = 200_000, seconds = 20, ra
   }
 }
 
-/** As many hashes as a tree of so many leaves takes, of inputs as long as entries and nodes are. */
+/** As many hashes as a tree of so many leaves needs, of inputs as long as entries and nodes are. */
 function hashingAlone(leaves) {
   const entry = Buffer.alloc(480, 97);
   const node = Buffer.alloc(65, 1);

@@ -1,7 +1,7 @@
 /**
- * How fast `seclog verify` is beside plain SHA-256 over the same bytes: the verification of a real table, end to end; the
- * same with all of PostgreSQL's answers in memory; and node:crypto alone, over each input that the verification hashes,
- * with the same calls. In turn, in one process.
+ * How fast `seclog verify` is beside plain SHA-256 over the same bytes: the verification of a real table, end to end;
+ * the same with all of PostgreSQL's answers in memory; and node:crypto alone, over each input that the verification
+ * hashes, with the same calls. They run in turn, in one process.
  */
 import * as crypto from "node:crypto";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -21,7 +21,7 @@ import { RowReader } from "../packages/verify/dist/row-reader.js";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";
 
-/** Events between two checkpoints: what a log with so many events a second signs once a second. */
+/** Events between two checkpoints: a log with that many events a second signs once a second. */
 const CHECKPOINT_EVERY = 2_000;
 
 /** @param {{ rounds?: number, events?: number }} options */
@@ -134,7 +134,7 @@ async function* replay(part, answers) {
   yield* answers.get(nameOf(part));
 }
 
-/** Every input that verifying hashes: of each event its entry and its salted personal line, and of the tree the nodes. */
+/** Every input that verifying hashes: the entry and the salted personal line of each event, and the tree's nodes. */
 async function hashInputs(answers, leaves) {
   const inputs = [];
   const reader = new RowReader();
@@ -150,7 +150,7 @@ async function hashInputs(answers, leaves) {
   return inputs;
 }
 
-/** Seals the one source's events as the format says, in steps of {@link CHECKPOINT_EVERY}. */
+/** Seals the only source's events as the format says, in steps of {@link CHECKPOINT_EVERY}. */
 async function sealAll(url, signer) {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
