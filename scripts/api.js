@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The API reports: what each entry of a package's exports gives to those who import it, as api-extractor reads the built
- * declarations, one file for each entry in `packages/<name>/api/`. A change of the public API is then a line in the diff of
+ * The API reports: what each entry of a package's exports offers its importers, as api-extractor reads the built
+ * declarations, one file for each entry in `packages/<name>/api/`. A change of the public API then shows in the diff of
  * the commit that makes it.
  *
  * `npm run check -- api` fails when a report differs; `node scripts/api.js --write` writes them.
@@ -24,7 +24,7 @@ try {
 }
 if (problems.length > 0) {
   console.error(
-    `${problems.join("\n")}\nIf the change is meant, run node scripts/api.js --write and commit the reports.`,
+    `${problems.join("\n")}\nIf the change is intended, run node scripts/api.js --write and commit the reports.`,
   );
   process.exitCode = 1;
 }
@@ -46,7 +46,7 @@ function reportPackage(folder) {
   for (const path of existsSync(reports) ? filesBelow(reports) : []) {
     if (wanted.has(basename(path))) continue;
     if (write) rmSync(path);
-    else problems.push(`${relative(root, path)}: there is no such entry any more`);
+    else problems.push(`${relative(root, path)}: this entry no longer exists`);
   }
   if (first === undefined) return;
   // One program for all entries: most of the time goes into reading the types.
@@ -101,7 +101,7 @@ function configOf(folder, name, types) {
   });
 }
 
-/** The report has the warnings; whether it differs is asked here. */
+/** Silences api-extractor: its warnings are in the report, and the report is compared above. */
 function keepQuiet(message) {
   message.handled = message.logLevel !== "error";
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env node
 /**
- * Builds every package: the SQL as modules, TypeScript by project references, then what the compiler leaves to others: the
- * library's JavaScript, and the executable bit of the programs. With nothing to do it takes about a second. Output whose
- * source is gone is removed, so that it can be neither imported nor packed.
+ * Builds every package: the SQL as modules, TypeScript by project references, then what the compiler leaves to others:
+ * the library's JavaScript, and the executable bit of the programs. With nothing to do it takes about a second. Output
+ * without a source is removed, so that it can be neither imported nor packed.
  *
- * The library is bundled, one file for each entry and few that they share: Node needs about a millisecond for each file
- * of a package, and an application waits for that at every start. The code stays readable, and pg stays outside; the
- * comments are in the sources and the declarations. Node's own modules are taken by `process.getBuiltinModule`: an import
- * statement has Node read every name that they export, and some, such as `crypto.webcrypto`, load much when they are read.
- * One import stays, for webpack knows a thread's file by it: `Worker` of "worker_threads".
+ * The library is bundled, one file for each entry and a few shared ones: Node needs about a millisecond per file of a
+ * package, and an application waits for that at every start. The code stays readable, and pg stays outside; the
+ * comments are in the sources and the declarations. Node's own modules come from `process.getBuiltinModule`: for an
+ * import statement Node reads every name that they export, and some, such as `crypto.webcrypto`, load much when they
+ * are read. One import stays, since webpack recognises a thread's file by it: `Worker` of "worker_threads".
  */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -32,8 +32,8 @@ copyShop();
 process.exitCode = status ?? 1;
 
 /**
- * One JavaScript file for each entry of the package's exports. Code that finds a file beside it by `import.meta.url` must
- * be in one entry only, or in the top folder with that file, as the worker's is.
+ * One JavaScript file for each entry of the package's exports. Code that finds a file beside it by `import.meta.url`
+ * must be in one entry only, or in the top folder with that file, as the worker's is.
  */
 async function bundle(folder) {
   const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -74,20 +74,20 @@ function takeBuiltins(code) {
 }
 
 /**
- * Escapes what is not ASCII, and stands in texts only: one other sign has Node decode the whole file in the slow way, and
- * keep it twice as large. Done last, since the bundler writes texts in its own way.
+ * Escapes non-ASCII characters, which occur in strings only: a single one makes Node decode the whole file the slow way
+ * and keep it at twice the size. Done last, since the bundler writes strings in its own way.
  */
 function onlyAscii(code) {
   return code.replace(/[^\0-\x7f]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** The pages that a package's messages and types name: who installs it has them in its folder. */
+/** The pages that a package's messages and types name: its users have them in its folder. */
 function copyDocuments(folder, names) {
   mkdirSync(join(folder, "docs"), { recursive: true });
   for (const name of names) copyFileSync(join(root, "docs", name), join(folder, "docs", name));
 }
 
-/** A declaration without a source beside its place in `src` is the trace of a file that was moved or deleted. */
+/** A declaration without a source at its place in `src` is left over from a file that was moved or deleted. */
 function removeOrphans(folder) {
   for (const path of filesBelow(join(folder, "dist"))) {
     if (!path.endsWith(".d.ts")) continue;
@@ -99,7 +99,7 @@ function removeOrphans(folder) {
   }
 }
 
-/** The sample shop goes along in the package that shows it. */
+/** The sample shop is shipped in the package that shows it. */
 function copyShop() {
   const from = join(root, "examples", "shop");
   const target = join(root, "packages", "demo", "shop");
@@ -109,7 +109,7 @@ function copyShop() {
   for (const path of filesBelow(target)) if (!copies.has(path)) rmSync(path);
 }
 
-/** Copies what is not the same already, so that nothing that watches the build sees a change; where the copy is. */
+/** Copies only what differs, so that watchers of the build see no needless change; returns the path of the copy. */
 function copyFile(path, target) {
   if (existsSync(target) && readFileSync(target).equals(readFileSync(path))) return target;
   mkdirSync(dirname(target), { recursive: true });

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * All checks but the tests, one verdict each: types (tests included), style, spelling, floors, unused code, exports, API
- * reports, lockfile, documents.
- * A step that fails shows its output; the others run all the same. `npm run check -- floors style` runs only those.
+ * All checks but the tests, one verdict each: types (tests included), style, spelling, floors, unused code, exports,
+ * API reports, lockfile, documents. A step that fails shows its output; the others still run. `npm run check -- floors
+ * style` runs only those.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -28,7 +28,7 @@ let output = "";
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !Object.hasOwn(STEPS, name));
 if (unknown.length > 0) {
-  console.error(`there is no step ${unknown.join(", ")}; the steps are ${Object.keys(STEPS).join(", ")}`);
+  console.error(`unknown step ${unknown.join(", ")}; the steps are ${Object.keys(STEPS).join(", ")}`);
   process.exit(2);
 }
 
@@ -51,7 +51,7 @@ console.log(
 );
 process.exitCode = failed.length === 0 ? 0 : 1;
 
-/** Runs a program and keeps what it says; whether it succeeded. */
+/** Runs a program and keeps its output; returns whether it succeeded. */
 function run(command, args, cwd = root) {
   const result = spawnSync(command, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
   output += `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
@@ -85,10 +85,10 @@ function checkExports(name) {
 }
 
 /**
- * No address in the lockfile: with one, `npm ci` would ask the server that somebody's machine once used, and not the
- * registry that is configured here (`omit-lockfile-registry-resolved` in .npmrc keeps npm from writing them). And no
- * optional dependency without an entry: an install on a machine where one could not be fetched leaves it out, after
- * which `npm ci` refuses everywhere.
+ * The lockfile must not hold addresses: with one, `npm ci` would use the server of the machine that wrote it and not
+ * the registry configured here (`omit-lockfile-registry-resolved` in .npmrc keeps npm from writing them). And every
+ * optional dependency must have an entry: an install on a machine that cannot fetch one leaves it out, after which `npm
+ * ci` fails everywhere.
  */
 function checkLockfile() {
   const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));

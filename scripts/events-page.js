@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Writes docs/events.md from the catalogue (`packages/seclog/src/event/catalogue.ts`). With `--check` it writes nothing
- * and fails when the page is not what the catalogue says. Reads the built package.
+ * and fails when the page differs from the catalogue. Reads the built package.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const text = eventsPage();
 if (!process.argv.includes("--check")) {
   writeFileSync(page, text);
 } else if (readFileSync(page, "utf8") !== text) {
-  console.error("docs/events.md is not what the catalogue says: run `node scripts/events-page.js` and commit the page");
+  console.error("docs/events.md differs from the catalogue: run `node scripts/events-page.js` and commit the page");
   process.exitCode = 1;
 }
 

@@ -1,13 +1,13 @@
-/** What the scripts share: the repository's root and its files. */
+/** Helpers that the scripts share: the repository's root and its files. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The repository's root, without a slash at its end. */
+/** The repository's root, without a trailing slash. */
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/[\\/]$/, "");
 
 /**
- * Every file below a folder, as paths that begin with `folder`; none when there is no such folder.
+ * Every file below a folder, as paths that begin with `folder`; an empty list when the folder does not exist.
  *
  * @param {string} folder
  * @returns {string[]}
@@ -29,7 +29,7 @@ export function filesBelow(folder) {
     .sort();
 }
 
-/** The folders of the workspace's packages, those without sources left out. */
+/** The folders of the workspace's packages that have sources. */
 export function packageFolders() {
   return ["packages", "examples"].flatMap((group) =>
     readdirSync(join(root, group), { withFileTypes: true })

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /**
- * Holds the floors of the packages that have rooms: a file imports from its own room and from lower floors only, so that the
- * rooms can be read from the ground up. Beside them the walls of each package: who may import a dependency, who may see a
- * room. Everywhere: no import cycles (type imports count), no import of a package that is not among the dependencies, none
- * across packages by path. And the verifier imports nothing but Node's modules.
+ * Holds the floors of the packages that have rooms: a file imports from its own room and from lower floors only, so
+ * that the rooms can be read from the ground up. And the walls of each package: who may import a dependency, who may
+ * see a room. Everywhere: no import cycles (type imports count), no import of a package outside the dependencies, none
+ * across packages by path. The verifier imports only Node's modules.
  *
- * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md has the floors in words.
+ * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md lists the floors.
  */
 import { readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -16,11 +16,11 @@ import { filesBelow, packageFolders, root } from "./files.js";
 /**
  * The packages that have rooms.
  *
- * - `floors`: the floor of each folder, of the folders in it that are apart, and of the files beside them
- * - `entries`: files for users of the package: they say which names are public, have no code, and nobody inside imports them
- * - `ceilings`: folders that see less than their floor allows: they are for applications that bring their own log
- * - `starts`: files that name a higher one, which they start as a thread
- * - `owners`: dependencies that one folder alone may import; of those in `makers` others may import types
+ * - `floors`: the floor of each folder, of nested folders with a floor of their own, and of single files
+ * - `entries`: public entries: they only list public names, and no file inside imports them
+ * - `ceilings`: folders that see less than their floor allows: they serve applications that bring their own log
+ * - `starts`: files that name a higher file, which they start as a thread
+ * - `owners`: dependencies that one folder alone may import; of those in `makers`, others may import types
  * - `visitors`: folders that one folder alone may see
  * - `separate`: folders whose files do not see each other
  */
@@ -79,7 +79,7 @@ const HOUSES = {
   },
 };
 
-/** Packages that import nothing but Node's modules: what checks the write path's work must not share its mistakes. */
+/** Packages that import nothing but Node's modules: a verifier must not share the mistakes of the write path. */
 const ISLANDS = new Set(["packages/verify"]);
 
 const STATEMENT = /^[ \t]*(?:import|export)\b(?:[^;"'`]*?\bfrom)?\s*["']([^"'\n]+)["']/gm;
@@ -87,8 +87,8 @@ const CALL = /\bimport\(\s*["']([^"'\n]+)["']/g;
 const REFERENCE = /\bnew URL\(\s*["'](\.[^"'\n]+\.[jt]s)["'],\s*import\.meta\.url/g;
 
 /**
- * What a source imports: `{ specifier, line, loads, types }`; `loads` is false for a file named by `new URL`, `types` is
- * true for an import that leaves nothing in the program.
+ * The imports of a source: `{ specifier, line, loads, types }`; `loads` is false for a file named by `new URL`, `types`
+ * is true for an import that leaves nothing in the program.
  */
 export function importsOf(source) {
   const found = [];
@@ -140,7 +140,7 @@ export function floorProblems(sources, dependencies) {
       const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, ".ts");
       if (target.endsWith(".sql") || target.endsWith(".json")) continue;
       if (!target.startsWith(`${home}/src/`)) problem(`${target} is in another package: import it by its package name`);
-      else if (!sources.has(target)) problem(`there is no file ${target}`);
+      else if (!sources.has(target)) problem(`${target} does not exist`);
       else {
         if (loads) loaded.push({ target, line });
         const other = target.slice(`${home}/src/`.length);
@@ -154,7 +154,7 @@ export function floorProblems(sources, dependencies) {
   return [...problems, ...cycles(edges)];
 }
 
-/** Why a file of a house may not import a dependency; nothing when it may. */
+/** Why a file of a house may not import a dependency; undefined when it may. */
 function foreign({ owners = {}, makers = {} }, path, name, types) {
   const top = path.split("/")[0];
   if (owners[name] !== undefined && owners[name] !== top) return `only ${owners[name]}/ may import ${name}`;
@@ -162,7 +162,7 @@ function foreign({ owners = {}, makers = {} }, path, name, types) {
   return `only ${makers[name]}/ may import ${name}: others its types, by import type`;
 }
 
-/** Why a file of a house may not import another for the floors that they are on; nothing when it may. */
+/** Why a file of a house may not import another because of their floors; undefined when it may. */
 function upward({ floors, entries = [], ceilings = {}, starts = {} }, from, to) {
   const [room, other] = [roomOf(floors, from), roomOf(floors, to)];
   if (floors[room] === undefined) return `${room} has no floor: give it one in scripts/floors.js`;
@@ -178,7 +178,7 @@ function upward({ floors, entries = [], ceilings = {}, starts = {} }, from, to) 
   return `${room} (floor ${floors[room]}) may not import ${other} (floor ${floors[other]}): only lower floors`;
 }
 
-/** Why a file of a house may not import another whatever their floors; nothing when it may. */
+/** Why a file of a house may not import another whatever their floors; undefined when it may. */
 function sideways({ visitors = {}, separate = [] }, from, to) {
   const [top, other] = [topOf(from), topOf(to)];
   if (visitors[other] !== undefined && top !== other && top !== visitors[other]) {
@@ -188,19 +188,19 @@ function sideways({ visitors = {}, separate = [] }, from, to) {
   return folder === undefined ? undefined : `no file of ${folder}/ may import another one: give what they share a home`;
 }
 
-/** A file's room: its folder, or the folder in that if it has a floor, or its own name where it is in none. */
+/** A file's room: its folder, a nested folder if that has a floor, or its own name if it is in none. */
 function roomOf(floors, path) {
   const [top, below, ...rest] = path.split("/");
   const inner = `${top}/${below}`;
   return rest.length > 0 && floors[inner] !== undefined ? inner : top;
 }
 
-/** The folder that a room is in, or the room itself. */
+/** The folder of a room, or the room itself. */
 function topOf(room) {
   return room.split("/")[0];
 }
 
-/** An entry says which names are public, and nothing else. */
+/** An entry only lists public names. */
 function codeIn(path, source) {
   const code = source
     .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ""))
@@ -217,7 +217,7 @@ function packageName(specifier) {
     .join("/");
 }
 
-/** Each cycle once, as its shortest spelling from the file where the search met it. */
+/** Each cycle once, in its shortest spelling from the file where the search met it. */
 function cycles(edges) {
   const problems = [];
   const done = new Set();
@@ -238,7 +238,7 @@ function cycles(edges) {
   return problems;
 }
 
-/** The repository's sources, without tests: those may look everywhere. */
+/** The repository's sources, without tests: those may import anything. */
 export function repositorySources() {
   const sources = new Map();
   const dependencies = new Map();

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * Packs a release, and refuses while version, changelog and tag disagree. `node scripts/release.js` checks and packs into
- * `release/`; `-- --publish` hands the tarballs to npm as well, the packages that others need first.
+ * Packs a release, and refuses while version, changelog and tag disagree. `node scripts/release.js` checks and packs
+ * into `release/`; `-- --publish` also publishes the tarballs to npm, dependencies first.
  *
- * A release is made like this: set the version in every package.json, move "Unreleased" in CHANGELOG.md under
+ * To make a release, set the version in every package.json, move "Unreleased" in CHANGELOG.md under
  * `## [1.2.3] - 2026-12-01`, commit, `git tag v1.2.3`, run this.
  */
 import { execFileSync } from "node:child_process";
@@ -16,10 +16,11 @@ import { root } from "./files.js";
  * Why this tree cannot be released; empty when it can.
  *
  * @param {object} tree
- * @param {readonly { name: string, version: string, dependencies?: Record<string, string> }[]} tree.packages those that are published
+ * @param {readonly { name: string, version: string, dependencies?: Record<string, string> }[]} tree.packages those that
+ *   are published
  * @param {string} tree.changelog CHANGELOG.md
  * @param {readonly string[]} tree.tags the tags of the commit
- * @param {string} tree.changes what is not committed, as `git status --porcelain` says it
+ * @param {string} tree.changes what is not committed, in the format of `git status --porcelain`
  * @returns {string[]}
  */
 export function releaseProblems({ packages, changelog, tags, changes }) {
@@ -46,13 +47,13 @@ export function releaseProblems({ packages, changelog, tags, changes }) {
     if (left !== "") problems.push("CHANGELOG.md still lists changes as unreleased");
   }
   if (!tags.includes(`v${version}`)) {
-    problems.push(`this commit has the tags ${tags.join(", ") || "(none)"}, and not v${version}`);
+    problems.push(`this commit has the tags ${tags.join(", ") || "(none)"}, not v${version}`);
   }
   if (changes !== "") problems.push(`the tree has changes that are not committed:\n${changes}`);
   return problems;
 }
 
-/** The packages that are published, each after those it depends on. */
+/** The packages that are published, each after its dependencies. */
 export function publishedPackages() {
   const packages = readdirSync(join(root, "packages"))
     .map((folder) => ({

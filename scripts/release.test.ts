@@ -46,7 +46,7 @@ describe("releaseProblems()", () => {
 });
 
 describe("publishedPackages()", () => {
-  it("puts a package after those it depends on", () => {
+  it("puts a package after its dependencies", () => {
     const names = publishedPackages().map(({ name }) => name);
     expect(names).toContain("seclog");
     expect(names.indexOf("@seclog/server")).toBeGreaterThan(names.indexOf("seclog"));

@@ -1,6 +1,6 @@
 /**
- * The library's SQL as TypeScript modules. The `.sql` files are the source; a bundle of an application has no folder of
- * them beside its code, and a tracer of files does not see that one is read.
+ * The library's SQL as TypeScript modules. The `.sql` files are the source; an application's bundle has no folder of
+ * them beside its code, and a file tracer does not notice that one is read.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,8 +10,8 @@ import { root } from "./files.js";
 const FOLDER = join(root, "packages", "seclog", "src", "postgres");
 
 /**
- * Writes two modules, one beside the SQL and one beside the handler, unless they are as they should be. Which migrations there are, all that a handler
- * needs, is apart from their text, which would otherwise be in every application's bundle.
+ * Writes two modules, one beside the SQL and one beside the handler, where they differ. The list of migrations, all
+ * that a handler needs, is apart from their text, which would otherwise be in every application's bundle.
  */
 export function writeSqlModules() {
   const migrations = readMigrations(join(FOLDER, "schema", "migrations"));
@@ -25,7 +25,7 @@ export function writeSqlModules() {
   });
 }
 
-/** Reads `0001-name.sql`, `0002-name.sql`, …: numbered from 1 without a hole. */
+/** Reads `0001-name.sql`, `0002-name.sql`, …: numbered from 1 without a gap. */
 function readMigrations(folder) {
   const names = readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))

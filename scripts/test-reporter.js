@@ -1,6 +1,6 @@
 /**
- * A reporter for vitest: leaves in the file named by SECLOG_TEST_REPORT, as JSON, what became of each test and the
- * errors that belong to none: `{ tests: [{ title, state, errors }], errors }`, each error as its text.
+ * A reporter for vitest: writes each test's result, and the errors outside any test, as JSON to the file named by
+ * SECLOG_TEST_REPORT: `{ tests: [{ title, state, errors }], errors }`, each error as its text.
  */
 import { writeFileSync } from "node:fs";
 import { relative } from "node:path";
@@ -13,7 +13,7 @@ export default class TestReporter {
     for (const module of modules) {
       const path = relative(root, module.moduleId);
       const ownErrors = module.errors();
-      // A file that cannot be loaded, or a hook outside the tests: a failure that no test has.
+      // A file that cannot be loaded, or a hook outside the tests: a failure without a test.
       if (ownErrors.length > 0) tests.push({ title: path, state: "failed", errors: ownErrors.map(text) });
       for (const suite of module.children.allSuites()) {
         const errors = suite.errors();
@@ -30,7 +30,7 @@ export default class TestReporter {
   }
 }
 
-/** What vitest knows of an error that crossed from its workers: the kind of an unhandled one, and where it came up. */
+/** An error from vitest's workers as text: its kind if it was unhandled, and where it was raised. */
 function text(error) {
   const where = error.VITEST_TEST_PATH ? `\nin ${relative(root, error.VITEST_TEST_PATH)}` : "";
   const kind = error.type ? `${error.type}: ` : "";

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /**
- * Runs the tests (`npm test -- path` for some of them), says again at the end which failed and why, which were skipped
- * and which programs were missing, and ends with one line that programs can read: `N passed, N failed, N skipped`.
- * A run that fails although no test did, by an error outside of them, counts as one failure and says that error.
+ * Runs the tests (`npm test -- path` for some of them), then lists which failed and why, which were skipped and which
+ * programs were missing, and ends with one line for programs: `N passed, N failed, N skipped`.
+ * A run that fails on an error outside the tests counts that as one failure.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,10 @@ import { delimiter, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { root } from "./files.js";
 
-/** Programs that some tests drive. Without them those tests are skipped: aloud, since a skipped test proves nothing. */
+/**
+ * Programs that some tests drive. Without them those tests are skipped, and the run says so: a skipped test proves
+ * nothing.
+ */
 const PROGRAMS = {
   "redis-server": ["redis-server"],
   "nats-server": ["nats-server"],
@@ -33,7 +36,7 @@ const failed = [
   ...report.errors.map((error) => ({ title: "outside the tests", errors: [error] })),
 ];
 if (status !== 0 && failed.length === 0) {
-  failed.push({ title: `outside the tests, vitest ended with ${status}`, errors: [lastWords] });
+  failed.push({ title: `outside the tests, vitest exited with ${status}`, errors: [lastWords] });
 }
 
 say(
@@ -51,7 +54,7 @@ if (missing.length > 0) {
 console.log(`\n${passed.length} passed, ${failed.length} failed, ${skipped.length} skipped`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
-/** How vitest ended (its exit code or signal), the end of what it wrote to stderr, and its report (test-reporter.js). */
+/** vitest's exit code or signal, the end of its stderr, and its report (test-reporter.js). */
 async function runVitest(args) {
   const folder = mkdtempSync(join(tmpdir(), "seclog-test-"));
   const file = join(folder, "report.json");
@@ -76,7 +79,7 @@ async function runVitest(args) {
   try {
     report = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    report.errors.push(`the tests left no report (${error.message}): they did not come to their end\n${lastWords}`);
+    report.errors.push(`the tests left no report (${error.message}): they did not finish\n${lastWords}`);
   }
   rmSync(folder, { recursive: true, force: true });
   return { status: code ?? signal, lastWords, report };
@@ -86,7 +89,7 @@ function say(heading, lines) {
   if (lines.length > 0) console.log(`\n${heading}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
 }
 
-/** The first lines of what went wrong, set in below its test, without the way through others' code. */
+/** The first lines of an error, indented below its test, without the stack through others' code. */
 function setIn(message) {
   const lines = stripVTControlCharacters(message)
     .trim()

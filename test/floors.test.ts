@@ -77,7 +77,7 @@ describe("floors", () => {
     expect(problems.map((problem) => problem.slice(library.length))).toEqual([
       "capture/express.ts:1: express is not among the dependencies of packages/seclog",
       "handlers/file.ts:1: only postgres/ may import pg",
-      "handlers/file.ts:2: there is no file packages/seclog/src/handlers/gone.ts",
+      "handlers/file.ts:2: packages/seclog/src/handlers/gone.ts does not exist",
       "handlers/file.ts:3: packages/server/src/cli.ts is in another package: import it by its package name",
       "ship/a.ts:1: write node:fs",
     ]);

@@ -1,4 +1,4 @@
-/** The application of the crash test: answers 204 only when the event of the request is on disk. */
+/** The application of the crash test: responds with 204 only once the request's event is on disk. */
 import express from "express";
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";

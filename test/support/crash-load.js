@@ -1,6 +1,6 @@
 /**
- * The other process of the crash test: posts the numbers 1 to EVENTS, each once, over 64 connections, and keeps the ledger:
- * a line `ack N` for each that was answered with 204. Nothing that the test does touches this process.
+ * The other process of the crash test: posts the numbers 1 to EVENTS, each once, over 64 connections, and keeps the
+ * ledger: a line `ack N` for each 204 response. The test does not touch this process.
  */
 import { appendFileSync } from "node:fs";
 import { Agent, request } from "node:http";
@@ -40,7 +40,7 @@ async function connection() {
     if (await post(number)) {
       lines += `ack ${number}\n`;
     } else {
-      // The application is being killed or started: no more numbers are tried until it listens again.
+      // The application is being killed or started: wait until it listens again.
       while (!(await listens())) await new Promise((resolve) => setTimeout(resolve, 50));
     }
     if (number % 500 === 0) process.send?.(number);

@@ -1,4 +1,6 @@
-/** Express 4, installed under another name beside Express 5, comes without types: those of 5 are near enough for tests. */
+/**
+ * Express 4 is installed under another name beside Express 5 and has no types: those of 5 are close enough for tests.
+ */
 declare module "express4" {
   export { default } from "express";
 }

@@ -1,6 +1,6 @@
 /**
- * Fills a small disk: records until it is told to stop, and says what became of the events. The spool, the options of the
- * spool and of test-handler.js come in argv.
+ * Fills a small disk: records until it is stopped, and reports what became of the events. The options of the spool and
+ * of test-handler.js come in argv.
  */
 import { createSecurityLog } from "seclog";
 
@@ -34,14 +34,14 @@ const recording = setInterval(() => {
     );
   }
 }, 5);
-const telling = setInterval(() => process.send({ ...state, health: security.health() }), 50);
+const reports = setInterval(() => process.send({ ...state, health: security.health() }), 50);
 process.on("message", async (order) => {
   if (order === "slowly") {
     perTurn = 1;
     return;
   }
   clearInterval(recording);
-  clearInterval(telling);
+  clearInterval(reports);
   await security.close({ deadline: 20_000 });
   process.send({ ...state, health: security.health(), closed: true }, () => process.disconnect());
 });

@@ -1,7 +1,6 @@
 /**
- * One PostgreSQL for all the tests of a run, started when the first of them asks: `test/support/postgres.ts` opens
- * a connection to a small server here and gets the administrator's URL as the answer. Runs without such tests pay
- * for nothing.
+ * One PostgreSQL for all tests of a run, started by the first test that needs it: `test/support/postgres.ts` connects
+ * to a small server here, which responds with the administrator's URL. Runs without such tests pay nothing.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -16,9 +15,9 @@ const TEMPLATE_DATABASE = "seclog_test_template";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Answers with the administrator's URL. */
+    /** Responds with the administrator's URL. */
     readonly postgresBroker: string;
-    /** A database with Seclog's tables, to which nobody connects: every test's database begins as a copy of it. */
+    /** A database with Seclog's tables and without connections: every test's database is copied from it. */
     readonly templateDatabase: string;
   }
 }
@@ -43,7 +42,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   };
 }
 
-/** With a database that is set up already: a copy of it takes a third of the time that setting up another one does. */
+/** Prepares the template: a copy of it takes a third of the time that setting up another database does. */
 async function start(directory: string): Promise<EmbeddedPostgres> {
   const postgres = await startEmbeddedPostgres({ directory, durable: false, settings: { max_connections: "60" } });
   await setupDatabase({ adminUrl: postgres.url, database: TEMPLATE_DATABASE });

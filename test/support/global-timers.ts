@@ -1,7 +1,8 @@
 /**
- * `runtime/timers.ts` as it is not: these follow the globals, so that a test that replaces those can turn the library's
- * clock. A test file takes it with
- * `vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"))`.
+ * A stand-in for `runtime/timers.ts` that follows the globals, so that a test that replaces those controls the library's
+ * clock. A test file uses it by
+ *
+ *     vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
  */
 type Timers = typeof import("../../packages/seclog/src/runtime/timers.ts");
 

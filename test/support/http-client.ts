@@ -2,20 +2,20 @@ import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 
-/** What was answered. */
+/** A response. */
 export interface Answer {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: string;
 }
 
-/** What may be sent besides method and path. */
+/** Parts of a request other than method and path. */
 export interface Sent {
   readonly headers?: http.OutgoingHttpHeaders;
   readonly body?: string;
 }
 
-/** Listens on a free port of 127.0.0.1 and gives the port. */
+/** Listens on a free port of 127.0.0.1 and returns the port. */
 export async function listen(server: net.Server): Promise<number> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -30,7 +30,7 @@ export async function closeServer(server: http.Server): Promise<void> {
   await closed;
 }
 
-/** Sends one request on a connection of its own; any path, as it is. */
+/** Sends one request on a connection of its own, with the path unchanged. */
 export async function send(
   port: number,
   method: string,
@@ -52,7 +52,7 @@ export async function send(
   });
 }
 
-/** Sends bytes that no HTTP client would, and gives everything that comes back until the server closes. */
+/** Sends bytes that no HTTP client would, and returns everything received until the server closes. */
 export async function sendRaw(port: number, bytes: string | Buffer, host: string = "127.0.0.1"): Promise<string> {
   const socket = net.connect(port, host);
   let text = "";
@@ -60,7 +60,7 @@ export async function sendRaw(port: number, bytes: string | Buffer, host: string
   socket.on("data", (chunk: string) => {
     text += chunk;
   });
-  // A reset after the answer is the server's right.
+  // The server may reset the connection after its response.
   socket.on("error", () => {});
   socket.write(bytes);
   await once(socket, "close");

@@ -1,4 +1,4 @@
-/** What a log is for, from setup to retention, with the program itself: on another server, after a restore, … */
+/** Everything a log is for, from setup to retention, with the program itself: on another server, after a restore, … */
 import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { expect } from "vitest";
@@ -11,14 +11,14 @@ export interface LogUnderTest {
   readonly vkey: string;
 }
 
-/** Runs the program, which must succeed. */
+/** Runs the program and expects success. */
 export async function succeed(urls: ProgramUrls, ...args: string[]): Promise<Result> {
   const result = await runProgram(urls, args);
   expect(result, `seclog ${args.join(" ")}: ${result.stderr}`).toMatchObject({ code: 0 });
   return result;
 }
 
-/** What doctor calls a fault, but for what all servers of the tests are without. */
+/** The faults that doctor reports, except those of every test server. */
 export async function faults(urls: ProgramUrls): Promise<string[]> {
   const { stdout } = await runProgram(urls, ["doctor", "--json"]);
   const { checks } = JSON.parse(stdout) as { checks: { status: string; finding: string }[] };
@@ -27,7 +27,7 @@ export async function faults(urls: ProgramUrls): Promise<string[]> {
     .map(({ finding }) => finding);
 }
 
-/** An application stores events of an actor, as a source of its own. */
+/** An application stores an actor's events, as a source of its own. */
 export async function store(urls: ProgramUrls, actor: string, count = 20): Promise<void> {
   const log = createSecurityLog({
     service: "life",
@@ -40,7 +40,7 @@ export async function store(urls: ProgramUrls, actor: string, count = 20): Promi
   await log.close();
 }
 
-/** Stores, reads, seals, verifies, erases, prunes; at the end doctor must find nothing. */
+/** Stores, reads, seals, verifies, erases and prunes; in the end doctor must report nothing. */
 export async function live({ urls, key, vkey }: LogUnderTest, actor: string): Promise<void> {
   await store(urls, actor);
   const { stdout } = await succeed(urls, "query", "--json", "--limit", "all", "--actor", actor);

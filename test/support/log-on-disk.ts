@@ -1,4 +1,4 @@
-/** A log as it is built, on a real disk with its real thread, in a folder that each test gets anew. */
+/** A built log on a real disk with its real thread, in a new folder for each test. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,13 +16,13 @@ import { afterEach, beforeEach, expect } from "vitest";
 export const HANDLER_MODULE: string = new URL("test-handler.js", import.meta.url).href;
 
 export let folder: string;
-/** Where the log's spool is. */
+/** The folder of the log's spool. */
 export let spool: string;
-/** What the handlers of {@link HANDLER_MODULE} were given, one event a line. */
+/** The events that the handlers of {@link HANDLER_MODULE} received, one a line. */
 export let out: string;
-/** What they are to do: see there. */
+/** Their orders: see {@link HANDLER_MODULE}. */
 export let control: string;
-/** What the log said. */
+/** The log's diagnostics. */
 export let diagnostics: Diagnostic[];
 
 beforeEach(() => {
@@ -63,7 +63,7 @@ export function delivered(): SecurityEvent[] {
 
 export const types = (): string[] => delivered().map(({ type }) => type);
 
-/** Keeps what it gets. */
+/** Keeps the events it receives. */
 export function sink(got: SecurityEvent[]): SecurityEventHandler {
   return {
     name: "sink",
@@ -76,14 +76,16 @@ export const poll = (check: () => unknown): ReturnType<typeof expect.poll> => ex
 
 let scripts = 0;
 
-/** A program in a file beside which the repository's packages are found. The file goes when its block ends. */
+/** A program in a file from which the repository's packages resolve. The file is removed when its block ends. */
 export function temporaryScript(code: string): Disposable & { readonly path: string } {
   const path = join(import.meta.dirname, `script-${process.pid}-${++scripts}.tmp.mjs`);
   writeFileSync(path, code);
   return { path, [Symbol.dispose]: () => rmSync(path, { force: true }) };
 }
 
-/** The lines of a process of its own with a log: what it prints, and its diagnostics. @param limit a command of Bash before it */
+/**
+ * The lines of a process of its own with a log: its output and its diagnostics. @param limit a Bash command before it
+ */
 export function lastWords(program: string, limit: string = ":"): string[] {
   using script = temporaryScript(
     `import { createSecurityLog } from "seclog";

@@ -1,26 +1,26 @@
 /** The files and directories of the file system in memory (`model-fs.ts`). */
 export type Errno = NodeJS.ErrnoException;
 
-/** An operation on a directory that a power loss may still take back. */
+/** A change of a directory that a power loss may still take back. */
 type DirectoryChange = (entries: Map<string, Node>) => void;
 
-/** A file as processes see it, and as much of it as the disk has. */
+/** A file as processes see it, and what of it is on disk. */
 export class FileNode {
   cache: Buffer = Buffer.alloc(0);
   disk: Buffer = Buffer.alloc(0);
-  /** What `cache` and `disk` would be had nothing been damaged. */
+  /** What `cache` and `disk` would be without damage. */
   intact: Buffer = Buffer.alloc(0);
   intactDisk: Buffer = Buffer.alloc(0);
-  /** Byte ranges that were written since the last sync, in order. */
+  /** Byte ranges written since the last sync, in order. */
   dirty: [from: number, to: number][] = [];
-  /** How short it was since the last sync that succeeded: the disk may still have more. */
+  /** Its shortest length since the last successful sync: the disk may still have more. */
   cut = Number.POSITIVE_INFINITY;
-  /** How many failed syncs the kernel has to tell: each open file learns it once, and the pages count as clean. */
+  /** Failed syncs: the kernel reports each to every open file once, and the pages then count as clean. */
   failures = 0;
   mtimeMs: number = Date.now();
 }
 
-/** A directory as processes see it, and as the disk has it. */
+/** A directory as processes see it, and what of it is on disk. */
 export class DirectoryNode {
   entries = new Map<string, Node>();
   durable = new Map<string, Node>();
@@ -29,7 +29,7 @@ export class DirectoryNode {
 
 export type Node = FileNode | DirectoryNode;
 
-/** `bytes` laid over `target` at an offset, with zeros where neither has anything. */
+/** `bytes` laid over `target` at an offset, with zeros where neither has any. */
 export function overlay(target: Buffer, bytes: Buffer, at: number): Buffer {
   const result = Buffer.alloc(Math.max(target.length, bytes.length === 0 ? 0 : at + bytes.length));
   target.copy(result);
@@ -46,7 +46,7 @@ const PARTS = new Map<string, string[]>();
 export const lastPart = (path: string): string => parts(path).at(-1) ?? "";
 
 export function errno(code: string, what: string): Errno {
-  // Errors are ordinary here, and a stack is most of what one costs.
+  // Errors are frequent here, and most of their cost is the stack.
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   const error = Object.assign(new Error(`${code}: ${what}`), { code });
@@ -54,7 +54,7 @@ export function errno(code: string, what: string): Errno {
   return error;
 }
 
-/** Numbers from 0 up to 1 that follow from the seed (mulberry32). */
+/** Numbers from 0 up to 1, determined by the seed (mulberry32). */
 export function randomNumbers(seed: number): () => number {
   let state = seed | 0;
   return () => {

@@ -16,14 +16,14 @@ import {
 interface OpenFile {
   readonly node: Node;
   readonly path: string;
-  /** As many failures as this open file was told. */
-  told: number;
+  /** How many failures this open file has reported. */
+  reported: number;
 }
 
-/** What kind of call an injected error meets. */
+/** The kind of call that an injected error hits. */
 export type FaultyCalls = "write" | "sync" | "read";
 
-/** So many calls of a kind, after some that succeed, fail; `SHORT` writes half and reports it. */
+/** `count` calls of a kind fail after `after` that succeed; `SHORT` writes half and reports that. */
 export interface Fault {
   readonly calls: FaultyCalls;
   readonly after: number;
@@ -35,14 +35,15 @@ export interface Fault {
 export type CrashKind = "kill" | "power";
 
 /**
- * A file system in memory with a page cache, as POSIX promises it and no better:
+ * A file system in memory with a page cache, which promises what POSIX does and nothing more:
  *
  * - what was not synced may be lost wholly, in part, or torn at any byte, later pages before earlier ones;
- * - a file may vanish, or come back, until its directory was synced; the changes of one directory reach the disk in their
+ * - a file may vanish, or come back, until its directory was synced; the changes of one directory reach the disk in
  *   order, as in every file system with a journal; an `fsync` of the file alone does not keep its name;
- * - a failed `fdatasync` marks the pages clean, some of them lost; each open file is told so once, and then syncs succeed.
+ * - a failed `fdatasync` marks the pages clean, some of them lost; it fails once for each open file, and then syncs
+ *   succeed.
  *
- * Calls of the thread pool run, and are answered, when the test says so.
+ * Calls of the thread pool run, and call back, when the test says so.
  */
 export class ModelFs {
   readonly #root = new DirectoryNode();
@@ -54,30 +55,30 @@ export class ModelFs {
   #process = 0;
   #random: () => number;
   #scheduled: { after: number; action: () => void }[] = [];
-  /** Told of every file before it is unlinked. */
+  /** Called for every file before it is unlinked. */
   onUnlink: (path: string) => void = () => {};
 
   constructor(seed: number) {
     this.#random = randomNumbers(seed);
   }
 
-  /** Errors from now on. */
+  /** Injects errors from now on. */
   inject(fault: Fault): void {
     this.#faults.push({ ...fault });
   }
 
-  /** No more errors, and nothing that was scheduled. */
+  /** Removes all injected errors and scheduled actions. */
   heal(): void {
     this.#faults = [];
     this.#scheduled = [];
   }
 
-  /** Runs `action` just before the call that comes after so many: another thread's work, or the end of the process. */
+  /** Runs `action` just before a later call: another thread's work, or the end of the process. */
   schedule(after: number, action: () => void): void {
     this.#scheduled.push({ after, action });
   }
 
-  /** Lets the thread pool do its oldest call, and says whether it had one. Its answer waits for {@link answer}. */
+  /** Runs the thread pool's oldest call, and returns whether it had one. Its callback waits for {@link answer}. */
   runPool(): boolean {
     const run = this.#queued.shift();
     if (run === undefined) return false;
@@ -85,14 +86,14 @@ export class ModelFs {
     return true;
   }
 
-  /** Calls back with the oldest answer of the thread pool. */
+  /** Calls the oldest callback of the thread pool. */
   answer(): boolean {
     const answer = this.#answers.shift();
     answer?.();
     return answer !== undefined;
   }
 
-  /** The process ends now. What it still calls fails, and a `power` loss takes what the disk does not have. */
+  /** Ends the process. Its later calls fail, and a `power` loss takes what is not on disk. */
   crash(kind: CrashKind): void {
     this.#process += 1;
     this.#open.clear();
@@ -103,7 +104,7 @@ export class ModelFs {
     if (kind === "power") this.#losePower(this.#root);
   }
 
-  /** Damages a file where it is read and where it is kept. */
+  /** Damages a file in the page cache and on disk. */
   damage(path: string, change: (bytes: Buffer) => Buffer): void {
     const file = this.file(path);
     if (file === undefined) return;
@@ -113,7 +114,7 @@ export class ModelFs {
     file.dirty = file.dirty.filter(([from]) => from < file.cache.length);
   }
 
-  /** Somebody moves a file or a folder within its directory. */
+  /** Another process moves a file or a folder within its directory. */
   move(from: string, to: string): void {
     const node = this.#existing(from);
     const [old, name] = [lastPart(from), lastPart(to)];
@@ -128,13 +129,13 @@ export class ModelFs {
     return node instanceof FileNode ? node : undefined;
   }
 
-  /** The names in a directory; none when there is no such directory. */
+  /** The names in a directory; empty when it does not exist. */
   names(path: string): string[] {
     const node = this.#find(path);
     return node instanceof DirectoryNode ? [...node.entries.keys()].sort() : [];
   }
 
-  /** The calls that one process makes. They fail when it has ended. */
+  /** The calls of one process. They fail once it has ended. */
   process(): SpoolFs {
     const process = this.#process;
     const guard = (calls: FaultyCalls, name: string, path: string): Fault["code"] | undefined => {
@@ -173,8 +174,8 @@ export class ModelFs {
         node.cut = Number.POSITIVE_INFINITY;
         this.#writeBack(node, () => true);
       }
-      if (entry.told < node.failures) {
-        entry.told = node.failures;
+      if (entry.reported < node.failures) {
+        entry.reported = node.failures;
         throw errno("EIO", `${name} ${entry.path}`);
       }
     };
@@ -219,10 +220,10 @@ export class ModelFs {
         this.#change(path, (entries, name) => entries.set(name, made));
       }
       const fd = this.#nextFd++;
-      this.#open.set(fd, { node, path, told: node instanceof FileNode ? node.failures : 0 });
+      this.#open.set(fd, { node, path, reported: node instanceof FileNode ? node.failures : 0 });
       return fd;
     };
-    /** As in node:fs: behind a string stands a position, behind a buffer which piece of it. Without a position it appends. */
+    /** As in node:fs: a position follows a string, the piece to write a buffer. Without a position it appends. */
     const write = (fd: number, data: Buffer | string, offset?: number, length?: number): number => {
       const { file, path } = openFile(fd);
       const from = (typeof data === "string" ? offset : undefined) ?? file.cache.length;
@@ -239,7 +240,7 @@ export class ModelFs {
     const calls = {
       closeSync: (fd: number): void => {
         if (process === this.#process) this.#runScheduled();
-        // The files of a process that has ended are closed.
+        // A process that has ended has closed its files.
         if (process !== this.#process) return;
         if (!this.#open.delete(fd)) throw errno("EBADF", `descriptor ${fd}`);
       },
@@ -297,7 +298,7 @@ export class ModelFs {
       },
       writeSync: write,
     };
-    // The calls that the spool makes, with the arguments that it gives: node:fs takes more.
+    // The calls that the spool makes, with its arguments: node:fs takes more.
     return calls as unknown as SpoolFs;
   }
 
@@ -341,7 +342,7 @@ export class ModelFs {
     parent.changes.push((entries) => change(entries, name));
   }
 
-  /** Brings written ranges to the disk; of a range that is `kept` only in part, the pieces are of any length. */
+  /** Brings written ranges to disk; a range that is only partly `kept` is split into pieces of any length. */
   #writeBack(file: FileNode, kept: () => boolean): void {
     for (const [from, to] of file.dirty.splice(0)) {
       for (let at = from; at < to; ) {

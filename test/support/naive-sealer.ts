@@ -1,4 +1,4 @@
-/** Seals a test's log as docs/design/integrity.md says, as simply as can be: everything in memory, one statement. */
+/** Seals a test's log as docs/design/integrity.md specifies, in the simplest way: all in memory, in one statement. */
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { encodeImpersonal } from "../../packages/seclog/src/event/encode.ts";
@@ -28,7 +28,7 @@ export function signatureLine(text: string, signer: NoteSigner): string {
   return note.slice(text.length + 1);
 }
 
-/** The signed note of a size, as it would be kept elsewhere. */
+/** The signed note of a size, as an auditor would keep it elsewhere. */
 export async function storedNote(client: pg.ClientBase, size?: number): Promise<string> {
   const { rows } = await client.query<{ size: string; origin: string; root: Buffer; lines: string }>(
     `SELECT c.size, c.origin, c.root, string_agg(s.line, '' ORDER BY s.created_at) AS lines
@@ -37,7 +37,7 @@ export async function storedNote(client: pg.ClientBase, size?: number): Promise<
     [size ?? null],
   );
   const [row] = rows;
-  if (row === undefined) throw new Error(`there is no checkpoint of ${size} leaves`);
+  if (row === undefined) throw new Error(`no checkpoint of ${size} leaves`);
   return `${formatCheckpoint({ origin: row.origin, size: Number(row.size), root: row.root })}\n${row.lines}`;
 }
 
@@ -82,7 +82,7 @@ export async function entriesOf(client: pg.ClientBase, source: string, first: nu
   });
 }
 
-/** Seals what is not sealed yet, at most so many numbers of each source, and gives the new size. */
+/** Seals what is not sealed yet, at most so many numbers of each source, and returns the new size. */
 export async function seal(client: pg.ClientBase, signer: NoteSigner, most = 1_000_000): Promise<number> {
   const { rows } = await client.query<{ size: string; root: Buffer }>("SELECT size, root FROM security_event_tree");
   const tree = rows[0] as { size: string; root: Buffer };
@@ -106,7 +106,7 @@ export async function seal(client: pg.ClientBase, signer: NoteSigner, most = 1_0
   for (const { id, first, last } of ranges.rows) {
     for (const entry of await entriesOf(client, id, Number(first), Number(last))) appender.append(leafHash(entry));
   }
-  // Full tiles that grew into each other in one go: the last of each name is the longest.
+  // A tile is taken once for each time it grew: the last one of a name is the longest.
   const tiles = [...new Map(appender.take().map((tile) => [`${tile.level}/${tile.index}`, tile])).values()];
   const text = formatCheckpoint({ origin: signer.name, size: appender.size, root: appender.root() });
   await client.query("SELECT seclog_seal($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)", [
@@ -143,7 +143,7 @@ export async function rotate(client: pg.ClientBase, signer: NoteSigner): Promise
   ]);
 }
 
-/** A client of the sealer's, in UTC. */
+/** A client with the sealer's login, in UTC. */
 export async function sealerClient(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();

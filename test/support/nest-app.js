@@ -1,7 +1,7 @@
 /**
- * A NestJS application with `enableShutdownHooks()`, which raises the signal again when its hooks are through.
- * `PLATFORM` is its platform, `CLOSE` how it closes the log: by a
- * `provider`, by the README's `handler` of the signal, or by one that hears of the first signal only (`once`).
+ * A NestJS application with `enableShutdownHooks()`, which raises the signal again when its hooks have run.
+ * `PLATFORM` is its platform, `CLOSE` how it closes the log: by a `provider`, by the README's `handler` of the signal,
+ * or by a handler that only receives the first signal (`once`).
  */
 import "reflect-metadata";
 import { Module } from "@nestjs/common";
@@ -43,7 +43,7 @@ if (CLOSE !== "provider") {
     void security.close();
   });
 }
-// Recorded in the very turn of the signal.
+// Recorded in the same turn as the signal.
 process.prependOnceListener("SIGTERM", () =>
   security.recordSecurityEvent("sys_shutdown", undefined, { userid: "nest" }),
 );

@@ -1,4 +1,4 @@
-/** A PostgreSQL of a test's own, of any version, and logs in it that are set up by the program itself. */
+/** A PostgreSQL of a test's own, of any version, with logs that the program itself sets up. */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import pg from "pg";
 import { startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
 import type { ProgramUrls } from "./program.ts";
 
-/** Debian's newest installation that has server and client programs; `undefined` where there is none. */
+/** Debian's newest installation with server and client programs; `undefined` without one. */
 export const debianPostgres: string | undefined = newestOf("/usr/lib/postgresql");
 
 function newestOf(folder: string): string | undefined {
@@ -25,7 +25,7 @@ export interface OwnPostgres extends AsyncDisposable {
   urlOf(database: string): string;
   /** The URLs of a log, whose login roles are the same in every database. */
   logOf(database: string): ProgramUrls;
-  /** Runs statements as the superuser; the rows of the last. */
+  /** Runs statements as the superuser, and returns the rows of the last one. */
   query(database: string, ...statements: string[]): Promise<Record<string, unknown>[]>;
 }
 

@@ -7,7 +7,7 @@ import { filesBelow, root } from "../../scripts/files.js";
 
 const run = promisify(execFile);
 
-/** What of a package's manifest its install depends on. */
+/** The parts of a package's manifest that its install depends on. */
 export interface Manifest {
   readonly name: string;
   readonly exports: { readonly [entry: string]: unknown };
@@ -21,9 +21,8 @@ export function manifestOf(workspace: string): Manifest {
 }
 
 /**
- * Packs `packages/<workspace>` and unpacks it into `modules`, with its programs in `.bin`. What it depends on is linked
- * from the repository, except for our own packages: those are to be installed before. Resolves to the tarball's size in
- * bytes.
+ * Packs `packages/<workspace>` and unpacks it into `modules`, with its programs in `.bin`. Its dependencies are linked
+ * from the repository, except for our own packages: install those first. Resolves to the tarball's size in bytes.
  */
 export async function installPacked(workspace: string, modules: string): Promise<number> {
   const folder = join(root, "packages", workspace);
@@ -41,7 +40,7 @@ export async function installPacked(workspace: string, modules: string): Promise
     }
     for (const dependency of Object.keys(dependencies)) {
       if (existsSync(join(modules, dependency))) continue;
-      // npm puts a second version of a package below the one that asked for it.
+      // npm puts a second version of a package below the one that requires it.
       const own = join(folder, "node_modules", dependency);
       const source = existsSync(own) ? own : join(root, "node_modules", dependency);
       mkdirSync(dirname(join(modules, dependency)), { recursive: true });

@@ -1,4 +1,4 @@
-/** A real PgBouncer (Debian's package) before a test's PostgreSQL. */
+/** A real PgBouncer (Debian's package) in front of a test's PostgreSQL. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -8,21 +8,21 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { steadyPort } from "./port.js";
 
-/** Where Debian puts it; root's PATH has that folder, a user's may not. */
+/** Debian's path; root's PATH has that folder, a user's may not. */
 const PROGRAM = "/usr/sbin/pgbouncer";
 
-/** Whether it is there. Where not, the tests that need it are skipped, and the run says so. */
+/** Whether it is installed. If not, the tests that need it are skipped, and the run says so. */
 export const hasPgBouncer = existsSync(PROGRAM);
 if (!hasPgBouncer) console.warn("pgbouncer is not installed: the tests of connections through a pooler are skipped");
 
 /**
  * @typedef {object} PgBouncerOptions
  * @property {string} serverUrl the superuser's URL of the server
- * @property {"session" | "transaction" | "statement"} mode for how long a client has one of the server's connections
- * @property {number} [poolSize] connections to the server for each user and database; 2 without it
+ * @property {"session" | "transaction" | "statement"} mode how long a client keeps a server connection
+ * @property {number} [poolSize] server connections per user and database; 2 by default
  */
 
-/** On 127.0.0.1. Users log in with SCRAM; it looks their secrets up in the server, as docs/deploy.md has it. */
+/** On 127.0.0.1. Users log in with SCRAM; it looks up their secrets in the server, as docs/deploy.md describes. */
 export class PgBouncer {
   #folder = mkdtempSync(join(tmpdir(), "seclog-test-pgbouncer-"));
   #port = 0;
@@ -55,14 +55,14 @@ auth_user = ${username}
 auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1
 `,
     );
-    // Another account reads them when we are root.
+    // Another account reads them when we run as root.
     chmodSync(pooler.#folder, 0o755);
     for (const name of ["users.txt", "pgbouncer.ini"]) chmodSync(file(name), 0o644);
     await pooler.up();
     return pooler;
   }
 
-  /** Starts it, again after {@link kill}. */
+  /** Starts it, also after {@link kill}. */
   async up() {
     // It refuses to run as root.
     const account = process.getuid?.() === 0 ? accountOf("nobody") : {};
@@ -82,14 +82,14 @@ auth_query = SELECT usename, passwd FROM pg_shadow WHERE usename = $1
     }
   }
 
-  /** SIGKILL: every client loses its connection, in whatever it does. */
+  /** SIGKILL: every client loses its connection, whatever it is doing. */
   async kill() {
     this.#child.kill("SIGKILL");
     await this.#ended;
   }
 
   /**
-   * A URL of the server, through it.
+   * The server's URL, through the pooler.
    *
    * @param {string} url
    * @returns {string}

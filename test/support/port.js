@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** Below the ports that systems give to outgoing connections and to programs that ask for any (from 32768 or 49152 on). */
+/** Below the ephemeral ports that systems assign (from 32768 or 49152 on). */
 const FIRST = 20_000;
 const COUNT = 10_000;
 

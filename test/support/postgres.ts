@@ -5,7 +5,7 @@ import pg from "pg";
 import { inject } from "vitest";
 import { setupDatabase } from "../../packages/seclog/src/postgres/schema/setup.ts";
 
-/** A database of a test file's own. */
+/** A test file's own database. */
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string;
   /** As the superuser, to the server's database `postgres`. */
@@ -17,11 +17,11 @@ export interface TestDatabase extends AsyncDisposable {
   readonly sealerUrl: string;
   /** Runs a statement as the superuser. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
-  /** Drops it and its login roles. Rejects, after that, when a session was left open: the test has leaked it. */
+  /** Drops it and its login roles. Rejects afterwards if a session was left open: the test has leaked it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The administrator's URL of the run's PostgreSQL, which starts now if it has not. */
+/** The administrator's URL of the run's PostgreSQL, which the first call starts. */
 export async function postgresUrl(): Promise<string> {
   const answer = await fetch(inject("postgresBroker"));
   const text = await answer.text();
@@ -29,7 +29,7 @@ export async function postgresUrl(): Promise<string> {
   return text;
 }
 
-/** How long a server may take to notice that a client has gone: one that was killed in the middle of a statement, say. */
+/** How long a server may take to notice that a client has gone, such as one killed in the middle of a statement. */
 const GOODBYE_MS = 5_000;
 
 /** Sets up a database of its own name, with a writer and a reader. @param goodbyeMs see {@link GOODBYE_MS} */
@@ -71,7 +71,7 @@ export async function createTestDatabase(goodbyeMs: number = GOODBYE_MS): Promis
       const client = new pg.Client({ connectionString: serverUrl });
       await client.connect();
       const leaked = await sessionsLeft(client, name, goodbyeMs);
-      // DROP would wait five seconds for the connections that it ends, and then fail.
+      // DROP would wait five seconds for connections that are ending, and then fail.
       await client.query(`ALTER DATABASE ${name} WITH ALLOW_CONNECTIONS false`);
       const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
       while ((await client.query(others)).rows.length > 0) await sleep(20);

@@ -1,4 +1,4 @@
-/** The program `seclog` as it is built, with the URLs of a test's database. */
+/** The built program `seclog`, with the URLs of a test's database. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,21 +6,21 @@ import { fileURLToPath } from "node:url";
 import { afterEach } from "vitest";
 import type { TestDatabase } from "./postgres.ts";
 
-/** How each role reaches a log. */
+/** Each role's URL of a log. */
 export type ProgramUrls = Pick<TestDatabase, "serverUrl" | "writerUrl" | "readerUrl" | "sealerUrl">;
 
 const program = fileURLToPath(new URL("../../packages/server/bin/seclog.js", import.meta.url));
 
 export type Environment = { readonly [name: string]: string | undefined };
 
-/** How a run of the program ended, and what it wrote. */
+/** A run's exit code and output. */
 export interface Result {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Nothing of the developer's own settings, and the URLs of all roles unless `environment` says otherwise. */
+/** Drops the developer's own settings, and sets the URLs of all roles unless `environment` says otherwise. */
 export function startProgram(
   database: ProgramUrls,
   args: readonly string[],
@@ -56,7 +56,7 @@ export async function resultOf(child: ChildProcess): Promise<Result> {
   return { code, stdout: stdout(), stderr: stderr() };
 }
 
-/** Collects what a stream says, to be asked at any time. */
+/** Collects a stream's output, to be read at any time. */
 export function collect(stream: NodeJS.ReadableStream | null): () => string {
   let text = "";
   stream?.on("data", (chunk: Buffer) => {
@@ -65,7 +65,7 @@ export function collect(stream: NodeJS.ReadableStream | null): () => string {
   return () => text;
 }
 
-/** For tests of which each step starts a program, on a machine that may have more to do. */
+/** For tests that start a program in each step, on a machine that may be busy. */
 export const LONG = { timeout: 180_000 } as const;
 
 /** The program on a test file's database. What still runs when a test ends is killed. */
@@ -85,16 +85,16 @@ export function programOf(database: () => ProgramUrls): {
   return { startProgram: start, seclog: async (args, environment) => await resultOf(start(args, environment)) };
 }
 
-/** Waits as long as it takes; says what for when that is most of the test's time. */
+/** Waits for a condition, and names it in the error when that takes most of the test's time. */
 export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const deadline = performance.now() + LONG.timeout * 0.8;
   while (!(await check())) {
-    if (performance.now() > deadline) throw new Error(`never came: ${what}`);
+    if (performance.now() > deadline) throw new Error(`never happened: ${what}`);
     await sleep(20);
   }
 }
 
-/** The objects of lines of JSON. */
+/** Parses lines of JSON objects. */
 export function ndjson(text: string): Record<string, unknown>[] {
   return text
     .split("\n")

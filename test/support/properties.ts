@@ -1,6 +1,6 @@
 /**
- * Property tests try the same values in every run, so that a change is not blamed for what chance found: to search for more,
- * set `SECLOG_SEED` to another number, or to `random`. What a search finds becomes a test of its own.
+ * Property tests try the same values in every run, so that chance is not blamed on a change. To search for more, set
+ * `SECLOG_SEED` to another number, or to `random`. What a search finds becomes a test of its own.
  */
 import fc from "fast-check";
 

@@ -2,14 +2,14 @@ import type { CaptureFacts, CaptureLog } from "../../packages/seclog/src/capture
 import { causesOf, markCause } from "../../packages/seclog/src/record/causes.ts";
 import { currentRequest } from "../../packages/seclog/src/record/context.ts";
 
-/** One call of `recordSecurityEvent`, as it was made. */
+/** One call of `recordSecurityEvent`, with its arguments. */
 export interface RecordedCall {
   readonly type: string;
   readonly request: object | null | undefined;
   readonly data: CaptureFacts;
 }
 
-/** A log that keeps the calls it is given and marks their causes, as the recorder does: for tests of those who call it. */
+/** A log that keeps its calls and marks their causes, as the recorder does: for tests of its callers. */
 export function recordedCalls(): { readonly log: CaptureLog; readonly calls: RecordedCall[] } {
   const calls: RecordedCall[] = [];
   const log: CaptureLog = {

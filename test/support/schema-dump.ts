@@ -1,6 +1,6 @@
 /**
- * The schema as the live catalogue has it, as readable SQL-like text: what `pg_dump --schema-only` would be for,
- * which the embedded binaries lack. Month partitions are left out, since they depend on the day.
+ * The schema as the live catalogue has it, as readable SQL-like text: a `pg_dump --schema-only`, which the embedded
+ * binaries lack. Month partitions are left out, since they depend on the day.
  */
 
 interface Queryable {

@@ -6,7 +6,7 @@ import type { TestDatabase } from "./postgres.ts";
 /** The key of the tests' logs. */
 export const TEST_SIGNER: NoteSigner = parsePrivateKey(formatPrivateKey("log.example/shop", Buffer.alloc(32, 7)));
 
-/** Seals all that is stored, with the program's own sealer, and gives the tree's size. */
+/** Seals everything stored with the program's own sealer, and returns the tree's size. */
 export async function sealLog(database: TestDatabase, signer: NoteSigner = TEST_SIGNER): Promise<number> {
   await runSealer({
     url: database.sealerUrl,

@@ -1,4 +1,4 @@
-/** Events in a database, and a tree over them that is sealed in the plainest way: by other code than the sealer's. */
+/** Events in a database, and a tree over them sealed in the simplest way, by other code than the sealer's. */
 import { randomBytes, randomUUID } from "node:crypto";
 import pg from "pg";
 import { encodeEvent } from "../../packages/seclog/src/event/encode.ts";
@@ -15,7 +15,7 @@ import {
 import { EVENT_SELECT, rowToEvent } from "../../packages/seclog/src/postgres/rows.ts";
 import type { TestDatabase } from "./postgres.ts";
 
-/** A checkpoint as `storedCheckpoint` gives it. */
+/** A checkpoint as `storedCheckpoint` returns it. */
 export interface SealedCheckpoint {
   readonly origin: string;
   readonly size: number;
@@ -33,7 +33,7 @@ export async function addSource(database: TestDatabase): Promise<string> {
   return id;
 }
 
-/** Stores events with the source's next numbers; `skip` numbers before them are left out. */
+/** Stores events with the source's next numbers, after skipping `skip` of them. */
 export async function addEvents(database: TestDatabase, source: string, count: number, skip = 0): Promise<void> {
   await database.query(
     `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, host, route, actor_id, logger, source_id,
@@ -46,7 +46,7 @@ export async function addEvents(database: TestDatabase, source: string, count: n
   await movePosition(database, source, `last_seq + ${count + skip}`);
 }
 
-/** Moves a source's position, also over numbers without an event, as a writer cannot. */
+/** Moves a source's position, even over numbers without an event, as a writer cannot. */
 export async function movePosition(database: TestDatabase, source: string, last: number | string): Promise<void> {
   await database.query(
     `BEGIN; SET LOCAL session_replication_role = replica;
@@ -54,7 +54,7 @@ export async function movePosition(database: TestDatabase, source: string, last:
   );
 }
 
-/** Sets a record aside under the source's next number. */
+/** Puts a record into quarantine under the source's next number. */
 export async function addQuarantined(database: TestDatabase, source: string): Promise<void> {
   await database.query(
     `INSERT INTO security_event_quarantine (source_id, seq, reason, record)
@@ -64,11 +64,11 @@ export async function addQuarantined(database: TestDatabase, source: string): Pr
   await database.query("UPDATE security_event_source SET last_seq = last_seq + 1 WHERE id = $1", [source]);
 }
 
-/** What the store says of an event, as SQL. */
+/** The store's line of an event, as SQL. */
 const STORED_LINE = `format('{"created_at":"%s","retention":"%s"}',
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), retention)`;
 
-/** The entries that a source's numbers from `first` on have. */
+/** The entries of a source's numbers from `first` on. */
 async function entriesOf(database: TestDatabase, source: string, first: number, last: number): Promise<string[]> {
   const rows = await database.query<{ seq: string; commitment: Buffer; stored: string }>(
     `SELECT ${EVENT_SELECT}, commitment, ${STORED_LINE} AS stored FROM security_event_log WHERE source_id = $1 ORDER BY security_event_log.seq, occurred_at, id`,
@@ -90,7 +90,7 @@ async function entriesOf(database: TestDatabase, source: string, first: number, 
   });
 }
 
-/** Seals all that is stored, and gives the checkpoint with the entries that are new in it. */
+/** Seals everything stored, and returns the checkpoint with its new entries. */
 export async function sealAll(
   database: TestDatabase,
   signer: NoteSigner,
@@ -144,7 +144,7 @@ export async function sealAll(
   return { ...checkpoint, note, entries };
 }
 
-/** A tree in memory, whose every size can be asked for: what a log has that a test makes misbehave. */
+/** A tree in memory that can be read at every size: the honest part of a log that a test makes misbehave. */
 export class MemoryTree {
   readonly #leaves: Uint8Array[] = [];
 
@@ -172,7 +172,7 @@ export class MemoryTree {
     return this.#appender(size).root();
   }
 
-  /** Gives the tiles of the whole tree. */
+  /** Returns the tiles of the whole tree. */
   readonly tiles = async (
     names: readonly { readonly level: number; readonly index: number }[],
   ): Promise<readonly Uint8Array[]> => {

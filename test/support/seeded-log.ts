@@ -1,8 +1,8 @@
-/** A log with a few telling events, and many. */
+/** A log with a few distinctive events, and many ordinary ones. */
 import pg from "pg";
 import type { TestDatabase } from "./postgres.ts";
 
-/** A row of an event; what is left out is that of any. */
+/** A row of an event; columns that are left out have ordinary values. */
 export interface Inserted {
   readonly source: string;
   readonly seq: number;
@@ -48,7 +48,7 @@ export const SOURCE_C: string = "01a00000-0000-7000-8000-00000000000c";
 export const SOURCE_D: string = "01a00000-0000-7000-8000-00000000000d";
 export const HOSTILE: string = "/\x1b]8;;http://evil\x07\x1b[2J\u202e\u200b\r\n\u{e0041}";
 
-/** What the tests of the program look for. Two of the years have no partition of their own. */
+/** What the program's tests look for. Two of the years have no partition of their own. */
 export async function seedLog(database: TestDatabase): Promise<void> {
   const client = new pg.Client({ connectionString: database.adminUrl });
   await client.connect();

@@ -1,6 +1,6 @@
 import { SNAPSHOT_SETTINGS } from "../../packages/verify/src/raw-log.ts";
 
-/** What the program sets in a transaction in which a log is verified, for a test's own connection. */
+/** The settings with which the program verifies a log in a transaction, for a test's own connection. */
 export const SNAPSHOT_SQL: string = [
   "timezone = 'UTC'",
   "datestyle = 'ISO, YMD'",

@@ -1,6 +1,6 @@
 /**
- * A handler for the shipper's thread that appends what it gets to a file, and fails as its options and a control file say:
- * `stuck` (never takes anything), `crash` (ends the thread once), `poison:<text>` (rejects an event with that text).
+ * A handler for the shipper's thread that appends its events to a file, and fails as its options and a control file
+ * say: `stuck` (takes nothing), `crash` (ends the thread once), `poison:<text>` (rejects events that hold the text).
  */
 import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { HandlerError } from "seclog/handler";

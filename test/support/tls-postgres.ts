@@ -1,4 +1,4 @@
-/** A real PostgreSQL that speaks TLS, with whatever certificate a test gives it. */
+/** A real PostgreSQL that speaks TLS, with the certificate that a test chooses. */
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -16,7 +16,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { startEmbeddedPostgres } from "../../packages/demo/src/embedded-postgres.ts";
 
-/** Whether certificates can be made here. Where not, the tests that need them are skipped, and the run says so. */
+/** Whether certificates can be made here. If not, the tests that need them are skipped, and the run says so. */
 export const hasOpenssl: boolean = runs("openssl", ["version"]);
 
 function runs(command: string, args: readonly string[]): boolean {
@@ -32,13 +32,13 @@ function runs(command: string, args: readonly string[]): boolean {
 /** What is wrong with a server's certificate, if anything. */
 export type CertificateName = "good" | "foreign" | "expired" | "otherName";
 
-/** Paths of certificates and keys in PEM. All are made anew, and none is trusted by any machine. */
+/** Paths of certificates and keys in PEM. All are newly made, and no machine trusts them. */
 export interface Certificates {
   /** The authority that signed all but `foreign`. */
   readonly authority: string;
   readonly foreignAuthority: string;
   readonly server: (name: CertificateName) => { readonly cert: string; readonly key: string };
-  /** Of the user `tls_client`, by the authority. */
+  /** The certificate of the user `tls_client`, signed by the authority. */
   readonly client: { readonly cert: string; readonly key: string };
 }
 
@@ -61,7 +61,7 @@ export function makeCertificates(folder: string): Certificates {
   issue("good", "127.0.0.1", "IP:127.0.0.1");
   issue("foreign", "127.0.0.1", "IP:127.0.0.1", "foreignAuthority");
   issue("expired", "127.0.0.1", "IP:127.0.0.1", "authority", "-1");
-  // "localhost" is what a client compares with when it forgets that it connects to an address.
+  // "localhost" is the name that a client checks when it ignores that it connects to an address.
   issue("otherName", "127.0.0.1", "DNS:localhost,DNS:other.example");
   issue("tls_client", "tls_client", "DNS:client.example");
   const pair = (name: string) => ({ cert: file(name, "pem"), key: file(name, "key") });
@@ -73,14 +73,14 @@ export function makeCertificates(folder: string): Certificates {
   };
 }
 
-/** A server of a test file's own. */
+/** A test file's own server. */
 export interface TlsPostgres extends AsyncDisposable {
-  /** The superuser's URL; plain, as it is to this machine itself. */
+  /** The superuser's URL, without TLS, as for any client on this machine. */
   readonly url: string;
   readonly certificates: Certificates;
-  /** Has the server use another certificate from now on. */
+  /** Switches the server to another certificate. */
   use(name: CertificateName): Promise<void>;
-  /** All that the server has logged, each connection and its authentication included. */
+  /** The server's whole log, with each connection and its authentication. */
   log(): string;
 }
 
@@ -92,7 +92,7 @@ export async function startTlsPostgres(): Promise<TlsPostgres> {
   const server = await startEmbeddedPostgres({ directory, durable: false, settings: { log_connections: "on" } });
   const data = join(directory, "pgdata");
   const { uid, gid } = statSync(data);
-  const ask = async (text: string): Promise<unknown> => {
+  const query = async (text: string): Promise<unknown> => {
     const client = new pg.Client({ connectionString: server.url });
     await client.connect();
     const { rows } = await client.query({ text, rowMode: "array" });
@@ -110,15 +110,15 @@ export async function startTlsPostgres(): Promise<TlsPostgres> {
       chownSync(to, uid, gid);
     }
     const loaded = "SELECT pg_conf_load_time()::text";
-    const before = await ask(loaded);
-    await ask("SELECT pg_reload_conf()");
-    while ((await ask(loaded)) === before) await sleep(20);
+    const before = await query(loaded);
+    await query("SELECT pg_reload_conf()");
+    while ((await query(loaded)) === before) await sleep(20);
   };
-  await ask("ALTER SYSTEM SET ssl = on");
-  await ask("ALTER SYSTEM SET ssl_ca_file = 'clients.pem'");
+  await query("ALTER SYSTEM SET ssl = on");
+  await query("ALTER SYSTEM SET ssl_ca_file = 'clients.pem'");
   copyFileSync(certificates.authority, join(data, "clients.pem"));
   chownSync(join(data, "clients.pem"), uid, gid);
-  await ask("CREATE ROLE tls_client LOGIN");
+  await query("CREATE ROLE tls_client LOGIN");
   const rules = join(data, "pg_hba.conf");
   writeFileSync(rules, `hostssl all tls_client 127.0.0.1/32 cert\n${readFileSync(rules, "utf8")}`);
   await use("good");
