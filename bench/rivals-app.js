@@ -1,6 +1,6 @@
 /**
  * One contestant of `bench/rivals.js` in an application: 10,000 events at 2,000 a second. A contestant has `record`,
- * which resolves with its best confirmation of an event, and `end`, which ends it properly. Options come as JSON in
+ * which resolves with its strongest report on an event, and `end`, which ends it properly. Options come as JSON in
  * `FAULT_APP` (see `startApp` in faults/world.js).
  */
 import { once } from "node:events";
@@ -40,7 +40,7 @@ const CONTESTANTS = {
     };
   },
 
-  /** `node app.js | pino-postgres`: pino writes to standard output and confirms nothing but that the call returned. */
+  /** `node app.js | pino-postgres`: pino writes to standard output and reports nothing but the return of the call. */
   async pino() {
     const log = require("pino")();
     return { record: async (event) => log.info(event), end: async () => log.flush() };

@@ -19,14 +19,14 @@ const CONTESTANTS = [
   {
     contestant: "seclog",
     name: "Seclog",
-    confirmed: "the receipt's `durable` resolved",
+    acked: "the receipt's `durable` resolved",
     rows: `SELECT id, source_id || '/' || seq AS place, event_type, path, actor_id, data
            FROM security_event_log WHERE category <> 'log'`,
   },
   {
     contestant: "pino",
     name: "pino | pino-postgres",
-    confirmed: "the call returned, its only confirmation",
+    acked: "the call returned, its only report",
     table: "CREATE TABLE logs (id bigserial PRIMARY KEY, content jsonb)",
     rows: `SELECT content->>'type' AS event_type, content->>'path' AS path, content->>'actor' AS actor_id,
              json_build_object('key', content->>'key', 'text', content->>'text') AS data FROM logs`,
@@ -34,7 +34,7 @@ const CONTESTANTS = [
   {
     contestant: "winston",
     name: "winston + @innova2/winston-pg",
-    confirmed: "the transport emitted `logged` for it",
+    acked: "the transport emitted `logged` for it",
     // It creates the table itself.
     rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
            FROM winston_logs`,
@@ -42,7 +42,7 @@ const CONTESTANTS = [
   {
     contestant: "insert",
     name: "INSERT in the request, pool of 2",
-    confirmed: "the INSERT resolved",
+    acked: "the INSERT resolved",
     table:
       "CREATE TABLE inserted_logs (id bigserial PRIMARY KEY, key text, type text, path text, actor text, text text)",
     rows: `SELECT type AS event_type, path, actor AS actor_id, json_build_object('key', key, 'text', text) AS data
@@ -97,7 +97,7 @@ export async function benchRivals({ events = 10_000, rate = 2_000 } = {}) {
   for (const [scenario, rows] of Object.entries(results)) {
     console.log(`\n${scenario}: ${events} events at ${rate} a second\n`);
     table(
-      ["", "tried", "confirmed", "kept", "not kept", "lost", "twice", "unexp.", "stall ms", "uncaught", "away ms"],
+      ["", "tried", "acked", "kept", "not kept", "lost", "twice", "unexp.", "stall ms", "uncaught", "away ms"],
       rows.map(({ name, verdict, stall, uncaught, away }) => {
         const { tried, acknowledged, stored, lost, twice, unexpected } = verdict;
         const numbers = [
@@ -116,9 +116,9 @@ export async function benchRivals({ events = 10_000, rate = 2_000 } = {}) {
       }),
     );
   }
-  console.log(`\nconfirmed: the application learnt that the event is safe:`);
-  for (const { name, confirmed } of CONTESTANTS) console.log(`  ${name}: ${confirmed}`);
-  console.log("lost: confirmed, but not in the table. not kept: tried, but not in the table.");
+  console.log(`\nacked: the event was reported to the application as safe:`);
+  for (const { name, acked } of CONTESTANTS) console.log(`  ${name}: ${acked}`);
+  console.log("lost: acknowledged, but not in the table. not kept: tried, but not in the table.");
   console.log("uncaught: errors that would have ended the application, had it not caught them for the whole process.");
   console.log("away: from the order to stop until PostgreSQL took connections again. The application ends after that.");
   console.log(PINNED.join(", "));
