@@ -28,8 +28,19 @@ export const page: Page = {
     lines.push(line);
     return lines.join(`\n${indent}`);
   },
-  visible: (text) => text.replace(INVISIBLE, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`),
+  visible: (text) => text.replace(INVISIBLE, inSight),
 };
+
+/** An invisible character as `seclog` writes it: `\n`, `\x1b`, `\u202e` or `\u{e0041}`. */
+function inSight(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (code > 0xffff) return `\\u{${code.toString(16)}}`;
+  const short = SHORT[character];
+  if (short !== undefined) return short;
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+}
+
+const SHORT: { readonly [character: string]: string } = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** A value as one line of JSON that parses to the same value, without a character that a terminal would obey. */
 export function jsonLine(value: unknown): string {
