@@ -19,7 +19,10 @@ const LONG = [
   "packages/verify/src/windows.test.ts",
   "test/crash.test.ts",
   "test/documented-code.test.ts",
+  "test/full-disk.test.ts",
   "test/names-and-passwords.test.ts",
+  "test/pgbouncer.test.ts",
+  "test/restore.test.ts",
 ];
 
 export default defineConfig({

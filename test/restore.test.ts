@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { faults, live, store, succeed } from "./support/life-of-a-log.ts";
+import { isLong } from "./support/long.ts";
 import { debianPostgres, type OwnPostgres, startOwnPostgres } from "./support/own-postgres.ts";
 import { runProgram } from "./support/program.ts";
 
@@ -67,22 +68,25 @@ describe.runIf(debianPostgres !== undefined)("a log that was restored", LONG, ()
     await goOn(server, "from_custom");
   });
 
-  it("--no-owner --no-privileges as SQL: doctor names what is dangerous, erase refuses, setup repairs it", async () => {
-    const file = join(folder, "plain.sql");
-    await run(server, "pg_dump", "--no-owner", "--no-privileges", `--file=${file}`, "original");
-    await run(server, "createdb", "from_plain");
-    await run(server, "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", `--file=${file}`, "from_plain");
-    const urls = server.logOf("from_plain");
-    expect((await faults(urls)).join("\n")).toMatch(
-      /public\.seclog_\w+\(.*\) and \d+ other objects of the log belong to postgres, not to seclog_owner.*acts with the rights of postgres/,
-    );
-    const erase = await runProgram(urls, ["erase", "--actor", "before", "--reason", "ticket"]);
-    expect(erase).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/belongs to postgres, not to seclog_owner.*run .*setup/),
-    });
-    await goOn(server, "from_plain");
-  });
+  it.runIf(isLong)(
+    "--no-owner --no-privileges as SQL: doctor names what is dangerous, erase refuses, setup repairs it",
+    async () => {
+      const file = join(folder, "plain.sql");
+      await run(server, "pg_dump", "--no-owner", "--no-privileges", `--file=${file}`, "original");
+      await run(server, "createdb", "from_plain");
+      await run(server, "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", `--file=${file}`, "from_plain");
+      const urls = server.logOf("from_plain");
+      expect((await faults(urls)).join("\n")).toMatch(
+        /public\.seclog_\w+\(.*\) and \d+ other objects of the log belong to postgres, not to seclog_owner.*acts with the rights of postgres/,
+      );
+      const erase = await runProgram(urls, ["erase", "--actor", "before", "--reason", "ticket"]);
+      expect(erase).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/belongs to postgres, not to seclog_owner.*run .*setup/),
+      });
+      await goOn(server, "from_plain");
+    },
+  );
 
   it("in another cluster, where the roles are missing: setup makes them and takes everything over", async () => {
     await using other = await startOwnPostgres(binaries);
