@@ -39,31 +39,31 @@ function eventsPage() {
       "",
     ].join("\n"),
   );
-  const aliases = Object.entries(ALIASES).map(([alias, type]) => `- \`${alias}\` is kept as \`${type}\`.`);
+  const aliases = Object.entries(ALIASES).map(([alias, type]) => `- \`${alias}\` is recorded as \`${type}\`.`);
   return `<!-- Written by scripts/events-page.js from packages/seclog/src/event/catalogue.ts: change it there. -->
 
 # Events
 
 The ${Object.keys(CATALOGUE).length} types that every log knows: the 57 events of the
 [OWASP logging vocabulary](https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html) under the
-names that it prints, refusals that it has no word for, and what the log says about itself. An application adds its own
-with \`defineEvents\`.
+names that it prints, refusals for which it has no name, and the log's own events. An application adds its own types with
+\`defineEvents\`.
 
-Level and outcome are what is recorded when the call says nothing else; a log keeps the events of its level and above
-(\`info\` by default). Delivery says what \`receipt.durable\` waits for: \`process\` (written to the operating system),
-\`disk\` (synced), \`strict\` (the call itself returns only when it is synced). Data are the fields that TypeScript knows;
-all of them are optional, and any other may be added.
+Level and outcome are defaults: a call may set the outcome, and some types derive both from their data. A log keeps the
+events of its level and above (\`info\` by default). Delivery is what \`receipt.durable\` waits for: \`process\` (written to the
+operating system), \`disk\` (synced), \`strict\` (the call itself returns only once the event is synced). Data lists the fields
+that TypeScript checks; all are optional, and you may add others.
 
 ${sections.join("\n")}
 ## Other spellings
 
-The vocabulary's own examples print two names in another form. Both are understood:
+The vocabulary's own examples spell two names differently. Seclog accepts both spellings:
 
 ${aliases.join("\n")}
 `;
 }
 
-/** The names of the data's fields by type, as `CatalogueData` declares them. */
+/** The names of each type's data fields, as `CatalogueData` declares them. */
 function dataFields() {
   const interfaces = new Map();
   for (const [, name, base, body] of source.matchAll(/^interface (\w+)(?: extends (\w+))? \{\n([\s\S]*?)^\}/gm)) {

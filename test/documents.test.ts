@@ -75,7 +75,7 @@ describe("documents", () => {
       events: defineEvents(Object.fromEntries(types)),
     });
     const kept = LEVELS.filter((level) => log.isEnabled(`at_${level}`));
-    expect(read("docs/events.md")).toContain(`of its level and above\n(\`${kept[0]}\` by default)`);
+    expect(read("docs/events.md")).toContain(`of its level and above (\`${kept[0]}\` by default)`);
   });
 
   it("every link between the pages leads somewhere", () => {
