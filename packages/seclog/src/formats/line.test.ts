@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { SecurityEvent } from "../event/event.ts";
-import { ndjsonLine, readableLine } from "./line.ts";
+import { readableLine } from "./line.ts";
+import { ndjsonLine } from "./ndjson.ts";
 
 const EVENT: SecurityEvent = {
   v: 1,

@@ -1,12 +1,6 @@
-import { eventToJson } from "../event/encode.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { visibleJson, visibleText } from "../event/visible.ts";
-
-/** An event as a line of NDJSON, its newline included. Parses to what `eventToJson` gives. */
-export function ndjsonLine(event: SecurityEvent): string {
-  return `${visibleJson(eventToJson(event))}\n`;
-}
 
 /** SGR sequences (ECMA-48) for each level. */
 const COLOURS: { readonly [L in Level]: string } = {

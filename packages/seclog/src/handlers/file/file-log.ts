@@ -12,7 +12,7 @@
 import nodeFs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ndjsonLine } from "../../formats/line.ts";
+import { ndjsonLine } from "../../formats/ndjson.ts";
 import { type EventBatch, HandlerError } from "../../ship/handler.ts";
 import { assertOwnFolder } from "../../spool/files.ts";
 import { isErrno, type SpoolFs } from "../../spool/fs.ts";
