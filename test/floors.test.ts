@@ -48,6 +48,27 @@ describe("floors", () => {
     ]);
   });
 
+  it("a framework's folder sees capture and no other framework, and the writer does not see the administrator's side", () => {
+    const capture = {
+      "capture/a.ts": "",
+      "capture/express/a.ts": 'import "../a.ts";\nimport "../fastify/a.ts";\nimport "../../spool/a.ts";',
+      "capture/fastify/a.ts": "",
+      "spool/a.ts": "",
+    };
+    expect(problemsOf(capture).map((problem) => problem.slice(library.length))).toEqual([
+      "capture/express/a.ts:2: capture/express (floor 4.5) may not import capture/fastify (floor 4.5): only lower floors",
+      "capture/express/a.ts:3: capture/express sees floors 0 to 1 only, spool is floor 2",
+    ]);
+    const postgres = {
+      "postgres/a.ts": 'import "./schema/a.ts";',
+      "postgres/schema/a.ts": 'import "../b.ts";',
+      "postgres/b.ts": "",
+    };
+    expect(problemsOf(postgres).map((problem) => problem.slice(library.length))).toEqual([
+      "postgres/a.ts:1: postgres (floor 4) may not import postgres/schema (floor 4.5): only lower floors",
+    ]);
+  });
+
   it("a cycle is told once, with its way", () => {
     const problems = problemsOf({
       "event/a.ts": 'import "./b.ts";',
