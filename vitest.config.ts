@@ -33,7 +33,6 @@ export default defineConfig({
       ? LONG
       : ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts"],
     exclude: isLong ? [] : ["**/*.long.test.ts"],
-    setupFiles: [fileURLToPath(new URL("test/support/properties.ts", import.meta.url))],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // One more than the machines that this is measured on have cores: tests wait for processes and servers of their own.
     maxWorkers: 3,

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { inclusionProof, leafHash as otherLeafHash, TreeAppender, tilePath } from "seclog/merkle";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { CompactRange, EMPTY_ROOT, hex, leafHash, pathLeads, TILE_WIDTH, tileRoot } from "./hashing.ts";
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");

@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from "node:crypto";
-import fc from "fast-check";
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { type JsonObject, LEVELS, type SecurityEvent } from "seclog";
@@ -7,6 +6,7 @@ import { postgresHandler } from "seclog/postgres";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { fc } from "#test/support/properties.ts";
 import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
 import { databaseLog, rowsOf } from "./raw-log.ts";

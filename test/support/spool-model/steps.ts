@@ -1,7 +1,8 @@
 /** What a sequence may be made of: steps of an application, a shipper, a disk and a crash. */
-import fc from "fast-check";
+
 import { FRAME_BYTES } from "../../../packages/seclog/src/spool/segment.ts";
 import type { CrashKind, Fault } from "../model-fs.ts";
+import { fc } from "../properties.ts";
 
 /** One step. Plain data, so that a sequence that failed can be kept below as it was printed. */
 export type Step =

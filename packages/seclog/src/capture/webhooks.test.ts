@@ -1,8 +1,8 @@
 import { createHmac } from "node:crypto";
-import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import { Stripe } from "stripe";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { recordedCalls } from "#test/support/recorded-calls.ts";
 import type { CaptureLog } from "./capture.ts";
 import { type HmacOptions, hmacVerifier, verified } from "./webhooks.ts";

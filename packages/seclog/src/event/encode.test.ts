@@ -1,6 +1,6 @@
 import canonicalize from "canonicalize";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { EVENT_COLUMNS } from "./columns.ts";
 import { decodeEvent, encodeEvent, encodeImpersonal, encodePersonal, eventToJson } from "./encode.ts";
 import { type EventNotes, IP_SOURCES, OUTCOMES, type SecurityEvent } from "./event.ts";

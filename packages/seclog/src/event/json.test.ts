@@ -1,6 +1,6 @@
 import canonicalize from "canonicalize";
-import fc from "fast-check";
 import { expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { canonicalJson, type JsonValue, jsonString } from "./json.ts";
 
 test("jsonString() - is JSON.stringify for every text", () => {

@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { cutText, escapeText, keepText, NoteTaker, unescapeText } from "./text.ts";
 
 /** Any sequence of UTF-16 units, with many of those that matter here. */

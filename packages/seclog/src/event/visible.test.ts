@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { visibleJson, visibleText } from "./visible.ts";
 
 const HOSTILE = "a\r\nb\u001b]8;;http://x\u0007\u202egpj\u200b\u2028\u0085\ud800\u{e0041}é😀";

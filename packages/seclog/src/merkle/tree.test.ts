@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { EMPTY_ROOT, leafHash, nodeHash } from "./hash.ts";
 import { consistencyProof, inclusionProof, type Proof, treeRoot, verifyConsistency, verifyInclusion } from "./proof.ts";
 import { edgeTiles, parseTilePath, type Tile, type TileReader, TreeAppender, tilePath } from "./tiles.ts";

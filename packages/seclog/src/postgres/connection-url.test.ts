@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { SeclogError } from "../event/errors.ts";
 import { connectionConfig, optionalSecretUrl } from "./connection-config.ts";
 import { parseConnectionUrl } from "./connection-url.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { canonicalAddress } from "../event/address.ts";
 import { COLUMN_LIST } from "../event/columns.ts";
 import { encodeEvent } from "../event/encode.ts";

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import fc from "fast-check";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { fc } from "#test/support/properties.ts";
 import { encodeEvent } from "../event/encode.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import { exampleBatch, exampleEvent } from "../testing/example-events.ts";

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { fc } from "#test/support/properties.ts";
 import { canonicalAddress } from "../event/address.ts";
 import { encodeEvent } from "../event/encode.ts";
 import { IP_SOURCES, OUTCOMES, type SecurityEvent } from "../event/event.ts";

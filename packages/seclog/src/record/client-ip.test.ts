@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { type ClientIpOptions, createClientIp, parseAddress } from "./client-ip.ts";
 
 const PROXIES: ClientIpOptions = { trust: ["loopback", "10.0.0.0/8", "2001:db8:ffff::/48"] };

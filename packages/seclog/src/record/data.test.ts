@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker, unescapeText } from "../event/text.ts";
 import { createDataEncoder } from "./data.ts";

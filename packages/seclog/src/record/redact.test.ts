@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { createRedactor, REDACTED } from "./redact.ts";
 import { SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
 

@@ -3,9 +3,9 @@ import { createServer as createHttp2Server, connect as http2Connect } from "node
 import type { AddressInfo } from "node:net";
 import express from "express";
 import express4 from "express4";
-import fc from "fast-check";
 import fastify from "fastify";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker } from "../event/text.ts";
 import { subjectOf } from "./addressed-request.ts";

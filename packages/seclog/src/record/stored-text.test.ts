@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { COLUMN_LIST } from "../event/columns.ts";
 import { NoteTaker } from "../event/text.ts";
 import { clean } from "./clean.ts";

@@ -15,9 +15,10 @@
  * `npm run test:long` tries ten times as many sequences; `SECLOG_MODEL_RUNS` sets another count, and `SECLOG_SEED` where they
  * begin (`random`: somewhere else each time).
  */
-import fc from "fast-check";
+
 import { afterEach, describe, test, vi } from "vitest";
 import { isLong } from "#test/support/long.ts";
+import { fc } from "#test/support/properties.ts";
 import { append, crash, flip, flushSync, keep, type Run, read, run } from "#test/support/spool-model/steps.ts";
 import { World } from "#test/support/spool-model/world.ts";
 

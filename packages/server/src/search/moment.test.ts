@@ -1,5 +1,5 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { parseTime } from "./moment.ts";
 
 const NOW = new Date("2026-11-22T19:43:22.123Z");

@@ -1,6 +1,6 @@
-import fc from "fast-check";
 import Fastify from "fastify";
 import { expect, test } from "vitest";
+import { fc } from "#test/support/properties.ts";
 import { FastifyRoutes } from "./routes.ts";
 
 const text = fc.constantFrom("a", "b", "ab", "A", "x1", "v.1", "c-d", "e%f");
