@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Account, checkPassword, hashPassword, Sessions } from "./accounts.ts";
 
 describe("accounts", () => {
-  it("lets in by the right password only, and never without an account", async () => {
+  it("accepts the right password only, and never without an account", async () => {
     const account: Account = {
       id: "ada",
       name: "Ada",

@@ -23,7 +23,7 @@ declare module "express-serve-static-core" {
   interface Request {
     /** The id in the visitor's cookie, signed in or not. */
     sessionId: string;
-    /** Who is signed in. */
+    /** The account that is signed in. */
     account: Account | undefined;
   }
 }
@@ -171,7 +171,7 @@ export function createShop(settings: Settings, security: SecurityLog): Express {
     const account = signedIn(req);
     const order = orders.find(Number(req.params.id));
     const granted = order === undefined || order.accountId === account.id || account.role === "admin";
-    // The visitor reads 404 either way, so that nobody can count our orders. The log says which it was.
+    // The visitor reads 404 either way, so that orders cannot be counted. The log records which case it was.
     checkAccess(security, req, granted, { userid: account.id, resource: `order/${req.params.id}`, statusCode: 404 });
     if (order === undefined || !granted) {
       throw new Refusal(404, "No such order", "Check the number, or look at your orders.");
@@ -213,7 +213,7 @@ export function createShop(settings: Settings, security: SecurityLog): Express {
     res.status(204).end();
   });
 
-  // What nothing above answered, and what went wrong.
+  // What no route above answered, and what went wrong.
 
   app.use(() => {
     throw new Refusal(404, "Nothing here", "The page has moved, or it never was.");

@@ -99,5 +99,5 @@ export class Orders {
   }
 }
 
-/** Codes that take ten percent off. Compared as they are: guessing them is what the rate limit is for. */
+/** Codes that take ten percent off. Compared as they are: the rate limit is there to stop guessing. */
 export const vouchers: ReadonlySet<string> = new Set(["KILN-7Q4T-2M9X"]);

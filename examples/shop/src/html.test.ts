@@ -10,7 +10,7 @@ describe("html", () => {
     );
   });
 
-  it("keeps markup, also in lists, and leaves out what is not there", () => {
+  it("keeps markup, even in lists, and leaves out absent parts", () => {
     expect(html`<ul>${["a", "<"].map((item) => html`<li>${item}</li>`)}</ul>${undefined}${false}${0}`.text).toBe(
       "<ul><li>a</li><li>&lt;</li></ul>0",
     );

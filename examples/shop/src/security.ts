@@ -4,7 +4,7 @@ import { postgresHandler } from "seclog/postgres";
 
 /**
  * The shop's security log. The store's address comes from `SECLOG_DATABASE_URL` (or the file that
- * `SECLOG_DATABASE_URL_FILE` names); nothing is connected before the first event.
+ * `SECLOG_DATABASE_URL_FILE` names); it connects only when there are events.
  */
 export function openSecurityLog(directory: string): SecurityLog {
   return createSecurityLog({

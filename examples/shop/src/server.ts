@@ -27,7 +27,7 @@ server.listen(settings.port, settings.host, () => {
 
 let stopping = false;
 
-/** Answers what is under way, then gives the log time to store what it has. What is left stays in the spool. */
+/** Finishes the requests under way, then gives the log time to store its events. The rest stays in the spool. */
 async function stop(): Promise<void> {
   if (stopping) return;
   stopping = true;
@@ -40,5 +40,5 @@ async function stop(): Promise<void> {
 
 process.on("SIGINT", () => void stop());
 process.on("SIGTERM", () => void stop());
-// Started by another program that is gone: nobody is left to stop the shop.
+// Started by another program that is gone: nothing else would stop the shop.
 process.once("disconnect", () => void stop());

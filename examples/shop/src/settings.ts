@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Account, hashPassword } from "./accounts.ts";
 
-/** What the shop reads from its environment and keeps in its folder. */
+/** The shop's settings, from its environment and its folder. */
 export interface Settings {
   /** `PORT`, 3000 by default. */
   readonly port: number;
@@ -14,20 +14,20 @@ export interface Settings {
   /** Cookies only over TLS. On in production. */
   readonly secureCookies: boolean;
   readonly csrfSecret: string;
-  /** What the payment provider signs its webhooks with: `whsec_…`. */
+  /** The secret with which the payment provider signs its webhooks: `whsec_…`. */
   readonly webhookSecret: string;
   readonly accounts: readonly Account[];
 }
 
-/** The passwords and the webhook secret that were drawn at the first start, for the person who started it. */
+/** The passwords and the webhook secret drawn at the first start, for the person who started it. */
 interface Credentials {
   readonly passwords: { readonly [accountId: string]: string };
   readonly webhookSecret: string;
 }
 
 /**
- * Reads the settings. At the first start there are no accounts: the shop makes two with random passwords and
- * writes those to `credentials.json`, which only its own user can read.
+ * Reads the settings. At the first start, without accounts, the shop creates two with random passwords and writes those
+ * to `credentials.json`, which only its own user can read.
  */
 export async function readSettings(environment: NodeJS.ProcessEnv = process.env): Promise<Settings> {
   const port = Number(environment["PORT"] ?? 3000);

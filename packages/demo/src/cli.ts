@@ -19,7 +19,7 @@ Environment:
   SECLOG_DATA_DIR  the folder of everything that it keeps (default: var)
 `;
 
-/** Runs the command line and resolves to the exit code; 2 for an argument that there is not. */
+/** Runs the command line and resolves to the exit code; 2 for an unknown argument. */
 async function main(args: readonly string[]): Promise<number> {
   let options: { readonly once?: boolean; readonly help?: boolean; readonly version?: boolean };
   try {
@@ -42,7 +42,7 @@ function version(): string {
   return (JSON.parse(manifest) as { version: string }).version;
 }
 
-// A write that fails is told to who awaits it; without a listener it would end the process as well.
+// A failed write rejects where it is awaited; without a listener it would also end the process.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 process.exitCode = await main(process.argv.slice(2));

@@ -1,4 +1,4 @@
-/** Where the demo keeps its things, and whether it can: the folders, the port, and the passwords of the log's roles. */
+/** Where the demo keeps its files, and whether it can: the folders, the port, and the passwords of the log's roles. */
 import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -6,14 +6,14 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeFolder } from "@seclog/server/internal/files/make-folder";
 
-/** Something that the person at the terminal can put right; the message says how. */
+/** An error that the person at the terminal can fix; the message says how. */
 export class DemoError extends Error {}
 
-/** Where things are. */
+/** The demo's folders and port. */
 export interface Place {
-  /** The folder of the person whose terminal this is: npm runs a script in its package, wherever it was called from. */
+  /** The folder of the person at the terminal: npm runs a script in its package, wherever it was called from. */
   readonly here: string;
-  /** The sample shop as the build copied it into this package. */
+  /** The sample shop, as the build copied it into this package. */
   readonly shop: string;
   readonly data: string;
   readonly shopData: string;
@@ -61,8 +61,8 @@ export async function checkPort(port: number): Promise<void> {
 }
 
 /**
- * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept;
- * the server's port is another at every start.
+ * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept; the
+ * server's port differs at every start.
  */
 export function keepUrls(data: string, port: number): { readonly [R in "writer" | "reader" | "sealer"]: string } {
   const url = (role: string): string => {
@@ -91,7 +91,7 @@ function keptPassword(file: string): string | undefined {
   }
 }
 
-/** Renamed into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
+/** Renames into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
 function writePrivately(file: string, text: string): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);

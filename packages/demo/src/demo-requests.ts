@@ -1,34 +1,34 @@
 import { createHmac, randomUUID } from "node:crypto";
 import { connect } from "node:net";
 
-/** An event that a request must lead to, and the status that its client got. */
+/** An event that a request must cause, and the status that its client received. */
 export interface Expected {
   readonly type: string;
   readonly statusCode: number;
 }
 
-/** One thing that somebody does to the shop. */
+/** One thing that a visitor or an attacker does to the shop. */
 export interface DemoRequest {
-  /** In a few words, for the sentence that says what is missing. */
+  /** A few words, for the sentence that reports what is missing. */
   readonly what: string;
   readonly expects: readonly Expected[];
-  /** Resolves to the status of the answer that counts. */
+  /** Resolves to the status of the response that counts. */
   send(): Promise<number>;
 }
 
-/** What the shop wrote to its `credentials.json`. */
+/** The shop's `credentials.json`. */
 export interface ShopCredentials {
   readonly passwords: { readonly [accountId: string]: string };
   readonly webhookSecret: string;
 }
 
 /**
- * What happens to a shop in a bad minute: one request for every kind of refusal that the capture detects, and the
- * logins that the shop records itself. In this order, because later ones use what earlier ones got.
+ * A bad minute in a shop's life: one request for every kind of refusal that the capture detects, and the logins that
+ * the shop records itself. The order matters: later requests use what earlier ones received.
  */
 export function demoRequests(port: number, credentials: ShopCredentials): readonly DemoRequest[] {
   const base = `http://127.0.0.1:${port}`;
-  const nobody = new Browser(base);
+  const visitor = new Browser(base);
   const ada = new Browser(base);
   const grace = new Browser(base);
   let graceOrder = "/orders/1001";
@@ -39,10 +39,10 @@ export function demoRequests(port: number, credentials: ShopCredentials): readon
     send,
   });
   const quote = (contentType: string, body: string): Promise<number> =>
-    nobody.send("POST", "/api/quotes", { "content-type": contentType }, body);
+    visitor.send("POST", "/api/quotes", { "content-type": contentType }, body);
 
   return [
-    one("a page for customers, without signing in", "unauthenticated_request", 401, () => nobody.get("/account")),
+    one("a page for customers, without signing in", "unauthenticated_request", 401, () => visitor.get("/account")),
     one("a wrong password", "authn_login_fail", 401, () => ada.login("ada", "letmein")),
     one("the right password", "authn_login_success", 303, () => ada.login("ada", credentials.passwords["ada"] ?? "")),
     one("the admin area, as a customer", "authz_fail", 403, () => ada.get("/admin")),
@@ -50,7 +50,7 @@ export function demoRequests(port: number, credentials: ShopCredentials): readon
       ada.submit("/orders", { product: "morning-mug", pieces: "1" }),
     ),
     {
-      what: "somebody else's order",
+      what: "another customer's order",
       expects: [
         { type: "authn_login_success", statusCode: 303 },
         { type: "authz_fail", statusCode: 404 },
@@ -60,20 +60,20 @@ export function demoRequests(port: number, credentials: ShopCredentials): readon
         const token = await grace.token("/products/morning-mug");
         await grace.submit("/orders", { _csrf: token, product: "morning-mug", pieces: "2" });
         graceOrder = grace.location;
-        await nobody.pay(graceOrder, credentials.webhookSecret);
+        await visitor.pay(graceOrder, credentials.webhookSecret);
         return await ada.get(graceOrder);
       },
     },
     one("a method that the path does not have", "illegal_request_method", 404, () =>
-      nobody.send("DELETE", "/products/morning-mug"),
+      visitor.send("DELETE", "/products/morning-mug"),
     ),
     one("a method that HTTP does not have", "illegal_request_method", 400, () =>
       raw(port, "BREW /products/single-stem HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
     ),
     one("a webhook with a forged signature", "webhook_signature_failure", 400, () =>
-      nobody.pay(graceOrder, `whsec_${Buffer.from("not the secret that was agreed").toString("base64")}`),
+      visitor.pay(graceOrder, `whsec_${Buffer.from("not the secret that was agreed").toString("base64")}`),
     ),
-    one("a body that is no JSON", "input_validation_fail", 400, () => quote("application/json", '{"product": ')),
+    one("a body that is not JSON", "input_validation_fail", 400, () => quote("application/json", '{"product": ')),
     one("a body that is too large", "input_validation_fail", 413, () =>
       quote("application/json", JSON.stringify({ product: "x".repeat(20_000) })),
     ),
@@ -84,18 +84,18 @@ export function demoRequests(port: number, credentials: ShopCredentials): readon
     one("more vouchers guessed than the limit allows", "excess_rate_limit_exceeded", 429, async () => {
       let status = 0;
       for (let guess = 1; guess <= 10 && status !== 429; guess++) {
-        status = await nobody.get(`/api/vouchers/KILN-000${guess}`);
+        status = await visitor.get(`/api/vouchers/KILN-000${guess}`);
       }
       return status;
     }),
   ];
 }
 
-/** The little of a browser that is needed: it keeps cookies and does not follow redirects by itself. */
+/** As much of a browser as needed: it keeps cookies and does not follow redirects by itself. */
 class Browser {
   readonly #base: string;
   readonly #cookies = new Map<string, string>();
-  /** Where the last answer pointed to. */
+  /** Where the last response redirected to. */
   location = "";
   #body = "";
 
@@ -140,7 +140,7 @@ class Browser {
     return await this.submit("/login", { _csrf: await this.token("/login"), name, password });
   }
 
-  /** What the payment provider sends, signed as Standard Webhooks says. */
+  /** Sends what the payment provider would, signed as Standard Webhooks specifies. */
   async pay(order: string, secret: string): Promise<number> {
     const id = `msg_${randomUUID()}`;
     const timestamp = String(Math.floor(Date.now() / 1000));
@@ -163,7 +163,7 @@ class Browser {
 
 const ANSWER_DEADLINE_MS = 30_000;
 
-/** Sends bytes that no HTTP client would, and reads the status of the answer. */
+/** Sends bytes that no HTTP client would, and reads the status of the response. */
 async function raw(port: number, text: string): Promise<number> {
   return await new Promise((done, failed) => {
     const socket = connect(port, "127.0.0.1");
@@ -178,6 +178,6 @@ async function raw(port: number, text: string): Promise<number> {
       done(Number(status));
     });
     socket.on("error", failed);
-    socket.on("close", () => failed(new Error("the connection was closed without an answer")));
+    socket.on("close", () => failed(new Error("the connection was closed without a response")));
   });
 }

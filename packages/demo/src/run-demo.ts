@@ -1,15 +1,15 @@
 /**
- * `seclog-demo`: the whole main job on one machine. It starts a real PostgreSQL on a folder of its own, sets the log
- * up in it, starts the sample shop as a process of its own, does to it what happens to shops, and prints the events
- * as they arrive in the table.
+ * `seclog-demo`: the whole product on one machine. It starts a real PostgreSQL in a folder of its own, sets up the log
+ * in it, starts the sample shop as a process of its own, does to it what happens to shops, and prints the events as
+ * they arrive in the table.
  *
- * In the data directory (`SECLOG_DATA_DIR`, `var/` of the current one by default): `postgres/` the server,
- * `writer-url`, `reader-url`, `sealer-url` and `pg_service.conf` for those who connect, `log.key` what signs the log and
- * `log.vkey` its public half, `checkpoint` what was signed last, `shop/` what the shop keeps, its spool included.
+ * In the data directory (`SECLOG_DATA_DIR`, by default `var/` in the current one): `postgres/` for the server,
+ * `writer-url`, `reader-url`, `sealer-url` and `pg_service.conf` for clients, `log.key` which signs the log and
+ * `log.vkey` its public half, `checkpoint` with the last signed one, `shop/` for the shop's files and its spool.
  *
- * Nothing outlives the demo, also when it is killed: the shop watches the channel to its parent, and PostgreSQL is
- * watched by a shell that waits on a pipe. Both have process groups of their own, so that Ctrl-C reaches only us and
- * they are stopped in order: the shop hands over what it has, then the store goes.
+ * Nothing outlives the demo, even when it is killed: the shop watches the channel to its parent, and a shell that waits
+ * on a pipe watches PostgreSQL. Both have process groups of their own, so that Ctrl-C reaches only us and they stop in
+ * order: first the shop hands over what it has, then the store stops.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -34,16 +34,16 @@ export interface DemoOptions {
   readonly once?: boolean;
 }
 
-/** The most that the events may take from the last request to the table. */
+/** The longest that events may take from the last request to the table. */
 const ARRIVAL_DEADLINE_MS = 60_000;
 
-/** The most that the shop may take to open, its first passwords included, and to hand over and end. */
+/** The longest that the shop may take to open, including its first passwords, and to hand over and end. */
 const SHOP_DEADLINE_MS = 60_000;
 
-/** Runs the demo and resolves to the exit code: 0, or 1 when it could not do what it promises. */
+/** Runs the demo and resolves to the exit code: 0, or 1 when it could not keep its promises. */
 export async function runDemo(options: DemoOptions = {}): Promise<number> {
   const signal = interruption();
-  // Undone in reverse order, whatever happened.
+  // Undone in reverse order, whatever happens.
   const undo: (() => Promise<void>)[] = [];
   let exitCode = 0;
   try {
@@ -107,11 +107,10 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   say(`· the shop is open at http://127.0.0.1:${shop.port}`);
   const ended = Promise.race([shop.exited.then(() => "the shop"), postgres.exited.then(() => "PostgreSQL")]).then(
     (what) => {
-      if (!signal.aborted)
-        throw new DemoError(`${what} has ended by itself: see what it said above and in ${place.data}`);
+      if (!signal.aborted) throw new DemoError(`${what} ended by itself: see its output above and in ${place.data}`);
     },
   );
-  // It is raced against below; until then nobody may be told that it was not handled.
+  // It takes part in a race below; until then a rejection must not count as unhandled.
   ended.catch(() => {});
 
   const requests = demoRequests(shop.port, readJson<ShopCredentials>(join(place.shopData, "credentials.json")));
@@ -126,7 +125,7 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   say("");
 }
 
-/** Sends the requests one after the other and waits until what they lead to is in the table. */
+/** Sends the requests one after the other and waits until the events they cause are in the table. */
 async function checkRequests(requests: readonly DemoRequest[], table: DemoTable, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   for (const request of requests) {
@@ -152,14 +151,14 @@ async function checkRequests(requests: readonly DemoRequest[], table: DemoTable,
   say(`\nAll ${expected} expected events are in the table, ${seconds} s after the first request.`);
 }
 
-/** Waits until all that is stored by now is under a signed checkpoint. */
+/** Waits until everything stored so far is under a signed checkpoint. */
 async function checkSealed(table: DemoTable, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   const stored = (await table.progress()).stored;
   for (;;) {
     const { sealed } = await table.progress();
     if (sealed >= stored) {
-      say(`${counted(sealed, "event")} of the log are sealed: nobody can change them unseen.`);
+      say(`${counted(sealed, "event")} of the log are sealed: any change to them would be noticed.`);
       return;
     }
     if (performance.now() - started > ARRIVAL_DEADLINE_MS) {
@@ -169,7 +168,7 @@ async function checkSealed(table: DemoTable, signal: AbortSignal): Promise<void>
   }
 }
 
-/** The sealer, in this process: a real one has a machine that the database's administrators cannot enter. */
+/** The sealer, in this process: a real one runs on a machine that the database's administrators cannot enter. */
 function startSealer(
   { data }: Place,
   url: string,
@@ -204,7 +203,7 @@ function startSealer(
   };
 }
 
-/** What was expected and is not there, each in words. An event answers one expectation only. */
+/** The expected events that are missing, in words. An event meets one expectation only. */
 function missingFrom(seen: readonly EventRow[], requests: readonly DemoRequest[]): readonly string[] {
   const rest = [...seen];
   return requests.flatMap(({ what, expects }) =>
@@ -225,7 +224,7 @@ function readJson<T>(file: string): T {
 interface Shop {
   readonly port: number;
   readonly exited: Promise<void>;
-  /** Asks it to close, and insists when it takes too long. Resolves when it has ended. */
+  /** Asks it to close, and kills it when that takes too long. Resolves when it has ended. */
   stop(): Promise<void>;
 }
 
@@ -277,7 +276,7 @@ async function aborted(signal: AbortSignal): Promise<undefined> {
   await new Promise((done) => signal.addEventListener("abort", done, { once: true }));
 }
 
-/** What can be tried while it runs; each line can be pasted into a shell as it stands. */
+/** What to try while it runs; each line can be pasted into a shell. */
 function whatNext(place: Place, port: number): string {
   const file = (name: string): string => quoted(shown(place, join(place.data, name)));
   const lines = [
@@ -293,14 +292,14 @@ function whatNext(place: Place, port: number): string {
     );
   }
   lines.push(
-    "Check that nobody has changed it, with the public key alone:",
+    "Check that it is unchanged, with the public key alone:",
     `  SECLOG_READER_URL_FILE=${file("reader-url")} ${commandLine("verify")} --vkey "$(cat ${file("log.vkey")})"`,
   );
-  lines.push("Ctrl-C stops everything; the data stay for the next start.");
+  lines.push("Ctrl-C stops everything; the data stays for the next start.");
   return lines.join("\n");
 }
 
-/** A path as the person would type it. */
+/** A path as the person at the terminal would type it. */
 function shown(place: Place, path: string): string {
   const short = relative(place.here, path);
   return short.startsWith("..") ? path : short;
