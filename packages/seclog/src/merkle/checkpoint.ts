@@ -1,17 +1,19 @@
-/** Checkpoints (https://c2sp.org/tlog-checkpoint): what a log says of itself, as the text of a signed note. */
+/**
+ * Checkpoints (https://c2sp.org/tlog-checkpoint): a log's statement of its size and root, as the text of a signed note.
+ */
 import { HASH_BYTES } from "./hash.ts";
 import { fromBase64, NoteError } from "./note.ts";
 
-/** The tree that a log stands for. */
+/** The tree that a checkpoint states. */
 export interface Checkpoint {
-  /** Which log: a URL without its scheme, such as `log.example.com/shop`. */
+  /** The log's name: a URL without its scheme, such as `log.example.com/shop`. */
   readonly origin: string;
   /** Leaves in the tree. */
   readonly size: number;
   readonly root: Uint8Array;
 }
 
-/** The text that is signed. @throws NoteError for an origin or root that cannot be */
+/** The text to sign. @throws NoteError for an invalid origin or root */
 export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
   const text = `${origin}\n${size}\n${Buffer.from(root).toString("base64")}\n`;
   parseCheckpoint(text);
@@ -19,8 +21,8 @@ export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
 }
 
 /**
- * Reads the text of a note that {@link openNote} has opened. Extension lines are allowed, and not looked at: nobody vouches
- * for them.
+ * Reads the text of a note that {@link openNote} has opened. Extension lines are allowed and ignored, since nothing
+ * vouches for them.
  *
  * @throws NoteError
  */
@@ -31,7 +33,7 @@ export function parseCheckpoint(text: string): Checkpoint {
   const isCount = /^(?:0|[1-9]\d*)$/.test(digits) && Number.isSafeInteger(size);
   const ends = more.length > 0 && more.at(-1) === "" && !more.slice(0, -1).includes("");
   if (origin === "" || !isCount || root?.length !== HASH_BYTES || !ends) {
-    throw new NoteError(`that is no checkpoint: ${JSON.stringify(text.slice(0, 200))}`);
+    throw new NoteError(`not a checkpoint: ${JSON.stringify(text.slice(0, 200))}`);
   }
   return { origin, size, root };
 }

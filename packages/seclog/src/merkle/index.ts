@@ -1,4 +1,7 @@
-/** A transparency log's mathematics and formats, usable on its own: RFC 6962 trees in tiles, proofs, signed notes, checkpoints. */
+/**
+ * A transparency log's mathematics and formats, usable on its own: RFC 6962 trees in tiles, proofs, signed notes,
+ * checkpoints.
+ */
 export { type Checkpoint, formatCheckpoint, parseCheckpoint } from "./checkpoint.ts";
 export { EMPTY_ROOT, HASH_BYTES, leafHash, nodeHash, sameHash } from "./hash.ts";
 export {

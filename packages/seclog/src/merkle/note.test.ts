@@ -29,7 +29,7 @@ const key = (name: string, type?: "ed25519" | "cosignature") =>
 const text = formatCheckpoint({ origin: "log.example/shop", size: 3, root: leafHash("x") });
 
 describe("notes", () => {
-  it("opens the specification's example, and nothing that differs from it by a byte", () => {
+  it("opens the specification's example, and nothing that differs by a byte", () => {
     const verifier = parseVkey(EXAMPLE_KEY);
     expect(openNote(EXAMPLE, [verifier]).text).toBe("This is an example message.\n");
     for (let i = 0; i < EXAMPLE.length; i++) {
@@ -41,7 +41,7 @@ describe("notes", () => {
     }
   });
 
-  it("opens what several keys signed when one is known, and refuses a false signature of a known one", () => {
+  it("opens a note of several keys when one is known, and refuses a false signature of a known key", () => {
     const [log, other, witness] = [key("log.example/shop"), key("other.example"), key("w.example", "cosignature")];
     const note = signNote(text, [log, other, witness]);
     expect(openNote(note, [log]).verified).toEqual([log]);
@@ -57,7 +57,7 @@ describe("notes", () => {
     }
   });
 
-  it("takes a witness's signature for no log's, and the other way round", () => {
+  it("does not take a witness's signature for a log's, nor the reverse", () => {
     const seed = randomBytes(32);
     const log = parsePrivateKey(formatPrivateKey("one.example", seed));
     const witness = parsePrivateKey(formatPrivateKey("one.example", seed, "cosignature"));
@@ -85,7 +85,7 @@ describe("notes", () => {
     expect(() => openNote(note, [parseVkey(EXAMPLE_KEY)])).toThrow(NoteError);
   });
 
-  it("accepts 16 signatures of others", () => {
+  it("accepts 16 signatures of other keys", () => {
     const others = Array.from({ length: 16 }, (_, i) => key(`w${i}.example`, "cosignature"));
     const log = key("log.example/shop");
     expect(openNote(signNote(text, [...others, log]), [log]).verified).toEqual([log]);
@@ -167,7 +167,7 @@ describe("proofs in a file", () => {
     return { index: 6, proof, checkpoint, extra: Buffer.from("entry 6") };
   };
 
-  it("hold with the log's key alone, and say which witnesses signed", async () => {
+  it("hold with the log's key alone, and name the witnesses that signed", async () => {
     const read = parseTlogProof(formatTlogProof(await make()));
     expect(read).toEqual(await make());
     expect(verifyTlogProof(leafHash("entry 6"), read, [log])).toMatchObject({

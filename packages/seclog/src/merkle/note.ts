@@ -1,28 +1,28 @@
 /**
  * Signed notes (https://c2sp.org/signed-note): a text, an empty line, and a line for each signature. Two kinds of keys:
- * Ed25519, which signs the text, and the Ed25519 of a witness, which signs the time as well
- * (https://c2sp.org/tlog-cosignature). Signatures of other kinds are kept and not believed.
+ * Ed25519, which signs the text, and a witness's Ed25519, which signs the time as well
+ * (https://c2sp.org/tlog-cosignature). Signatures of other kinds are kept but not trusted.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 
-/** The kinds of keys, by the byte that stands for them in key ids and vkeys. */
+/** The kinds of keys, by the byte that identifies them in key ids and vkeys. */
 export const KEY_TYPES = { ed25519: 0x01, cosignature: 0x04 } as const;
 
-/** Signatures beyond so many are refused, so that a note cannot keep a verifier busy; the specification asks for 16 at least. */
+/** More signatures are refused, so that a note cannot keep a verifier busy; the specification requires at least 16. */
 const MAX_SIGNATURES = 100;
 
 /** One signature line. */
 export interface NoteSignature {
   readonly name: string;
-  /** With the name it says which key, and of which kind. */
+  /** Identifies the key and its kind, together with the name. */
   readonly keyId: number;
-  /** What follows the key's id: 64 bytes of Ed25519, with 8 bytes of time before them from a witness. */
+  /** The bytes after the key's id: 64 of Ed25519, with 8 bytes of time before them from a witness. */
   readonly signature: Uint8Array;
 }
 
-/** A note whose signatures nobody has checked yet. */
+/** A note whose signatures are not checked yet. */
 export interface SignedNote {
-  /** With its last newline: what is signed. */
+  /** The signed text, with its last newline. */
   readonly text: string;
   readonly signatures: readonly NoteSignature[];
 }
@@ -41,14 +41,14 @@ export interface NoteSigner extends NoteVerifier {
   sign(text: string): NoteSignature;
 }
 
-/** A note, a key or a checkpoint that is not what it must be. */
+/** An invalid note, key or checkpoint. */
 export class NoteError extends Error {
   override readonly name = "NoteError";
   readonly code = "SECLOG_NOTE";
 }
 
 /**
- * Takes a note apart. Nothing of it may be believed before {@link openNote}.
+ * Splits a note into its parts. Trust nothing in it before {@link openNote}.
  *
  * @throws NoteError
  */
@@ -69,7 +69,7 @@ export function parseNote(note: string): SignedNote {
     const [, name = "", encoded = ""] = /^\u2014 (\S+) (\S+)$/u.exec(line) ?? [];
     const bytes = fromBase64(encoded);
     if (!isKeyName(name) || bytes === undefined || bytes.length < 5) {
-      throw new NoteError(`the note has a line that is no signature: ${JSON.stringify(line.slice(0, 200))}`);
+      throw new NoteError(`the note has a line that is not a signature: ${JSON.stringify(line.slice(0, 200))}`);
     }
     return { name, keyId: bytes.readUInt32BE(0), signature: bytes.subarray(4) };
   });
@@ -77,10 +77,10 @@ export function parseNote(note: string): SignedNote {
 }
 
 /**
- * Checks a note with the keys that are known: at least one of them must have signed, and none of them falsely. Signatures
- * of other keys are not looked at.
+ * Checks a note with the known keys: at least one of them must have signed, and none of their signatures may be false.
+ * Signatures of other keys are ignored.
  *
- * @returns the text, and whose signatures are good
+ * @returns the text, and the keys whose signatures are valid
  * @throws NoteError
  */
 export function openNote(
@@ -112,7 +112,7 @@ export function signNote(text: string, signers: readonly NoteSigner[]): string {
   return formatNote({ text, signatures: signers.map((signer) => signer.sign(text)) });
 }
 
-/** Writes a note. @throws NoteError when it could not be read back as it is */
+/** Writes a note. @throws NoteError when reading it back would differ */
 export function formatNote({ text, signatures }: SignedNote): string {
   const lines = signatures.map(({ name, keyId, signature }) => {
     const id = Buffer.alloc(4);
@@ -134,7 +134,7 @@ export function parseVkey(vkey: string): NoteVerifier {
   const type = bytes[0];
   const raw = bytes.subarray(1);
   if ((type !== KEY_TYPES.ed25519 && type !== KEY_TYPES.cosignature) || raw.length !== 32) {
-    throw new NoteError(`the key of ${name} is of no kind that is known here: Ed25519, alone or of a witness`);
+    throw new NoteError(`the key of ${name} is of an unknown kind: Ed25519, plain or a witness's, is known`);
   }
   const verifier = verifierOf(name, type, raw);
   if (hex(verifier.keyId) !== id) throw new NoteError(`the id of ${vkey} does not belong to its name and key`);
@@ -142,7 +142,8 @@ export function parseVkey(vkey: string): NoteVerifier {
 }
 
 /**
- * The signer for a private key as text: `PRIVATE+KEY+name+hex id+base64(type ‖ seed)`, as Go's sumdb/note writes it.
+ * The signer for a private key in text form: `PRIVATE+KEY+name+hex id+base64(type ‖ seed)`, as Go's sumdb/note writes
+ * it.
  *
  * @param now the time of a witness's signature, in Unix seconds
  * @throws NoteError, which never shows the key
@@ -153,7 +154,7 @@ export function parsePrivateKey(text: string, now: () => number = () => Math.flo
   const type = bytes[0];
   const seed = bytes.subarray(1);
   if ((type !== KEY_TYPES.ed25519 && type !== KEY_TYPES.cosignature) || seed.length !== 32) {
-    throw new NoteError(`the private key of ${name} is of no kind that is known here`);
+    throw new NoteError(`the private key of ${name} is of an unknown kind`);
   }
   const key = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" });
   const raw = rawPublicKey(key);
@@ -174,14 +175,14 @@ export function parsePrivateKey(text: string, now: () => number = () => Math.flo
 }
 
 /**
- * Writes a new key pair's private half, for {@link parsePrivateKey}.
+ * Writes the private half of a new key pair, for {@link parsePrivateKey}.
  *
  * @param name a URL without its scheme, such as `log.example.com/shop`: no spaces, no `+`
  * @param seed 32 random bytes: the private key (RFC 8032)
- * @throws NoteError for a name that cannot be
+ * @throws NoteError for an invalid name
  */
 export function formatPrivateKey(name: string, seed: Uint8Array, type: keyof typeof KEY_TYPES = "ed25519"): string {
-  if (!isKeyName(name)) throw new NoteError(`${JSON.stringify(name)} is no name for a key: no spaces, no +`);
+  if (!isKeyName(name)) throw new NoteError(`${JSON.stringify(name)} is not a key's name: use no spaces and no +`);
   const key = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: "der", type: "pkcs8" });
   const code = KEY_TYPES[type];
   const id = hex(keyIdOf(name, code, rawPublicKey(key)));
@@ -214,7 +215,7 @@ function verifierOf(name: string, type: number, raw: Uint8Array): NoteVerifier {
   };
 }
 
-/** What a witness signs. */
+/** The bytes that a witness signs. */
 function cosigned(text: string, time: Buffer): Buffer {
   return Buffer.from(`cosignature/v1\ntime ${time.readBigUInt64BE(0)}\n${text}`);
 }
@@ -249,7 +250,10 @@ function hex(keyId: number): string {
   return keyId.toString(16).padStart(8, "0");
 }
 
-/** Standard Base64 with its padding and nothing else (RFC 4648, section 4); `undefined` for anything that Node would let pass. */
+/**
+ * Standard Base64 with its padding and nothing else (RFC 4648, section 4); `undefined` for anything else, which Node
+ * would accept.
+ */
 export function fromBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return bytes.length > 0 && bytes.toString("base64") === text ? bytes : undefined;

@@ -1,9 +1,12 @@
-/** Proofs over a Merkle tree: made from tiles (RFC 6962, section 2.1), checked without them (RFC 9162, sections 2.1.3.2 and 2.1.4.2). */
+/**
+ * Proofs over a Merkle tree: made from tiles (RFC 6962, section 2.1), checked without them (RFC 9162, sections 2.1.3.2
+ * and 2.1.4.2).
+ */
 import { isUint8Array } from "node:util/types";
 import { EMPTY_ROOT, HASH_BYTES, nodeHash, sameHash } from "./hash.ts";
 import { type LeafRange, rangeRoots, type TileReader } from "./tiles.ts";
 
-/** A proof's hashes, in the order in which they are hashed: from the leaf's sibling upwards. */
+/** A proof's hashes, in the order of hashing: from the leaf's sibling upwards. */
 export type Proof = readonly Uint8Array[];
 
 /** The root of the first `size` leaves. */
@@ -19,7 +22,7 @@ export async function treeRoot(size: number, read: TileReader): Promise<Uint8Arr
  */
 export function inclusionProof(index: number, size: number, read: TileReader): Promise<Proof> {
   if (!isCount(index) || !isCount(size) || index >= size) {
-    throw new RangeError(`there is no leaf ${index} in a tree of ${size}`);
+    throw new RangeError(`a tree of ${size} leaves has no leaf ${index}`);
   }
   const siblings: LeafRange[] = [];
   for (let start = 0, end = size; end - start > 1; ) {
@@ -57,7 +60,7 @@ export async function consistencyProof(old: number, size: number, read: TileRead
       start = middle;
     }
   }
-  // Where the old tree is the whole left part, the verifier has its root.
+  // Where the old tree is the whole left part, the verifier already has its root.
   if (start > 0) ranges.unshift([start, end]);
   return await rangeRoots(ranges, size, read);
 }
@@ -101,7 +104,7 @@ export function verifyConsistency(
 ): boolean {
   if (!isCount(old) || !isCount(size) || old > size || !areHashes([oldRoot, root, ...proof])) return false;
   if (old === size) return proof.length === 0 && sameHash(oldRoot, root);
-  // Every tree begins with the one without leaves, whose root is known.
+  // Every tree begins with the empty one, whose root is known.
   if (old === 0) return proof.length === 0 && sameHash(oldRoot, EMPTY_ROOT);
   const path = isPowerOfTwo(old) ? [oldRoot, ...proof] : proof;
   let node = old - 1;

@@ -1,7 +1,7 @@
 /**
- * A Merkle tree as tiles (https://c2sp.org/tlog-tiles): rows of 256 hashes, of which all but the last of each level
+ * A Merkle tree as tiles (https://c2sp.org/tlog-tiles): rows of 256 hashes, all of which except the last of each level
  * never change. Tile `n` of level `l` has the roots of the subtrees of 256^l leaves from leaf `n·256^(l+1)` on; the
- * levels of the tree in between are hashed from those when they are wanted.
+ * levels of the tree in between are hashed from those on demand.
  *
  * Sizes and indexes are numbers up to 2^53 - 1.
  */
@@ -10,7 +10,7 @@ import { EMPTY_ROOT, HASH_BYTES, nodeHash } from "./hash.ts";
 /** Hashes in a full tile. */
 export const TILE_WIDTH = 256;
 
-/** Which tile: its level, its index within the level, and how many hashes it has, 1 to 256. */
+/** A tile's name: its level, its index within the level, and its number of hashes, 1 to 256. */
 export interface TileName {
   readonly level: number;
   readonly index: number;
@@ -30,7 +30,9 @@ export function tilePath({ level, index, width }: TileName): string {
   return `tile/${level}/${parts.map((part) => `x${part}/`).join("")}${last}${width === TILE_WIDTH ? "" : `.p/${width}`}`;
 }
 
-/** The tile that a path below the log's address names; `undefined` when it names none, or in another way than {@link tilePath}. */
+/**
+ * The tile that a path below the log's address names; `undefined` for any path that {@link tilePath} does not return.
+ */
 export function parseTilePath(path: string): TileName | undefined {
   const found = /^tile\/(\d{1,2})\/((?:x\d{3}\/)*\d{3})(?:\.p\/(\d{1,3}))?$/.exec(path);
   if (found === null) return undefined;
@@ -50,7 +52,7 @@ export function levelWidth(level: number, size: number): number {
   return Math.floor(size / TILE_WIDTH ** level);
 }
 
-/** The partial tiles of a tree of `size` leaves, lowest level first: all that is needed to append to it. */
+/** The partial tiles of a tree of `size` leaves, lowest level first: all that appending to it needs. */
 export function edgeTiles(size: number): TileName[] {
   const edge: TileName[] = [];
   for (let level = 0, hashes = size; hashes > 0; level++, hashes = Math.floor(hashes / TILE_WIDTH)) {
@@ -60,7 +62,7 @@ export function edgeTiles(size: number): TileName[] {
   return edge;
 }
 
-/** Appends leaves to a tree of which only the edge is in memory: at most 255 hashes a level. */
+/** Appends leaves to a tree, with only its edge in memory: at most 255 hashes a level. */
 export class TreeAppender {
   #size: number;
   /** By level: the hashes of its last tile, which is not full. */
@@ -70,23 +72,23 @@ export class TreeAppender {
   #taken: number[];
 
   /**
-   * @param size of the tree that stands
+   * @param size leaves of the existing tree
    * @param edge its {@link edgeTiles}, in their order
    * @throws RangeError when the tiles are not those of a tree of that size
    */
   constructor(size = 0, edge: readonly Tile[] = []) {
     const wanted = edgeTiles(size);
     const fits = (tile: TileName, index: number): boolean => {
-      const given = edge[index];
+      const found = edge[index];
       return (
-        given?.level === tile.level &&
-        given.index === tile.index &&
-        given.width === tile.width &&
-        given.hashes.length === tile.width * HASH_BYTES
+        found?.level === tile.level &&
+        found.index === tile.index &&
+        found.width === tile.width &&
+        found.hashes.length === tile.width * HASH_BYTES
       );
     };
     if (edge.length !== wanted.length || !wanted.every(fits)) {
-      throw new RangeError(`the tiles given are not the edge of a tree of ${size} leaves`);
+      throw new RangeError(`the tiles are not the edge of a tree of ${size} leaves`);
     }
     this.#size = size;
     for (const { level, hashes } of edge) this.#edge[level] = split(hashes);
@@ -125,7 +127,7 @@ export class TreeAppender {
     return root ?? EMPTY_ROOT;
   }
 
-  /** The tiles that are new or longer than when this was last called, the full ones first. */
+  /** The tiles that are new or longer since the last call, full ones first. */
   take(): Tile[] {
     const tiles = this.#full;
     this.#full = [];
@@ -139,7 +141,7 @@ export class TreeAppender {
   }
 }
 
-/** The roots of the full subtrees that some hashes of a tile make, from the right, where the smallest is. */
+/** The roots of the full subtrees over a tile's first hashes, from the right, where the smallest is. */
 function subtrees(hashes: readonly Uint8Array[]): Uint8Array[] {
   const roots: Uint8Array[] = [];
   for (let end = hashes.length; end > 0; ) {
@@ -150,7 +152,7 @@ function subtrees(hashes: readonly Uint8Array[]): Uint8Array[] {
   return roots;
 }
 
-/** The root over a power of two of hashes. */
+/** The root over hashes whose number is a power of two. */
 function fold(hashes: readonly Uint8Array[]): Uint8Array {
   let row = hashes;
   while (row.length > 1) {
@@ -168,18 +170,18 @@ function split(hashes: Uint8Array): Uint8Array[] {
 }
 
 /**
- * Where tiles come from: given names, their hashes in the same order. It may give a longer tile than the one named:
- * what is beyond the width is not looked at.
+ * Reads tiles: takes names, and returns their hashes in the same order. May return a longer tile than the one named;
+ * bytes beyond the width are ignored.
  */
 export type TileReader = (tiles: readonly TileName[]) => Promise<readonly Uint8Array[]>;
 
-/** A range of leaves whose root is wanted: from `start` to before `end`, as RFC 6962 divides a tree. */
+/** A range of leaves: from `start` to before `end`, as RFC 6962 divides a tree. */
 export type LeafRange = readonly [start: number, end: number];
 
 /**
- * The roots over ranges of leaves of a tree of `size` leaves. All tiles that are needed are asked for at once.
+ * The roots over ranges of leaves of a tree of `size` leaves. Reads all needed tiles at once.
  *
- * @throws RangeError when the reader gives too short a tile
+ * @throws RangeError when the reader returns too short a tile
  */
 export async function rangeRoots(ranges: readonly LeafRange[], size: number, read: TileReader): Promise<Uint8Array[]> {
   const names = new Map<string, TileName>();
@@ -226,7 +228,7 @@ function fullSubtrees([start, end]: LeafRange): Subtree[] {
   return found;
 }
 
-/** The tile that has what a full subtree's root is hashed from, as wide as it is in a tree of `size` leaves. */
+/** The tile from whose hashes a full subtree's root is computed, as wide as in a tree of `size` leaves. */
 function tileOf(height: number, index: number, size: number): TileName {
   const level = Math.floor(height / 8);
   const tile = Math.floor((index * 2 ** (height % 8)) / TILE_WIDTH);

@@ -1,4 +1,7 @@
-/** Proofs in a file of their own (https://c2sp.org/tlog-proof): that an entry is in a log, checked with the log's key alone. */
+/**
+ * Proofs in a file of their own (https://c2sp.org/tlog-proof): that an entry is in a log, verifiable with the log's key
+ * alone.
+ */
 import { type Checkpoint, parseCheckpoint } from "./checkpoint.ts";
 import { HASH_BYTES } from "./hash.ts";
 import { fromBase64, NoteError, type NoteVerifier, openNote, parseNote } from "./note.ts";
@@ -8,7 +11,7 @@ const FIRST_LINE = "c2sp.org/tlog-proof@v1";
 
 /** A proof that leaf `index` is in the tree of the checkpoint. */
 export interface TlogProof {
-  /** What the application needs to make the leaf again. Not authenticated: only what hashes to the leaf is. */
+  /** What the application needs to rebuild the leaf. Not authenticated: only what hashes to the leaf is. */
   readonly extra?: Uint8Array;
   readonly index: number;
   readonly proof: Proof;
@@ -28,14 +31,14 @@ export function formatTlogProof({ extra, index, proof, checkpoint }: TlogProof):
 }
 
 /**
- * Reads the file. Nothing of it may be believed before {@link verifyTlogProof}.
+ * Reads the file. Trust nothing in it before {@link verifyTlogProof}.
  *
  * @throws NoteError
  */
 export function parseTlogProof(text: string): TlogProof {
   const end = text.indexOf("\n\n");
   const [first, ...lines] = text.slice(0, Math.max(0, end)).split("\n");
-  if (first !== FIRST_LINE) throw new NoteError(`that is no proof: its first line is not ${FIRST_LINE}`);
+  if (first !== FIRST_LINE) throw new NoteError(`not a proof: its first line is not ${FIRST_LINE}`);
   const [, encoded] = /^extra (.+)$/.exec(lines[0] ?? "") ?? [];
   const extra = encoded === undefined ? undefined : fromBase64(encoded);
   if (encoded !== undefined) {
@@ -49,21 +52,22 @@ export function parseTlogProof(text: string): TlogProof {
   if (lines.length > 53) throw new NoteError("the proof is too long");
   const proof = lines.map((line) => {
     const hash = fromBase64(line);
-    if (hash?.length !== HASH_BYTES) throw new NoteError(`the proof has a line that is no hash: ${line.slice(0, 100)}`);
+    if (hash?.length !== HASH_BYTES)
+      throw new NoteError(`the proof has a line that is not a hash: ${line.slice(0, 100)}`);
     return hash;
   });
   return { ...(extra === undefined ? {} : { extra }), index, proof, checkpoint: text.slice(end + 2) };
 }
 
 /**
- * Checks that the leaf is in the log: the checkpoint is signed by the log's key and is of that log, and the proof leads
- * from the leaf to its root.
+ * Checks that the leaf is in the log: the checkpoint is signed by the log's key and belongs to that log, and the proof
+ * leads from the leaf to its root.
  *
  * @param leaf the leaf's hash, made from what is claimed to be in the log
  * @param log the log's keys: name and origin are the same
- * @param witnesses whose signatures are to be checked, too; a false one of a known witness is an error
+ * @param witnesses witnesses whose signatures are checked as well; a false one of a known witness is an error
  * @returns the checkpoint, and the witnesses that signed it
- * @throws NoteError that says what does not hold
+ * @throws NoteError that names what does not hold
  */
 export function verifyTlogProof(
   leaf: Uint8Array,
@@ -71,7 +75,7 @@ export function verifyTlogProof(
   log: readonly NoteVerifier[],
   witnesses: readonly NoteVerifier[] = [],
 ): { readonly checkpoint: Checkpoint; readonly witnesses: readonly NoteVerifier[] } {
-  // Not believed yet: it only says whose signature to look for. A key speaks for the log of its name, and for no other.
+  // Not trusted yet: it only selects the keys to check. A key speaks for the log of its name, and for no other.
   const opened = parseCheckpoint(parseNote(checkpoint).text);
   const own = log.filter(({ name }) => name === opened.origin);
   const { verified } = openNote(checkpoint, [...own, ...witnesses]);

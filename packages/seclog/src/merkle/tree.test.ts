@@ -45,7 +45,7 @@ function split(n: number): number {
 
 const leaf = (n: number): Uint8Array => leafHash(`leaf ${n}`);
 
-/** Appends in pieces, each by an appender that knows only the edge, as a sealer does that was started again. */
+/** Appends in pieces, each with an appender that has only the edge, as a restarted sealer does. */
 function grow(pieces: readonly number[]): {
   readonly store: Map<string, Tile>;
   readonly size: number;
@@ -124,7 +124,7 @@ describe("the tree", () => {
     expect(edgeTiles(256)).toEqual([{ level: 1, index: 0, width: 1 }]);
   });
 
-  it("refuses an edge that is not that of the size", () => {
+  it("refuses an edge of another size", () => {
     const { store } = grow([300]);
     const edge = edgeTiles(300).map((name) => store.get(tilePath(name)) as Tile);
     expect(() => new TreeAppender(301, edge)).toThrow(RangeError);
@@ -253,14 +253,14 @@ describe("proofs", () => {
     );
   });
 
-  it("are refused where there can be none", async () => {
+  it("are refused where none can exist", async () => {
     expect(() => inclusionProof(5, 5, reader)).toThrow(RangeError);
     expect(() => inclusionProof(-1, 5, reader)).toThrow(RangeError);
     await expect(consistencyProof(6, 5, reader)).rejects.toThrow(RangeError);
     expect(verifyInclusion(leaf(0), 0.5, 1, [], leaf(0))).toBe(false);
     expect(verifyInclusion(leaf(0), 0, 2 ** 53, [], leaf(0))).toBe(false);
     expect(verifyInclusion(leaf(0).subarray(1), 0, 1, [], leaf(0).subarray(1))).toBe(false);
-    // An empty tree is the beginning of every tree, and of no other root.
+    // An empty tree is the beginning of every tree, and its root is known.
     expect(verifyConsistency(0, leaf(1), 5, leaf(2), [])).toBe(false);
   });
 });
