@@ -1,4 +1,4 @@
-/** The bytes of a source's segments as they were written, as they are, and as they are damaged. */
+/** The bytes of a source's segments: as written, as they are now, and as they are damaged. */
 import { join } from "node:path";
 import {
   decodeHeader,
@@ -11,14 +11,14 @@ import type { ModelFs } from "../model-fs.ts";
 import { HANDLERS, type Source } from "./source.ts";
 import type { Step } from "./steps.ts";
 
-/** One frame as it was written, and what became of it. */
+/** A frame as it was written, and its present state. */
 export interface Copy {
   readonly segment: number;
-  /** `gone` is what looks like an event that was being written when its process died: cut, or zeros to the end. */
+  /** `gone` looks like an event that was being written when its process died: cut, or zeros to the end. */
   readonly state: "intact" | "payload damaged" | "head damaged" | "gone";
 }
 
-/** For each number the newest segment that was given it whole, and whether its bytes are still those. */
+/** For each number, the newest segment that received it whole, and whether its bytes are unchanged. */
 export function copiesOf(fs: ModelFs, source: Source): Map<number, Copy> {
   const copies = new Map<number, Copy>();
   for (const name of fs.names(source.directory)) {
@@ -40,7 +40,7 @@ export function copiesOf(fs: ModelFs, source: Source): Map<number, Copy> {
   return copies;
 }
 
-/** The numbers that some segments have whole, but for what was damaged on purpose. */
+/** The numbers that some segment has whole, apart from deliberate damage. */
 export function wholeEvents(
   fs: ModelFs,
   source: Source,
@@ -63,14 +63,14 @@ export function wholeEvents(
   return whole;
 }
 
-/** Whether the oldest segment says where it begins. */
+/** Whether the oldest segment's header is readable, which says where the segment begins. */
 export function firstHeaderIsWhole(fs: ModelFs, { directory }: Source): boolean {
   const name = fs.names(directory).find((each) => segmentNumber(each) !== undefined);
   const file = name === undefined ? undefined : fs.file(join(directory, name));
   return file === undefined || decodeHeader(file.cache) !== undefined;
 }
 
-/** Does a step `damage events`. */
+/** Runs a step `damage events`. */
 export function damageEvents(
   fs: ModelFs,
   sources: readonly Source[],
@@ -100,7 +100,7 @@ export function damageEvents(
   }
 }
 
-/** Does a step `damage`, and notes in the model what nobody can tell any more. */
+/** Runs a step `damage`, and notes in the model what can no longer be determined. */
 export function damage(
   fs: ModelFs,
   sources: readonly Source[],
@@ -121,11 +121,11 @@ export function damage(
     const handler = HANDLERS.findIndex((other) => name.startsWith(`cursor.${other}`));
     if (handler >= 0) source.forgotten[handler as 0 | 1] = true;
   } else if (how === "truncate") {
-    // A file that is still written to goes on at its end: then nobody could say what was damaged.
+    // Not in a file that is still being appended to: its damage could no longer be located.
     if (source.alive) return;
     source.cut = true;
   }
-  // Of what was intact: damage that undoes damage would be none, and a reader may have reported it already.
+  // Only intact bytes: damage that undoes damage would be none, and a reader may have reported it already.
   const intact = fs.file(path)?.intact ?? Buffer.alloc(0);
   fs.damage(path, (bytes) => {
     if (how === "truncate") return bytes.subarray(0, Math.min(bytes.length, offset));
@@ -134,5 +134,5 @@ export function damage(
     }
     return bytes;
   });
-  // A chunk that was read before is memory of the reader, and stays as it was.
+  // A chunk that was already read is in the reader's memory, and stays as it was.
 }

@@ -6,7 +6,7 @@ import type { ModelFs } from "../model-fs.ts";
 import { type Copy, copiesOf, firstHeaderIsWhole, wholeEvents } from "./bytes.ts";
 import type { Shipped, Source } from "./source.ts";
 
-/** What the spool promises, checked when it reads, deletes and comes to an end. */
+/** The spool's promises, checked when it reads, deletes and ends. */
 export class Rules {
   readonly #fs: ModelFs;
   readonly #sources: readonly Source[];
@@ -18,12 +18,12 @@ export class Rules {
     this.#sources = sources;
   }
 
-  /** A promise. Its breach is kept until the step is over: whatever is thrown now, the spool may take for the disk's error. */
+  /** A promise. A breach is kept until the step is over: anything thrown now could pass for an error of the disk. */
   hold(holds: boolean, sentence: string): void {
     if (!holds) this.broken ??= sentence;
   }
 
-  /** What a handler is given next. Returns the last number of it. */
+  /** Checks what a handler receives next, and returns its last number. */
   atRead(
     { source, acknowledged }: Shipped,
     handler: 0 | 1,
@@ -48,27 +48,27 @@ export class Rules {
         const never = !source.alive && seq > source.durable;
         const where = JSON.stringify(copies.get(seq) ?? "in no segment");
         this.hold(damaged || unknown || never, `event ${seq} of ${source.id} is called damaged, and is ${where}`);
-        // Of garbage at the end nobody knows how many events it was: one is told, by each who reads when nothing tells which.
+        // Garbage at the end may be any number of events: each reader that has no other clue reports one.
         const guessed = seq === source.payloads.length + 1 || !firstHeaderIsWhole(this.#fs, source);
-        this.hold(seq <= source.payloads.length || guessed, `event ${seq} of ${source.id} never was`);
+        this.hold(seq <= source.payloads.length || guessed, `event ${seq} of ${source.id} never existed`);
       }
     }
     return last;
   }
 
-  /** At a dead source's end a handler has all that was acknowledged, except for a damaged tail that says nothing of itself. */
+  /** At a dead source's end a handler has everything acknowledged, except for a damaged tail without readable heads. */
   atEnd(shipped: Shipped, handler: 0 | 1): void {
     shipped.ended[handler] = true;
     const { source } = shipped;
     const has = source.stored[handler];
     if (has >= source.durable) return;
     const copies = copiesOf(this.#fs, source);
-    // Of a segment that was cut away whole nothing is left, and it may be deleted.
+    // A segment that was cut away whole leaves nothing, and may be deleted.
     const state = (seq: number): Copy["state"] => copies.get(seq)?.state ?? (source.cut ? "gone" : "intact");
     for (let seq = has + 1; seq <= source.durable; seq++) {
       this.hold(state(seq) !== "intact", `event ${seq} of ${source.id} is lost: ${JSON.stringify(copies.get(seq))}`);
     }
-    // Where a frame begins is known as long as the heads since the last one that is intact are whole.
+    // The start of a frame is known as long as all heads since the last intact frame are whole.
     let before = has;
     while (copies.get(before)?.state === "payload damaged") before -= 1;
     const found = state(has + 1) !== "gone" && (copies.get(before)?.state ?? "intact") === "intact";
@@ -81,11 +81,11 @@ export class Rules {
     const segment = segmentNumber(path.slice(path.lastIndexOf("/") + 1));
     const file = this.#fs.file(path);
     if (source === undefined || segment === undefined || file === undefined) return;
-    // Of one that was cut to its header nothing is left to be deleted.
+    // A segment cut to its header holds nothing that could be lost.
     if (file.cache.length <= HEADER_BYTES) return;
     const promised = source.alive ? Math.max(source.durable, source.written) : source.durable;
     const stored = Math.min(...source.stored.map((seq, handler) => (source.excused[handler] ? promised : seq)));
-    // What was said to be on disk must be on disk elsewhere, what was said to be written at least in the page cache.
+    // What was reported on disk must be on disk elsewhere, what was reported written at least in the page cache.
     for (const [where, upTo] of [
       ["cache", promised],
       ["disk", source.alive ? source.durable : (source.onDisk ?? source.durable)],

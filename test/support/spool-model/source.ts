@@ -10,20 +10,20 @@ export class Source {
   readonly id: string;
   readonly directory: string;
   readonly payloads: string[] = [];
-  /** The last number that was said to be on disk or, since its process was killed, to be written: the machine is up. */
+  /** The last number reported on disk, or as written if its process was killed since: the machine stays up. */
   durable = 0;
-  /** The last number that was said to be written. */
+  /** The last number reported as written. */
   written = 0;
-  /** The last number that was said to be on disk when its process was killed. */
+  /** The last number reported on disk when its process was killed. */
   onDisk: number | undefined;
   alive = true;
-  /** What each handler has: given, or reported as damaged. The handlers are not of this machine, and never crash. */
+  /** What each handler has received or seen reported as damaged. The handlers run elsewhere, and never crash. */
   readonly stored: [number, number] = [0, 0];
-  /** A handler's cursor was damaged: when the first segment's header is, too, what was deleted looks missing. */
+  /** A handler's cursor was damaged: if the first segment's header is damaged as well, deleted events look missing. */
   readonly forgotten: [boolean, boolean] = [false, false];
-  /** A damaged tail took numbers with it that nothing speaks of any more. */
+  /** A damaged tail took numbers with it that nothing records any more. */
   readonly excused: [boolean, boolean] = [false, false];
-  /** A segment was cut short: no count of bytes fits any more. */
+  /** A segment was cut short: byte counts no longer agree. */
   cut = false;
 
   constructor(id: string) {
@@ -32,7 +32,7 @@ export class Source {
   }
 }
 
-/** A source that is shipped by the process that runs. */
+/** A source that the running process ships. */
 export interface Shipped {
   readonly source: Source;
   readonly files: ShipSource;

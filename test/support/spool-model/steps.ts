@@ -1,33 +1,33 @@
-/** What a sequence may be made of: steps of an application, a shipper, a disk and a crash. */
+/** The steps of a sequence: those of an application, a shipper, a disk and a crash. */
 
 import { FRAME_BYTES } from "../../../packages/seclog/src/spool/segment.ts";
 import type { CrashKind, Fault } from "../model-fs.ts";
 import { fc } from "../properties.ts";
 
-/** One step. Plain data, so that a sequence that failed can be kept below as it was printed. */
+/** One step. Plain data, so that a failed sequence can be kept as it was printed. */
 export type Step =
-  /** Records events; `wait` asks for them to be durable, without waiting here. */
+  /** Records events; `wait` makes them durable, without waiting here. */
   | { readonly do: "append"; readonly count: number; readonly size: number; readonly wait: boolean }
-  /** The event loop turns, and so much time passes. */
+  /** The event loop turns, and time passes. */
   | { readonly do: "time"; readonly ms: number }
-  /** The thread pool does its oldest calls, and answers (or has not answered yet). */
+  /** The thread pool runs its oldest calls, and some callbacks run. */
   | { readonly do: "pool"; readonly calls: number; readonly answers: number }
   | { readonly do: "flushSync" }
   /** Room is short: the segment is ended, so that it can be deleted. */
   | { readonly do: "retire" }
-  /** A handler takes events of the living source, or of the dead one at this place, and acknowledges them. */
+  /** A handler takes events of the living source, or of the dead one at this index, and acknowledges them. */
   | { readonly do: "read"; readonly source: number; readonly handler: number; readonly most: number }
   /** Keeps cursors and deletes what all handlers have, as the shipper does. */
   | { readonly do: "keep" }
-  /** The process ends, before so many more calls of the file system, and another one begins. */
+  /** The process crashes after this many more file system calls, and another one starts. */
   | { readonly do: "crash"; readonly kind: CrashKind; readonly after: number }
-  /** The process ends in order, and another one begins. */
+  /** The process ends in order, and another one starts. */
   | { readonly do: "close" }
   | { readonly do: "fault"; readonly fault: Fault }
   | { readonly do: "heal" }
-  /** Between two calls of one thread, another thread does something. */
+  /** Another thread does something between two calls of one thread. */
   | { readonly do: "between"; readonly after: number; readonly step: "read" | "pool" | "write" }
-  /** Each of the last `count` events of a segment but `spare` is damaged in its head or in its payload. */
+  /** Each of a segment's last `count` events except `spare` is damaged, in its head or its payload. */
   | {
       readonly do: "damage events";
       readonly file: number;
@@ -35,7 +35,7 @@ export type Step =
       readonly spare: number;
       readonly at: number;
     }
-  /** A file's bytes change where they lie. */
+  /** A file's bytes change in place. */
   | {
       readonly do: "damage";
       readonly how: "flip" | "zero" | "truncate";
@@ -44,7 +44,7 @@ export type Step =
       readonly length: number;
     };
 
-/** A sequence of steps, and what it depends on. */
+/** A sequence of steps, and its parameters. */
 export interface Run {
   readonly segmentBytes: number;
   readonly seed: number;

@@ -19,7 +19,7 @@ import { Rules } from "./rules.ts";
 import { HANDLERS, ROOT, type Shipped, Source } from "./source.ts";
 import type { Run, Step } from "./steps.ts";
 
-/** Runs sequences on the real spool and on its model, and holds one against the other. */
+/** Runs sequences on the real spool and on its model, and compares them. */
 export class World {
   readonly #fs: ModelFs;
   readonly #segmentBytes: number;
@@ -32,9 +32,9 @@ export class World {
   readonly #watch = new OwnerWatch(() => 3_600_000 * this.#hours++);
   #lives = 0;
   #limit = 0;
-  /** The newest segment that the writer is done with. */
+  /** The newest segment that the writer has finished. */
   #closed = 0;
-  /** Which of the two threads are at work: one that is does nothing else in between. */
+  /** Which of the two threads is in the middle of something: it does nothing else meanwhile. */
   #shipping = false;
   #writing = false;
   #crashed = false;
@@ -59,7 +59,7 @@ export class World {
     if (this.#rules.broken !== undefined) throw new Error(this.#rules.broken);
   }
 
-  /** Heals everything and reads all to the end. */
+  /** Removes all faults and reads everything to the end. */
   async end(): Promise<void> {
     this.#fs.heal();
     await this.step({ do: "heal" });
@@ -68,12 +68,12 @@ export class World {
     const own = this.#own;
     if (own === undefined) throw new Error("no process runs");
     const { payloads, durable, stored } = own.source;
-    this.#rules.hold(durable === payloads.length, `${durable} of ${payloads.length} are on disk when nothing fails`);
+    this.#rules.hold(durable === payloads.length, `${durable} of ${payloads.length} are on disk without faults`);
     for (const handler of [0, 1] as const) this.#readAll(own, handler);
     this.#rules.hold(stored[0] === durable && stored[1] === durable, `of ${durable} the handlers have ${stored}`);
     await this.step({ do: "keep" });
     await this.step({ do: "close" });
-    // One that starts finds all that is left.
+    // A process that starts finds everything that is left.
     for (const shipped of [...this.#adopted]) {
       for (const handler of [0, 1] as const) this.#readAll(shipped, handler);
       this.#finish(shipped);
@@ -141,7 +141,7 @@ export class World {
     }
   }
 
-  /** A process starts: makes a source, and adopts what the dead left. */
+  /** A process starts: creates a source, and adopts what dead processes left. */
   #begin(): void {
     this.#crashed = false;
     vi.clearAllTimers();
@@ -186,14 +186,14 @@ export class World {
       closed: (number) => {
         this.#closed = number;
       },
-      lost: () => this.#rules.hold(false, "it found itself taken over, and nobody did"),
+      lost: () => this.#rules.hold(false, "it noticed a takeover that never happened"),
     });
     this.#own = this.#ship(source, owned, () => this.#limit);
     this.#writer = writer;
     for (const id of listSources(this.#calls, ROOT)) {
       const dead = this.#sources.find((other) => other.id === id && other !== source);
       if (dead === undefined) continue;
-      // An hour after the one before; so much of that counts that three more are enough.
+      // An hour has passed, of which one look counts only a part: four looks are enough.
       const look = (): AdoptedSource | undefined =>
         adoptSource(this.#calls, ROOT, id, `holder ${this.#lives}`, this.#watch);
       const adopted = look() ?? look() ?? look() ?? look();
@@ -232,7 +232,7 @@ export class World {
     return shipped;
   }
 
-  /** The owner of a source is this test's process, which lives: makes it one that has ended. */
+  /** The owner of a source is this test's process, which is alive: makes it a dead one. */
   #bury(source: Source): void {
     source.alive = false;
     for (const name of this.#fs.names(source.directory)) {
@@ -280,7 +280,7 @@ export class World {
     }
   }
 
-  /** What `Lane` does with a reader, for one batch. */
+  /** One batch, read as `Lane` reads it. */
   #read(shipped: Shipped, handler: 0 | 1, most: number): boolean {
     const { source, files, acknowledged, readers, ended } = shipped;
     if (ended[handler]) return false;
@@ -292,7 +292,7 @@ export class World {
       readers[handler] = reader;
       read = reader.read(limit, most, 1e6);
     } catch {
-      // Reading failed: the lane begins again behind the last acknowledged event.
+      // Reading failed: the lane restarts after the last acknowledged event.
       readers[handler]?.close();
       readers[handler] = undefined;
       return false;
@@ -316,7 +316,7 @@ export class World {
     }
   }
 
-  /** What `Shipper` does every now and then. */
+  /** `Shipper`'s periodic work. */
   #keep(shipped: Shipped): void {
     const { files, acknowledged } = shipped;
     this.#shipping = true;
@@ -324,12 +324,12 @@ export class World {
       for (const handler of [0, 1] as const) files.saveCursor(HANDLERS[handler], acknowledged[handler]);
       files.release(Math.min(...acknowledged));
     } catch {
-      // Tried again.
+      // It is retried.
     }
     this.#shipping = false;
   }
 
-  /** What `Adoption` does when all handlers have a dead source whole. */
+  /** `Adoption`'s work once all handlers have a dead source whole. */
   #finish(shipped: Shipped): void {
     if (!shipped.ended[0] || !shipped.ended[1]) return;
     this.#adopted = this.#adopted.filter((other) => other !== shipped);
@@ -337,11 +337,11 @@ export class World {
     try {
       removeSource(this.#calls, ROOT, shipped.source.directory);
     } catch {
-      // The next one finds it.
+      // The next process finds it.
     }
   }
 
-  /** Ends the process here and now; the step that runs notices by the failure of its calls. */
+  /** Ends the process at once; the running step notices when its calls fail. */
   #crash(kind: CrashKind): void {
     if (this.#crashed) return;
     this.#die(kind);
@@ -371,13 +371,13 @@ export class World {
       try {
         release(this.#calls, owned);
       } catch {
-        // The next one finds it with a dead owner.
+        // The next process finds it with a dead owner.
       }
     }
     this.#shipping = false;
     this.#die("kill");
     this.#crashed = true;
-    // What the thread pool was doing is finished before the process is gone.
+    // The thread pool's work finishes before the process is gone.
     while (this.#fs.runPool() || this.#fs.answer());
     this.#fs.crash("kill");
   }
