@@ -40,7 +40,7 @@ import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
 import { openPool, Session, type SessionTimeouts } from "./session.ts";
 import { beginTransaction, HAS_TRANSACTION_TIMEOUT, inTransaction } from "./transaction.ts";
-import { Slots, Turns } from "./turns.ts";
+import { Slots, Turns } from "./commit-order.ts";
 
 /** Options of {@link postgresHandler}. */
 export interface PostgresHandlerOptions {
