@@ -1,21 +1,22 @@
 /**
- * Whether what a source's position covers is really stored.
+ * Confirms that the events which a source's position covers are stored.
  *
- * The position may be ahead of a batch because an answer was lost, or the spool is an older copy, or another process ships the
- * source; or because somebody who has the source's key moved it over events that were never stored. So the position alone is
- * not believed: the database is asked for these very events, by their ids, which only the spool and the stored rows have.
+ * The position may be ahead of a batch because a reply was lost, because the spool is an older copy, or because another process
+ * ships the source. But a client with the source's key could also have moved it over events that were never stored. So the
+ * handler does not trust the position alone: it asks for these very events by their ids, which only the spool and the stored
+ * rows have.
  */
 import { createHash } from "node:crypto";
 import { type BatchSource, HandlerError } from "../ship/handler.ts";
 import type { Session } from "./session.ts";
 
-/** Events that are asked for in one statement. */
+/** Events per statement. */
 const AT_ONCE = 2_000;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** An id that no event has: of a record that does not say who it is. */
-const NOBODY = "00000000-0000-0000-0000-000000000000";
+/** An id that no event has, for a record whose own cannot be read. */
+const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
 /**
  * The number up to which the records from `firstSeq` on are stored, or in quarantine, or were removed by retention;
@@ -28,36 +29,43 @@ export async function confirmedUpTo(
   records: readonly Uint8Array[],
 ): Promise<number> {
   for (let from = 0; from < records.length; from += AT_ONCE) {
-    const asked = records.slice(from, from + AT_ONCE).map(identityOf);
+    const identities = records.slice(from, from + AT_ONCE).map(identityOf);
     const [row] = await session.query("SELECT public.seclog_confirm($1, $2, $3, $4, $5, $6, $7) AS last_seq", [
       id,
       epoch,
       key,
       firstSeq + from,
-      asked.map((identity) => identity.id),
-      asked.map((identity) => identity.occurredAt),
-      asked.map((identity) => identity.digest),
+      identities.map((identity) => identity.id),
+      identities.map((identity) => identity.occurredAt),
+      identities.map((identity) => identity.digest),
     ]);
     const confirmed = Number((row as { last_seq: string }).last_seq);
-    if (confirmed < firstSeq + from + asked.length - 1) return confirmed;
+    if (confirmed < firstSeq + from + identities.length - 1) return confirmed;
   }
   return firstSeq + records.length - 1;
 }
 
-/** @param confirmed the last number that is stored */
+/** @param confirmed the last number known to be stored */
 export function seizedError({ id }: BatchSource, position: number, confirmed: number): HandlerError {
   return new HandlerError(
     "destination",
-    `PostgreSQL: source ${id} stands at ${position} there, but event ${confirmed + 1} is not stored: somebody who has the ` +
+    `PostgreSQL: source ${id} stands at ${position} there, but event ${confirmed + 1} is not stored: a client with the ` +
       "source's key moved its position, or rows were deleted; see docs/operations.md",
     { code: "SECLOG_SOURCE_SEIZED" },
   );
 }
 
+/** A row that is not this event has taken one of the numbers `from` to `to`. */
+export function clashError({ id }: BatchSource, from: number, to: number, cause: unknown): HandlerError {
+  const numbers = from === to ? `number ${from}` : `one of the numbers ${from} to ${to}`;
+  const message = `PostgreSQL: ${numbers} of source ${id} has a row with the same time that is not this event's: another client inserted it, with a writer's login`;
+  return new HandlerError("event", message, { cause });
+}
+
 interface Identity {
   readonly id: string;
   readonly occurredAt: string;
-  /** SHA-256 of the record, by which it is known in the quarantine. */
+  /** SHA-256 of the record, which identifies it in quarantine. */
   readonly digest: string;
 }
 
@@ -72,12 +80,12 @@ function identityOf(record: Uint8Array): Identity {
     const { id, occurred_at: occurredAt } = line;
     if (typeof id === "string" && UUID.test(id) && isTime(occurredAt)) return { id, occurredAt, digest };
   } catch {
-    // Damaged, or no event: the store has it in quarantine, if at all.
+    // Damaged, or not an event: if the database has it, then in quarantine.
   }
-  return { id: NOBODY, occurredAt: "-infinity", digest };
+  return { id: NIL_UUID, occurredAt: "-infinity", digest };
 }
 
-/** Whether it is a time that PostgreSQL takes: `2026-02-30` is none. */
+/** Whether PostgreSQL accepts it as a time: not `2026-02-30`. */
 function isTime(text: unknown): text is string {
   if (typeof text !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text)) return false;
   const time = new Date(text);

@@ -1,23 +1,23 @@
 /**
- * Batches into `security_event_log`, exactly once.
+ * Stores batches in `security_event_log`, each event exactly once.
  *
- * One transaction per batch: COPY the rows, move the source's position over them, commit.
- * The two are committed together, so after any failure the next call opens the source again and reads the position. What it
- * covers of the call's events is left out once the database has confirmed that it has these very events (`confirm.ts`).
+ * One transaction per batch: COPY the rows, move the source's position over them, commit. Rows and position commit together,
+ * so after any failure the next call opens the source again and reads the position. It skips the events that the position
+ * covers, once the database has confirmed that it holds these very events (`confirm.ts`).
  *
  *   call n      COPY ───────────► advance + COMMIT ─► resolves
  *   call n+1         COPY ──────────── waits ────────► advance + COMMIT ─► resolves
  *
- * Two calls of a source are under way at a time, each on its own connection; PostgreSQL takes the rows of the second
- * while the first is still on its way. The second one's position moves only after the first has committed: when the
- * first fails, the second rolls back. Locking the position at the start of the transaction would serialise the COPYs.
+ * A source has two calls in flight, each on its own connection: PostgreSQL takes the rows of the second while the first is
+ * still committing. The second moves the position only after the first has committed (`commit-order.ts`), and rolls back when
+ * the first fails. Locking the position at the start of the transaction would serialise the COPYs.
  *
- * The source's key is a parameter and stands in no SQL text: other sessions of the same login read that in
- * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection that is lost between the two
- * leaves the position locked, for as long as the rows of its COPY hold up the next try anyway (`transaction.ts`).
+ * The source's key is a parameter and never part of the SQL text, which other sessions of the same login can read in
+ * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection lost between the two leaves
+ * the position locked; the rows of its COPY would block the retry just as long (`transaction.ts`).
  *
- * A connection that is lost around COMMIT leaves a transaction that may still end either way. If it commits, the
- * next try meets it at the position (SL002) or at the unique index (23505), rolls back, and reads again.
+ * A connection lost around COMMIT leaves a transaction that may still commit or roll back. If it commits, the retry collides
+ * with it at the position (SL002) or at the unique index (23505), rolls back, and reads the position again.
  */
 
 import type { ClientConfig, Pool } from "pg";
@@ -30,7 +30,8 @@ import {
   type QuarantinedRecord,
   type SecurityEventHandler,
 } from "../ship/handler.ts";
-import { confirmedUpTo, seizedError } from "./confirm.ts";
+import { CommitOrder } from "./commit-order.ts";
+import { clashError, confirmedUpTo, seizedError } from "./confirm.ts";
 import { connectionConfig, secretUrl, type TlsOption } from "./connection-config.ts";
 import { COPY_COLUMNS, copyRows } from "./copy-rows.ts";
 import { errorCode, toHandlerError } from "./failure.ts";
@@ -39,31 +40,31 @@ import { RecordError } from "./line-reader.ts";
 import type { PostgresPool } from "./pool.ts";
 import { type AppliedMigration, checkSchemaVersion } from "./schema-version.ts";
 import { openPool, Session, type SessionTimeouts } from "./session.ts";
+import { Slots } from "./slots.ts";
 import { beginTransaction, HAS_TRANSACTION_TIMEOUT, inTransaction } from "./transaction.ts";
-import { Slots, Turns } from "./commit-order.ts";
 
 /** Options of {@link postgresHandler}. */
 export interface PostgresHandlerOptions {
   /** The writer's URL, `postgresql://user:password@host/database`. @default `SECLOG_DATABASE_URL` */
   readonly url?: string | undefined;
-  /** A file that holds the URL. @default `SECLOG_DATABASE_URL_FILE` */
+  /** A file with the URL in it. @default `SECLOG_DATABASE_URL_FILE` */
   readonly urlFile?: string | undefined;
   /**
-   * The application's own pool, of pg or of its shape, instead of a URL. The handler then runs on the main thread, and
-   * takes two of its connections at a time.
+   * The application's own pool instead of a URL: pg's, or one of its shape. The handler then runs on the main thread and
+   * uses two of its connections at a time.
    */
   readonly pool?: PostgresPool | undefined;
-  /** See {@link TlsOption}. @default as the URL says; verified TLS for any other machine */
+  /** See {@link TlsOption}. @default the URL's `sslmode`; without one, verified TLS unless the server is on this machine */
   readonly tls?: TlsOption | undefined;
-  /** Connections that stay open when there is nothing to do. @default 1 */
+  /** Connections that stay open while idle. @default 1 */
   readonly poolMin?: number | undefined;
-  /** The most connections of this process. @default 2 */
+  /** Maximum connections of this process. @default 2 */
   readonly poolMax?: number | undefined;
-  /** Milliseconds for a connection to be made. @default 10000 */
+  /** Milliseconds to wait for a connection. @default 10000 */
   readonly connectTimeout?: number | undefined;
-  /** Milliseconds for a statement, a COPY of a whole batch included. @default 30000 */
+  /** Milliseconds for a statement, including the COPY of a whole batch. @default 30000 */
   readonly statementTimeout?: number | undefined;
-  /** The most events in one transaction. @default 4000 */
+  /** Maximum events in one transaction. @default 4000 */
   readonly batchSize?: number | undefined;
   /** @default "postgres" */
   readonly name?: string | undefined;
@@ -87,23 +88,23 @@ const OPTIONS = [
 ] as const satisfies readonly (keyof PostgresHandlerOptions)[];
 
 /**
- * Stores events in the table `security_event_log` that `seclog setup` made. Connects when the first batch comes.
+ * Stores events in the table `security_event_log`, which `seclog setup` creates. Connects with the first batch.
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the option
+ * @throws SeclogError `SECLOG_CONFIG`, naming the option
  */
 export function postgresHandler(options: PostgresHandlerOptions = {}): SecurityEventHandler {
   rejectUnknownOptions(WHERE, options, OPTIONS);
   if (options.pool !== undefined && typeof options.pool.connect !== "function") {
-    throw configError(WHERE, "pool", "has no method connect(); give a pg Pool");
+    throw configError(WHERE, "pool", "has no method connect(); pass a pg Pool");
   }
   return new PostgresHandler(options);
 }
 
 /**
- * Makes the handler in the shipper's worker thread. `options` are those of its `worker` property.
+ * Creates the handler in the shipper's worker thread, from the options of its `worker` property.
  *
- * What it needs is loaded here and not with the first batch: a module that could not be read once, for want of a descriptor
- * say, cannot be loaded again in the same thread, only in the one that comes after it.
+ * Loads its dependencies now rather than with the first batch: a module that failed to load once, for want of a file
+ * descriptor say, cannot be loaded again in the same thread. A failure here makes the shipper start a new thread.
  */
 export async function createHandler(options: PostgresHandlerOptions): Promise<SecurityEventHandler> {
   await Promise.all([import("pg"), import("pg-copy-streams")]);
@@ -113,25 +114,26 @@ export async function createHandler(options: PostgresHandlerOptions): Promise<Se
 /** A source as this process knows it. */
 interface OpenSource {
   readonly epoch: number;
-  /** Reads the position; shared by calls that come while it is being read. Absent after a failure. */
+  /** The reading of the position, shared by concurrent calls. Absent after a failure. */
   opening: Promise<void> | undefined;
-  /** The last number that the database says is stored. Somebody else may have moved it: see {@link confirmedUpTo}. */
+  /** The last number that the database reports as stored. Another client may have moved it: see {@link confirmedUpTo}. */
   position: number;
-  /** The last number that is stored for certain. Owned by the call whose turn it is. */
+  /** The last number known to be stored. Only the first call in the commit order writes it. */
   stored: number;
-  readonly turns: Turns;
-  /** The most events in a transaction: fewer than a batch has after one took too long or was cut off. */
-  rows: number;
-  /** The first number of the last transaction that met a row of one of its numbers. */
+  readonly commitOrder: CommitOrder;
+  /** Maximum events in a transaction: less than a batch after a transaction timed out or lost its connection. */
+  maxRows: number;
+  /** Where the last transaction began that collided with a row under one of its numbers. */
   clashedAt: number | undefined;
-  /** What begins a transaction at this server. */
+  /** The statements that begin a transaction on this server. */
   begin: string;
-  /** The retention class of each category that has one. */
+  /** The retention class of each category that was assigned one. */
   retention: ReadonlyMap<string, string>;
 }
 
-/** How long connections may take to end. One that is still being made would keep `close` for `connectTimeout`. */
+/** How long `close` waits for connections to end. One still being opened would take up to `connectTimeout`. */
 const CLOSE_MS = 1_000;
+
 class PostgresHandler implements SecurityEventHandler {
   readonly name: string;
   readonly required: boolean;
@@ -165,20 +167,20 @@ class PostgresHandler implements SecurityEventHandler {
       const { urlFile: _, ...others } = options;
       this.worker = { module: "seclog:postgres", options: { ...others, url } };
     } else {
-      // How large it is only its owner knows; it has a queue of its own.
+      // Only its owner knows its size, and it has a queue of its own.
       this.#pool = options.pool;
       this.#slots = new Slots(Number.POSITIVE_INFINITY);
     }
   }
 
   handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(batch.source, async (source, turn) => {
+    return this.#inOrder(batch.source, async (source, previousCommitted) => {
       await this.#withSession(batch.source, source, signal, async (session) => {
         await this.#confirm(session, batch.source, source, batch.firstSeq, batch.records);
         let from = Math.max(batch.firstSeq, source.stored + 1);
         while (from <= batch.lastSeq) {
-          const to = Math.min(batch.lastSeq, from + source.rows - 1);
-          await this.#transaction(session, batch, source, from, to, turn);
+          const to = Math.min(batch.lastSeq, from + source.maxRows - 1);
+          await this.#transaction(session, batch, source, from, to, previousCommitted);
           from = to + 1;
         }
       });
@@ -186,8 +188,8 @@ class PostgresHandler implements SecurityEventHandler {
   }
 
   quarantine(record: QuarantinedRecord, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(record.source, async (source, turn) => {
-      await turn();
+    return this.#inOrder(record.source, async (source, previousCommitted) => {
+      await previousCommitted();
       await this.#withSession(record.source, source, signal, async (session) => {
         await this.#confirm(session, record.source, source, record.seq, [record.record]);
         if (source.stored >= record.seq) return;
@@ -208,10 +210,10 @@ class PostgresHandler implements SecurityEventHandler {
     });
   }
 
-  /** Opening the source compares its position with what was acknowledged. */
+  /** Opening the source compares its position with the last acknowledged number; that is all. */
   confirm(source: BatchSource, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(source, async (known, turn) => {
-      await turn();
+    return this.#inOrder(source, async (known, previousCommitted) => {
+      await previousCommitted();
       await this.#withSession(source, known, signal, async () => {});
     });
   }
@@ -232,12 +234,12 @@ class PostgresHandler implements SecurityEventHandler {
     clearTimeout(timer);
   }
 
-  /** Gives a call its place behind the one before it of the same source; see {@link Turns}. */
-  async #inTurn(
+  /** Runs a call at its place in the source's {@link CommitOrder}. */
+  async #inOrder(
     { id, epoch }: BatchSource,
-    work: (source: OpenSource, turn: () => Promise<void>) => Promise<void>,
+    work: (source: OpenSource, previousCommitted: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
-    if (this.#closing !== undefined) throw new HandlerError("retry", "PostgreSQL: the handler was closed");
+    if (this.#closing !== undefined) throw new HandlerError("retry", "PostgreSQL: the handler is closed");
     let source = this.#sources.get(id);
     if (source === undefined || source.epoch !== epoch) {
       source = {
@@ -245,33 +247,33 @@ class PostgresHandler implements SecurityEventHandler {
         opening: undefined,
         position: 0,
         stored: 0,
-        turns: new Turns(),
-        rows: Number.POSITIVE_INFINITY,
+        commitOrder: new CommitOrder(),
+        maxRows: Number.POSITIVE_INFINITY,
         clashedAt: undefined,
         begin: "",
         retention: new Map(),
       };
       this.#sources.set(id, source);
     }
-    const mine = source;
+    const current = source;
     try {
-      await mine.turns.take((turn) => work(mine, turn));
+      await current.commitOrder.run((previousCommitted) => work(current, previousCommitted));
     } catch (error) {
-      mine.opening = undefined;
+      current.opening = undefined;
       const failure = error instanceof RecordError ? new HandlerError("event", error.message) : toHandlerError(error);
-      failure.stored = mine.stored;
+      failure.stored = current.stored;
       throw failure;
     }
   }
 
-  /** Does `work` on a connection, once the source's position is known. */
+  /** Runs `work` on a connection, after reading the source's position if that is not known yet. */
   async #withSession(
     batchSource: BatchSource,
     source: OpenSource,
     signal: AbortSignal,
     work: (session: Session) => Promise<void>,
   ): Promise<void> {
-    await this.#slots.take(signal);
+    await this.#slots.acquire(signal);
     try {
       this.#pool ??= await this.#openPool();
       const session = await Session.open(this.#pool, this.#timeouts, signal);
@@ -283,17 +285,17 @@ class PostgresHandler implements SecurityEventHandler {
         session.release();
       }
     } finally {
-      this.#slots.give();
+      this.#slots.release();
     }
   }
 
   async #openPool(): Promise<PostgresPool> {
-    if (this.#config === undefined) throw new HandlerError("retry", "PostgreSQL: there is no pool");
+    if (this.#config === undefined) throw new HandlerError("retry", "PostgreSQL: neither a URL nor a pool");
     this.#ownPool ??= openPool(this.#config, this.#size, this.#timeouts);
     return this.#ownPool;
   }
 
-  /** Learns what the database is, and reads how far the source has come. */
+  /** Checks the database's schema, opens the source and reads its position. */
   async #open(session: Session, { id, epoch, key, acknowledged }: BatchSource, source: OpenSource): Promise<void> {
     const [row] = await inTransaction(session, beginTransaction(this.#timeouts.statement, false), () =>
       session.query(
@@ -320,15 +322,16 @@ class PostgresHandler implements SecurityEventHandler {
     if (source.position < acknowledged) {
       throw new HandlerError(
         "destination",
-        `PostgreSQL: source ${id} ends at ${source.position} there, but by the cursor in the spool ${acknowledged} was stored before: ` +
-          "it is an older copy of the database, or somebody edited the cursor; connect to the right one, or see docs/operations.md",
+        `PostgreSQL: source ${id} ends at ${source.position} there, but the spool's cursor says ${acknowledged} was stored: ` +
+          "this is an older copy of the database, or the cursor was edited; connect to the right database, or see docs/operations.md",
         { code: "SECLOG_STORE_BEHIND" },
       );
     }
   }
 
   /**
-   * Makes certain of what is there already by the position: a try whose answer was lost has stored it, or nobody has.
+   * Confirms that the events up to the position are stored. They are when an earlier attempt committed and its reply was
+   * lost; they are not when the position was moved by another client.
    *
    * @throws HandlerError `SECLOG_SOURCE_SEIZED`
    */
@@ -342,9 +345,9 @@ class PostgresHandler implements SecurityEventHandler {
     const lastSeq = Math.min(firstSeq + records.length - 1, source.position);
     const from = Math.max(firstSeq, source.stored + 1);
     if (from > lastSeq) return;
-    const doubtful = records.slice(from - firstSeq, lastSeq - firstSeq + 1);
+    const unconfirmed = records.slice(from - firstSeq, lastSeq - firstSeq + 1);
     const confirmed = await inTransaction(session, source.begin, () =>
-      confirmedUpTo(session, batchSource, from, doubtful),
+      confirmedUpTo(session, batchSource, from, unconfirmed),
     );
     if (confirmed >= from) source.stored = confirmed;
     if (confirmed < lastSeq) throw seizedError(batchSource, source.position, confirmed);
@@ -356,39 +359,33 @@ class PostgresHandler implements SecurityEventHandler {
     source: OpenSource,
     from: number,
     to: number,
-    turn: () => Promise<void>,
+    previousCommitted: () => Promise<void>,
   ): Promise<void> {
     const { id, epoch, key } = batch.source;
     try {
       await session.copy(`${source.begin}; ${COPY}`, copyRows(batch, source.retention, from, to));
-      await turn();
+      await previousCommitted();
       await session.query("SELECT public.seclog_advance($1, $2, $3, $4, $5)", [id, epoch, key, from, to]);
       await session.query("COMMIT");
     } catch (error) {
       await session.rollback();
-      // Whatever ended the connection may end the next one as soon: a link that takes no more bytes, or a limit of the
-      // server's. A single event at last gets through, or nothing does.
-      if (session.broken || errorCode(error) === QUERY_CANCELED) source.rows = Math.ceil((to - from + 1) / 4);
+      // The cause may end the next connection just as early: a link that takes only so many bytes, or a limit on the server.
+      // Fewer rows get further; in the end a single event does, or nothing can.
+      if (session.broken || errorCode(error) === QUERY_CANCELED) source.maxRows = Math.ceil((to - from + 1) / 4);
       if (errorCode(error) !== UNIQUE_VIOLATION) throw error;
-      // Two tries of a batch met, and the position has passed the one that is stored. When it has not moved by the next try,
-      // the row is somebody else's: a writer may insert one under any number.
+      // Two attempts at one batch collided, and the position has passed the one that is stored. If it has not moved at the
+      // next attempt, another client inserted the row: a writer may insert under any number.
       if (source.clashedAt === from) throw clashError(batch.source, from, to, error);
       source.clashedAt = from;
       throw error;
     }
     source.stored = to;
-    source.rows *= 2;
+    source.maxRows *= 2;
   }
 }
 
 const QUERY_CANCELED = "57014";
 const UNIQUE_VIOLATION = "23505";
-
-function clashError({ id }: BatchSource, from: number, to: number, cause: unknown): HandlerError {
-  const numbers = from === to ? `number ${from}` : `one of the numbers ${from} to ${to}`;
-  const message = `PostgreSQL: ${numbers} of source ${id} has a row with the same time that is not this event's: somebody else inserted it, with a writer's login`;
-  return new HandlerError("event", message, { cause });
-}
 
 const COPY = `COPY public.security_event_log (${COPY_COLUMNS.join(", ")}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
 
@@ -397,5 +394,7 @@ let warned = false;
 function warnOnce(warning: string): void {
   if (warned) return;
   warned = true;
-  process.emitWarning(`${warning}; it still works, but should be brought up to date`, { code: "SECLOG_SCHEMA_NEWER" });
+  process.emitWarning(`${warning}; this program still works with it, but should be updated`, {
+    code: "SECLOG_SCHEMA_NEWER",
+  });
 }
