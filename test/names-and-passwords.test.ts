@@ -65,7 +65,7 @@ describe("setup and doctor", LONG, () => {
   it("refuse names that PostgreSQL keeps or would cut, by their length in bytes", async () => {
     const set = (options: object) => setupDatabase({ adminUrl: database.serverUrl, ...options });
     await expect(set({ readerUrl: urlOf("pg_reader", "x") })).rejects.toThrow(
-      "names that begin with pg_ are PostgreSQL's own",
+      "PostgreSQL reserves names that begin with pg_",
     );
     await expect(set({ readerUrl: urlOf("\u00e9".repeat(32), "x") })).rejects.toThrow("names a user of 64 bytes");
     await expect(set({ database: "x".repeat(64) })).rejects.toThrow("names a database of 64 bytes");

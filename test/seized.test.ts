@@ -205,9 +205,9 @@ describe("a cursor that somebody edited", () => {
     const shipped = await runProgram(database, ["ship", "--spool", spool]);
     expect(shipped.code, shipped.stdout).not.toBe(0);
     expect(shipped.stderr).toContain(
-      `source ${log.sourceId} ends at 0 there, but by the cursor in the spool ${claimed} was stored before`,
+      `source ${log.sourceId} ends at 0 there, but the spool's cursor says ${claimed} was stored`,
     );
-    expect(shipped.stderr).toContain("or somebody edited the cursor");
+    expect(shipped.stderr).toContain("or the cursor was edited");
     expect(readdirSync(join(spool, log.sourceId)).filter((name) => name.endsWith(".seg")).length).toBeGreaterThan(0);
 
     // As the operations page says.

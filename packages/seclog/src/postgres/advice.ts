@@ -1,3 +1,3 @@
-/** The package `seclog` has no program: these work in every folder, also where its user did not install the program. */
+/** Advice in errors' messages. `npx` works in every folder, even where `@seclog/server` is not installed. */
 export const RUN_SETUP = "run npx @seclog/server setup";
 export const RUN_DOCTOR = "run npx @seclog/server doctor";

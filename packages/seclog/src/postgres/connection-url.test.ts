@@ -14,7 +14,7 @@ describe("parseConnectionUrl()", () => {
   it.each([
     ["postgresql://u:p@db:5433/seclog", ["u", "p", "db", "5433", "seclog"]],
     ["postgres://u:p@[2001:db8::1]:5433/seclog", ["u", "p", "2001:db8::1", "5433", "seclog"]],
-    // What libpq takes and a browser does not.
+    // Accepted by libpq, not by a browser.
     ["postgresql://writer:?S3cretPart@db/seclog", ["writer", "?S3cretPart", "db", "", "seclog"]],
     ["postgresql://writer:a#b?c@db/seclog", ["writer", "a#b?c", "db", "", "seclog"]],
     ["postgresql://u:p@/seclog?host=/cloudsql/a:b:c", ["u", "p", "/cloudsql/a:b:c", "", "seclog"]],
@@ -23,7 +23,7 @@ describe("parseConnectionUrl()", () => {
     ["postgresql://u:p@:5433?host=/run&dbname=seclog", ["u", "p", "/run", "5433", "seclog"]],
     ["postgresql://u:p@db?dbname=seclog", ["u", "p", "db", "", "seclog"]],
     ["postgresql://u:p@db/a%2Fb?password=a@b", ["u", "a@b", "db", "", "a/b"]],
-    // And what it does not take, but a browser does.
+    // Accepted by a browser, not by libpq.
     ["postgresql://u:p@ss@db/seclog", ["u", "p@ss", "db", "", "seclog"]],
     ["postgresql://Sh%C3%B6p%20%22Writer%22:%25@db/%E6%97%A5", ['Sh\u00f6p "Writer"', "%", "db", "", "\u65e5"]],
   ])("%s", (url, expected) => {
@@ -32,7 +32,7 @@ describe("parseConnectionUrl()", () => {
 
   it.each([
     ["host=/run dbname=seclog password=S3cretPart", "libpq's form of name=value pairs"],
-    ["S3cretPart", "is no URL"],
+    ["S3cretPart", "is not a URL"],
     ["mysql://u:S3cretPart@db/x", "has the scheme mysql:"],
     ["postgresql://a,b/x?user=u&password=S3cretPart", "several hosts"],
     ["postgresql://u:S3cretPart@/x?host=a,b", "several hosts"],
@@ -41,8 +41,8 @@ describe("parseConnectionUrl()", () => {
     ["postgresql://u:100%S3cretPart@db/x", "has a % that is not followed"],
     ["postgresql://u:S3cretPart%00@db/x", "has a NUL"],
     ["postgresql://u@db/x?S3cretPart", "a parameter without a value"],
-    ["postgresql://u@db/x?S3cretPart=1", "has a parameter, which is not understood"],
-    ["postgresql://u@db/x?connect_timeout=5", "has the parameter connect_timeout, which is not understood"],
+    ["postgresql://u@db/x?S3cretPart=1", "has a parameter, which is not supported"],
+    ["postgresql://u@db/x?connect_timeout=5", "has the parameter connect_timeout, which is not supported"],
     ["postgresql://u@db/x?options=-c", "must not have options"],
     ["postgresql://u@[S3cretPart/x", "has no host where one should be"],
   ])("refuses %s", (url, problem) => {
@@ -51,7 +51,7 @@ describe("parseConnectionUrl()", () => {
   });
 });
 
-/** Pieces of URLs, well and badly put together; the marker stands for a password wherever somebody may have put it. */
+/** Pieces of URLs, put together well and badly. The marker stands for a password in any place. */
 const MARKER = "zQ7marker";
 const signs = fc.constantFrom(
   "",
@@ -90,7 +90,7 @@ const pieces = fc.constantFrom(
 );
 
 describe("connectionConfig()", () => {
-  it("never says what stands behind the scheme of a URL that it refuses", () => {
+  it("never repeats anything after the scheme of a URL that it refuses", () => {
     const tail = fc.array(fc.oneof(signs, pieces, fc.constant(MARKER)), { maxLength: 12 });
     const url = fc
       .tuple(fc.constantFrom("postgresql://", "postgres://writer:", "postgresql://writer:", ""), tail, tail)
@@ -108,7 +108,7 @@ describe("connectionConfig()", () => {
     );
   });
 
-  it("never says the name of a file that cannot be read: the URL itself may stand there", () => {
+  it("never repeats the path of an unreadable file, which may be the URL itself", () => {
     const urlFile = `postgresql://writer:${MARKER}@db/seclog`;
     for (const name of [urlFile, `${MARKER}\0`, "/"]) {
       expect(() => optionalSecretUrl("x", { urlFile: name }, "NONE")).toThrow(
@@ -125,15 +125,15 @@ describe("connectionConfig()", () => {
     ["postgresql://w@db", "names no database"],
     ["postgresql://db/x", "names no user"],
     ["postgresql://w@/x", "names no host"],
-    ["postgresql://w@db:port/x", "has a port that is no number"],
-    ["postgresql://w@db:0/x", "has a port that is no number"],
-    ["postgresql://w@db/x?sslmode=prefer", "has sslmode=prefer, which trusts whoever answers"],
+    ["postgresql://w@db:port/x", "has a port that is not a number from 1 to 65535"],
+    ["postgresql://w@db:0/x", "has a port that is not a number from 1 to 65535"],
+    ["postgresql://w@db/x?sslmode=prefer", "has sslmode=prefer, which trusts any server that answers"],
     ["postgresql://w@db/x?sslmode=zzz", "has an sslmode that does not exist"],
   ])("refuses %s", (url, problem) => {
     expect(() => connectionConfig("setup", "url", url, undefined)).toThrow(problem);
   });
 
-  it("takes names that are just not too long", () => {
+  it("accepts names of the greatest length", () => {
     expect(
       connectionConfig("setup", "url", `postgresql://${"w".repeat(63)}@db/${"x".repeat(63)}`, false),
     ).toMatchObject({

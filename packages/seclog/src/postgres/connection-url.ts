@@ -1,10 +1,9 @@
 /**
  * The parts of a PostgreSQL connection URL, read as libpq reads it
  * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and not as a browser would: a password
- * may hold `?` and `#`, the host may be a parameter, a socket's folder may stand percent-encoded as the host.
+ * may contain `?` and `#`, the host may be a parameter, and a socket's folder may be the host, percent-encoded.
  *
- * No problem that is named here repeats anything that stands behind the scheme: in a malformed URL any of it may be the
- * password.
+ * No error message repeats anything after the scheme: in a malformed URL any part of it may be the password.
  */
 
 /** The parts of a URL, decoded; empty where it has none. */
@@ -14,40 +13,39 @@ export interface UrlParts {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** What is no part of its own, such as `sslmode`. */
+  /** All parameters, such as `sslmode`. */
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** Parameters that are parts, and those that are understood besides. Any other is refused: it would be silently without effect. */
+/** Parameters that set a part, then the other supported ones. Any other is refused: it would silently have no effect. */
 const PARTS = ["host", "port", "user", "password", "dbname"];
 const PARAMETERS = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
 
-/** What libpq knows besides, and settings that people try to give; only such names are repeated. */
+/** Other parameters of libpq, and settings that people try to pass: the only names that a message repeats. */
 const LIBPQ =
   /^(?:synchronous_commit|statement_timeout|lock_timeout|search_path|role|timezone|hostaddr|passfile|require_auth|channel_binding|connect_timeout|client_encoding|fallback_application_name|keepalives\w{0,20}|tcp_user_timeout|replication|gssencmode|ssl\w{1,30}|krbsrvname|gsslib|gssdelegation|service|target_session_attrs|load_balance_hosts|requirepeer|max_protocol_version|min_protocol_version|oauth_\w{1,30}|scram_\w{1,30})$/;
 
-/** What a URL looks like, for those who wrote something else. */
 const EXAMPLE = "postgresql://user:password@host:5432/database";
 
 const ESCAPES = "in a user's name or a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A";
 
 /**
- * Takes a URL apart.
+ * Splits a URL into its parts.
  *
- * @param refuse makes the error of a problem
- * @throws what `refuse` has made
+ * @param refuse creates the error for a problem
+ * @throws the error that `refuse` created
  */
 export function parseConnectionUrl(url: string, refuse: (problem: string) => Error): UrlParts {
   const text = url.trim();
   const scheme = /^postgres(?:ql)?:\/\//i.exec(text)?.[0];
-  if (scheme === undefined) throw refuse(noUrl(text));
+  if (scheme === undefined) throw refuse(notAUrl(text));
   const rest = text.slice(scheme.length);
   const at = userEnd(rest);
   const [, user = "", password = ""] = /^([^:]*)(?::(.*))?$/s.exec(rest.slice(0, Math.max(at, 0))) ?? [];
   const [, place = "", path = "", query = ""] = /^([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(rest.slice(at + 1)) ?? [];
   if (place.includes(",")) {
     throw refuse(
-      "names several hosts, and connections go to one: name it, or a name or pooler that leads to the one to write to",
+      "names several hosts, and a connection goes to one: name the primary, or a host name or pooler that leads to it",
     );
   }
   const [, bracketed, plain = "", port = ""] = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/s.exec(place) ?? [];
@@ -64,13 +62,13 @@ export function parseConnectionUrl(url: string, refuse: (problem: string) => Err
     if (!PARTS.includes(name) && !PARAMETERS.includes(name)) {
       const known = [...PARTS, ...PARAMETERS].join(", ");
       throw refuse(
-        `has ${LIBPQ.test(name) ? `the parameter ${name}` : "a parameter"}, which is not understood; these are: ${known}`,
+        `has ${LIBPQ.test(name) ? `the parameter ${name}` : "a parameter"}, which is not supported; these are: ${known}`,
       );
     }
     given.set(name, decode(value));
   }
   const host = given.get("host") ?? bracketed ?? decode(plain);
-  if (host.includes(",")) throw refuse("names several hosts, and connections go to one: name that one");
+  if (host.includes(",")) throw refuse("names several hosts, and a connection goes to one: name the primary");
   return {
     host,
     port: given.get("port") ?? decode(port),
@@ -82,8 +80,8 @@ export function parseConnectionUrl(url: string, refuse: (problem: string) => Err
 }
 
 /**
- * Where the user and the password end, or -1: at the first @ that no slash is before, as for libpq, or at a later one of
- * the same authority, where a password holds an @.
+ * Where the user and the password end, or -1: at the first @ before any slash, as in libpq, or at a later @ of the same
+ * authority when the password contains one.
  */
 function userEnd(rest: string): number {
   const first = /^[^/@]*@/.exec(rest)?.[0].length ?? 0;
@@ -92,15 +90,15 @@ function userEnd(rest: string): number {
   return first + place.lastIndexOf("@");
 }
 
-function noUrl(text: string): string {
+function notAUrl(text: string): string {
   const other = /^(https?|mysql|mariadb|mssql|sqlserver|rediss?|mongodb|cockroachdb|file|tcp|unix|pg|psql):/i.exec(
     text,
   )?.[1];
   if (other !== undefined) return `has the scheme ${other}:, not postgresql:`;
   if (/^\s*\w+\s*=/.test(text)) {
-    return `is in libpq's form of name=value pairs, which is not understood; write it as a URL: ${EXAMPLE}`;
+    return `is in libpq's form of name=value pairs, which is not supported; write it as a URL: ${EXAMPLE}`;
   }
-  return `is no URL; it should look like ${EXAMPLE}`;
+  return `is not a URL; it should look like ${EXAMPLE}`;
 }
 
 function decoded(text: string, refuse: (problem: string) => Error): string {
@@ -110,6 +108,6 @@ function decoded(text: string, refuse: (problem: string) => Error): string {
   } catch {
     throw refuse("has a % that is not followed by two hexadecimal digits; write it as %25");
   }
-  if (plain.includes("\0")) throw refuse("has a NUL (%00), which no name and no password can have");
+  if (plain.includes("\0")) throw refuse("has a NUL (%00), which neither a name nor a password can contain");
   return plain;
 }

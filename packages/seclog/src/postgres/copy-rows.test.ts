@@ -32,7 +32,7 @@ describe("CopyRows", () => {
     );
   });
 
-  it("writes the values, NULL for what is absent, and the exact text of JSON", () => {
+  it("writes the values, NULL for absent ones, and the exact text of JSON", () => {
     const data = { z: ["a\\b", { "\n": '"' }], "10": 1, "9": 2 };
     const values = row(encodeEvent({ ...exampleEvent(1), path: 'tab\t"\\N"\u0001', data }));
     expect(values.get("path")).toBe('tab\t"\\N"\u0001');
@@ -52,13 +52,13 @@ describe("CopyRows", () => {
     expect(second?.get("salt")).not.toBe(first?.get("salt"));
   });
 
-  it("takes the retention class of the category", () => {
+  it("sets the retention class of the category", () => {
     const [record = new Uint8Array()] = exampleBatch().records;
     expect(row(record).get("retention")).toBe("standard");
     expect(row(record, 1, new Map([["authz", "long"]])).get("retention")).toBe("long");
   });
 
-  it("gives rows back in pieces, also of records larger than a piece", () => {
+  it("returns rows in pieces, even of records larger than a piece", () => {
     const rows = new CopyRows(EXAMPLE_SOURCE, new Map());
     let pieces = 0;
     let text = "";
@@ -102,13 +102,13 @@ describe("CopyRows", () => {
     expect(() => row(record)).toThrow(RecordError);
   });
 
-  it("refuses what is not UTF-8", () => {
+  it("refuses bytes that are not UTF-8", () => {
     expect(() =>
       row(Buffer.concat([good.subarray(0, 200), Buffer.from([0xed, 0xa0, 0x80]), good.subarray(200)])),
     ).toThrow("UTF-8");
   });
 
-  it("never writes another row or column than the one asked for, whatever the bytes", () => {
+  it("never writes a second row or another column, whatever the bytes", () => {
     const bytes = fc.tuple(fc.nat(text.length), fc.uint8Array({ maxLength: 6 }), fc.nat(6));
     fc.assert(
       fc.property(bytes, ([at, inserted, removed]) => {

@@ -15,7 +15,7 @@ const opened: pg.Client[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  // As a log has them from before new rows were held to it: erasure finds people in any row.
+  // Erasure must find people in any row, even those stored before this constraint existed.
   await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
   owner = await connect(database.adminUrl);
   await owner.query("SET ROLE seclog_owner");
@@ -32,7 +32,7 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
-/** Resolves when somebody waits for a lock of this database. */
+/** Resolves when a session waits for a lock in this database. */
 async function waiting(): Promise<void> {
   const locked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
   await expect.poll(async () => (await database.query(locked)).length, { timeout: 60_000 }).toBe(1);
@@ -40,7 +40,7 @@ async function waiting(): Promise<void> {
 
 let nextSource = 0;
 
-/** Stores events in a source of their own, as an application does, and gives its id. */
+/** Stores events in a new source, as an application does, and returns its id. */
 async function store(...events: Partial<SecurityEvent>[]): Promise<string> {
   const sourceId = `01936d2f-5c00-7000-8000-${String(++nextSource).padStart(12, "0")}`;
   const handler = postgresHandler({ url: database.writerUrl });
@@ -114,10 +114,10 @@ const sha256 = (...parts: (Buffer | string)[]): Buffer => {
   return hash.digest();
 };
 
-/** The event by which something is on record, and whether it is what it commits to. */
+/** The log's own event of a removal, and whether its commitment fits. */
 async function ownEvent(seq: number | null): Promise<SecurityEvent> {
   const [row] = await rows("retention = 'own' AND seq = $1", [seq]);
-  if (row === undefined || row.salt === null) throw new Error(`there is no event ${seq} of the log itself`);
+  if (row === undefined || row.salt === null) throw new Error(`the log has not recorded event ${seq} itself`);
   const event = rowToEvent(row);
   const [, personal = ""] = encodeEvent(event).split("\n");
   expect(row.commitment).toEqual(sha256(row.salt, personal));
@@ -125,7 +125,7 @@ async function ownEvent(seq: number | null): Promise<SecurityEvent> {
   return event;
 }
 
-/** What was taken away under a number: text as it is hashed. */
+/** The removals recorded under a number, in the form that is hashed. */
 async function removed(ownSeq: number | null): Promise<string> {
   const found = await database.query<{ line: string; kind: string }>(
     "SELECT source_id || ' ' || seqs || E'\\n' AS line, kind FROM security_event_removed WHERE own_seq = $1 ORDER BY source_id",
@@ -136,7 +136,7 @@ async function removed(ownSeq: number | null): Promise<string> {
 }
 
 describe("seclog_erase()", () => {
-  it("takes what is personal in every partition, leaves the rest and what was committed to, and is on record", async () => {
+  it("erases personal data in every partition, keeps the rest and the commitments, and is recorded", async () => {
     const full: Partial<SecurityEvent> = {
       actorId: "alice",
       actorType: "user",
@@ -167,7 +167,7 @@ describe("seclog_erase()", () => {
       { ...full, occurredAt: "2020-02-02T02:02:02.000002Z", category: "session" },
       { ...full, occurredAt: "2020-02-02T02:02:02.000002Z", category: "admin", type: "privilege_permissions_changed" },
     );
-    // A class that a later program may know.
+    // A class of a later program.
     await database.query(
       `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, '{"retention":"century","seq":9}')).*
         FROM security_event_log AS log WHERE source_id = $1 AND seq = 1`,
@@ -228,7 +228,7 @@ describe("seclog_erase()", () => {
     expect(await erase({ actor: "alice" })).toMatchObject({ erased: 0, held: 0, types: {}, recorded_as: null });
   });
 
-  it("takes what all the criteria match, and finds an account in data as well", async () => {
+  it("erases where all criteria match, and finds an account in data as well", async () => {
     const at = (hour: string): string => `2026-11-22T${hour}:00:00.000000Z`;
     const source = await store(
       { occurredAt: at("10"), actorId: "bert", ipAddress: "198.51.100.7" },
@@ -273,7 +273,7 @@ describe("seclog_erase()", () => {
     }
   });
 
-  it("leaves alone what a hold covers, and takes it when the hold has ended", async () => {
+  it("spares what a hold covers, and erases it once the hold has ended", async () => {
     const source = await store(
       { occurredAt: "2026-11-20T00:00:00.000000Z", actorId: "held" },
       { occurredAt: "2026-11-21T00:00:00.000000Z", actorId: "held" },
@@ -305,7 +305,7 @@ describe("seclog_erase()", () => {
     await owner.query("SELECT seclog_release(max(id), 'test') FROM security_event_hold");
   });
 
-  it("never takes the log's own events, whoever they name", async () => {
+  it("never erases the log's own events, even those that name the person", async () => {
     const [own] = await rows("retention = 'own' AND seq = 1");
     const name = String(own?.["actor_id"]);
     const ids = (await rows("retention = 'own'")).map((row) => String(row["id"]));
@@ -316,7 +316,7 @@ describe("seclog_erase()", () => {
   });
 
   it.each(["writer", "reader", "sealer"] as const)(
-    "is not for the %s, nor is anything else that takes away",
+    "is refused to the %s, as is everything else that removes",
     async (role) => {
       const client = await connect(database[`${role}Url`]);
       await expect(erase({ actor: "x" }, { as: client })).rejects.toMatchObject({ code: "42501" });
@@ -343,7 +343,7 @@ describe("seclog_erase()", () => {
     },
   );
 
-  it("is the only way: the owner's own UPDATE is refused, also right after it", async () => {
+  it("is the only way: the owner's own UPDATE is refused, even right after it", async () => {
     await store({ actorId: "carl" });
     await owner.query("BEGIN");
     expect(await erase({ actor: "carl" })).toMatchObject({ erased: 1 });
@@ -358,7 +358,7 @@ describe("seclog_erase()", () => {
     await expect(owner.query("DELETE FROM security_event_removed")).rejects.toThrow("never changed");
   });
 
-  it("copes with rows that a writer made up: no salt, one number twice, numbers at the ends", async () => {
+  it("copes with rows that a writer invented: without salt, with one number twice, with the largest numbers", async () => {
     const source = await store({ actorId: "mallory" }, { actorId: "nobody else" });
     await database.query(
       `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, made.up::jsonb)).* FROM security_event_log AS log,
@@ -375,7 +375,7 @@ describe("seclog_erase()", () => {
     expect(await rows("actor_id = 'mallory'")).toEqual([]);
   });
 
-  it("takes exactly the person that is named, whatever the name is", async () => {
+  it("erases exactly the person that is named, whatever the name", async () => {
     const { erased: none } = await erase({ actor: "no such person" }, { dry: true });
     expect(none).toBe(0);
     const hostile = [
@@ -444,7 +444,7 @@ describe("seclog_erase()", () => {
     await expect(erase({ actor: "a", reason: "a\0b" })).rejects.toMatchObject({ code: "22021" });
   });
 
-  it("blanks what is in quarantine of the person, by the whole name, unless a hold may cover it", async () => {
+  it("blanks the person's records in quarantine, by the whole name, unless a hold may cover them", async () => {
     const quarantine = async (seq: number, record: Buffer, why = "the server refused it"): Promise<void> => {
       await database.query("INSERT INTO security_event_quarantine VALUES ($1, $2, $3, $4)", [source, seq, why, record]);
     };
@@ -471,7 +471,7 @@ describe("seclog_erase()", () => {
     expect(await erase({ actor: 'do"ra' }, { dry: true })).toMatchObject({ erased: 0, quarantined: 5 });
     expect(await erase({ actor: 'do"ra', address: "203.0.113.200" })).toMatchObject({ erased: 0, quarantined: 1 });
     expect(await blank()).toEqual([7]);
-    // Neither a time nor a network is looked for in bytes.
+    // Raw bytes cannot be searched by time or network.
     expect(await erase({ actor: 'do"ra', since: "2020-01-01" })).toMatchObject({ quarantined: 0 });
     expect(await erase({ actor: 'do"ra', address: "203.0.113.0/24" })).toMatchObject({ quarantined: 0 });
     await owner.query("SELECT seclog_hold('case 3', 'short', NULL, '2021-01-01')");

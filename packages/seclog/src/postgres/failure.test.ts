@@ -14,7 +14,7 @@ test.each([
   ["SECLOG_SCHEMA_MISSING", []],
   ["SECLOG_SCHEMA_OLDER", [{ id: 1, breaking: false }]],
   ["SECLOG_SCHEMA_NEWER", [1, 2, 3].map((id) => ({ id, breaking: id === 3 }))],
-])("toHandlerError() - stops for %s, which waiting does not mend, and keeps its code", (code, applied) => {
+])("toHandlerError() - stops for %s, which waiting does not fix, and keeps its code", (code, applied) => {
   const thrown = thrownBy(() => checkSchemaVersion([{ id: 1 }, { id: 2 }], applied));
   expect(toHandlerError(thrown)).toMatchObject({ kind: "destination", code });
 });

@@ -1,8 +1,9 @@
+/** From an error while storing to what the shipper does about it, and the advice for the operator. */
 import { type ErrorCode, errorMessage, SeclogError } from "../event/errors.ts";
 import { type FailureKind, HandlerError } from "../ship/handler.ts";
 import { RUN_DOCTOR, RUN_SETUP } from "./advice.ts";
 
-/** Five letters and digits; with a digit, unlike EPIPE. */
+/** Five capitals or digits, at least one of them a digit: EPIPE is none of PostgreSQL's. */
 const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
 
 interface Meaning {
@@ -12,11 +13,11 @@ interface Meaning {
 }
 
 /**
- * What a SQLSTATE means for the shipper, by the longest prefix that is listed. What is not listed may pass: to
- * retry loses nothing, to quarantine or to stop needs a reason.
+ * What a SQLSTATE means for the shipper, by the longest prefix listed. Anything else is retried: a retry loses nothing,
+ * while a quarantine or a stop needs a reason.
  */
 const MEANINGS: { readonly [prefix: string]: Meaning } = {
-  // What our own functions raise (schema/migrations/0003-sources.sql): fenced, stored before, a gap, another key.
+  // Raised by our own functions (schema/migrations/0003-sources.sql): fenced, stored before, a gap, another key.
   SL001: { kind: "destination", code: "SECLOG_SOURCE_FENCED" },
   SL002: { kind: "retry" },
   SL003: { kind: "retry" },
@@ -25,22 +26,22 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
     code: "SECLOG_SOURCE_FENCED",
     advice: "the spool was copied or its owner file was edited",
   },
-  // A trigger or a rule that somebody has added keeps events from being stored.
+  // A trigger or a rule added to the table suppresses rows.
   SL005: { kind: "destination", advice: RUN_DOCTOR },
-  SL006: { kind: "retry", advice: "find out who else uses this login" },
-  // The event: a value or a combination of values that the table cannot hold, or that a constraint forbids.
+  SL006: { kind: "retry", advice: "find out which other client uses this login" },
+  // The event's fault: values that the table cannot hold, or that a constraint forbids.
   "22": { kind: "event" },
   "23": { kind: "event" },
   "54": { kind: "event" },
-  // Two tries of the same batch met; the position says which of them is stored.
+  // Two attempts at one batch collided; the position says which is stored.
   "23505": { kind: "retry" },
-  // RAISE EXCEPTION in a trigger that somebody has added.
+  // RAISE EXCEPTION in a trigger added to the table.
   P0001: { kind: "event" },
-  // In a failover it passes; otherwise the URL names a standby, or somebody has set default_transaction_read_only.
-  "25006": { kind: "retry", advice: `should it stay so, ${RUN_DOCTOR}` },
+  // Passes in a failover. Otherwise the URL names a standby, or default_transaction_read_only is set.
+  "25006": { kind: "retry", advice: `if it persists, ${RUN_DOCTOR}` },
   // Cancelled by statement_timeout, an administrator, a shutdown.
   "57": { kind: "retry" },
-  // Somebody must act.
+  // An operator must act.
   "0A": { kind: "destination" },
   "28": { kind: "destination", advice: "check the user and the password in SECLOG_DATABASE_URL" },
   "3D": { kind: "destination", advice: `${RUN_SETUP}, or check the database's name` },
@@ -50,53 +51,53 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
   "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
   "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: RUN_SETUP },
-  "53100": { kind: "destination", advice: "make room on the server's disk" },
+  "53100": { kind: "destination", advice: "free space on the server's disk" },
 };
 
-/** Failures of TLS that the client finds, by code and message, and what to do. The first that fits counts. */
+/** TLS failures on the client's side, by code and message, with the advice. The first match counts. */
 const TLS_ADVICE: readonly (readonly [failure: RegExp, advice: string])[] = [
   [/^ERR_TLS_CERT_ALTNAME_INVALID|^HOSTNAME_MISMATCH/, "connect by a name that the server's certificate holds"],
-  [/^CERT_HAS_EXPIRED/, "renew the server's certificate, and see that this machine's clock is right"],
-  [/^CERT_NOT_YET_VALID/, "see that this machine's clock is right"],
+  [/^CERT_HAS_EXPIRED/, "renew the server's certificate, and check this machine's clock"],
+  [/^CERT_NOT_YET_VALID/, "check this machine's clock"],
   [
     /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_(GET|VERIFY))/,
-    "if it is the right server, name the authority of its certificate: sslrootcert=/path/ca.pem in the URL",
+    "if it is the right server, name its certificate authority in the URL: sslrootcert=/path/ca.pem",
   ],
   [/^(ERR_TLS_|ERR_SSL_|ERR_OSSL_)/, "see the server's log"],
-  [/does not support SSL/, "set ssl = on at the server, or sslmode=disable where plain connections are meant to be"],
+  [/does not support SSL/, "set ssl = on on the server, or sslmode=disable if connections are meant to be plain"],
 ];
 
-/** What to do about a failure of TLS; `undefined` for any other failure. */
+/** Advice for a TLS failure; `undefined` for any other failure. */
 export function tlsAdvice(thrown: unknown): string | undefined {
   const text = `${errorCode(thrown)}: ${errorMessage(thrown)}`;
   return TLS_ADVICE.find(([failure]) => failure.test(text))?.[1];
 }
 
-/** What a pooler says before PostgreSQL is asked (PgBouncer: SQLSTATE 08P01), and what to do. */
+/** Errors of a pooler itself (PgBouncer: SQLSTATE 08P01), with the advice. */
 const POOLER_ADVICE: readonly (readonly [failure: RegExp, advice: string])[] = [
   [
     /statement pooling mode/,
-    "PgBouncer's pool_mode = statement takes no transactions: set pool_mode = transaction, or session, for this database",
+    "PgBouncer's pool_mode = statement allows no transactions: set pool_mode = transaction, or session, for this database",
   ],
   [
     /^no such user|^SASL authentication failed/,
     "check the user and the password, and that PgBouncer knows them (auth_query or auth_file)",
   ],
   [/^no such database/, "add the database to [databases] of PgBouncer"],
-  [/^unsupported startup parameter/, "let PgBouncer pass it: ignore_startup_parameters"],
+  [/^unsupported startup parameter/, "add it to ignore_startup_parameters of PgBouncer"],
 ];
 
-/** What to do about a failure that a pooler reports; `undefined` for any other failure. */
+/** Advice for an error of a pooler; `undefined` for any other failure. */
 export function poolerAdvice(thrown: unknown): string | undefined {
   if (errorCode(thrown) !== "08P01") return undefined;
   const text = errorMessage(thrown);
   return POOLER_ADVICE.find(([failure]) => failure.test(text))?.[1];
 }
 
-/** Whatever was thrown while storing, as the failure that it is. */
+/** Classifies an error thrown while storing. */
 export function toHandlerError(thrown: unknown): HandlerError {
   if (thrown instanceof HandlerError) return thrown;
-  // Our own: the schema is not the one that this program knows, and waiting does not change it.
+  // Our own: the schema does not fit this program, and waiting does not change that.
   if (thrown instanceof SeclogError) {
     return new HandlerError("destination", `PostgreSQL: ${thrown.message}`, { cause: thrown, code: thrown.code });
   }
@@ -117,8 +118,8 @@ export function errorCode(thrown: unknown): string {
 }
 
 /**
- * No partition for an event, not even a default one: a default partition is detached for a moment, or somebody dropped it. It
- * has the SQLSTATE of a CHECK constraint, but no constraint's name.
+ * No partition takes the event, not even a default one, which is detached for a moment or was dropped. The SQLSTATE is that
+ * of a CHECK constraint, without a constraint's name.
  */
 function isNoPartition(thrown: unknown): boolean {
   return errorCode(thrown) === "23514" && (thrown as { constraint?: string }).constraint === undefined;
@@ -129,7 +130,7 @@ function meaningOf(code: string, thrown: unknown): Meaning {
   const pooler = poolerAdvice(thrown);
   if (pooler !== undefined) return { kind: "destination", advice: pooler };
   if (SQLSTATE.test(code)) return MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ?? { kind: "retry" };
-  // Waiting mends neither TLS nor what the client finds wrong with the authentication.
+  // Waiting fixes neither TLS nor an authentication that the client refuses.
   const advice = tlsAdvice(thrown);
   if (advice !== undefined) return { kind: "destination", advice };
   return { kind: /SASL|client password must be/.test(errorMessage(thrown)) ? "destination" : "retry" };

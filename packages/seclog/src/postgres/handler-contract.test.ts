@@ -5,7 +5,7 @@ import { handlerContract } from "../testing/handler-contract.ts";
 import { postgresHandler } from "./handler.ts";
 import { EVENT_SELECT, rowToEvent } from "./rows.ts";
 
-describe("postgresHandler() keeps the handler's contract", () => {
+describe("postgresHandler() - keeps the handler contract", () => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await createTestDatabase();

@@ -71,7 +71,7 @@ describe("postgresHandler() - failures", () => {
     return create({ url: proxy.through(database.writerUrl), ...options });
   }
 
-  /** Cuts the next connection that commits, before (`request`) or after (`answer`) the server was told to. */
+  /** Cuts the next connection that commits, before (`request`) or after (`answer`) the server receives the COMMIT. */
   function cutAtCommit(when: "request" | "answer"): void {
     proxy.trap = ({ type, data }) => {
       if (type !== "Q" || data.toString("latin1", 5) !== "COMMIT\0") return undefined;
@@ -81,20 +81,20 @@ describe("postgresHandler() - failures", () => {
   }
 
   it.each(["request", "answer"] as const)(
-    "a connection cut around COMMIT (%s) is neither lost nor twice",
+    "a batch whose connection was cut around COMMIT (%s) is stored exactly once",
     async (when) => {
       const handler = throughProxy();
       await store(handler, 1, 50);
       cutAtCommit(when);
       await expect(store(handler, 51, 50)).rejects.toMatchObject({ kind: "retry" });
-      // Whether the lost one is committed by now or not.
+      // The server may not have finished the cut transaction yet.
       await expect.poll(() => stored().then(({ position }) => position)).toBe(when === "answer" ? 100 : 50);
       await store(handler, 51, 50);
       expect(await stored()).toEqual(exactly(100));
     },
   );
 
-  it("a batch behind one that failed is not stored, and both are stored later", async () => {
+  it("rolls back a batch after one that failed, and stores both later", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);
     cutAtCommit("request");
@@ -105,20 +105,20 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(30));
   });
 
-  it("a black hole ends by the handler's own clock, and smaller transactions follow", async () => {
+  it("times out on a silent connection by its own clock, and continues with smaller transactions", async () => {
     const handler = throughProxy({ statementTimeout: 2_000 });
     await store(handler, 1, 10);
     proxy.stall();
     await expect(store(handler, 11, 200)).rejects.toMatchObject({
       kind: "retry",
-      message: "PostgreSQL: no answer within 4000 ms",
+      message: "PostgreSQL: no reply within 4000 ms",
     });
     proxy.resume();
     await store(handler, 11, 200);
     expect(await stored()).toEqual(exactly(210));
   });
 
-  it("a row that somebody else put under a number and its time costs that event its row, and nobody more", async () => {
+  it("quarantines only the event whose number and time another client's row has taken", async () => {
     const handler = create();
     await store(handler, 1, 2);
     await database.query(
@@ -126,13 +126,13 @@ describe("postgresHandler() - failures", () => {
         VALUES (gen_random_uuid(), '2026-11-22 19:43:04.000004Z', 'x', 'info', 'user', 'success', 'security', $1, 1, 4, 1, '\\x00')`,
       [sourceId],
     );
-    // At first it may be another try of the same batch.
+    // The first time it could be another attempt at the same batch.
     await expect(store(handler, 3, 3)).rejects.toMatchObject({ kind: "retry" });
     await expect(store(handler, 3, 3)).rejects.toMatchObject({
       kind: "event",
       message: expect.stringContaining("one of the numbers 3 to 5 of source"),
     });
-    // As the shipper narrows it down.
+    // Now as the shipper narrows it down.
     await store(handler, 3, 1);
     await expect(store(handler, 4, 1)).rejects.toMatchObject({ kind: "retry" });
     await expect(store(handler, 4, 1)).rejects.toMatchObject({ kind: "event" });
@@ -143,10 +143,10 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(5));
   });
 
-  it("a link that dies before a batch is through takes it in parts, each of which counts", async () => {
+  it("stores a batch in parts over a link that dies before the whole batch is through", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);
-    // Signing in and opening a source take about 2 KB of it, an event half a kilobyte.
+    // Authentication and opening a source take about 2 KB, an event half a kilobyte.
     proxy.budget = 20_000;
     proxy.cut();
     let acknowledged = 10;
@@ -162,14 +162,14 @@ describe("postgresHandler() - failures", () => {
       expect(++failures).toBeLessThan(200);
     }
     expect(await stored()).toEqual(exactly(1_000));
-    // And larger ones again when it holds.
+    // Once the link holds, parts grow again.
     proxy.budget = undefined;
     proxy.cut();
     await store(handler, 1_001, 4_000).catch(() => store(handler, 1_001, 4_000));
     expect(await stored()).toEqual(exactly(5_000));
   });
 
-  it("an aborted signal ends a call at once", async () => {
+  it("ends a call at once when its signal aborts", async () => {
     const handler = throughProxy();
     await store(handler, 1, 10);
     proxy.stall();
@@ -185,7 +185,7 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(20));
   });
 
-  it("a session that is terminated in the middle is tried again", async () => {
+  it("retries after a session was terminated midway", async () => {
     const handler = create();
     for (let round = 0; round < 10; round++) {
       const failure = store(handler, round * 100 + 1, 100).then(
@@ -202,38 +202,35 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(1000));
   });
 
-  it("a server that is not there is a reason to retry", async () => {
+  it("retries when no server listens", async () => {
     await expect(store(create({ url: "postgresql://a:b@127.0.0.1:1/c" }), 1, 1)).rejects.toMatchObject({
       kind: "retry",
     });
   });
 
-  it.each(["its own", "the application's"])(
-    "a server that ends %s new connection at once does no harm",
-    async (whose) => {
-      const server = createServer((socket) => {
-        socket.on("error", () => {});
-        // In one piece: authenticated, ready, and the end.
-        socket.once("data", () => {
-          const fatal = "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0";
-          socket.end(Buffer.concat([message("R", "\0\0\0\0"), message("Z", "I"), message("E", fatal)]));
-        });
-      }).listen(0, "127.0.0.1");
-      await once(server, "listening");
-      const url = `postgresql://a:b@127.0.0.1:${(server.address() as AddressInfo).port}/c?sslmode=disable`;
-      const pool = new pg.Pool({ connectionString: url });
-      pool.on("error", () => {});
-      try {
-        const call = store(create(whose === "its own" ? { url } : { pool }), 1, 1);
-        await expect(call).rejects.toMatchObject({ kind: "retry" });
-      } finally {
-        await pool.end();
-        server.close();
-      }
-    },
-  );
+  it.each(["its own", "the application's"])("survives a server that ends %s new connection at once", async (whose) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      // In one packet: authenticated, ready, terminated.
+      socket.once("data", () => {
+        const fatal = "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0";
+        socket.end(Buffer.concat([message("R", "\0\0\0\0"), message("Z", "I"), message("E", fatal)]));
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const url = `postgresql://a:b@127.0.0.1:${(server.address() as AddressInfo).port}/c?sslmode=disable`;
+    const pool = new pg.Pool({ connectionString: url });
+    pool.on("error", () => {});
+    try {
+      const call = store(create(whose === "its own" ? { url } : { pool }), 1, 1);
+      await expect(call).rejects.toMatchObject({ kind: "retry" });
+    } finally {
+      await pool.end();
+      server.close();
+    }
+  });
 
-  it("close() does not wait for a connection that a silent server never makes", async () => {
+  it("close() does not wait for a connection that a silent server never completes", async () => {
     const sockets: Socket[] = [];
     const server = createServer((socket) => sockets.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -252,7 +249,7 @@ describe("postgresHandler() - failures", () => {
     }
   });
 
-  it("a wrong password, a missing database and a missing table need somebody", async () => {
+  it("stops at a wrong password, a missing database and a missing table", async () => {
     const wrong = new URL(database.writerUrl);
     wrong.password = "wrong";
     await expect(store(create({ url: wrong.href }), 1, 1)).rejects.toMatchObject({ kind: "destination" });
@@ -264,7 +261,7 @@ describe("postgresHandler() - failures", () => {
     await expect(store(create({ url: empty.href }), 1, 1)).rejects.toMatchObject({ code: "SECLOG_SCHEMA_MISSING" });
   });
 
-  it("a database that is read-only is a reason to retry", async () => {
+  it("retries when the database is read-only", async () => {
     await database.query(`ALTER DATABASE ${database.name} SET default_transaction_read_only = on`);
     try {
       await expect(store(create(), 1, 1)).rejects.toMatchObject({
@@ -279,7 +276,7 @@ describe("postgresHandler() - failures", () => {
     expect(await stored()).toEqual(exactly(1));
   });
 
-  it("another spool cannot move a source's position", async () => {
+  it("does not let another spool move a source's position", async () => {
     await store(create(), 1, 1);
     const batch = exampleBatch({ sourceId, firstSeq: 2, count: 1 });
     const thief = { ...batch, source: { ...batch.source, epoch: 9, key: "f".repeat(32) } };
@@ -289,7 +286,7 @@ describe("postgresHandler() - failures", () => {
 });
 
 describe("postgresHandler() - what it stores", () => {
-  it("asks for nothing before the first batch, and connects once for concurrent first ones", async () => {
+  it("does not connect before the first batch, and then opens one connection for each concurrent batch", async () => {
     await using proxy = await PostgresProxy.start(Number(new URL(database.writerUrl).port));
     const handler = create({ url: proxy.through(database.writerUrl) });
     expect(proxy.connections).toBe(0);
@@ -300,7 +297,7 @@ describe("postgresHandler() - what it stores", () => {
 
   it("works through the application's own pool, and leaves it usable", async () => {
     const pool = new pg.Pool({ connectionString: database.writerUrl, max: 2 });
-    // Its connections may outlast end() until the database is dropped, which ends them by force.
+    // Its connections may outlive end(), and are then terminated when the database is dropped.
     pool.on("error", () => {});
     const handler = create({ pool });
     expect(handler.worker).toBeUndefined();
@@ -311,7 +308,7 @@ describe("postgresHandler() - what it stores", () => {
     expect(await stored()).toEqual(exactly(200));
   });
 
-  it("commits with synchronous_commit = on, whatever the role's setting is", async () => {
+  it("commits with synchronous_commit = on, whatever the role's setting", async () => {
     const role = new URL(database.writerUrl).username;
     await database.query(`ALTER ROLE ${role} SET synchronous_commit = off`);
     await database.query(
@@ -330,7 +327,7 @@ describe("postgresHandler() - what it stores", () => {
     expect(await stored()).toEqual(exactly(1));
   });
 
-  it("stores under limits of time that somebody set for the role, which a batch takes longer than", async () => {
+  it("stores a batch that takes longer than the role's own timeouts", async () => {
     const role = new URL(database.writerUrl).username;
     const limits = [
       "statement_timeout = 60",
@@ -357,7 +354,7 @@ describe("postgresHandler() - what it stores", () => {
     expect(await stored()).toEqual(exactly(30));
   });
 
-  it("puts an event of any time into some partition, and of a category into its class", async () => {
+  it("stores events of any time, each in a partition of its category's class", async () => {
     await database.query("INSERT INTO security_event_retention VALUES ('authz', 'long')");
     const handler = create();
     const times = ["0001-01-01T00:00:00.000000Z", "2026-11-22T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"];
@@ -375,7 +372,7 @@ describe("postgresHandler() - what it stores", () => {
     expect(rows[0]?.part).toBe("security_event_log_long_default");
   });
 
-  it("says what is wrong with an event at the front of a batch that is still being sent", async () => {
+  it("reports what is wrong with the first event of a batch that is still being sent", async () => {
     const batch = exampleBatch({ sourceId, count: 4_000, event: { occurredAt: "2026-02-30T00:00:00.000000Z" } });
     await expect(create().handle(batch, AbortSignal.timeout(20_000))).rejects.toMatchObject({
       kind: "event",
@@ -401,7 +398,7 @@ describe("postgresHandler() - what it stores", () => {
   });
 });
 
-describe("postgresHandler() - what the database's administrator added", () => {
+describe("postgresHandler() - with an administrator's additions to the table", () => {
   const REFUSALS = {
     "a CHECK constraint":
       "ALTER TABLE security_event_log ADD CONSTRAINT house_rule CHECK (data->>'resource' <> 'bad') NOT VALID",
@@ -415,7 +412,7 @@ describe("postgresHandler() - what the database's administrator added", () => {
     await database.query("DROP FUNCTION IF EXISTS public.house_rule() CASCADE");
   });
 
-  it.each(Object.entries(REFUSALS))("%s that refuses one event of 50 sends that one to quarantine", async (_, ddl) => {
+  it.each(Object.entries(REFUSALS))("quarantines the one event of 50 that %s refuses", async (_, ddl) => {
     await database.query(ddl);
     const log = createSecurityLog({
       spool: "memory",
@@ -439,12 +436,12 @@ describe("postgresHandler() - what the database's administrator added", () => {
     );
     expect(quarantined).toEqual([{ seq: expect.any(Number), reason: expect.stringMatching(/house/) }]);
     const seqs = [...stored, ...quarantined].map(({ seq }) => seq).sort((a, b) => a - b);
-    // The log's own log_started and log_stopped are two more.
+    // 50, log_started and log_stopped.
     expect(seqs).toEqual(Array.from({ length: 52 }, (_, index) => index + 1));
     expect(stored[0]?.position).toBe(52);
   });
 
-  it("no partition at all is a reason to retry, not the event's fault", async () => {
+  it("retries an event that no partition takes, without blaming the event", async () => {
     await store(create(), 1, 1);
     await database.query("ALTER TABLE security_event_log DETACH PARTITION security_event_log_standard");
     await database.query("ALTER TABLE security_event_log DETACH PARTITION security_event_log_other");
@@ -477,17 +474,17 @@ describe("postgresHandler() - options", () => {
     [{ url: "postgresql://u:p@localhost/d?sslmode=prefer" }, "prefer"],
     [{ url: "postgresql://localhost/d" }, "user"],
     [{ url: "postgresql://u:p@localhost" }, "database"],
-    [{ url: "secret-password" }, "no URL"],
+    [{ url: "secret-password" }, "not a URL"],
     [{ urlFile: "/no/such/file" }, "urlFile"],
     [{ pool: {} }, "pool"],
-  ])("%j is refused by name, without the secret", (options, named) => {
+  ])("%j is refused with the option's name, without the secret", (options, named) => {
     expect(() => postgresHandler(options as PostgresHandlerOptions)).toThrow(named);
     expect(() => postgresHandler(options as PostgresHandlerOptions)).toThrow(
       expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.not.stringMatching(/u:p|secret-password/) }),
     );
   });
 
-  it("asks for TLS of any other machine, and does not send the password without it", async () => {
+  it("requires TLS of another machine, and does not send the password without it", async () => {
     const url = new URL(database.writerUrl);
     url.searchParams.set("sslmode", "require");
     await expect(store(create({ url: url.href }), 1, 1)).rejects.toMatchObject({

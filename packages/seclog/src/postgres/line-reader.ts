@@ -1,16 +1,16 @@
 /**
- * Reads one canonical line (event/encode.ts) of a record, byte by byte, and writes its values as `COPY … FROM STDIN` wants
- * them in its text format.
+ * Reads one canonical line (event/encode.ts) of a record, byte by byte, and writes its values in the text format of
+ * `COPY … FROM STDIN`.
  *
- * The columns stand in the order of the canonical members, so that one comparison decides whether the next
- * member is the next column's or the column is NULL. What is not in canonical form is refused: a row must decode
- * to exactly the bytes that were recorded. Strings need almost no translation, because COPY's escapes and JSON's
- * agree on `\b \f \n \r \t`; json columns keep their text, with each backslash doubled.
+ * The columns have the order of the canonical members, so one comparison decides whether the next member belongs to the next
+ * column or the column is NULL. Anything that is not in canonical form is refused: a row must decode to exactly the bytes
+ * that were recorded. Strings need little translation, since COPY and JSON share the escapes `\b \f \n \r \t`; json columns
+ * keep their text, with each backslash doubled.
  */
 import { canonicalAddress } from "../event/address.ts";
 import { type ColumnKind, columnsOf, type EventColumn } from "../event/columns.ts";
 
-/** A member of a line, which is a column of the same name. */
+/** A member of a line, and the column of the same name. */
 export interface Column {
   readonly name: string;
   readonly kind: ColumnKind;
@@ -22,7 +22,7 @@ const lineOf = (part: EventColumn["part"]): readonly Column[] =>
   columnsOf(part).map(({ name, kind }) => ({ name, kind, key: Buffer.from(`"${name}":`) }));
 
 /** The members of the first line, in canonical order. */
-export const IMPERSONAL_COLUMNS: readonly Column[] = lineOf("core");
+export const CORE_COLUMNS: readonly Column[] = lineOf("core");
 
 /** The members of the second line, in canonical order. */
 export const PERSONAL_COLUMNS: readonly Column[] = lineOf("personal");
@@ -40,7 +40,7 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const NULL_LETTER = 0x4e;
 
-/** Reads one canonical line after the other from a record, writing one value and a tab for each column. */
+/** Reads the canonical lines of a record in turn, and writes a value and a tab for each column. */
 export class LineReader {
   readonly #in: Uint8Array;
   readonly #out: Buffer;
@@ -61,7 +61,7 @@ export class LineReader {
 
   read(columns: readonly Column[]): void {
     const out = this.#out;
-    if (this.#in[this.at++] !== OPEN) throw new RecordError("a line is no JSON object");
+    if (this.#in[this.at++] !== OPEN) throw new RecordError("a line is not a JSON object");
     let closed = this.#in[this.at] === CLOSE;
     if (closed) this.at++;
     for (const column of columns) {
@@ -78,7 +78,7 @@ export class LineReader {
       }
       out[this.end++] = TAB;
     }
-    if (!closed) throw new RecordError(`it has a member that is no column: ${this.#excerpt()}`);
+    if (!closed) throw new RecordError(`it has a member that is not a column: ${this.#excerpt()}`);
   }
 
   #startsWith(key: Uint8Array): boolean {
@@ -116,7 +116,7 @@ export class LineReader {
       case "address":
         this.#text(column.name);
         if (!isCanonicalAddress(this.#out.toString("latin1", start, this.end))) {
-          throw new RecordError(`${column.name} is no address in canonical form`);
+          throw new RecordError(`${column.name} is not an address in canonical form`);
         }
         return;
       case "json":
@@ -127,18 +127,18 @@ export class LineReader {
     }
   }
 
-  /** A string literal, as COPY wants its text. */
+  /** A string literal, in COPY's escapes. */
   #text(name: string): void {
     const bytes = this.#in;
     const out = this.#out;
     let at = this.at;
     let end = this.end;
-    if (bytes[at++] !== QUOTE) throw new RecordError(`${name} is no string`);
+    if (bytes[at++] !== QUOTE) throw new RecordError(`${name} is not a string`);
     for (;;) {
       const byte = bytes[at++] ?? 0;
       if (byte !== BACKSLASH) {
         if (byte === QUOTE) break;
-        if (byte < 0x20) throw new RecordError(`${name} is no JSON string`);
+        if (byte < 0x20) throw new RecordError(`${name} is not a JSON string`);
         out[end++] = byte;
         continue;
       }
@@ -168,7 +168,7 @@ export class LineReader {
     this.end = end;
   }
 
-  /** The canonical form escapes by number only the control characters that have no letter; NUL is in no text. */
+  /** The canonical form escapes by number only the control characters that have no letter. No text contains NUL. */
   #controlCharacter(at: number, name: string): number {
     const hex = Buffer.from(this.#in.buffer, this.#in.byteOffset + at, Math.min(4, this.#in.length - at)).toString(
       "latin1",
@@ -192,7 +192,7 @@ export class LineReader {
     }
     const digits = this.at - start;
     if (digits === 0 || digits > 16 || (bytes[start] === 0x30 && digits > 1))
-      throw new RecordError(`${name} is no integer`);
+      throw new RecordError(`${name} is not an integer`);
     return value;
   }
 
@@ -216,29 +216,29 @@ export class LineReader {
     this.at = at + pattern.length + 1;
   }
 
-  /** 24:00 and a second 60 are times to PostgreSQL too, but not the ones that it gives back. */
+  /** PostgreSQL accepts 24:00 and second 60 but stores another time, so the row would not decode to the record. */
   #checkClock(start: number, name: string): void {
     const pair = (offset: number): number =>
       ((this.#out[start + offset] ?? 0) - 0x30) * 10 + (this.#out[start + offset + 1] ?? 0) - 0x30;
-    if (pair(11) > 23 || pair(14) > 59 || pair(17) > 59) throw new RecordError(`${name} is no time`);
+    if (pair(11) > 23 || pair(14) > 59 || pair(17) > 59) throw new RecordError(`${name} is not a time`);
   }
 
-  /** An object, to its closing brace: PostgreSQL checks the grammar. Its backslashes are doubled for COPY. */
+  /** An object, to its closing brace, with each backslash doubled for COPY. PostgreSQL checks the grammar. */
   #json(name: string): void {
     const bytes = this.#in;
     const out = this.#out;
     let at = this.at;
     let end = this.end;
-    if (bytes[at] !== OPEN) throw new RecordError(`${name} is no JSON object`);
+    if (bytes[at] !== OPEN) throw new RecordError(`${name} is not a JSON object`);
     let depth = 0;
     let inString = false;
     for (;;) {
       const byte = bytes[at++];
-      if (byte === undefined || byte < 0x20) throw new RecordError(`${name} is no JSON object`);
+      if (byte === undefined || byte < 0x20) throw new RecordError(`${name} is not a JSON object`);
       out[end++] = byte;
       if (byte === BACKSLASH) {
         const escaped = bytes[at++];
-        if (escaped === undefined || escaped < 0x20) throw new RecordError(`${name} is no JSON object`);
+        if (escaped === undefined || escaped < 0x20) throw new RecordError(`${name} is not a JSON object`);
         out[end++] = BACKSLASH;
         out[end++] = escaped;
         if (escaped === BACKSLASH) out[end++] = BACKSLASH;
@@ -258,11 +258,11 @@ export class LineReader {
 
 const ANY_DIGIT = 0x64;
 const ANY_HEX = 0x78;
-/** `d` is any digit and `x` any hexadecimal one; neither stands for itself. */
+/** `d` matches any digit and `x` any hexadecimal digit; neither matches itself alone. */
 const UUID: Uint8Array = Buffer.from("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
 const TIME: Uint8Array = Buffer.from("dddd-dd-ddTdd:dd:dd.ddddddZ");
 
-/** Addresses come again and again: the last thousands are not parsed twice. */
+/** Addresses recur: this cache saves parsing the recent ones again. */
 const knownAddresses = new Set<string>();
 
 function isCanonicalAddress(text: string): boolean {

@@ -1,11 +1,11 @@
 import type { Writable } from "node:stream";
 
-/** What is used of pg's `Pool`, so that an application's own can be given. Sessions may come through PgBouncer. */
+/** The part of pg's `Pool` that the handler uses: an application may pass its own. Connections may go through PgBouncer. */
 export interface PostgresPool {
   connect(callback: (error: Error | undefined, client: PostgresPoolClient | undefined) => void): void;
 }
 
-/** What is used of pg's `PoolClient`. */
+/** The part of pg's `PoolClient` that the handler uses. */
 export interface PostgresPoolClient {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
   query(stream: CopyStream): CopyStream;
@@ -14,7 +14,7 @@ export interface PostgresPoolClient {
   removeListener(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** What pg-copy-streams makes of a `COPY … FROM STDIN`. */
+/** A `COPY … FROM STDIN` of pg-copy-streams. */
 export interface CopyStream extends Writable {
   submit(connection: unknown): void;
 }

@@ -32,7 +32,7 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
-/** Resolves when somebody waits for a lock of this database. */
+/** Resolves when a session waits for a lock in this database. */
 async function waiting(): Promise<void> {
   const locked = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
   await expect.poll(async () => (await database.query(locked)).length, { timeout: 60_000 }).toBe(1);
@@ -40,7 +40,7 @@ async function waiting(): Promise<void> {
 
 let nextSource = 0;
 
-/** Stores events in a source of their own, as an application does, and gives its id. */
+/** Stores events in a new source, as an application does, and returns its id. */
 async function store(...events: Partial<SecurityEvent>[]): Promise<string> {
   const sourceId = `01936d2f-5c00-7000-8000-${String(++nextSource).padStart(12, "0")}`;
   const handler = postgresHandler({ url: database.writerUrl });
@@ -87,7 +87,7 @@ async function ownEvents(): Promise<SecurityEvent[]> {
   });
 }
 
-/** All that proves what was stored. */
+/** Everything that proves what was stored. */
 async function proofs(): Promise<unknown[]> {
   return await Promise.all(
     ["seal", "tile", "checkpoint", "signature", "key"].map((table) =>
@@ -97,7 +97,7 @@ async function proofs(): Promise<unknown[]> {
 }
 
 describe("seclog_prune()", () => {
-  it("drops a month, and keeps its proofs and which numbers it had", async () => {
+  it("drops a month, and keeps its proofs and its numbers", async () => {
     await addMonth("2025-03");
     const old = { occurredAt: "2025-03-31T23:59:59.999999Z" };
     const late = { occurredAt: "2025-04-01T00:00:00.000000Z" };
@@ -138,16 +138,16 @@ describe("seclog_prune()", () => {
         sha256: createHash("sha256").update(lines).digest("hex"),
       },
     });
-    // The months that are made ahead are not those.
+    // Partitions created ahead are for other months.
     const ensured = await connect(database.sealerUrl);
     await ensured.query("SELECT public.seclog_make_partitions()");
     expect(await exists("security_event_log_standard_2025_03")).toBe(false);
-    // The log goes on, and an event that comes late is in the default partition.
+    // The log continues, and a late event lands in the default partition.
     await store(old);
     expect(await sealLog(database)).toBeGreaterThan(0);
   });
 
-  it("drops an empty month, and keeps on record that it did", async () => {
+  it("drops an empty month, and records that", async () => {
     await addMonth("2025-02");
     const { pruned, recorded_as } = await prune("long", "2025-02-01");
     expect(pruned).toBe(0);
@@ -171,7 +171,7 @@ describe("seclog_prune()", () => {
     expect(await ownEvents()).toEqual(events);
     await sealLog(database);
     expect(await prune("short", "2025-05-01")).toMatchObject({ pruned: 0 });
-    // A number that a writer made up is no part of what was sealed, and keeps nothing for ever.
+    // A number that a writer invented was never part of the seal, and must not keep the month for ever.
     await database.query(
       `INSERT INTO security_event_log SELECT (jsonb_populate_record(log, '{"seq":3}')).* FROM security_event_log AS log
         WHERE source_id = $1 AND seq = 2`,
@@ -245,12 +245,12 @@ describe("seclog_prune()", () => {
     ["a month that is not there", "standard", "2024-01-01"],
     ["half a month", "standard", "2025-07-02"],
     ["the own partition", "own", "2025-07-01"],
-    ["a class that nobody knows", "standard_2025", "2025-07-01"],
+    ["an unknown class", "standard_2025", "2025-07-01"],
   ])("refuses %s", async (_, retention, month) => {
     await expect(prune(retention, month)).rejects.toMatchObject({ code: "SL022" });
   });
 
-  it("drops nothing that only has the name, and nothing twice", async () => {
+  it("drops neither a table that only has the name nor a month twice", async () => {
     await addMonth("2025-08");
     expect(await prune("short", "2025-08-01")).toMatchObject({ pruned: 0 });
     await expect(prune("short", "2025-08-01")).rejects.toMatchObject({ code: "SL022" });
@@ -270,7 +270,7 @@ describe("seclog_prune()", () => {
     await expect(owner.query(sql)).rejects.toMatchObject({ code: "23514" });
   });
 
-  it("gives up at a lock that a reader holds, after two seconds, and changes nothing", async () => {
+  it("gives up after two seconds at a lock that a reader holds, and changes nothing", async () => {
     await addMonth("2025-09");
     await store({ occurredAt: "2025-09-15T00:00:00.000000Z" });
     await sealLog(database);
@@ -285,7 +285,7 @@ describe("seclog_prune()", () => {
     expect(await prune("standard", "2025-09-01")).toMatchObject({ pruned: 1 });
   });
 
-  it("lets applications go on storing", async () => {
+  it("lets applications continue to store", async () => {
     const months = ["2024-03", "2024-04", "2024-05", "2024-06", "2024-07", "2024-08"];
     for (const month of months) await addMonth(month);
     await store(...months.map((month) => ({ occurredAt: `${month}-11T00:00:00.000000Z` })));
@@ -303,7 +303,7 @@ describe("seclog_prune()", () => {
       }
     })();
     while (stored === 0) await sleep(5);
-    // Partitions are made at the same time.
+    // While partitions are created as well.
     const maker = await connect(database.sealerUrl);
     const making = maker.query("SELECT public.seclog_make_partitions(6)");
     for (const month of months) {

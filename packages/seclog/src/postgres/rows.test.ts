@@ -16,10 +16,10 @@ beforeAll(async () => {
 });
 afterAll(() => database[Symbol.asyncDispose]());
 
-/** Without halves of surrogate pairs. */
+/** Removes lone surrogates. */
 const wellFormed = (value: string): string => value.replace(/\p{Surrogate}/gu, "");
 
-/** What an event may hold: any text without NUL or half a surrogate pair. */
+/** Texts that an event may contain: without NUL and lone surrogates. */
 const text = fc.string({ unit: "binary", maxLength: 40 }).map((value) => wellFormed(value.replaceAll("\0", "")));
 const time = fc
   .tuple(
@@ -100,7 +100,7 @@ describe("rowToEvent()", () => {
     await handler.close();
   });
 
-  it("has the same canonical form of an address as inet", async () => {
+  it("returns addresses in the canonical form of inet", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.oneof(fc.ipV4(), fc.ipV6()), { minLength: 50, maxLength: 200 }),

@@ -1,3 +1,4 @@
+/** From a row of `security_event_log` back to its event. */
 import { isDate } from "node:util/types";
 import { COLUMN_LIST, type EventColumn } from "../event/columns.ts";
 import { fromColumns } from "../event/encode.ts";
@@ -6,8 +7,8 @@ import type { SecurityEvent } from "../event/event.ts";
 import type { JsonValue } from "../event/json.ts";
 
 /**
- * The event's columns for a SELECT list over `security_event_log`, each as the text or number that the event has. A
- * driver's own conversions lose something: the microseconds of a time, the range of a bigint, the text of JSON.
+ * The event's columns, for a SELECT list over `security_event_log`, each as the text or number that the event has. A
+ * driver's conversions lose the microseconds of a time, the range of a bigint and the text of JSON.
  */
 export const EVENT_SELECT: string = COLUMN_LIST.map((column) => `${expression(column)} AS ${column.name}`).join(", ");
 
@@ -33,10 +34,10 @@ export interface EventRow {
 }
 
 /**
- * The event of a row. `encodeEvent` of it gives exactly the bytes that were recorded, unless the person in it was
+ * Decodes a row. `encodeEvent` of the result returns exactly the bytes that were recorded, unless its personal data was
  * erased.
  *
- * @throws SeclogError `SECLOG_EVENT_MALFORMED` when the row is no event, or was not selected with
+ * @throws SeclogError `SECLOG_EVENT_MALFORMED` when the row is not an event, or was not selected with
  *   {@link EVENT_SELECT}; `SECLOG_EVENT_VERSION` when a newer program wrote it
  */
 export function rowToEvent(row: EventRow): SecurityEvent {

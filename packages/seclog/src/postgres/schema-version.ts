@@ -1,14 +1,14 @@
 import { SeclogError } from "../event/errors.ts";
 import { RUN_SETUP } from "./advice.ts";
 
-/** A numbered change of the schema, as this program knows it: a plain SQL file in `schema/migrations/`. */
+/** A numbered change of the schema that this program knows: a plain SQL file in `schema/migrations/`. */
 export interface KnownMigration {
   readonly id: number;
   /** The file's name. */
   readonly name: string;
-  /** An older program cannot work on the schema any more. The file's first line is then `--! breaking`. */
+  /** Whether older programs must refuse the schema. The file's first line is then `--! breaking`. */
   readonly breaking: boolean;
-  /** SHA-256 of the file, hexadecimal: an applied migration is never edited. */
+  /** SHA-256 of the file, in hexadecimal: an applied migration must never be edited. */
   readonly checksum: string;
 }
 
@@ -17,18 +17,18 @@ export interface Migration extends KnownMigration {
   readonly sql: string;
 }
 
-/** A migration as the database has it. */
+/** A migration that the database records as applied. */
 export interface AppliedMigration {
   readonly id: number;
   readonly breaking: boolean;
 }
 
 /**
- * Whether this program may work on a database with these migrations.
+ * Checks that this program may work on a database with these migrations.
  *
  * @returns a warning when the database is newer but compatible
  * @throws SeclogError `SECLOG_SCHEMA_NEWER` when a newer program made a breaking change, `SECLOG_SCHEMA_OLDER` when
- *   this program needs a migration that was not applied, `SECLOG_SCHEMA_MISSING` when there is none
+ *   this program needs a migration that was not applied, `SECLOG_SCHEMA_MISSING` when the database has none
  */
 export function checkSchemaVersion(
   own: readonly Pick<KnownMigration, "id">[],

@@ -1,3 +1,9 @@
+/**
+ * One connection to PostgreSQL for one piece of work.
+ *
+ * Every wait has a limit and ends when the caller's signal aborts. The connection is then destroyed: a late reply would
+ * be taken for the reply to the next statement. Transactions are `transaction.ts`'s.
+ */
 import { once } from "node:events";
 import type { ClientConfig, Pool } from "pg";
 import { errorMessage, isError } from "../event/errors.ts";
@@ -5,31 +11,27 @@ import { clearTimeout, nextTurn, setTimeout } from "../runtime/timers.ts";
 import { HandlerError } from "../ship/handler.ts";
 import type { PostgresPool, PostgresPoolClient } from "./pool.ts";
 
-/** Limits of time, in milliseconds. */
+/** In milliseconds. */
 export interface SessionTimeouts {
   readonly connect: number;
   readonly statement: number;
 }
 
-/** The answer did not come in time, or the caller gave up: whether the server did it is not known. */
+/** No reply came in time, or the caller gave up: the server may or may not have executed the statement. */
 export class NoAnswerError extends HandlerError {
   override readonly name = "NoAnswerError";
 }
 
-/** How much longer than the server's own limit to wait before the connection counts as dead. */
+/** Added to the server's own limit before the connection counts as dead. */
 const GRACE_MS = 2_000;
 
-/**
- * One connection for one piece of work. Every wait has a limit and ends when `signal` aborts; the connection is
- * then destroyed, since an answer that comes later would be taken for the next question's.
- */
 export class Session {
   readonly #client: PostgresPoolClient;
   readonly #timeouts: SessionTimeouts;
   readonly #signal: AbortSignal;
   #broken: Error | undefined;
   #breakOff: ((error: Error) => void) | undefined;
-  /** A checked-out client reports a lost connection by an event too; without a listener that ends the process. */
+  /** A checked-out client also emits "error" when its connection is lost; without a listener that ends the process. */
   readonly #onError = (error: Error): void => this.#break(error);
   readonly #onAbort = (): void => this.#break(gaveUp());
 
@@ -42,8 +44,8 @@ export class Session {
   }
 
   /**
-   * Takes a connection from the pool: by a callback, since a promise's listener comes a moment after the pool has let
-   * go of the client, and an error that the server sends in that moment would end the process.
+   * Takes a connection from the pool. By callback, since a promise resolves a tick after the pool has removed its own
+   * listener, and an error that the server sends in between would end the process.
    */
   static open(pool: PostgresPool, timeouts: SessionTimeouts, signal: AbortSignal): Promise<Session> {
     return new Promise((resolve, reject) => {
@@ -59,7 +61,7 @@ export class Session {
         reject(error);
       };
       const abort = (): void => giveUp(gaveUp());
-      // A pool of ours has the same limit for connecting and says more about why.
+      // Our own pool has the same limit without the grace, and its error says more.
       const timer = setTimeout(
         () => giveUp(new NoAnswerError("retry", `PostgreSQL: no connection within ${timeouts.connect} ms`)),
         timeouts.connect + GRACE_MS,
@@ -69,7 +71,7 @@ export class Session {
         if (over) {
           client?.release();
         } else if (client === undefined) {
-          giveUp(error ?? new Error("the pool gave no connection"));
+          giveUp(error ?? new Error("the pool returned no connection"));
         } else {
           finish();
           resolve(new Session(client, timeouts, signal));
@@ -78,15 +80,15 @@ export class Session {
     });
   }
 
-  /** Runs a statement, or several when there are no values. Gives the rows. */
+  /** Runs a statement, or several when there are no values. Returns the rows. */
   async query(text: string, values?: unknown[]): Promise<unknown[]> {
     const { rows } = await this.#within(this.#timeouts.statement + GRACE_MS, () => this.#client.query(text, values));
     return rows;
   }
 
   /**
-   * Runs statements of which the last is a `COPY … FROM STDIN`, and sends the rows as fast as they are taken.
-   * The event loop gets a turn after each piece. When `rows` throws, the COPY fails and so does this.
+   * Runs statements that end with a `COPY … FROM STDIN`, and sends the rows as fast as the server reads them. Yields to
+   * the event loop after each piece. When `rows` throws, the COPY fails with that error.
    */
   async copy(text: string, rows: Iterable<Buffer>): Promise<void> {
     const { from } = await import("pg-copy-streams");
@@ -103,14 +105,14 @@ export class Session {
     await this.#within(limit, () => Promise.resolve(this.#client.query(stream)));
     try {
       for (const piece of rows) {
-        // The server refused a row and listens to no more of them: to write would throw, and hide why.
+        // The server refused a row and ended the COPY: writing would throw, and hide the reason.
         if (failed) break;
         if (!stream.write(piece)) await this.#within(limit, () => Promise.race([once(stream, "drain"), finished]));
         await nextTurn();
       }
     } catch (error) {
       stream.destroy(asError(error));
-      // The server's word that the COPY has failed comes before anything else can be asked.
+      // The connection is usable again only once the server has reported that the COPY failed.
       if (this.#broken === undefined) await this.#within(limit, () => finished).catch(() => {});
       throw error;
     }
@@ -118,13 +120,13 @@ export class Session {
     await this.#within(limit, () => finished);
   }
 
-  /** Gives the connection back, or destroys it when it is in an unknown state. */
+  /** Returns the connection to the pool, or destroys it when its state is unknown. */
   release(): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
     this.#breakOff = undefined;
     const client = this.#client;
     client.release(this.#broken ?? false);
-    // The socket of a destroyed client may still have something to say.
+    // A destroyed client keeps its listener: its socket may still emit an error.
     if (this.#broken === undefined) client.removeListener("error", this.#onError);
   }
 
@@ -138,7 +140,7 @@ export class Session {
     }
   }
 
-  /** Whether the connection was lost or given up: then what was last asked may have been done or not. */
+  /** Whether the connection was lost or abandoned: the last statement may or may not have been executed. */
   get broken(): boolean {
     return this.#broken !== undefined;
   }
@@ -150,12 +152,12 @@ export class Session {
     const limit = new Promise<never>((_, reject) => {
       this.#breakOff = reject;
       timer = setTimeout(
-        () => this.#break(new NoAnswerError("retry", `PostgreSQL: no answer within ${milliseconds} ms`)),
+        () => this.#break(new NoAnswerError("retry", `PostgreSQL: no reply within ${milliseconds} ms`)),
         milliseconds,
       );
     });
     const work = start();
-    // Both may lose the race and reject later.
+    // Whichever loses the race may still reject.
     work.catch(() => {});
     limit.catch(() => {});
     try {
@@ -172,7 +174,7 @@ export class Session {
   }
 }
 
-/** A pool of our own, made on the first batch: pg is loaded then, too. */
+/** A pool of our own, for the first batch: nothing loads pg before. */
 export async function openPool(
   config: ClientConfig,
   size: { readonly min: number; readonly max: number },
@@ -187,13 +189,13 @@ export async function openPool(
     keepAlive: true,
     allowExitOnIdle: true,
   });
-  // An idle connection that is lost is replaced when one is needed.
+  // The pool replaces a lost idle connection when it needs one.
   pool.on("error", () => {});
   return pool;
 }
 
 function gaveUp(): NoAnswerError {
-  return new NoAnswerError("retry", "PostgreSQL: given up before the answer came");
+  return new NoAnswerError("retry", "PostgreSQL: gave up before the reply came");
 }
 
 function asError(thrown: unknown): Error {

@@ -1,4 +1,4 @@
-/** Row 19 of the project's list of hostile inputs: a machine's clock and a stranger's times may be of any year. */
+/** Row 19 of the project's list of hostile inputs: a machine's clock and a caller's times may be of any year. */
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
@@ -20,7 +20,7 @@ afterEach(() => {
 const YEARS = [-9_999, 1900, 1969, 1970, 1999, 2080, 2254, 2255, 9999, 10_000, 275_000];
 
 describe("19: a clock of any year", () => {
-  it.each(YEARS)("%i: everything is stored, and says when the clock cannot be right", async (year) => {
+  it.each(YEARS)("%i: every event is stored, and flagged when the clock cannot be right", async (year) => {
     vi.setSystemTime(new Date(0).setUTCFullYear(year, 6, 1));
     const service = `clock of ${year}`;
     const log = createSecurityLog({
@@ -58,7 +58,7 @@ describe("19: a clock of any year", () => {
     expect(await database.query("SELECT reason FROM security_event_quarantine")).toEqual([]);
   });
 
-  it("does no harm to the partitions of the present", async () => {
+  it("leaves the partitions of the present intact", async () => {
     const handler = postgresHandler({ url: database.writerUrl });
     const sourceId = "01936d2f-5c00-7000-8000-000000000019";
     const occurredAt = new Date().toISOString().replace("Z", "000Z");

@@ -1,4 +1,4 @@
-/** TLS to a real PostgreSQL: who is believed, and that nobody else gets a credential or an event. */
+/** TLS to a real PostgreSQL: which servers are trusted, and that no other receives a credential or an event. */
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
@@ -29,7 +29,7 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
     const url = new URL(server.url);
     url.pathname = "/seclog_tls";
     admin = new pg.Pool({ connectionString: url.href, max: 2 });
-    // end() does not wait for the server to read the goodbye, so that its shutdown may still reach a connection.
+    // end() does not wait until the server has read the Terminate message, so its shutdown may still reach a connection.
     admin.on("error", () => {});
     await admin.query("GRANT seclog_writer TO tls_client");
   });
@@ -47,20 +47,20 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
 
   describe("a certificate of the given authority", () => {
     it.each(["require", "verify-ca", "verify-full"])(
-      "is believed, and events are stored over TLS: sslmode=%s",
+      "is trusted, and events are stored over TLS: sslmode=%s",
       async (sslmode) => {
         await store(create(writerUrl({ sslmode, sslrootcert: server.certificates.authority })));
         expect(await result()).toEqual({ stored: 1, tls: [true] });
       },
     );
 
-    it("is believed when the authority comes as an option, whatever the URL says", async () => {
+    it("is trusted when the authority comes as an option, whatever the URL says", async () => {
       const tls = { ca: readFileSync(server.certificates.authority, "utf8") };
       await store(create(writerUrl({ sslmode: "disable" }), { tls }));
       expect(await result()).toEqual({ stored: 1, tls: [true] });
     });
 
-    it("goes with a certificate of the client's own instead of a password", async () => {
+    it("works with a client certificate instead of a password", async () => {
       const { cert: sslcert, key: sslkey } = server.certificates.client;
       const url = new URL(writerUrl({ sslrootcert: server.certificates.authority, sslcert, sslkey }));
       url.username = "tls_client";
@@ -74,23 +74,23 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
   it.each([
     ["sslmode=disable", { sslmode: "disable" }, {}],
     ["tls: false", { sslmode: "verify-full" }, { tls: false }],
-    ["this machine itself, and no wish", {}, {}],
-  ] as const)("is not used where plain connections are meant to be: %s", async (_, parameters, options) => {
+    ["the server on this machine, and neither", {}, {}],
+  ] as const)("is not used when plain connections are configured: %s", async (_, parameters, options) => {
     await store(create(writerUrl(parameters), options));
     expect(await result()).toEqual({ stored: 1, tls: [false] });
   });
 
-  describe("a certificate that is not the right server's", () => {
+  describe("a certificate of another server", () => {
     afterEach(() => server.use("good"));
 
-    const FAULTS: readonly [CertificateName, says: RegExp][] = [
-      ["foreign", /unable to verify.*name the authority.*sslrootcert=/],
+    const FAULTS: readonly [CertificateName, message: RegExp][] = [
+      ["foreign", /unable to verify.*name its certificate authority.*sslrootcert=/],
       ["expired", /expired; renew/],
       ["otherName", /127\.0\.0\.1 is not in the cert's list.*; connect by a name/],
     ];
     const MODES = ["require", "verify-ca", "verify-full"];
 
-    it.each(FAULTS)("%s: is refused before any authentication, in every mode", async (name, says) => {
+    it.each(FAULTS)("%s: is refused before any authentication, in every mode", async (name, message) => {
       await server.use(name);
       for (const sslmode of MODES) {
         const before = server.log().length;
@@ -98,7 +98,7 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
         await expect(call).rejects.toMatchObject({
           kind: "destination",
           code: "SECLOG_HANDLER_STOPPED",
-          message: expect.stringMatching(says),
+          message: expect.stringMatching(message),
         });
         await expect.poll(() => server.log().slice(before)).toContain("connection received");
         expect(server.log().slice(before)).not.toMatch(/authenticat|authorized|user=writer_tls/);
@@ -106,7 +106,7 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
       expect(await result()).toEqual({ stored: 0, tls: [] });
     });
 
-    it("is refused when no authority is given, since none that is public has signed it", async () => {
+    it("is refused without an authority, since no public one has signed it", async () => {
       await expect(store(create(writerUrl({ sslmode: "require" })))).rejects.toMatchObject({
         kind: "destination",
         message: expect.stringMatching(/unable to verify|self-signed/),
@@ -114,7 +114,7 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
       await expect(store(create(writerUrl(), { tls: true }))).rejects.toMatchObject({ kind: "destination" });
     });
 
-    it("keeps events back only until the server has a good one", async () => {
+    it("delays events only until the server has a valid one", async () => {
       await server.use("expired");
       const log = createSecurityLog({
         spool: "memory",
@@ -135,51 +135,51 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
     });
   });
 
-  describe("somebody who stands between", () => {
-    it("gets nothing but the wish for TLS when he says that the server has none", async () => {
-      await using thief = await listen((socket, take) => {
+  describe("a man in the middle", () => {
+    it("receives only the SSLRequest when claiming that the server has no TLS", async () => {
+      await using interceptor = await listen((socket, receive) => {
         socket.on("data", (data) => {
-          take(data);
+          receive(data);
           socket.write("N");
         });
       });
-      await expect(store(create(thief.url({ sslmode: "require" })))).rejects.toMatchObject({
+      await expect(store(create(interceptor.url({ sslmode: "require" })))).rejects.toMatchObject({
         kind: "destination",
         message: expect.stringMatching(/does not support SSL connections; set ssl = on/),
       });
-      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+      expect(interceptor.received().toString("hex")).toBe("0000000804d2162f");
     });
 
-    it("gets nothing but the wish for TLS when he asks for the password with a certificate of his own", async () => {
+    it("receives only the SSLRequest when asking for the password with another certificate", async () => {
       const { cert, key } = server.certificates.server("foreign");
       const pair = { cert: readFileSync(cert), key: readFileSync(key) };
-      await using thief = await listen((socket, take) => {
+      await using interceptor = await listen((socket, receive) => {
         socket.once("data", (data) => {
-          take(data);
+          receive(data);
           socket.write("S");
           const inside = new TLSSocket(socket, { isServer: true, ...pair });
           inside.on("error", () => {});
-          inside.on("data", take);
-          // AuthenticationCleartextPassword, without waiting for who asks.
+          inside.on("data", receive);
+          // AuthenticationCleartextPassword, without waiting for the startup message.
           inside.write(Buffer.from("520000000800000003", "hex"));
         });
       });
-      const call = store(create(thief.url({ sslmode: "require", sslrootcert: server.certificates.authority })));
+      const call = store(create(interceptor.url({ sslmode: "require", sslrootcert: server.certificates.authority })));
       await expect(call).rejects.toMatchObject({ kind: "destination" });
-      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+      expect(interceptor.received().toString("hex")).toBe("0000000804d2162f");
     });
 
-    it("gets nothing but the wish for TLS when he says more than the answer to it", async () => {
-      await using thief = await listen((socket, take) => {
-        socket.on("data", take);
+    it("receives only the SSLRequest when sending more than the reply to it", async () => {
+      await using interceptor = await listen((socket, receive) => {
+        socket.on("data", receive);
         socket.once("data", () => socket.write(Buffer.from("53520000000800000003", "hex")));
       });
-      await expect(store(create(thief.url({ sslmode: "require" })))).rejects.toMatchObject({ kind: "retry" });
-      expect(thief.taken().toString("hex")).toBe("0000000804d2162f");
+      await expect(store(create(interceptor.url({ sslmode: "require" })))).rejects.toMatchObject({ kind: "retry" });
+      expect(interceptor.received().toString("hex")).toBe("0000000804d2162f");
     });
   });
 
-  describe("a file that is no certificate or key", () => {
+  describe("a file that is not a certificate or key", () => {
     let folder: string;
     beforeAll(() => {
       folder = mkdtempSync(join(tmpdir(), "seclog-test-pem-"));
@@ -230,7 +230,7 @@ function store(handler: SecurityEventHandler, firstSeq = 1): Promise<void> {
   return handler.handle(exampleBatch({ sourceId, firstSeq }), AbortSignal.timeout(20_000));
 }
 
-/** How many events the server has, and whether the connections that brought them are encrypted. */
+/** How many events the server has, and whether the connections that stored them are encrypted. */
 async function result(): Promise<{ stored: number; tls: boolean[] }> {
   const stored = await admin.query<{ events: number }>(
     "SELECT count(*)::int AS events FROM security_event_log WHERE source_id = $1",
@@ -242,19 +242,19 @@ async function result(): Promise<{ stored: number; tls: boolean[] }> {
   return { stored: stored.rows[0]?.events ?? -1, tls: connections.rows.map(({ ssl }) => ssl) };
 }
 
-interface Thief extends AsyncDisposable {
+interface Interceptor extends AsyncDisposable {
   url(parameters: { readonly [name: string]: string }): string;
-  /** All that he was sent. */
-  taken(): Buffer;
+  /** All the bytes it received. */
+  received(): Buffer;
 }
 
-async function listen(serve: (socket: Socket, take: (data: Buffer) => void) => void): Promise<Thief> {
-  const taken: Buffer[] = [];
+async function listen(serve: (socket: Socket, receive: (data: Buffer) => void) => void): Promise<Interceptor> {
+  const received: Buffer[] = [];
   const sockets: Socket[] = [];
   const listener = createServer((socket) => {
     sockets.push(socket);
     socket.on("error", () => {});
-    serve(socket, (data) => taken.push(data));
+    serve(socket, (data) => received.push(data));
   }).listen(0, "127.0.0.1");
   await once(listener, "listening");
   return {
@@ -263,7 +263,7 @@ async function listen(serve: (socket: Socket, take: (data: Buffer) => void) => v
       url.port = String((listener.address() as AddressInfo).port);
       return url.href;
     },
-    taken: () => Buffer.concat(taken),
+    received: () => Buffer.concat(received),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
       listener.close();

@@ -1,12 +1,13 @@
+/** The access that each role should have, and how the connected role differs from it. */
 import { RUN_SETUP } from "../advice.ts";
 import { OWNER, READER, SEALER, WRITER } from "./setup-sql.ts";
 
-/** What runs a query: pg's Client and Pool have this shape. */
+/** Runs a query: pg's Client and Pool have this shape. */
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
-/** Functions of the schema, and who may call them. */
+/** The schema's functions, and the groups that may call them. */
 const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]])[] = [
   ["public.seclog_open_source(uuid, integer, text)", [WRITER]],
   ["public.seclog_advance(uuid, integer, text, bigint, bigint)", [WRITER]],
@@ -33,7 +34,7 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_keep(text, text)", []],
 ];
 
-/** What each group may do with a table; whoever is not named, nothing. */
+/** The privilege of each group on each table. A group that is not listed has none. */
 const TABLES: { readonly [table: string]: { readonly [group: string]: string } } = {
   security_event_log: { [WRITER]: "INSERT", [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_source: { [READER]: "SELECT", [SEALER]: "SELECT" },
@@ -51,15 +52,15 @@ const TABLES: { readonly [table: string]: { readonly [group: string]: string } }
   seclog_migration: { [READER]: "SELECT", [SEALER]: "SELECT" },
 };
 
-/** What a connection is for. */
+/** The purpose of a connection. */
 export type AccessRole = "writer" | "reader" | "sealer";
 
 const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER };
 
 /**
- * What the connected role may do that it should not, or may not and should, in words. Empty when it is exactly right.
+ * The privileges that the connected role has and should not, or should have and lacks, in words. Empty when exactly right.
  *
- * @param expected what the role is for
+ * @param expected the role's purpose
  */
 export async function accessProblems(connection: Queryable, expected: AccessRole): Promise<string[]> {
   const group = GROUPS[expected];
@@ -78,8 +79,8 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     if (role[attribute] === true) problems.push(`${name} is ${word}`);
   }
   if (role["rolsuper"] === true) return problems;
-  if (!role.groups.includes(group)) problems.push(`${name} is no member of ${group}: ${RUN_SETUP}`);
-  for (const other of role.groups) if (other !== group) problems.push(`${name} is a member of ${other} too`);
+  if (!role.groups.includes(group)) problems.push(`${name} is not a member of ${group}: ${RUN_SETUP}`);
+  for (const other of role.groups) if (other !== group) problems.push(`${name} is also a member of ${other}`);
 
   const tables = (
     await connection.query(
@@ -95,8 +96,8 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     if (!tables.some((row) => row.table === table)) problems.push(`the table ${table} is missing: ${RUN_SETUP}`);
   }
   for (const { table, privilege, held } of tables) {
-    const due = TABLES[table]?.[group] === privilege;
-    if (held !== due) problems.push(`${name} may ${due ? "not " : ""}${privilege} on ${table}`);
+    const allowed = TABLES[table]?.[group] === privilege;
+    if (held !== allowed) problems.push(`${name} may ${allowed ? "not " : ""}${privilege} on ${table}`);
   }
   const functions = (
     await connection.query(
@@ -107,9 +108,9 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     )
   ).rows as { signature: string; exists: boolean; held: boolean }[];
   for (const { signature, exists, held } of functions) {
-    const due = FUNCTIONS.find(([known]) => known === signature)?.[1].includes(group) ?? false;
+    const allowed = FUNCTIONS.find(([known]) => known === signature)?.[1].includes(group) ?? false;
     if (!exists) problems.push(`the function ${signature} is missing: ${RUN_SETUP}`);
-    else if (held !== due) problems.push(`${name} may ${due ? "not " : ""}call ${signature}`);
+    else if (held !== allowed) problems.push(`${name} may ${allowed ? "not " : ""}call ${signature}`);
   }
   return problems;
 }

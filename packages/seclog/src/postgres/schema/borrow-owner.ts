@@ -5,10 +5,10 @@ import { OWNER } from "./setup-sql.ts";
 const INSUFFICIENT_PRIVILEGE = "42501";
 
 /**
- * Lets an administrator who may not act as the owner do so for the rest of its transaction. It is made a member of the owner
- * and, by what is returned, is one no longer when the transaction commits: nobody else ever sees it.
+ * Lets an administrator who may not act as the owner do so within its transaction, by granting it membership of the owner.
+ * The function returned revokes that before the commit, so no other session ever sees the membership.
  *
- * @throws what PostgreSQL says, 42501, when it may not be made one
+ * @throws PostgreSQL's error 42501 when the administrator may not grant it
  */
 export async function borrowOwner(client: Queryable): Promise<() => Promise<void>> {
   await client.query("SAVEPOINT before_owner");

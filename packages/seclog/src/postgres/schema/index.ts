@@ -1,4 +1,4 @@
-/** For those who set up, check and operate the database: setup and migrations, who may do what, and what a row is in the tree. */
+/** For programs that set up, check and operate the database: setup, migrations, access checks, and a row's entry in the tree. */
 export {
   COLUMN_LIST,
   type ColumnKind,

@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-test("a database that is new to a source gets what is left of it, and on record what was deleted before", async () => {
+test("drainSpool() - stores what is left of a source in a database new to it, and records what was deleted before", async () => {
   await using database = await createTestDatabase();
   const owned = createSource(spoolFs, root, ID);
   const limits = { segmentBytes: 2_000, maxBytes: 1e9, memoryBytes: 1e6 };
@@ -31,7 +31,7 @@ test("a database that is new to a source gets what is left of it, and on record 
   }
   writer.close();
   release(spoolFs, owned);
-  // As when a process had another handler only, which had so much.
+  // As after another handler, the process's only one, had stored these.
   deleteShipped(spoolFs, owned.directory, 10, () => {});
   const { shipped, quarantined } = await drainSpool({
     directory: root,

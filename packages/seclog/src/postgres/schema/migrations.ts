@@ -1,4 +1,4 @@
-/** The migrations with their SQL, for setup. A handler imports `known-migrations.generated.ts` and leaves the SQL out of a bundle. */
+/** The migrations with their SQL, for setup. The handler imports `known-migrations.generated.ts`, which keeps the SQL out of bundles. */
 import type { Migration } from "../schema-version.ts";
 import { MIGRATIONS, OWNERSHIP_SQL, PRIVILEGES_SQL } from "./sql.generated.ts";
 
@@ -9,12 +9,12 @@ export function migrations(): readonly Migration[] {
   return MIGRATIONS;
 }
 
-/** Who may do what, for every setup to put right: `privileges.sql`, which is no migration because it is run each time. */
+/** `privileges.sql`: every role's privileges. Not a migration, because every setup runs it to restore them. */
 export function privilegesSql(): string {
   return PRIVILEGES_SQL;
 }
 
-/** Whose the database is, for every setup to put right: `ownership.sql`, which the administrator runs. */
+/** `ownership.sql`: gives the database to its owner. Every setup runs it, as the administrator. */
 export function ownershipSql(): string {
   return OWNERSHIP_SQL;
 }

@@ -1,6 +1,6 @@
--- Whose the database and what is in it are. Every setup runs this as the administrator, before it does anything else as
--- seclog_owner. What a restore without owners or an upgrade from PostgreSQL 14 has left to somebody else is given to
--- seclog_owner; where the administrator may not do that, it says which statement somebody must run (SL030).
+-- Ownership of the database and its objects. Every setup runs this as the administrator, before anything it does as
+-- seclog_owner. Objects that a restore without owners or an upgrade from PostgreSQL 14 left to another role are given to
+-- seclog_owner; if the administrator may not do that, the error has the statement that another role must run (SL030).
 -- SL031 is a warning.
 
 DO $$
@@ -11,11 +11,11 @@ BEGIN
   IF owner = 'seclog_owner' THEN RETURN; END IF;
   EXECUTE format('ALTER DATABASE %I OWNER TO seclog_owner', database);
 EXCEPTION WHEN insufficient_privilege THEN
-  RAISE EXCEPTION 'the database % belongs to %: let % or a superuser run ALTER DATABASE % OWNER TO seclog_owner',
+  RAISE EXCEPTION 'the database % belongs to %: have % or a superuser run ALTER DATABASE % OWNER TO seclog_owner',
     database, owner, owner, quote_ident(database) USING ERRCODE = 'SL030';
 END $$;
 
--- The schema public. PostgreSQL 14 and clusters that were upgraded from it leave it to the superuser, with CREATE for PUBLIC.
+-- The schema public. In PostgreSQL 14, and in clusters upgraded from it, a superuser owns it and PUBLIC has CREATE.
 DO $$
 DECLARE
   owner text := (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public');
@@ -24,7 +24,7 @@ DECLARE
 BEGIN
   IF owner IS NULL THEN RETURN; END IF;
   IF owner NOT IN ('seclog_owner', 'pg_database_owner') THEN
-    repair := format('let %s or a superuser run in the database %s: ALTER SCHEMA public OWNER TO seclog_owner', owner, current_database());
+    repair := format('have %s or a superuser run in the database %s: ALTER SCHEMA public OWNER TO seclog_owner', owner, current_database());
     BEGIN
       ALTER SCHEMA public OWNER TO seclog_owner;
     EXCEPTION WHEN insufficient_privilege THEN
@@ -32,7 +32,7 @@ BEGIN
         RAISE EXCEPTION 'the schema public belongs to %, and seclog_owner may not create tables in it: %', owner, repair
           USING ERRCODE = 'SL030';
       END IF;
-      RAISE WARNING 'the schema public belongs to %, so what PUBLIC may do there could not be taken away: %, and run setup again',
+      RAISE WARNING 'the schema public belongs to %, so PUBLIC''s privileges there could not be revoked: %, and run setup again',
         owner, repair USING ERRCODE = 'SL031';
     END;
   END IF;
@@ -47,7 +47,7 @@ BEGIN
   END LOOP;
 END $$;
 
--- Default privileges, which every new partition would have.
+-- Default privileges, which every new partition would get.
 DO $$
 DECLARE
   given record;
@@ -59,16 +59,16 @@ BEGIN
       FROM pg_default_acl, aclexplode(defaclacl) AS granted
       WHERE defaclrole = 'seclog_owner'::regrole AND defaclnamespace IN (0, to_regnamespace('public')) AND defaclobjtype IN ('r', 'f', 'S')
         AND granted.grantee <> defaclrole
-        -- That functions are everybody's is PostgreSQL's own default.
+        -- EXECUTE for PUBLIC is PostgreSQL's own default.
         AND NOT (defaclobjtype = 'f' AND granted.grantee = 0)
   LOOP
-    RAISE WARNING 'what seclog_owner creates is given to % by default: ALTER DEFAULT PRIVILEGES FOR ROLE seclog_owner% REVOKE ALL ON % FROM %',
+    RAISE WARNING 'objects that seclog_owner creates grant privileges to % by default: ALTER DEFAULT PRIVILEGES FOR ROLE seclog_owner% REVOKE ALL ON % FROM %',
       given.grantee, given.place, given.kind, given.grantee USING ERRCODE = 'SL031';
   END LOOP;
 END $$;
 
--- Tables, sequences, types and functions of ours that belong to somebody else. Only what a superuser or this administrator
--- owns is taken over: a function that anybody else has made must not begin to run as seclog_owner.
+-- Our tables, sequences, types and functions that another role owns. Only those of a superuser or of this administrator are
+-- taken over: a function that any other role created must not start to run as seclog_owner.
 DO $$
 DECLARE
   thing record;
@@ -81,7 +81,7 @@ BEGIN
             relowner AS owner, 1 AS place
           FROM pg_class WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p', 'S', 'v')
             AND relname ~ '^(security_event_|seclog_)'
-            -- A sequence of a column belongs to whom the table does.
+            -- A column's sequence follows the owner of its table.
             AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i') AND relkind = 'S')
         UNION ALL
         SELECT 'TYPE', format('public.%I', typname), typowner, 2
@@ -93,19 +93,19 @@ BEGIN
       WHERE owner <> 'seclog_owner'::regrole ORDER BY place, name
   LOOP
     IF NOT thing.trusted THEN
-      RAISE EXCEPTION '% belongs to %, who is neither a superuser nor this administrator: find out who made it; if it is of a restore, let % or a superuser run ALTER % % OWNER TO seclog_owner',
+      RAISE EXCEPTION '% belongs to %, which is neither a superuser nor this administrator: find out who created it; if it comes from a restore, have % or a superuser run ALTER % % OWNER TO seclog_owner',
         thing.name, thing.owner, thing.owner, thing.kind, thing.name USING ERRCODE = 'SL030';
     END IF;
     BEGIN
       EXECUTE format('ALTER %s %s OWNER TO seclog_owner', thing.kind, thing.name);
     EXCEPTION WHEN insufficient_privilege THEN
-      RAISE EXCEPTION '% belongs to %, as after a restore without owners: run setup once with SECLOG_ADMIN_URL of %, who may give it to seclog_owner',
+      RAISE EXCEPTION '% belongs to %, as after a restore without owners: run setup once with SECLOG_ADMIN_URL of %, which may give it to seclog_owner',
         thing.name, thing.owner, thing.owner USING ERRCODE = 'SL030';
     END;
   END LOOP;
 END $$;
 
--- Somebody's application. Not what belongs to an extension, nor what a provider of managed databases puts there.
+-- Another application's tables, other than those of an extension or of a provider of managed databases.
 DO $$
 DECLARE
   other text;
@@ -118,16 +118,16 @@ BEGIN
     ORDER BY relname LIMIT 1;
   IF other IS NULL THEN RETURN; END IF;
   IF is_set_up THEN
-    RAISE WARNING 'the database % has other tables or views, such as %: the log should have one of its own', current_database(), other
+    RAISE WARNING 'the database % has other tables or views, such as %: the log should have a database of its own', current_database(), other
       USING ERRCODE = 'SL031';
   ELSE
-    RAISE EXCEPTION 'the database % has other tables or views, such as %; give Seclog one of its own', current_database(), other
+    RAISE EXCEPTION 'the database % has other tables or views, such as %; give Seclog a database of its own', current_database(), other
       USING ERRCODE = 'SL030';
   END IF;
 END $$;
 
--- The migrations take EXECUTE on all functions of the schema from PUBLIC, for which PostgreSQL wants seclog_owner to have it
--- itself, also on an extension's that are there before the first setup.
+-- The migrations revoke EXECUTE on all functions of the schema from PUBLIC. PostgreSQL requires that seclog_owner holds it
+-- first, even on an extension's functions that exist before the first setup.
 DO $$
 DECLARE
   other record;
@@ -142,6 +142,6 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO seclog_owner', other.name);
   END LOOP;
 EXCEPTION WHEN insufficient_privilege THEN
-  RAISE EXCEPTION 'seclog_owner may not call %, which the extension % has put into the schema public: let a superuser move it (ALTER EXTENSION % SET SCHEMA …), and run setup again',
+  RAISE EXCEPTION 'seclog_owner may not call %, which the extension % created in the schema public: have a superuser move it (ALTER EXTENSION % SET SCHEMA …), and run setup again',
     other.name, other.extname, quote_ident(other.extname) USING ERRCODE = 'SL030';
 END $$;

@@ -1,4 +1,4 @@
-/** Setup in databases that are not as it would have made them: extensions, another owner of the schema, a restore. */
+/** Setup in databases that it did not create as they are: extensions, another owner of the schema, a restore. */
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -23,7 +23,7 @@ function urlOf(database: string, user?: string): string {
   return user === undefined ? url.href : Object.assign(url, { username: user, password: "x" }).href;
 }
 
-/** Runs statements as the superuser; the rows of the last. */
+/** Runs statements as the superuser. Returns the rows of the last. */
 async function sql(database: string, ...statements: string[]): Promise<Record<string, unknown>[]> {
   const client = new pg.Client(urlOf(database));
   await client.connect();
@@ -38,10 +38,10 @@ async function sql(database: string, ...statements: string[]): Promise<Record<st
 
 const setup = (adminUrl: string = serverUrl): Promise<SetupResult> => setupDatabase({ adminUrl, database: name });
 
-/** An administrator as managed services have them: no superuser. */
+/** Runs `work` with an administrator as on managed services: not a superuser. */
 async function withAdministrator(work: (adminUrl: string) => Promise<void>): Promise<void> {
   const admin = `dba_${name}`;
-  // Whoever came first has made the groups.
+  // The groups must exist, created by the superuser.
   await setupDatabase({ adminUrl: serverUrl, database: `${name}_groups` });
   await sql(
     "postgres",
@@ -76,12 +76,12 @@ const FOREIGN = `SELECT DISTINCT pg_get_userbyid(owner) AS owner FROM (
     UNION SELECT proowner FROM pg_proc WHERE pronamespace = 'public'::regnamespace) AS thing (owner)`;
 
 describe("setupDatabase() beside an extension", () => {
-  it("takes what an extension has put into public for no application", async () => {
+  it("does not mistake an extension's objects in public for an application's", async () => {
     await sql(name, "CREATE EXTENSION pg_stat_statements", "CREATE EXTENSION pgcrypto", "CREATE EXTENSION hstore");
     expect(await setup()).toMatchObject({ warnings: [] });
     await sql(name, "CREATE EXTENSION pg_buffercache");
     expect(await setup()).toMatchObject({ migrationsApplied: [], warnings: [] });
-    // What is the extension's stays as it was.
+    // The extension's objects keep their privileges.
     const [row] = await sql(name, "SELECT has_function_privilege('public', 'digest(text, text)', 'EXECUTE') AS may");
     expect(row).toEqual({ may: true });
   });
@@ -91,9 +91,11 @@ describe("setupDatabase() beside an extension", () => {
     "CREATE VIEW customers AS SELECT 1",
     "CREATE MATERIALIZED VIEW customers AS SELECT 1",
     "CREATE EXTENSION file_fdw; CREATE SERVER f FOREIGN DATA WRAPPER file_fdw; CREATE FOREIGN TABLE customers (a int) SERVER f OPTIONS (program 'true')",
-  ])("refuses somebody's application before the first setup, and warns after it: %s", async (statement) => {
+  ])("refuses another application's tables before the first setup, and warns after it: %s", async (statement) => {
     await sql(name, statement);
-    await expect(setup()).rejects.toThrow(/other tables or views, such as customers; give Seclog one of its own/);
+    await expect(setup()).rejects.toThrow(
+      /other tables or views, such as customers; give Seclog a database of its own/,
+    );
     await sql(
       name,
       statement.includes("FOREIGN") ? "DROP EXTENSION file_fdw CASCADE" : `DROP ${kindOf(statement)} customers`,
@@ -105,7 +107,7 @@ describe("setupDatabase() beside an extension", () => {
 
   const kindOf = (statement: string): string => /^CREATE (.*?) customers/.exec(statement)?.[1] ?? "";
 
-  it("lets functions, types and sequences be", async () => {
+  it("accepts functions, types and sequences", async () => {
     await sql(
       name,
       "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
@@ -116,22 +118,22 @@ describe("setupDatabase() beside an extension", () => {
   });
 });
 
-describe("setupDatabase() in a schema public that is somebody else's", () => {
-  /** As PostgreSQL 14 makes it, and pg_upgrade keeps it. */
+describe("setupDatabase() in a schema public of another owner", () => {
+  /** As PostgreSQL 14 creates it, and pg_upgrade keeps it. */
   const AS_BEFORE_15 = "ALTER SCHEMA public OWNER TO postgres; GRANT ALL ON SCHEMA public TO PUBLIC";
   const MAY_CREATE = `SELECT has_schema_privilege('other_${"NAME"}', 'public', 'CREATE') AS may`;
   const othersMayCreate = async (): Promise<unknown> => (await sql(name, MAY_CREATE.replace("NAME", name)))[0]?.["may"];
 
-  it("a superuser takes it over, and everybody's CREATE goes", async () => {
+  it("takes it over as a superuser, and revokes CREATE from PUBLIC", async () => {
     await sql(name, AS_BEFORE_15);
     expect(await setup()).toMatchObject({ warnings: [] });
     expect(await othersMayCreate()).toBe(false);
   });
 
-  it("an administrator without that power is told which statement somebody must run", async () => {
+  it("warns an administrator without that right which statement another role must run", async () => {
     await withAdministrator(async (adminUrl) => {
       await sql(name, AS_BEFORE_15);
-      const statement = `let postgres or a superuser run in the database ${name}: ALTER SCHEMA public OWNER TO seclog_owner`;
+      const statement = `have postgres or a superuser run in the database ${name}: ALTER SCHEMA public OWNER TO seclog_owner`;
       expect(await setup(adminUrl)).toMatchObject({ warnings: [expect.stringContaining(statement)] });
       await sql(name, "ALTER SCHEMA public OWNER TO seclog_owner");
       expect(await setup(adminUrl)).toMatchObject({ warnings: [] });
@@ -139,7 +141,7 @@ describe("setupDatabase() in a schema public that is somebody else's", () => {
     });
   });
 
-  it("a hardened one is no reason to become a superuser", async () => {
+  it("does not ask for a superuser when the schema is hardened", async () => {
     await withAdministrator(async (adminUrl) => {
       await sql(name, AS_BEFORE_15, "REVOKE CREATE ON SCHEMA public FROM PUBLIC");
       const error = await setup(adminUrl).catch((thrown: unknown) => thrown as Error);
@@ -155,12 +157,12 @@ describe("setupDatabase() in a schema public that is somebody else's", () => {
     });
   });
 
-  it("makes the schema where somebody has dropped it", async () => {
+  it("creates the schema if it was dropped", async () => {
     await sql(name, "DROP SCHEMA public");
     expect(await setup()).toMatchObject({ warnings: [] });
   });
 
-  it("names who else may create there, and what new tables would be given to", async () => {
+  it("names other roles that may create there, and those that would get privileges on new tables", async () => {
     await sql(name, `GRANT CREATE ON SCHEMA public TO other_${name}`);
     await setup();
     await sql(name, `ALTER DEFAULT PRIVILEGES FOR ROLE seclog_owner GRANT SELECT ON TABLES TO other_${name}`);
@@ -173,14 +175,14 @@ describe("setupDatabase() in a schema public that is somebody else's", () => {
 });
 
 describe("setupDatabase() after a restore without owners", () => {
-  it("gives to seclog_owner what a superuser was left with", async () => {
+  it("gives seclog_owner the objects that a superuser owns", async () => {
     await setup();
     await sql(name, GIVE_AWAY("postgres"), `ALTER DATABASE ${name} OWNER TO postgres`);
     expect(await setup()).toMatchObject({ migrationsApplied: [], warnings: [] });
     expect(await sql(name, FOREIGN)).toEqual([{ owner: "seclog_owner" }]);
   });
 
-  it("an administrator who restored it gives away what is its own", async () => {
+  it("gives seclog_owner the objects of the administrator who restored them", async () => {
     await withAdministrator(async (adminUrl) => {
       await setup(adminUrl);
       await sql(name, GIVE_AWAY(`dba_${name}`), `ALTER DATABASE ${name} OWNER TO dba_${name}`);
@@ -193,7 +195,7 @@ describe("setupDatabase() after a restore without owners", () => {
     });
   });
 
-  it("does not let what a stranger has made run as seclog_owner", async () => {
+  it("does not let another role's function run as seclog_owner", async () => {
     await sql(
       name,
       "CREATE FUNCTION public.seclog_evil() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
@@ -203,11 +205,11 @@ describe("setupDatabase() after a restore without owners", () => {
   });
 });
 
-describe("setupDatabase() when somebody is in its way", () => {
+describe("setupDatabase() when another session is in its way", () => {
   it.each([
     ["SELECT pg_advisory_lock(91556946923337)"],
     ["BEGIN; LOCK TABLE public.seclog_migration IN ACCESS EXCLUSIVE MODE"],
-  ])("names who holds the lock: %s", async (statement) => {
+  ])("names the session that holds the lock: %s", async (statement) => {
     await setup();
     const holder = new pg.Client({ connectionString: urlOf(name), application_name: "in the way" });
     await holder.connect();

@@ -1,25 +1,25 @@
 import type { Queryable } from "./access.ts";
 import { OWNER } from "./setup-sql.ts";
 
-/** What of the log belongs to somebody else than its owner. */
+/** A part of the log that does not belong to its owner. */
 export interface ForeignObject {
-  /** As `ALTER … OWNER TO` takes it: `public.security_event_log`, `public.seclog_describe()`. */
+  /** As in `ALTER … OWNER TO`: `public.security_event_log`, `public.seclog_describe()`. */
   readonly name: string;
   readonly owner: string;
-  /** Whether a function runs with its owner's rights, whoever calls it. */
+  /** Whether it is a function that runs with its owner's rights (SECURITY DEFINER). */
   readonly definer: boolean;
 }
 
 /**
- * What setup would give to `seclog_owner`: after a restore without owners everything belongs to who restored it, and functions
- * that act for a writer run with all rights of that role. Everybody who may connect can ask.
+ * The objects that setup would give to `seclog_owner`. After a restore without owners everything belongs to the role that
+ * restored it, and functions that act for a writer run with all of that role's rights. Needs no privilege but CONNECT.
  */
 export async function foreignObjects(connection: Queryable): Promise<readonly ForeignObject[]> {
   const { rows } = await connection.query(
     `SELECT name, pg_get_userbyid(owner) AS owner, definer FROM (
         SELECT format('the database %I', datname) AS name, datdba AS owner, false AS definer
           FROM pg_catalog.pg_database WHERE datname = current_database() AND EXISTS (SELECT FROM pg_catalog.pg_class
-            -- Not to_regclass(), which who may not use the schema may not ask.
+            -- Not to_regclass(), which fails without USAGE on the schema.
             WHERE relnamespace = to_regnamespace('public') AND relname = 'seclog_migration')
         UNION ALL
         SELECT format('public.%I', relname), relowner, false FROM pg_catalog.pg_class

@@ -2,13 +2,12 @@ import type { Client } from "pg";
 import { scramVerifier } from "./scram.ts";
 
 /**
- * Gives a login role its password: as a verifier, and that as a parameter. ALTER ROLE itself takes none, and its text would
- * show the verifier, with which passwords can be guessed offline, in `pg_stat_activity`, in `pg_stat_statements` and in the
- * server's log. So the text that the server sees reads both from settings that end with the transaction, in which the
- * caller must be.
+ * Sets a login role's password, as a SCRAM verifier passed as a parameter. ALTER ROLE takes no parameters, and its text would
+ * show the verifier, from which passwords can be guessed offline, in `pg_stat_activity`, `pg_stat_statements` and the
+ * server's log. So the statement reads role and verifier from settings that end with the transaction; call this inside one.
  *
- * A verifier that is there and fits stays: a new one has another salt, and a pooler that keeps the old one could log in no
- * more. Only a superuser can see that.
+ * An existing verifier of the same password stays: a new one would have another salt, and a pooler that cached the old one
+ * could no longer log in. Only a superuser can check that.
  */
 export async function setPassword(admin: Client, role: string, password: string): Promise<void> {
   if (await hasPassword(admin, role, password)) return;
@@ -34,11 +33,11 @@ async function hasPassword(admin: Client, role: string, password: string): Promi
   return scramVerifier(password, Buffer.from(salt, "base64"), Number(iterations)) === verifier;
 }
 
-/** The error is raised anew, since the context of the one inside quotes the statement. */
+/** Raises the error again, since the context of the original quotes the statement. */
 const ALTER_ROLE = `DO $$
 BEGIN
   BEGIN
-    -- Where pg_stat_statements keeps statements inside of others, too.
+    -- pg_stat_statements may also track nested statements.
     PERFORM set_config('pg_stat_statements.track', 'none', true);
   EXCEPTION WHEN insufficient_privilege THEN
     NULL;

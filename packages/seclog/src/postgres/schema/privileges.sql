@@ -1,8 +1,8 @@
--- Who may do what, and that nobody may change what was stored. Every setup runs this, after the migrations and in one transaction, so that what was revoked or
--- granted since is put right. Only the groups are touched: a privilege that somebody gave to another role is doctor's
--- business.
+-- Privileges of the groups, none of which may change stored events. Every setup runs this after the migrations, in one
+-- transaction, and so restores what was revoked or granted since. It leaves other roles' privileges alone: doctor reports
+-- those.
 
--- Not ON ALL TABLES IN SCHEMA: an extension may have put some there, which are not ours to revoke.
+-- Not ON ALL TABLES IN SCHEMA: an extension's tables there are not ours to revoke.
 DO $$
 DECLARE
   ours text;
@@ -18,14 +18,14 @@ BEGIN
   END LOOP;
 END $$;
 
--- The writer adds events. Not created_at, which is the database's to say; and it reads nothing.
+-- The writer inserts events, without created_at, which the database sets. It reads nothing.
 GRANT INSERT (
   id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code,
   allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id,
   actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service,
   environment, host, source_id, epoch, seq, v, salt, commitment, retention
 ) ON public.security_event_log TO seclog_writer;
--- Its own source's position it keeps through these, which ask for the source's key.
+-- It moves its own source's position through these functions, which require the source's key.
 GRANT EXECUTE ON FUNCTION
   public.seclog_open_source(uuid, integer, text),
   public.seclog_advance(uuid, integer, text, bigint, bigint),
@@ -53,7 +53,7 @@ GRANT SELECT ON
   TO seclog_reader;
 GRANT EXECUTE ON FUNCTION public.seclog_describe(), public.seclog_removal_digest(bigint) TO seclog_reader;
 
--- The sealer reads what a leaf is made of, which names no person, and appends to the tree.
+-- The sealer reads the columns of leaves, none of which identifies a person, and appends to the tree.
 GRANT SELECT (
   id, occurred_at, created_at, event_type, level, category, outcome, method, route, status_code, allowed_methods, count,
   started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention
@@ -78,7 +78,7 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_describe()
   TO seclog_sealer;
 
--- Triggers that somebody disabled. Only those: enabling locks the table for a moment.
+-- Enables triggers that were disabled. Only those: enabling locks the table for a moment.
 DO $$
 DECLARE
   disabled record;

@@ -30,7 +30,7 @@ beforeAll(async () => {
 });
 afterAll(() => database[Symbol.asyncDispose]());
 
-/** Runs statements as somebody, on a connection of its own. */
+/** Runs statements as a role, on a new connection. */
 async function as<Row extends pg.QueryResultRow>(url: string, ...statements: string[]): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -52,7 +52,7 @@ describe("the schema", () => {
     await expect(await dumpSchema(database)).toMatchFileSnapshot("./schema.sql");
   });
 
-  it("answers the plain question of a reader", async () => {
+  it("answers a reader's plain query", async () => {
     const rows = await as(
       database.readerUrl,
       "SELECT event_type, path, ip_address FROM security_event_log WHERE created_at > now() - interval '1 day'",
@@ -74,7 +74,7 @@ describe("the schema", () => {
         WHERE occurred_at >= '${now}' AND occurred_at < '${now}'::timestamptz + interval '1 second'`,
     );
     const text = plan.map((row) => row["QUERY PLAN"]).join("\n");
-    // One month of each retention class, and the partition for classes that nobody knows yet.
+    // One month of each retention class, and the partition for classes unknown so far.
     const scanned = [...text.matchAll(/ on (security_event_log\S*)/g)].map(([, part]) => part);
     expect(scanned.sort()).toEqual(
       [
@@ -126,7 +126,7 @@ describe("the schema", () => {
     await expect(as(database.adminUrl, sql)).rejects.toThrow("security events are never changed or deleted");
   });
 
-  it("says of each role whether it may exactly what it should", async () => {
+  it("reports of each role every difference from the access it should have", async () => {
     for (const [url, role] of [
       [database.writerUrl, "writer"],
       [database.readerUrl, "reader"],
@@ -142,16 +142,16 @@ describe("the schema", () => {
     }
   });
 
-  it("setup says which database its administrator connects to, where that is the one to be made", async () => {
+  it("setup says which database to connect to when the administrator's URL names the one to be created", async () => {
     const adminUrl = new URL(database.serverUrl);
     adminUrl.pathname = "/to_be_made";
     await expect(setupDatabase({ adminUrl: adminUrl.href, database: "to_be_made" })).rejects.toMatchObject({
       code: "SECLOG_SETUP",
-      message: expect.stringContaining("must name a database that exists already, such as /postgres"),
+      message: expect.stringContaining("must name an existing database, such as /postgres"),
     });
   });
 
-  it("setup puts right what was granted and revoked since", async () => {
+  it("setup restores what was granted and revoked since", async () => {
     await database.query("GRANT DELETE, TRUNCATE ON security_event_log TO seclog_writer");
     await database.query("GRANT UPDATE (path) ON security_event_log TO seclog_reader");
     await database.query("REVOKE EXECUTE ON FUNCTION seclog_describe() FROM seclog_writer");
@@ -173,7 +173,7 @@ describe("the schema", () => {
 });
 
 describe("seclog_make_partitions()", () => {
-  it("makes what is missing, takes over what the default partition has of it, and is idle afterwards", async () => {
+  it("creates missing partitions, moves their rows out of the default partition, and is idle afterwards", async () => {
     const count = `SELECT count(*)::int AS count, max(tableoid::regclass::text) AS part FROM security_event_log WHERE source_id = '${sourceId}'`;
     await database.query(`ALTER TABLE security_event_log_standard DETACH PARTITION ${month}`);
     await database.query(`ALTER TABLE ${month} DISABLE TRIGGER USER`);
@@ -186,7 +186,7 @@ describe("seclog_make_partitions()", () => {
     await expect(as(database.adminUrl, `TRUNCATE ${month}`)).rejects.toThrow("never changed");
   });
 
-  it("gives up at the first lock that somebody holds, and does it later", async () => {
+  it("gives up at the first lock that another session holds, and creates them later", async () => {
     const blocker = new pg.Client({ connectionString: database.adminUrl });
     const sealer = new pg.Client({ connectionString: database.sealerUrl });
     await Promise.all([blocker.connect(), sealer.connect()]);
@@ -194,7 +194,7 @@ describe("seclog_make_partitions()", () => {
     sealer.on("notice", ({ message }) => warnings.push(message));
     const ensure = async () => (await sealer.query<{ n: number }>("SELECT seclog_make_partitions(4) AS n")).rows[0]?.n;
     await blocker.query("BEGIN; SELECT count(*) FROM security_event_log");
-    // One wait, and not one for each of the partitions that are missing.
+    // One wait, not one for each missing partition.
     expect(await ensure()).toBe(0);
     expect(warnings).toEqual([expect.stringContaining("lock timeout")]);
     await blocker.query("COMMIT");
@@ -202,12 +202,12 @@ describe("seclog_make_partitions()", () => {
     await Promise.all([blocker.end(), sealer.end()]);
   });
 
-  it("is bounded, whatever is asked for", async () => {
+  it("is bounded, whatever its argument", async () => {
     const [row] = await as<{ n: number }>(database.sealerUrl, "SELECT seclog_make_partitions(1000000) AS n");
     expect(row?.n).toBeLessThanOrEqual(3 * 24);
   });
 
-  it("is nothing that a writer can hold up the log with, though older libraries still call what was", async () => {
+  it("leaves a writer no way to block the log, though older libraries still call its predecessor", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
     await expect(writer.query("SELECT seclog_make_partitions()")).rejects.toMatchObject({ code: "42501" });
@@ -250,10 +250,10 @@ describe("setupDatabase()", () => {
     }
   });
 
-  it("needs no superuser, and leaves that administrator without the owner's power", async () => {
+  it("works without a superuser, and leaves the administrator without the owner's rights", async () => {
     const name = `seclog_test_${randomBytes(5).toString("hex")}`;
     await as(database.serverUrl, `CREATE ROLE dba_${name} LOGIN CREATEROLE CREATEDB PASSWORD 'x'`);
-    // Created by the superuser earlier, so this administrator must be given them.
+    // The superuser created them earlier, so this administrator needs a grant.
     await as(
       database.serverUrl,
       `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
@@ -269,7 +269,7 @@ describe("setupDatabase()", () => {
     }
   });
 
-  it("is the same as its script for psql", async () => {
+  it("does the same as its script for psql", async () => {
     const name = `seclog_test_${randomBytes(5).toString("hex")}`;
     const sql = setupSql({ database: name, writer: `w_${name}`, reader: `r_${name}` });
     expect(sql).not.toMatch(/PASSWORD '|SCRAM/);
@@ -294,7 +294,7 @@ describe("setupDatabase()", () => {
     }
   });
 
-  it("refuses a database that has other tables, and one that a newer program has changed", async () => {
+  it("refuses a database with other tables, and one that a newer program has changed", async () => {
     const name = `seclog_test_${randomBytes(5).toString("hex")}`;
     const own = Object.assign(new URL(database.serverUrl), { pathname: `/${name}` }).href;
     try {
@@ -326,7 +326,7 @@ describe("setupDatabase()", () => {
 
 describe("checkSchemaVersion()", () => {
   const own = [{ id: 1 }, { id: 2 }];
-  it("tells an older, an equal, a newer and an incompatible schema apart", () => {
+  it("distinguishes an older, an equal, a newer and an incompatible schema", () => {
     const applied = (...ids: number[]) => ids.map((id) => ({ id, breaking: id === 4 }));
     expect(() => checkSchemaVersion(own, [])).toThrow(expect.objectContaining({ code: "SECLOG_SCHEMA_MISSING" }));
     expect(() => checkSchemaVersion(own, applied(1))).toThrow(expect.objectContaining({ code: "SECLOG_SCHEMA_OLDER" }));
@@ -339,7 +339,7 @@ describe("checkSchemaVersion()", () => {
 });
 
 describe("scramVerifier()", () => {
-  it("is what PostgreSQL would have made of the password", () => {
+  it("is the verifier that PostgreSQL would have stored", () => {
     // RFC 7677 section 3: user "user", password "pencil".
     expect(scramVerifier("pencil", Buffer.from("W22ZaJ0SNY7soEsUEjb6gQ==", "base64"), 4096)).toBe(
       "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=",

@@ -5,8 +5,8 @@ import { preparedPassword } from "./saslprep.ts";
 const ITERATIONS = 4096;
 
 /**
- * What PostgreSQL keeps of a password (RFC 5802, RFC 7677), so that `ALTER ROLE … PASSWORD` need not carry the
- * password itself, which the server could write to its log.
+ * The verifier that PostgreSQL stores for a password (RFC 5802, RFC 7677). Passing it to `ALTER ROLE … PASSWORD` keeps the
+ * password itself out of the server's log.
  */
 export function scramVerifier(
   password: string,

@@ -1,11 +1,11 @@
-/** Setup by a program that is older than the schema: what it does not know it leaves alone. */
+/** Setup by a program older than the schema: it leaves alone what it does not know. */
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { setupDatabase } from "./setup.ts";
 import { setupSql } from "./setup-sql.ts";
 
-/** What a later, compatible migration might bring. */
+/** A later, compatible migration. */
 const NEWER = `
   CREATE TABLE public.security_event_newer (id integer);
   ALTER TABLE public.security_event_newer OWNER TO seclog_owner;
@@ -28,7 +28,7 @@ async function readerMayRead(): Promise<boolean> {
   return row?.may ?? false;
 }
 
-test("setupDatabase() - warns, and takes no privilege away that it does not know", async () => {
+test("setupDatabase() - warns, and revokes no privilege that it does not know", async () => {
   const { warnings } = await setupDatabase({ adminUrl: database.serverUrl, database: database.name });
   expect(warnings).toEqual([
     expect.stringMatching(/newer seclog \(migration 9999, .*privileges and triggers were left/),

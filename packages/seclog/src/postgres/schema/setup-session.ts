@@ -1,6 +1,6 @@
 /**
- * The administrator's connections, as setup uses them: all that it sets, takes and becomes ends with a transaction. Behind a
- * pooler that hands connections on between transactions, a lock or a role of the session would stay with the connection.
+ * The administrator's connections during setup. Every setting, lock and role ends with its transaction: a pooler may hand the
+ * connection to another client between transactions, and anything set for the session would stay with it.
  */
 import type { Client } from "pg";
 import { SeclogError } from "../../event/errors.ts";
@@ -8,27 +8,27 @@ import type { ConnectionConfig } from "../connection-config.ts";
 import { errorCode } from "../failure.ts";
 
 /**
- * Two setups of one server take turns, and so do two of one database. Not the number that
- * `seclog_ensure_partitions` locks, which is the one before.
+ * Advisory locks, one for setups of the same server and one for setups of the same database. Distinct from the number
+ * before them, which `seclog_ensure_partitions` locked in earlier versions.
  */
 export const SERVER_LOCK = "91556946923336";
 export const DATABASE_LOCK = "91556946923337";
 
 const LOCK_NOT_AVAILABLE = "55P03";
-/** What ownership.sql warns with. */
+/** The SQLSTATE of ownership.sql's warnings. */
 const WARNING = "SL031";
 
-/** How {@link SetupSession} works. */
+/** Options of {@link SetupSession.open}. */
 export interface SetupSessionOptions {
   readonly config: ConnectionConfig;
-  /** Milliseconds to wait for another setup, or for those who use the log. */
+  /** Milliseconds to wait for another setup, or for a client that holds a lock on the log. */
   readonly lockTimeout: number;
-  /** Told what could not be as it should, and why. */
+  /** Called with each thing that could not be set up as it should, and why. */
   readonly onWarning: (warning: string) => void;
 }
 
 export class SetupSession {
-  /** For statements that no transaction can hold, such as CREATE DATABASE. */
+  /** For statements that cannot run in a transaction, such as CREATE DATABASE. */
   readonly client: Client;
   readonly #lockTimeout: number;
 
@@ -45,7 +45,7 @@ export class SetupSession {
       connectionTimeoutMillis: 10_000,
       keepAlive: true,
     });
-    // A lost connection also fails the statement that is under way.
+    // Without a listener a lost connection would end the process; the running statement fails anyway.
     client.on("error", () => {});
     client.on("notice", ({ code, message }) => {
       if (code === WARNING && message !== undefined) onWarning(message);
@@ -55,16 +55,16 @@ export class SetupSession {
   }
 
   /**
-   * Does work in a transaction that has `lock`.
+   * Runs `work` in a transaction that holds `lock`.
    *
-   * @throws SeclogError `SECLOG_SETUP` that names who holds a lock for longer than `lockTimeout`
+   * @throws SeclogError `SECLOG_SETUP`, naming the sessions that held a lock for longer than `lockTimeout`
    */
   async transaction<T>(lock: string, work: (client: Client) => Promise<T>): Promise<T> {
     try {
       await this.client.query(
         [
           "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-          // Objects that somebody has named like PostgreSQL's own must not run as the administrator.
+          // An object that shadows one of PostgreSQL's own must not run as the administrator.
           "SET LOCAL search_path = pg_catalog, pg_temp",
           "SET LOCAL client_min_messages = warning",
           "SET LOCAL statement_timeout = 0",
@@ -82,7 +82,7 @@ export class SetupSession {
       const holders = await this.#holders(lock).catch(() => []);
       throw new SeclogError(
         "SECLOG_SETUP",
-        `somebody has held a lock that setup needs for ${this.#lockTimeout / 1000} s: ${holders.join("; ") || "it is gone by now"}; wait for it, or end it: SELECT pg_terminate_backend(pid)`,
+        `another session held a lock that setup needs for ${this.#lockTimeout / 1000} s: ${holders.join("; ") || "it has ended since"}; wait for it, or end it: SELECT pg_terminate_backend(pid)`,
         { cause: error },
       );
     }
@@ -92,7 +92,7 @@ export class SetupSession {
     await this.client.end().catch(() => {});
   }
 
-  /** Who has the lock, or one on a table of the log: the transaction that is oldest first. */
+  /** The sessions that hold the lock, or a lock on a table of the log, oldest transaction first. */
   async #holders(lock: string): Promise<string[]> {
     const { rows } = await this.client.query<{ holder: string }>(
       `SELECT format('pid %s (application %s, user %s)%s', pid, coalesce(nullif(application_name, ''), 'without a name'), usename,

@@ -1,26 +1,26 @@
 /**
- * The SQL of setup that is no migration: roles, the database and who may connect. Written so that each statement
- * can run again, for `setupDatabase` and for the script that `--print-sql` gives to a DBA.
+ * The SQL of setup outside the migrations: roles, the database and access to it. Each statement can run again. Used by
+ * `setupDatabase` and by the script that `--print-sql` writes for a DBA.
  */
 import { migrations, ownershipSql, privilegesSql } from "./migrations.ts";
 
-/** The role that owns everything. Nobody logs in as it. */
+/** The role that owns everything. It cannot log in. */
 export const OWNER = "seclog_owner";
 /** The group whose members may write: `INSERT` and the source functions. */
 export const WRITER = "seclog_writer";
 /** The group whose members may read. */
 export const READER = "seclog_reader";
-/** The group whose members may seal: read what leaves are made of, and append to the tree. */
+/** The group whose members may seal: read the columns of leaves, and append to the tree. */
 export const SEALER = "seclog_sealer";
 
 const PURPOSES = {
-  [OWNER]: "owns the security event log; nobody logs in as it",
+  [OWNER]: "owns the security event log; cannot log in",
   [WRITER]: "may add security events and keep its own sources'' positions, nothing else",
   [READER]: "may read the security event log, nothing else",
   [SEALER]: "may append to the security event log''s Merkle tree, nothing else",
 } as const;
 
-/** One login role and the group that it is a member of. */
+/** A login role and its group. */
 export interface LoginRole {
   readonly name: string;
   readonly group: typeof WRITER | typeof READER | typeof SEALER;
@@ -43,12 +43,12 @@ export function loginRoleSql({ name, group }: LoginRole): string[] {
   ];
 }
 
-/** UTF8 whatever the cluster's default is: an event may hold any text. ownership.sql gives it to the owner. */
+/** UTF8 whatever the cluster's default: an event may contain any text. ownership.sql makes it the owner's. */
 export function createDatabaseSql(database: string): string {
   return `CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE template0 ENCODING 'UTF8'`;
 }
 
-/** Who may enter the database and its schema. As the owner, in the database. */
+/** Access to the database and its schema. To run as the owner, in the database. */
 export function accessSql(database: string): string[] {
   return [
     `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
@@ -60,7 +60,7 @@ export function accessSql(database: string): string[] {
   ];
 }
 
-/** An administrator who is not a superuser must be able to connect again: for the next setup, and to erase and to prune. */
+/** An administrator who is not a superuser must be able to connect again: for the next setup, to erase and to prune. */
 const ADMIT_SQL = `DO $$
 BEGIN
   IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) THEN
@@ -68,7 +68,7 @@ BEGIN
   END IF;
 END $$`;
 
-/** Where the schema is somebody else's, ownership.sql has warned. */
+/** Skipped when the schema belongs to another role: ownership.sql has warned of that. */
 const SCHEMA_ACCESS_SQL = `DO $$
 BEGIN
   IF pg_has_role((SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE') THEN
@@ -91,14 +91,14 @@ export interface SetupSqlOptions {
   readonly database?: string;
   /** The login role of applications. @default "seclog_app" */
   readonly writer?: string;
-  /** The login role of who reads. @default "seclog_view" */
+  /** The login role of readers. @default "seclog_view" */
   readonly reader?: string;
   /** The login role of the sealer. @default "seclog_seal" */
   readonly sealer?: string;
 }
 
 /**
- * All of setup as a script for `psql`, for a DBA to read and run. It holds no secret, and can run again.
+ * All of setup as a script for `psql`, for a DBA to read and run. It contains no secret, and can run again.
  */
 export function setupSql(options: SetupSqlOptions = {}): string {
   const database = options.database ?? "seclog";
@@ -109,7 +109,7 @@ export function setupSql(options: SetupSqlOptions = {}): string {
   const name = quoteLiteral(database);
   return `-- Sets up the Seclog security event log. Run with psql as a superuser, or as a role with CREATEROLE and CREATEDB:
 --   psql --set ON_ERROR_STOP=1 --file THIS_FILE postgres
--- It can run again: what is there stays.
+-- It can run again: existing objects stay.
 \\set ON_ERROR_STOP 1
 
 -- Roles
@@ -132,7 +132,7 @@ SET LOCAL lock_timeout = '30s';
 GRANT ${OWNER} TO CURRENT_USER;
 \\endif
 
--- Whose the database is
+-- Ownership
 ${ownershipSql().trimEnd()}
 SET LOCAL ROLE ${OWNER};
 ${statements(accessSql(database))}\
@@ -149,7 +149,7 @@ ${recordMigrationSql(migration)};
 `,
   )
   .join("\n")}
--- Privileges, unless a newer program set this database up: what it granted is not known here, and would be revoked.
+-- Privileges, unless a newer program set this database up: this script would revoke grants that it does not know.
 SELECT NOT EXISTS (SELECT FROM public.seclog_migration WHERE id > ${migrations().at(-1)?.id ?? 0}) AS known \\gset
 \\if :known
 ${privilegesSql().trimEnd()}
@@ -180,7 +180,7 @@ COMMIT;
 `;
 }
 
-/** Notes that a migration was applied. */
+/** Records that a migration was applied. */
 export function recordMigrationSql(migration: {
   readonly id: number;
   readonly name: string;
@@ -192,12 +192,12 @@ export function recordMigrationSql(migration: {
   VALUES (${id}, ${quoteLiteral(name)}, ${breaking}, ${quoteLiteral(checksum)})`;
 }
 
-/** A name, quoted. */
+/** Quotes a name. */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A text, quoted, also with `standard_conforming_strings` off. */
+/** Quotes a text, safely even with `standard_conforming_strings` off. */
 function quoteLiteral(text: string): string {
   const doubled = text.replaceAll("'", "''");
   return doubled.includes("\\") ? ` E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`;

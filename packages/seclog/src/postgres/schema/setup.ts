@@ -1,7 +1,7 @@
+/** Setup of the database, from the roles to the partitions. It can run again, and restores what was changed since. */
 import type { Client } from "pg";
 import { errorMessage, SeclogError } from "../../event/errors.ts";
 import { canonicalJson } from "../../event/json.ts";
-
 import { configError, rejectUnknownOptions, wholeNumber } from "../../event/options.ts";
 import { checkName, connectionConfig, type TlsOption } from "../connection-config.ts";
 import { errorCode, poolerAdvice } from "../failure.ts";
@@ -26,34 +26,34 @@ import {
 
 /** Options of {@link setupDatabase}. */
 export interface SetupOptions {
-  /** Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to a database of the server that exists already. */
+  /** Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to a database that already exists on the server. */
   readonly adminUrl: string;
-  /** The URL that applications will use. Its role is made a writer and gets its password, its database is the one made. */
+  /** The URL that applications will use. Its role becomes a writer with its password; its database is the one created. */
   readonly writerUrl?: string | undefined;
-  /** The URL for reading. Its role is made a reader and gets its password. */
+  /** The URL for reading. Its role becomes a reader with its password. */
   readonly readerUrl?: string | undefined;
-  /** The URL of the sealer. Its role may append to the Merkle tree and gets its password. */
+  /** The URL of the sealer. Its role may then append to the Merkle tree, with its password. */
   readonly sealerUrl?: string | undefined;
   /** @default the database of `writerUrl`, `readerUrl` or `sealerUrl`, else `"seclog"` */
   readonly database?: string | undefined;
   /** For `adminUrl`, see {@link TlsOption}. */
   readonly tls?: TlsOption | undefined;
-  /** Milliseconds to wait for another setup, or for a lock of somebody who uses the log. @default 30000 */
+  /** Milliseconds to wait for another setup, or for a client that holds a lock on the log. @default 30000 */
   readonly lockTimeout?: number | undefined;
-  /** Told what is done, in a few words. */
-  readonly onProgress?: ((what: string) => void) | undefined;
+  /** Called with each step, in a few words. */
+  readonly onProgress?: ((step: string) => void) | undefined;
 }
 
 /** What {@link setupDatabase} found and did. */
 export interface SetupResult {
   readonly database: string;
-  /** As the server says it: `18.4`. */
+  /** As the server reports it: `18.4`. */
   readonly serverVersion: string;
   readonly databaseCreated: boolean;
-  /** The files' names of the migrations that were applied now. */
+  /** The file names of the migrations that this run applied. */
   readonly migrationsApplied: readonly string[];
   readonly partitionsCreated: number;
-  /** What could not be as it should, and why. */
+  /** What could not be set up as it should, and why. */
   readonly warnings: readonly string[];
 }
 
@@ -71,9 +71,9 @@ const OPTIONS = [
 const OLDEST_SERVER = 14;
 
 /**
- * Creates the database, the roles and the tables, or brings them up to date. What is there stays: it can run again,
- * also twice at once. Passwords are turned into SCRAM verifiers here, so the server never sees them, and its log and
- * statistics do not even see the verifiers.
+ * Creates the database, the roles and the tables, or brings them up to date. Existing objects stay; it can run again, even
+ * twice at once. Passwords become SCRAM verifiers on this side, so the server never sees them, and its log and statistics do
+ * not see the verifiers either.
  *
  * @throws SeclogError `SECLOG_CONFIG` for the options, `SECLOG_SCHEMA_NEWER` when a newer program made a breaking
  *   change, `SECLOG_SETUP` with the server's reason for anything else
@@ -82,7 +82,7 @@ export async function setupDatabase(options: SetupOptions): Promise<SetupResult>
   rejectUnknownOptions(WHERE, options, OPTIONS);
   const plan = planSetup(options);
   const lockTimeout = wholeNumber(WHERE, "lockTimeout", options.lockTimeout, { default: 30_000, min: 1 });
-  const say = options.onProgress ?? (() => {});
+  const onProgress = options.onProgress ?? (() => {});
   const warnings: string[] = [];
   const open = (database?: string): Promise<SetupSession> => {
     const config = connectionConfig(WHERE, "adminUrl", options.adminUrl, options.tls);
@@ -93,18 +93,20 @@ export async function setupDatabase(options: SetupOptions): Promise<SetupResult>
     });
   };
   try {
-    const server = await using(open(), async (session) => {
+    const server = await withSession(open(), async (session) => {
       const serverVersion = await checkServer(session.client);
-      say("creating the roles");
+      onProgress("creating the roles");
       await session.transaction(SERVER_LOCK, (client) => createRoles(client, plan.logins));
-      say(`creating the database ${plan.database}`);
+      onProgress(`creating the database ${plan.database}`);
       const databaseCreated = await createDatabase(session.client, plan.database);
       await session.transaction(SERVER_LOCK, (client) => admitAdministrator(client, plan.database));
       return { serverVersion, databaseCreated };
     });
-    const schema = await using(open(plan.database), async (session) => {
-      const migrated = await session.transaction(DATABASE_LOCK, (client) => setUpSchema(client, plan.database, say));
-      say("making partitions ahead");
+    const schema = await withSession(open(plan.database), async (session) => {
+      const migrated = await session.transaction(DATABASE_LOCK, (client) =>
+        setUpSchema(client, plan.database, onProgress),
+      );
+      onProgress("creating partitions ahead");
       const partitionsCreated = await session.transaction(DATABASE_LOCK, ensurePartitions);
       return { ...migrated, partitionsCreated };
     });
@@ -127,9 +129,9 @@ const ADVICE: { readonly [code: string]: string } = {
   "28P01": "check the password in SECLOG_ADMIN_URL",
   "28000": "check the user in SECLOG_ADMIN_URL and the server's pg_hba.conf",
   "3D000":
-    "SECLOG_ADMIN_URL must name a database that exists already, such as /postgres: setup connects there and creates the log's own",
+    "SECLOG_ADMIN_URL must name an existing database, such as /postgres: setup connects there and creates the log's own",
   "42501":
-    "SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB, and where another administrator made the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or give a DBA what npx @seclog/server setup --print-sql prints",
+    "the role in SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB; if another administrator created the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or have a DBA run the output of npx @seclog/server setup --print-sql",
   ECONNREFUSED: "is PostgreSQL running there?",
   ENOTFOUND: "check the host in SECLOG_ADMIN_URL",
 };
@@ -150,7 +152,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
     ["sealerUrl", options.sealerUrl, SEALER],
   ] as const) {
     if (url === undefined) continue;
-    // Only its names are used here, so how it is protected is not judged.
+    // Only its names are used here, so its TLS settings are not checked.
     const config = connectionConfig(WHERE, key, url, false);
     const name = config.user ?? "";
     if (database !== undefined && database !== config.database) {
@@ -163,16 +165,16 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
     if (name === admin.user)
       throw configError(WHERE, key, `names the administrator ${name}; it needs a role of its own`);
     if (logins.some((login) => login.name === name)) {
-      throw configError(WHERE, key, `names the role ${name} again; writer, reader and sealer need one each`);
+      throw configError(WHERE, key, `names the role ${name} again; writer, reader and sealer each need their own`);
     }
     if (name.startsWith("pg_"))
-      throw configError(WHERE, key, `names the role ${name}; names that begin with pg_ are PostgreSQL's own`);
+      throw configError(WHERE, key, `names the role ${name}; PostgreSQL reserves names that begin with pg_`);
     const password = typeof config.password === "string" ? config.password : undefined;
     if (password !== undefined && agreedPassword(password) === undefined) {
       throw configError(
         WHERE,
         key,
-        "has a password of characters that PostgreSQL's clients prepare differently (RFC 4013): choose one of ASCII",
+        "has a password of characters that PostgreSQL's clients prepare differently (RFC 4013): choose an ASCII one",
       );
     }
     logins.push({ name, group, password });
@@ -185,7 +187,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
   return { database: chosen, logins };
 }
 
-async function using<T>(opening: Promise<SetupSession>, work: (session: SetupSession) => Promise<T>): Promise<T> {
+async function withSession<T>(opening: Promise<SetupSession>, work: (session: SetupSession) => Promise<T>): Promise<T> {
   const session = await opening;
   try {
     return await work(session);
@@ -227,7 +229,7 @@ async function createDatabase(admin: Client, database: string): Promise<boolean>
       await admin.query(createDatabaseSql(database));
       return true;
     } catch (error) {
-      // Made at this moment by somebody else.
+      // A concurrent setup has just created it.
       if (!["42P04", "23505"].includes(errorCode(error))) throw error;
       return false;
     }
@@ -238,7 +240,7 @@ async function createDatabase(admin: Client, database: string): Promise<boolean>
   return false;
 }
 
-/** As accessSql() does it in the database, for one that an earlier program or another administrator set up. */
+/** The GRANT of accessSql(), for a database that an earlier program or another administrator set up: without it this one cannot connect. */
 async function admitAdministrator(client: Client, database: string): Promise<void> {
   const { rows } = await client.query<{ admitted: boolean }>(
     "SELECT has_database_privilege(datname, 'CONNECT') OR pg_get_userbyid(datdba) <> $2 AS admitted FROM pg_database WHERE datname = $1",
@@ -249,33 +251,33 @@ async function admitAdministrator(client: Client, database: string): Promise<voi
 }
 
 async function asOwner<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  const giveBack = await borrowOwner(client);
+  const revokeOwner = await borrowOwner(client);
   await client.query(`SET LOCAL ROLE ${OWNER}`);
   const result = await work();
   await client.query("SET LOCAL ROLE NONE");
-  await giveBack();
+  await revokeOwner();
   return result;
 }
 
 interface Migrated {
   readonly migrationsApplied: readonly string[];
-  /** What is to be said of a schema that a newer program has changed. */
+  /** A warning when a newer program has changed the schema. */
   readonly newer: string | undefined;
 }
 
-async function setUpSchema(client: Client, database: string, say: (what: string) => void): Promise<Migrated> {
-  const giveBack = await borrowOwner(client);
+async function setUpSchema(client: Client, database: string, onProgress: (step: string) => void): Promise<Migrated> {
+  const revokeOwner = await borrowOwner(client);
   await client.query(ownershipSql());
   const migrated = await asOwner(client, async () => {
     for (const sql of accessSql(database)) await client.query(sql);
-    return await migrate(client, say);
+    return await migrate(client, onProgress);
   });
-  await giveBack();
+  await revokeOwner();
   return migrated;
 }
 
-/** Applies what is new, and puts privileges right. As the owner. */
-async function migrate(client: Client, say: (what: string) => void): Promise<Migrated> {
+/** As the owner: applies the pending migrations and restores privileges. */
+async function migrate(client: Client, onProgress: (step: string) => void): Promise<Migrated> {
   const { rows } = await client.query<{ id: number; name: string; breaking: boolean; checksum: string }>(
     "SELECT id, name, breaking, checksum FROM public.seclog_migration ORDER BY id",
   );
@@ -287,15 +289,15 @@ async function migrate(client: Client, say: (what: string) => void): Promise<Mig
     if (own === undefined || own.checksum === applied.checksum) continue;
     throw new SeclogError(
       "SECLOG_SETUP",
-      `migration ${applied.name} of the database is not the one of this program: it was edited after it was applied`,
+      `migration ${applied.name} of the database differs from this program's: it was edited after it was applied`,
     );
   }
   for (const migration of pending) {
-    say(`applying ${migration.name}`);
+    onProgress(`applying ${migration.name}`);
     await client.query(migration.sql);
     await client.query(recordMigrationSql(migration));
   }
-  // What a newer program granted to its own functions and tables is not known here, and would be revoked.
+  // A newer program's grants on its own functions and tables are unknown here: privileges.sql would revoke them.
   if (newer === undefined) await client.query(privilegesSql());
   if (pending.length > 0) {
     const data = canonicalJson({ migrations: pending.map(({ name }) => name), version: pending.at(-1)?.id ?? 0 });
@@ -304,7 +306,7 @@ async function migrate(client: Client, say: (what: string) => void): Promise<Mig
   return { migrationsApplied: pending.map(({ name }) => name), newer };
 }
 
-/** In a transaction of its own: it gives up at the locks of those who use the log, which must not undo a migration. */
+/** In a transaction of its own: it gives up at a lock that a client holds, which must not undo a migration. */
 async function ensurePartitions(client: Client): Promise<number> {
   const { rows } = await asOwner(client, () =>
     client.query<{ created: number }>("SELECT public.seclog_make_partitions() AS created"),
