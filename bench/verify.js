@@ -16,7 +16,7 @@ import { EVENT_SELECT, postgresHandler, rowToEvent } from "seclog/postgres";
 import { setupDatabase } from "seclog/postgres/schema";
 import { drainSpool } from "seclog/spool";
 import { openSnapshot } from "../packages/server/dist/integrity/verify-snapshot.js";
-import { rowsOf } from "../packages/verify/dist/raw-log.js";
+import { rowsOf } from "../packages/verify/dist/copy-rows.js";
 import { RowReader } from "../packages/verify/dist/row-reader.js";
 import { makeSpool } from "./ingest.js";
 import { median, table } from "./report.js";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
 import { exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
-import { EVENT_COLUMNS } from "../packages/verify/src/row-reader.ts";
+import { EVENT_COLUMNS } from "../packages/verify/src/event-columns.ts";
 
 const names = (part: "core" | "personal"): string[] => columnsOf(part).map(({ name }) => name);
 /** What the store adds to each part. */

@@ -1,4 +1,4 @@
-import { SNAPSHOT_SETTINGS } from "../../packages/verify/src/raw-log.ts";
+import { SNAPSHOT_SETTINGS } from "../../packages/verify/src/database-log.ts";
 
 /** The settings with which the program verifies a log in a transaction, for a test's own connection. */
 export const SNAPSHOT_SQL: string = [

@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { InputError, VerifyError } from "./note.ts";
-import { type Part, type RawLog, WINDOW_LEAVES } from "./raw-log.ts";
+import type { Part, RawLog } from "./raw-log.ts";
+import { WINDOW_LEAVES } from "./tile-names.ts";
 
 const MANIFEST = "seclog-export.json";
 const FORMAT = 1;

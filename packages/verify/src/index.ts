@@ -1,8 +1,11 @@
 /**
  * The verifier of a Seclog security event log. It depends on nothing but Node, and shares no code with what writes the log.
  */
+
+export { databaseLog, SNAPSHOT_SETTINGS } from "./database-log.ts";
 export { exportingLog, folderLog } from "./export-folder.ts";
 export type { Finding, FindingKind } from "./findings.ts";
+export type { KeptCheckpoint } from "./kept-checkpoints.ts";
 export {
   type Checkpoint,
   InputError,
@@ -14,6 +17,7 @@ export {
   type Vkey,
 } from "./note.ts";
 export { type ProvenEvent, verifyProof } from "./proof.ts";
-export { databaseLog, type Part, type RawLog, SNAPSHOT_SETTINGS } from "./raw-log.ts";
+export type { Part, RawLog } from "./raw-log.ts";
 export type { RemovalReport } from "./removals.ts";
-export { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
+export { type VerifyLogOptions, verifyLog } from "./verify-log.ts";
+export type { VerifyReport } from "./verify-report.ts";

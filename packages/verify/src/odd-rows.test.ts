@@ -6,9 +6,10 @@ import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts
 import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
 import { movePosition } from "#test/support/sealed-tree.ts";
 import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
+import { databaseLog } from "./database-log.ts";
 import { readVkey } from "./note.ts";
-import { databaseLog } from "./raw-log.ts";
-import { type VerifyReport, verifyLog } from "./verify-log.ts";
+import { verifyLog } from "./verify-log.ts";
+import type { VerifyReport } from "./verify-report.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
 const keys = [readVkey(TEST_SIGNER.vkey)];

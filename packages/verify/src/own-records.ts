@@ -1,9 +1,11 @@
 /** Events of the own source that were verified before, and are needed again: the records of what was taken before it was sealed. */
-import { batchesOf, linesOf, pathTiles, type RawLog } from "./raw-log.ts";
+import { batchesOf, linesOf } from "./copy-rows.ts";
+import { nameOf } from "./differences.ts";
+import type { RawLog } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
 import { RowReader, sourceWords } from "./row-reader.ts";
+import { pathTiles } from "./tile-names.ts";
 import { isLeafOf, readTiles, type Tiles } from "./tiles.ts";
-import { ownEvent } from "./window.ts";
 
 /**
  * Reads them again, and holds each to its leaf in the tree that was verified.
@@ -45,5 +47,18 @@ export async function readOwnRecords(
         continue;
       own.set(reader.seq, ownEvent(reader, leaf, isLeafOf(leaf, reader.leaf, before, tiles)));
     }
+  }
+}
+
+/** The event of the own source that was read. @param isSealed whether it makes its leaf */
+export function ownEvent(reader: RowReader, leaf: number, isSealed: boolean): OwnEvent {
+  const { type, occurredAt: at } = nameOf(reader.entry(), "", 0);
+  const state = isSealed && reader.personal === "kept" ? "intact" : "changed";
+  try {
+    const line = JSON.parse(reader.personalLine()) as { readonly data?: unknown; readonly actor_id?: unknown };
+    const by = typeof line.actor_id === "string" ? line.actor_id : undefined;
+    return { type, data: line.data === undefined ? undefined : JSON.stringify(line.data), at, by, leaf, state };
+  } catch {
+    return { type: "?", data: undefined, at, by: undefined, leaf, state };
   }
 }

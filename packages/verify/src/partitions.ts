@@ -1,8 +1,9 @@
 /** What retention has ended on record: partitions, which go whole. */
 
+import { linesOf } from "./copy-rows.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
 import { countText, type EventName, eventText, exactInteger, type Findings } from "./findings.ts";
-import { type EndedPartition, linesOf } from "./raw-log.ts";
+import type { EndedPartition } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 
 /**

@@ -8,9 +8,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { fc } from "#test/support/properties.ts";
 import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
+import { rowsOf } from "./copy-rows.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
-import { databaseLog, rowsOf } from "./raw-log.ts";
-import { EVENT_COLUMNS, RowReader } from "./row-reader.ts";
+import { databaseLog } from "./database-log.ts";
+import { EVENT_COLUMNS } from "./event-columns.ts";
+import { RowReader } from "./row-reader.ts";
 
 const wellFormed = (value: string): string => value.replace(/\p{Surrogate}/gu, "");
 const text = fc.string({ unit: "binary", maxLength: 40 }).map((value) => wellFormed(value.replaceAll("\0", "")));

@@ -1,7 +1,9 @@
 /** The stored tiles, held to each other: each hash above level 0 is that of the tile below it. */
+
+import { linesOf } from "./copy-rows.ts";
 import { type Findings, numbersText } from "./findings.ts";
 import { CompactRange, HASH_BYTES, isHashAt, nodeHash, TILE_WIDTH, tileRoot } from "./hashing.ts";
-import { linesOf, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
+import { upperTiles, WINDOW_LEAVES } from "./tile-names.ts";
 
 /** The path of a tile, as https://c2sp.org/tlog-tiles has it. */
 function tileName(level: number, tile: number): string {

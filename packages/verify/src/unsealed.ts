@@ -1,5 +1,6 @@
 /** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
 
+import { linesOf } from "./copy-rows.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
 import {
   besideText,
@@ -11,7 +12,6 @@ import {
   placeNumber,
   sourceName,
 } from "./findings.ts";
-import { linesOf } from "./raw-log.ts";
 import type { OwnEvent } from "./removals.ts";
 
 /** What waits to be sealed. */

@@ -9,11 +9,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newKey, ORIGIN, rotate, seal, sealerClient, signatureLine, storedNote } from "#test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
+import { databaseLog } from "./database-log.ts";
+import { EVENT_COLUMNS } from "./event-columns.ts";
 import { exportingLog, folderLog } from "./export-folder.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, type RawLog } from "./raw-log.ts";
-import { EVENT_COLUMNS } from "./row-reader.ts";
-import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
+import type { RawLog } from "./raw-log.ts";
+import { type VerifyLogOptions, verifyLog } from "./verify-log.ts";
+import type { VerifyReport } from "./verify-report.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
 const B = "01936d2f-5c00-7000-8000-00000000000b";

@@ -6,9 +6,11 @@ import { isLong } from "#test/support/long.ts";
 import { newKey, seal, sealerClient, storedNote } from "#test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
+import { databaseLog } from "./database-log.ts";
 import { openCheckpoint, readVkey } from "./note.ts";
-import { databaseLog, edgeTiles, upperTiles, WINDOW_LEAVES } from "./raw-log.ts";
-import { type VerifyLogOptions, type VerifyReport, verifyLog } from "./verify-log.ts";
+import { edgeTiles, upperTiles, WINDOW_LEAVES } from "./tile-names.ts";
+import { type VerifyLogOptions, verifyLog } from "./verify-log.ts";
+import type { VerifyReport } from "./verify-report.ts";
 
 const A = "01936d2f-5c00-7000-8000-00000000000a";
 const B = "01936d2f-5c00-7000-8000-00000000000b";

@@ -1,6 +1,6 @@
 /** The report of a verification, for people. */
 import { countText } from "../findings.ts";
-import type { VerifyReport } from "../verify-log.ts";
+import type { VerifyReport } from "../verify-report.ts";
 
 /** What a text is written on: a terminal's colours and width, and how it shows what a stranger wrote. */
 export interface Page {
