@@ -172,8 +172,8 @@ async function sealAll(url, signer) {
       );
       const size = tree.size;
       for (const row of rows) {
-        const [impersonal] = encodeEvent(rowToEvent(row)).split("\n");
-        tree.append(leafHash(`${impersonal}\n${row.digits}\n${row.stored}`));
+        const [core] = encodeEvent(rowToEvent(row)).split("\n");
+        tree.append(leafHash(`${core}\n${row.digits}\n${row.stored}`));
       }
       const tiles = tree.take();
       const before = root;

@@ -146,8 +146,8 @@ const APP = {
   closeDeadline: 60_000,
   spool: {},
   handler: {},
-  delivery: {},
-  whenFull: undefined,
+  durability: {},
+  onFull: undefined,
   /** The shipper's thread crashes again and again. */
   crashes: false,
   /** Does not ship while the file that `FAULT_CONTROL` names holds an order: see stalling-handler.js. */

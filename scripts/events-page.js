@@ -25,15 +25,15 @@ function eventsPage() {
   for (const [type, definition] of Object.entries(CATALOGUE)) {
     const rows = categories.get(definition.category) ?? [];
     categories.set(definition.category, rows);
-    const { level, outcome, delivery, description } = definition;
+    const { level, outcome, durability, description } = definition;
     const data = (fields.get(type) ?? []).map((name) => `\`${name}\``).join(", ");
-    rows.push(`| \`${type}\` | ${level} | ${outcome} | ${delivery} | ${data} | ${description} |`);
+    rows.push(`| \`${type}\` | ${level} | ${outcome} | ${durability} | ${data} | ${description} |`);
   }
   const sections = [...categories].map(([category, rows]) =>
     [
       `## ${category}`,
       "",
-      "| type | level | outcome | delivery | data | what happened |",
+      "| type | level | outcome | durability | data | what happened |",
       "|---|---|---|---|---|---|",
       ...rows,
       "",
@@ -50,7 +50,7 @@ names that it prints, refusals for which it has no name, and the log's own event
 \`defineEvents\`.
 
 Level and outcome are defaults: a call may set the outcome, and some types derive both from their data. A log keeps the
-events of its level and above (\`info\` by default). Delivery is what \`receipt.durable\` waits for: \`process\` (written to the
+events of its level and above (\`info\` by default). Durability is what \`receipt.durable\` waits for: \`process\` (written to the
 operating system), \`disk\` (synced), \`strict\` (the call itself returns only once the event is synced). Data lists the fields
 that TypeScript checks; all are optional, and you may add others.
 

@@ -37,12 +37,12 @@ async function proofOf(seq: number, signers: readonly NoteSigner[], redacted = f
   const tree = new TreeAppender();
   let event: string[] = [];
   for (let n = 1; n <= SIZE; n++) {
-    const [impersonal = "", personal = ""] = encodeEvent(exampleEvent(n)).split("\n");
+    const [core = "", personal = ""] = encodeEvent(exampleEvent(n)).split("\n");
     const salt = randomBytes(16);
     const commitment = createHash("sha256").update(salt).update(personal).digest("hex");
     const stored = '{"created_at":"2026-11-22T19:43:22.123456Z","retention":"standard"}';
-    tree.append(leafHash(`${impersonal}\n${commitment}\n${stored}`));
-    if (n === seq) event = [impersonal, commitment, stored, ...(redacted ? [] : [salt.toString("hex"), personal])];
+    tree.append(leafHash(`${core}\n${commitment}\n${stored}`));
+    if (n === seq) event = [core, commitment, stored, ...(redacted ? [] : [salt.toString("hex"), personal])];
   }
   const tiles = new Map(tree.take().map((tile) => [tilePath(tile), tile.hashes]));
   const proof = await inclusionProof(seq - 1, SIZE, async (names) =>

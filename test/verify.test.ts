@@ -189,9 +189,9 @@ describe("seclog verify", { timeout: 120_000 }, () => {
 
 describe("seclog verify-proof", { timeout: 120_000 }, () => {
   const prove = (signers: readonly NoteSigner[], change: (event: string) => string = (event) => event): string => {
-    const [impersonal = ""] = encodeEvent(exampleEvent(1)).split("\n");
+    const [core = ""] = encodeEvent(exampleEvent(1)).split("\n");
     const stored = '{"created_at":"2026-11-22T19:43:22.123456Z","retention":"standard"}';
-    const event = `${impersonal}\n${"0".repeat(64)}\n${stored}`;
+    const event = `${core}\n${"0".repeat(64)}\n${stored}`;
     const tree = new TreeAppender();
     tree.append(leafHash(event));
     const checkpoint = signNote(formatCheckpoint({ origin: ORIGIN, size: 1, root: tree.root() }), signers);

@@ -19,8 +19,8 @@ const security = createSecurityLog({
   ...LOG,
   spool,
   handlers: [makeHandler({ url: process.env.SECLOG_DATABASE_URL, ...handler })],
-  delivery: options.delivery,
-  whenFull: options.whenFull,
+  durability: options.durability,
+  onFull: options.onFull,
   diagnostics: ({ code }) => {
     state.failures[code] = (state.failures[code] ?? 0) + 1;
   },

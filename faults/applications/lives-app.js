@@ -38,7 +38,7 @@ async function open({
     security = createSecurityLog({
       ...LOG,
       spool: { directory, segmentBytes: 1024 * 1024 },
-      delivery: { authz_change: "process" },
+      durability: { authz_change: "process" },
       handlers: [url === null ? NOWHERE : postgresHandler({ url })],
       diagnostics: ({ code }) => {
         state.failures[code] = (state.failures[code] ?? 0) + 1;

@@ -37,7 +37,7 @@ export const DISK_FAULTS = [
         await onDisk(["-t", "tmpfs", "-o", "size=12m", "tmpfs"], async (disk) => {
           const ballast = join(disk, "ballast");
           // By turns with strict calls, which throw under any policy.
-          const strict = { whenFull: "drop-newest", delivery: { authz_fail: "strict" } };
+          const strict = { onFull: "drop", durability: { authz_fail: "strict" } };
           const policy = run % 4 < 2 ? {} : strict;
           await trouble(context, {
             spool: join(disk, "spool"),
@@ -263,9 +263,9 @@ export const DISK_FAULTS = [
         try {
           // Acknowledged events wait in the folder when it goes.
           proxy.trap = REFUSE;
-          const delivery = { authz_fail: ["disk", "process"][run % 2] };
+          const durability = { authz_fail: ["disk", "process"][run % 2] };
           const url = proxy.through(world.database.writerUrl);
-          const app = await world.startApp({ perTurn: 5, pause: 20, delivery, spool: SMALL }, { url });
+          const app = await world.startApp({ perTurn: 5, pause: 20, durability, spool: SMALL }, { url });
           const { acknowledged: waiting } = await app.until(({ acknowledged }) => acknowledged > 500);
           const [id] = world.sources;
           const place = join(world.spool, id);
@@ -383,7 +383,7 @@ async function trouble(
   });
   if (dies) await app.kill();
   end(app);
-  const strict = options?.delivery !== undefined;
+  const strict = options?.durability !== undefined;
   expect(thrown === (strict ? refused : 0), `${thrown} calls threw, ${refused} events were refused`);
   let dropped;
   if (!dies) {

@@ -14,12 +14,12 @@ export const KILL_FAULTS = [
       const world = await create();
       let slowest = 0;
       for (let run = 0; run < runs; run++) {
-        // The next life adopts what this one leaves while it records events of its own, and is killed as well. Delivery
+        // The next life adopts what this one leaves while it records events of its own, and is killed as well. Durability
         // "process" makes the same promise here. The kill comes at random, or right after an acknowledgement.
-        const delivery = run % 2 === 0 ? {} : { authz_fail: "process" };
+        const durability = run % 2 === 0 ? {} : { authz_fail: "process" };
         const diesAt = run % 4 < 2 ? undefined : 1 + Math.floor(Math.random() * 300);
         const start = performance.now();
-        const app = await world.startApp({ delivery, diesAt });
+        const app = await world.startApp({ durability, diesAt });
         if (run > 0) slowest = Math.max(slowest, performance.now() - start);
         if (diesAt === undefined) {
           await sleep(50 + Math.random() * 850);

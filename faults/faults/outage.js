@@ -135,8 +135,8 @@ export const OUTAGE_FAULTS = [
         { what: "few in a turn", options: { perTurn: 20, pause: 2 } },
         // Longer texts: each event is synced on its own, and fewer of them suffice.
         {
-          what: 'delivery "strict"',
-          options: { perTurn: 20, pause: 2, textLength: 4_000, delivery: { authz_fail: "strict" } },
+          what: 'durability "strict"',
+          options: { perTurn: 20, pause: 2, textLength: 4_000, durability: { authz_fail: "strict" } },
         },
         { what: "thousands in a turn", options: { perTurn: 3_000, inFlight: 3_000, pause: 30 } },
       ];
@@ -167,7 +167,7 @@ export const OUTAGE_FAULTS = [
           `${what}: the application got no diagnostic that the spool is full`,
         );
         expect(full.health.status !== "ok", `${what}: health() says ok, with a full spool`);
-        const throws = options.delivery === undefined ? 0 : full.refused;
+        const throws = options.durability === undefined ? 0 : full.refused;
         expect(full.thrown === throws, `${what}: ${full.thrown} calls threw, ${full.refused} were refused`);
 
         await world.server.up();

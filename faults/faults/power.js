@@ -127,7 +127,7 @@ const PLAIN = { atLeast: 1 };
 const ROTATING = { spool: { segmentBytes: 1024 * 1024 }, textLength: 7_000, inFlight: 200, atLeast: 600 };
 
 /** Each call returns only once its event is on disk: no other sync has to cover an acknowledged event. */
-const STRICT = { delivery: { authz_fail: "strict" }, perTurn: 5, atLeast: 50 };
+const STRICT = { durability: { authz_fail: "strict" }, perTurn: 5, atLeast: 50 };
 
 /** The n-th life's options: each set is used both with a database and without one, by turns. */
 const optionsOf = (lives, n) => lives[(n + Math.floor(n / lives.length)) % lives.length];

@@ -138,7 +138,7 @@ const LIVING = {
     const world = await create();
     for (let run = 0; run < runs; run++) {
       const app = await world.startApp(
-        { ...(run % 2 === 0 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }), pause: 2, delivery: deliveries(run) },
+        { ...(run % 2 === 0 ? { perTurn: 1, inFlight: 1 } : { perTurn: 5 }), pause: 2, durability: deliveries(run) },
         {
           wrap: ELSEWHERE,
           execArgv: ["--import", fileURLToPath(new URL("../preloads/silent-owner.js", import.meta.url))],
@@ -160,7 +160,7 @@ const LIVING = {
   },
 };
 
-/** Every delivery in turn. */
+/** Every durability in turn. */
 const deliveries = (run) => ({ authz_fail: ["disk", "process", "strict"][run % 3] });
 
 /**

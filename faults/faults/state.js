@@ -293,10 +293,10 @@ function fixture(world, format, spool) {
   const expected = lines.map((line) => JSON.parse(line));
   let entries = "";
   for (const { payload } of expected) {
-    const [impersonal, personal] = payload.split("\n").map((line) => JSON.parse(line));
-    if (impersonal.category === "log") continue;
+    const [core, personal] = payload.split("\n").map((line) => JSON.parse(line));
+    if (core.category === "log") continue;
     const { key } = personal.data;
-    entries += `try ${key} ${contentHash({ ...impersonal, ...personal })}\nack ${key}\n`;
+    entries += `try ${key} ${contentHash({ ...core, ...personal })}\nack ${key}\n`;
   }
   appendFileSync(join(world.folder, "pipe"), entries);
   return expected;

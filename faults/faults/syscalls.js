@@ -93,7 +93,7 @@ export const SYSCALL_FAULTS = [
         await sweepDeaths(context, world, deaths, spread(deaths, context.runs));
         if (!kept) {
           const { lost } = await world.check();
-          context.note(`${lost} events of delivery "process" were lost with what the file system forgot`);
+          context.note(`${lost} events of durability "process" were lost with what the file system forgot`);
           await countDiskOnly(world);
         }
         // What it forgot of a segment looks torn, as after a power cut.
@@ -151,7 +151,7 @@ async function sweepDeaths(context, world, points, wanted) {
 }
 
 /**
- * Where the file system forgets what it could not write, only the disk counts: removes the acknowledgements of delivery
+ * Where the file system forgets what it could not write, only the disk counts: removes the acknowledgements of durability
  * "process", which lives-app.js uses for every second event.
  */
 async function countDiskOnly(world) {
@@ -208,7 +208,7 @@ async function pointsOf(world, actionsOf, { only, phases = PHASES } = {}) {
 
 /**
  * The moments before the writes around the end of an application's first turn, always included: in that turn it
- * recorded events of delivery "process", and may only acknowledge those that are written. The writes before them are
+ * recorded events of durability "process", and may only acknowledge those that are written. The writes before them are
  * the segment's header and what did not wait for the turn's end.
  */
 function writesOf(points) {

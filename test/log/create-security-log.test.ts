@@ -24,11 +24,19 @@ describe("createSecurityLog()", () => {
       { spool: { directory: "x", segmentBytes: 64 * 2 ** 20, maxBytes: 64 * 2 ** 20 } },
       /maxBytes/,
     ],
-    ["a wrong delivery", { delivery: { authz_fail: "sure" } }, /delivery\.authz_fail must be one of/],
+    ["a wrong durability", { durability: { authz_fail: "sure" } }, /durability\.authz_fail must be one of/],
     ["a wrong address in the trust list", { clientIp: { trust: ["10.0.0.0/99"] } }, /trust/],
-    ["a delivery of a type that does not exist", { delivery: { nonsense: "disk" } }, /delivery\.nonsense is no type/],
-    ["a delivery that is no object", { delivery: 5 }, /delivery must be an object/],
-    ["strict delivery without a disk", { delivery: { authz_fail: "strict" } }, /authz_fail is "strict", which needs/],
+    [
+      "a durability of a type that does not exist",
+      { durability: { nonsense: "disk" } },
+      /durability\.nonsense is no type/,
+    ],
+    ["a durability that is no object", { durability: 5 }, /durability must be an object/],
+    [
+      "strict durability without a disk",
+      { durability: { authz_fail: "strict" } },
+      /authz_fail is "strict", which needs/,
+    ],
     ["events that are no object", { events: 5 }, /events must be an object/],
     ["an event of a wrong level", { events: { mine: { level: "warn" } } }, /events\["mine"\]\.level must be one of/],
     ["redact that is no object", { redact: 5 }, /redact must be an object/],
@@ -70,7 +78,7 @@ describe("createSecurityLog()", () => {
   });
 
   test("tells its diagnostics when the call that caused them has returned", async () => {
-    const log = open({ whenFull: "fail" });
+    const log = open({ onFull: "throw" });
     await log.close();
     diagnostics.length = 0;
     expect(log.recordSecurityEvent("authz_fail").id).toBeNull();

@@ -113,21 +113,21 @@ describe("a full spool", () => {
     await Promise.all([first.close(), second.close()]);
   });
 
-  test.each([undefined, "fail", "drop-newest"] as const)(
-    "whenFull %s - a strict call throws, unless drop-newest was chosen",
-    async (whenFull) => {
+  test.each([undefined, "throw", "drop"] as const)(
+    "onFull %s - a strict call throws, unless drop was chosen",
+    async (onFull) => {
       writeFileSync(control, "stuck");
       const MiB = 1024 * 1024;
       const log = open({
         spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB },
-        whenFull,
-        delivery: { authz_admin: "strict" },
+        onFull,
+        durability: { authz_admin: "strict" },
       });
       const text = "x".repeat(8_000);
       while (log.recordSecurityEvent("authz_fail", null, { text }).id !== null)
         await new Promise((resolve) => setImmediate(resolve));
       const strict = (): unknown => log.recordSecurityEvent("authz_admin");
-      if (whenFull === "drop-newest") expect(strict()).toMatchObject({ id: null });
+      if (onFull === "drop") expect(strict()).toMatchObject({ id: null });
       else expect(strict).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_FULL" }));
       expect(() => log.recordSecurityEvent("authz_fail")).not.toThrow();
       await log.close({ deadline: 0 });

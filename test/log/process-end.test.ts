@@ -90,7 +90,7 @@ test("close() - counts and says what a disk that refuses did not take", () => {
   );
 });
 
-test("recordSecurityEvent() - throws for a strict type while the disk refuses, also when memory is full, and whatever whenFull says", (context) => {
+test("recordSecurityEvent() - throws for a strict type while the disk refuses, also when memory is full, and whatever onFull says", (context) => {
   if (spawnSync("prlimit", ["--version"]).error !== undefined) context.skip("needs prlimit of util-linux");
   using file = temporaryScript(
     `import { execFileSync } from "node:child_process";
@@ -98,8 +98,8 @@ test("recordSecurityEvent() - throws for a strict type while the disk refuses, a
      const log = createSecurityLog({
        spool: { directory: ${JSON.stringify(spool)}, memoryBytes: 1048576 },
        handlers: [{ name: "test", handle: async () => {}, close: async () => {} }],
-       delivery: { authz_admin: "strict" },
-       whenFull: "drop-newest",
+       durability: { authz_admin: "strict" },
+       onFull: "drop",
        diagnostics() {},
      });
      const strict = (text) => {

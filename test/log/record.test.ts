@@ -211,8 +211,8 @@ describe("recordSecurityEvent()", () => {
     expect(delivered()[1]?.notes).toBeUndefined();
   });
 
-  test("delivery: process resolves when written, strict returns when on disk", async () => {
-    await using log = open({ delivery: { authz_fail: "process", sys_startup: "strict" } });
+  test("durability: process resolves when written, strict returns when on disk", async () => {
+    await using log = open({ durability: { authz_fail: "process", sys_startup: "strict" } });
     await log.recordSecurityEvent("authz_fail").durable;
     const strict = log.recordSecurityEvent("sys_startup");
     await strict.durable;

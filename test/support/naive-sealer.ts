@@ -1,7 +1,7 @@
 /** Seals a test's log as docs/design/integrity.md specifies, in the simplest way: all in memory, in one statement. */
 import { randomBytes } from "node:crypto";
 import pg from "pg";
-import { encodeImpersonal } from "../../packages/seclog/src/event/encode.ts";
+import { encodeCore } from "../../packages/seclog/src/event/encode.ts";
 import {
   edgeTiles,
   formatCheckpoint,
@@ -65,7 +65,7 @@ export async function entriesOf(client: pg.ClientBase, source: string, first: nu
   const entries = new Map<number, string>();
   for (const row of rows.rows as ({ seq: string; digits: string; stored: string } & { [column: string]: unknown })[]) {
     const event = rowToEvent(row);
-    if (!entries.has(event.seq)) entries.set(event.seq, `${encodeImpersonal(event)}\n${row.digits}\n${row.stored}`);
+    if (!entries.has(event.seq)) entries.set(event.seq, `${encodeCore(event)}\n${row.digits}\n${row.stored}`);
   }
   const aside = await client.query<{ seq: string; at: string; digits: string }>(
     `SELECT seq, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, encode(commitment, 'hex') AS digits

@@ -9,13 +9,13 @@ export {
 } from "./event/catalogue.ts";
 export { defineEvents, type EventDefinitionOptions } from "./event/define-events.ts";
 export type { EventDefinition, EventDefinitions, EventSchema } from "./event/definition.ts";
-export { DELIVERIES, type Delivery } from "./event/delivery.ts";
+export { DURABILITIES, type Durability } from "./event/durability.ts";
 export { decodeEvent, encodeEvent, eventToJson } from "./event/encode.ts";
 export { ERROR_CODES, type ErrorCode, errorMessage, SeclogError } from "./event/errors.ts";
 export {
+  type CorePart,
   EVENT_VERSION,
   type EventNotes,
-  type ImpersonalPart,
   type IpSource,
   OUTCOMES,
   type Outcome,

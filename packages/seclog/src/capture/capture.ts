@@ -83,7 +83,7 @@ export class Capture {
     return !this.#off.has(detector);
   }
 
-  /** Records what a detector found. Never throws, also when the log does (delivery `"strict"`). */
+  /** Records what a detector found. Never throws, also when the log does (durability `"strict"`). */
   record(detector: Detector, request: object, facts: CaptureFacts): void {
     if (this.#off.has(detector)) return;
     try {

@@ -3,7 +3,7 @@ import type { EventInput } from "../record/facts.ts";
 import { ALIASES, CATALOGUE, CATEGORIES, canonicalType, definitionOf } from "./catalogue.ts";
 import { defineEvents } from "./define-events.ts";
 import { type EventDefinition, isEventTypeName } from "./definition.ts";
-import { DELIVERIES } from "./delivery.ts";
+import { DURABILITIES } from "./durability.ts";
 import { OUTCOMES } from "./event.ts";
 import { LEVELS } from "./level.ts";
 
@@ -62,7 +62,7 @@ describe("CATALOGUE", () => {
       expect(isEventTypeName(type)).toBe(true);
       expect(LEVELS).toContain(definition.level);
       expect(OUTCOMES).toContain(definition.outcome);
-      expect(DELIVERIES).toContain(definition.delivery);
+      expect(DURABILITIES).toContain(definition.durability);
       expect(CATEGORIES).toContain(definition.category);
       expect(definition.description).toMatch(/^[A-Z].*\.$/);
     }

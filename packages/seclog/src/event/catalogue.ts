@@ -8,7 +8,7 @@
  * event's status; a finding whose result nobody knows is `unknown`.
  */
 import type { EventDefinition, EventDefinitions } from "./definition.ts";
-import type { Delivery } from "./delivery.ts";
+import type { Durability } from "./durability.ts";
 import type { Outcome } from "./event.ts";
 import type { Level } from "./level.ts";
 
@@ -241,12 +241,12 @@ function entry(
   level: Level,
   outcome: Outcome,
   description: string,
-  delivery: Delivery = "disk",
+  durability: Durability = "disk",
 ): EventDefinition {
-  return Object.freeze({ level, category, outcome, delivery, description });
+  return Object.freeze({ level, category, outcome, durability, description });
 }
 
-/** Every event of the catalogue with its level, group, outcome and delivery. */
+/** Every event of the catalogue with its level, group, outcome and durability. */
 export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<CatalogueData[T]> } = Object.freeze({
   authn_login_success: entry("authn", "info", "success", "A user logged in."),
   authn_login_successafterfail: entry("authn", "info", "success", "A user logged in after failed attempts."),

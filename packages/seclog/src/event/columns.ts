@@ -5,7 +5,7 @@
  * By hand on purpose: the encoder, which is the hot path and which a property test holds to RFC 8785; the SQL, which must stay
  * as it was when it was applied; the verifier, which must not share our mistakes. `test/columns.test.ts` compares them with this.
  */
-import type { ImpersonalPart, PersonalPart, SecurityEvent } from "./event.ts";
+import type { CorePart, PersonalPart, SecurityEvent } from "./event.ts";
 
 /**
  * What a value is in the canonical encoding and in the table: a `word` is one of a closed list, an enum of PostgreSQL; a `time`
@@ -31,7 +31,7 @@ export interface EventColumn {
 }
 
 type Definition<M extends keyof SecurityEvent> = Omit<EventColumn, "member"> & {
-  readonly part: M extends keyof ImpersonalPart ? "core" : M extends keyof PersonalPart ? "personal" : never;
+  readonly part: M extends keyof CorePart ? "core" : M extends keyof PersonalPart ? "personal" : never;
   readonly kind: Required<SecurityEvent>[M] extends number
     ? "integer"
     : Required<SecurityEvent>[M] extends string

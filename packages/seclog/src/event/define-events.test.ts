@@ -11,7 +11,7 @@ describe("defineEvents()", () => {
       level: "warning",
       category: "custom",
       outcome: "unknown",
-      delivery: "disk",
+      durability: "disk",
       description: "a",
     });
   });
@@ -24,7 +24,7 @@ describe("defineEvents()", () => {
     ["an unknown key", { a: { severity: 1 } }, 'events["a"].severity'],
     ["an unknown level", { a: { level: "warn" } }, 'events["a"].level'],
     ["an unknown outcome", { a: { outcome: "denied" } }, 'events["a"].outcome'],
-    ["an unknown delivery", { a: { delivery: "memory" } }, 'events["a"].delivery'],
+    ["an unknown durability", { a: { durability: "memory" } }, 'events["a"].durability'],
     ["a category with spaces", { a: { category: "my group" } }, 'events["a"].category'],
     ["a schema that is none", { a: { schema: {} } }, 'events["a"].schema'],
     ["no object", { a: null }, 'events["a"]'],

@@ -1,6 +1,6 @@
 import { definitionOf } from "./catalogue.ts";
 import { type EventDefinition, type EventSchema, isEventTypeName } from "./definition.ts";
-import { DELIVERIES, type Delivery } from "./delivery.ts";
+import { DURABILITIES, type Durability } from "./durability.ts";
 import { SeclogError } from "./errors.ts";
 import { OUTCOMES, type Outcome } from "./event.ts";
 import { isLevel, LEVELS, type Level } from "./level.ts";
@@ -14,7 +14,7 @@ export interface EventDefinitionOptions<Data extends object = object> {
   /** @default "unknown" */
   readonly outcome?: Outcome;
   /** @default "disk" */
-  readonly delivery?: Delivery;
+  readonly durability?: Durability;
   /** @default the type itself */
   readonly description?: string;
   /** Any Standard Schema validator of the data. It must not be asynchronous. */
@@ -56,7 +56,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   "level",
   "category",
   "outcome",
-  "delivery",
+  "durability",
   "description",
   "schema",
   // What defineEvents gave may be given to it again, to join the definitions of two modules.
@@ -74,10 +74,16 @@ function checkedDefinition(type: string, given: EventDefinitionOptions): EventDe
   for (const key of Object.keys(given)) {
     if (!OPTION_NAMES.has(key)) throw config(type, key, `is unknown: use ${[...OPTION_NAMES].join(", ")}`);
   }
-  const { level = "warning", category = "custom", outcome = "unknown", delivery = "disk", description = type } = given;
+  const {
+    level = "warning",
+    category = "custom",
+    outcome = "unknown",
+    durability = "disk",
+    description = type,
+  } = given;
   if (!isLevel(level)) throw config(type, "level", `must be one of ${LEVELS.join(", ")}`);
   if (!OUTCOMES.includes(outcome)) throw config(type, "outcome", `must be one of ${OUTCOMES.join(", ")}`);
-  if (!DELIVERIES.includes(delivery)) throw config(type, "delivery", `must be one of ${DELIVERIES.join(", ")}`);
+  if (!DURABILITIES.includes(durability)) throw config(type, "durability", `must be one of ${DURABILITIES.join(", ")}`);
   if (typeof category !== "string" || !CATEGORY_NAME.test(category)) {
     throw config(type, "category", "must be 1 to 40 characters of a-z, 0-9, _ . : -");
   }
@@ -90,7 +96,7 @@ function checkedDefinition(type: string, given: EventDefinitionOptions): EventDe
     level,
     category,
     outcome,
-    delivery,
+    durability,
     description,
     ...(schema === undefined ? {} : { schema }),
   });

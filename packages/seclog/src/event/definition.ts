@@ -1,5 +1,5 @@
 import { isPromise } from "node:util/types";
-import type { Delivery } from "./delivery.ts";
+import type { Durability } from "./durability.ts";
 import { errorMessage } from "./errors.ts";
 import type { Outcome } from "./event.ts";
 import type { Level } from "./level.ts";
@@ -34,7 +34,7 @@ export interface EventDefinition<Data = object> {
   readonly category: string;
   /** What became of it when the call does not say. */
   readonly outcome: Outcome;
-  readonly delivery: Delivery;
+  readonly durability: Durability;
   /** One sentence for people who read the log. */
   readonly description: string;
   /** Types the data of a call and checks it at run time: what does not fit is recorded and flagged. */

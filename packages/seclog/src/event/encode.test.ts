@@ -2,7 +2,7 @@ import canonicalize from "canonicalize";
 import { describe, expect, test } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { EVENT_COLUMNS } from "./columns.ts";
-import { decodeEvent, encodeEvent, encodeImpersonal, encodePersonal, eventToJson } from "./encode.ts";
+import { decodeEvent, encodeCore, encodeEvent, encodePersonal, eventToJson } from "./encode.ts";
 import { type EventNotes, IP_SOURCES, OUTCOMES, type SecurityEvent } from "./event.ts";
 import type { JsonObject } from "./json.ts";
 import { LEVELS } from "./level.ts";
@@ -77,16 +77,16 @@ const event: fc.Arbitrary<SecurityEvent> = fc.record(
   },
 );
 
-const IMPERSONAL = new Set([
+const CORE = new Set([
   ...["v", "id", "occurredAt", "sourceId", "epoch", "seq", "type", "level", "category", "outcome", "logger"],
   ...["service", "environment", "host", "method", "route", "statusCode", "allowedMethods"],
   ...["count", "startedAt", "endedAt"],
 ]);
 
-function columns(of: SecurityEvent, part: "impersonal" | "personal"): Record<string, unknown> {
+function columns(of: SecurityEvent, part: "core" | "personal"): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(of)
-      .filter(([property]) => IMPERSONAL.has(property) === (part === "impersonal"))
+      .filter(([property]) => CORE.has(property) === (part === "core"))
       .map(([property, value]) => [EVENT_COLUMNS[property as keyof typeof EVENT_COLUMNS].name, value]),
   );
 }
@@ -108,8 +108,8 @@ describe("encodeEvent()", () => {
   test("each of its two lines is the form of RFC 8785 of that part's columns", () => {
     fc.assert(
       fc.property(event, (original) => {
-        const [impersonal, personal, ...rest] = encodeEvent(original).split("\n");
-        expect(impersonal).toBe(canonicalize(columns(original, "impersonal")));
+        const [core, personal, ...rest] = encodeEvent(original).split("\n");
+        expect(core).toBe(canonicalize(columns(original, "core")));
         expect(personal).toBe(canonicalize(columns(original, "personal")));
         expect(rest).toEqual([]);
       }),
@@ -120,7 +120,7 @@ describe("encodeEvent()", () => {
     fc.assert(
       fc.property(event, ({ data, ...rest }) => {
         const json = data === undefined ? undefined : canonicalize(data);
-        expect(`${encodeImpersonal(rest)}\n${encodePersonal(rest, json)}`).toBe(
+        expect(`${encodeCore(rest)}\n${encodePersonal(rest, json)}`).toBe(
           encodeEvent(data === undefined ? rest : { ...rest, data }),
         );
       }),
@@ -178,7 +178,7 @@ test("eventToJson() - is one line with the columns' names", () => {
       const line = eventToJson(original);
       expect(line).not.toContain("\n");
       expect(Object.keys(JSON.parse(line)).sort()).toEqual(
-        Object.keys({ ...columns(original, "impersonal"), ...columns(original, "personal") }).sort(),
+        Object.keys({ ...columns(original, "core"), ...columns(original, "personal") }).sort(),
       );
     }),
   );

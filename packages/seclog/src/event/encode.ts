@@ -1,7 +1,7 @@
 /**
  * The canonical encoding: what is spooled, shipped, hashed and read back.
  *
- * An event is two JSON objects on two lines, each in the form of RFC 8785 (JCS): first the impersonal part,
+ * An event is two JSON objects on two lines, each in the form of RFC 8785 (JCS): first the core part,
  * then the personal part, joined by one "\n" and ended by none. They are apart because the integrity proofs
  * commit to the personal part by a salted hash, so that it can be erased (docs/design/integrity.md): whoever
  * computes that hash takes the bytes after the newline as they are. JSON escapes every control character, so
@@ -14,29 +14,29 @@
 
 import { COLUMN_LIST } from "./columns.ts";
 import { SeclogError } from "./errors.ts";
-import type { EventNotes, ImpersonalPart, Optional, PersonalPart, SecurityEvent } from "./event.ts";
+import type { CorePart, EventNotes, Optional, PersonalPart, SecurityEvent } from "./event.ts";
 import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
 import { canonicalJson, type JsonObject, type JsonValue, jsonString, jsonText } from "./json.ts";
 import { isLevel } from "./level.ts";
 
 /** The canonical text of an event. Its UTF-8 bytes are what is kept. */
 export function encodeEvent(event: SecurityEvent): string {
-  return `${encodeImpersonal(event)}\n${encodePersonal(
+  return `${encodeCore(event)}\n${encodePersonal(
     event,
     event.data === undefined ? undefined : canonicalJson(event.data),
   )}`;
 }
 
-/** The members of the first line that are the same for most events of a type, as text. See {@link impersonalConstants}. */
-export interface ImpersonalConstants {
+/** The members of the first line that are the same for most events of a type, as text. See {@link coreConstants}. */
+export interface CoreConstants {
   readonly category: string;
   readonly environmentToHost: string;
   readonly levelAndLogger: string;
   readonly serviceAndSource: string;
 }
 
-/** The part of {@link encodeImpersonal} that need not be done again for the next event with the same values. */
-export function impersonalConstants(e: Optional<ImpersonalPart>): ImpersonalConstants {
+/** The part of {@link encodeCore} that need not be done again for the next event with the same values. */
+export function coreConstants(e: Optional<CorePart>): CoreConstants {
   const member = (name: string, value: string | undefined): string =>
     value === undefined ? "" : `,"${name}":${jsonString(value)}`;
   return {
@@ -48,10 +48,7 @@ export function impersonalConstants(e: Optional<ImpersonalPart>): ImpersonalCons
 }
 
 /** The first line of {@link encodeEvent}. */
-export function encodeImpersonal(
-  e: Optional<ImpersonalPart>,
-  constants: ImpersonalConstants = impersonalConstants(e),
-): string {
+export function encodeCore(e: Optional<CorePart>, constants: CoreConstants = coreConstants(e)): string {
   let text = e.allowedMethods === undefined ? "{" : `{"allowed_methods":"${jsonText(e.allowedMethods)}",`;
   text += constants.category;
   if (e.count !== undefined) text += `,"count":${e.count}`;
@@ -105,11 +102,11 @@ export function decodeEvent(bytes: Uint8Array): SecurityEvent {
   } catch (cause) {
     throw malformed("it is not two lines of JSON in UTF-8", cause);
   }
-  const [impersonal, personal] = parts;
-  if (parts.length !== 2 || !isObject(impersonal) || !isObject(personal)) {
+  const [core, personal] = parts;
+  if (parts.length !== 2 || !isObject(core) || !isObject(personal)) {
     throw malformed("it is not two JSON objects on two lines");
   }
-  return fromColumns({ ...impersonal, ...personal });
+  return fromColumns({ ...core, ...personal });
 }
 
 /**

@@ -14,7 +14,7 @@ export const EVENT_VERSION = 1;
  * The part of an event that names no person. It stays when somebody is erased, and the integrity proofs
  * are over it and over a commitment to the {@link PersonalPart}.
  */
-export interface ImpersonalPart {
+export interface CorePart {
   /** The version of the encoding, {@link EVENT_VERSION}. */
   readonly v: number;
   /** UUIDv7 (RFC 9562), lower case with hyphens; its first 48 bits are the milliseconds of `occurredAt`. */
@@ -118,4 +118,4 @@ export type Optional<Part> = {
 };
 
 /** A security event as it was recorded: what every handler, query and export sees. */
-export interface SecurityEvent extends ImpersonalPart, PersonalPart {}
+export interface SecurityEvent extends CorePart, PersonalPart {}

@@ -1,7 +1,7 @@
 /** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
 
 import type { EventDefinitions } from "../event/definition.ts";
-import type { Delivery } from "../event/delivery.ts";
+import type { Durability } from "../event/durability.ts";
 import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
@@ -49,8 +49,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #threshold: number;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #recorder: Recorder;
-  readonly #delivery: ReadonlyMap<string, Delivery>;
-  readonly #failWhenFull: boolean;
+  readonly #durability: ReadonlyMap<string, Durability>;
+  readonly #throwOnFull: boolean;
   readonly #diagnostics: Diagnostics;
   readonly #drops = new DropCounter();
   readonly #heartbeat: NodeJS.Timeout | undefined;
@@ -76,8 +76,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#level = level;
     this.#threshold = levelRank(level);
     this.#handlers = checked.handlers;
-    this.#delivery = checked.delivery;
-    this.#failWhenFull = checked.failWhenFull;
+    this.#durability = checked.durability;
+    this.#throwOnFull = checked.throwOnFull;
     this.#diagnostics = new Diagnostics(options.diagnostics);
     this.#recorder = new Recorder({
       logger: this.name,
@@ -218,17 +218,17 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown, own = false): Receipt {
     const keeping = this.#pipeline.current;
-    const delivery = this.#delivery.get(resolved.name) ?? resolved.definition.delivery;
+    const durability = this.#durability.get(resolved.name) ?? resolved.definition.durability;
     const tellsOfTheLog = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
-    if (this.#closing !== undefined && !tellsOfTheLog) return this.#drop(resolved.name, delivery, closed());
+    if (this.#closing !== undefined && !tellsOfTheLog) return this.#drop(resolved.name, durability, closed());
     const refusal = this.#refusal(own);
-    if (refusal !== undefined) return this.#drop(resolved.name, delivery, refusal);
+    if (refusal !== undefined) return this.#drop(resolved.name, durability, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
     const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
     keeping.append(seq, text);
     this.#recorded += 1;
-    if (delivery === "strict") keeping.flushSync();
-    return new EventReceipt(id, seq, delivery === "process" ? keeping.written : keeping.synced, keeping.waitStored);
+    if (durability === "strict") keeping.flushSync();
+    return new EventReceipt(id, seq, durability === "process" ? keeping.written : keeping.synced, keeping.waitStored);
   }
 
   /** Why no event can be taken now. */
@@ -236,11 +236,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     return this.#pipeline.error ?? this.#pipeline.current.refusal(own && this.#ending);
   }
 
-  #drop(type: string, delivery: Delivery, error: SeclogError): Receipt {
+  #drop(type: string, durability: Durability, error: SeclogError): Receipt {
     this.#drops.count(type, error.message);
     this.#dropping = error;
     this.#diagnose("error", error.code, error.message);
-    if (delivery === "strict" && (this.#failWhenFull || error.code !== "SECLOG_SPOOL_FULL")) throw error;
+    if (durability === "strict" && (this.#throwOnFull || error.code !== "SECLOG_SPOOL_FULL")) throw error;
     return failedReceipt(error);
   }
 

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { CATALOGUE, canonicalType, definitionOf } from "../event/catalogue.ts";
 import { defineEvents } from "../event/define-events.ts";
 import type { EventDefinitions } from "../event/definition.ts";
-import { DELIVERIES, type Delivery } from "../event/delivery.ts";
+import { DURABILITIES, type Durability } from "../event/durability.ts";
 import type { SeclogError } from "../event/errors.ts";
 import { isLevel, LEVELS, type Level } from "../event/level.ts";
 import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
@@ -38,17 +38,17 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
   readonly handlers: readonly SecurityEventHandler[];
   /** The application's own types of event, from `defineEvents`. */
   readonly events?: Events | undefined;
-  /** The delivery of types that should not have the catalogue's. */
-  readonly delivery?: { readonly [T in EventType<Events>]?: Delivery } | undefined;
+  /** The durability of types that should not have the catalogue's. */
+  readonly durability?: { readonly [T in EventType<Events>]?: Durability } | undefined;
   /**
    * What happens to an event when the spool has no room (`SECLOG_SPOOL_FULL`). Either way it is counted, its receipt
-   * rejects, and an `events_dropped` event says so as soon as there is room. With `"fail"` the call of a `"strict"` event
-   * throws besides; with `"drop-newest"` it returns, so that whoever goes on without looking at the receipt goes on
+   * rejects, and an `events_dropped` event says so as soon as there is room. With `"throw"` the call of a `"strict"` event
+   * throws besides; with `"drop"` it returns, so that whoever goes on without looking at the receipt goes on
    * without the event. When the disk refuses (`SECLOG_SPOOL_WRITE`) or the log is closed (`SECLOG_CLOSED`), the call of a
    * `"strict"` event throws whatever this says.
-   * @default "fail"
+   * @default "throw"
    */
-  readonly whenFull?: "drop-newest" | "fail" | undefined;
+  readonly onFull?: "drop" | "throw" | undefined;
   /** How the client's address is found. @default what the framework trusts, else the socket's peer */
   readonly clientIp?: ClientIpOptions | undefined;
   /** What to redact beyond the defaults. */
@@ -71,8 +71,8 @@ const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
   "spool",
   "handlers",
   "events",
-  "delivery",
-  "whenFull",
+  "durability",
+  "onFull",
   "clientIp",
   "redact",
   "heartbeat",
@@ -91,8 +91,8 @@ export interface CheckedOptions {
   readonly spool: CheckedSpool;
   readonly handlers: readonly SecurityEventHandler[];
   readonly events: EventDefinitions;
-  readonly delivery: ReadonlyMap<string, Delivery>;
-  readonly failWhenFull: boolean;
+  readonly durability: ReadonlyMap<string, Durability>;
+  readonly throwOnFull: boolean;
   readonly clientIp: ClientIpReader;
   readonly redactor: Redactor;
   /** Milliseconds, `undefined` for none. */
@@ -108,7 +108,7 @@ export function checkedOptions<Events extends EventDefinitions>(
   tell: (message: string) => void,
 ): CheckedOptions {
   rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
-  const { level = "info", whenFull = "fail", diagnostics } = options;
+  const { level = "info", onFull = "throw", diagnostics } = options;
   const name = text("name", options.name) ?? "security";
   assertLevel("createSecurityLog", level);
   const handlers = checkedHandlers(options.handlers);
@@ -116,18 +116,18 @@ export function checkedOptions<Events extends EventDefinitions>(
     throw config("diagnostics", "must be a function");
   }
   const events = defineEvents(object("events", options.events) ?? {});
-  const delivery = checkedDelivery(object("delivery", options.delivery) ?? {}, events);
-  if (whenFull !== "drop-newest" && whenFull !== "fail") throw config("whenFull", 'must be "drop-newest" or "fail"');
+  const durability = checkedDurability(object("durability", options.durability) ?? {}, events);
+  if (onFull !== "drop" && onFull !== "throw") throw config("onFull", 'must be "drop" or "throw"');
   const heartbeat =
     options.heartbeat === false
       ? undefined
       : wholeNumber("createSecurityLog", "heartbeat", options.heartbeat, { default: HEARTBEAT_MS, min: 1_000 });
   const spool = spoolOptions(options.spool);
   const strict = Object.entries({ ...CATALOGUE, ...events }).find(([type, definition]) => {
-    return (delivery.get(type) ?? definition.delivery) === "strict";
+    return (durability.get(type) ?? definition.durability) === "strict";
   });
   if (spool === "memory" && strict !== undefined) {
-    throw config("delivery", `of ${strict[0]} is "strict", which needs a spool on disk, and spool is "memory"`);
+    throw config("durability", `of ${strict[0]} is "strict", which needs a spool on disk, and spool is "memory"`);
   }
   return {
     name,
@@ -138,8 +138,8 @@ export function checkedOptions<Events extends EventDefinitions>(
     spool,
     handlers,
     events,
-    delivery,
-    failWhenFull: whenFull === "fail",
+    durability,
+    throwOnFull: onFull === "throw",
     clientIp: createClientIp(object("clientIp", options.clientIp), tell),
     redactor: createRedactor(object("redact", options.redact)),
     heartbeat,
@@ -169,15 +169,15 @@ function object<T extends object>(key: string, value: T | undefined): T | undefi
   throw config(key, "must be an object");
 }
 
-function checkedDelivery(
-  delivery: { readonly [type: string]: Delivery | undefined },
+function checkedDurability(
+  durability: { readonly [type: string]: Durability | undefined },
   events: EventDefinitions,
-): ReadonlyMap<string, Delivery> {
-  const checked = new Map<string, Delivery>();
-  for (const [type, value] of Object.entries(delivery)) {
+): ReadonlyMap<string, Durability> {
+  const checked = new Map<string, Durability>();
+  for (const [type, value] of Object.entries(durability)) {
     if (value === undefined) continue;
-    if (definitionOf(type, events) === undefined) throw config(`delivery.${type}`, "is no type of event of this log");
-    if (!DELIVERIES.includes(value)) throw config(`delivery.${type}`, `must be one of ${DELIVERIES.join(", ")}`);
+    if (definitionOf(type, events) === undefined) throw config(`durability.${type}`, "is no type of event of this log");
+    if (!DURABILITIES.includes(value)) throw config(`durability.${type}`, `must be one of ${DURABILITIES.join(", ")}`);
     checked.set(canonicalType(type), value);
   }
   return checked;

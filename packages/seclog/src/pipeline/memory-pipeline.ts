@@ -66,7 +66,7 @@ export class MemoryKeeping implements Keeping {
   }
 
   flushSync(): void {
-    throw new SeclogError("SECLOG_SPOOL_WRITE", 'delivery "strict" needs a spool on disk: spool is "memory"');
+    throw new SeclogError("SECLOG_SPOOL_WRITE", 'durability "strict" needs a spool on disk: spool is "memory"');
   }
 
   readonly written = (seq: number): Promise<void> => this.#positions.wait(seq);

@@ -1,8 +1,8 @@
 import { canonicalType, definitionOf, UNKNOWN_DEFINITION } from "../event/catalogue.ts";
 import { dataIssues, type EventDefinition, type EventDefinitions, isEventTypeName } from "../event/definition.ts";
-import { encodeImpersonal, encodePersonal, type ImpersonalConstants, impersonalConstants } from "../event/encode.ts";
+import { type CoreConstants, coreConstants, encodeCore, encodePersonal } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
-import type { ImpersonalPart, Optional } from "../event/event.ts";
+import type { CorePart, Optional } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { cutText, NoteTaker } from "../event/text.ts";
 import { senderOf } from "./actor.ts";
@@ -58,7 +58,7 @@ export class Recorder {
   /** The constant parts of the last events, by type, as long as nothing else in them changes. */
   readonly #constants = new Map<
     string,
-    { readonly sourceId: string; readonly level: Level; readonly parts: ImpersonalConstants }
+    { readonly sourceId: string; readonly level: Level; readonly parts: CoreConstants }
   >();
 
   constructor(options: RecorderOptions) {
@@ -177,17 +177,17 @@ export class Recorder {
     draft.environment = environment;
     draft.host = host;
     draft.notes = notes.notes();
-    const impersonal = draft as Optional<ImpersonalPart>;
-    const constants = this.#constantsOf(type, impersonal);
-    return { id, seq, text: `${encodeImpersonal(impersonal, constants)}\n${encodePersonal(draft, json)}` };
+    const core = draft as Optional<CorePart>;
+    const constants = this.#constantsOf(type, core);
+    return { id, seq, text: `${encodeCore(core, constants)}\n${encodePersonal(draft, json)}` };
   }
 
-  #constantsOf(type: ResolvedType, event: Optional<ImpersonalPart>): ImpersonalConstants {
+  #constantsOf(type: ResolvedType, event: Optional<CorePart>): CoreConstants {
     // Only for types that were defined: strangers may choose others, without end.
-    if (type.flag !== undefined) return impersonalConstants(event);
+    if (type.flag !== undefined) return coreConstants(event);
     const known = this.#constants.get(type.name);
     if (known !== undefined && known.sourceId === event.sourceId && known.level === event.level) return known.parts;
-    const parts = impersonalConstants(event);
+    const parts = coreConstants(event);
     this.#constants.set(type.name, { sourceId: event.sourceId, level: event.level, parts });
     return parts;
   }

@@ -6,7 +6,7 @@
  */
 import { isRegExp } from "node:util/types";
 import { EVENT_COLUMNS } from "../event/columns.ts";
-import type { ImpersonalPart, PersonalPart } from "../event/event.ts";
+import type { CorePart, PersonalPart } from "../event/event.ts";
 import { keepText, type NoteTaker } from "../event/text.ts";
 import { innerRequest, type RequestSubject } from "./addressed-request.ts";
 import { causesOf } from "./causes.ts";
@@ -18,7 +18,7 @@ import { pathOfTarget } from "./stored-text.ts";
 
 /** The facts of a request that have columns of their own. Absent ones are left out. */
 export type RequestFacts = {
-  -readonly [Fact in RequestFact]?: (ImpersonalPart & PersonalPart)[Fact] | undefined;
+  -readonly [Fact in RequestFact]?: (CorePart & PersonalPart)[Fact] | undefined;
 };
 
 type RequestFact =

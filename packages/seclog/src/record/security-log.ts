@@ -13,7 +13,7 @@ export interface Receipt {
   /** The event's UUIDv7, or `null` when it was not recorded: below the level, the spool was full, or the log closed. */
   readonly id: string | null;
   /**
-   * Resolves when the event is as safe as its delivery says (`"process"`: written; `"disk"`, `"strict"`:
+   * Resolves when the event is as safe as its durability says (`"process"`: written; `"disk"`, `"strict"`:
    * fdatasync), or at once when it is below the level. With `spool: "memory"`: when it is stored.
    *
    * Rejects when that cannot be: with `SECLOG_SPOOL_FULL` or `SECLOG_SPOOL_DIRECTORY`, or `SECLOG_CLOSED` of a log with a disk,
@@ -49,10 +49,10 @@ export interface SecurityLog<Events extends EventDefinitions = Record<never, nev
   readonly sourceId: string;
   /**
    * Records that something happened. Never throws for what the data or the disk can do (except events of
-   * delivery `"strict"`), never waits for the network, and works without a request. Bound: may be passed around.
+   * durability `"strict"`), never waits for the network, and works without a request. Bound: may be passed around.
    *
-   * @throws SeclogError for events of delivery `"strict"` only, when the event is not on disk: `SECLOG_SPOOL_WRITE`,
-   *   `SECLOG_SPOOL_LOST`, `SECLOG_CLOSED`, and `SECLOG_SPOOL_FULL` unless `whenFull` is `"drop-newest"`
+   * @throws SeclogError for events of durability `"strict"` only, when the event is not on disk: `SECLOG_SPOOL_WRITE`,
+   *   `SECLOG_SPOOL_LOST`, `SECLOG_CLOSED`, and `SECLOG_SPOOL_FULL` unless `onFull` is `"drop"`
    * @param type a name of the catalogue or of the log's own definitions. Another name is a compile error, and at run time
    *   is recorded and flagged.
    * @param request a Node, Express, Fastify, Koa, Hono or Fetch request or context; without one, the current one

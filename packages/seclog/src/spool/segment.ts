@@ -48,7 +48,7 @@
  * USENIX ATC 2020). A new segment is opened and all frames that are not known to be on disk are written again,
  * with the numbers they have. So two segments may overlap: the newer one is right. An abandoned segment stays until a
  * sync has covered all that it has elsewhere: while the machine is up it still has what was written, which is what
- * delivery `process` has promised, should the process be killed before the rewrite is done.
+ * durability `process` has promised, should the process be killed before the rewrite is done.
  *
  * A write that has no room (ENOSPC, EDQUOT) is another matter: what was written before is sound. The torn rest is cut off,
  * what is whole is synced, and the segment ends. So a full disk is emptied by shipping, however large its segments are.

@@ -161,7 +161,7 @@ export class SpoolWriter {
   }
 
   /**
-   * Writes and syncs everything on this thread, for events of delivery `strict` and for the end of the process.
+   * Writes and syncs everything on this thread, for events of durability `strict` and for the end of the process.
    *
    * @throws SeclogError `SECLOG_SPOOL_WRITE` when the operating system refuses twice, `SECLOG_SPOOL_LOST`
    */

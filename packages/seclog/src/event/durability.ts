@@ -5,10 +5,10 @@
  *   `kill -9` after that; a power loss can take what was written in the last tenth of a second.
  * - `"disk"`: as `"process"`, and `durable` resolves when a grouped `fdatasync` has covered it. Survives power loss.
  * - `"strict"`: the call itself returns only after `fdatasync`, and throws when the event is not on disk:
- *   `SECLOG_SPOOL_WRITE`, `SECLOG_SPOOL_LOST`, `SECLOG_CLOSED`, and `SECLOG_SPOOL_FULL` unless `whenFull` is
- *   `"drop-newest"`. For events without which an action must not proceed. Blocks the event loop for a few milliseconds.
+ *   `SECLOG_SPOOL_WRITE`, `SECLOG_SPOOL_LOST`, `SECLOG_CLOSED`, and `SECLOG_SPOOL_FULL` unless `onFull` is
+ *   `"drop"`. For events without which an action must not proceed. Blocks the event loop for a few milliseconds.
  */
-export const DELIVERIES = ["process", "disk", "strict"] as const;
+export const DURABILITIES = ["process", "disk", "strict"] as const;
 
-/** One of {@link DELIVERIES}. */
-export type Delivery = (typeof DELIVERIES)[number];
+/** One of {@link DURABILITIES}. */
+export type Durability = (typeof DURABILITIES)[number];
