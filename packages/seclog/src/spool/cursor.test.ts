@@ -5,7 +5,7 @@ import { readCursor, writeCursor } from "./cursor.ts";
 const PATH = "/cursor.h";
 
 describe("writeCursor()", () => {
-  test("gives back the last number that was kept", () => {
+  test("returns the last number that was kept", () => {
     const fs = new ModelFs(1).process();
     expect(readCursor(fs, "/", "h").seq).toBe(0);
     expect(readCursor(fs, "/", "h").state).toBe("missing");
@@ -36,7 +36,7 @@ describe("writeCursor()", () => {
     }
   });
 
-  test("is written over in place: a full disk, which takes no new file and no longer one, does not refuse it", () => {
+  test("is overwritten in place: a full disk, which takes neither a new file nor a longer one, does not refuse it", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     for (const seq of [3, 5]) writeCursor(fs, "/", "h", seq);
@@ -52,19 +52,19 @@ describe("writeCursor()", () => {
     expect(disk.file(PATH)?.cache.length).toBe(size);
   });
 
-  test("a short write is no cursor", () => {
+  test("a short write is not a cursor", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     writeCursor(fs, "/", "h", 3);
     disk.inject({ calls: "write", after: 1, count: 1, code: "SHORT" });
     expect(() => writeCursor(fs, "/", "h", 5)).toThrow("short write");
-    // Of the line of 3 that is written over the rest may be the same.
+    // The rest may equal that of the line of 3 that is overwritten.
     expect([3, 5]).toContain(readCursor(fs, "/", "h").seq);
   });
 });
 
 describe("readCursor()", () => {
-  test("no flipped bit, no zeros and no cut make it further on than it was", () => {
+  test("a flipped bit, zeros or a cut never move it forward", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     for (const seq of [300, 500]) writeCursor(fs, "/", "h", seq);

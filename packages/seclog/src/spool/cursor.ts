@@ -1,14 +1,15 @@
 /**
  * How far a handler has acknowledged a source, kept beside its segments.
  *
- * A hint, and never ahead of the truth: it is written after the handler's word, and after a crash a handler may
- * be given events again, which it must recognise. It is what tells that a store was rolled back: a store
- * that has less than the cursor has lost what it once acknowledged.
+ * A hint that is never ahead of the truth: it is written after the handler's acknowledgement, so after a crash a
+ * handler may receive events again, which it must recognise. It also reveals a store that was rolled back: a store with
+ * less than the cursor has lost what it once acknowledged.
  *
- * The file has two lines of equal length, and the older one is written over and synced: in place, so that it can be kept
- * on a full disk, where segments can only be deleted once it is. Each has the number twice: a damaged one
- * must not be taken for one that is further on, since that would skip events. When one is damaged the handler may be
- * further on than the other one says, but no less than where the segments begin: what is deleted every handler had.
+ * The file has two lines of equal length. Each write replaces the older one in place and syncs it, so that a cursor can
+ * be kept on a full disk, where segments can only be deleted afterwards. Each line has the number twice: a damaged
+ * number must not pass for a higher one, since that would skip events. When one line is damaged the handler may be
+ * further on than the other says, but not behind the first segment: deleted segments were acknowledged by every
+ * handler.
  */
 import { dirname, join } from "node:path";
 import { openFile, readAt } from "./files.ts";
@@ -18,22 +19,24 @@ import { withReserve } from "./reserve.ts";
 const DIGITS = 15;
 const LINE_BYTES = 2 * DIGITS + 2;
 
-/** What a cursor says. */
+/** The content of a cursor. */
 export interface Cursor {
-  /** The number up to which the handler has acknowledged, 0 when nothing is known; at least that when it is damaged. */
+  /** The number up to which the handler has acknowledged; 0 when unknown, a lower bound when the file is damaged. */
   readonly seq: number;
-  /** A handler that is new has none. */
+  /** A new handler has none. */
   readonly state: "whole" | "damaged" | "missing";
 }
 
-/** @throws the file system's error, also when the directory is not there */
+/** @throws the file system's error, even when the directory is missing */
 export function readCursor(fs: SpoolFs, directory: string, handler: string): Cursor {
   const lines = readLines(fs, directory, handler);
   const state = lines.length === 0 ? "missing" : lines.includes(-1) ? "damaged" : "whole";
   return { seq: Math.max(0, ...lines), state };
 }
 
-/** Keeps it. It is on disk when this returns, but for the name of a new file, which the reserve of the root has room for. */
+/**
+ * Writes a cursor. On disk when this returns, except for the name of a new file, for which the root's reserve has room.
+ */
 export function writeCursor(fs: SpoolFs, directory: string, handler: string, seq: number): void {
   withReserve(fs, dirname(directory), () => write(fs, directory, handler, seq));
 }
@@ -64,13 +67,13 @@ function openOrMake(fs: SpoolFs, directory: string, name: string): number {
   }
 }
 
-/** How far each handler has acknowledged a source, of those that its process had. */
+/** How far each handler of the source's process has acknowledged it. */
 export function listCursors(fs: SpoolFs, directory: string): Map<string, number> {
   const names = fs.readdirSync(directory).flatMap((name) => /^cursor\.([a-z0-9_-]+)$/.exec(name)?.[1] ?? []);
   return new Map(names.map((name) => [name, readCursor(fs, directory, name).seq]));
 }
 
-/** The numbers of both lines, -1 for one that is damaged; none when there is no such file. */
+/** The numbers of both lines, -1 for a damaged one; empty when the file does not exist. */
 function readLines(fs: SpoolFs, directory: string, handler: string): number[] {
   const name = cursorName(handler);
   let fd: number;

@@ -33,10 +33,10 @@ vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 const STRANGE = "0191f7a0-0000-7000-8000-000000000001";
 const SOUND = "0191f7a0-0000-7000-8000-000000000002";
 const LIMITS = { segmentBytes: 1e6, maxBytes: 1e9, memoryBytes: 1e6 };
-const SECRET = "a file of somebody else's\n";
+const SECRET = "another user's file\n";
 let folder: string;
 let root: string;
-/** What a link would lead to. */
+/** The target of a link. */
 let secret: string;
 
 beforeEach(() => {
@@ -47,7 +47,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A source with one event that a dead process left. */
+/** A source with one event, left by a dead process. */
 function leave(id: string): string {
   openRoot(spoolFs, root);
   const owned = createSource(spoolFs, root, id);
@@ -78,7 +78,7 @@ const things = Object.keys(THINGS).filter((name) => name !== "a device" || proce
 /** Puts something in the place of a file. */
 function put(thing: string, path: string): void {
   if (existsSync(path)) renameSync(path, join(folder, "aside"));
-  // What is a socket's must be short.
+  // A socket's path must be short.
   const at = join(folder, "s");
   THINGS[thing]?.(at);
   renameSync(at, path);
@@ -198,7 +198,7 @@ describe("openFile()", () => {
     },
   );
 
-  it("writes to no file that has another name, and reads one", () => {
+  it("refuses to write a file that has another name, but reads it", () => {
     const path = join(folder, "name");
     linkSync(secret, path);
     for (const how of ["update", "append"] as const)
@@ -206,7 +206,7 @@ describe("openFile()", () => {
     closeSync(openFile(spoolFs, path, "read"));
   });
 
-  it("looks at what it opened, not at what had the name before", () => {
+  it("checks the file it opened, not what had the name before", () => {
     const path = join(folder, "name");
     writeFileSync(path, "");
     const fs: SpoolFs = {
@@ -221,7 +221,7 @@ describe("openFile()", () => {
   });
 });
 
-it("a reader never looks for events in what is larger than any segment", () => {
+it("a reader never searches a file larger than any segment for events", () => {
   const path = join(leave(SOUND), "00000002.seg");
   execFileSync("truncate", ["-s", "8G", path]);
   const reader = new SpoolReader(spoolFs, join(root, SOUND), 0);
@@ -243,7 +243,7 @@ it("nothing of a living source is written through a link", () => {
   expect(readFileSync(secret, "utf8")).toBe(SECRET);
 });
 
-it("readSmallFile() - reads no more than a small file has, of whatever has its name", () => {
+it("readSmallFile() - reads no more than a small file can hold, whatever has its name", () => {
   const path = join(folder, "large");
   writeFileSync(path, "");
   execFileSync("truncate", ["-s", "20G", path]);

@@ -1,10 +1,10 @@
 /**
- * How a spool's files are opened. Whoever can put a name into a folder chooses what stands behind it: a link to another
- * file, a FIFO that blocks whoever opens it, a device that never ends. So only regular files are opened, no link is
- * followed, no call waits, and what was opened is looked at, not what had that name a moment before.
+ * How a spool's files are opened. An attacker who can put a name into a folder chooses what it refers to: a link to
+ * another file, a FIFO that blocks its reader, a device that never ends. So only regular files are opened, links are
+ * not followed, no call blocks, and what is checked is the open file, not what had the name a moment before.
  *
- * The folders themselves are safe when nobody else may put names into them, which {@link assertOwnFolder} asks of the root
- * and of each source.
+ * The folders themselves are safe when no other user may put names into them, which {@link assertOwnFolder} checks for
+ * the root and each source.
  */
 import nodeFs, { type Stats } from "node:fs";
 import { join } from "node:path";
@@ -12,13 +12,13 @@ import { SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs } from "./fs.ts";
 import { MAX_SEGMENT_FILE_BYTES, segmentName, segmentNumber } from "./segment.ts";
 
-/** No owner's file, cursor or position is longer: whatever else has its name must not fill the memory. */
+/** The longest that an owner's file, cursor or position can be: anything else by its name must not fill the memory. */
 const SMALL_FILE_BYTES = 64 * 1024;
 
-// Windows has no such flags: there the name is looked at before, and must be the same file after.
+// Windows has no such flags: there the name is checked before the open, and must be the same file afterwards.
 const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
 
-/** `update` writes over what is there; `append` makes a file that is missing. */
+/** `update` overwrites an existing file; `append` creates a missing one. */
 type How = "read" | "update" | "append";
 
 const FLAGS: { readonly [how in How]: number } = {
@@ -28,9 +28,9 @@ const FLAGS: { readonly [how in How]: number } = {
 };
 
 /**
- * Opens a regular file. A file that is written to must have no other name: a hard link may be somebody's file elsewhere.
+ * Opens a regular file. A file to be written must have no other name: a hard link may be another user's file elsewhere.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names what is no such file; the operating system's error
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names anything but such a file; the operating system's error
  */
 export function openFile(fs: SpoolFs, path: string, how: How): number {
   const before = O_NOFOLLOW === 0 ? lookAt(fs, path) : undefined;
@@ -54,10 +54,10 @@ export function openFile(fs: SpoolFs, path: string, how: How): number {
   return fd;
 }
 
-/** What an open says of a link (EMLINK on FreeBSD), a folder, a socket or a FIFO. */
+/** The error of an open for a link (EMLINK on FreeBSD), a folder, a socket or a FIFO. */
 const REFUSED = ["ELOOP", "EMLINK", "EISDIR", "ENXIO", "EOPNOTSUPP"];
 
-/** What stands in a small file, or its first 64 KiB. */
+/** The content of a small file, or its first 64 KiB. */
 export function readSmallFile(fs: SpoolFs, path: string): Buffer {
   const fd = openFile(fs, path, "read");
   try {
@@ -68,10 +68,10 @@ export function readSmallFile(fs: SpoolFs, path: string): Buffer {
 }
 
 /**
- * What stands in a file that the configuration names: a secret, a certificate. A link is followed, for that is how
- * Kubernetes mounts them; a FIFO that nobody writes to must not stop the program for ever.
+ * The content of a file that the configuration names: a secret, a certificate. Links are followed, since Kubernetes
+ * mounts such files through them; a FIFO without a writer must not block the program for ever.
  *
- * @throws Error that says what it is instead of a regular file; the operating system's error
+ * @throws Error that names what is there instead of a regular file; the operating system's error
  */
 export function readConfiguredFile(path: string): string {
   const fd = nodeFs.openSync(path, O_RDONLY | O_NONBLOCK);
@@ -84,7 +84,7 @@ export function readConfiguredFile(path: string): string {
   }
 }
 
-/** As many bytes as there are, at most `length`. */
+/** Reads up to `length` bytes. */
 export function readAt(fs: SpoolFs, fd: number, offset: number, length: number): Buffer {
   const size = fs.fstatSync(fd).size;
   const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)));
@@ -98,19 +98,19 @@ export function readAt(fs: SpoolFs, fd: number, offset: number, length: number):
 }
 
 /**
- * Whether a folder is this user's own: no link, and nobody else may change what its names stand for.
+ * Checks that a folder is this user's own: not a link, and no other user may change what its names refer to.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that says what is wrong and what to do; the operating system's error
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names the problem and the next step; the operating system's error
  */
 export function assertOwnFolder(fs: SpoolFs, path: string): void {
   const problem = folderProblem(fs.lstatSync(path));
   if (problem !== undefined) throw refusal(path, problem);
 }
 
-/** What is wrong with a folder, as the end of a sentence; `undefined` when nothing is. */
+/** The problem of a folder, as the end of a sentence; `undefined` without one. */
 export function folderProblem(stat: Stats): string | undefined {
-  if (stat.isSymbolicLink()) return "is a symbolic link: name the folder itself, so that nobody can point it elsewhere";
-  if (!stat.isDirectory()) return "is not a folder: move away what stands there";
+  if (stat.isSymbolicLink()) return "is a symbolic link: name the folder itself, which cannot be pointed elsewhere";
+  if (!stat.isDirectory()) return "is not a folder: move it away";
   // Windows has neither.
   const user = process.geteuid?.();
   if (user === undefined) return undefined;
@@ -120,18 +120,18 @@ export function folderProblem(stat: Stats): string | undefined {
   return `belongs to another user (${stat.uid}), who could replace what is in it: run as that user, or chown it to ${user}`;
 }
 
-/** What a program opens in a folder that it takes over. Other things may be there, and are left alone. */
+/** The files that a program opens in a folder that it takes over. Other files are left alone. */
 const OPENED = /^(?:owner\.\d+|(?:cursor|successor)\..+|\d+\.seg|position\.json)$/;
 
 /**
- * The highest owner's number that is taken over: the next one must fit into the stores' epoch, a PostgreSQL integer. No source
- * was ever taken over so often.
+ * The highest owner's number that is taken over: the next one must fit into the stores' epoch, a PostgreSQL integer. No
+ * source is ever taken over that often.
  */
 const HIGHEST_OWNER = 2 ** 31 - 2;
 
 /**
- * Refuses a folder in which something stands in the place of a file, or a file that no program of ours writes by its size or
- * number, before it is taken over: a dead process's source is shipped whole or not at all.
+ * Refuses a folder before its takeover if anything but a file has a file's name, or if a file has a size or number that
+ * Seclog never writes: a dead process's source is shipped completely or not at all.
  *
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` that names the file
  */
@@ -149,7 +149,8 @@ export function assertOnlyFiles(fs: SpoolFs, directory: string): void {
 /**
  * Opens a segment to read it.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when it is no regular file, or larger than any segment; the operating system's error
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when it is not a regular file, or larger than any segment; the operating
+ *   system's error
  */
 export function openSegment(fs: SpoolFs, path: string): number {
   const fd = openFile(fs, path, "read");
@@ -167,7 +168,7 @@ function assertSize(path: string, { size }: Stats, most: number): void {
     throw refusal(path, `has ${size} bytes, and Seclog writes ${most} at most: move it away, or restore the file`);
 }
 
-/** Refuses a number in a file's name that is not written so, or that no program of ours reaches. */
+/** Refuses a number in a file's name that is spelt otherwise, or that Seclog never reaches. */
 function assertNumber(path: string, name: string): void {
   const number = Number.parseInt(name.replace("owner.", ""), 10);
   const isOurs = name.startsWith("owner.")
@@ -192,7 +193,7 @@ function kindOf(stat: Stats): string {
   return "a device";
 }
 
-/** What has that name now; `undefined` when nothing does, or nobody can say. */
+/** What has that name now; `undefined` when nothing does, or when it cannot be determined. */
 function lookAt(fs: SpoolFs, path: string): Stats | undefined {
   try {
     return fs.lstatSync(path);

@@ -1,17 +1,17 @@
 import { Buffer } from "node:buffer";
 import { FRAME_BYTES, type FrameSlab, frameSlab, sealedPayload, sealFrame } from "./segment.ts";
 
-/** Bytes of memory that are filled before another slab is taken. */
+/** The size of a slab of memory, in bytes; the next slab follows when it is full. */
 const SLAB_BYTES = 256 * 1024;
 
-/** So many slabs are kept to be filled again: memory outside of the heap that comes and goes makes the collector run. */
+/** Slabs kept for reuse: memory outside the heap that comes and goes triggers the garbage collector. */
 const MOST_SPARES = 32;
 
 interface Slab extends FrameSlab {
   used: number;
 }
 
-/** Consecutive frames in one slab, to be written together. */
+/** Consecutive frames in one slab, written together. */
 export interface Chunk {
   readonly slab: FrameSlab;
   readonly from: number;
@@ -21,10 +21,10 @@ export interface Chunk {
 }
 
 /**
- * The frames of one source that are not known to be on disk, in memory.
+ * One source's frames in memory: all that are not known to be on disk.
  *
- * A frame is in one of three places, in this order: open (laid down since the last `cut`), unwritten (given to nobody yet, or
- * to a segment that failed), unsynced (written to a segment that may still fail).
+ * A frame is in one of three places, in this order: open (laid down since the last `cut`), unwritten (not written yet,
+ * or written to a segment that failed), unsynced (written to a segment that may still fail).
  */
 export class FrameMemory {
   #slab: Slab = { ...frameSlab(SLAB_BYTES), used: 0 };
@@ -39,7 +39,7 @@ export class FrameMemory {
   /** The number of the last frame. */
   lastSeq = 0;
 
-  /** Bytes of the frames that were written and are not synced. */
+  /** Bytes of the frames that are written but not synced. */
   unsyncedBytes = 0;
 
   /** Bytes of all frames in memory. */
@@ -47,7 +47,7 @@ export class FrameMemory {
     return this.#waitingBytes + this.unsyncedBytes + this.#slab.used - this.#openFrom;
   }
 
-  /** The oldest frames that are to be written, open ones not among them. */
+  /** The oldest unwritten frames; open ones do not count. */
   get nextUnwritten(): Chunk | undefined {
     return this.#unwritten[0];
   }
@@ -56,7 +56,10 @@ export class FrameMemory {
     return this.#unsynced.length > 0;
   }
 
-  /** Lays down the frame of the number after `lastSeq`. Returns true when that filled a slab: it should be written soon. */
+  /**
+   * Lays down the frame of the number after `lastSeq`. Returns true when that filled a slab, which should be written
+   * soon.
+   */
   append(seq: number, text: string): boolean {
     const most = FRAME_BYTES + text.length * 3;
     const full = this.#slab.used + most > this.#slab.bytes.length;
@@ -68,7 +71,7 @@ export class FrameMemory {
     return full;
   }
 
-  /** Makes the open frames unwritten ones. */
+  /** Turns the open frames into unwritten ones. */
   cut(): void {
     const to = this.#slab.used;
     if (to === this.#openFrom) return;
@@ -84,7 +87,7 @@ export class FrameMemory {
     this.#openSeq = this.lastSeq + 1;
   }
 
-  /** The oldest unwritten frames were written. */
+  /** Marks the oldest unwritten frames as written. */
   written(): void {
     const chunk = this.#unwritten.shift();
     if (chunk === undefined) return;
@@ -93,7 +96,7 @@ export class FrameMemory {
     this.unsyncedBytes += chunk.to - chunk.from;
   }
 
-  /** The frames up to `seq` are on disk: their memory is used again. */
+  /** Marks the frames up to `seq` as on disk, and reuses their memory. */
   synced(seq: number): void {
     for (let chunk = this.#unsynced[0]; chunk !== undefined && chunk.lastSeq <= seq; chunk = this.#unsynced[0]) {
       this.#unsynced.shift();
@@ -106,7 +109,7 @@ export class FrameMemory {
     }
   }
 
-  /** What was written is to be written again: the segments that had it are not to be trusted. */
+  /** Marks what was written as unwritten: its segments are no longer trusted. */
   unwrite(): void {
     this.#unwritten = [...this.#unsynced, ...this.#unwritten];
     this.#unsynced = [];
@@ -114,7 +117,7 @@ export class FrameMemory {
     this.unsyncedBytes = 0;
   }
 
-  /** Copies of the payloads of the unwritten frames in chunks behind `seq`, in order. */
+  /** Copies of the payloads in the unwritten chunks after `seq`, in order. */
   payloadsAfter(seq: number): Buffer[] {
     this.cut();
     const payloads: Buffer[] = [];

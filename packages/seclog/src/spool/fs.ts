@@ -2,8 +2,7 @@ import nodeFs from "node:fs";
 import { isError } from "../event/errors.ts";
 
 /**
- * The file system calls that the spool makes, and no others: a parameter, so that a test can let any one of
- * them fail.
+ * All file system calls that the spool makes: a parameter, so that a test can make any one of them fail.
  */
 export type SpoolFs = Pick<
   typeof nodeFs,
@@ -25,7 +24,7 @@ export type SpoolFs = Pick<
   | "writeSync"
 >;
 
-/** The real one. */
+/** The calls of `node:fs`. */
 export const spoolFs: SpoolFs = nodeFs;
 
 /** Makes what was created in or removed from a directory durable (fsync of the directory). */
@@ -38,15 +37,15 @@ export function syncDirectory(fs: SpoolFs, directory: string): void {
   }
 }
 
-/** A descriptor of a directory, and of nothing else: were a FIFO there instead, the call would wait for ever. */
+/** Opens a directory and nothing else: on a FIFO, the call would otherwise block for ever. */
 export function openDirectory(fs: SpoolFs, path: string): number {
   const { O_RDONLY, O_DIRECTORY = 0, O_NONBLOCK = 0 } = nodeFs.constants;
   return fs.openSync(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
 }
 
 /**
- * Throws again what a call for a file threw, unless the file is not there: its directory is, and does not name it. While the
- * directory itself is away (a volume that is not mounted, a folder that was moved) nobody knows what is in it.
+ * Rethrows the error of a call on a file, unless the file is missing from an existing directory. While the directory
+ * itself is away (an unmounted volume, a moved folder) its content is unknown.
  */
 export function assertAbsent(fs: SpoolFs, directory: string, name: string, thrown: unknown): void {
   if (!isErrno(thrown, "ENOENT") || fs.readdirSync(directory).includes(name)) throw thrown;

@@ -1,6 +1,6 @@
 /** The sizes of a spool, in bytes. */
 export interface SpoolLimits {
-  /** A new segment is begun when the next write would pass this. */
+  /** A new segment starts when the next write would pass this. */
   readonly segmentBytes: number;
   /** The most that all sources of the root may take on disk. */
   readonly maxBytes: number;

@@ -2,18 +2,21 @@
  * The spool against a model of what it promises: random sequences of what an application, a shipper, a disk and a crash
  * do, on a file system that keeps POSIX's promises and no others (`test/support/model-fs.ts`).
  *
- * The model of a source is the list of its payloads, the number that was acknowledged as on disk, and for each handler
- * the number that it has. What is checked, at each step:
+ * The model of a source is the list of its payloads, the number acknowledged as on disk, and for each handler the
+ * number that it has. Checked at each step:
  *
- * - a handler is given every number once, in order, byte for byte as appended; a repetition only after its process ended;
- * - a number is reported as damaged only if its bytes were damaged, or if it was never acknowledged and its process died;
- * - what was acknowledged is given or reported, until a dead source's end; what a living process has not synced is neither;
- * - the same holds for what was said to be written, when its process was killed and the machine stayed up;
+ * - a handler receives every number once, in order, byte for byte as appended; repetitions only after its process
+ *   ended;
+ * - a number is reported as damaged only if its bytes were damaged, or if it was never acknowledged and its process
+ *   died;
+ * - what was acknowledged is delivered or reported, until a dead source's end; what a living process has not synced is
+ *   neither;
+ * - the same holds for what was reported as written, when its process was killed and the machine stayed up;
  * - a segment is deleted only when every handler has all of it, or a newer one has the rest;
  * - the bytes that the writer counts are the bytes on disk.
  *
- * `npm run test:long` tries ten times as many sequences; `SECLOG_MODEL_RUNS` sets another count, and `SECLOG_SEED` where they
- * begin (`random`: somewhere else each time).
+ * `npm run test:long` tries ten times as many sequences; `SECLOG_MODEL_RUNS` sets another count, and `SECLOG_SEED`
+ * where they begin (`random`: somewhere else each time).
  */
 
 import { afterEach, describe, test, vi } from "vitest";
@@ -26,7 +29,7 @@ vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
 const RUNS = Number(process.env["SECLOG_MODEL_RUNS"] ?? (isLong ? 4_000 : 400));
 
-/** Sequences that failed once, named by what was wrong. Whoever finds another one adds it. */
+/** Sequences that failed once, named by the defect. Add each new one. */
 const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
   "the root's name was not made durable": {
     segmentBytes: 128,
@@ -43,7 +46,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       flushSync,
     ],
   },
-  "a flipped bit made a cursor say more": {
+  "a flipped bit moved a cursor forward": {
     segmentBytes: 128,
     steps: [keep, flip(1, 0.47), crash("kill"), read(0)],
   },
@@ -52,7 +55,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
     seed: 1,
     steps: [append(1), flushSync, read(0), read(1), append(3, 15), { do: "time", ms: 1 }, keep, crash("power")],
   },
-  "a sync took the error of another thread's away": {
+  "a sync swallowed another thread's error": {
     segmentBytes: 300,
     steps: [
       append(1),
@@ -87,7 +90,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
     segmentBytes: 128,
     steps: [append(1), crash("kill", 6), flushSync, flip(0, 0.94), append(1, 3), { do: "time", ms: 1 }],
   },
-  "a segment was deleted before what it had was written again": {
+  "a segment was deleted before its events were written again": {
     segmentBytes: 128,
     steps: [
       append(1),
@@ -112,7 +115,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       { do: "read", source: 0, handler: 0, most: 1 },
     ],
   },
-  "what was deleted was called damaged because a cursor was": {
+  "deleted events were reported as damaged because a cursor was": {
     segmentBytes: 128,
     steps: [
       append(1),
@@ -132,7 +135,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
     segmentBytes: 300,
     steps: [append(2), flushSync, flip(0, 0.74), flip(0, 0.99), crash("kill"), read(0), read(1)],
   },
-  "a rewrite of what came before it hid an event": {
+  "a rewrite of earlier events hid an event": {
     segmentBytes: 128,
     steps: [
       { do: "fault", fault: { calls: "sync", after: 0, count: 1, code: "EIO" } },
@@ -182,7 +185,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       { do: "pool", calls: 0, answers: 0 },
     ],
   },
-  "all that was left was damaged, and nothing was told": {
+  "everything left was damaged, and nothing was reported": {
     segmentBytes: 128,
     steps: [
       append(1),
@@ -199,7 +202,7 @@ const FAILED: Record<string, Omit<Run, "seed"> & { readonly seed?: number }> = {
       { do: "between", after: 0, step: "read" },
     ],
   },
-  "damage that a rewrite should have replaced hid what was behind it": {
+  "damage that a rewrite should have replaced hid what followed": {
     segmentBytes: 128,
     steps: [
       append(1),
@@ -227,11 +230,11 @@ afterEach(() => {
 });
 
 describe("the spool", () => {
-  test.each(Object.entries(FAILED))("keeps what its model keeps; once it did not: %s", async (_, sequence) => {
+  test.each(Object.entries(FAILED))("keeps its model's promises; once it broke them: %s", async (_, sequence) => {
     await check({ seed: 0, ...sequence });
   });
 
-  test("keeps what its model keeps, whatever happens", async () => {
+  test("keeps its model's promises, whatever happens", async () => {
     await fc.assert(fc.asyncProperty(run, check), { numRuns: RUNS });
   });
 });

@@ -7,7 +7,7 @@ export class OwnedDirectory {
   readonly path: string;
   readonly #fs: SpoolFs;
   readonly #owned: Ownership;
-  /** When it was last looked at, by both clocks: the wall clock goes on while the machine sleeps, and may be set. */
+  /** The last look, by both clocks: the wall clock continues while the machine sleeps, and may be set. */
   #lookedAt: Clocks = clocks();
 
   constructor(fs: SpoolFs, owned: Ownership) {
@@ -16,7 +16,7 @@ export class OwnedDirectory {
     this.path = owned.directory;
   }
 
-  /** Whether nobody had taken it over {@link OWNERSHIP_MS} ago; looks only when the last look was before that. */
+  /** Whether the directory was ours {@link OWNERSHIP_MS} ago; looks only when the last look is older. */
   wasOurs(): boolean {
     const { wall, monotonic } = clocks();
     const recent =
@@ -24,7 +24,7 @@ export class OwnedDirectory {
     return recent || this.isOurs();
   }
 
-  /** Whether nobody has taken it over until now. */
+  /** Whether the directory is still ours now. */
   isOurs(): boolean {
     this.#lookedAt = clocks();
     return stillOwns(this.#fs, this.#owned);

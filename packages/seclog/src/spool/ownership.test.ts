@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
 
-/** As in a thread that begins: who this process is will be asked anew. */
+/** As in a new thread: the identity is determined again. */
 async function restart(): Promise<void> {
   refused = undefined;
   vi.resetModules();
@@ -61,8 +61,8 @@ function takeOver(): ReturnType<OwnershipModule["takeOver"]> {
   return ownership.takeOver(spoolFs, directory, "other", new ownership.OwnerWatch());
 }
 
-describe("takeOver(), of an owner that cannot be looked up", () => {
-  /** Looks every few seconds by a clock of its own; the owner renews its file as long as `renews` says so. */
+describe("takeOver(), for an owner that cannot be looked up", () => {
+  /** Looks every few seconds by a clock of its own; the owner renews its file while `renews` says so. */
   function watching(look: Processes["look"] = processes.look): (ms: number, renews?: boolean) => Ownership | undefined {
     let now = 0;
     const watch = new ownership.OwnerWatch(() => now, { self: processes.self, look });
@@ -80,8 +80,8 @@ describe("takeOver(), of an owner that cannot be looked up", () => {
   const OWNERS: { readonly [what: string]: object } = {
     "another boot, by the same pid": { boot: "another" },
     "another namespace": { space: "elsewhere pid:[1]", pid: 1 },
-    "no start time, with the pid of a process that lives": { start: undefined },
-    "no start time, with the pid of none": { start: undefined, pid: 4_000_000 },
+    "no start time, with a living process's pid": { start: undefined },
+    "no start time, with an unused pid": { start: undefined, pid: 4_000_000 },
     "no boot id": { boot: undefined, pid: 4_000_000 },
   };
 
@@ -92,20 +92,20 @@ describe("takeOver(), of an owner that cannot be looked up", () => {
     expect(look(1)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test.each(Object.keys(OWNERS))("%s: lives as long as it renews its file, whatever the clocks say", (what) => {
+  test.each(Object.keys(OWNERS))("%s: is alive as long as it renews its file, whatever the clocks say", (what) => {
     owner(OWNERS[what] ?? {});
     const look = watching();
     for (let n = 0; n < 100; n++) expect(look(5_000, n % 2 === 0)).toBeUndefined();
   });
 
-  test("where /proc is hidden, the same host name and pid are nobody's", () => {
+  test("where /proc is hidden, the same host name and pid prove nothing", () => {
     owner({});
     const look = watching(() => "unknown");
     for (const ms of [0, 6_000, 6_000]) expect(look(ms)).toBeUndefined();
     expect(look(6_000)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test("gives it the time again in which the watcher was stopped itself", () => {
+  test("allows for the time in which the watcher itself was stopped", () => {
     owner({ boot: "another" });
     const look = watching();
     for (const ms of [0, 3_600_000, 3_600_000]) expect(look(ms)).toBeUndefined();
@@ -113,7 +113,7 @@ describe("takeOver(), of an owner that cannot be looked up", () => {
     for (const ms of [0, 5_000, 5_000]) expect(look(ms)).toBeUndefined();
   });
 
-  test("is looked at again soon while nobody knows, and not while it is seen to live", () => {
+  test("is looked at again soon while unknown, and not while seen alive", () => {
     owner({ boot: "another" });
     let now = 0;
     const watch = new ownership.OwnerWatch(() => now);
@@ -130,9 +130,9 @@ describe("takeOver(), of an owner that cannot be looked up", () => {
 });
 
 test.runIf(process.platform === "linux").each(["exit", "terminate"])(
-  "a thread that ends (%s) is dead, and the process that goes on is not",
+  "a thread that ends (%s) is dead, and the process that continues is not",
   async (how) => {
-    // Read as this thread reads its own; of the built library the faults try it.
+    // Read as this thread reads its own; the faults try it with the built library.
     const script = `
       const { readFileSync, readlinkSync } = require("node:fs");
       const { parentPort } = require("node:worker_threads");
@@ -161,13 +161,13 @@ test.runIf(process.platform === "linux").each(["exit", "terminate"])(
 const DAMAGED: { readonly [what: string]: string } = {
   "nothing at all": "",
   "a null": "null",
-  "no pid of any process": '{"pid":-1,"space":"s","holder":"h","key":"k"}',
-  "an owner of no log": '{"pid":1,"space":"s"}',
-  "zeros behind it": `{"pid":1}${"\0".repeat(1_000)}`,
+  "an impossible pid": '{"pid":-1,"space":"s","holder":"h","key":"k"}',
+  "an owner without a log": '{"pid":1,"space":"s"}',
+  "trailing zeros": `{"pid":1}${"\0".repeat(1_000)}`,
 };
 
 test.each(Object.keys(DAMAGED))(
-  "a damaged owner's file (%s), whatever its number: names nobody, and is taken over after 15 s",
+  "a damaged owner's file (%s), whatever its number: names no owner, and is taken over after 15 s",
   (what) => {
     owner({});
     writeFileSync(join(directory, "owner.99999999"), DAMAGED[what] ?? "");
@@ -187,16 +187,16 @@ test.each(Object.keys(DAMAGED))(
   },
 );
 
-test("a living thread's file whose thread is damaged names nobody", () => {
+test("a living thread's file whose thread is damaged names no owner", () => {
   owner({ thread: null });
   expect(ownership.isOwned(spoolFs, directory)).toBe(false);
 });
 
-test("who owned a directory before it was emptied does not take the next owner's file for its own", () => {
+test("the owner of a directory that was emptied does not take the next owner's file for its own", () => {
   const first = ownership.ownNew(spoolFs, directory, "first", "k");
   ownership.release(spoolFs, first);
   expect(takeOver()?.epoch).toBe(2);
-  // That one has shipped all of it, and dies before it can remove the directory itself.
+  // That owner has shipped all of it, and dies before it can remove the directory itself.
   unlinkSync(join(directory, "owner.2"));
   expect(ownership.takeOver(spoolFs, directory, "third", new ownership.OwnerWatch())).toBeDefined();
   expect(ownership.stillOwns(spoolFs, first)).toBe(false);
@@ -223,7 +223,7 @@ test.runIf(process.platform === "linux")("a living process is not dead when it c
   await expect.poll(takeOver, { timeout: 5_000 }).toMatchObject({ epoch: 2, unproven: false });
 });
 
-test("releaseHeld() - gives up what is held for that log, and by this process, only", () => {
+test("releaseHeld() - releases only what this process holds for that log", () => {
   owner({ holder: "first" });
   ownership.releaseHeld(spoolFs, directory, "second");
   expect(takeOver()).toBeUndefined();

@@ -2,28 +2,30 @@
  * Who owns a source's directory. Node has no `flock`, so ownership is a file that names the process, and
  * its number is the fencing token (the epoch) that stores check.
  *
- * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns. It is free when
- * the file says `released`, or when the thread that it names is gone: no such process, or one that started at another time, or
- * no such thread in it. An application may end a thread of its own with its log, and live on. To take over is to create the next number and to find, on looking again, that no
- * higher one has appeared; the lower ones are then removed. Who makes a directory has 1, and nobody else ever. Two
- * that try at once cannot both create the same number, and one that was asleep with an outdated number finds the higher
- * one and withdraws. What cannot be looked up at the moment (no descriptors) lives.
+ * `owner.<epoch>` is created with O_EXCL and holds the owner's identity. The highest number owns the directory. It is
+ * free when the file says `released`, or when the thread it names is gone: its process or thread does not exist, or
+ * started at another time. (An application may end one of its threads, with its log, and live on.) To take over, a
+ * process creates the next number and checks again that no higher one has appeared; then it removes the lower ones.
+ * Only the creator of a directory ever has 1. Two simultaneous attempts cannot both create the same number, and an
+ * attempt that slept with an outdated number finds the higher one and withdraws. An owner that cannot be looked up at
+ * the moment (no descriptors) counts as alive.
  *
- * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot; or a system
- * without /proc) are judged by the file, which both threads of the owner renew every {@link RENEW_MS}. Clocks of two machines
- * differ, so that its age says nothing: it is watched, and must not change for {@link SILENT_MS}, which is five renewals,
- * on the watcher's monotonic clock. Between two looks at most {@link LONGEST_GAP_MS} count. So a watcher that was itself
- * stopped, suspended or frozen together with the owner (a paused pod, a laptop) gives it the time again that both lost.
+ * Processes that cannot see each other (other containers on one volume: another PID namespace, machine or boot; or a
+ * system without /proc) are judged by the file, which both threads of the owner renew every {@link RENEW_MS}. Clocks of
+ * two machines differ, so the file's age proves nothing: it is watched, and must stay unchanged for {@link SILENT_MS},
+ * which is five renewals, on the watcher's monotonic clock. Of the time between two looks at most {@link
+ * LONGEST_GAP_MS} counts. So a watcher that was itself stopped, suspended or frozen together with the owner (a paused
+ * pod, a laptop) allows for the time that both lost.
  *
- * That is short on purpose: a restarted container must not sit on what it left. An owner may be taken for dead all the same:
- * it was stopped that long, by a debugger, a snapshot of its machine, a starved CPU. That costs it a new source and nothing
- * else, however short the time is. It finds that it has been replaced
- * (`stillOwns`), and goes on with a new source. Until then it may write, and say that it has, so:
+ * The time is short on purpose: a restarted container must soon ship what it left. A living owner may still be taken
+ * for dead after a long stop: by a debugger, a snapshot of its machine, a starved CPU. That costs it a new source and
+ * nothing else, however short the time is. It notices that it was replaced (`stillOwns`), and continues with a new
+ * source. Until then it may write and acknowledge, so:
  *
- * - it looks before and after each write, unless it has within {@link OWNERSHIP_MS}, and after every sync before it
- *   says that events are on disk: what it says was read by nobody too early;
- * - whoever takes a directory over from an owner that nobody has seen dead (`unproven`) waits {@link HANDOVER_MS}
- *   before it reads or deletes anything. By then the old owner has looked.
+ * - it checks its ownership before and after each write, unless it has within {@link OWNERSHIP_MS}, and after every
+ *   sync before it reports events on disk: no other process has read too early what it acknowledged;
+ * - a process that takes a directory over from an owner not proven dead (`unproven`) waits {@link HANDOVER_MS} before
+ *   it reads or deletes anything: meanwhile the old owner checks.
  */
 import { join } from "node:path";
 import { monotonicNow, wallNow } from "../runtime/timers.ts";
@@ -34,28 +36,31 @@ import { hostProcesses, type Life, type Processes, type ThreadIdentity } from ".
 /** How often a living owner renews its file, in milliseconds. */
 export const RENEW_MS = 3_000;
 
-/** How long the file of an owner that cannot be looked up is watched without a change before it counts as dead, in milliseconds. */
+/**
+ * How long the file of an owner that cannot be looked up must stay unchanged before the owner counts as dead, in
+ * milliseconds.
+ */
 export const SILENT_MS: number = 5 * RENEW_MS;
 
-/** What counts of the time between two looks at most, in milliseconds. Whoever watches looks more often. */
+/** The most that counts of the time between two looks, in milliseconds. Watchers look more often. */
 const LONGEST_GAP_MS = 6_000;
 
-/** How long a directory without an owner's file may be one in the making, in milliseconds. */
+/** How long a directory without an owner's file may be still in the making, in milliseconds. */
 const IN_THE_MAKING_MS = 20_000;
 
-/** An owner looks again before and after a write when its last look is older, in milliseconds. */
+/** An owner checks again before and after a write when its last check is older, in milliseconds. */
 export const OWNERSHIP_MS = 1_000;
 
-/** How long who takes over waits for an owner that may live to look again, in milliseconds. */
+/** How long a new owner waits for a predecessor that may be alive to check its ownership, in milliseconds. */
 export const HANDOVER_MS: number = 2 * OWNERSHIP_MS;
 
 interface OwnerFile extends ThreadIdentity {
   /** The log that holds it: a process may have several. */
   readonly holder: string;
   readonly key: string;
-  /** Set when its owner gave it up in order. */
+  /** Set when the owner released it in order. */
   readonly released?: true;
-  /** Set when an owner before this one may live. */
+  /** Set when an earlier owner may be alive. */
   readonly unproven?: true;
 }
 
@@ -65,15 +70,15 @@ export interface Ownership {
   readonly epoch: number;
   /** Absent when the previous owner's file was damaged. */
   readonly key: string | undefined;
-  /** An owner before this one may live, for all that is known: nothing may be read before {@link HANDOVER_MS} have passed. */
+  /** An earlier owner may be alive: nothing may be read before {@link HANDOVER_MS} have passed. */
   readonly unproven: boolean;
 }
 
-/** What was seen of an owner's file. */
+/** What a watch has seen of an owner's file. */
 interface Seen {
   readonly epoch: number;
   readonly renewed: number;
-  /** When it was last looked at, and for how long it had not changed then. */
+  /** When it was last looked at, and how long it had been unchanged. */
   readonly at: number;
   readonly silentMs: number;
   /** Whether it was ever seen to change. */
@@ -82,7 +87,9 @@ interface Seen {
 
 /** Watches the files of owners that cannot be looked up. One for all looks of a process. */
 export class OwnerWatch {
-  /** Directories whose owners have not been watched for long enough: look again soon. Whoever looks at all clears it first. */
+  /**
+   * Directories whose owners were not watched for long enough: look again soon. Each round of looks clears it first.
+   */
   readonly undecided: Set<string> = new Set();
   readonly processes: Processes;
   readonly #now: () => number;
@@ -94,7 +101,7 @@ export class OwnerWatch {
     this.processes = processes;
   }
 
-  /** Whether the owner's file, last renewed at `renewed` by some clock, was seen not to change for long enough. */
+  /** Whether the owner's file, last renewed at `renewed` by any clock, was seen unchanged for long enough. */
   isSilent(directory: string, epoch: number, renewed: number): boolean {
     const at = this.#now();
     const seen = this.#seen.get(directory);
@@ -103,12 +110,12 @@ export class OwnerWatch {
     const renews = same ? seen.renews : seen?.epoch === epoch;
     this.#seen.set(directory, { epoch, renewed, at, silentMs, renews });
     if (silentMs >= SILENT_MS) return true;
-    // One that was seen to renew its file lives, until the next renewal is late.
+    // An owner seen to renew its file is alive until the next renewal is late.
     if (!renews || silentMs > RENEW_MS + 1_000) this.undecided.add(directory);
     return false;
   }
 
-  /** Nobody will ask about it again. */
+  /** Forgets a directory. */
   forget(directory: string): void {
     this.#seen.delete(directory);
   }
@@ -124,7 +131,7 @@ export function ownNew(fs: SpoolFs, directory: string, holder: string, key: stri
  * Takes over a source directory whose owner is gone; the new epoch is higher than every earlier one.
  *
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file
- * @returns `undefined` when its owner lives, another process was faster, or it has disappeared
+ * @returns `undefined` when its owner is alive, another process was faster, or the directory has disappeared
  */
 export function takeOver(fs: SpoolFs, directory: string, holder: string, watch: OwnerWatch): Ownership | undefined {
   const last = highest(fs, directory);
@@ -137,12 +144,12 @@ export function takeOver(fs: SpoolFs, directory: string, holder: string, watch: 
   if (previous?.holder === holder && previous.pid === process.pid && !previous.released) {
     return { directory, epoch: last, key, unproven: previous.unproven === true };
   }
-  // Before it is asked whether the owner lives: its file may be what is not one.
+  // Checked before the owner is looked up, whose file may be something else.
   assertOnlyFiles(fs, directory);
   const life = last > 0 ? lifeOf(fs, directory, last, previous, watch) : "dead";
   if (life === "lives") return undefined;
   const unproven = last > 0 && (previous?.unproven === true || life === "silent");
-  // Never 1, which is that of who made it: in a folder that others emptied it would take our file for its own.
+  // Never 1, the creator's: in a folder emptied by others it would take our file for its own.
   const epoch = Math.max(last, 1) + 1;
   const mine: OwnerFile = { ...watch.processes.self(), holder, key: key ?? "", ...(unproven ? { unproven } : {}) };
   try {
@@ -155,13 +162,13 @@ export function takeOver(fs: SpoolFs, directory: string, holder: string, watch: 
     remove(fs, join(directory, ownerName(epoch)));
     return undefined;
   }
-  // Those that are there, not all numbers below: a file's name chooses how many that would be.
+  // The existing ones, not all lower numbers: a file's name could make that many.
   for (const old of ownerNumbers(fs, directory) ?? []) if (old < epoch) remove(fs, join(directory, ownerName(old)));
   watch.forget(directory);
   return { directory, epoch, key, unproven };
 }
 
-/** Whether the directory is there and nobody has taken it over. Costs two `stat`. */
+/** Whether the directory exists and was not taken over. Costs two `stat`. */
 export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
   try {
     fs.lstatSync(join(owned.directory, ownerName(owned.epoch + 1)));
@@ -177,33 +184,35 @@ export function stillOwns(fs: SpoolFs, owned: Ownership): boolean {
   }
 }
 
-/** Whether the directory is there and names no owner. */
+/** Whether the directory exists and names no owner. */
 export function isOrphan(fs: SpoolFs, directory: string): boolean {
   return highest(fs, directory) === 0;
 }
 
-/** Whether it names no owner yet, or no more: somebody may be about to put the file in, or has just taken it out to remove both. */
+/**
+ * Whether it names no owner: another process may be about to create the file, or has just removed it to remove both.
+ */
 export function isInTheMaking(fs: SpoolFs, directory: string): boolean {
   const now = wallNow();
   const age = now - (tryRead(() => fs.lstatSync(directory).mtimeMs) ?? now);
-  // One from the future says nothing: a clock was set back.
+  // A time in the future proves nothing: a clock was set back.
   return age >= 0 && age < IN_THE_MAKING_MS && isOrphan(fs, directory);
 }
 
-/** No such file, or something else stands where its folder should be. Any other error says nothing. */
+/** Whether the file does not exist, or its folder is something else. Any other error proves nothing. */
 function isAbsent(error: unknown): boolean {
   return isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR");
 }
 
-/** Tells processes that cannot look this one up that it lives. */
+/** Shows processes that cannot look this one up that it is alive. */
 export function renew(fs: SpoolFs, owned: Ownership): void {
   const now = new Date();
   tryRead(() => fs.lutimesSync(join(owned.directory, ownerName(owned.epoch)), now, now));
 }
 
 /**
- * Gives the directory up in order: whoever comes next may take it over at once. The file is written over in place, by a
- * longer text, since a full disk has no room for another one. Half written, it is a damaged one, which is waited for.
+ * Releases the directory: the next process may take it over at once. The longer text overwrites the file in place,
+ * since a full disk has no room for another file. Half written it counts as damaged, and is waited for.
  */
 export function release(fs: SpoolFs, owned: Ownership): void {
   const current = readOwner(fs, owned.directory, owned.epoch);
@@ -216,7 +225,7 @@ export function release(fs: SpoolFs, owned: Ownership): void {
   }
 }
 
-/** Gives a directory up that this process holds for a log, if it does. */
+/** Releases a directory if this process holds it for a log. */
 export function releaseHeld(fs: SpoolFs, directory: string, holder: string): void {
   const epoch = highest(fs, directory);
   if (epoch === undefined || epoch === 0) return;
@@ -228,8 +237,8 @@ export function releaseHeld(fs: SpoolFs, directory: string, holder: string): voi
 }
 
 /**
- * Whether a living thread owns the directory; without `watch`, by the age of its file where it cannot be looked up. A damaged
- * file names nobody.
+ * Whether a living thread owns the directory; without `watch`, by the age of its file where it cannot be looked up. A
+ * damaged file names no owner.
  */
 export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch): boolean {
   const last = highest(fs, directory);
@@ -238,7 +247,7 @@ export function isOwned(fs: SpoolFs, directory: string, watch?: OwnerWatch): boo
   return owner !== undefined && lifeOf(fs, directory, last, owner, watch) === "lives";
 }
 
-/** `dead` is one that was seen dead, or gave the directory up; `silent` one that may only have been stopped. */
+/** `dead`: seen dead, or has released the directory; `silent`: may only have been stopped. */
 function lifeOf(
   fs: SpoolFs,
   directory: string,
@@ -280,7 +289,7 @@ function writeOwner(fs: SpoolFs, directory: string, epoch: number, owner: OwnerF
     }
     syncDirectory(fs, directory);
   } catch (error) {
-    // Half a file would pass for that of an owner who is just writing it, and nobody could take over.
+    // Half a file would look like one being written by its owner, and block every takeover.
     remove(fs, path);
     throw error;
   }

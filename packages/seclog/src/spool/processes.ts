@@ -1,32 +1,35 @@
 /**
- * Who this thread is, for others to find out whether it still lives, and what can be found out of another one.
+ * This thread's identity, from which others determine whether it is alive, and what can be determined about another
+ * thread.
  *
- * The kernel of Linux tells it in /proc, to whoever shares the PID namespace. Where it does not (another container, machine or
- * boot, no /proc, a hidden one), nothing is claimed: two containers may have the same host name and the same pid, and a pid
- * alone may be another process's by now.
+ * Linux shows it in /proc, to processes in the same PID namespace. Elsewhere (another container, machine or boot, no
+ * /proc, a hidden one), nothing is claimed: two containers may have the same host name and pid, and a pid alone may
+ * have been reused.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { isErrno } from "./fs.ts";
 
-/** A thread, exactly enough that no later one is the same. */
+/** A thread, exact enough that no later one is the same. */
 export interface ThreadIdentity {
   readonly pid: number;
-  /** Start time of the process in clock ticks since boot (`/proc/<pid>/stat` field 22); absent where that is not told. */
+  /**
+   * The process's start time in clock ticks since boot (`/proc/<pid>/stat` field 22); absent where it is not available.
+   */
   readonly start?: string;
-  /** The kernel's number of the thread and its start time; absent of a process's first thread, with which it ends. */
+  /** The kernel's thread id and start time; absent for a process's first thread, which ends with the process. */
   readonly thread?: { readonly id: number; readonly start: string };
   /** The kernel's boot id. */
   readonly boot?: string;
-  /** PID namespace and host: whoever differs here cannot look us up. */
+  /** PID namespace and host: processes with another value cannot look us up. */
   readonly space: string;
 }
 
-/** What is known of a thread: of one that is `unknown` others must judge by the file that it renews. */
+/** What is known of a thread; an `unknown` one must be judged by the file that it renews. */
 export type Life = "lives" | "dead" | "unknown";
 
-/** What the operating system tells of processes: a parameter, so that a test can have less of it. */
+/** What the operating system shows of processes: a parameter, so that a test can have less of it. */
 export interface Processes {
   /** @throws the operating system's error when it cannot be read now */
   self(): ThreadIdentity;
@@ -35,7 +38,7 @@ export interface Processes {
 
 let self: ThreadIdentity | undefined;
 
-/** Those of this machine. */
+/** The operating system of this machine. */
 export const hostProcesses: Processes = {
   self: () => {
     self ??= identify();
@@ -49,20 +52,20 @@ export const hostProcesses: Processes = {
 };
 
 function identify(): ThreadIdentity {
-  // A /proc of another namespace would tell of somebody else.
-  const own = ifTold(() => readlinkSync("/proc/self")) === `${process.pid}`;
-  const namespace = own ? ifTold(() => readlinkSync("/proc/self/ns/pid")) : undefined;
+  // A /proc of another namespace would show another process.
+  const own = ifAvailable(() => readlinkSync("/proc/self")) === `${process.pid}`;
+  const namespace = own ? ifAvailable(() => readlinkSync("/proc/self/ns/pid")) : undefined;
   const space = `${hostname()} ${namespace ?? process.platform}`;
-  const start = namespace === undefined ? undefined : ifTold(() => startTime(`/proc/${process.pid}`));
-  const boot = ifTold(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
+  const start = namespace === undefined ? undefined : ifAvailable(() => startTime(`/proc/${process.pid}`));
+  const boot = ifAvailable(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
   const unknown: ThreadIdentity = { pid: process.pid, space };
   if (start === undefined || boot === undefined) return unknown;
   if (isMainThread) return { ...unknown, start, boot };
-  const thread = ifTold(thisThread);
+  const thread = ifAvailable(thisThread);
   return thread === undefined ? unknown : { ...unknown, start, boot, thread };
 }
 
-/** The calling thread: what is read synchronously, this one reads. */
+/** The calling thread: synchronous reads happen on it. */
 function thisThread(): { readonly id: number; readonly start: string } | undefined {
   const path = readlinkSync("/proc/thread-self");
   const start = startTime(`/proc/${path}`);
@@ -73,8 +76,8 @@ function lookUp({ pid, start, thread }: ThreadIdentity): Life {
   try {
     if (startTime(`/proc/${pid}`) !== start) return "dead";
   } catch (error) {
-    if (!isGone(error)) return isUntold(error) ? "unknown" : "lives";
-    // With hidepid= the processes of others are not in /proc, and one's own neither when they may not be traced.
+    if (!isGone(error)) return isUnavailable(error) ? "unknown" : "lives";
+    // With hidepid= other users' processes are not in /proc, nor one's own when they may not be traced.
     return exists(pid) ? "unknown" : "dead";
   }
   if (thread === undefined) return "lives";
@@ -82,15 +85,15 @@ function lookUp({ pid, start, thread }: ThreadIdentity): Life {
     return startTime(`/proc/${pid}/task/${thread.id}`) === thread.start ? "lives" : "dead";
   } catch (error) {
     if (isGone(error)) return "dead";
-    return isUntold(error) ? "unknown" : "lives";
+    return isUnavailable(error) ? "unknown" : "lives";
   }
 }
 
 /**
- * Field 22 of `stat`, read behind the last parenthesis because a process may have one in its name; `undefined` for a zombie,
- * which has ended, and only its parent has not looked yet.
+ * Field 22 of `stat`, read after the last parenthesis because a process may have one in its name; `undefined` for a
+ * zombie, which has ended and waits for its parent.
  *
- * @throws `ENOENT` or `ESRCH` when there is no such process or thread, another error when that cannot be told
+ * @throws `ENOENT` or `ESRCH` when the process or thread does not exist, another error when that cannot be determined
  */
 function startTime(folder: string): string | undefined {
   const stat = readFileSync(`${folder}/stat`, "latin1");
@@ -110,17 +113,17 @@ function isGone(error: unknown): boolean {
   return isErrno(error, "ENOENT") || isErrno(error, "ESRCH");
 }
 
-/** What is not told now or ever, unlike what cannot be read at the moment (no descriptors). */
-function isUntold(error: unknown): boolean {
+/** An error that stays, unlike one that may pass (no descriptors). */
+function isUnavailable(error: unknown): boolean {
   return ["ENOTDIR", "EACCES", "EPERM", "ERR_ACCESS_DENIED"].some((code) => isErrno(error, code));
 }
 
-/** What the operating system tells; `undefined` where it has no such file, or keeps it to itself. */
-function ifTold<T>(read: () => T): T | undefined {
+/** Returns what the operating system shows; `undefined` where it has no such file, or hides it. */
+function ifAvailable<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (isGone(error) || isUntold(error)) return undefined;
+    if (isGone(error) || isUnavailable(error)) return undefined;
     throw error;
   }
 }

@@ -52,7 +52,7 @@ function flip(number: number, at: number, length = 1): void {
   });
 }
 
-/** Within the payload of the event that stands at this place in its segment, counted from 0. */
+/** An offset within the payload of the n-th event of its segment, counted from 0. */
 const inHead = (index: number): number => HEADER_BYTES + index * FRAME;
 const inPayload = (index: number): number => inHead(index) + FRAME_BYTES + 2;
 
@@ -90,7 +90,7 @@ describe("SpoolReader", () => {
           readdirSync: unless(fs.readdirSync.bind(fs)),
           lstatSync: unless(fs.lstatSync.bind(fs)),
         });
-        // As a lane does: after a failure it begins again behind what it has.
+        // As a lane does: after a failure it restarts after the last event it has.
         let acknowledged = 0;
         for (let ended = false; !ended; ) {
           const reader = new SpoolReader(own, DIRECTORY, acknowledged);
@@ -111,7 +111,7 @@ describe("SpoolReader", () => {
     },
   );
 
-  test("what says nothing of itself is told once, whoever asks how often, and however much was deleted since", () => {
+  test("unreadable bytes are reported once, however often they are read, and however much was deleted since", () => {
     segment(1, 1, 3);
     file(2, Buffer.alloc(500, "?"));
     writeCursor(fs, DIRECTORY, "ahead", 3);
@@ -122,7 +122,7 @@ describe("SpoolReader", () => {
     expect(read(undefined, 3)).toBe("!4");
   });
 
-  test("what is whole is read also while that cannot be kept", () => {
+  test("whole events are read even while the end cannot be kept", () => {
     segment(1, 1, 3);
     file(2, Buffer.alloc(500, "?"));
     const real = fs;
@@ -139,7 +139,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1-3 !4");
   });
 
-  test("when nothing says a number, it is behind what any handler has", () => {
+  test("without any number, the end is after what any handler has", () => {
     file(1, Buffer.alloc(500, "?"));
     writeCursor(fs, DIRECTORY, "ahead", 3);
     writeCursor(fs, DIRECTORY, "behind", 1);
@@ -149,7 +149,7 @@ describe("SpoolReader", () => {
     expect(read(undefined, 4)).toBe("");
   });
 
-  test("close() - closes a descriptor once, whatever the system says", () => {
+  test("close() - closes a descriptor once, whatever the system returns", () => {
     segment(1, 1, 1);
     const closed: number[] = [];
     let refusing = false;
@@ -175,19 +175,19 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1 !2 !3 !4");
   });
 
-  test("a damaged record whose head is whole says which number it is, whatever is missing before it", () => {
+  test("a damaged record with a whole head shows its number, whatever is missing before it", () => {
     segment(1, 1, 3);
     for (const index of [1, 2]) flip(1, inPayload(index) - FRAME_BYTES);
     segment(2, 4, 5);
     flip(2, 10);
     for (const index of [0, 1]) flip(2, inPayload(index));
-    // Where the first of two damaged heads is, the other one is not found: but its number is not given to another.
+    // The position of the first of two damaged heads hides the other one; but its number is not given to another.
     expect(read()).toBe("1 !2-5");
   });
 
-  test("a head that is damaged in two places is no frame that was cut", () => {
+  test("a head damaged in two places does not pass for a frame that was cut", () => {
     segment(1, 1, 1);
-    // The highest bits of the check and of the length: the check holds again.
+    // The highest bits of the check and of the length: the check passes again.
     for (const at of [7, 15]) {
       disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => {
         bytes[HEADER_BYTES + at] = (bytes[HEADER_BYTES + at] ?? 0) ^ 0x80;
@@ -211,7 +211,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1 !2 3-6");
   });
 
-  test("a newer segment with a damaged header is found by its first record", () => {
+  test("a newer segment with a damaged header is placed by its first record", () => {
     segment(1, 1, 5);
     segment(2, 9, 9);
     segment(3, 3, 9);
@@ -220,7 +220,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1-9");
   });
 
-  test("calls nothing damaged that is beyond the limit", () => {
+  test("reports no damage beyond the limit", () => {
     segment(1, 1, 4);
     for (const index of [0, 1, 2]) flip(1, inPayload(index));
     const reader = new SpoolReader(fs, DIRECTORY, 0);
@@ -233,7 +233,7 @@ describe("SpoolReader", () => {
 });
 
 describe("SpoolReader, where a rewrite was cut off by the death of its process", () => {
-  /** What a segment is cut to. */
+  /** The size that a segment is cut to. */
   const cut = (number: number, bytes: number): void =>
     disk.damage(join(DIRECTORY, segmentName(number)), (whole) => whole.subarray(0, bytes));
 
@@ -251,7 +251,7 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
     for (let after = 5; after < 12; after++) expect(read(undefined, after)).toMatch(/12$/);
   });
 
-  test("finds the rest of one that was on disk in part", () => {
+  test("finds the rest of a segment that was partly on disk", () => {
     segment(1, 1, 9);
     segment(2, 6, 9);
     cut(2, HEADER_BYTES + 2 * FRAME);
@@ -260,7 +260,7 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
     expect(read(undefined, 8)).toBe("9");
   });
 
-  test("finds what several tries left", () => {
+  test("finds what several attempts left", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     segment(3, 4, 9);
@@ -272,21 +272,21 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
 });
 
 describe("SpoolReader, where segments that overlap are damaged", () => {
-  test("tells of a rewrite that is damaged from its first event on", () => {
+  test("reports a rewrite that is damaged from its first event on", () => {
     segment(1, 1, 5);
     segment(2, 4, 8);
     flip(2, inHead(0), 5 * FRAME);
     expect(read()).toBe("1-5 !6");
   });
 
-  test("tells of a rewrite in which every head is damaged", () => {
+  test("reports a rewrite in which every head is damaged", () => {
     segment(1, 1, 5);
     segment(2, 4, 8);
     for (let index = 0; index < 5; index++) flip(2, inHead(index));
     expect(read()).toBe("1-5 !6");
   });
 
-  test.each([0, 3])("calls no event damaged that an earlier one has whole, after %i", (after) => {
+  test.each([0, 3])("does not report an event that an earlier segment has whole, after %i", (after) => {
     segment(1, 1, 9);
     segment(2, 4, 9);
     flip(1, inPayload(4));
@@ -294,7 +294,7 @@ describe("SpoolReader, where segments that overlap are damaged", () => {
     expect(read(undefined, after)).toBe(`${after + 1 === 4 ? "4" : "1-4"} !5 6-9`);
   });
 
-  test("tells of what only an abandoned one had, and reads what it has behind that", () => {
+  test("reports what only an abandoned segment had, and reads what it has after that", () => {
     segment(1, 1, 1);
     segment(2, 2, 3);
     segment(3, 1, 1);
@@ -304,8 +304,8 @@ describe("SpoolReader, where segments that overlap are damaged", () => {
   });
 });
 
-describe("SpoolReader, of a dead source, after a segment of garbage", () => {
-  test.each([6, 8_003])("tells once of the numbers up to %i", (last) => {
+describe("SpoolReader, on a dead source, after a segment of garbage", () => {
+  test.each([6, 8_003])("reports the numbers up to %i once", (last) => {
     size = 1_000;
     segment(1, 1, 3);
     segment(2, 4, last);
@@ -316,7 +316,7 @@ describe("SpoolReader, of a dead source, after a segment of garbage", () => {
     expect(read(undefined, last + 3)).toBe("");
   });
 
-  test("tells of one number, since nobody knows how many there were, however often it is read", () => {
+  test("reports one number, since it may have been any number of events, however often it is read", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     flip(2, 0, 10_000);
@@ -324,9 +324,9 @@ describe("SpoolReader, of a dead source, after a segment of garbage", () => {
     for (const after of [4, 5, 6]) expect(read(undefined, after)).toBe("");
   });
 
-  test("believes no head that tells of a number which cannot be the next", () => {
+  test("trusts no head with a number that cannot be the next", () => {
     segment(1, 1, 2);
-    // The highest bits of the check and of the number: the check holds again.
+    // The highest bits of the check and of the number: the check passes again.
     for (const at of [7, 19]) {
       disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => {
         bytes[inHead(1) + at] = (bytes[inHead(1) + at] ?? 0) ^ 0x80;
@@ -336,19 +336,19 @@ describe("SpoolReader, of a dead source, after a segment of garbage", () => {
     expect(read()).toBe("1 !2");
   });
 
-  test("tells of the one behind what was read, when nothing that is left says any", () => {
+  test("reports the number after those read, when no number is left", () => {
     segment(2, 4, 4);
     flip(2, 0, 10_000);
     expect(read(undefined, 3)).toBe("!4");
   });
 
-  test("tells of one number for megabytes behind the last event", () => {
+  test("reports one number for megabytes after the last event", () => {
     segment(1, 1, 3);
     disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => Buffer.concat([bytes, Buffer.alloc(9 * 1024 * 1024, 7)]));
     expect(read()).toBe("1-3 !4");
   });
 
-  test.each([undefined, 3_000])("reads what is whole behind a header and a MiB of garbage, up to %s", (limit) => {
+  test.each([undefined, 3_000])("reads whole events after a header and a MiB of garbage, up to %s", (limit) => {
     size = 1_000;
     segment(1, 1, 3);
     segment(2, 4, 3_000);
@@ -358,7 +358,7 @@ describe("SpoolReader, of a dead source, after a segment of garbage", () => {
 });
 
 describe("SpoolReader, while the directory is away", () => {
-  test.each([0, 1])("says neither that a dead source ends nor that it is damaged, after %i reads", (reads) => {
+  test.each([0, 1])("reports neither a dead source's end nor damage, after %i reads", (reads) => {
     for (const number of [1, 2, 3]) segment(number, number, number);
     const reader = new SpoolReader(fs, DIRECTORY, 0);
     for (let count = 0; count < reads; count++) reader.read(undefined, 1, 1e6);
@@ -368,7 +368,7 @@ describe("SpoolReader, while the directory is away", () => {
     expect(read(undefined, reader.nextSeq - 1)).toBe(reads === 0 ? "1-3" : "2-3");
   });
 
-  test.each([0, 1])("calls nothing damaged beside a writer, after %i reads", (reads) => {
+  test.each([0, 1])("reports no damage beside a writer, after %i reads", (reads) => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     segment(3, 7, 9);
@@ -381,14 +381,14 @@ describe("SpoolReader, while the directory is away", () => {
     expect(all).toThrow("ENOENT");
     disk.move(`${DIRECTORY}-away`, DIRECTORY);
     expect(read(9, reader.nextSeq - 1)).toBe(reads === 0 ? "1-9" : "4-9");
-    // A file that is missing from a directory that is there is damage.
+    // A file that is missing from an existing directory is damage.
     fs.unlinkSync(join(DIRECTORY, segmentName(2)));
     expect(read(9)).toBe("1-3 !4-6 7-9");
   });
 });
 
 describe("SpoolReader beside a writer", () => {
-  test("damage that was found behind records ends at the limit of that time", () => {
+  test("damage found after records ends at the limit of that time", () => {
     segment(1, 1, 7);
     for (const index of [1, 2, 3, 4]) flip(1, inPayload(index));
     const reader = new SpoolReader(fs, DIRECTORY, 0);
@@ -411,7 +411,7 @@ function deleteUpTo(seq: number): number {
 }
 
 describe("deleteShipped()", () => {
-  test("leaves a segment that has more than where the next one begins", () => {
+  test("keeps a segment that reaches past the start of the next one", () => {
     segment(1, 1, 3);
     segment(2, 4, 9);
     segment(3, 6, 9);
@@ -424,7 +424,7 @@ describe("deleteShipped()", () => {
   test.each([
     ["payload", FRAME_BYTES],
     ["head", 0],
-  ])("leaves a segment of which a damaged event was not told yet, by its %s", (_, at) => {
+  ])("keeps a segment with a damaged event that is not reported yet, by its %s", (_, at) => {
     segment(1, 1, 2);
     segment(2, 1, 1);
     flip(1, inHead(1) + at);
@@ -442,7 +442,7 @@ describe("deleteShipped()", () => {
     expect(disk.names(DIRECTORY)).toEqual([segmentName(3)]);
   });
 
-  test("says what it freed although the next unlink is refused, and leaves no hole", () => {
+  test("reports what it freed although the next unlink is refused, and leaves no hole", () => {
     for (const number of [1, 2, 3, 4]) segment(number, number, number);
     disk.inject({ calls: "write", after: 1, count: 1, code: "EIO" });
     let freed = 0;
@@ -456,15 +456,15 @@ describe("deleteShipped()", () => {
 });
 
 describe("removeSource()", () => {
-  test.each([0, 1, 2, 3, 4])("halfway through, after %i files, repeats events and misses none", (after) => {
+  test.each([0, 1, 2, 3, 4])("repeats events and misses none when stopped after %i files", (after) => {
     for (const number of [1, 2, 3]) segment(number, number, number);
     disk.inject({ calls: "write", after, count: 1, code: "EIO" });
     try {
       removeSource(fs, ROOT, DIRECTORY);
     } catch {
-      // Whoever comes next finds what is left.
+      // The next process finds what is left.
     }
-    // Whoever adopts it lists what is there first.
+    // Adoption first lists what is there.
     if (disk.names(ROOT).includes(ID)) expect(read()).not.toContain("!");
   });
 });

@@ -15,11 +15,11 @@ import {
   segmentNumbers,
 } from "./segment-scan.ts";
 
-/** What {@link SpoolReader.read} found. */
+/** The result of {@link SpoolReader.read}. */
 export type SpoolRead =
-  /** Consecutive events from `firstSeq` on; the payloads are the caller's to keep. */
+  /** Consecutive events from `firstSeq` on; the caller may keep the payloads. */
   | { readonly kind: "records"; readonly firstSeq: number; readonly records: readonly Buffer[] }
-  /** The numbers `firstSeq` to `lastSeq` are damaged; `bytes` is what stands where they should be. */
+  /** The numbers `firstSeq` to `lastSeq` are damaged; `bytes` is what is in their place. */
   | { readonly kind: "damage"; readonly firstSeq: number; readonly lastSeq: number; readonly bytes: Buffer }
   /** Nothing more up to the limit. */
   | { readonly kind: "end" };
@@ -29,18 +29,18 @@ type Damage = SpoolRead & { readonly kind: "damage" };
 interface OpenSegment {
   readonly number: number;
   readonly fd: number;
-  /** Of the next frame. */
+  /** Offset of the next frame. */
   offset: number;
 }
 
-/** The name of the cursor that keeps the end of a dead process's source. No handler can have it. */
+/** The name of the cursor that keeps the end of a dead process's source. No handler may have this name. */
 const END = "~end";
 
-/** Damage is kept for the quarantine up to so many bytes. */
+/** The most bytes of a damage kept for the quarantine. */
 const DAMAGE_BYTES = 64 * 1024;
 
 /**
- * Reads the events of one source in the order of their numbers. The rules stand at the head of `segment.ts`.
+ * Reads the events of one source in the order of their numbers. The head of `segment.ts` has the rules.
  *
  * All calls are synchronous: it lives in the shipper's thread, and in the program `seclog ship`.
  */
@@ -52,28 +52,28 @@ export class SpoolReader {
   #bytes: Buffer = Buffer.alloc(0);
   /** Offset of `#bytes` in the segment's file. */
   #bytesAt = 0;
-  /** Damage that was found behind records, for the next call. */
+  /** Damage found after records, for the next call. */
   #held: Damage | undefined;
-  /** The last number of a dead process's source, once that was asked. */
+  /** The last number of a dead process's source, once it was determined. */
   #end: number | undefined;
-  /** Whether it is known also when it is asked again. */
+  /** Whether it would be the same if determined again. */
   #endIsKept = true;
-  /** The last number in each segment of which that was asked. */
+  /** The last number of each segment, once it was determined. */
   readonly #lastSeqs = new Map<number, number>();
 
-  /** @param afterSeq the last number that need not be read */
+  /** @param afterSeq the last number that is not needed */
   constructor(fs: SpoolFs, directory: string, afterSeq: number) {
     this.#fs = fs;
     this.#directory = directory;
     this.#nextSeq = afterSeq + 1;
   }
 
-  /** The number that the next read begins with. */
+  /** The number that the next read starts with. */
   get nextSeq(): number {
     return this.#nextSeq;
   }
 
-  /** Goes back, or forward, to the event after `afterSeq`. */
+  /** Moves back, or forward, to the event after `afterSeq`. */
   seek(afterSeq: number): void {
     if (this.#nextSeq === afterSeq + 1) return;
     this.close();
@@ -82,11 +82,11 @@ export class SpoolReader {
   }
 
   /**
-   * Reads on: never beyond the limit, and what is missing before it is damage.
+   * Reads on, never beyond the limit; missing numbers before it are damage.
    *
-   * @param limit the last number that is on disk; `undefined` for a dead process's source, whose segments say it
-   * @throws the file system's error when it cannot be read now, also when the directory is not there, which says nothing of
-   *   the events in it
+   * @param limit the last number on disk; `undefined` for a dead process's source, whose segments show it
+   * @throws the file system's error when the source cannot be read now, even when the directory is missing, which
+   *   proves nothing about its events
    */
   read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead {
     const last = limit ?? this.#lastOfTheDead();
@@ -104,7 +104,7 @@ export class SpoolReader {
         this.#held = found;
         break;
       } else {
-        // Nothing is damaged because it is not to be had at the moment: a volume that is not mounted, a folder that was moved.
+        // Unavailable is not damaged: the volume may be unmounted, or the folder moved.
         this.#fs.lstatSync(this.#directory);
         if (limit === undefined) this.#keepEnd(found.lastSeq);
         this.#nextSeq = found.lastSeq + 1;
@@ -114,7 +114,7 @@ export class SpoolReader {
     return records.length > 0 ? { kind: "records", firstSeq, records } : { kind: "end" };
   }
 
-  /** Lets a segment go that was deleted: as long as it is open, the disk keeps its room. */
+  /** Closes a deleted segment: while it is open, the disk keeps its room. */
   closeDeleted(): void {
     if (this.#open !== undefined && !this.#numbers().includes(this.#open.number)) this.close();
   }
@@ -122,22 +122,22 @@ export class SpoolReader {
   close(): void {
     const segment = this.#open;
     this.#open = undefined;
-    // First forgotten: a descriptor whose close failed may soon be another file's.
+    // Forgotten first: a descriptor whose close failed may soon be another file's.
     if (segment !== undefined) this.#fs.closeSync(segment.fd);
   }
 
   /**
-   * The last number of which any segment tells. Nobody writes any more, so once is enough. One more when the newest ends with
-   * something that says nothing of itself: whatever was recorded last may be there, behind what any handler has when no segment
-   * tells of anything. That number is kept: the segments that lead up to it may be gone when it is asked again.
+   * The last number that any segment shows. Nothing is written any more, so once is enough. One more if the newest
+   * segment ends with unreadable bytes: the last recorded event may be among them, or after what any handler has if no
+   * segment shows a number. That number is kept: the segments that lead up to it may be gone the next time.
    */
   #lastOfTheDead(): number {
     if (this.#end !== undefined) return this.#end;
     const reaches = this.#numbers().flatMap((number) => reachOf(this.#fs, this.#directory, number) ?? []);
-    const told = reaches.flatMap(({ lastSeq }) => lastSeq ?? []);
+    const shown = reaches.flatMap(({ lastSeq }) => lastSeq ?? []);
     const more = reaches.at(-1)?.more === true;
-    const had = more && told.length === 0 ? listCursors(this.#fs, this.#directory).values() : [];
-    const last = told.length > 0 ? Math.max(...told) : Math.max(this.#nextSeq - 1, ...had);
+    const had = more && shown.length === 0 ? listCursors(this.#fs, this.#directory).values() : [];
+    const last = shown.length > 0 ? Math.max(...shown) : Math.max(this.#nextSeq - 1, ...had);
     const ends = reaches.map((reach) => (reach.lastSeq ?? 0) + (reach.more ? 1 : 0));
     const end = Math.max(last + (more ? 1 : 0), ...ends);
     const kept = end === last ? end : readCursor(this.#fs, this.#directory, END).seq;
@@ -146,9 +146,9 @@ export class SpoolReader {
     return this.#end;
   }
 
-  /** Keeps the end before it is told of. */
-  #keepEnd(told: number): void {
-    if (this.#endIsKept || this.#end === undefined || told < this.#end) return;
+  /** Keeps the end before it is reported. */
+  #keepEnd(lastSeq: number): void {
+    if (this.#endIsKept || this.#end === undefined || lastSeq < this.#end) return;
     writeCursor(this.#fs, this.#directory, END, this.#end);
     this.#endIsKept = true;
   }
@@ -161,7 +161,7 @@ export class SpoolReader {
       const frame = this.#frame(segment);
       if (frame.kind === "valid" && frame.seq <= this.#nextSeq) {
         segment.offset += FRAME_BYTES + frame.payload.length;
-        // Not a copy: a chunk is never written to again, and lives as long as one of its records.
+        // Not a copy: a chunk is never written again, and lives as long as one of its records.
         if (frame.seq === this.#nextSeq) return frame.payload;
         continue;
       }
@@ -180,11 +180,11 @@ export class SpoolReader {
       const following = nextFrame(this.#fs, segment.fd, from + 1);
       if (following !== undefined) {
         segment.offset = following.offset;
-        // Numbers before ours again: an abandoned write that a valid frame follows.
+        // Earlier numbers again: an abandoned write, followed by a valid frame.
         if (following.seq <= this.#nextSeq) continue;
         return this.#damage(segment, following.offset - from, Math.min(limit, following.seq - 1), from);
       }
-      // The head of a damaged event says whose it is, and where the next one is.
+      // The head of a damaged event has its number, and the position of the next one.
       const head = frame.kind === "damaged" ? frame.head : undefined;
       if (head !== undefined && head.seq <= limit) {
         segment.offset += head.end;
@@ -197,8 +197,8 @@ export class SpoolReader {
   }
 
   /**
-   * Damage from `#nextSeq` to `lastSeq`, or to what another segment may have before that: a later one that begins there, an
-   * earlier one whole.
+   * Damage from `#nextSeq` to `lastSeq`, or to what another segment may have before that: a later one that begins
+   * there, or an earlier one that is whole.
    */
   #damage(segment: OpenSegment, length: number, lastSeq: number, offset: number = segment.offset): Damage {
     const bytes = readAt(this.#fs, segment.fd, offset, Math.min(length, DAMAGE_BYTES));
@@ -214,7 +214,7 @@ export class SpoolReader {
     return { kind: "damage", firstSeq: this.#nextSeq, lastSeq: last, bytes };
   }
 
-  /** The frame at the segment's offset; unless the chunk at hand has it whole, of a fresh read that begins with it. */
+  /** The frame at the segment's offset, from a fresh read unless the current chunk has it whole. */
   #frame(segment: OpenSegment): Frame {
     const at = segment.offset - this.#bytesAt;
     if (at >= 0 && at < this.#bytes.length) {
@@ -234,7 +234,7 @@ export class SpoolReader {
     this.#open = { number, fd, offset };
   }
 
-  /** Opens the newest segment that begins at or before `seq`, else the oldest there is. */
+  /** Opens the newest segment that begins at or before `seq`, else the oldest one. */
   #openFor(seq: number): OpenSegment | undefined {
     const numbers = this.#numbers();
     for (const number of numbers.toReversed()) {
@@ -254,8 +254,8 @@ export class SpoolReader {
   }
 
   /**
-   * An earlier segment that has this number whole: the rewrite of one that was abandoned was itself abandoned, or cut off by
-   * the death of its process, before it came so far.
+   * An earlier segment that has this number whole: the rewrite of an abandoned segment was itself abandoned, or cut off
+   * by the death of its process, before it got that far.
    */
   #olderWith(number: number, seq: number): { number: number; offset: number } | undefined {
     for (const other of this.#numbers().toReversed()) {
@@ -266,14 +266,14 @@ export class SpoolReader {
     return undefined;
   }
 
-  /** Of a segment that is not written to any more. */
+  /** For a segment that is no longer written. */
   #lastSeqOf(number: number): number {
     const known = this.#lastSeqs.get(number) ?? lastSeqOf(this.#fs, this.#directory, number) ?? 0;
     this.#lastSeqs.set(number, known);
     return known;
   }
 
-  /** The later segments of which it is known where they begin. */
+  /** The later segments whose first number is known. */
   #later(number: number): { number: number; firstSeq: number }[] {
     return this.#numbers().flatMap((other) => {
       const firstSeq = other > number ? this.#firstSeqOf(other) : undefined;

@@ -1,10 +1,11 @@
 /**
- * Room on the disk for the small files without which nothing gets better when it is full: a new source, the owner's file of
- * who takes over and ships what fills the disk, a new handler's cursor, a record in quarantine. Events never get it.
+ * Room on the disk for the small files without which a full disk cannot recover: a new source, the owner's file of a
+ * process that takes over and ships what fills the disk, a new handler's cursor, a record in quarantine. Events never
+ * get it.
  *
- * It is kept as small files, `reserve/1` and on in the root, since a disk may run out of inodes as well as of bytes. When
- * a small file does not fit, one of them is removed and the call is tried again, until it fits or none is left. Any
- * process that shares the root may use them, and each of them makes the missing ones again as soon as they fit.
+ * It is kept as small files, `reserve/1` and on in the root, since a disk may run out of inodes as well as of bytes.
+ * When a small file does not fit, one of them is removed and the call is retried, until it fits or none is left. Any
+ * process that shares the root may use them, and each process recreates missing ones as soon as they fit.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -13,24 +14,24 @@ import { isErrno, type SpoolFs } from "./fs.ts";
 /** A source takes one for its folder, its owner, its segment and each handler; a takeover takes one. */
 const PIECES = 16;
 
-/** At least as much as the blocks of any usual file system: a small file fits where one of them was. */
+/** At least a block of any usual file system: a small file fits where a piece was. */
 const PIECE_BYTES = 16 * 1024;
 
-/** What a reserve takes of the disk. */
+/** The disk space of a reserve. */
 export const RESERVED_BYTES: number = PIECES * PIECE_BYTES;
 
 const NO_ROOM = ["ENOSPC", "EDQUOT"];
 
-/** Whether the operating system refused for want of room: bytes, inodes or quota. */
+/** Whether the operating system refused for lack of room: bytes, inodes or quota. */
 export function isNoRoom(thrown: unknown): boolean {
   return NO_ROOM.some((code) => isErrno(thrown, code));
 }
 
 /**
- * Does what needs a small file, with the reserve's room when there is no other.
+ * Does something that needs a small file, with the reserve's room when there is no other.
  *
- * @param work must leave nothing half done when it throws: it is called again
- * @throws what the last try threw
+ * @param work must leave nothing half done when it throws: it is retried
+ * @throws the error of the last attempt
  */
 export function withReserve<T>(fs: SpoolFs, root: string, work: () => T): T {
   for (let piece = PIECES; ; piece--) {
@@ -44,7 +45,7 @@ export function withReserve<T>(fs: SpoolFs, root: string, work: () => T): T {
   }
 }
 
-/** Makes what is missing of the reserve, as far as it fits. Never throws. */
+/** Creates the missing pieces of the reserve, as far as they fit. Never throws. */
 export function fillReserve(fs: SpoolFs, root: string): void {
   for (let piece = 1; piece <= PIECES; piece++) {
     const path = pathOf(root, piece);
@@ -58,7 +59,7 @@ export function fillReserve(fs: SpoolFs, root: string): void {
   }
 }
 
-/** Whether the piece is there now; another process may be making it. */
+/** Whether the piece exists now; another process may have created it. */
 function make(fs: SpoolFs, root: string, path: string): boolean {
   let fd: number;
   try {
@@ -68,16 +69,16 @@ function make(fs: SpoolFs, root: string, path: string): boolean {
   }
   let whole = false;
   try {
-    // Random, for a file system that compresses would keep no room for zeros.
+    // Random, since a compressing file system would keep no room for zeros.
     whole = fs.writeSync(fd, randomBytes(PIECE_BYTES), 0, PIECE_BYTES) === PIECE_BYTES;
   } catch {
-    // No room for it now.
+    // It does not fit now.
   }
   if (!whole) giveUp(fs, path);
   try {
     fs.closeSync(fd);
   } catch {
-    // Nothing depends on what is in it.
+    // Nothing depends on its content.
   }
   return whole;
 }

@@ -19,7 +19,7 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 type Done = (error: NodeJS.ErrnoException | null) => void;
 
-/** Files whose syncs in the thread pool end when the test says so, and say what they were of. */
+/** Files whose syncs in the thread pool end when the test says so, and record what they synced. */
 class Held {
   readonly files: SegmentFiles;
   readonly directory: string;
@@ -65,12 +65,12 @@ class Held {
     this.#frames.append(this.#frames.lastSeq + 1, "x".repeat(200));
     this.#frames.cut();
     const chunk = this.#frames.nextUnwritten;
-    if (chunk === undefined) throw new Error("there is no chunk");
+    if (chunk === undefined) throw new Error("no chunk");
     this.files.write(chunk);
     this.#frames.written();
   }
 
-  /** Writes all that is not on disk again, as far as `most` chunks of it. */
+  /** Writes what is not on disk again, at most `most` chunks of it. */
   rewrite(most = 100): void {
     this.#frames.synced(this.files.syncedSeq);
     this.#frames.unwrite();
@@ -81,7 +81,7 @@ class Held {
     }
   }
 
-  /** Ends the sync that runs, and those that follow from it. */
+  /** Ends the running sync, and those that follow from it. */
   end(error: NodeJS.ErrnoException | null = null): void {
     for (let end = this.#end; end !== undefined; end = this.#end) {
       this.#end = undefined;
@@ -115,7 +115,7 @@ function onModelDisk(): { disk: ModelFs; files: SegmentFiles; frames: FrameMemor
   return { disk, files, frames, bytesOnDisk: () => segments().reduce((sum, name) => sum + size(name), 0) };
 }
 
-/** Gives the next event to a segment. */
+/** Writes the next event to a segment. */
 function writeTo(files: SegmentFiles, frames: FrameMemory): void {
   frames.append(frames.lastSeq + 1, "x".repeat(200));
   frames.cut();
@@ -126,7 +126,7 @@ function writeTo(files: SegmentFiles, frames: FrameMemory): void {
 }
 
 describe("SegmentFiles", () => {
-  test("a sync on this thread does not succeed over one in the thread pool that failed and has not said so yet", () => {
+  test("a sync on this thread does not succeed over a failed one in the thread pool that is not reported yet", () => {
     const { disk, files, frames } = onModelDisk();
     files.syncNow();
     writeTo(files, frames);
@@ -137,16 +137,16 @@ describe("SegmentFiles", () => {
     expect(files.syncedSeq).toBe(0);
   });
 
-  test.each(["EIO", "SHORT"] as const)("counts the bytes on disk also when a header is refused (%s)", (code) => {
+  test.each(["EIO", "SHORT"] as const)("counts the bytes on disk even when a header is refused (%s)", (code) => {
     const { disk, files, frames, bytesOnDisk } = onModelDisk();
     writeTo(files, frames);
-    // The next segment's file is made, its header is not written.
+    // The next segment's file is created, its header is not written.
     disk.inject({ calls: "write", after: 1, count: 1, code });
     expect(() => writeTo(files, frames)).toThrow();
     expect(files.bytes).toBe(bytesOnDisk());
   });
 
-  test("syncs the directory and what was rotated out before it says that what follows is on disk", () => {
+  test("syncs the directory and what was rotated out before it reports what follows as on disk", () => {
     const held = new Held();
     for (let count = 0; count < 3; count++) held.write();
     const segments = held.segments;
@@ -162,7 +162,7 @@ describe("SegmentFiles", () => {
     expect(held.open).toEqual([]);
   });
 
-  test("a sync during which segments were abandoned says nothing, and their files are closed when it ends", () => {
+  test("a sync during which segments were abandoned proves nothing, and their files are closed when it ends", () => {
     const held = new Held();
     held.write();
     const results: unknown[] = [];
@@ -195,13 +195,13 @@ describe("SegmentFiles", () => {
       else held.files.sync(() => {});
       held.end();
       expect(held.files.syncedSeq).toBe(3);
-      // Of the first one something was on disk when it was abandoned: the shipper deletes it.
+      // Part of the first one was on disk when it was abandoned: the shipper deletes it.
       expect(held.segments).toEqual([first, "00000004.seg", "00000005.seg"]);
       held.files.close();
     },
   );
 
-  test("tries that come no further fill no disk", () => {
+  test("attempts without progress do not fill the disk", () => {
     const held = new Held();
     held.write();
     held.files.syncNow();
@@ -240,7 +240,7 @@ describe("SegmentFiles", () => {
     held.files.close();
   });
 
-  test("a directory whose descriptor cannot be closed is synced all the same", () => {
+  test("a directory whose descriptor cannot be closed is still synced", () => {
     const held = new Held();
     held.write();
     const results: unknown[] = [];

@@ -7,11 +7,11 @@ import type { Ownership } from "./ownership.ts";
 import { encodeHeader, HEADER_BYTES, segmentName } from "./segment.ts";
 
 interface Segment {
-  /** Written to, and synced by the thread pool. */
+  /** Written, and synced by the thread pool. */
   readonly fd: number;
   /**
-   * Synced by this thread. The kernel tells a failure once to each open file: were there one for both, a sync here
-   * would succeed after one in the thread pool has failed whose callback has not run yet.
+   * Synced by this thread. The kernel reports a failure once to each open file: with a shared one, a sync here would
+   * succeed after a failed one in the thread pool whose callback has not run yet.
    */
   ownFd: number | undefined;
   readonly path: string;
@@ -20,15 +20,15 @@ interface Segment {
   /** The last number that was written whole. */
   lastSeq: number;
   bytes: number;
-  /** Bytes up to the end of that one. */
+  /** Bytes up to the end of that frame. */
   wholeBytes: number;
   closed: boolean;
 }
 
-/** What a write says when it has not begun. */
+/** The result of a write that did not begin. */
 const NOTHING_WRITTEN = ["ENOSPC", "EDQUOT", "EFBIG", "EROFS"];
 
-/** The segments of one source as files: the one that is written to, those that wait for their last sync, those that failed. */
+/** One source's segments as files: the one being written, those that wait for their last sync, those that failed. */
 export class SegmentFiles {
   readonly #fs: SpoolFs;
   readonly #owned: Ownership;
@@ -36,31 +36,31 @@ export class SegmentFiles {
   readonly #segmentBytes: number;
   #segment: Segment | undefined;
   #nextSegment = 1;
-  /** Segments that were rotated out and are not synced yet; closed when they are. */
+  /** Segments rotated out but not synced yet; closed when they are. */
   #retiring: Segment[] = [];
-  /** The segments of each try that failed, and what was on disk then; closed when no sync uses them. */
+  /** The segments of each failed attempt, and what was on disk then; closed when no sync uses them. */
   #abandoned: { readonly files: readonly Segment[]; readonly syncedSeq: number }[] = [];
-  /** Segments that failed and are closed, of which all has to be written again. */
+  /** Failed, closed segments, all of which has to be written again. */
   #spare: Segment[] = [];
-  /** The last number that a segment has which failed and is not deleted. */
+  /** The last number in any failed segment that is not deleted. */
   #spareSeq = 0;
-  /** How often segments were abandoned: the result of a sync that began before the last time says nothing. */
+  /** How often segments were abandoned: the result of a sync that began before the last time proves nothing. */
   #abandonments = 0;
   #directoryDirty = true;
-  /** What the sync that runs in the thread pool goes through. */
+  /** The segments of the sync that runs in the thread pool. */
   #inSync: readonly Segment[] | undefined;
   #closed = false;
 
   /** The last number that was written and not abandoned. */
   writtenSeq = 0;
 
-  /** The last number of which a segment may have something, whatever the operating system said. */
+  /** The last number of which any segment may hold bytes, whatever the operating system reported. */
   triedSeq = 0;
 
   /** The last number that is on disk. */
   syncedSeq = 0;
 
-  /** Bytes in all segments, those that the shipper deleted included. */
+  /** Bytes in all segments, including those that the shipper deleted. */
   bytes = 0;
 
   constructor(fs: SpoolFs, owned: Ownership, sourceId: string, segmentBytes: number) {
@@ -71,12 +71,12 @@ export class SegmentFiles {
     this.#open(1);
   }
 
-  /** The number of the newest segment that nothing will be written to any more. */
+  /** The number of the newest segment that is no longer written. */
   get closedNumber(): number {
     return (this.#segment?.number ?? this.#nextSegment) - 1;
   }
 
-  /** Bytes of the segment that is written to. */
+  /** Bytes of the segment being written. */
   get openBytes(): number {
     return this.#segment?.bytes ?? 0;
   }
@@ -86,7 +86,7 @@ export class SegmentFiles {
     return this.#inSync !== undefined;
   }
 
-  /** Writes frames, to a new segment when they would pass the limit. What was thrown calls for {@link abandon}. */
+  /** Writes frames, to a new segment when they would pass the limit. After an error, call {@link abandon}. */
   write(chunk: Chunk): void {
     const length = chunk.to - chunk.from;
     let segment = this.#segment;
@@ -95,7 +95,7 @@ export class SegmentFiles {
     }
     let at = chunk.from;
     while (at < chunk.to) {
-      // A short write is no error: the rest goes on where it stopped, and fails if the disk is full.
+      // A short write is not an error: the rest continues where it stopped, and fails if the disk is full.
       const wrote = this.#writeFrom(segment.fd, chunk, at);
       at += wrote;
       segment.bytes += wrote;
@@ -117,7 +117,7 @@ export class SegmentFiles {
     }
   }
 
-  /** Syncs what was written, on this thread. What was thrown calls for {@link abandon}. */
+  /** Syncs what was written, on this thread. After an error, call {@link abandon}. */
   syncNow(): void {
     if (this.#directoryDirty) {
       syncDirectory(this.#fs, this.#owned.directory);
@@ -131,9 +131,9 @@ export class SegmentFiles {
   }
 
   /**
-   * Syncs what was written, in the thread pool: the directory if files came, then every file that was written to.
+   * Syncs what was written, in the thread pool: the directory if it has new files, then every file that was written.
    *
-   * @param done gets `null` or the error, and whether segments were abandoned meanwhile: then it says nothing
+   * @param done receives `null` or the error, and whether segments were abandoned meanwhile: then it proves nothing
    */
   sync(done: (error: unknown, abandoned: boolean) => void): void {
     const upTo = this.writtenSeq;
@@ -151,7 +151,7 @@ export class SegmentFiles {
         this.#closeFiles();
       } else if (error === null && !abandoned) {
         for (const file of this.#retiring.splice(0, retired)) this.#closeFile(file);
-        // `syncNow` may have come further meanwhile.
+        // `syncNow` may have got further meanwhile.
         this.syncedSeq = Math.max(this.syncedSeq, upTo);
         this.#removeSpare();
       }
@@ -174,19 +174,19 @@ export class SegmentFiles {
           finished(error);
           return;
         }
-        // Not before: `syncNow` may come meanwhile, and must not believe what is still under way.
+        // Only now: `syncNow` may run meanwhile, and must not rely on what is still under way.
         if (this.#nextSegment === newest) this.#directoryDirty = false;
         syncFile(0);
       });
     } catch (error) {
-      // Not from within the caller's turn: `done` may write again.
+      // Not within the caller's turn: `done` may write again.
       setImmediate(finished, error);
     }
   }
 
   /**
-   * Never trusts the unsynced segments again: what is not known to be on disk is to be written to a new one. Until that is
-   * synced they stay: while the machine is up they have what was written, should the process die.
+   * Never trusts the unsynced segments again: what is not known to be on disk is written to a new one. Until that is
+   * synced they stay: while the machine is up they have what was written, in case the process dies.
    */
   abandon(): void {
     this.#abandonments += 1;
@@ -200,8 +200,8 @@ export class SegmentFiles {
   }
 
   /**
-   * After a write that had no room: what was written whole is synced, so that it can be shipped and deleted, which makes the
-   * room. The torn rest is cut off, or nobody could tell that all of the segment is shipped. {@link abandon} comes next.
+   * Called after a write without room, before {@link abandon}: syncs what was written whole, so that shipping and
+   * deleting it makes room. The torn rest is cut off, or it could not be determined that the whole segment is shipped.
    *
    * @throws the operating system's error: then what is not known to be on disk has to be written again
    */
@@ -214,27 +214,27 @@ export class SegmentFiles {
     }
     this.syncNow();
     if (segment === undefined || segment.wholeBytes > HEADER_BYTES) return;
-    // With nothing in it, it would only take room.
+    // An empty segment would only take room.
     this.#closeFile(segment);
     this.#unlink(segment);
     this.#segment = undefined;
   }
 
   /**
-   * Ends the segment though it has room, so that the shipper can delete it: when all is on disk. The next write begins another
-   * one, so this needs no room. Gives whether it did.
+   * Ends the segment before it is full, so that the shipper can delete it, if all of it is on disk. The next write
+   * starts a new one, so this needs no room. Returns whether it did.
    */
   retire(): boolean {
     const segment = this.#segment;
     if (segment === undefined || segment.bytes <= HEADER_BYTES) return false;
     if (this.syncing || this.syncedSeq !== this.writtenSeq) return false;
     this.#segment = undefined;
-    // Were they open until the next sync, their room would not be free before.
+    // Left open until the next sync, they would keep their room.
     for (const file of [...this.#retiring.splice(0), segment]) this.#closeFile(file);
     return true;
   }
 
-  /** A sync that runs in the thread pool still uses its descriptors: then its end closes them. */
+  /** A sync in the thread pool still uses its descriptors, and closes them at its end. */
   close(): void {
     this.#closed = true;
     if (!this.syncing) this.#closeFiles();
@@ -281,7 +281,8 @@ export class SegmentFiles {
       for (const file of files) this.#closeFile(file);
       const lastSeq = files.at(-1)?.lastSeq ?? 0;
       const spare = files.filter(({ firstSeq }) => firstSeq > syncedSeq);
-      // A try that came no further than the ones before would only fill the disk, and so would those before one that did.
+      // An attempt that got no further than earlier ones would only fill the disk, and so would earlier ones than one
+      // that did.
       if (lastSeq <= this.#spareSeq) {
         for (const file of spare) this.#unlink(file);
       } else {
@@ -293,7 +294,9 @@ export class SegmentFiles {
     this.#removeSpare();
   }
 
-  /** A sync that hangs must not cost files and descriptors for each try. Of those that it does not use one try is enough. */
+  /**
+   * A hanging sync must not cost files and descriptors for each attempt. Of those that it does not use, one is enough.
+   */
   #tidyAbandoned(inSync: readonly Segment[]): void {
     const last = ({ files }: { files: readonly Segment[] }): number => files.at(-1)?.lastSeq ?? 0;
     const free = this.#abandoned.filter(({ files }) => !files.some((file) => inSync.includes(file)));
@@ -306,7 +309,7 @@ export class SegmentFiles {
     this.#abandoned = this.#abandoned.filter((each) => each === best || !free.includes(each));
   }
 
-  /** Removes the failed segments of which all is on disk in others. */
+  /** Removes the failed segments all of which is on disk in others. */
   #removeSpare(): void {
     if (this.#spare.length === 0) return;
     const isNeeded = ({ lastSeq }: Segment): boolean => lastSeq > this.syncedSeq;
@@ -345,7 +348,7 @@ export class SegmentFiles {
     try {
       this.#fs.closeSync(fd);
     } catch {
-      // Its data is on disk or will be written again: a failing close changes nothing.
+      // Its data is on disk or will be written again: a failed close changes nothing.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What the file of one segment says of itself: where it begins and ends, and where in it an event stands. */
+/** Scans one segment's file: where its numbers begin and end, and where in it an event is. */
 import type { Buffer } from "node:buffer";
 import { join } from "node:path";
 import { openSegment, readAt } from "./files.ts";
@@ -18,10 +18,10 @@ import {
 /** Bytes read at a time. */
 export const CHUNK_BYTES: number = 1024 * 1024;
 
-/** So much is read behind a chunk that a frame which begins in it is whole. */
+/** Read beyond a chunk, so that a frame that begins in it is whole. */
 export const LONGEST_FRAME: number = FRAME_BYTES + MAX_PAYLOAD_BYTES;
 
-/** What a head that tells of a small number tells of when its highest bit is flipped, and that of its check. */
+/** A small number in a head reads at least this after two flips, of its highest bit and of its check's. */
 const FAR_AWAY = 2 ** 31;
 
 /** A whole frame in a file. */
@@ -32,9 +32,9 @@ export interface WholeFrame {
 }
 
 /**
- * The numbers of a source's segments, rising.
+ * The numbers of a source's segments, ascending.
  *
- * @param mustExist whether a directory that is gone is an error; else it has none
+ * @param mustExist whether a missing directory is an error; otherwise it has none
  */
 export function segmentNumbers(fs: SpoolFs, directory: string, mustExist: boolean = false): number[] {
   try {
@@ -49,30 +49,30 @@ export function segmentNumbers(fs: SpoolFs, directory: string, mustExist: boolea
   }
 }
 
-/** A segment's header, `undefined` when it is damaged or the file is gone. */
+/** A segment's header; `undefined` when it is damaged or the file is gone. */
 export function readHeader(fs: SpoolFs, directory: string, number: number): SegmentHeader | undefined {
   return inSegment(fs, directory, number, (fd) => headerOf(fs, fd));
 }
 
-/** Where a segment begins: by its header or, when that is damaged, by its first whole frame. */
+/** A segment's first number: from its header or, when that is damaged, from its first whole frame. */
 export function firstSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
   return inSegment(fs, directory, number, (fd) => headerOf(fs, fd)?.firstSeq ?? nextFrame(fs, fd, HEADER_BYTES)?.seq);
 }
 
-/** The last number that a segment has whole; `undefined` when it has none, or is gone. */
+/** The last number that a segment has whole; `undefined` without one, or when the segment is gone. */
 export function lastSeqOf(fs: SpoolFs, directory: string, number: number): number | undefined {
   return inSegment(fs, directory, number, (fd) => lastFrame(fs, fd)?.seq);
 }
 
-/** How far a segment goes, damaged events included. */
+/** How far a segment reaches, damaged events included. */
 export interface SegmentReach {
-  /** The last number of which a frame's head tells, else the one before the header's; `undefined` when nothing tells of any. */
+  /** The last number in any frame's head, else the one before the header's first; `undefined` without either. */
   readonly lastSeq: number | undefined;
-  /** Whether there is something behind that which says nothing of itself: an event or more. */
+  /** Whether unreadable bytes follow, which are an event or more. */
   readonly more: boolean;
 }
 
-/** How far a segment goes; `undefined` when there is nothing in it, or it is gone. */
+/** How far a segment reaches; `undefined` when it is empty or gone. */
 export function reachOf(fs: SpoolFs, directory: string, number: number): SegmentReach | undefined {
   return inSegment(fs, directory, number, (fd) => {
     const last = lastFrame(fs, fd);
@@ -83,7 +83,7 @@ export function reachOf(fs: SpoolFs, directory: string, number: number): Segment
       const frame = readFrame(bytes, 0);
       if (frame.kind !== "damaged" || isZero(bytes)) break;
       const seq = frame.head?.seq ?? 0;
-      // Frames follow each other. Two flips can make a head tell of a number that is very far away.
+      // Frames follow each other. Two flipped bits can put a far higher number into a head.
       const isNext = lastSeq === undefined ? seq > 0 && seq < FAR_AWAY : seq === lastSeq + 1;
       if (frame.head === undefined || !isNext) return { lastSeq, more: true };
       lastSeq = seq;
@@ -93,7 +93,7 @@ export function reachOf(fs: SpoolFs, directory: string, number: number): Segment
   });
 }
 
-/** The first whole frame in a segment that has one of the numbers from `firstSeq` to `lastSeq`. */
+/** The first whole frame in a segment with one of the numbers from `firstSeq` to `lastSeq`. */
 export function frameOf(
   fs: SpoolFs,
   directory: string,
@@ -109,7 +109,7 @@ export function frameOf(
   });
 }
 
-/** The first whole frame at or behind an offset, whatever lies before it. */
+/** The first whole frame at or after an offset, whatever precedes it. */
 export function nextFrame(fs: SpoolFs, fd: number, offset: number): WholeFrame | undefined {
   for (const frame of wholeFrames(fs, fd, offset)) return frame;
   return undefined;
@@ -122,7 +122,7 @@ function headerOf(fs: SpoolFs, fd: number): SegmentHeader | undefined {
 function lastFrame(fs: SpoolFs, fd: number): WholeFrame | undefined {
   for (let from = fs.fstatSync(fd).size; from > HEADER_BYTES; ) {
     from = Math.max(HEADER_BYTES, from - CHUNK_BYTES);
-    // The last frame of this piece may go on in the next one, where none begins.
+    // This piece's last frame may continue in the next one, where none begins.
     const last = [...framesIn(readAt(fs, fd, from, CHUNK_BYTES + LONGEST_FRAME), from)].at(-1);
     if (last !== undefined) return last;
   }
@@ -142,7 +142,7 @@ function* wholeFrames(fs: SpoolFs, fd: number, offset: number): Generator<WholeF
   }
 }
 
-/** The whole frames in some bytes that stand at `offset` of their file. */
+/** The whole frames in some bytes at `offset` of their file. */
 function* framesIn(bytes: Buffer, offset: number): Generator<WholeFrame> {
   for (let at = 0; at >= 0; ) {
     const frame = readFrame(bytes, at);
@@ -155,7 +155,7 @@ function* framesIn(bytes: Buffer, offset: number): Generator<WholeFrame> {
   }
 }
 
-/** What `look` finds in a segment; `undefined` when the file is gone, and its directory is not. */
+/** Returns what `look` finds in a segment; `undefined` when the file is gone but its directory is not. */
 function inSegment<T>(fs: SpoolFs, directory: string, number: number, look: (fd: number) => T): T | undefined {
   const name = segmentName(number);
   let fd: number;

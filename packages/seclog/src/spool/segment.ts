@@ -1,31 +1,31 @@
 /**
  * # The spool
  *
- * What lies between a call in the application and the handlers: append-only files that survive the process.
+ * Between a call in the application and the handlers: append-only files that survive the process.
  *
- * ## What it must do
+ * ## Requirements
  *
  * - An append costs the request thread a copy into memory; one `write(2)` per turn of the event loop carries
- *   all that the turn recorded, one `fdatasync(2)` in the thread pool covers all writes since the last one.
- * - An event that was acknowledged is there after `kill -9` and after power loss.
- * - Damage is found and named, and costs the damaged record only.
+ *   everything the turn recorded, one `fdatasync(2)` in the thread pool covers all writes since the last one.
+ * - An acknowledged event survives `kill -9` and power loss.
+ * - Damage is detected and named, and costs the damaged record only.
  * - Nothing is shipped before it is synced. So the store is never ahead of the disk, and a spool that lost its
- *   unsynced tail in a power failure cannot number a new event like one that the store already has.
+ *   unsynced tail in a power failure cannot give a new event a number that the store already has.
  * - Memory is bounded, and so are the bytes on disk.
  *
  * ## Files
  *
  *     <root>/                         one directory for all processes of an application (0700)
  *       <source id>/                  one life of one log in one process; only its owner writes
- *         owner.1                     who owns it; owner.2 when it was taken over (spool/ownership.ts)
+ *         owner.1                     its owner; owner.2 after a takeover (spool/ownership.ts)
  *         00000001.seg …              segments of 16 MiB, numbered upwards
  *         cursor.<handler>            how far a handler has acknowledged (spool/cursor.ts): a hint, stores know better
- *         cursor.~end                 the last number of a dead source that ends with what says nothing of itself
+ *         cursor.~end                 the last number of a dead source that ends with unreadable bytes
  *       quarantine.ndjson             records that a handler could never take
  *       reserve/                      room for small files on a full disk (spool/reserve.ts)
  *
- * A process never appends to another life's segments: it opens a source of its own and *ships* what the dead left
- * behind. So there is no recovery that writes: reading skips a torn tail, and that is all.
+ * A process never appends to another life's segments: it opens a source of its own and *ships* what dead processes
+ * left. So recovery never writes: reading skips a torn tail, and that is all.
  *
  * ## A segment
  *
@@ -33,11 +33,11 @@
  *                       Unix ms u64 · CRC32 of the 60 bytes before it
  *     frame:            marker u32 · check u32 · CRC32 u32 · length u32 · seq u64 · payload
  *
- * A change of the format raises the magic's number, and keeps the place of the magic and of the header's CRC: so an older
- * program knows a newer segment from a damaged one, and leaves it alone.
+ * A change of the format raises the magic's number, and keeps the place of the magic and of the header's CRC, so that
+ * an older program distinguishes a newer segment from a damaged one, and leaves it alone.
  *
- * All little-endian. The CRC (zlib's, ISO 3309) covers length, seq and payload; the check covers length and seq, so that
- * a frame that was cut can be told from one whose length is damaged. The payload is the canonical encoding of one
+ * All little-endian. The CRC (zlib's, ISO 3309) covers length, seq and payload; the check covers length and seq, which
+ * distinguishes a frame that was cut from one whose length is damaged. The payload is the canonical encoding of one
  * event. Nothing follows the last frame.
  *
  * ## Writing (spool/writer.ts, spool/segment-files.ts)
@@ -45,42 +45,43 @@
  * Frames are laid into slabs of memory, and stay there until an `fdatasync` has covered them. If a write or a sync
  * fails, the segment is abandoned: after a failed fsync Linux marks the pages clean, and a second fsync reports
  * success for data that never reached the disk (Rebello et al., "Can Applications Recover from fsync Failures?",
- * USENIX ATC 2020). A new segment is opened and all frames that are not known to be on disk are written again,
- * with the numbers they have. So two segments may overlap: the newer one is right. An abandoned segment stays until a
- * sync has covered all that it has elsewhere: while the machine is up it still has what was written, which is what
- * durability `process` has promised, should the process be killed before the rewrite is done.
+ * USENIX ATC 2020). All frames that are not known to be on disk are written again to a new segment, under the same
+ * numbers. So two segments may overlap: the newer one is right. An abandoned segment stays until a sync has covered all
+ * of it elsewhere: while the machine is up it still has what was written, which durability `process` promises if the
+ * process is killed before the rewrite is done.
  *
- * A write that has no room (ENOSPC, EDQUOT) is another matter: what was written before is sound. The torn rest is cut off,
- * what is whole is synced, and the segment ends. So a full disk is emptied by shipping, however large its segments are.
+ * A write without room (ENOSPC, EDQUOT) is another matter: what was written before is sound. The torn rest is cut off,
+ * what is whole is synced, and the segment ends. So shipping empties a full disk, however large its segments are.
  *
- * The kernel tells a failed sync once to each open file, to whoever asks first. So the thread pool and the application's
- * thread sync by descriptors of their own: neither takes the other's error away.
+ * The kernel reports a failed sync once to each open file, to the first caller. So the thread pool and the
+ * application's thread sync by descriptors of their own: neither takes the other's error away.
  *
  * Rotation: a new segment is opened when the next write would pass the limit. The old file, the new file and the
  * directory are synced before anything in the new one is acknowledged.
  *
  * ## Reading (spool/reader.ts, spool/segment-scan.ts)
  *
- * Events are read in the order of their numbers, up to a limit: of a living process's source the last one that its writer
- * says to be on disk, of a dead one's the last one of which any segment tells. That is the last frame whose head is whole, or
- * the one before a header's first number, and one more where something stands behind it that says nothing of itself, and nobody
- * can say how many events that was: that number is kept, so that it is told once. A frame that is cut, or zeros, was being
- * written when the process died, was never acknowledged, and tells of nothing.
+ * Events are read in the order of their numbers, up to a limit: for a living process's source the last one that its
+ * writer reports on disk, for a dead one's the last one that any segment shows. That is the last frame with a whole
+ * head, or the number before a header's first one; and one more where unreadable bytes follow, since they may be any
+ * number of events. That number is kept, so that it is reported once. A frame that is cut, or zeros, was being written
+ * when the process died, was never acknowledged, and shows nothing.
  *
- * A segment whose header is damaged begins where its first whole frame says. Where a frame is not whole at seq s:
+ * A segment with a damaged header begins where its first whole frame says. Where a frame is not whole at seq s:
  *  - a later segment that begins at or before s has it: go there (an abandoned segment);
- *  - an earlier segment has it whole: go there (a rewrite that was cut off, of those that were abandoned);
- *  - none has it: the numbers from s on are damage, up to the next one that some segment has, or to the one that the
- *    damaged frame's head says, or to the limit. The bytes that stand there are quarantined.
- * So one damaged frame costs one event, and nothing hangs on which segment is read first. While the directory is not there nothing
- * is damaged and nothing ends: it is read again later.
+ *  - an earlier segment has it whole: go there (a cut-off rewrite of abandoned segments);
+ *  - none has it: the numbers from s on are damage, up to the next one that some segment has, or to the one in the
+ *  damaged
+ *    frame's head, or to the limit. The bytes there go to quarantine.
+ * So one damaged frame costs one event, whichever segment is read first. While the directory is away nothing is damaged
+ * and nothing ends: it is read again later.
  *
  * ## Deleting
  *
- * The shipper unlinks a segment when every handler's cursor has passed the last number of which it tells, and where the next
- * one begins, and is on disk; oldest first, never the one that is being written: so what is missing in front is no
- * damage, whenever the power goes. The writer ends a segment of which all is shipped when its room is needed; the next write
- * begins another one. A dead source's directory goes when all of it has been shipped.
+ * The shipper unlinks a segment when every handler's cursor, on disk, has passed the last number that it shows and the
+ * start of the next one; oldest first, never the one being written. So missing numbers in front are not damage, even
+ * after a power loss. The writer ends a segment that is completely shipped when its room is needed; the next write
+ * starts another one. A dead source's directory goes when all of it has been shipped.
  */
 import { crc32 } from "node:zlib";
 import { SeclogError } from "../event/errors.ts";
@@ -101,17 +102,17 @@ export const MAX_PAYLOAD_BYTES: number = 1024 * 1024;
 /** The largest `spool.segmentBytes`. */
 export const MAX_SEGMENT_BYTES: number = 1024 * 1024 * 1024;
 
-/** No segment's file is longer: a larger one is not ours, and to look for events in it could take for ever. */
+/** The longest file of a segment: a larger one is not ours, and searching it for events could take for ever. */
 export const MAX_SEGMENT_FILE_BYTES: number = MAX_SEGMENT_BYTES + HEADER_BYTES + FRAME_BYTES + MAX_PAYLOAD_BYTES;
 
 /** "SEC\xA5" read as little-endian: the last byte never occurs in UTF-8 after an ASCII letter, so no payload has it. */
 const MARKER = 0xa5434553;
 const MARKER_BYTES = Buffer.from([0x53, 0x45, 0x43, 0xa5]);
 
-/** What a segment says of itself. */
+/** The content of a segment's header. */
 export interface SegmentHeader {
   readonly sourceId: string;
-  /** 32 hexadecimal digits that prove to a store that the spool is the source's. */
+  /** 32 hexadecimal digits that prove to a store that the spool holds the source. */
   readonly key: string;
   readonly firstSeq: number;
   readonly epoch: number;
@@ -154,22 +155,22 @@ export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
   };
 }
 
-/** A slab of memory and the two views of it that sealing needs: making them anew for each frame would cost more than the frame. */
+/** A slab of memory with the two views that sealing needs: creating them per frame would cost more than the frame. */
 export interface FrameSlab {
   readonly bytes: Buffer;
   readonly view: DataView;
 }
 
-/** Memory of its own, not of Node's pool. */
+/** Memory outside Node's pool. */
 export function frameSlab(size: number): FrameSlab {
   const bytes = Buffer.allocUnsafeSlow(size);
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, size) };
 }
 
 /**
- * Lays a frame around a payload that already stands at `offset + FRAME_BYTES`.
+ * Lays a frame around a payload that is already at `offset + FRAME_BYTES`.
  *
- * @returns the offset behind it
+ * @returns the offset after it
  */
 export function sealFrame(slab: FrameSlab, offset: number, payloadBytes: number, seq: number): number {
   const { bytes, view } = slab;
@@ -185,15 +186,15 @@ export function sealFrame(slab: FrameSlab, offset: number, payloadBytes: number,
   return offset + FRAME_BYTES + payloadBytes;
 }
 
-/** One look at the bytes where a frame should begin. */
+/** The state of the bytes where a frame should begin. */
 export type Frame =
   | { readonly kind: "valid"; readonly seq: number; readonly payload: Buffer; readonly end: number }
-  /** It may go on beyond the bytes at hand. */
+  /** It may continue beyond these bytes. */
   | { readonly kind: "cut" }
-  /** It is whole by its own length and fails its check; `head` is what its head says when that one is whole. */
+  /** It is whole by its own length and fails its CRC; `head` is its head when that passes its check. */
   | { readonly kind: "damaged"; readonly head?: { readonly seq: number; readonly end: number } };
 
-/** Looks at the frame that begins at `offset`. The payload is a view of `bytes`, not a copy. */
+/** Examines the frame that begins at `offset`. The payload is a view of `bytes`, not a copy. */
 export function readFrame(bytes: Buffer, offset: number): Frame {
   if (bytes.length - offset < FRAME_BYTES) return { kind: "cut" };
   const length = bytes.readUInt32LE(offset + 12);
@@ -201,7 +202,7 @@ export function readFrame(bytes: Buffer, offset: number): Frame {
   const high = bytes.readUInt32LE(offset + 20);
   const checked =
     bytes.readUInt32LE(offset) === MARKER && bytes.readUInt32LE(offset + 4) === headCheck(length, low, high);
-  // The check is a weak one. A length that no event has would make damage look like a frame that was cut.
+  // The check is weak. A length that no event has would make damage look like a frame that was cut.
   if (!checked || length > MAX_PAYLOAD_BYTES) return { kind: "damaged" };
   const end = offset + FRAME_BYTES + length;
   if (end > bytes.length) return { kind: "cut" };
@@ -217,12 +218,12 @@ export function sealedPayload(slab: Buffer, offset: number): Buffer {
   return slab.subarray(offset + FRAME_BYTES, offset + FRAME_BYTES + slab.readUInt32LE(offset + 12));
 }
 
-/** Differs for any single change of its arguments: a product with an odd number is a bijection of 32 bits. */
+/** Changes with any single change of its arguments: multiplication by an odd number is a bijection of 32 bits. */
 function headCheck(length: number, low: number, high: number): number {
   return (Math.imul(length, 0x9e3779b1) ^ Math.imul(low, 0x85ebca6b) ^ Math.imul(high, 0xc2b2ae35)) >>> 0;
 }
 
-/** Where the next valid frame begins at or after `offset`, or -1 when these bytes have none. */
+/** The offset of the next valid frame at or after `offset`, or -1 without one. */
 export function findFrame(bytes: Buffer, offset: number): number {
   for (let at = bytes.indexOf(MARKER_BYTES, offset); at >= 0; at = bytes.indexOf(MARKER_BYTES, at + 1)) {
     if (readFrame(bytes, at).kind === "valid") return at;
@@ -235,7 +236,7 @@ export function segmentName(number: number): string {
   return `${String(number).padStart(8, "0")}.seg`;
 }
 
-/** The number of a segment's file name, or `undefined` for another file. */
+/** The number in a segment's file name; `undefined` for another file. */
 export function segmentNumber(name: string): number | undefined {
   return /^\d{8,}\.seg$/.test(name) ? Number.parseInt(name, 10) : undefined;
 }

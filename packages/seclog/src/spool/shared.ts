@@ -1,6 +1,6 @@
 import type { SeclogError } from "../event/errors.ts";
 
-/** A promise that many wait for. */
+/** A promise with many waiters. */
 export class Shared {
   readonly promise: Promise<void>;
   resolve: () => void = () => {};
@@ -11,7 +11,7 @@ export class Shared {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // Those who read the promise get the rejection; when nobody does, it must not end the process.
+    // Waiters get the rejection; without any it must not end the process.
     this.promise.catch(() => {});
   }
 }

@@ -21,7 +21,8 @@ import { firstSeqOf, reachOf, readHeader, segmentNumbers } from "./segment-scan.
 const SOURCE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 /**
- * Makes the spool's root if it is missing (0700) and refuses one in which others could change what a name stands for.
+ * Creates the spool's root if it is missing (0700), and refuses one in which other users could change what a name
+ * refers to.
  *
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`
  */
@@ -32,13 +33,13 @@ export function openRoot(fs: SpoolFs, root: string): void {
     makeFolder(fs, resolve(root));
   } catch (cause) {
     const advice = permissionAdvice(cause) ?? "name a folder that this user may write";
-    throw refuse(`cannot be made (${errorMessage(cause)}): ${advice}`, cause);
+    throw refuse(`cannot be created (${errorMessage(cause)}): ${advice}`, cause);
   }
   const problem = folderProblem(fs.lstatSync(root));
   if (problem !== undefined) throw refuse(problem);
 }
 
-/** As `mkdir -p`, and durable. Node's own `recursive` never ends below /proc (Node 20). */
+/** Creates a folder as `mkdir -p` does, durably. Node's own `recursive` never ends below /proc (Node 20). */
 function makeFolder(fs: SpoolFs, path: string): void {
   const parent = dirname(path);
   try {
@@ -52,7 +53,7 @@ function makeFolder(fs: SpoolFs, path: string): void {
   syncDirectory(fs, parent);
 }
 
-/** Makes the directory of a new source and owns it. It is durable when this returns. */
+/** Creates the directory of a new source and owns it. Durable when this returns. */
 export function createSource(fs: SpoolFs, root: string, sourceId: string): Ownership {
   const directory = join(root, sourceId);
   fs.mkdirSync(directory, { mode: 0o700 });
@@ -66,7 +67,7 @@ export function createSource(fs: SpoolFs, root: string, sourceId: string): Owner
   }
 }
 
-/** What a log says that cannot begin because the operating system refused. */
+/** The error of a log that cannot start because the operating system refused. */
 export function unwritable(root: string, cause: unknown): SeclogError {
   const advice = permissionAdvice(cause) ?? "name a folder on a disk that has room and that this user may write";
   return new SeclogError(
@@ -76,13 +77,13 @@ export function unwritable(root: string, cause: unknown): SeclogError {
   );
 }
 
-/** What to do when it was Node's permission model that refused: without fsync, nothing could be promised. */
+/** The next step when Node's permission model refused: without fsync, nothing could be promised. */
 function permissionAdvice(cause: unknown): string | undefined {
   if (!isErrno(cause, "ERR_ACCESS_DENIED")) return undefined;
   return 'under --permission a spool on disk needs --allow-fs-read and --allow-fs-write of its folder, --allow-fs-read of the application, --allow-worker, and a Node that does not disable fsync there, as current ones do: leave --permission out, or take spool: "memory"';
 }
 
-/** The ids of all sources in a root, oldest first; none when the root is missing. */
+/** The ids of all sources in a root, oldest first; empty when the root is missing. */
 export function listSources(fs: SpoolFs, root: string): string[] {
   try {
     return fs
@@ -95,7 +96,7 @@ export function listSources(fs: SpoolFs, root: string): string[] {
   }
 }
 
-/** A source of a dead process, taken over. */
+/** A dead process's source, taken over. */
 export interface AdoptedSource {
   readonly sourceId: string;
   readonly owned: Ownership;
@@ -103,11 +104,11 @@ export interface AdoptedSource {
 }
 
 /**
- * Takes over a source if its owner is gone. Its key comes from a segment, whose checksum finds damage, or from the owner's
- * file when no segment says it.
+ * Takes over a source if its owner is gone. Its key comes from a segment, whose checksum reveals damage, or from the
+ * owner's file when no segment has it.
  *
- * @throws SeclogError `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file, and has
- *   touched nothing
+ * @throws SeclogError `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` when something in it is not a regular file,
+ *   before anything was touched
  */
 export function adoptSource(
   fs: SpoolFs,
@@ -117,7 +118,7 @@ export function adoptSource(
   watch: OwnerWatch,
 ): AdoptedSource | undefined {
   assertOwnFolder(fs, join(root, sourceId));
-  // One life of one program: what holds for its first segment holds for all.
+  // One program wrote the whole source: what holds for its first segment holds for all.
   const [first] = segmentNumbers(fs, join(root, sourceId));
   if (first !== undefined) readHeader(fs, join(root, sourceId), first);
   if (isInTheMaking(fs, join(root, sourceId))) {
@@ -133,7 +134,7 @@ export function adoptSource(
   return { sourceId, owned, key: owned.key ?? "" };
 }
 
-/** Gives up, in order, every source of a root that this process holds for a log that writes and ships no more. Never throws. */
+/** Releases every source of a root that this process holds for a log that no longer writes or ships. Never throws. */
 export function releaseAll(fs: SpoolFs, root: string, holder: string): void {
   try {
     for (const id of listSources(fs, root)) releaseHeld(fs, join(root, id), holder);
@@ -142,12 +143,12 @@ export function releaseAll(fs: SpoolFs, root: string, holder: string): void {
   }
 }
 
-/** Logs of which sources were away when they ended, by root. */
+/** Logs that ended while some of their sources were away, by root. */
 const ended = new Map<string, Set<string>>();
 
 /**
- * The same, and again and again as long as this process lives: of what is away now, and comes back, the owner's file would keep
- * everybody from it.
+ * The same, repeated while this process lives: when a source that is away now comes back, its owner's file would block
+ * every takeover.
  */
 export function releaseWhenBack(fs: SpoolFs, root: string, holder: string): void {
   const holders = ended.get(root) ?? new Set();
@@ -159,7 +160,7 @@ export function releaseWhenBack(fs: SpoolFs, root: string, holder: string): void
   ended.set(root, holders.add(holder));
 }
 
-/** Whether a living process owns this source; without `watch`, by the looks of its owner's file only. */
+/** Whether a living process owns this source; without `watch`, judged by its owner's file alone. */
 export function sourceIsOwned(fs: SpoolFs, root: string, sourceId: string, watch?: OwnerWatch): boolean {
   return isOwned(fs, join(root, sourceId), watch);
 }
@@ -172,11 +173,11 @@ export function sourceBytes(fs: SpoolFs, directory: string): number {
 }
 
 /**
- * Unlinks the segments of which every number is at most `seq`.
+ * Unlinks the segments all of whose numbers are at most `seq`.
  *
- * @param freed told the bytes of each
- * @param closed the number of the newest segment that nothing will be written to any more; the last one stays with 0
- * @throws the operating system's error, having deleted some or none
+ * @param freed called with the bytes of each
+ * @param closed the number of the newest segment that is no longer written; with 0 the last one stays
+ * @throws the operating system's error, after deleting some or none
  */
 export function deleteShipped(
   fs: SpoolFs,
@@ -196,21 +197,21 @@ export function deleteShipped(
   const last = numbers.at(-1) ?? 0;
   if (last > 0 && last <= closed && passed === numbers.length - 1) passed = numbers.length;
   if (passed === 0) return;
-  // Were a power loss to take a cursor, what is deleted would look like damage.
+  // If a power loss took a cursor, what is deleted would look like damage.
   syncDirectory(fs, directory);
   for (const number of numbers.slice(0, passed)) {
-    // An abandoned one may have more than where the next one begins, and be the only one that has it, or tells of it.
+    // An abandoned segment may have more than the next one's start, and be the only one to show it.
     const reach = reachOf(fs, directory, number);
     if (reach !== undefined && (reach.lastSeq ?? 0) + (reach.more ? 1 : 0) > seq) break;
     const bytes = segmentBytes(fs, directory, number);
-    // Should it fail, those behind it stay, too: only the oldest may be missing.
+    // If it fails, later ones stay as well: only the oldest may be missing.
     if (unlinkIfThere(fs, join(directory, segmentName(number)))) freed(bytes);
   }
 }
 
 /**
- * Removes a source of which everything was shipped. The segments go newest first: should this end halfway, what is left
- * is repeated, and nothing is missing in front of it. Then the cursors; the owner's file last.
+ * Removes a source that was completely shipped. The segments go newest first: if this ends halfway, what is left is
+ * repeated, and nothing is missing in front of it. Then the cursors; the owner's file last.
  */
 export function removeSource(fs: SpoolFs, root: string, directory: string): void {
   const rank = (name: string): number => (segmentNumber(name) !== undefined ? 0 : name.startsWith("owner.") ? 2 : 1);
@@ -229,7 +230,7 @@ export function discardSource(fs: SpoolFs, root: string, directory: string): voi
   }
 }
 
-/** Whether it was there: its writer removes segments that failed, too. */
+/** Removes a file, and returns whether it existed: a source's writer removes failed segments as well. */
 function unlinkIfThere(fs: SpoolFs, path: string): boolean {
   try {
     fs.unlinkSync(path);

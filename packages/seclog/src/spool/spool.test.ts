@@ -56,7 +56,7 @@ function append(writer: SpoolWriter, count: number): void {
   for (let i = 0; i < count; i++) writer.append(writer.lastSeq + 1, payload(writer.lastSeq + 1));
 }
 
-/** In many turns of the event loop, so that there are many writes. */
+/** Appends in many turns of the event loop, so that there are many writes. */
 async function appendSlowly(writer: SpoolWriter, count: number): Promise<void> {
   for (let done = 0; done < count; done += 100) {
     append(writer, 100);
@@ -65,7 +65,7 @@ async function appendSlowly(writer: SpoolWriter, count: number): Promise<void> {
   await writer.durable(writer.lastSeq, true);
 }
 
-/** Everything that is read: payloads by number, and the numbers that are damaged. */
+/** Everything that can be read: payloads by number, and the damaged numbers. */
 function readAll(directory: string, limit?: number, after = 0): { seqs: number[]; damaged: number[]; texts: string[] } {
   const reader = new SpoolReader(spoolFs, directory, after);
   const seqs: number[] = [];
@@ -87,7 +87,7 @@ function readAll(directory: string, limit?: number, after = 0): { seqs: number[]
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
-/** `node:fs` of which one function fails as told. */
+/** `node:fs` with one function that fails as ordered. */
 function failing<K extends keyof SpoolFs>(name: K, replace: (real: SpoolFs[K]) => SpoolFs[K]): SpoolFs {
   const fs: SpoolFs = { ...nodeFs };
   Object.assign(fs, { [name]: replace(spoolFs[name]) });
@@ -97,7 +97,7 @@ function failing<K extends keyof SpoolFs>(name: K, replace: (real: SpoolFs[K]) =
 const errno = (code: string): Error => Object.assign(new Error(`${code}: made by the test`), { code });
 
 describe("SpoolWriter and SpoolReader", () => {
-  test("give back what was appended, over several segments", async () => {
+  test("return what was appended, over several segments", async () => {
     const { writer, directory } = open();
     await appendSlowly(writer, 3_000);
     writer.close();
@@ -108,7 +108,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(texts).toEqual(range(1, 3_000).map(payload));
   });
 
-  test("acknowledges an event of a turn that has not ended only by a sync that covers it", async () => {
+  test("acknowledges an event of an unfinished turn only after a sync that covers it", async () => {
     const held: (() => void)[] = [];
     const { writer } = open(
       failing("fdatasync", () => ((_: number, done: (error: null) => void) => held.push(() => done(null))) as never),
@@ -120,7 +120,8 @@ describe("SpoolWriter and SpoolReader", () => {
     append(writer, 1);
     writer.flush();
     append(writer, 1);
-    // The first sync ends in the middle of the turn, and the second begins at once: event 2 is written, event 3 is not yet.
+    // The first sync ends in the middle of the turn, and the second begins at once: event 2 is written, event 3 is not
+    // yet.
     const third = writer.durable(3, true);
     held.shift()?.();
     await syncBegins();
@@ -178,7 +179,7 @@ describe("SpoolWriter and SpoolReader", () => {
     }
   });
 
-  test("finds a flipped byte wherever it is, loses that record only, and says which", () => {
+  test("finds a flipped byte wherever it is, loses that record only, and names it", () => {
     const { writer, directory } = open();
     append(writer, 6);
     writer.close();
@@ -218,7 +219,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(seen).toContain("recovered");
     expect(readdirSync(directory).filter((name) => name.endsWith(".seg"))).toEqual(["00000001.seg", "00000002.seg"]);
     expect(readAll(directory, 30)).toMatchObject({ seqs: range(1, 30), damaged: [] });
-    // The abandoned segment's tail is never trusted: damage it, and the newer one answers.
+    // The abandoned segment's tail is never trusted: damage it, and the newer one takes its place.
     const abandoned = join(directory, "00000001.seg");
     const bytes = readFileSync(abandoned);
     bytes.fill(0xff, bytes.length - 30);
@@ -226,7 +227,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory, 30)).toMatchObject({ seqs: range(1, 30), damaged: [] });
   });
 
-  test("a disk that refuses every write rejects durable, keeps the events, and goes on when it takes them again", async () => {
+  test("a disk that refuses every write rejects durable, keeps the events, and continues when it takes them again", async () => {
     let refuse = false;
     const fs = failing(
       "writeSync",
@@ -292,7 +293,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("a busy event loop is no disk that stalls: nothing is refused", async () => {
+  test("a busy event loop does not pass for a stalling disk: nothing is refused", async () => {
     const { writer, directory } = open(spoolFs, { memoryBytes: 1e6, segmentBytes: 1e8 });
     append(writer, 1);
     await writer.durable(1, false);
@@ -327,7 +328,7 @@ describe("SpoolWriter and SpoolReader", () => {
     void writer.durable(1, true);
     await expect.poll(() => asked).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 1_300));
-    // The writer's timer came first, and what it put off until the end of the turn as well.
+    // The writer's timer ran first, and so did what it put off until the end of the turn.
     await new Promise((resolve) => setImmediate(resolve));
     append(writer, 30);
     expect(writer.memoryFull).toBe(true);
@@ -366,7 +367,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory).texts).toEqual(range(1, 28_000).map(payload));
   });
 
-  test("deleting takes only segments that are passed whole, and reading goes on behind them", async () => {
+  test("deleting takes only segments that were passed completely, and reading continues after them", async () => {
     const { writer, directory } = open();
     await appendSlowly(writer, 3_000);
     const before = readdirSync(directory).filter((name) => name.endsWith(".seg"));
@@ -395,7 +396,7 @@ describe("ownership", () => {
     expect(listSources(spoolFs, root)).toEqual([]);
   });
 
-  test("a process of the same id that started at another time is not the owner", () => {
+  test("a process with the same id and another start time is not the owner", () => {
     const owned = createSource(spoolFs, root, ID);
     const path = join(owned.directory, "owner.1");
     const owner = JSON.parse(readFileSync(path, "utf8")) as { start: string };
@@ -404,7 +405,7 @@ describe("ownership", () => {
   });
 
   test.each(["writeSync", "fsyncSync"] as const)(
-    "a take-over that %s refused leaves nothing that holds up the next",
+    "a take-over that %s refused leaves nothing in the next one's way",
     (name) => {
       const owned = createSource(spoolFs, root, ID);
       release(spoolFs, owned);
@@ -416,7 +417,7 @@ describe("ownership", () => {
     },
   );
 
-  test("the key is found also when the owner's file has another one", async () => {
+  test("the key is found even when the owner's file has another one", async () => {
     const { writer, directory } = open();
     append(writer, 1);
     writer.close();
@@ -427,7 +428,7 @@ describe("ownership", () => {
     expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())?.key).toBe(owner.key);
   });
 
-  test("of many that try at once one gets it", () => {
+  test("of many simultaneous attempts one succeeds", () => {
     const owned = createSource(spoolFs, root, ID);
     release(spoolFs, owned);
     const winners = range(1, 20).filter(
@@ -436,7 +437,7 @@ describe("ownership", () => {
     expect(winners).toHaveLength(1);
   });
 
-  /** A source whose owner cannot be looked up from here, its file as old as told by the clock of this machine. */
+  /** A source whose owner cannot be looked up from here, with a file of the given age by this machine's clock. */
   function foreign(age: number): { directory: string; renew: () => void } {
     const { directory } = createSource(spoolFs, root, ID);
     const path = join(directory, "owner.1");
@@ -464,7 +465,7 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, directory, "other", watch)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test("that an owner may live is not forgotten when the one after it has left", () => {
+  test("an owner that may be alive is not forgotten when its successor has left", () => {
     const { directory } = foreign(6 * 60_000);
     let now = 0;
     const watch = new OwnerWatch(() => now);
@@ -476,7 +477,7 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, directory, "next", watch)).toMatchObject({ epoch: 3, unproven: true });
   });
 
-  test("the writer finds before its next write that it was replaced", async () => {
+  test("the writer notices before its next write that it was replaced", async () => {
     const { writer, directory, calls } = open();
     append(writer, 1);
     await writer.durable(1, true);
@@ -488,7 +489,7 @@ describe("ownership", () => {
     expect(writer.unwrittenPayloads().map(String)).toEqual([payload(2), payload(3)]);
   });
 
-  test("the writer finds that it was replaced also after its clock was set back", async () => {
+  test("the writer notices that it was replaced even after its clock was set back", async () => {
     vi.setSystemTime(new Date("9999-01-01"));
     const { writer, directory } = open();
     append(writer, 1);
@@ -507,15 +508,20 @@ describe("ownership", () => {
     expect(readAll(directory)).toMatchObject({ seqs: range(1, 1_000), damaged: [] });
   });
 
-  test("a root is durable with every folder above it that had to be made", () => {
+  test("a root is durable with every folder above it that had to be created", () => {
     const calls: string[] = [];
-    const told = <K extends keyof SpoolFs>(name: K): SpoolFs[K] =>
+    const logged = <K extends keyof SpoolFs>(name: K): SpoolFs[K] =>
       ((...args: unknown[]) => {
         const result = (spoolFs[name] as (...args: unknown[]) => unknown)(...args);
         calls.push(`${name} ${String(args[0])} ${name === "openSync" ? String(result) : ""}`.trim());
         return result;
       }) as SpoolFs[K];
-    const fs = { ...nodeFs, mkdirSync: told("mkdirSync"), openSync: told("openSync"), fsyncSync: told("fsyncSync") };
+    const fs = {
+      ...nodeFs,
+      mkdirSync: logged("mkdirSync"),
+      openSync: logged("openSync"),
+      fsyncSync: logged("fsyncSync"),
+    };
     openRoot(fs, join(root, "var", "seclog"));
     const synced = calls.flatMap((call, index) => {
       const opened = /^openSync (.+) (\d+)$/.exec(call);

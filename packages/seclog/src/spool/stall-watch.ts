@@ -1,13 +1,13 @@
 import { clearTimeout, setImmediate, setTimeout } from "../runtime/timers.ts";
 
-/** A sync that takes longer than this means a disk that stalls; then events are dropped rather than the process blocked. */
+/** A sync that takes longer shows a stalling disk; then events are dropped rather than the process blocked. */
 const STALL_MS = 1_000;
 
 /**
  * Notices a sync that has not ended although the event loop turned for a second.
  *
- * A busy event loop must not be taken for a disk that stalls: there the sync is long done, and only its callback could not
- * run. So a timer says it, which asks again after the callbacks that were waiting.
+ * A busy event loop must not pass for a stalling disk: there the sync is long done, and only its callback could not
+ * run. So a timer decides, which checks again after the callbacks that were waiting.
  */
 export class StallWatch {
   readonly #isSyncing: () => boolean;
@@ -32,7 +32,7 @@ export class StallWatch {
     this.#timer.unref();
   }
 
-  /** It has ended, or nobody waits for it any more. */
+  /** The sync has ended, or no longer matters. */
   end(): void {
     this.#stalled = false;
     clearTimeout(this.#timer);

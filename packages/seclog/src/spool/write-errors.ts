@@ -5,20 +5,20 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 export function refusedError(directory: string, cause: unknown): SeclogError {
   return new SeclogError(
     "SECLOG_SPOOL_WRITE",
-    `the spool in ${directory} cannot be written (${errorMessage(cause)}): free space or mend the disk; events wait in memory meanwhile`,
+    `the spool in ${directory} cannot be written (${errorMessage(cause)}): free space or fix the disk; events wait in memory meanwhile`,
     { cause },
   );
 }
 
-/** Another process has it now. */
+/** Another process has the directory now. */
 export function takenError(directory: string): SeclogError {
   return new SeclogError("SECLOG_SPOOL_LOST", `another process took over ${directory}`);
 }
 
-/** The log closed before the disk took all of it. */
+/** The log closed before the disk took everything. */
 export function unwrittenError(directory: string, cause: unknown): SeclogError {
   const why = errorMessage(cause);
-  return new SeclogError("SECLOG_SPOOL_WRITE", `the spool in ${directory} could not be written to its end (${why})`, {
+  return new SeclogError("SECLOG_SPOOL_WRITE", `the spool in ${directory} could not be written completely (${why})`, {
     cause,
   });
 }

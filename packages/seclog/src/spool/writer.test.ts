@@ -26,7 +26,7 @@ test("durable() - never resolves for what was written after another process took
   const owned = createSource(spoolFs, root, ID);
   vi.useFakeTimers({ toFake: ["Date"] });
   let asleep = false;
-  /** The process is stopped for minutes just before the write, between the look at the ownership and the write itself. */
+  /** The process is stopped for minutes just before the write, after the ownership check. */
   const fs: SpoolFs = {
     ...spoolFs,
     writeSync: ((...args: Parameters<typeof spoolFs.writeSync>) => {
@@ -55,11 +55,11 @@ test("durable() - never resolves for what was written after another process took
   for (const promise of waiting) await expect(promise).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
   await expect.poll(() => calls).toEqual(["synced 1", "lost"]);
   await expect(writer.durable(2, false)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
-  // Whoever took over may have read it: written again, it could be stored twice.
+  // The new owner may have read it: written again, it could be stored twice.
   expect(writer.unwrittenPayloads()).toEqual([]);
 });
 
-test("unwrittenPayloads() - has nothing that whoever took over may have read, also when its sync fails then", async () => {
+test("unwrittenPayloads() - has nothing that a new owner may have read, even when its sync then fails", async () => {
   const owned = createSource(spoolFs, root, ID);
   let failing = false;
   const fs: SpoolFs = {
@@ -145,7 +145,7 @@ function unsynced(): { fs: SpoolFs; begin(): void; opened(): number } {
   return { fs, begin, opened: () => opened };
 }
 
-test("durable() - is rejected when the disk does not sync twice, and that is tried again after longer and longer pauses", async () => {
+test("durable() - rejects when the disk fails to sync twice, and retries after longer and longer pauses", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
@@ -156,12 +156,12 @@ test("durable() - is rejected when the disk does not sync twice, and that is tri
   writer.append(writer.lastSeq + 1, "after");
   await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_WRITE" });
   await new Promise((resolve) => setTimeout(resolve, 1_000));
-  // Two tries at once, then after 50, 100, 200, 400 ms.
+  // Two attempts at once, then after 50, 100, 200, 400 ms.
   expect(disk.opened()).toBeLessThan(12);
   writer.close();
 });
 
-test("bytesWritten - does not grow with each try while the disk does not sync", async () => {
+test("bytesWritten - does not grow with each attempt while the disk does not sync", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
@@ -171,7 +171,7 @@ test("bytesWritten - does not grow with each try while the disk does not sync", 
   for (let n = 0; n < 100; n++) {
     writer.append(writer.lastSeq + 1, "x".repeat(2_000));
     void writer.durable(writer.lastSeq, true).catch(() => {});
-    // As strict events do, which know no pause.
+    // As strict events do, which do not pause.
     expect(() => writer.flushSync()).toThrow("EIO");
     most = Math.max(most, writer.bytesWritten);
     await new Promise((resolve) => setTimeout(resolve, 1));
@@ -181,7 +181,7 @@ test("bytesWritten - does not grow with each try while the disk does not sync", 
 });
 
 test.each(["durable", "flushSync"] as const)(
-  "%s() - says of nothing that it is on disk when another process took over and removed it before the sync ended",
+  "%s() - reports nothing as on disk that a new owner removed before the sync ended",
   async (how) => {
     const owned = createSource(spoolFs, root, ID);
     let armed = false;
@@ -246,7 +246,7 @@ function hanging(): { fs: SpoolFs; refuse: boolean; waiting(): boolean; end(erro
         spoolFs.closeSync(fd);
       }) as typeof spoolFs.closeSync,
       writeSync: ((...args: Parameters<typeof spoolFs.writeSync>) => {
-        // Not a segment's header, so that the file is there.
+        // Not a segment's header, so that the file exists.
         if (disk.refuse && (args[1] as unknown as Uint8Array).length !== 64)
           throw Object.assign(new Error("EIO"), { code: "EIO" });
         return spoolFs.writeSync(...args);
@@ -288,7 +288,7 @@ async function syncHangs(failed: () => void = () => {}): Promise<{
   return { disk, owned, writer, durable, closed: () => closedNumber };
 }
 
-test("flush() - opens no more and more files while a sync hangs and writes are refused", async () => {
+test("flush() - does not open more and more files while a sync hangs and writes are refused", async () => {
   const { disk, writer, durable } = await syncHangs();
   disk.refuse = true;
   const before = disk.open;
@@ -306,7 +306,7 @@ test("flush() - opens no more and more files while a sync hangs and writes are r
   await expect.poll(() => disk.open).toBe(0);
 });
 
-test("failing - is not for a sync that fails when another one has brought all to the disk", async () => {
+test("failing - ignores a sync that fails when another one has brought everything to disk", async () => {
   const calls: string[] = [];
   const { disk, writer, durable } = await syncHangs(() => calls.push("failed"));
   writer.flushSync();
@@ -317,7 +317,7 @@ test("failing - is not for a sync that fails when another one has brought all to
   writer.close();
 });
 
-test("retire() - ends the segment when all is on disk, and what comes then is in another one", async () => {
+test("retire() - ends the segment when all of it is on disk, and later events are in another one", async () => {
   const owned = createSource(spoolFs, root, ID);
   let closed = 0;
   const freed: number[] = [];
@@ -353,7 +353,7 @@ test("retire() - ends the segment when all is on disk, and what comes then is in
   writer.close();
 });
 
-test("flush() - leaves no more and more files while a sync hangs and writes are refused", async () => {
+test("flush() - does not leave more and more files while a sync hangs and writes are refused", async () => {
   const { disk, owned, writer, durable } = await syncHangs();
   disk.refuse = true;
   writer.append(writer.lastSeq + 1, "after");
@@ -374,7 +374,7 @@ test("flush() - leaves no more and more files while a sync hangs and writes are 
   reader.close();
 });
 
-test("abandon - lets a segment go that failed when all of it was on disk", async () => {
+test("abandon - closes a failed segment all of which was on disk", async () => {
   const { disk, owned, writer, durable, closed } = await syncHangs();
   writer.flushSync();
   disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));

@@ -21,7 +21,10 @@ export interface SpoolObserver {
   recovered(): void;
   /** Nothing will be written any more to the segments up to this number: the last one may be deleted, too. */
   closed(number: number): void;
-  /** Another process took the directory over: no more can be written here. The frames that are not on disk are lost to it. */
+  /**
+   * Another process took the directory over: no more can be written here. The frames that are not on disk are lost to
+   * it.
+   */
   lost(): void;
 }
 
@@ -122,8 +125,8 @@ export class SpoolWriter {
   }
 
   /**
-   * Takes the event that got the number after `lastSeq`. It reaches the operating system before the current turn of the event
-   * loop ends.
+   * Takes the event that got the number after `lastSeq`. It reaches the operating system before the current turn of the
+   * event loop ends.
    */
   append(seq: number, text: string): void {
     if (this.#frames.append(seq, text)) this.#writeOut();
@@ -252,8 +255,8 @@ export class SpoolWriter {
         }
       }
     }
-    // A process may be stopped for minutes at any instruction, also just before the write. If the directory was ours after
-    // it, whoever takes it over reads what was written. If not, nobody knows whether it was read: it is neither
+    // A process may be stopped for minutes at any instruction, also just before the write. If the directory was ours
+    // after it, whoever takes it over reads what was written. If not, nobody knows whether it was read: it is neither
     // acknowledged nor written again, which could store it twice.
     if (!this.#owned.wasOurs()) {
       this.#lost();
@@ -271,7 +274,8 @@ export class SpoolWriter {
     setImmediate(() => this.#observer.closed(this.#files.closedNumber));
     this.#writtenSeq = this.#files.writtenSeq;
     this.#frames.unwrite();
-    // A sync that fails of which all is on disk by another one has cost nothing, and there is nothing whose success would end it.
+    // A sync that fails of which all is on disk by another one has cost nothing, and there is nothing whose success
+    // would end it.
     if (!this.#failing && this.#frames.nextUnwritten !== undefined) {
       this.#failing = true;
       setImmediate(() => this.#observer.failed(failure));
@@ -328,7 +332,8 @@ export class SpoolWriter {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     if (this.#files.syncing) return;
-    // The sync before may have ended in the middle of a turn: whoever waits for this one has recorded what is not written yet.
+    // The sync before may have ended in the middle of a turn: whoever waits for this one has recorded what is not
+    // written yet.
     this.#writeOut();
     if (this.#closed || !this.#frames.hasUnsynced) return;
     this.#syncingSeq = this.#files.writtenSeq;
