@@ -17,12 +17,12 @@ export const OPEN = 0x7b;
 export const CLOSE = 0x7d;
 export const NULL_LETTER = 0x4e;
 export const VERTICAL_TAB_LETTER = 0x76;
-export const X_LETTER = 0x78;
+const X_LETTER = 0x78;
 export const T_LETTER = 0x54;
 export const Z_LETTER = 0x5a;
 export const SPACE = 0x20;
-export const PLUS = 0x2b;
-export const DOT = 0x2e;
+const PLUS = 0x2b;
+const DOT = 0x2e;
 export const ZERO = 0x30;
 
 export const UNENDED = "a row has a column that does not end: it is not of this export or table";
