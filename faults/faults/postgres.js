@@ -475,7 +475,7 @@ export const POSTGRES_FAULTS = [
   standbyFault("20i", "failover to a stale standby for good", async ({ world, app, newest, note }) => {
     rmSync(newest, { recursive: true });
     // As docs/operations.md says: every number that only the lost server had is put on record as lost.
-    const [, id, end, stored] = /source (\S+) ends at (\d+) there, but (\d+)/.exec(
+    const [, id, end, stored] = /source (\S+) ends at (\d+) there, but the spool's cursor says (\d+)/.exec(
       handlerOf(app.state).lastError.message,
     );
     const folder = join(world.spool, id);
