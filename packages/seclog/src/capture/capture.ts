@@ -14,22 +14,22 @@ export interface CaptureLog {
   ) => unknown;
 }
 
-/** What capture says about an event. */
+/** The facts that capture adds to an event. */
 export type CaptureFacts = { readonly [key: string]: unknown };
 
-/** What every adapter takes. `Request` is the framework's own. */
+/** Options of every adapter. `Request` is the framework's own. */
 export interface CaptureOptions<Request extends object = IncomingMessage> {
   /**
-   * Who sends a request, for the events that do not say so: an id, `undefined` for nobody. It is asked when an event is
-   * recorded, so after authentication. Must answer at once. What `setActor` said comes first.
+   * Returns who sends a request, for events that do not name an actor: an id, `undefined` for an anonymous one. Called
+   * when an event is recorded, so after authentication. Must return at once. `setActor` takes precedence.
    *
    * ```ts
    * securityCapture(security, { actor: (req: express.Request) => req.session.accountId });
    * ```
    *
    * @default what authentication leaves on the request: the `id`, `sub`, `_id`, `userId`, `uid`, `uuid`, `oid` or
-   *   `username` of `request.user`, `request.auth`, `request.oidc.user` or `request.session.passport.user`; an e-mail address
-   *   only where there is nothing else
+   *   `username` of `request.user`, `request.auth`, `request.oidc.user` or `request.session.passport.user`; an e-mail
+   *   address only if there is nothing else
    */
   readonly actor?: ActorOf<Request> | undefined;
   /**
@@ -38,14 +38,14 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
    */
   readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
   /**
-   * Whether calls of `recordSecurityEvent` that pass no request find the current one, by `AsyncLocalStorage`. Costs a
-   * microsecond or so per request.
+   * Whether calls of `recordSecurityEvent` without a request find the current one, by `AsyncLocalStorage`. Costs about
+   * a microsecond per request.
    * @default true
    */
   readonly context?: boolean | undefined;
 }
 
-/** A method, so that it may ask for more than `Request`: the application knows what its middleware adds. */
+/** A method, so that it may expect more than `Request`: the application knows what its middleware adds. */
 type ActorOf<Request extends object> = {
   of(request: Request): Party | null | undefined;
 }["of"];
@@ -57,7 +57,7 @@ export class Capture {
   readonly actor: ((request: object) => unknown) | undefined;
   readonly #off: ReadonlySet<Detector>;
 
-  /** @throws SeclogError `SECLOG_CONFIG` for a log that is none and for an unknown option or detector. */
+  /** @throws SeclogError `SECLOG_CONFIG` for anything but a log, and for an unknown option or detector. */
   constructor(log: CaptureLog, options: CaptureOptions<never> = {}) {
     if (typeof log?.recordSecurityEvent !== "function") {
       throw configError("securityCapture", "log", "must be what createSecurityLog returned");
@@ -89,7 +89,7 @@ export class Capture {
     try {
       this.log.recordSecurityEvent(DETECTED[detector], request, facts);
     } catch {
-      // The log reports its own failures to its diagnostics; the response has been given.
+      // The log reports its own failures to its diagnostics; the response is already given.
     }
   }
 }

@@ -1,11 +1,11 @@
 /**
- * What a request was refused for. The first of these that applies decides:
+ * Why a request was refused. The first of these that applies decides:
  *
- * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a body that cannot be read);
+ * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, an unreadable body);
  * 2. the application recorded an event that explains the refusal;
  * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
  * 4. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
- *    status. It comes before a body that cannot be read, where the framework reads bodies that no route would get.
+ *    status. It takes precedence over an unreadable body where the framework reads bodies that no route would get.
  */
 import { METHODS } from "node:http";
 import type { CaptureFacts } from "./capture.ts";
@@ -20,7 +20,7 @@ export interface Answered extends AskedRequest {
   readonly refusals: readonly Refusal[] | undefined;
   /** Whether the application recorded an event that explains a refusal. */
   readonly explained: boolean;
-  /** Whether the framework said that no route takes this request. */
+  /** Whether the framework reported that no route takes this request. */
   readonly unrouted: boolean;
   /** Whether an error passed other than "not found" and "method not allowed". */
   readonly failed: boolean;
@@ -31,11 +31,11 @@ export interface Answered extends AskedRequest {
   readonly detects: (detector: Detector) => boolean;
 }
 
-/** Something that the response was refused for, unless the application said so itself. */
+/** A reason for the refusal, to be recorded unless the application did so itself. */
 export interface Finding {
   readonly detector: Detector;
   readonly facts: CaptureFacts;
-  /** Whether only an event of the same type says so; others may explain a status, but not an error. */
+  /** Whether only an event of the same type explains it; a status may have other explanations, an error may not. */
   readonly byError: boolean;
 }
 
@@ -53,7 +53,7 @@ const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
   [501, "wrongMethod"],
 ]);
 
-/** May throw for a response or a router that is not what its framework makes. */
+/** May throw for a response or a router that its framework did not make. */
 export function judge(answered: Answered): readonly Finding[] {
   const { statusCode, refusals, unrouted, routes, failed } = answered;
   if (refusals !== undefined) {
@@ -74,12 +74,12 @@ export function judge(answered: Answered): readonly Finding[] {
   return routed ? [] : judgeMethod(answered, false);
 }
 
-/** Over HTTP/1.1 Node's parser refuses such a method, HTTP/2 leaves that to the application. */
+/** Over HTTP/1.1, Node's parser refuses such a method; HTTP/2 leaves that to the application. */
 function methodIsUnknown({ method }: Answered): boolean {
   return !KNOWN_METHODS.has(method);
 }
 
-/** Nobody knows whether code of the application answered: only what the router itself refuses is certain. */
+/** It is unknown whether the application's code answered: only what the router itself refuses is certain. */
 function judgeUnclaimed(
   answered: Answered,
   refuses: (request: object, statusCode: number) => boolean,
@@ -88,7 +88,7 @@ function judgeUnclaimed(
   if (statusCode >= 400 && refuses(request, statusCode)) {
     return [{ detector: "malformed", facts: { statusCode }, byError: false }];
   }
-  // Fastify's "not found" has no hooks for a method that it does not know.
+  // Fastify's "not found" runs no hooks for an unknown method.
   const unknown = statusCode === 404 && methodIsUnknown(answered);
   return unrouted || unknown ? judgeMethod(answered, unknown) : [];
 }
@@ -105,7 +105,7 @@ function factsOf({ request, header }: Answered, detector: Detector): CaptureFact
   return {};
 }
 
-/** @param said whether the application itself said that the method is the reason */
+/** @param said whether the application itself named the method as the reason */
 function judgeMethod(answered: Answered, said: boolean): readonly Finding[] {
   const { statusCode, routes } = answered;
   if (!answered.detects("wrongMethod")) return [];

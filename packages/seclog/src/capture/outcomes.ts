@@ -2,7 +2,7 @@ import type { CatalogueData, UserId } from "../event/catalogue.ts";
 import type { EventFacts } from "../record/facts.ts";
 import type { Receipt } from "../record/security-log.ts";
 
-/** The log that is recorded to: any `SecurityLog`. */
+/** The log that receives the events: any `SecurityLog`. */
 export interface OutcomeLog {
   readonly recordSecurityEvent: (
     type: keyof CatalogueData,
@@ -11,21 +11,21 @@ export interface OutcomeLog {
   ) => Receipt;
 }
 
-/** How a login ended, and whatever else is worth keeping; passwords are not. */
+/** How a login ended, and any other facts worth keeping; never a password. */
 export interface LoginFacts extends EventFacts {
   readonly success: boolean;
-  /** The account that was asked for, whether it exists or not. */
+  /** The requested account, whether it exists or not. */
   readonly userid?: UserId | undefined;
   /** Why it failed: `"password"`, `"unknown-user"`, `"locked"`, … */
   readonly reason?: string | undefined;
-  /** How often it had failed before it succeeded, where the application counts. */
+  /** How many attempts failed before this success, if the application counts. */
   readonly retries?: number | undefined;
   readonly [key: string]: unknown;
 }
 
 /**
  * Records how a login ended: `authn_login_success` (`authn_login_successafterfail` with `retries`), or
- * `authn_login_fail`. The 401 that the route answers then gives no second event.
+ * `authn_login_fail`. The 401 that the route then returns causes no second event.
  *
  * ```ts
  * recordLogin(security, req, { userid: email, success: user !== undefined });
@@ -39,17 +39,17 @@ export function recordLogin(log: OutcomeLog, request: object | null | undefined,
     : log.recordSecurityEvent("authn_login_success", request, rest);
 }
 
-/** What was asked for, and whatever else is worth keeping. */
+/** What was requested, and any other facts worth keeping. */
 export interface AccessFacts extends EventFacts {
   readonly userid?: UserId | undefined;
-  /** What access was asked to. */
+  /** The resource that was requested. */
   readonly resource?: string | undefined;
   readonly [key: string]: unknown;
 }
 
 /**
- * Gives `granted` back, and records `authz_fail` when it is false. The 403 or 404 that the route answers then gives
- * no second event.
+ * Returns `granted`, and records `authz_fail` when it is false. The 403 or 404 that the route then returns causes no
+ * second event.
  *
  * ```ts
  * if (!checkAccess(security, req, order.owner === user.id, { userid: user.id, resource: `order/${order.id}` })) {

@@ -1,4 +1,4 @@
-/** What Node's parser refused: the request as far as it could be read, why, and what it was answered. */
+/** A request that Node's parser refused: the request as far as it could be read, the reason, and the response. */
 import type { Socket } from "node:net";
 import { peerOfSocket } from "../record/peer.ts";
 
@@ -16,16 +16,15 @@ interface ParserError {
   readonly bytesParsed?: unknown;
 }
 
-/** A refusal while it is answered. */
+/** A refusal while it is being answered. */
 export interface ParserRefusal {
-  /** The answer was given, as far as it is given at once. Must be called. */
+  /** Ends the observation, once the response was given as far as it is given at once. Must be called. */
   end(): { readonly code: string; readonly request: RefusedRequest; readonly statusCode: number | undefined };
 }
 
 /**
- * The refusal that a server's `clientError` stands for, `undefined` for an error that is none. Until its end it looks at
- * what is written to the connection: the listener of an application or of a framework answers in its own words.
- * Never throws.
+ * The refusal behind a server's `clientError`; `undefined` for any other error. Until `end` it observes what is written
+ * to the connection, since a listener of the application or the framework responds in its own words. Never throws.
  */
 export function parserRefusal(
   server: { listenerCount(event: string): number },
@@ -37,7 +36,7 @@ export function parserRefusal(
     const socket = connection as Socket;
     if (typeof code !== "string" || !isRefusal(code, socket)) return undefined;
     const head = Buffer.isBuffer(rawPacket) ? requestHead(rawPacket, Number(bytesParsed)) : undefined;
-    // Asked for now: who answers may destroy the connection.
+    // Read now: a listener may destroy the connection.
     const request: RefusedRequest = { headers: {}, ...head, socket: { remoteAddress: peerOfSocket(socket) } };
     if (server.listenerCount("clientError") === 0) {
       const statusCode = answerOfNode(code, socket);
@@ -51,7 +50,7 @@ export function parserRefusal(
   }
 }
 
-/** Looks at what is written to a connection until it is asked for the status of it; `undefined` where that was not one. */
+/** Observes what is written to a connection until its status is read; `undefined` for anything but an HTTP response. */
 function observeAnswer(socket: Socket): () => number | undefined {
   let first: unknown;
   const restore = (["write", "end"] as const).map((name) => {
@@ -76,15 +75,15 @@ function observeAnswer(socket: Socket): () => number | undefined {
 }
 
 /**
- * A connection that broke (`ECONNRESET`) or that was closed in the middle of a request (`HPE_INVALID_EOF_STATE`) is
- * nobody's attack, and a browser opens connections ahead that time out without a byte.
+ * A connection that broke (`ECONNRESET`) or was closed in the middle of a request (`HPE_INVALID_EOF_STATE`) is not an
+ * attack, and browsers open spare connections that time out without a byte.
  */
 function isRefusal(code: string, socket: Socket): boolean {
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return socket.bytesRead > 0;
   return code.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE";
 }
 
-/** The status with which Node answers by itself, where nobody listens; unknown when an answer was under way. */
+/** The status that Node responds with itself, without a listener; unknown when a response was under way. */
 function answerOfNode(code: string, socket: Socket): number | undefined {
   const { _httpMessage: response } = socket as { readonly _httpMessage?: { readonly _headerSent?: boolean } | null };
   if (!socket.writable || response?._headerSent) return undefined;

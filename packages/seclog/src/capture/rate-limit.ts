@@ -1,4 +1,4 @@
-/** What limiters of the rate leave on a request and its response. */
+/** What rate limiters leave on a request and its response. */
 
 /** Reads one of the response's headers. */
 type Header = (name: string) => unknown;

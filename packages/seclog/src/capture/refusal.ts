@@ -1,6 +1,6 @@
 import type { CatalogueData } from "../event/catalogue.ts";
 
-/** What capture looks for. Each can be turned off by its name in {@link CaptureOptions.detect}. */
+/** The detectors of capture. Each can be turned off by name in {@link CaptureOptions.detect}. */
 export const DETECTORS = [
   "wrongMethod",
   "unauthenticated",
@@ -25,15 +25,14 @@ export const DETECTED: { readonly [D in Detector]: keyof CatalogueData } = {
   malformed: "input_validation_fail",
 };
 
-/** What an error says about the request that it ended. */
+/** What an error reveals about the request that it ended. */
 export interface Refusal {
   readonly detector: Detector;
   readonly facts: { readonly reason: string; readonly fields?: readonly string[] };
 }
 
 /**
- * Events that say why a request was refused. When one of them was recorded for a request, its status is explained,
- * and gives no second event.
+ * Events that explain why a request was refused. A request with one of them needs no second event for its status.
  */
 export const REFUSALS: ReadonlySet<string> = new Set<keyof CatalogueData>([
   ...Object.values(DETECTED),
@@ -77,8 +76,8 @@ const SIGNATURE_ERRORS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * The `type` of body-parser's errors, except `request.aborted`: a client that goes away has done nothing wrong, and
- * `stream.*`, which are the application's own mistakes.
+ * The `type` of body-parser's errors, except `request.aborted`, since a client that goes away has done nothing wrong,
+ * and `stream.*`, which are the application's own mistakes.
  */
 const BODY_ERRORS: ReadonlySet<unknown> = new Set([
   "encoding.unsupported",
@@ -91,7 +90,7 @@ const BODY_ERRORS: ReadonlySet<unknown> = new Set([
   "request.size.invalid",
 ]);
 
-/** Fastify's own refusals of a request that is not well formed. */
+/** Fastify's own refusals of malformed requests. */
 const FASTIFY_INPUT = /^FST_ERR_(?:CTP_(?:BODY_TOO_LARGE|EMPTY_|INVALID_(?:MEDIA|CONTENT|JSON))|VALIDATION$|BAD_URL$)/;
 
 interface ErrorShape {
@@ -104,7 +103,7 @@ interface ErrorShape {
   readonly validationContext?: unknown;
 }
 
-/** Which of the known refusals an error is. Never throws, whatever was thrown at it. */
+/** The known refusal that an error is. Never throws, whatever was thrown. */
 export function refusalOf(error: unknown): Refusal | undefined {
   if (typeof error !== "object" || error === null) return undefined;
   try {
@@ -118,17 +117,17 @@ export function refusalOf(error: unknown): Refusal | undefined {
       const fields = code === "FST_ERR_VALIDATION" ? invalidFields(error as ErrorShape) : [];
       return { detector: "malformed", facts: { reason: code, ...(fields.length > 0 && { fields }) } };
     }
-    // A path that cannot be decoded (Express) and a body that is no JSON (older parsers) have no code of their own.
+    // A path that cannot be decoded (Express) and a body that is not JSON (older parsers) have no code of their own.
     if ((name === "URIError" || name === "SyntaxError") && errorStatus(error) === 400) {
       return { detector: "malformed", facts: { reason: name } };
     }
   } catch {
-    // A getter or a proxy that throws: whatever it is, it is none of the errors above.
+    // A getter or a proxy threw: the value is none of the errors above.
   }
   return undefined;
 }
 
-/** The status that an error asks for, as Express and Fastify read it. */
+/** The status that an error requests, as Express and Fastify read it. */
 export function errorStatus(error: unknown): number | undefined {
   try {
     const { status, statusCode } = Object(error) as ErrorShape;
@@ -145,7 +144,7 @@ function signatureReason(error: object, mark: unknown): string {
   return mark === "StripeSignatureVerificationError" || typeof message !== "string" ? String(mark) : message;
 }
 
-/** Which fields a schema refused: `body/address/zip`. At most 20, names only. */
+/** The fields that a schema refused: `body/address/zip`. At most 20, names only. */
 function invalidFields({ validation, validationContext }: ErrorShape): string[] {
   if (!Array.isArray(validation)) return [];
   const context = typeof validationContext === "string" ? validationContext : "";

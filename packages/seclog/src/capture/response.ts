@@ -1,18 +1,18 @@
 /**
  * A response as capture reads it: status and headers, wherever the application put them, and when it ended. Node's two
- * kinds differ: HTTP/1.1 says `prefinish` within `response.end()`, also when the client is gone by then. HTTP/2 says
- * nothing of the kind, forgets what a stream that was reset is answered with, and lets the stream answer by itself.
+ * kinds differ: HTTP/1.1 emits `prefinish` within `response.end()`, even when the client has gone. HTTP/2 emits nothing
+ * of the kind, forgets the response to a stream that was reset, and lets the stream respond by itself.
  */
 import type { ServerResponse } from "node:http";
 
-/** What only a response of HTTP/2 has. */
+/** The parts that only an HTTP/2 response has. */
 interface Http2Part {
   readonly stream?: { readonly sentHeaders?: { readonly ":status"?: unknown } };
 }
 
 export class ObservedResponse {
   readonly #response: ServerResponse & Http2Part;
-  /** What `writeHead` was given: Node composes the head of it and forgets it. Fastify gives it all headers. */
+  /** The arguments of `writeHead`: Node turns them into the head and forgets them. Fastify passes all headers there. */
   #head: { readonly statusCode: unknown; readonly headers: unknown } | undefined;
 
   constructor(response: ServerResponse) {
@@ -20,7 +20,7 @@ export class ObservedResponse {
     const writeHead = response.writeHead as (...values: unknown[]) => ServerResponse;
     response.writeHead = (...values: unknown[]) => {
       const result = Reflect.apply(writeHead, response, values);
-      // The headers come last, behind the status and perhaps its text.
+      // The headers come last, after the status and perhaps its text.
       this.#head = { statusCode: values[0], headers: values.length > 1 ? values.at(-1) : undefined };
       return result;
     };
@@ -32,17 +32,17 @@ export class ObservedResponse {
     return typeof status === "number" ? status : statusCode;
   }
 
-  /** Whether the application has given an answer, or began to. */
+  /** Whether the application has responded, or begun to. */
   get answered(): boolean {
     return this.#response.headersSent || this.#response.writableEnded;
   }
 
-  /** Whether nothing more will come of it. */
+  /** Whether nothing more will be sent. */
   get over(): boolean {
     return this.#response.writableFinished || this.#response.destroyed;
   }
 
-  /** A header, wherever it was set. `getHeader` does not know what was only given to `writeHead`. */
+  /** A header, wherever it was set. `getHeader` misses those passed to `writeHead`. */
   header(name: string): unknown {
     return this.#response.getHeader(name) ?? headerIn(this.#head?.headers, name);
   }
@@ -51,7 +51,7 @@ export class ObservedResponse {
    * Calls back when the application ends the response, and when the connection closes.
    *
    * @param closed whether the connection did
-   * @param answered whether the application has given an answer, or began to
+   * @param answered whether the application has responded, or begun to
    */
   onEnd(ended: (closed: boolean, answered: boolean) => void): void {
     const response = this.#response;
@@ -66,7 +66,7 @@ export class ObservedResponse {
     };
   }
 
-  /** Calls back when the answer was handed to the operating system, or will not be. */
+  /** Calls back when the response was handed to the operating system, or will not be. */
   onSent(sent: () => void): void {
     this.#response.once("finish", sent);
     this.#response.once("close", sent);
@@ -74,8 +74,8 @@ export class ObservedResponse {
 }
 
 /**
- * One header of what `writeHead` takes: an object, a list of pairs, or a list where names and values take turns. The
- * last one of a name.
+ * One header from the arguments of `writeHead`: an object, a list of pairs, or a list of alternating names and values.
+ * The last one of a name.
  */
 function headerIn(head: unknown, name: string): unknown {
   if (typeof head !== "object" || head === null) return undefined;

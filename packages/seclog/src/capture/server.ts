@@ -1,10 +1,10 @@
 /**
  * Watches a server for requests that no application code ever sees, because Node's parser refuses them: an unknown
- * method, a header that is too large, bytes that are no HTTP, HTTP/1.1 without `Host`.
+ * method, a header that is too large, bytes that are not HTTP, HTTP/1.1 without `Host`.
  *
- * It looks at what the server emits instead of listening for `clientError`: Node answers such a request itself only
- * while nobody listens, and an own listener would have to answer in its place, in the words of every Node version.
- * A request without `Host` is not emitted: of that one, Node's diagnostics channel tells.
+ * It observes what the server emits instead of listening for `clientError`: Node responds to such a request itself only
+ * without a listener, and ours would have to respond in its place, in the words of every Node version. A request
+ * without `Host` is not emitted: Node's diagnostics channel reports it.
  */
 import { subscribe } from "node:diagnostics_channel";
 import type { IncomingMessage } from "node:http";
@@ -12,21 +12,21 @@ import type { Capture } from "./capture.ts";
 import { parserRefusal } from "./parser-refusal.ts";
 import type { RouteKnowledge } from "./routes.ts";
 
-/** The part of `http.Server` (and of the servers of `https` and `http2`) that is used. */
+/** The part of `http.Server` (and of the servers of `https` and `http2`) that capture uses. */
 export interface WatchedServer {
   emit(event: string | symbol, ...values: never[]): boolean;
   listenerCount(event: string | symbol): number;
 }
 
-/** What an adapter adds to the watching. */
+/** What an adapter adds to the watch. */
 export interface WatchOptions {
-  /** Which methods a path has. */
+  /** Knows which methods a path has. */
   readonly routes?: RouteKnowledge | undefined;
-  /** Called with every request before the application is; must not throw. */
+  /** Called with every request before the application; must not throw. */
   readonly onRequest?: ((request: unknown, response: unknown) => void) | undefined;
   /**
-   * Whether the capture is for this path, `undefined` where the path could not be read. Must not throw.
-   * @default it is for all
+   * Whether the capture covers this path; `undefined` when the path could not be read. Must not throw.
+   * @default it covers all
    */
   readonly covers?: ((url: string | undefined) => boolean) | undefined;
 }
@@ -39,7 +39,10 @@ interface Watcher extends WatchOptions {
 const watched = new WeakMap<object, Watcher[]>();
 let subscribed = false;
 
-/** Starts watching, once per server and log, or once per server and part of an application. Gives the function that ends it. */
+/**
+ * Starts watching, once per server and log, or once per server and part of an application. Returns the function that
+ * stops it.
+ */
 export function watch(capture: Capture, server: WatchedServer, options: WatchOptions = {}): () => void {
   const known = watched.get(server);
   const same = known?.some(({ capture: { log }, covers }) => log === capture.log && covers === options.covers);
@@ -54,10 +57,10 @@ export function watch(capture: Capture, server: WatchedServer, options: WatchOpt
   };
 }
 
-/** Looks at what the server emits. Gives the function that ends it. */
+/** Observes what the server emits. Returns the function that stops it. */
 function watchEvents(server: WatchedServer, watchers: Watcher[]): () => void {
   watched.set(server, watchers);
-  // Once for all servers, of which the subscription holds none.
+  // Once for all servers; the subscription keeps none of them alive.
   if (!subscribed) subscribe("http.server.request.start", recordMissingHost);
   subscribed = true;
   const emit = server.emit as (event: string | symbol, ...values: unknown[]) => boolean;
@@ -69,7 +72,7 @@ function watchEvents(server: WatchedServer, watchers: Watcher[]): () => void {
   }
   server.emit = emitWatched;
   return () => {
-    // Somebody who wrapped `emit` after us still calls ours, which then only passes on.
+    // Code that wrapped `emit` after us still calls ours, which then only passes on.
     if (server.emit !== emitWatched) return;
     server.emit = emit;
     watched.delete(server);
@@ -91,7 +94,7 @@ interface StartedRequest {
   readonly server: object & { readonly requireHostHeader?: boolean };
 }
 
-/** RFC 9112, section 3.2. Node tells of the request, and then answers 400 before anybody else hears of it. */
+/** RFC 9112, section 3.2. Node publishes the request, and then responds with 400 without emitting it. */
 function recordMissingHost(message: unknown): void {
   try {
     const { request, server } = message as StartedRequest;
@@ -100,11 +103,11 @@ function recordMissingHost(message: unknown): void {
       capture.record("malformed", request, { reason: "MISSING_HOST", statusCode: 400 });
     }
   } catch {
-    // Not what Node tells.
+    // Not a message of Node's.
   }
 }
 
-/** @param pass passes the error on to who answers it: its answer and what it throws are none of our business */
+/** @param pass passes the error on to the listeners: their response, and what they throw, are not our business */
 function recordClientError(
   server: WatchedServer,
   watchers: readonly Watcher[],

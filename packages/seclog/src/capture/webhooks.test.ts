@@ -8,7 +8,7 @@ import type { CaptureLog } from "./capture.ts";
 import { type HmacOptions, hmacVerifier, verified } from "./webhooks.ts";
 
 describe("verified()", () => {
-  test("gives the result, and records nothing when the signature is right", () => {
+  test("returns the result, and records nothing when the signature is right", () => {
     const { log, calls } = recordedCalls();
     const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     const now = new Date();
@@ -21,7 +21,7 @@ describe("verified()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("records what Standard Webhooks and Stripe throw and reject with, and throws it on", async () => {
+  test("records what Standard Webhooks and Stripe throw and reject with, and rethrows it", async () => {
     const { log, calls } = recordedCalls();
     const request = {};
     const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -47,7 +47,7 @@ describe("verified()", () => {
     ]);
   });
 
-  test("records by name what an unknown verifier throws, never its message, and no JSON that is broken", () => {
+  test("records by name what an unknown verifier throws, never its message, and ignores broken JSON", () => {
     const { log, calls } = recordedCalls();
     const thrown: unknown[] = [new RangeError("secret text"), "text", undefined, new SyntaxError("no JSON")];
     for (const error of thrown) {
@@ -64,7 +64,7 @@ describe("verified()", () => {
     expect(calls.map(({ data }) => data["reason"])).toEqual(["RangeError", undefined, undefined]);
   });
 
-  test("a log that throws does not take the place of the signature's error", () => {
+  test("a log that throws does not replace the signature's error", () => {
     const log: CaptureLog = {
       recordSecurityEvent() {
         throw new Error("the log is broken");
@@ -82,7 +82,7 @@ describe("hmacVerifier()", () => {
   const sign = (secret: string, content: string, encoding: "hex" | "base64" = "hex"): string =>
     createHmac("sha256", secret).update(content).digest(encoding);
 
-  test("GitHub's example of its documentation", () => {
+  test("the example in GitHub's documentation", () => {
     // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     const verify = hmacVerifier({
       secret: "It's a Secret to Everybody",
@@ -134,7 +134,7 @@ describe("hmacVerifier()", () => {
     expect(() => verify("body", { s: sign("new", "body", "base64") })).toThrow(/expected form/);
   });
 
-  test("the error is of the table, and the parsed body and the empty secret are the caller's mistakes", () => {
+  test("the error has a code of the table, and the parsed body and the empty secret are the caller's mistakes", () => {
     const verify = hmacVerifier({ secret: "s", header: "x-signature" });
     expect(() => verify("body", {})).toThrow(expect.objectContaining({ code: "SECLOG_WEBHOOK_SIGNATURE" }));
     expect(() => verify({} as string, { "x-signature": "00" })).toThrow(TypeError);
@@ -145,7 +145,7 @@ describe("hmacVerifier()", () => {
     }
   });
 
-  test("no other signature passes, whatever is sent", () => {
+  test("refuses every other signature, whatever is sent", () => {
     const verify = hmacVerifier({ secret: "the secret", header: "x-signature" });
     const right = sign("the secret", "body");
     verify("body", { "x-signature": right });

@@ -44,7 +44,7 @@ async function listening(app: FastifyInstance): Promise<number> {
   return (app.server.address() as { port: number }).port;
 }
 
-/** What it was refused for is recorded in the turn in which the answer is there, but behind this. */
+/** The reason for a refusal is recorded in the turn in which the response arrives, but after this. */
 async function inject(app: FastifyInstance, request: string | InjectOptions): Promise<LightMyRequestResponse> {
   const answer = await app.inject(request);
   await new Promise(setImmediate);
@@ -56,7 +56,7 @@ function typesOf(calls: readonly { readonly type: string }[]): string[] {
 }
 
 describe("wrong method", () => {
-  test("a known path answered 404 gives the allowed methods and the route, once, as the framework's own request", async () => {
+  test("a 404 on a known path records the allowed methods and the route, once, as the framework's own request", async () => {
     const { app, calls } = application();
     app.register(
       async (scope) => {
@@ -76,7 +76,7 @@ describe("wrong method", () => {
     expect(calls[0]?.request).toHaveProperty("raw.httpVersion", "1.1");
   });
 
-  test("nothing for what is served, and for a path that is unknown", async () => {
+  test("records nothing for served requests and unknown paths", async () => {
     const { app, calls } = application();
     app.get("/orders", async () => "orders");
     app.post("/teapot", async (_request, reply) => reply.code(418).send("short"));
@@ -107,7 +107,7 @@ describe("wrong method", () => {
     }
   });
 
-  test("the router's options, patterns, wildcards, optional parameters and hosts", async () => {
+  test("follows the router's options, patterns, wildcards, optional parameters and hosts", async () => {
     const { app, calls } = application({ routerOptions: { caseSensitive: false, ignoreTrailingSlash: true } });
     app.get("/Exact", async () => "x");
     app.get("/files/*", async () => "x");
@@ -147,7 +147,7 @@ describe("wrong method", () => {
     expect(calls).toMatchObject([{ data: { allowedMethods: "PUT" } }]);
   });
 
-  test("a catch-all page and a preflight for everything make no path known", async () => {
+  test("a catch-all page and a preflight for everything do not make paths known", async () => {
     const { app, calls } = application();
     app.get("/*", async () => "page");
     app.options("*", async () => "");
@@ -162,7 +162,7 @@ describe("wrong method", () => {
     expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo", "/:owner/:repo/:branch"]);
   });
 
-  test("is the cause also where the body, which nobody would have got, cannot be read", async () => {
+  test("is the cause even where the body, which no route would have received, cannot be read", async () => {
     const { app, calls } = application({ bodyLimit: 10 });
     app.get("/page", async () => "page");
     app.post("/form", async () => "made");
@@ -184,7 +184,7 @@ describe("wrong method", () => {
     expect(typesOf(calls)).toEqual(Array(2 * bodies.length - 1).fill("input_validation_fail"));
   });
 
-  test("a body that cannot be read is recorded as such where wrong methods are not", async () => {
+  test("records an unreadable body as such where wrong methods are not detected", async () => {
     const { app, calls } = application({}, { detect: { wrongMethod: false } });
     app.get("/page", async () => "page");
     const headers = { "content-type": "application/json" };
@@ -192,14 +192,14 @@ describe("wrong method", () => {
     expect(typesOf(calls)).toEqual(["input_validation_fail"]);
   });
 
-  test("nothing for a preflight that nobody answers", async () => {
+  test("records nothing for an unanswered preflight", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
     expect((await inject(app, { method: "OPTIONS", url: "/page" })).statusCode).toBe(404);
     expect(calls).toEqual([]);
   });
 
-  test("one that Node's parser refuses, with the methods of the path", async () => {
+  test("records one that Node's parser refuses, with the methods of the path", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
     const port = await listening(app);
@@ -241,28 +241,25 @@ test("401 and 403 - by status, and not when the handler recorded the cause by on
   expect(calls).toHaveLength(4);
 });
 
-test.each([true, false])(
-  "a cause that is recorded when the answer is out gives one event, on a socket: %s",
-  async (socket) => {
-    const { app, log, calls } = application();
-    app.addHook("onResponse", async (request, reply) => {
-      if (reply.statusCode === 403) checkAccess(log as OutcomeLog, request, false, { userid: "ada" });
-    });
-    app.get("/hook", async (_request, reply) => reply.code(403).send());
-    app.get("/await", async (request, reply) => {
-      await reply.code(401).send();
-      recordLogin(log as OutcomeLog, request, { userid: "ada", success: false });
-    });
-    const port = socket ? await listening(app) : 0;
-    for (const path of ["/hook", "/await"]) await (socket ? send(port, "GET", path) : inject(app, path));
-    expect(calls.map(({ type, data }) => [type, data["userid"]])).toEqual([
-      ["authz_fail", "ada"],
-      ["authn_login_fail", "ada"],
-    ]);
-  },
-);
+test.each([true, false])("a cause recorded after the response makes one event, on a socket: %s", async (socket) => {
+  const { app, log, calls } = application();
+  app.addHook("onResponse", async (request, reply) => {
+    if (reply.statusCode === 403) checkAccess(log as OutcomeLog, request, false, { userid: "ada" });
+  });
+  app.get("/hook", async (_request, reply) => reply.code(403).send());
+  app.get("/await", async (request, reply) => {
+    await reply.code(401).send();
+    recordLogin(log as OutcomeLog, request, { userid: "ada", success: false });
+  });
+  const port = socket ? await listening(app) : 0;
+  for (const path of ["/hook", "/await"]) await (socket ? send(port, "GET", path) : inject(app, path));
+  expect(calls.map(({ type, data }) => [type, data["userid"]])).toEqual([
+    ["authz_fail", "ada"],
+    ["authn_login_fail", "ada"],
+  ]);
+});
 
-test("a log that is flushed or closed right after the answer has what it was refused for", async () => {
+test("a log that is flushed or closed right after the response has the refusal", async () => {
   for (const end of ["flush", "close"] as const) {
     const events: string[] = [];
     const log = createSecurityLog({
@@ -318,7 +315,7 @@ test.each([undefined, 403, 200])(
   },
 );
 
-/** Without a socket `inject` finds all headers in the response; Node forgets what `writeHead` is given. */
+/** Without a socket `inject` finds all headers in the response; Node forgets the arguments of `writeHead`. */
 test.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a socket: %s", async (socket) => {
   const { app, calls } = application();
   app.register(rateLimit, { max: 1, ban: 1 });
@@ -402,7 +399,7 @@ test("detect - each detector can be turned off", async () => {
   expect(calls).toEqual([]);
 });
 
-test("it applies to the whole application, and knows routes that stand before it, after it and in scopes", async () => {
+test("it covers the whole application, and knows routes registered before it, after it and in scopes", async () => {
   const { log, calls } = recordedCalls();
   const app = Fastify();
   apps.push(app);
@@ -433,7 +430,7 @@ test("it applies to the whole application, and knows routes that stand before it
   expect(typesOf(calls)).toEqual(["authz_fail"]);
 });
 
-test("hostile errors - the application answers as without capture", async () => {
+test("hostile errors - the application responds as without capture", async () => {
   for (const error of ["text", 7, null, undefined, Object.freeze(new Error("frozen")), Object.create(null)]) {
     const { app, calls } = application();
     app.get("/", () => {
@@ -452,7 +449,7 @@ test("hostile errors - the application answers as without capture", async () => 
   }
 });
 
-test("context - calls without a request find the current one, also after a body was read", async () => {
+test("context - calls without a request find the current one, even after a body was read", async () => {
   const { app, calls } = application();
   app.addHook("onRequest", async () => setActor("ada"));
   app.post("/", async (request) => {
@@ -508,7 +505,7 @@ describe("http2", () => {
       ]);
   });
 
-  test("a stream that is reset before a slow refusal hides nothing", async () => {
+  test("a stream that is reset before a slow refusal is still recorded", async () => {
     const arrived = new EventEmitter();
     const { calls, client } = await http2Application((app) => {
       app.get("/slow", async (request, reply) => {
@@ -554,7 +551,7 @@ test("the parser's refusals have the status that Fastify's own listener answers,
 });
 
 describe("the servers of localhost", () => {
-  /** Fastify asks for all addresses of the name; most machines that run tests give it only one. */
+  /** Fastify requests all addresses of the name; most machines that run tests have only one. */
   function twoAddresses(): void {
     const addresses = ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
     const original = dns.lookup as (...values: unknown[]) => void;
@@ -613,7 +610,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
 
   const refuse = (code: number) => async (_request: unknown, reply: FastifyReply) => reply.code(code).send();
 
-  test("a capture in a scope is for its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
+  test("a capture in a scope covers its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
     for (const prefix of ["/admin", ""]) {
       const { log, calls } = recordedCalls();
       const app = Fastify();
@@ -653,13 +650,13 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     }
   });
 
-  test("what has no hook belongs to a scope below its prefix: the router's refusals and the parser's", async () => {
+  test("refusals without a hook, of the router and the parser, belong to a scope below its prefix", async () => {
     const { log, calls } = recordedCalls();
     const app = Fastify();
     apps.push(app);
     app.register(
       async (scope) => {
-        // Before the plugin: no hook tells of it.
+        // Before the plugin: no hook reports it.
         scope.get("/early/:id", async () => "x");
         scope.register(securityCapture, { log });
       },
@@ -717,7 +714,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     ]);
   });
 
-  test("a capture that is registered late takes no other scope's answer for the router's", async () => {
+  test("a capture that is registered late does not take another scope's response for the router's", async () => {
     const { log, calls } = recordedCalls();
     const app = Fastify();
     apps.push(app);

@@ -12,11 +12,11 @@ export type { Detector } from "../refusal.ts";
 
 /** The options of the plugin. */
 export interface FastifyCaptureOptions extends CaptureOptions<FastifyRequest> {
-  /** The log that is recorded to. */
+  /** The log that receives the events. */
   readonly log: CaptureLog;
 }
 
-/** The part of a Fastify 5 instance that is used. */
+/** The part of a Fastify 5 instance that capture uses. */
 interface FastifyApp extends FastifyRouting {
   readonly server: WatchedServer;
   addHook(name: "onRoute", hook: (route: FastifyRoute) => void): unknown;
@@ -28,7 +28,7 @@ interface FastifyApp extends FastifyRouting {
   ): unknown;
 }
 
-/** The part of a Fastify request that is used. */
+/** The part of a Fastify request that capture uses. */
 export interface FastifyRequest {
   readonly raw: IncomingMessage;
   readonly is404: boolean;
@@ -45,13 +45,13 @@ interface FastifyReply {
  * await app.register(securityCapture, { log: security });
  * ```
  *
- * Registered in the application it is for all of it. Registered in a scope it is for the routes of that scope and below,
- * for wrong methods on their paths, and for what the router and Node's parser refuse below the scope's prefix. In a scope
- * without a prefix it has to stand before the routes. Where a request passes several, the innermost is the one that records.
+ * Registered in the application it covers all of it. Registered in a scope it covers the routes of that scope and
+ * below, wrong methods on their paths, and what the router and Node's parser refuse below the scope's prefix. In a
+ * scope without a prefix, register it before the routes. Where a request passes several, the innermost one records.
  */
 export const securityCapture: (app: object, options: FastifyCaptureOptions, done: (error?: Error) => void) => void =
   Object.assign(install, {
-    // What fastify-plugin sets: the hooks belong to the instance that registers, not to a scope of their own below it.
+    // As fastify-plugin does: the hooks belong to the instance that registers, not to a scope of their own below it.
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "seclog",
   });
@@ -84,14 +84,14 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
       const { server } = request.raw.socket as { readonly server?: WatchedServer };
       if (typeof server?.emit === "function" && server !== app.server) watch(capture, server, watching);
     } catch {
-      // A request or response that is not Node's own: go on without it.
+      // A request or response that is not Node's own: continue without it.
     }
     if (!capture.context) next();
     else if (observation === undefined) runWithRequest(request, next);
     else observation.enter(next);
   });
   if (!scope.whole) {
-    // A path that no route takes has the hooks of the application, although it may be one of this scope's.
+    // A path that no route takes runs the application's hooks, although it may be one of this scope's.
     (scope.root as FastifyApp).addHook("onRequest", (request, reply, next) => {
       if (request.is404) observeUnhooked(capture, scope, request, reply.raw);
       next();
@@ -110,8 +110,8 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
 }
 
 /**
- * The servers that Fastify opens besides its own when it listens on `localhost`, one for each further address of that
- * name. It shows them to nobody; those that another version keeps elsewhere are found with their first request.
+ * The servers that Fastify opens beside its own when it listens on `localhost`, one for each further address of that
+ * name. It does not expose them; those that another version keeps elsewhere are found with their first request.
  */
 function otherServers(app: FastifyApp): readonly WatchedServer[] {
   let holder: object | null = app;
@@ -126,8 +126,8 @@ function otherServers(app: FastifyApp): readonly WatchedServer[] {
 }
 
 /**
- * Observes a request that no hook of the scope will see, as it seems: what the router refuses has no hook at all, and what
- * no route takes has those of the application.
+ * Observes a request that apparently no hook of the scope will see: what the router refuses runs no hook at all, and
+ * what no route takes runs the application's.
  *
  * @param request Node's as it arrives at the server, or Fastify's
  */

@@ -39,7 +39,7 @@ const options = fc.record({
 
 type Options = { [name in "caseSensitive" | "ignoreTrailingSlash" | "ignoreDuplicateSlashes"]: boolean };
 
-/** What was wrong once. */
+/** Paths that were wrong once. */
 function example(url: string, paths: string[], others: Partial<Options> = {}): [string, string[], Options] {
   return [url, paths, { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, ...others }];
 }
@@ -57,7 +57,7 @@ test("a path belongs to a route exactly when Fastify's router takes it there, kn
         app.get(url, async () => "taken");
         const printed = new FastifyRoutes(routerOptions);
         printed.addPrinted(app.printRoutes());
-        // A route that takes every path, however long, makes none known.
+        // A route that takes every path, however long, does not make paths known.
         const lengths = ["/no/such.path/in-any~application", "/no/such.path/in-any~application/nor/below/it"];
         const everything = (await Promise.all(lengths.map((path) => app.inject(path)))).every(
           ({ body }) => body === "taken",
@@ -80,7 +80,7 @@ test("a path belongs to a route exactly when Fastify's router takes it there, kn
       examples: [
         example("/:p/:p/:o?", ["/a/a", "/"], { caseSensitive: false }),
         example("/:p/:p/:p", ["/a/a/a"]),
-        // A parameter's pattern ends at a slash, and knows letter case whatever the router does.
+        // A parameter's pattern ends at a slash, and is case-sensitive whatever the router is.
         example("/:p(.+)", ["/a"]),
         example("/a:p([^.]+).png", ["/ab/ab.png"]),
         example("/:p(^[ab]+)x:q", ["/Aax9"], { caseSensitive: false }),

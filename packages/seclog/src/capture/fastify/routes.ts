@@ -1,16 +1,16 @@
 /**
- * Which methods a Fastify application has for a path. Fastify does not let its router be asked, so the routes are
- * collected as they are registered, and matched here by the rules of its router (find-my-way 9): `:name`,
- * `:name(pattern)`, several parameters between two slashes, `:name?` at the end, `*` at the end, `::` for a colon.
+ * The methods that a Fastify application has for a path. Fastify's router cannot be queried, so the routes are
+ * collected as they are registered, and matched here by its router's rules (find-my-way 9): `:name`, `:name(pattern)`,
+ * several parameters between two slashes, `:name?` at the end, `*` at the end, `::` for a colon.
  *
- * `app.register()` runs a plugin later than the lines that follow it, so routes of the application itself may be
- * there before the plugin; no hook tells of them, and they are read from what `printRoutes()` prints.
+ * `app.register()` runs a plugin later than the lines that follow it, so the application's own routes may come before
+ * the plugin; no hook reports them, and they are read from the output of `printRoutes()`.
  */
 import { isRegExp } from "node:util/types";
 import { takesEveryPath } from "../every-path.ts";
 import type { OtherMethods } from "../routes.ts";
 
-/** What the `onRoute` hook is told. */
+/** What the `onRoute` hook receives. */
 export interface FastifyRoute {
   readonly method: string | readonly string[];
   readonly url: string;
@@ -29,9 +29,9 @@ interface KnownRoute {
   readonly methods: readonly string[];
   readonly url: string;
   readonly pattern: RoutePattern;
-  /** `undefined` where any host will do. */
+  /** `undefined` for any host. */
   readonly host: string | RegExp | undefined;
-  /** Whether the route has constraints that cannot be judged from outside. */
+  /** Whether the route has constraints that cannot be evaluated from outside. */
   readonly constrained: boolean;
 }
 
@@ -60,12 +60,12 @@ export class FastifyRoutes {
     }
   }
 
-  /** Adds the routes of a tree that `printRoutes()` has printed: those with a URL that is wanted. */
+  /** Adds the wanted routes of a tree that `printRoutes()` has printed. */
   addPrinted(tree: string, wanted: (url: string) => boolean = () => true): void {
     for (const route of printedRoutes(tree)) if (wanted(route.url)) this.add(route);
   }
 
-  /** Whether a route has this path, whatever its methods are. */
+  /** Whether a route has this path, whatever its methods. */
   has(url: string): boolean {
     const path = this.#path(url);
     return this.#routes.some(({ pattern }) => matches(pattern, path));
@@ -73,14 +73,14 @@ export class FastifyRoutes {
 
   /** See `RouteKnowledge.otherMethods`. */
   otherMethods(method: string, url: string, host: string | undefined): OtherMethods | undefined {
-    // A browser's preflight, which asks what there is.
+    // A browser's preflight, which asks for the methods.
     if (method === "OPTIONS") return undefined;
     const path = this.#path(url);
     const allowed = new Set<string>();
     let route: string | undefined;
     for (const known of this.#routes) {
       if (!matches(known.pattern, path) || !hostMatches(known.host, host)) continue;
-      // A route that has the method after all was refused by a constraint, such as a version: the method is not the reason.
+      // A route that has the method was refused by a constraint, such as a version: the method is not the reason.
       if (known.methods.includes(method)) return undefined;
       if (known.constrained) continue;
       for (const name of known.methods) allowed.add(name);
@@ -98,7 +98,7 @@ export class FastifyRoutes {
     try {
       path = decodeURI(path);
     } catch {
-      // Fastify answers such a path itself (FST_ERR_BAD_URL).
+      // Fastify responds to such a path itself (FST_ERR_BAD_URL).
     }
     if (this.#options.ignoreDuplicateSlashes) path = path.replace(/\/{2,}/g, "/");
     if (this.#options.ignoreTrailingSlash) path = withoutLastSlash(path);
@@ -113,11 +113,11 @@ function withoutLastSlash(path: string): string {
 function hostMatches(expected: string | RegExp | undefined, host: string | undefined): boolean {
   if (expected === undefined) return true;
   if (host === undefined) return false;
-  // Not `test`, which keeps a position in a global or sticky pattern, and that pattern is the application's.
+  // Not `test`, which keeps a position in a global or sticky pattern, and the pattern is the application's.
   return typeof expected === "string" ? expected === host : host.search(expected) !== -1;
 }
 
-/** A parameter at the end that may be missing, as the router finds it: not one with a pattern. */
+/** A parameter at the end that may be missing, as the router sees it: not one with a pattern. */
 const OPTIONAL = /(\/:[^/()]*?)\?(\/?)$/;
 
 /** `/users/:id?` is `/users` and `/users/:id`, and `/:id?` is `/` and `/:id`. */
@@ -126,10 +126,10 @@ function withAndWithoutOptional(url: string): readonly string[] {
   return [url.replace(OPTIONAL, "$1$2"), url.replace(OPTIONAL, "$2") || "/"];
 }
 
-/** A route's URL, part by part between its slashes: a parameter ends there, also one whose pattern would go on. */
+/** A route's URL, split at its slashes: a parameter ends there, even one whose pattern would continue. */
 interface RoutePattern {
   readonly parts: readonly RegExp[];
-  /** Whether the last part takes all that is left. */
+  /** Whether the last part takes everything left. */
   readonly open: boolean;
 }
 
@@ -138,7 +138,7 @@ function routePattern(url: string, options: FastifyRouterOptions): RoutePattern 
   let text = options.ignoreDuplicateSlashes ? url.replace(/\/{2,}/g, "/") : url;
   if (options.ignoreTrailingSlash) text = withoutLastSlash(text);
   const sources = [""];
-  /** Within a part, from its first parameter on: the router matches that as one expression, which knows letter case. */
+  /** Within a part, from its first parameter on: the router matches that as one case-sensitive expression. */
   let parametric = false;
   let open = false;
   for (let at = 0; at < text.length; ) {
@@ -211,10 +211,10 @@ function closingBracket(text: string, open: number): number | undefined {
   return undefined;
 }
 
-/** A branch of the tree: the columns before it, its arm, and what it says. A line without an arm goes on with its branch. */
+/** A branch of the tree: the columns before it, its arm, and its text. A line without an arm continues its branch. */
 const BRANCH = /^((?:│ {3}| {4})*)([├└]── )?(.*)$/;
 
-/** What a branch says of a route: its part of the URL, its methods and its constraints. */
+/** The content of a branch: its part of the URL, its methods and its constraints. */
 const LEAF = /^(.*) \(([A-Z-]+(?:, [A-Z-]+)*)\)(?: (\{.*\}))?$/;
 
 function printedRoutes(tree: string): FastifyRoute[] {
@@ -240,7 +240,7 @@ function printedRoutes(tree: string): FastifyRoute[] {
 
 /**
  * A parameter has a branch of its own, `:id|:name` for two routes; any other colon is text. Text that begins a branch
- * with a colon cannot be told from a parameter, so such a route is taken for a wider one.
+ * with a colon cannot be distinguished from a parameter, so such a route is taken for a wider one.
  */
 function urlPart(printed: string): string {
   if (printed === "(empty root node)") return "";
@@ -255,7 +255,7 @@ function printedConstraints(printed: string): { readonly [name: string]: unknown
     const [, source, flags] = /^\/(.*)\/([a-z]*)$/.exec(String(constraints["host"])) ?? [];
     return source === undefined ? constraints : { ...constraints, host: new RegExp(source, flags) };
   } catch {
-    // Not to be judged: as a constraint of the application's own.
+    // Cannot be evaluated: treated as a constraint of the application's own.
     return { unreadable: true };
   }
 }

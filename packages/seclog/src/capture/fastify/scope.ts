@@ -1,12 +1,13 @@
 /**
- * The part of a Fastify application that a capture is registered in: all of it, or a scope. Hooks keep to their scope by
- * themselves. What has no hooks does not: what the router refuses, a path that no route takes, what Node's parser refuses.
+ * The part of a Fastify application that a capture is registered in: all of it, or a scope. Hooks keep to their scope
+ * by themselves. What runs no hooks does not: refusals of the router, paths that no route takes, refusals of Node's
+ * parser.
  */
 import type { IncomingMessage } from "node:http";
 import type { OtherMethods, RouteKnowledge } from "../routes.ts";
 import { type FastifyRoute, type FastifyRouterOptions, FastifyRoutes } from "./routes.ts";
 
-/** The part of a Fastify 5 instance that tells of routes. */
+/** The part of a Fastify 5 instance that reveals routes. */
 export interface FastifyRouting {
   readonly initialConfig: FastifyRouterOptions & {
     readonly routerOptions?: FastifyRouterOptions & { readonly maxParamLength?: number };
@@ -16,11 +17,11 @@ export interface FastifyRouting {
   printRoutes(): string;
 }
 
-/** Fastify's own default, of its router's `maxParamLength`. */
+/** Fastify's default for its router's `maxParamLength`. */
 const LONGEST_PARAMETER = 100;
 
 export class FastifyScope {
-  /** The instance around it all, which is asked about paths that no route takes. */
+  /** The outermost instance, which is consulted about paths that no route takes. */
   readonly root: FastifyRouting;
   readonly #app: FastifyRouting;
   readonly #known: FastifyRoutes;
@@ -28,7 +29,7 @@ export class FastifyScope {
   /** For requests that a hook of the scope has seen. */
   readonly routes: RouteKnowledge = { otherMethods: ({ request }) => this.#otherMethods(request) };
 
-  /** For requests that none has seen. */
+  /** For requests that no hook has seen. */
   readonly unhooked: RouteKnowledge = {
     ...this.routes,
     refuses: (request, statusCode) => this.#routerRefuses(rawOf(request).url ?? "", statusCode),
@@ -41,7 +42,7 @@ export class FastifyScope {
     try {
       this.#known.addPrinted(app.printRoutes(), (url) => this.#below(url));
     } catch {
-      // Another form of printing: those routes stay unknown.
+      // Printed in another form: those routes stay unknown.
     }
   }
 
@@ -54,13 +55,13 @@ export class FastifyScope {
     this.#known.add(route);
   }
 
-  /** Whether a request that no hook sees is this capture's. */
+  /** Whether a request that no hook sees belongs to this capture. */
   readonly covers = (url: string | undefined): boolean => {
     if (this.whole) return true;
     return url !== undefined && (this.#below(url) || this.#known.has(url));
   };
 
-  /** Whether a path is below the scope's prefix. A scope without one has only the routes that it is seen to register. */
+  /** Whether a path is below the scope's prefix. A scope without one has only the routes that it sees registered. */
   #below(url: string): boolean {
     if (this.whole) return true;
     const { prefix } = this.#app;
@@ -73,7 +74,7 @@ export class FastifyScope {
     return this.#known.otherMethods(raw.method ?? "", raw.url ?? "", hostOf(raw));
   }
 
-  /** A path that cannot be decoded, or that has too long a parameter, is answered by the router, without any hook. */
+  /** The router itself responds to a path that cannot be decoded or has too long a parameter, without any hook. */
   #routerRefuses(url: string, statusCode: number): boolean {
     const path = url.split(/[?#]/, 1)[0] ?? "";
     try {
@@ -84,7 +85,7 @@ export class FastifyScope {
     const { initialConfig } = this.#app;
     const longest = initialConfig.routerOptions?.maxParamLength ?? initialConfig.maxParamLength ?? LONGEST_PARAMETER;
     if (!path.split("/").some((part) => part.length > longest)) return false;
-    // The application's own `frameworkErrors` may answer with another status, but only where a route has the path.
+    // The application's own `frameworkErrors` may respond with another status, but only where a route has the path.
     return statusCode === 414 || this.#known.has(url);
   }
 }
@@ -104,7 +105,7 @@ function hostOf({ headers = {} }: Partial<IncomingMessage>): string | undefined 
 }
 
 function routerOptions({ initialConfig }: FastifyRouting): FastifyRouterOptions {
-  // Fastify 5 takes them at two places.
+  // Fastify 5 has them in two places.
   const inner = initialConfig.routerOptions ?? {};
   return {
     caseSensitive: initialConfig.caseSensitive !== false && inner.caseSensitive !== false,

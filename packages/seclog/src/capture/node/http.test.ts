@@ -59,7 +59,7 @@ describe("securityCapture()", () => {
     ]);
   });
 
-  test("reads the headers that are given to writeHead, in each form that it takes", async () => {
+  test("reads the headers passed to writeHead, in each form that it accepts", async () => {
     const { log, calls } = recordedCalls();
     const heads: readonly ((response: http.ServerResponse) => unknown)[] = [
       (response) => response.writeHead(405, { Allow: "GET" }),
@@ -82,7 +82,7 @@ describe("securityCapture()", () => {
     ]);
   });
 
-  test("gives back what the listener returns, throws what it throws, and keeps its receiver", () => {
+  test("returns what the listener returns, throws what it throws, and keeps its receiver", () => {
     const { log } = recordedCalls();
     const receiver = {};
     const listener = function (this: unknown, request: object): unknown {
@@ -97,7 +97,7 @@ describe("securityCapture()", () => {
     }
   });
 
-  test("requests without a socket, responses that are none: the listener is called all the same", () => {
+  test("still calls the listener for requests without a socket and values that are not responses", () => {
     const { log } = recordedCalls();
     let called = 0;
     const wrapped = securityCapture<object, object, void>(log, () => {
@@ -116,7 +116,7 @@ describe("securityCapture()", () => {
   });
 
   describe.each(hasOpenssl ? ["h2c", "h2 over TLS"] : ["h2c"])("http2, %s", (kind) => {
-    /** Serves a listener and gives a client, and what ends both. */
+    /** Serves a listener and returns a client, and what ends both. */
     async function serve(listener: (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void) {
       const { log, calls } = recordedCalls();
       const captured = securityCapture(log, listener);
@@ -139,7 +139,7 @@ describe("securityCapture()", () => {
       return (answer as http2.IncomingHttpHeaders)[":status"];
     }
 
-    test("one event for an answer that is read", async () => {
+    test("records one event for a response that is read", async () => {
       const { calls, client } = await serve((_request, response) => {
         response.statusCode = 403;
         response.end("no");
@@ -158,7 +158,7 @@ describe("securityCapture()", () => {
         },
       ],
       ["writeHead() and end()", (response) => void response.writeHead(403, { "x-a": "b" }).end()],
-    ])("a stream that is reset before a slow refusal hides nothing: %s", async (_title, answer) => {
+    ])("a stream that is reset before a slow refusal is still recorded: %s", async (_title, answer) => {
       for (const code of [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_NO_ERROR]) {
         const arrived = new EventEmitter();
         const { calls, client } = await serve((request, response) => {
@@ -175,7 +175,7 @@ describe("securityCapture()", () => {
       }
     });
 
-    test("a whole connection that breaks before a slow refusal hides nothing", async () => {
+    test("a connection that breaks before a slow refusal is still recorded", async () => {
       const arrived = new EventEmitter();
       const { calls, client } = await serve((request, response) => {
         request.stream.on("error", () => {});
@@ -189,7 +189,7 @@ describe("securityCapture()", () => {
       await expect.poll(() => calls).toMatchObject([{ type: "unauthenticated_request", data: { statusCode: 401 } }]);
     });
 
-    test("an answer that the stream gives by itself, and one that is never given", async () => {
+    test("a response that the stream sends by itself, and one that is never sent", async () => {
       const { calls, client } = await serve((request, response) => {
         if (request.url === "/stream") {
           response.stream.respond({ ":status": 403 });
@@ -238,7 +238,7 @@ describe("securityCapture()", () => {
     });
   });
 
-  test("a client that does not read its answer does not put the event off for long", async () => {
+  test("a client that does not read its response does not delay the event for long", async () => {
     const { log, calls } = recordedCalls();
     const port = await listen(
       serverOf(
@@ -255,7 +255,7 @@ describe("securityCapture()", () => {
     socket.destroy();
   });
 
-  test("an answer that is torn down half way", async () => {
+  test("a response that is torn down halfway", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(
       securityCapture(log, (_request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -278,7 +278,7 @@ describe("watchServer()", () => {
     ["the greeting of TLS", "\x16\x03\x01\x02\x00\x01\x00", "input_validation_fail", 400, "HPE_INVALID_METHOD"],
     ["headers that are too large", overflow, "input_validation_fail", 431, "HPE_HEADER_OVERFLOW"],
     [
-      "a line that is no header",
+      "a line that is not a header",
       "GET / HTTP/1.1\r\nno header\r\n\r\n",
       "input_validation_fail",
       400,
@@ -301,7 +301,7 @@ describe("watchServer()", () => {
   ];
 
   test.each(hostile)(
-    "%s - is recorded, and answered as by a server that nobody watches",
+    "%s - is recorded, and answered as by an unwatched server",
     async (_title, bytes, type, status, reason) => {
       const { log, calls } = recordedCalls();
       const server = serverOf(statusListener);
@@ -311,7 +311,7 @@ describe("watchServer()", () => {
       const answer = await sendRaw(watched, Buffer.from(bytes, "latin1"));
       expect(answer).toBe(await sendRaw(plain, Buffer.from(bytes, "latin1")));
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-      // The exact code of a header that is no header is llhttp's business.
+      // llhttp decides the exact code for a line that is not a header.
       const expected = reason.startsWith("HPE_INVALID_M") ? reason : expect.stringMatching(/^HPE_/);
       expect(calls).toMatchObject([{ type, data: { statusCode: status, reason: expected } }]);
       expect(calls).toHaveLength(1);
@@ -345,7 +345,7 @@ describe("watchServer()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("method, target and headers of the request line that was refused, behind another request in the same packet", async () => {
+  test("method, target and headers of the refused request line, after another request in the same packet", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     watchServer(log, server);
@@ -389,7 +389,7 @@ describe("watchServer()", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("connections that break or are closed in the middle of a request are nobody's attack", async () => {
+  test("connections that break or are closed in the middle of a request are not attacks", async () => {
     const { log, calls } = recordedCalls();
     let errors = 0;
     const server = serverOf(statusListener);
@@ -411,7 +411,7 @@ describe("watchServer()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("ends when asked to, and leaves the server as it was", async () => {
+  test("stops on request, and leaves the server as it was", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     const emit = server.emit;
@@ -426,7 +426,7 @@ describe("watchServer()", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("errors and sockets that are none change nothing", () => {
+  test("values that are not errors or sockets change nothing", () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     server.on("clientError", () => {});

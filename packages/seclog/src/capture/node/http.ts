@@ -24,9 +24,9 @@ export type RequestListener<
  * watchServer(security, server);
  * ```
  *
- * Without a router, a wrong method is one that the listener answers with 405 or 501; the allowed methods are those of its `Allow`
- * header. What the listener returns or throws goes through unchanged. From the first request on the server is watched too;
- * {@link watchServer} does so from the start.
+ * Without a router, a wrong method is one that the listener answers with 405 or 501; the allowed methods are those of
+ * its `Allow` header. What the listener returns or throws passes unchanged. From the first request on, the server is
+ * watched as well; {@link watchServer} starts that at once.
  *
  * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector.
  */
@@ -57,7 +57,7 @@ export function securityCapture<
         request,
       );
     } catch {
-      // A request that is not Node's own: the listener will know.
+      // A request that is not Node's own: leave it to the listener.
     }
     if (!capture.context) return answer();
     return observation === undefined ? runWithRequest(request, answer) : observation.enter(answer);
@@ -66,10 +66,10 @@ export function securityCapture<
 
 /**
  * Records what Node's parser refuses before any application code runs: unknown methods as `illegal_request_method`,
- * headers that are too large (431), requests that take too long (408), bytes that are no HTTP and requests without
- * `Host` (400) as `input_validation_fail`. Node, or a `clientError` listener of the application, answers as without it.
+ * headers that are too large (431), requests that take too long (408), bytes that are not HTTP and requests without
+ * `Host` (400) as `input_validation_fail`. Node, or the application's `clientError` listener, responds as before.
  *
- * @returns what ends it.
+ * @returns a function that stops it.
  * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector.
  */
 export function watchServer(log: CaptureLog, server: WatchedServer, options: CaptureOptions = {}): () => void {
