@@ -132,6 +132,26 @@ describe("documents", () => {
     expect(examples.length).toBeGreaterThan(1);
   });
 
+  it("docs/design/integrity.md quotes tests by titles that they have", () => {
+    const tests = ["packages", "test"].flatMap((folder) => filesBelow(join(root, folder)));
+    const missing: string[] = [];
+    let quoted = 0;
+    // `file.test.ts`: a title, or parts of one around "…"
+    for (const [, file = "", title = ""] of read("docs/design/integrity.md").matchAll(
+      /`([\w./-]+\.test\.ts)`(?::\s([^;\]]+))?/g,
+    )) {
+      quoted += 1;
+      const found = tests.filter((path) => path.endsWith(`/${file}`));
+      const sources = found.map((path) => readFileSync(path, "utf8"));
+      const parts = title.replace(/\s+/g, " ").split("…");
+      if (!sources.some((source) => parts.every((part) => source.includes(part.trim())))) {
+        missing.push(`${file}: ${title}`);
+      }
+    }
+    expect(missing).toEqual([]);
+    expect(quoted).toBeGreaterThan(15);
+  });
+
   it("the changelog begins with what is unreleased", () => {
     expect(read("CHANGELOG.md").match(/^## .*/m)?.[0]).toBe("## [Unreleased]");
   });
