@@ -184,12 +184,12 @@ describe("verifyProof()", () => {
     table.push(`| ${what} | ${sentence} |`);
   });
 
-  it("are listed in docs/design/forged-proofs.md with what is said of them", async () => {
-    const page = `# Forged proofs, and what is said of each
+  it("are listed in docs/design/forged-proofs.md with the sentence that refuses them", async () => {
+    const page = `# Forged proofs, and the sentence that refuses each
 
-Written by the test that holds it, \`packages/verify/src/proof.test.ts\`; "…" stands for what differs from run to run.
+The test that proves this page also writes it: \`packages/verify/src/proof.test.ts\`. "…" stands for what differs from run to run.
 
-| the proof has | seclog verify-proof says |
+| the proof has | seclog verify-proof reports |
 |---|---|
 ${table.join("\n")}
 `;

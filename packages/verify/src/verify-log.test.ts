@@ -732,12 +732,12 @@ describe("attacks on a log", () => {
     if (count !== undefined) expect(sentences, sentences.join("\n")).toHaveLength(count);
   });
 
-  it("are listed in docs/design/attacks.md with what finds them", async () => {
+  it("are listed in docs/design/attacks.md with the sentence that finds them", async () => {
     const page = `# Attacks on a log, and the sentence that finds each
 
-Made by a superuser, past all triggers, on a log of 665 leaves that four sources filled, with a quarantined record, an erased person, a
-pruned month and a rotated key. Each is undone before the next. This page is written by the test that holds it,
-\`packages/verify/src/verify-log.test.ts\`; "…" stands for what differs from run to run.
+A superuser makes each attack, past all triggers, on a log of 665 leaves that four sources filled, with a quarantined record, an
+erased person, a pruned month and a rotated key, and undoes it before the next. The test that proves this page also writes it:
+\`packages/verify/src/verify-log.test.ts\`. "…" stands for what differs from run to run.
 
 | attack | findings | the sentence |
 |---|--:|---|
