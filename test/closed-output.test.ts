@@ -54,7 +54,7 @@ describe("stdoutHandler()", () => {
         { closed: stream },
       );
       expect(code).toBe(7);
-      expect(readFileSync(join(folder, "health"), "utf8")).toContain("the stream cannot be written");
+      expect(readFileSync(join(folder, "health"), "utf8")).toContain("cannot write to the stream");
     },
   );
 });

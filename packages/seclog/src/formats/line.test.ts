@@ -26,20 +26,20 @@ const EVENT: SecurityEvent = {
   data: { note: "two\nlines\u2028" },
 };
 
-it("readableLine() - one line, with what matters first and nothing that a terminal obeys", () => {
+it("readableLine() - prints one line, the important parts first, without anything that a terminal obeys", () => {
   expect(readableLine(EVENT, false)).toBe(
     '2026-11-22T19:43:22.123456Z WARNING  illegal_request_method BREW "/a b\\x1b[2J\\r\\nFAKE" 405 203.0.113.9 ' +
       'allowed="GET, HEAD" actor="x\\"y" agent="curl/8 \\u202eevil" data={"note":"two\\nlines\\u2028"}\n',
   );
 });
 
-it("readableLine() - colour is around the level only", () => {
+it("readableLine() - colours the level only", () => {
   const plain = readableLine(EVENT, false);
   expect(readableLine(EVENT, true)).toBe(plain.replace("WARNING ", "\u001b[33mWARNING \u001b[0m"));
   expect(readableLine({ ...EVENT, level: "info" }, true)).not.toContain("\u001b");
 });
 
-it("ndjsonLine() - one line that parses to the columns", () => {
+it("ndjsonLine() - prints one line that parses to the columns", () => {
   const line = ndjsonLine(EVENT);
   expect(line.slice(0, -1)).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
   expect(line.endsWith("\n")).toBe(true);

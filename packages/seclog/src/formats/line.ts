@@ -1,3 +1,4 @@
+/** An event as a line for people. Whatever the event contains, it stays one line. */
 import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { visibleJson, visibleText } from "../event/visible.ts";
@@ -13,7 +14,7 @@ const COLOURS: { readonly [L in Level]: string } = {
 const RESET = "\u001b[0m";
 
 /**
- * An event as one line for people, its newline included: time, level, type, request, then `name=value`.
+ * An event as one line for people, with its newline: time, level, type, request, then `name=value`.
  *
  * `2026-11-22T19:43:22.123456Z WARNING  authz_fail GET /admin 403 203.0.113.9 actor=42 data={"resource":"orders"}`
  */
@@ -43,7 +44,7 @@ export function readableLine(event: SecurityEvent, colour: boolean): string {
   return `${words.join(" ")}\n`;
 }
 
-/** A value within the line: quoted when its end would otherwise be in doubt. */
+/** A value within the line, quoted when its end would be ambiguous. */
 function word(text: string): string {
   return visibleText(/^[^\s"=]+$/u.test(text) ? text : `"${text.replaceAll('"', '\\"')}"`);
 }

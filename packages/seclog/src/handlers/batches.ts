@@ -3,9 +3,9 @@ import type { SecurityEvent } from "../event/event.ts";
 import { type EventBatch, HandlerError } from "../ship/handler.ts";
 
 /**
- * The events of a batch.
+ * Decodes a batch.
  *
- * @throws HandlerError of kind `"event"` when one of them cannot be read: the shipper then finds out which.
+ * @throws HandlerError of kind `"event"` when one of them cannot be decoded: the shipper then finds out which
  */
 export function decodedEvents(batch: EventBatch): readonly SecurityEvent[] {
   try {
@@ -15,7 +15,7 @@ export function decodedEvents(batch: EventBatch): readonly SecurityEvent[] {
   }
 }
 
-/** For a batch that comes after `close()`. */
+/** The failure of a batch that arrives after `close()`. */
 export function closedError(): HandlerError {
-  return new HandlerError("destination", "the handler was closed", { code: "SECLOG_CLOSED" });
+  return new HandlerError("destination", "the handler is closed", { code: "SECLOG_CLOSED" });
 }

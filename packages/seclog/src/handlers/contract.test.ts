@@ -1,4 +1,4 @@
-/** The promises of `ship/handler.ts`, kept by both handlers or skipped with the reason. */
+/** Both handlers keep the promises of `ship/handler.ts`, or skip them with a reason. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ async function files(): Promise<HandlerFixture> {
   let last: SecurityEventHandler | undefined;
   return {
     async create() {
-      // One process writes a file at a time: the next one comes when the last has gone.
+      // One process writes a file at a time: the next starts after the last has closed.
       await last?.close();
       last = fileHandler({ path: join(directory, "security.ndjson"), maxBytes: 20_000 });
       return last;
@@ -56,27 +56,27 @@ async function stream(): Promise<HandlerFixture> {
   };
 }
 
-const NO_QUARANTINE = "it leaves what it cannot write to quarantine.ndjson of the spool";
-const NO_READING = "a stream cannot be asked what it has had, so a new process prints the rest again";
+const NO_QUARANTINE = "it leaves records that it cannot write to the spool's quarantine.ndjson";
+const NO_READING = "a stream cannot be read back, so a new process prints events again";
 
 const handlers: { readonly [name: string]: HandlerContractOptions } = {
   fileHandler: {
     open: files,
     skip: {
-      "refuses an older epoch": "a file has one writer at a time, which its lock sees to",
-      "notices a destination that went back": "files are moved away and deleted by their owners: that is no fault",
-      "goes on behind a quarantined record": NO_QUARANTINE,
+      "refuses an older epoch": "a file has one writer at a time, which its lock ensures",
+      "notices a destination that went back": "the files' owner may move and delete them",
+      "continues past a quarantined record": NO_QUARANTINE,
     },
   },
   stdoutHandler: {
     open: stream,
     skip: {
-      "is idempotent": `${NO_READING}; within a process it is, see console.test.ts`,
-      "takes the rest of a batch that it has in part": NO_READING,
+      "is idempotent": `${NO_READING}; within a process it is, see stdout.test.ts`,
+      "stores the rest of a partly stored batch": NO_READING,
       "refuses an older epoch": "a stream has no epochs",
       "notices a destination that went back": NO_READING,
-      "goes on behind a quarantined record": NO_QUARANTINE,
-      "can be made in a worker": "it prints on the application's thread",
+      "continues past a quarantined record": NO_QUARANTINE,
+      "can be created in a worker": "it prints on the application's thread",
     },
   },
 };

@@ -5,7 +5,7 @@ import { stdoutHandler } from "./stdout.ts";
 
 const quiet = new AbortController().signal;
 
-/** A stream that keeps what it is given. */
+/** A stream that keeps what was written to it. */
 function collector(): { readonly stream: Writable; text(): string } {
   const chunks: Buffer[] = [];
   const stream = new Writable({
@@ -31,27 +31,27 @@ describe("stdoutHandler()", () => {
     }
   });
 
-  it("runs on the application's thread, where a stream that fails can be caught", () => {
+  it("runs on the application's thread, where a failing stream can be caught", () => {
     expect(stdoutHandler({ stream: "stderr" }).worker).toBeUndefined();
   });
 
-  it("has no colours where nobody looks", async () => {
+  it("prints without colours unless the stream is a terminal", async () => {
     const { stream, text } = collector();
     await stdoutHandler({ stream }).handle(exampleBatch({ count: 1 }), quiet);
     expect(text()).not.toContain("\u001b");
   });
 
-  it("a reader that left stops the handler and does not end the process", async () => {
+  it("stops when its reader has gone, without ending the process", async () => {
     const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
     const handler = stdoutHandler({ stream });
     await expect(handler.handle(exampleBatch({ count: 1 }), quiet)).rejects.toMatchObject({ kind: "destination" });
-    // Unheard, the stream's "error" would have ended the process by now; and it is heard no longer than needed.
+    // Without a listener the stream's "error" would have ended the process. Afterwards the listener is removed.
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(stream.listenerCount("error")).toBe(0);
     await expect(handler.handle(exampleBatch({ count: 1 }), quiet)).rejects.toMatchObject({ kind: "destination" });
   });
 
-  it("a reader that is stuck holds one batch, and gets it once", async () => {
+  it("prints a batch once, even when its reader is stuck for a while", async () => {
     const written: string[] = [];
     let resume = (): void => {};
     const stream = new Writable({
@@ -72,13 +72,13 @@ describe("stdoutHandler()", () => {
     expect(written).toHaveLength(1);
   });
 
-  it("an event that cannot be read is the event's fault", async () => {
+  it("blames an event that cannot be decoded", async () => {
     const { stream } = collector();
     const batch = exampleBatch({ count: 1, records: [Buffer.from("nothing")] });
     await expect(stdoutHandler({ stream }).handle(batch, quiet)).rejects.toMatchObject({ kind: "event" });
   });
 
-  it("refuses options that it does not have", () => {
+  it("refuses unknown options", () => {
     expect(() => stdoutHandler({ colour: true, formt: "line" } as object)).toThrow(/stdoutHandler: formt/);
     expect(() => stdoutHandler({ format: "xml" as "line" })).toThrow(/format must be/);
     expect(() => stdoutHandler({ stream: {} as Writable })).toThrow(/stream must be/);

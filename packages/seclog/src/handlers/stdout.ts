@@ -11,18 +11,15 @@ import { closedError, decodedEvents } from "./batches.ts";
 /** Options of {@link stdoutHandler}. */
 export interface StdoutHandlerOptions {
   /**
-   * `"line"` for people, `"ndjson"` for programs: one JSON object a line with the table's column names. An event is one
-   * line in both: control characters, ANSI sequences and bidirectional overrides are escaped.
+   * `"line"` for people, `"ndjson"` for programs: a JSON object with the table's column names. Both print one line per
+   * event: control characters, ANSI sequences and bidirectional overrides are escaped.
    * @default "line"
    */
   readonly format?: "line" | "ndjson" | undefined;
-  /**
-   * Where to.
-   * @default "stdout"
-   */
+  /** @default "stdout" */
   readonly stream?: "stdout" | "stderr" | Writable | undefined;
   /**
-   * Whether levels have colours in `"line"`.
+   * Whether `"line"` colours the level.
    * @default true when the stream is a terminal and the environment has no `NO_COLOR` (no-color.org)
    */
   readonly colour?: boolean | undefined;
@@ -36,12 +33,12 @@ export interface StdoutHandlerOptions {
 }
 
 /**
- * Prints events to standard output, or to another stream, on the application's thread: what a worker prints passes through that
- * thread's streams anyway, and a reader that has gone (`| head`) would end the process there. Here it stops the handler.
+ * Prints events to standard output, or to another stream, on the application's thread. A worker's output passes through that
+ * thread anyway, and a reader that has gone (`| head`) would end the process there; here it stops the handler.
  *
- * A batch counts as stored when the stream has taken it; what a reader of the stream does with it is out of sight. Within a
- * process no event is printed twice; after a restart, those printed and not yet acknowledged are printed again, since a stream
- * cannot say what it has had.
+ * A batch counts as stored when the stream has accepted it, whatever the stream's reader does with it. Within a process no
+ * event is printed twice. After a restart, events that were printed and not yet acknowledged are printed again, since a
+ * stream cannot be read back.
  */
 export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEventHandler {
   rejectUnknownOptions("stdoutHandler", options, ["format", "stream", "colour", "name", "required"]);
@@ -55,7 +52,7 @@ export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEvent
   const colour = options.colour ?? (isTerminal(stream) && !process.env["NO_COLOR"]);
   const print = format === "ndjson" ? ndjsonLine : (event: SecurityEvent) => readableLine(event, colour);
   const printed = new Map<string, number>();
-  // One write at a time. One that was given up is still the stream's: nothing is written behind its back.
+  // One write at a time. An abandoned write is still in the stream's buffer: the next one waits for it.
   let writing: Promise<void> = Promise.resolve();
   let closed = false;
 
@@ -91,14 +88,14 @@ function isTerminal(stream: "stdout" | "stderr" | Writable): boolean {
 /** The same outcome, or a failure when the signal aborts first. */
 function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(new HandlerError("retry", "printing was given up: the stream takes nothing"));
+    const giveUp = (): void => reject(new HandlerError("retry", "gave up printing: the stream accepts nothing more"));
     if (signal.aborted) giveUp();
     signal.addEventListener("abort", giveUp, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", giveUp));
   });
 }
 
-/** Resolves when the stream has handed the text on. */
+/** Resolves when the stream has flushed the text. */
 function write(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const release = guard(stream);
@@ -115,12 +112,12 @@ function write(stream: Writable, text: string): Promise<void> {
   });
 }
 
-/** How many writes each stream is guarded for. */
+/** The pending writes of each guarded stream. */
 const guarded = new WeakMap<Writable, number>();
 
 /**
- * A failed write emits "error" after its callback, which without a listener would end the application. There is one
- * only while something is written: what the application does to its streams otherwise is its own affair.
+ * A failed write emits "error" after its callback, which without a listener would end the application. The listener stays only
+ * during a write: the application's own use of its streams must fail as usual.
  */
 function guard(stream: Writable): () => void {
   const count = guarded.get(stream) ?? 0;
@@ -135,9 +132,9 @@ function guard(stream: Writable): () => void {
   };
 }
 
-/** A stream that has ended stays ended: somebody must act. */
+/** An ended stream does not recover: an operator must act. */
 function streamFailure(error: unknown): HandlerError {
-  return new HandlerError("destination", `the stream cannot be written: ${errorMessage(error)}`, { cause: error });
+  return new HandlerError("destination", `cannot write to the stream: ${errorMessage(error)}`, { cause: error });
 }
 
 function ignore(): void {}

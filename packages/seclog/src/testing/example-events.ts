@@ -2,7 +2,7 @@ import { encodeEvent } from "../event/encode.ts";
 import { EVENT_VERSION, type SecurityEvent } from "../event/event.ts";
 import { type EventBatch, eventBatch } from "../ship/handler.ts";
 
-/** The source of {@link exampleBatch} when none is given. */
+/** The default source of {@link exampleBatch}. */
 export const EXAMPLE_SOURCE = "01936d2f-5c00-7000-8000-000000000001";
 
 /** Options of {@link exampleBatch}. */
@@ -15,15 +15,15 @@ export interface ExampleBatchOptions {
   readonly count?: number;
   /** The source's epoch. @default 1 */
   readonly epoch?: number;
-  /** What the source's handler is known to have. @default 0 */
+  /** The last number that the handler has acknowledged. @default 0 */
   readonly acknowledged?: number;
-  /** Properties that every event gets. */
+  /** Properties to set in every event. */
   readonly event?: Partial<SecurityEvent>;
-  /** The canonical bytes, instead of those of example events. */
+  /** Canonical bytes to use instead of example events. */
   readonly records?: readonly Uint8Array[];
 }
 
-/** A security event for tests of handlers: the same for the same source and seq. */
+/** A security event for tests of handlers, always the same for a source and seq. */
 export function exampleEvent(seq: number, sourceId: string = EXAMPLE_SOURCE): SecurityEvent {
   return {
     v: EVENT_VERSION,
@@ -48,7 +48,7 @@ export function exampleEvent(seq: number, sourceId: string = EXAMPLE_SOURCE): Se
   };
 }
 
-/** Consecutive events of one source, as the shipper gives them to a handler. */
+/** Consecutive events of one source, as the shipper passes them to a handler. */
 export function exampleBatch(options: ExampleBatchOptions = {}): EventBatch {
   const { sourceId = EXAMPLE_SOURCE, firstSeq = 1, count = 1, epoch = 1, acknowledged = 0 } = options;
   const records =

@@ -1,5 +1,5 @@
 /**
- * What every handler promises (`ship/handler.ts`), as tests that any runner can run:
+ * The promises of every handler (`ship/handler.ts`) as tests for any runner:
  *
  * ```ts
  * for (const { title, skip, run } of handlerContract({ open })) it.skipIf(skip)(title, run);
@@ -11,72 +11,74 @@ import { BUILT_IN_HANDLERS } from "../built-in-handlers.ts";
 import type { EventBatch, HandlerModule, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "./example-events.ts";
 
-/** An empty destination, and how to look into it. */
+/** An empty destination, and the means to inspect it. */
 export interface HandlerFixture {
-  /** A handler for this destination. Several may be asked for: each stands for a process of its own. */
+  /** Creates a handler for this destination. A test may create several: each represents another process. */
   create(): SecurityEventHandler | Promise<SecurityEventHandler>;
-  /** The seqs of a source that are there, as often as they are there, in the order in which they came or of the seq. */
+  /** The stored seqs of a source, each as often as it is stored, in order of arrival or of seq. */
   storedSeqs(sourceId: string): Promise<readonly number[]>;
-  /** The canonical bytes of an event that is there. Absent for a destination that does not keep them. */
+  /** The canonical bytes of a stored event. Absent for a destination that does not keep them. */
   storedRecord?(sourceId: string, seq: number): Promise<Uint8Array | undefined>;
-  /** Takes the destination away. The handlers are closed by then. */
+  /** Removes the destination, after the handlers were closed. */
   dispose?(): Promise<void>;
 }
 
-/** The promises, by name, for the skip list. */
+/** The promises by name, for the skip list. */
 export type HandlerPromise =
   | "stores a batch"
   | "keeps every byte"
   | "is idempotent"
-  | "takes the rest of a batch that it has in part"
-  | "goes on in a new process"
+  | "stores the rest of a partly stored batch"
+  | "continues in a new process"
   | "keeps several sources apart"
   | "keeps the order of batches in flight"
   | "refuses an older epoch"
   | "notices a destination that went back"
   | "rejects an event that it cannot hold"
-  | "goes on behind a quarantined record"
+  | "continues past a quarantined record"
   | "gives up when its signal aborts"
   | "closes twice and then refuses"
-  | "can be made in a worker";
+  | "can be created in a worker";
 
 /** Options of {@link handlerContract}. */
 export interface HandlerContractOptions {
-  /** Makes an empty destination; each test asks for one. */
+  /** Creates an empty destination; called once per test. */
   readonly open: () => Promise<HandlerFixture>;
-  /** Promises that this handler cannot keep, with the reason. */
+  /** Promises that do not apply to this handler, each with the reason. */
   readonly skip?: { readonly [promise in HandlerPromise]?: string };
 }
 
-/** One test. */
 export interface HandlerContractCase {
   readonly title: string;
-  /** Why it does not apply to this handler, `undefined` when it does. */
+  /** Why it does not apply to this handler; `undefined` when it does. */
   readonly skip: string | undefined;
-  /** Rejects when the promise is broken. */
+  /** Rejects if the handler breaks the promise. */
   run(): Promise<void>;
 }
 
-/** The tests of the contract for one handler. */
+/** The contract's tests for one handler. */
 export function handlerContract(options: HandlerContractOptions): readonly HandlerContractCase[] {
-  return Object.entries(PROMISES).map(([title, keep]) => {
+  return Object.entries(PROMISES).map(([title, check]) => {
     const skip = options.skip?.[title as HandlerPromise];
-    assert.ok(skip !== "", `the skip of "${title}" needs its reason`);
-    return { title, skip, run: () => runCase(options, keep) };
+    assert.ok(skip !== "", `skipping "${title}" needs a reason`);
+    return { title, skip, run: () => runCase(options, check) };
   });
 }
 
 interface Destination {
   readonly fixture: HandlerFixture;
-  /** A handler that is closed when the test ends. */
+  /** Creates a handler that is closed when the test ends. */
   create(): Promise<SecurityEventHandler>;
 }
 
-async function runCase(options: HandlerContractOptions, keep: (to: Destination) => Promise<void>): Promise<void> {
+async function runCase(
+  options: HandlerContractOptions,
+  check: (destination: Destination) => Promise<void>,
+): Promise<void> {
   const fixture = await options.open();
   const handlers: SecurityEventHandler[] = [];
   try {
-    await keep({
+    await check({
       fixture,
       create: async () => {
         const handler = await fixture.create();
@@ -90,7 +92,7 @@ async function runCase(options: HandlerContractOptions, keep: (to: Destination) 
   }
 }
 
-const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Promise<void> } = {
+const PROMISES: { readonly [promise in HandlerPromise]: (destination: Destination) => Promise<void> } = {
   async "stores a batch"({ fixture, create }) {
     const handler = await create();
     const batch = exampleBatch({ sourceId: newSource(), count: 250 });
@@ -127,14 +129,14 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
     assert.deepEqual(await seqs(fixture, batch), range(1, 40));
   },
 
-  async "takes the rest of a batch that it has in part"({ fixture, create }) {
+  async "stores the rest of a partly stored batch"({ fixture, create }) {
     const sourceId = newSource();
     await handle(await create(), exampleBatch({ sourceId, count: 25 }));
     await handle(await create(), exampleBatch({ sourceId, count: 60 }));
     assert.deepEqual(await fixture.storedSeqs(sourceId), range(1, 60));
   },
 
-  async "goes on in a new process"({ fixture, create }) {
+  async "continues in a new process"({ fixture, create }) {
     const sourceId = newSource();
     await handle(await create(), exampleBatch({ sourceId, count: 10 }));
     const next = exampleBatch({ sourceId, firstSeq: 11, count: 10, acknowledged: 10, epoch: 2 });
@@ -201,7 +203,7 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
     assert.deepEqual(await fixture.storedSeqs(sourceId), range(1, 10));
   },
 
-  async "goes on behind a quarantined record"({ fixture, create }) {
+  async "continues past a quarantined record"({ fixture, create }) {
     const handler = await create();
     assert.ok(handler.quarantine !== undefined, "the handler has no quarantine of its own: skip this");
     const first = exampleBatch({ sourceId: newSource(), count: 3 });
@@ -222,7 +224,7 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
     const controller = new AbortController();
     const pending = handler.handle(batch, controller.signal);
     controller.abort();
-    // Either is allowed; what counts is that it ends, and that another try leaves no trace of this one.
+    // Either outcome is allowed, as long as the call ends and a retry does not store anything twice.
     await pending.catch(() => {});
     await handle(handler, batch);
     assert.deepEqual(await fixture.storedSeqs(sourceId), range(1, 500));
@@ -234,11 +236,11 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
     await handle(handler, batch);
     await Promise.all([handler.close(), handler.close()]);
     await rejects(handle(handler, { ...batch, firstSeq: 3, lastSeq: 4 }), {});
-    // One that was never used has nothing to close.
+    // A handler that was never used must close as well.
     await (await create()).close();
   },
 
-  async "can be made in a worker"({ fixture, create }) {
+  async "can be created in a worker"({ fixture, create }) {
     const { worker } = await create();
     assert.ok(worker !== undefined, "the handler has no worker: skip this");
     const builtIn = await BUILT_IN_HANDLERS[worker.module]?.();
@@ -255,7 +257,7 @@ const PROMISES: { readonly [promise in HandlerPromise]: (to: Destination) => Pro
   },
 };
 
-/** Text that some destination takes for its own: escapes, controls, ends of line, other scripts, formulas. */
+/** Text that some destination could interpret: escapes, controls, ends of line, other scripts, formulas. */
 const HOSTILE_TEXTS = [
   "plain",
   'quote " and \\ backslash \\n \\N \\. \\x00',
@@ -272,7 +274,7 @@ function handle(handler: SecurityEventHandler, batch: EventBatch): Promise<void>
   return handler.handle(batch, signal());
 }
 
-/** Ends a call that hangs, so that the test says so. */
+/** Aborts a call that hangs, so that its test fails. */
 function signal(): AbortSignal {
   return AbortSignal.timeout(20_000);
 }
@@ -297,7 +299,7 @@ function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
-/** A source id that no other test has. */
+/** A source id that no other test uses. */
 function newSource(): string {
   const hex = randomBytes(10).toString("hex");
   return `01936d2f-5c00-7${hex.slice(0, 3)}-8${hex.slice(3, 6)}-${hex.slice(6, 18)}`;

@@ -1,4 +1,4 @@
-/** For tests of applications that record (`memoryLog`), and of handlers that somebody writes (`handlerContract`). */
+/** For tests of applications that record events (`memoryLog`) and of custom handlers (`handlerContract`). */
 export {
   EXAMPLE_SOURCE,
   type ExampleBatchOptions,

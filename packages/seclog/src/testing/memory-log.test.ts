@@ -15,7 +15,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-test("memoryLog() - the events of a captured application, one per cause, with the request's facts", async () => {
+test("memoryLog() - collects a captured application's events, one per cause, with the request's facts", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const app = express();
@@ -51,7 +51,7 @@ test("memoryLog() - the events of a captured application, one per cause, with th
   expect(await security.events()).toEqual([]);
 });
 
-test("memoryLog() - the client's address, also when the connection is closed before the event is recorded", async () => {
+test("memoryLog() - has the client's address, even if the connection closed before the event was recorded", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const refuse = (_request: object, response: { statusCode: number; end(): unknown }): void => {
@@ -81,13 +81,13 @@ test("memoryLog() - the client's address, also when the connection is closed bef
   session.close();
 });
 
-test("memoryLog() - a handler's own event explains the status also through the recorder", async () => {
+test("memoryLog() - lets an event that a route handler records explain the status", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const app = express();
   app.use(securityCapture(security));
   app.get("/", (_req, res) => {
-    // No request is passed: it is found in the context, and marked.
+    // The recorder finds the request in the context, and marks it.
     security.recordSecurityEvent("malicious_direct_reference", undefined, { userid: "ada" });
     res.sendStatus(403);
   });
@@ -98,14 +98,14 @@ test("memoryLog() - a handler's own event explains the status also through the r
   expect(await security.events()).toHaveLength(1);
 });
 
-test("expectEvent() - waits for what is recorded later, and says what was recorded instead", async () => {
+test("expectEvent() - waits for a later event, and reports what was recorded instead", async () => {
   const events = defineEvents({ refund_refused: { level: "info" } });
   const security = memoryLog({ events });
   ends.push(() => security.close());
   setTimeout(() => security.recordSecurityEvent("refund_refused", null, { amount: 7 }), 20);
   expect(await security.expectEvent("refund_refused")).toMatchObject({ data: { amount: 7 } });
   await expect(security.expectEvent("refund_refused", { data: { amount: 8 } }, { deadline: 20 })).rejects.toThrow(
-    'no event refund_refused {"data":{"amount":8}}; recorded was:\n  refund_refused {"data":{"amount":7}}',
+    'no event refund_refused {"data":{"amount":8}}; these were recorded:\n  refund_refused {"data":{"amount":7}}',
   );
   await security.clear();
   await expect(security.expectEvent("authz_fail", {}, { deadline: 20 })).rejects.toThrow(/nothing was recorded/);

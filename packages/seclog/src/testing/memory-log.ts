@@ -10,23 +10,23 @@ import type { SecurityLog } from "../record/security-log.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
 
-/** What {@link memoryLog} takes: everything that `createSecurityLog` does, except where events are kept and go. */
+/** Options of {@link memoryLog}: those of `createSecurityLog` without `spool` and `handlers`. */
 export type MemoryLogOptions<Events extends EventDefinitions = Record<never, never>> = Partial<
   Omit<SecurityLogOptions<Events>, "spool" | "handlers">
 >;
 
-/** A property of an event that is expected. `data` needs to have what is given, and may have more. */
+/** The properties that an expected event must have. Its `data` may have further members. */
 export type ExpectedEvent = { readonly [K in keyof SecurityEvent]?: SecurityEvent[K] };
 
-/** A real log whose events a test can read. Its own events (`log_started`, …) are left out. */
+/** A real log whose events a test can read, without the log's own (`log_started`, …). */
 export interface MemoryLog<Events extends EventDefinitions = Record<never, never>> extends SecurityLog<Events> {
-  /** Everything that was recorded until now, as a handler gets it. */
+  /** All events recorded so far, as a handler receives them. */
   events(): Promise<readonly SecurityEvent[]>;
   /**
-   * Resolves with the first event of this type that has these properties; waits for it when it is not there yet, because
-   * what a response ends with is recorded when the client may already have the response.
+   * Resolves with the first event of this type that has these properties. Waits if there is none yet: the event of a
+   * response's end is recorded when the client may already have the response.
    *
-   * Rejects after `deadline` milliseconds, and says what was recorded instead.
+   * Rejects after `deadline` milliseconds with a list of the events recorded instead.
    *
    * @param options.deadline @default 5000
    */
@@ -35,13 +35,13 @@ export interface MemoryLog<Events extends EventDefinitions = Record<never, never
     expected?: ExpectedEvent,
     options?: { readonly deadline?: number },
   ): Promise<SecurityEvent>;
-  /** Forgets what was recorded, between two tests. */
+  /** Forgets all events, between two tests. */
   clear(): Promise<void>;
 }
 
 /**
- * A log in memory, for tests of code that records: the real one, with redaction, levels and flags, but without disk
- * and network.
+ * A log in memory for tests of code that records events. It is the real log, with redaction, levels and flags, but without
+ * disk and network.
  *
  * ```ts
  * const security = memoryLog();
@@ -115,24 +115,24 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
     const { deadline = 5000 } = options;
     const { events, waiting } = this.#collector;
     const find = (): SecurityEvent | undefined => events.find((event) => event.type === type && fits(event, expected));
-    const there = find();
-    if (there !== undefined) return there;
+    const recorded = find();
+    if (recorded !== undefined) return recorded;
     return await new Promise((resolve, reject) => {
-      const end = (): void => {
+      const stop = (): void => {
         clearTimeout(timer);
-        waiting.delete(look);
+        waiting.delete(check);
       };
-      const look = (): void => {
+      const check = (): void => {
         const found = find();
         if (found === undefined) return;
-        end();
+        stop();
         resolve(found);
       };
       const timer = setTimeout(() => {
-        end();
+        stop();
         reject(new Error(missing(type, expected, events)));
       }, deadline);
-      waiting.add(look);
+      waiting.add(check);
     });
   }
 
@@ -176,12 +176,12 @@ function fits(event: SecurityEvent, expected: ExpectedEvent): boolean {
   return true;
 }
 
-/** The properties that were asked for, of every event that there is. */
+/** The message: the expected properties of the last events recorded. */
 function missing(type: string, expected: ExpectedEvent, events: readonly SecurityEvent[]): string {
   const shown = events.slice(-20).map((event) => {
-    const asked = Object.keys(expected).map((property) => [property, event[property as keyof SecurityEvent]]);
-    return `\n  ${event.type} ${JSON.stringify(Object.fromEntries(asked))}`;
+    const properties = Object.keys(expected).map((property) => [property, event[property as keyof SecurityEvent]]);
+    return `\n  ${event.type} ${JSON.stringify(Object.fromEntries(properties))}`;
   });
-  const instead = shown.length === 0 ? "nothing was recorded" : `recorded was:${shown.join("")}`;
+  const instead = shown.length === 0 ? "nothing was recorded" : `these were recorded:${shown.join("")}`;
   return `no event ${type} ${JSON.stringify(expected)}; ${instead}`;
 }

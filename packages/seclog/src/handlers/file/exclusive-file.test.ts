@@ -20,17 +20,17 @@ function open(name: string, ...paths: string[]): SecurityLog {
   });
 }
 
-describe("fileHandler(), for a file that is another one's", () => {
-  it("is refused in a log that has it already", () => {
+describe("fileHandler(), for a file in use", () => {
+  it("is refused twice in one log", () => {
     const path = join(directory, "security.ndjson");
     expect(() => open("one", path, path)).toThrow(
       /handlers ".*security\.ndjson" of the handler file1 is taken by the handler file0/,
     );
-    // What was refused holds nothing.
+    // The refused log does not hold the file.
     expect(() => open("one", path, join(directory, "nothing", "..", "security.ndjson"))).toThrow(/taken by/);
   });
 
-  it("is refused in a second log until the first has closed, whatever the path is called", async () => {
+  it("is refused in a second log until the first has closed, by whatever path", async () => {
     const folder = join(directory, "logs");
     mkdirSync(folder);
     symlinkSync(folder, join(directory, "link"));
@@ -46,7 +46,7 @@ describe("fileHandler(), for a file that is another one's", () => {
     expect(readFileSync(path, "utf8")).toContain('"user_created"');
   });
 
-  it("holds nothing when the log cannot be opened", async () => {
+  it("does not hold the file when the log cannot be opened", async () => {
     const path = join(directory, "security.ndjson");
     const options = { name: "one", handlers: [fileHandler({ path })] };
     expect(() => createSecurityLog({ ...options, spool: { directory: "/proc/nowhere" } })).toThrow(/spool\.directory/);

@@ -1,8 +1,8 @@
 import { errorMessage } from "../../event/errors.ts";
 import { HandlerError } from "../../ship/handler.ts";
 
-/** What only somebody's act can change. Everything else, a full disk above all, is tried again. */
-const NEEDS_SOMEBODY: ReadonlySet<string> = new Set([
+/** Failures that only an operator can fix. All others, a full disk above all, are retried. */
+const NEEDS_OPERATOR: ReadonlySet<string> = new Set([
   "EACCES",
   "EEXIST",
   "EISDIR",
@@ -14,12 +14,12 @@ const NEEDS_SOMEBODY: ReadonlySet<string> = new Set([
   "EROFS",
 ]);
 
-/** What the operating system refused, as the failure that it means. */
+/** Classifies an error of the operating system. */
 export function fileFailure(error: unknown, path: string): HandlerError {
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? "";
-  const kind = NEEDS_SOMEBODY.has(code) ? "destination" : "retry";
+  const kind = NEEDS_OPERATOR.has(code) ? "destination" : "retry";
   const advice: { readonly [code: string]: string } = {
-    EACCES: ": let the application's user write there",
+    EACCES: ": allow the application's user to write there",
     EROFS: ": mount it writable or name another path",
     ELOOP: ": it is a symbolic link, which is not followed",
     ENOSPC: ": free some space",

@@ -26,7 +26,7 @@ function files(): string[] {
     .sort((a, b) => (a === "security.ndjson" ? 1 : b === "security.ndjson" ? -1 : a.localeCompare(b)));
 }
 
-/** Every event that was written, in order, as `[source's last digit, seq]`. */
+/** All events written, in order, as `[source's last digit, seq]`. */
 function written(): [string, number][] {
   return files().flatMap((name) => {
     const text = nodeFs.readFileSync(join(directory, name), "utf8");
@@ -79,7 +79,7 @@ async function withHandler<T>(
 }
 
 describe("fileHandler()", () => {
-  it("opens nothing before the first batch, then writes one line an event, for its owner only", async () => {
+  it("opens the file with the first batch, and writes a line per event, for its owner only", async () => {
     path = join(directory, "var", "log", "security.ndjson");
     await withHandler({}, async (handler) => {
       expect(nodeFs.readdirSync(directory)).toEqual([]);
@@ -121,7 +121,7 @@ describe("fileHandler()", () => {
     }
   });
 
-  it("finds the positions behind position.json, also when that is old, damaged or gone", async () => {
+  it("recovers positions past position.json, even if that is old, damaged or missing", async () => {
     const state = `${path}.state/position.json`;
     await withHandler({ maxBytes: 1024 }, (handler) => handler.handle(exampleBatch({ count: 2 }), quiet));
     const old = nodeFs.readFileSync(state);
@@ -137,7 +137,7 @@ describe("fileHandler()", () => {
     }
   });
 
-  it("takes somebody's data that looks like a head for what it is", async () => {
+  it("is not misled by data that looks like a line's head", async () => {
     const event = {
       data: { source_id: OTHER_SOURCE, seq: 99 },
       path: `{"v":1,"source_id":"${OTHER_SOURCE}","seq":99}`,
@@ -148,7 +148,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual([...sequence(1), ...sequence(1, "2")]);
   });
 
-  it("rotates by size before the file would pass it, and keeps so many", async () => {
+  it("rotates before the file would exceed maxBytes, and keeps that many", async () => {
     await withHandler({ maxBytes: 2000, keep: 2 }, async (handler) => {
       for (let seq = 1; seq <= 20; seq++) await handler.handle(exampleBatch({ firstSeq: seq }), quiet);
     });
@@ -172,7 +172,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(4));
   });
 
-  it("goes on in a new file when somebody else moved the file", async () => {
+  it("continues in a new file after another program moved the file", async () => {
     await withHandler({}, async (handler) => {
       await handler.handle(exampleBatch({ count: 2 }), quiet);
       nodeFs.renameSync(path, `${path}.1`);
@@ -181,7 +181,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual([["1", 3]]);
   });
 
-  it("a full disk is tried again, and nothing is torn or doubled", async () => {
+  it("retries on a full disk, and neither tears nor doubles a line", async () => {
     let room = 700;
     const fs = faultyFs({
       handle(file, opened) {
@@ -205,7 +205,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(4));
   });
 
-  it("never trusts what a failed fdatasync was to cover", async () => {
+  it("never trusts the bytes that a failed fdatasync was to cover", async () => {
     let failing = false;
     const fs = faultyFs({
       handle(file, opened) {
@@ -228,7 +228,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(4));
   });
 
-  it("survives the failure of any one call, at any time", { timeout: 120_000 }, async () => {
+  it("survives a failure of any one call, at any time", { timeout: 120_000 }, async () => {
     let calls = 0;
     let failAt = 0;
     const counted =
@@ -254,7 +254,7 @@ describe("fileHandler()", () => {
 
     const run = async (): Promise<void> => {
       calls = 0;
-      // The real clock: a file's own time says from which day it is.
+      // The real clock: the file's own mtime decides its day.
       const handler = fileHandler({ path, fs, maxBytes: 1100 });
       for (let seq = 1; seq <= 5; seq += 2) {
         const batch = exampleBatch({ firstSeq: seq, count: 2 });
@@ -300,7 +300,7 @@ describe("fileHandler()", () => {
       const { pid, stdout } = started;
       stdout.setEncoding("utf8");
       let said = "";
-      // Killed after a number of acknowledgements, not after a time: no machine is too slow for it.
+      // Killed after a number of acknowledgements rather than a time, so that no machine is too slow.
       await new Promise<void>((resolve) => {
         let seen = 0;
         stdout.on("data", (text: string) => {
@@ -308,7 +308,7 @@ describe("fileHandler()", () => {
           seen += text.split("\n").length - 1;
           if (seen >= 3 + round * 5 && pid !== undefined) process.kill(pid, "SIGKILL");
         });
-        // "close" comes when it has ended and all it said was read.
+        // "close" fires after the process has ended and all its output was read.
         started.on("close", () => resolve());
       });
       const last = Number(said.slice(0, said.lastIndexOf("\n")).split("\n").at(-1));
@@ -322,7 +322,7 @@ describe("fileHandler()", () => {
     expect(files().length).toBeGreaterThan(1);
   });
 
-  it("one writer at a time, and the next when it has closed", async () => {
+  it("allows one writer at a time, and the next after it has closed", async () => {
     await withHandler({}, async (first) => {
       await first.handle(exampleBatch({ count: 1 }), quiet);
       await withHandler({}, async (second) => {
@@ -336,7 +336,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(2));
   });
 
-  it("a worker made anew in the same process takes its own file over", async () => {
+  it("lets a replacement worker of the same process take its file over", async () => {
     const { worker } = fileHandler({ path });
     const options = structuredClone(worker?.options) as Parameters<typeof createHandler>[0];
     const first = createHandler(options);
@@ -348,7 +348,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(3));
   });
 
-  it("what may not be written waits for somebody", async () => {
+  it("stops when it may not write", async () => {
     const refuse = (): Promise<never> => Promise.reject(errno("EACCES"));
     const refused = faultyFs({ promises: { lstat: refuse } });
     await withHandler({ fs: refused }, async (handler) => {
@@ -376,7 +376,7 @@ describe("fileHandler()", () => {
         await handler.handle(exampleBatch({ count: 2 }), quiet);
       });
       expect(written()).toEqual(sequence(2));
-      // What it reads at its start, too: its own positions and, without them, what was rotated out.
+      // The same for the files it reads at its start: position.json and, without that, the rotated files.
       const positions = join(`${path}.state`, "position.json");
       for (const read of [positions, join(directory, "security.2026-11-22.0001.ndjson")]) {
         nodeFs.rmSync(positions, { recursive: true, force: true });
@@ -390,7 +390,7 @@ describe("fileHandler()", () => {
     },
   );
 
-  it("waits for another writer to leave, and says that somebody must act when that one stays", async () => {
+  it("waits for another writer to leave, and stops when that one stays", async () => {
     let now = Date.now();
     await withHandler({}, async (first) => {
       await first.handle(exampleBatch({ count: 1 }), quiet);
@@ -408,7 +408,7 @@ describe("fileHandler()", () => {
     });
   });
 
-  it("writes to no file that has another name", async () => {
+  it("refuses a file with hard links", async () => {
     await withHandler({}, (handler) => handler.handle(exampleBatch({ count: 1 }), quiet));
     nodeFs.linkSync(path, `${path}.other`);
     await withHandler({}, async (handler) => {
@@ -417,7 +417,7 @@ describe("fileHandler()", () => {
     expect(written()).toEqual(sequence(1));
   });
 
-  it("an event that cannot be read is the event's fault, and an aborted batch is tried again", async () => {
+  it("blames an event that cannot be decoded, and retries an aborted batch", async () => {
     await withHandler({}, async (handler) => {
       const batch = exampleBatch({ records: [Buffer.from("{}")] });
       await expect(handler.handle(batch, quiet)).rejects.toMatchObject({ kind: "event" });

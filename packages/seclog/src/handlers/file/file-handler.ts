@@ -9,23 +9,23 @@ import { FileLog, type FileLogFs } from "./file-log.ts";
 /** Options of {@link fileHandler}. */
 export interface FileHandlerOptions {
   /**
-   * The file that is written to; its directory is made when it is missing (mode 0700). One log of one process writes it at
-   * a time: a second log of the same process refuses to start. In another process the handler waits for the first to leave,
-   * and after 30 seconds stops until it does.
+   * The file to write; a missing directory is created (mode 0700). One log writes it at a time. A second log of the same
+   * process refuses to start. In another process the handler waits for the first to close, and after 30 seconds stops until
+   * it does.
    */
   readonly path: string;
   /**
-   * The file is rotated out before it would pass so many bytes. A batch is never split.
+   * Bytes: the file is rotated before it would exceed them. A batch is never split.
    * @default 104857600 (100 MiB)
    */
   readonly maxBytes?: number | undefined;
   /**
-   * The file is rotated out at the first event of another day, in UTC.
+   * Whether the file is rotated at the first event of a new UTC day.
    * @default false
    */
   readonly daily?: boolean | undefined;
   /**
-   * How many rotated files are kept; the oldest beyond that are deleted.
+   * How many rotated files to keep; older ones are deleted.
    * @default Infinity
    */
   readonly keep?: number | undefined;
@@ -42,7 +42,7 @@ export interface FileHandlerOptions {
   readonly now?: (() => number) | undefined;
 }
 
-/** Who writes the file when the shipper's worker is made anew within one process. */
+/** `holder` identifies the handler to a replacement of the shipper's worker thread in the same process. */
 interface WorkerOptions extends FileHandlerOptions {
   readonly holder: string;
 }
@@ -50,27 +50,27 @@ interface WorkerOptions extends FileHandlerOptions {
 const OPTIONS = ["path", "maxBytes", "daily", "keep", "name", "required", "fs", "now"];
 
 /**
- * Writes events to a file as NDJSON, mode 0600, one line each with the table's column names. A batch counts as
- * stored after fdatasync, and no event is written twice, also after `kill -9` in the middle of a line.
+ * Writes events to a file as NDJSON, mode 0600, one line each with the table's column names. A batch counts as stored after
+ * fdatasync. No event is written twice, even after `kill -9` in the middle of a line.
  *
- * A full disk is tried again; a directory or file that may not be written stops the handler until somebody acts.
+ * A full disk is retried; missing permission stops the handler until an operator acts.
  *
- * Only a regular file with one name is written: no symbolic link is followed, and a FIFO, a device or a file with hard links is
- * refused, at the start when it is there, else as what somebody must act on.
+ * Writes only to a regular file with a single name. A symbolic link, a FIFO or a device is refused at the start, or stops the
+ * handler when it appears later, as does a file with hard links.
  *
- * @throws SeclogError `SECLOG_CONFIG` for a bad option. The file is opened when the first batch comes.
+ * @throws SeclogError `SECLOG_CONFIG` for a bad option. The file is opened with the first batch.
  */
 export function fileHandler(options: FileHandlerOptions): SecurityEventHandler {
   rejectUnknownOptions("fileHandler", options, OPTIONS);
   const handler = makeHandler({ ...options, holder: randomUUID() });
-  const stat = standing(options.path);
+  const stat = statOf(options.path);
   if (stat === undefined || stat.isFile()) return handler;
   const what = stat.isSymbolicLink() ? "is a symbolic link, which is not followed" : "is not a regular file";
   const path = JSON.stringify(options.path);
-  throw configError("fileHandler", "path", `${path} ${what}: name a file; standard output is stdoutHandler's`);
+  throw configError("fileHandler", "path", `${path} ${what}: name a file; for standard output use stdoutHandler`);
 }
 
-/** Makes the handler in the shipper's worker thread. */
+/** Creates the handler in the shipper's worker thread. */
 export function createHandler(options: WorkerOptions): SecurityEventHandler {
   return makeHandler(options);
 }
@@ -80,7 +80,7 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
     throw configError("fileHandler", "path", "must be the path of a file");
   }
   const settings = {
-    // Resolved here: a process may change its directory before the first batch.
+    // Resolved now: the process may change its directory before the first batch.
     path: resolve(options.path),
     maxBytes: wholeNumber("fileHandler", "maxBytes", options.maxBytes, { default: 100 << 20, min: 1024 }),
     daily: options.daily ?? false,
@@ -100,20 +100,20 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
   };
 }
 
-/** The same for all paths to one file: by way of a link to its folder, or in other letters where the file system sees none. */
+/** One identity for all paths to a file: through a link to its folder, or in other letters on a case-insensitive file system. */
 function identity(path: string): string {
   let folder = dirname(path);
   try {
     folder = nodeFs.realpathSync.native(folder);
   } catch {
-    // It is made with the first batch.
+    // The first batch creates it.
   }
   const file = join(folder, basename(path));
   return process.platform === "win32" || process.platform === "darwin" ? file.toLowerCase() : file;
 }
 
-/** What stands there; `undefined` when nothing does, or nobody can say now. */
-function standing(path: string): nodeFs.Stats | undefined {
+/** What is at a path now; `undefined` when that is nothing, or unknown. */
+function statOf(path: string): nodeFs.Stats | undefined {
   try {
     return nodeFs.lstatSync(path);
   } catch {

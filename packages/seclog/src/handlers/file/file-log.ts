@@ -1,13 +1,13 @@
 /**
  * Events as NDJSON in a file, rotated by size and by day.
  *
- * Beside `security.ndjson` stand `security.2026-11-22.0001.ndjson`, … (what was rotated out) and
- * `security.ndjson.state/` (who writes the file, and how far each source is).
+ * Beside `security.ndjson` are the rotated files `security.2026-11-22.0001.ndjson`, … and `security.ndjson.state/`, which
+ * records the writing process and the position of each source.
  *
- * A batch is one append and one fdatasync. After any failure the file is closed and found anew: its torn last line is
- * cut off, its whole lines are synced and counted as stored. The one thing that is never trusted again is what a failed
- * fdatasync was to cover: the kernel may have dropped those pages and still show them ("Can Applications Recover from
- * fsync Failures?", USENIX ATC 2020). They are cut off and the file is rotated out.
+ * A batch is one append and one fdatasync. After any failure the file is closed and recovered: a torn last line is cut off,
+ * and its whole lines are synced and count as stored. Only the bytes that a failed fdatasync was to cover are never trusted:
+ * the kernel may have dropped those pages and still return them ("Can Applications Recover from fsync Failures?", USENIX ATC
+ * 2020). They are cut off, and the file is rotated.
  */
 import nodeFs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
@@ -24,18 +24,18 @@ import { RotatedFiles } from "./rotated-files.ts";
 
 const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_DIRECTORY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = nodeFs.constants;
 
-/** The file system calls that are made: a parameter, so that a test can let any one of them fail. */
+/** The file system calls, as a parameter so that a test can make each of them fail. */
 export type FileLogFs = SpoolFs & {
   readonly promises: Pick<typeof nodeFs.promises, "lstat" | "mkdir" | "open" | "readdir" | "rename" | "unlink">;
 };
 
-/** `position.json` is written anew after so many bytes: what has to be read again after a crash. */
+/** `position.json` is rewritten after this many bytes, which bounds what is read again after a crash. */
 const CATCH_UP_BYTES = 4 << 20;
 
-/** How long another writer of the file may be one that is about to leave, in milliseconds. */
+/** How long another writer of the file may take to leave, in milliseconds. */
 const ROLLING_RESTART_MS = 30_000;
 
-/** What a {@link FileLog} is told: the options, with their defaults. */
+/** The options with their defaults applied. */
 export interface FileLogSettings {
   readonly path: string;
   readonly maxBytes: number;
@@ -51,11 +51,11 @@ interface OpenFile {
   size: number;
   /** The UTC day of the last write, `2026-11-22`. */
   day: string;
-  /** What `position.json` has yet to cover. */
+  /** Bytes that `position.json` does not cover yet. */
   uncovered: number;
 }
 
-/** One log file and what was rotated out of it. */
+/** One log file and its rotated predecessors. */
 export class FileLog {
   readonly #settings: FileLogSettings;
   readonly #fs: FileLogFs;
@@ -66,13 +66,13 @@ export class FileLog {
   readonly #watch = new OwnerWatch();
   #owned: Ownership | undefined;
   #renewed = 0;
-  /** Since when another one has the file, by the clock of the settings. */
+  /** Since when another process or log has held the file, by the clock of `now`. */
   #waitingSince: number | undefined;
   #file: OpenFile | undefined;
-  /** The file whose fdatasync failed, and where it stops being trustworthy; until it was cut there and rotated out. */
+  /** The file whose fdatasync failed, and the offset from which its bytes are in doubt. Set until it was cut and rotated. */
   #distrusted: { readonly ino: bigint; readonly from: number } | undefined;
-  /** Batches of different sources may come at once: they take turns. */
-  #turn: Promise<unknown> = Promise.resolve();
+  /** The previous call: batches of different sources may arrive concurrently, and run one after the other. */
+  #previous: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(settings: FileLogSettings, fs: FileLogFs, now: () => number) {
@@ -84,9 +84,9 @@ export class FileLog {
   }
 
   handle(batch: EventBatch, signal: AbortSignal): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#serially(async () => {
       if (this.#closed) throw closedError();
-      if (signal.aborted) throw new HandlerError("retry", "writing was given up");
+      if (signal.aborted) throw new HandlerError("retry", "gave up before writing");
       try {
         await this.#store(batch);
       } catch (error) {
@@ -96,7 +96,7 @@ export class FileLog {
   }
 
   close(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#serially(async () => {
       this.#closed = true;
       const [file, owned] = [this.#file, this.#owned];
       this.#file = undefined;
@@ -105,16 +105,16 @@ export class FileLog {
         if (file !== undefined && owned !== undefined) await this.#savePositions(file);
         if (owned !== undefined) release(this.#fs, owned);
       } catch {
-        // The next writer reads the lines themselves and finds that this process is gone.
+        // The next writer reads the lines themselves, and notices that this process has gone.
       } finally {
         await file?.handle.close().catch(() => {});
       }
     });
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => {});
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#previous.then(work);
+    this.#previous = result.catch(() => {});
     return result;
   }
 
@@ -142,7 +142,7 @@ export class FileLog {
     } catch (error) {
       this.#distrusted = { ino: file.ino, from: file.size };
       await this.#forget();
-      // At once, before a restart could take the lines for stored; when it fails too, before the next batch.
+      // Now, before a restart could count the lines as stored. If it fails as well, it is retried before the next batch.
       await this.#abandon().catch(() => {});
       throw error;
     }
@@ -151,7 +151,7 @@ export class FileLog {
     file.day = this.#today();
   }
 
-  /** The file, ours and as we left it; opened, or found anew after a failure or when somebody moved it. */
+  /** The open file, owned and as we left it. Opens it, or recovers it after a failure or when it was moved away. */
   async #ready(): Promise<OpenFile> {
     if (this.#owned !== undefined && !stillOwns(this.#fs, this.#owned)) {
       this.#owned = undefined;
@@ -171,7 +171,7 @@ export class FileLog {
     return file;
   }
 
-  /** Takes the file over: finds out what it has, cuts a torn last line off, and makes sure the rest is on disk. */
+  /** Takes the file over: reads its positions, cuts off a torn last line, and syncs the rest. */
   async #recover(): Promise<OpenFile> {
     await this.#own();
     const active = await this.#openActive();
@@ -195,7 +195,7 @@ export class FileLog {
   }
 
   /**
-   * Reads every line behind the known place; every line there is when no file has it.
+   * Reads every line after the known place, or every line of all files when none contains that place.
    *
    * @returns where the active file's last whole line ends
    */
@@ -229,7 +229,7 @@ export class FileLog {
     const since = this.#owned === undefined ? (this.#waitingSince ?? now) : undefined;
     this.#waitingSince = since;
     if (since === undefined) return;
-    // Tried again, since in a rolling restart the other one is about to leave. One that stays is a mistake in the configuration.
+    // In a rolling restart the other process is about to leave, so retry. If it stays, the configuration is wrong.
     throw new HandlerError(
       now - since < ROLLING_RESTART_MS ? "retry" : "destination",
       `${this.#settings.path} is written by another process or log: wait for it to close, or give each its own path`,
@@ -240,7 +240,7 @@ export class FileLog {
     const { path } = this.#settings;
     const file = await this.#open(path, O_RDWR | O_APPEND | O_CREAT);
     try {
-      // Two handlers with a name each would cut off each other's lines.
+      // Two handlers, each with its own name for the file, would cut off each other's lines.
       if ((await file.stat()).nlink > 1) {
         throw new HandlerError("destination", `${path} has other names (hard links): copy it, and remove this one`);
       }
@@ -253,8 +253,8 @@ export class FileLog {
   }
 
   /**
-   * Opens a regular file. Follows no symbolic link, which in a directory that others may write could lead anywhere, and waits
-   * for nobody at the other end of a FIFO.
+   * Opens a regular file. Does not follow a symbolic link, which in a directory that others may write could lead anywhere,
+   * and does not wait for the other end of a FIFO.
    */
   async #open(path: string, flags: number): Promise<FileHandle> {
     const file = await this.#fs.promises.open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);
@@ -272,7 +272,7 @@ export class FileLog {
     return file.size + more > this.#settings.maxBytes || (this.#settings.daily && file.day !== this.#today());
   }
 
-  /** Begins a new file. Interrupted anywhere, `#recover` finds the old one by its inode. */
+  /** Starts a new file. After a crash at any point `#recover` finds the old one by its inode. */
   async #rotate(file: OpenFile): Promise<OpenFile> {
     await this.#forget();
     await this.#rotated.add(file.day);
@@ -281,7 +281,7 @@ export class FileLog {
     return next;
   }
 
-  /** Cuts off what a failed fdatasync left in doubt and rotates the file out: it is never synced again. */
+  /** Cuts off the bytes that a failed fdatasync left in doubt, and rotates the file: it is never synced again. */
   async #abandon(): Promise<void> {
     const distrusted = this.#distrusted;
     if (distrusted === undefined) return;
@@ -299,7 +299,7 @@ export class FileLog {
     }
   }
 
-  /** Closes the file without a word; the next batch finds it anew. */
+  /** Closes the file, ignoring errors; the next batch recovers it. */
   async #forget(): Promise<void> {
     const file = this.#file;
     this.#file = undefined;
@@ -322,7 +322,7 @@ export class FileLog {
 
   async #savePositions(file: OpenFile): Promise<void> {
     const path = join(this.#state, "position.json");
-    // Of one that was cut off by a crash; what stands there is never written through.
+    // Left by a crash. It is removed, never opened for writing: it may be a link.
     await this.#fs.promises.unlink(`${path}.new`).catch(() => {});
     const temporary = await this.#fs.promises.open(`${path}.new`, "wx", 0o600);
     try {

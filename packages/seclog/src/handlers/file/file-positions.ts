@@ -1,28 +1,28 @@
 /**
- * How far each source is in a log that was written to files: what makes the file handler idempotent.
+ * The position of each source in the files of a log, which makes the file handler idempotent.
  *
- * The lines themselves say it, so nothing has to be committed together with them. `position.json` only saves
- * reading them all: it has the positions up to a place in one file (by inode, since rotation renames files), is written
- * after the lines are on disk, hence never ahead of them, and is caught up by reading what comes after that place.
- * Missing or damaged, all files are read.
+ * The lines contain the positions, so nothing else needs to be committed with them. `position.json` only saves reading them
+ * all: it has the positions up to a place in one file, identified by inode since rotation renames files. It is written after
+ * the lines are on disk, so it is never ahead of them, and is caught up by reading the lines after that place. If it is
+ * missing or damaged, all files are read.
  */
 import type { FileHandle } from "node:fs/promises";
 
-/** Sources that are remembered: those written to last. Beyond that a redelivered source would be written again. */
+/** Sources to remember, the most recent ones. A redelivered batch of an older source would be written again. */
 const MOST_SOURCES = 10_000;
 
-/** Bytes read at once. */
+/** Bytes per read. */
 const CHUNK_BYTES = 1 << 20;
 
-/** The head of a line as `eventToJson` writes it; `"seq"` deeper in the line is somebody's data. */
+/** The head of a line as `eventToJson` writes it. A `"seq"` further on is part of the event's data. */
 const HEAD = /^\{"v":\d+,"id":"[^"]*","occurred_at":"[^"]*","source_id":"([^"]*)","epoch":\d+,"seq":(\d+)[,}]/;
 
-/** No head is longer. */
+/** Upper bound on a head's length. */
 const HEAD_BYTES = 512;
 
 const NEWLINE = 10;
 
-/** The place up to which positions are known. */
+/** The place up to which positions are saved. */
 export interface KnownPlace {
   /** The file's inode, in decimal. */
   readonly ino: string;
@@ -38,10 +38,10 @@ export class Positions {
     return this.#last.get(sourceId) ?? 0;
   }
 
-  /** Remembers that the source is at least that far. */
+  /** Moves the source's position forward, never back. */
   advance(sourceId: string, seq: number): void {
     const known = this.#last.get(sourceId) ?? 0;
-    // Deleted first, so that the map's order is that of the last write.
+    // Deleted first, so that the map is ordered by the last write.
     this.#last.delete(sourceId);
     this.#last.set(sourceId, Math.max(known, seq));
     if (this.#last.size <= MOST_SOURCES) return;
@@ -56,7 +56,7 @@ export class Positions {
     return JSON.stringify({ v: 1, ...place, sources: [...this.#last] });
   }
 
-  /** Takes the positions of a `position.json` over; `undefined` when the text is not a whole one. */
+  /** Loads the positions of a `position.json`. Returns `undefined` when the text is not a complete one. */
   decode(text: string): KnownPlace | undefined {
     let value: unknown;
     try {
@@ -78,13 +78,13 @@ export class Positions {
   /**
    * Reads the lines of a file from `offset` on.
    *
-   * @returns where the last whole line ends: what comes after it is torn
+   * @returns where the last whole line ends: anything after it is torn
    */
   async catchUp(file: FileHandle, offset: number): Promise<number> {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     let end = offset;
     let at = offset;
-    // The beginning of a line that goes on in the next chunk: its head is all that matters.
+    // The start of a line that continues in the next chunk. Only its head matters.
     let head = "";
     for (;;) {
       const { bytesRead } = await file.read(chunk, 0, chunk.length, at);

@@ -1,12 +1,12 @@
 import type nodeFs from "node:fs";
 import { basename, dirname, extname, join } from "node:path";
 
-/** The file system calls that are made. */
+/** The file system calls used. */
 export interface RotationFs {
   readonly promises: Pick<typeof nodeFs.promises, "readdir" | "rename" | "unlink">;
 }
 
-/** What was rotated out of a file: `security.2026-11-22.0001.ndjson` beside `security.ndjson`. */
+/** The rotated predecessors of a file: `security.2026-11-22.0001.ndjson` beside `security.ndjson`. */
 export class RotatedFiles {
   readonly #fs: RotationFs;
   readonly #path: string;
@@ -27,7 +27,7 @@ export class RotatedFiles {
     return (await this.#names()).map((name) => join(this.#directory, name));
   }
 
-  /** Names the file after its last day, `2026-11-22`, and that day's next number. */
+  /** Renames the file to its last day, `2026-11-22`, and that day's next number. */
   async add(day: string): Promise<void> {
     const start = `${this.#stem}.${day}.`;
     const numbers = (await this.#names())
@@ -37,7 +37,7 @@ export class RotatedFiles {
     await this.#fs.promises.rename(this.#path, join(this.#directory, `${start}${number}${this.#extension}`));
   }
 
-  /** Deletes the oldest beyond so many. */
+  /** Deletes the oldest, all but `keep`. */
   async prune(keep: number): Promise<void> {
     const paths = await this.paths();
     for (const path of paths.slice(0, Math.max(0, paths.length - keep))) await this.#fs.promises.unlink(path);
