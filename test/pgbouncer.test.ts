@@ -1,4 +1,4 @@
-/** Every command and the application's writer through a real PgBouncer, whichever way it shares connections. */
+/** Every command and the application's writer through a real PgBouncer, in each pool mode. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,6 @@ import { isLong } from "./support/long.ts";
 import { hasPgBouncer, PgBouncer } from "./support/pgbouncer.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { collect, LONG, type Result, resultOf, runProgram, startProgram } from "./support/program.ts";
-
-/** Each test starts many programs, on a machine that may have more to do. */
 
 let database: TestDatabase;
 let folder: string;
@@ -28,7 +26,7 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-/** The URLs of the test's database through a pooler. */
+/** The test database's URLs through a pooler. */
 function pooled(pooler: PgBouncer): Record<string, string> {
   return {
     SECLOG_ADMIN_URL: pooler.through(database.serverUrl),
@@ -38,7 +36,7 @@ function pooled(pooler: PgBouncer): Record<string, string> {
   };
 }
 
-/** What connections that nobody uses were left with. */
+/** The advisory locks that idle connections still hold. */
 async function leftOnConnections(): Promise<unknown[]> {
   return await database.query(
     `SELECT application_name, locktype FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -46,7 +44,7 @@ async function leftOnConnections(): Promise<unknown[]> {
   );
 }
 
-/** The stricter of the modes that a log works in, or both. */
+/** The stricter of the supported modes, or both. */
 const MODES = isLong ? (["session", "transaction"] as const) : (["transaction"] as const);
 
 describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
@@ -77,7 +75,7 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
     await Promise.all(receipts.map(({ stored }) => stored));
     await log.close();
 
-    // The tests' server does without fsync.
+    // The tests' server runs without fsync.
     const { checks } = JSON.parse((await seclog("doctor", "--json")).stdout) as {
       checks: { status: string; finding: string }[];
     };
@@ -91,7 +89,8 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
     const id = events[0]?.id ?? "";
     expect(JSON.parse(await succeed("stats", "--json"))).toMatchObject({ seal: { leaves: expect.any(Number) } });
 
-    const previous = mode === "session" ? undefined : join(folder, "session-next.key");
+    // Both modes share the database: the second continues the log with the key to which the first rotated.
+    const previous = mode === MODES[0] ? undefined : join(folder, `${MODES[0]}-next.key`);
     const { vkey } = JSON.parse(
       previous === undefined
         ? await succeed("keys", "generate", "--json", "--out", key, "--name", "pooled.example/log")
@@ -131,7 +130,7 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
       handlers: [postgresHandler({ url: urls["SECLOG_DATABASE_URL"] ?? "" })],
     });
     try {
-      // A tail shows what comes after it has begun.
+      // tail only shows events that arrive after its start.
       await expect
         .poll(
           () => {
@@ -143,8 +142,8 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
         .toContain(`tail-${mode}`);
       await expect.poll(served, { timeout: 60_000 }).toMatch(/^http.*\n/);
       await expect.poll(() => sealed().split("\n").length, { timeout: 60_000 }).toBeGreaterThan(2);
-      const answer = await fetch(`${served().trim()}/checkpoint`);
-      expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining("pooled.example/log")]);
+      const response = await fetch(`${served().trim()}/checkpoint`);
+      expect([response.status, await response.text()]).toEqual([200, expect.stringContaining("pooled.example/log")]);
     } finally {
       await log.close();
       for (const child of [tail, serve, seal]) child.kill("SIGTERM");
@@ -156,7 +155,7 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
 const vkeys: string[] = [];
 
 describe.runIf(hasPgBouncer)("pool_mode = statement", LONG, () => {
-  it("is refused with a sentence, by every program and by the application", async () => {
+  it("is refused with advice, by every program and by the application", async () => {
     await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode: "statement" });
     const urls = pooled(pooler);
     for (const command of [["setup"], ["query"], ["stats"], ["erase", "--actor", "x", "--reason", "y"]]) {
@@ -177,7 +176,7 @@ describe.runIf(hasPgBouncer)("pool_mode = statement", LONG, () => {
 });
 
 describe.runIf(hasPgBouncer)("setupDatabase()", LONG, () => {
-  it("leaves neither a lock nor a role on a connection that is handed on", async () => {
+  it("leaves neither a lock nor a role on a pooled connection", async () => {
     await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode: "transaction", poolSize: 1 });
     const adminUrl = pooler.through(database.serverUrl);
     const others = [`${database.name}_b`, `${database.name}_c`];
