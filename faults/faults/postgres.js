@@ -377,7 +377,7 @@ export const POSTGRES_FAULTS = [
             repair: () => rmSync(ballast),
             status: "stopped",
             code: "SECLOG_HANDLER_STOPPED",
-            says: /53100.*make room/,
+            says: /53100.*free space/,
           });
           context.ran();
         }
