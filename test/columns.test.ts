@@ -1,4 +1,4 @@
-/** What spells an event's columns by hand, on purpose, against the one table from which all else derives. */
+/** Code that spells an event's columns by hand on purpose, against the table from which all other code derives them. */
 import pg from "pg";
 import { COLUMN_LIST, type ColumnKind, columnsOf } from "seclog/postgres/schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,7 +8,7 @@ import { exampleEvent } from "../packages/seclog/src/testing/example-events.ts";
 import { EVENT_COLUMNS } from "../packages/verify/src/event-columns.ts";
 
 const names = (part: "core" | "personal"): string[] => columnsOf(part).map(({ name }) => name);
-/** What the store adds to each part. */
+/** Columns that the database adds to each part. */
 const STORED = ["created_at", "retention", "commitment"];
 const SALT = "salt";
 
@@ -65,15 +65,15 @@ describe("event/columns.ts", () => {
     expect(await granted("seclog_sealer", "SELECT")).toEqual([...names("core"), ...STORED].sort());
   });
 
-  it("has the columns that erasing blanks, and looks at before", async () => {
+  it("has the columns that erasing blanks, and checks before", async () => {
     const [source = ""] = await column<string>("SELECT prosrc FROM pg_proc WHERE proname = 'seclog_erase'");
     const [, blanked = ""] = /UPDATE public\.security_event_log AS log SET ([^%]+?)\s+WHERE/.exec(source) ?? [];
     expect(blanked.split(/,\s*/).sort()).toEqual([SALT, ...names("personal")].map((name) => `${name} = NULL`).sort());
-    const [, looked = ""] = /num_nonnulls\(([^)]+)\)/.exec(source) ?? [];
-    expect(looked.split(/,\s*/).sort()).toEqual([SALT, ...names("personal")].map((name) => `log.${name}`).sort());
+    const [, checked = ""] = /num_nonnulls\(([^)]+)\)/.exec(source) ?? [];
+    expect(checked.split(/,\s*/).sort()).toEqual([SALT, ...names("personal")].map((name) => `log.${name}`).sort());
   });
 
-  it("has the columns whose size the table bounds, above what recording keeps", async () => {
+  it("has the columns whose size the table bounds, above the recorder's limits", async () => {
     const [checks = ""] = await column<string>(
       `SELECT string_agg(pg_get_constraintdef(oid), ' ') FROM pg_constraint
         WHERE conrelid = 'public.security_event_log'::regclass AND conname LIKE 'security_event_log_%size'`,
@@ -86,7 +86,7 @@ describe("event/columns.ts", () => {
         continue;
       }
       const [, bound] = new RegExp(`octet_length\\(${name}\\) <= (\\d+)`).exec(checks) ?? [];
-      // Three bytes for each UTF-16 unit, and each may have been escaped.
+      // Three bytes for each UTF-16 unit, doubled in case each was escaped.
       expect(Number(bound), name).toBeGreaterThan(6 * limit);
     }
   });

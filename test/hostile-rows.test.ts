@@ -1,6 +1,6 @@
 /**
- * Every odd value in every column, as somebody inserts it who has the writer's login: what the table refuses, and, as rows that
- * are there from before it refused them, what every command of the program makes of it.
+ * Every odd value in every column, inserted by an attacker with the writer's login. The table refuses most of them; every command
+ * must cope with the rest, and with rows stored before the table refused them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { TEST_SIGNER } from "./support/seal-log.ts";
 const SOURCE = "01936d2f-5c00-7000-8000-00000000bad0";
 const HONEST = "01936d2f-5c00-7000-8000-00000000900d";
 
-/** By type: values that a column of it holds, as SQL. */
+/** Odd values for each type, as SQL. */
 const ODD: { readonly [type: string]: readonly string[] } = {
   "timestamp with time zone": [
     "'infinity'",
@@ -55,7 +55,7 @@ const ODD: { readonly [type: string]: readonly string[] } = {
   bytea: ["''", "'\\x00'", "decode(repeat('ff', 90), 'hex')"],
   uuid: ["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", `'${HONEST}'`],
 };
-/** In no class of the log, and a class of the log that is not a writer's. */
+/** Unknown retention classes, and those that a writer may not use. */
 const RETENTION = ["'x'", "''", "'own'", "'other'", "'short'"];
 
 let database: TestDatabase;
@@ -68,7 +68,7 @@ interface Column {
   readonly nullable: boolean;
 }
 
-/** Inserts a row with one odd value, as the writer; says whether it was taken. */
+/** Inserts a row with one odd value, as the writer. Returns whether the table accepted it. */
 async function insert(writer: pg.Client, seq: number, column: string, value: string): Promise<boolean> {
   const row: { [name: string]: string } = {
     id: "gen_random_uuid()",
@@ -92,7 +92,7 @@ async function insert(writer: pg.Client, seq: number, column: string, value: str
     );
     return true;
   } catch (error) {
-    // Refused by the type, a constraint, or the privilege: never anything else.
+    // Refused by the type, a constraint or the privilege, and by nothing else.
     expect((error as { code?: string }).code).toMatch(/^(2|42501|42804|54001)/);
     return false;
   }
@@ -109,7 +109,7 @@ afterAll(async () => {
 });
 
 describe("a hostile writer's rows", () => {
-  it("are refused where no event can have the value, and stop no command where they are there", async () => {
+  it("are refused if no event can have the value, and otherwise stop no command", async () => {
     const columns = (await admin(
       `SELECT column_name AS name, CASE WHEN data_type = 'USER-DEFINED' THEN udt_name ELSE data_type END AS type,
           is_nullable = 'YES' AS nullable FROM information_schema.columns
@@ -118,32 +118,32 @@ describe("a hostile writer's rows", () => {
     expect(columns).toHaveLength(40);
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
-    const taken: { [column: string]: string[] } = {};
+    const accepted: { [column: string]: string[] } = {};
     let rows = 0;
     const all = async (): Promise<void> => {
       for (const { name, type, nullable } of columns) {
         const values = name === "retention" ? RETENTION : [...(ODD[type] ?? []), ...(nullable ? ["NULL"] : [])];
         for (const value of values) {
-          if (await insert(writer, ++rows, name, value)) taken[name] = [...(taken[name] ?? []), value];
+          if (await insert(writer, ++rows, name, value)) accepted[name] = [...(accepted[name] ?? []), value];
         }
       }
     };
     await all();
-    // What is taken by a log of today.
-    expect(taken["occurred_at"]).toEqual(["'0001-01-01 00:00:00+00'", "'9999-12-31 23:59:59.999999+00'"]);
-    expect(taken["ended_at"]).toEqual([...(taken["occurred_at"] ?? []), "NULL"]);
-    expect(taken["seq"]).toEqual(["9223372036854775807", "9007199254740993"]);
-    expect(taken["epoch"]).toEqual(["2147483647"]);
-    expect(taken["v"]).toEqual(["32767"]);
-    expect(taken["retention"]).toEqual(["'short'"]);
-    expect(taken["count"]).toEqual(["NULL"]);
-    expect(taken["data"]?.filter((value) => !value.includes("{") && !value.includes("object"))).toEqual(["NULL"]);
-    // As a log has them from before.
+    // Accepted by today's table.
+    expect(accepted["occurred_at"]).toEqual(["'0001-01-01 00:00:00+00'", "'9999-12-31 23:59:59.999999+00'"]);
+    expect(accepted["ended_at"]).toEqual([...(accepted["occurred_at"] ?? []), "NULL"]);
+    expect(accepted["seq"]).toEqual(["9223372036854775807", "9007199254740993"]);
+    expect(accepted["epoch"]).toEqual(["2147483647"]);
+    expect(accepted["v"]).toEqual(["32767"]);
+    expect(accepted["retention"]).toEqual(["'short'"]);
+    expect(accepted["count"]).toEqual(["NULL"]);
+    expect(accepted["data"]?.filter((value) => !value.includes("{") && !value.includes("object"))).toEqual(["NULL"]);
+    // Rows from before the constraint.
     await admin("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
     await all();
-    expect(taken["occurred_at"]).toContain("'infinity'");
-    expect(taken["count"]).toContain("-9223372036854775808");
-    // Some of them are numbers that the source has passed, and one number and one id has many rows.
+    expect(accepted["occurred_at"]).toContain("'infinity'");
+    expect(accepted["count"]).toContain("-9223372036854775808");
+    // The source has passed some of these numbers; one number and one id have many rows.
     for (let n = 0; n < 3; n++) await insert(writer, 1, "id", `'${HONEST}'`);
     await writer.end();
     await admin(

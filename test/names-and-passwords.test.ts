@@ -1,4 +1,4 @@
-/** Names and passwords of every kind, against a real server: its own programs and ours must mean the same by them. */
+/** Names and passwords of every kind, against a real server: its own programs and ours must interpret them alike. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import pg from "pg";
@@ -45,7 +45,7 @@ async function connects(url: string): Promise<string> {
 
 describe("setup and doctor", LONG, () => {
   it.each(["Shop-Writer", 'say "Writer"', "shop writer", "sh\u00f6p_\u65e5\u672c", "it's 100%", "a.b;c", "user"])(
-    "take the role %s as it is written",
+    "accept the role name %s verbatim",
     async (name) => {
       const role = `${name} ${database.name.slice(-6)}`;
       made.push(role);
@@ -62,7 +62,7 @@ describe("setup and doctor", LONG, () => {
     },
   );
 
-  it("refuse names that PostgreSQL keeps or would cut, by their length in bytes", async () => {
+  it("refuse names that PostgreSQL reserves or would truncate, by their length in bytes", async () => {
     const set = (options: object) => setupDatabase({ adminUrl: database.serverUrl, ...options });
     await expect(set({ readerUrl: urlOf("pg_reader", "x") })).rejects.toThrow(
       "PostgreSQL reserves names that begin with pg_",
@@ -73,7 +73,7 @@ describe("setup and doctor", LONG, () => {
     expect((await runProgram(database, erase)).stderr).toContain("--database names a database of 64 bytes");
   });
 
-  it("name their tables, whatever the search path of a database or a role is", async () => {
+  it("find their tables, whatever the search path of the database or the role", async () => {
     const reader = new URL(database.readerUrl).username;
     await database.query(`ALTER DATABASE ${database.name} SET search_path = nowhere`);
     await database.query(`ALTER ROLE ${reader} SET search_path = ''`);
@@ -104,11 +104,11 @@ describe("a malformed URL", LONG, () => {
     "S3cretPart",
   ];
 
-  it.each(MALFORMED)("is repeated nowhere: %s", async (url) => {
+  it.each(MALFORMED)("is never repeated: %s", async (url) => {
     const outputs: string[] = [];
     const none = Object.fromEntries(variables.map((name) => [name, undefined]));
     for (const suffix of ["", "_FILE"]) {
-      // Each alone: the first that is wrong ends the program.
+      // One at a time: the first error ends the program.
       for (const variable of variables) {
         if (!isLong && url !== MALFORMED[0] && variable !== "SECLOG_READER_URL") continue;
         const args = variable === "SECLOG_READER_URL" ? ["query", "--json"] : ["doctor", "--json"];
@@ -133,13 +133,13 @@ describe("passwords", LONG, () => {
   it.runIf(hasPsql).each([
     ["ASCII", "pencil"],
     ["controls", "a\u0007b\u007f"],
-    ["signs of a URL", "?#/@:%&=+ "],
+    ["URL delimiters", "?#/@:%&=+ "],
     ["another space", "I\u00a0X"],
-    ["what is mapped to nothing", "I\u00adX"],
+    ["a character mapped to nothing", "I\u00adX"],
     ["a ligature, a Roman number", "\ufb01 \u2168"],
     ["a letter in two parts", "cafe\u0301"],
     ["half-width kana", "\uff76\uff9e"],
-    ["prohibited as it is", "a\u0085b\u2028"],
+    ["prohibited, and unchanged by the mapping", "a\u0085b\u2028"],
     ["unassigned in 2002", "\u{1f600}\u0221"],
     ["right to left", "\u05e9\u05dc\u05d5\u05dd"],
     ["both directions", "\u0627a1"],
@@ -147,14 +147,14 @@ describe("passwords", LONG, () => {
     ["prohibited, and changed by the mapping", "a\u00a0\u2028"],
     ["unassigned, and changed by the mapping", "\ufb01\u{1f600}"],
     ["right to left, and changed by the mapping", "\ufb2a\u00a01"],
-    ["nothing but what is mapped to nothing", "\u00ad\u200c"],
-  ])("%s - psql and pg log in, or it is refused", async (kind, password) => {
+    ["only characters mapped to nothing", "\u00ad\u200c"],
+  ])("let psql and pg log in, or are refused: %s", async (kind, password) => {
     const role = `password_${database.name.slice(-6)}`;
     if (!made.includes(role)) made.push(role);
     const url = urlOf(role, password);
     const setup = setupDatabase({ adminUrl: database.serverUrl, readerUrl: url });
     if (agreedPassword(password) === undefined) {
-      expect(kind).toMatch(/mapping|mapped to nothing$/);
+      expect(kind).toMatch(/, and changed by the mapping$|^only characters mapped/);
       await expect(setup).rejects.toThrow("has a password of characters that PostgreSQL's clients prepare differently");
       return;
     }

@@ -1,4 +1,4 @@
-/** What other sessions of a login, statistics and the server's log see of the secrets that Seclog sends: nothing. */
+/** Secrets that Seclog sends stay out of pg_stat_activity, the statistics and the server's log. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ async function asAdmin(text: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-/** All that the server keeps of statements: its log and its statistics. */
+/** Everything that the server keeps of statements: its log and its statistics. */
 async function kept(): Promise<string> {
   const statements = await asAdmin("SELECT query FROM pg_stat_statements");
   expect(statements.length).toBeGreaterThan(10);
@@ -56,14 +56,14 @@ async function kept(): Promise<string> {
 }
 
 describe("postgresHandler()", () => {
-  it("shows a source's key to no other session of its login, and leaves it in no statistics and no log", async () => {
-    const thief = new pg.Client({ connectionString: writerUrl });
-    await thief.connect();
+  it("never shows a source's key to other sessions of its login, the statistics or the log", async () => {
+    const spy = new pg.Client({ connectionString: writerUrl });
+    await spy.connect();
     const seen = new Set<string>();
-    let over = false;
-    const looking = (async () => {
-      while (!over) {
-        const { rows } = await thief.query<{ query: string }>(
+    let done = false;
+    const watching = (async () => {
+      while (!done) {
+        const { rows } = await spy.query<{ query: string }>(
           "SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = current_user",
         );
         for (const { query } of rows) seen.add(query);
@@ -76,9 +76,9 @@ describe("postgresHandler()", () => {
     expect(key).toMatch(/^[0-9a-f]{32}$/);
     for (let index = 0; index < 2_000; index++) log.recordSecurityEvent("authz_fail", null, { resource: `${index}` });
     await log.close({ deadline: 60_000 });
-    over = true;
-    await looking;
-    await thief.end();
+    done = true;
+    await watching;
+    await spy.end();
     const text = await kept();
     expect(text).toContain("seclog_advance");
     expect([...seen].join("\n")).toContain("seclog_");
@@ -87,12 +87,12 @@ describe("postgresHandler()", () => {
 });
 
 describe("setupDatabase()", () => {
-  it("leaves no password and no verifier in statistics and log, also when it may not set it", async () => {
+  it("leaves neither password nor verifier in statistics and log, even when it may not set them", async () => {
     const [{ verifier } = { verifier: "" }] = (await asAdmin(
       "SELECT rolpassword AS verifier FROM pg_authid WHERE rolname = 'secrets_writer'",
     )) as { verifier: string }[];
     expect(verifier).toMatch(/^SCRAM-SHA-256\$/);
-    // May create roles, but not give a password to one that somebody else made.
+    // May create roles, but not set the password of a role that another administrator created.
     await asAdmin("CREATE ROLE poor_admin LOGIN CREATEROLE CREATEDB PASSWORD 'poor-admin-password'");
     await asAdmin("GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO poor_admin WITH ADMIN OPTION");
     const poor = new URL(server.url);

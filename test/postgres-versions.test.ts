@@ -1,4 +1,4 @@
-/** A log's whole life on every major version of PostgreSQL that is promised, where their binaries are. */
+/** A log's whole life on every supported major version of PostgreSQL whose binaries are available. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ describe.runIf(folders.length > 0)("a log's life", { timeout: 180_000 }, () => {
       const key = join(folder, "log.key");
       const made = await succeed(urls, "keys", "generate", "--json", "--out", key, "--name", "versions.example/log");
       const { vkey } = JSON.parse(made.stdout) as { vkey: string };
-      await live({ urls, key, vkey }, "somebody");
+      await live({ urls, key, vkey }, "alice");
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -1,4 +1,4 @@
-/** A log that was dumped and restored, in the forms that people use, with PostgreSQL's own programs. */
+/** A log that was dumped and restored with PostgreSQL's own programs, in their common forms. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ afterAll(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Runs one of PostgreSQL's programs as the superuser of a server. */
+/** Runs one of PostgreSQL's programs as a server's superuser. */
 async function run(at: OwnPostgres, program: string, ...args: string[]): Promise<void> {
   const { port, username, password } = new URL(at.urlOf("postgres"));
   await promisify(execFile)(join(binaries, "bin", program), args, {
@@ -49,8 +49,8 @@ async function run(at: OwnPostgres, program: string, ...args: string[]): Promise
   });
 }
 
-/** Each is sealed with a copy of the memory, since each goes on from the same tree. */
-async function goOn(at: OwnPostgres, database: string): Promise<void> {
+/** Continues a restored log. Seals with a copy of the sealer's state, since every copy continues the same tree. */
+async function continueLog(at: OwnPostgres, database: string): Promise<void> {
   const urls = at.logOf(database);
   await succeed(urls, "setup");
   expect(await faults(urls)).toEqual([]);
@@ -60,16 +60,16 @@ async function goOn(at: OwnPostgres, database: string): Promise<void> {
   await live({ urls, key: copy, vkey }, `after-${database}`);
 }
 
-describe.runIf(debianPostgres !== undefined)("a log that was restored", LONG, () => {
-  it("pg_dump --format=custom, pg_restore: goes on after setup", async () => {
+describe.runIf(debianPostgres !== undefined)("a restored log", LONG, () => {
+  it("continues after setup: pg_dump --format=custom, pg_restore", async () => {
     await run(server, "pg_dump", "--format=custom", `--file=${join(folder, "custom")}`, "original");
     await run(server, "createdb", "from_custom");
     await run(server, "pg_restore", "--dbname=from_custom", "--exit-on-error", join(folder, "custom"));
-    await goOn(server, "from_custom");
+    await continueLog(server, "from_custom");
   });
 
   it.runIf(isLong)(
-    "--no-owner --no-privileges as SQL: doctor names what is dangerous, erase refuses, setup repairs it",
+    "is repaired by setup, and until then named by doctor and refused by erase: --no-owner --no-privileges as SQL",
     async () => {
       const file = join(folder, "plain.sql");
       await run(server, "pg_dump", "--no-owner", "--no-privileges", `--file=${file}`, "original");
@@ -84,16 +84,16 @@ describe.runIf(debianPostgres !== undefined)("a log that was restored", LONG, ()
         code: 1,
         stderr: expect.stringMatching(/belongs to postgres, not to seclog_owner.*run .*setup/),
       });
-      await goOn(server, "from_plain");
+      await continueLog(server, "from_plain");
     },
   );
 
-  it("in another cluster, where the roles are missing: setup makes them and takes everything over", async () => {
+  it("is taken over by setup in another cluster, which lacks the roles", async () => {
     await using other = await startOwnPostgres(binaries);
     await run(server, "pg_dump", "--format=custom", `--file=${join(folder, "moved")}`, "original");
     await run(other, "createdb", "moved");
-    // It says of each owner and each privilege that there is no such role, and goes on.
+    // pg_restore reports a missing role for each owner and privilege, and continues.
     await expect(run(other, "pg_restore", "--dbname=moved", join(folder, "moved"))).rejects.toThrow("seclog_owner");
-    await goOn(other, "moved");
+    await continueLog(other, "moved");
   });
 });

@@ -1,4 +1,4 @@
-/** Somebody who has a source's key moves its position over events that are not stored: nothing is lost, nothing is stored twice. */
+/** A client with a source's key moves its position over events that are not stored. No event is lost or stored twice. */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ function keyOf(sourceId: string): string {
   return (JSON.parse(readFileSync(join(spool, sourceId, "owner.1"), "utf8")) as { key: string }).key;
 }
 
-/** How somebody with the same login fills the numbers that the position is to pass: with rows, or in quarantine. */
+/** How an attacker with the same login fills the numbers before moving the position: with rows, or in quarantine. */
 const FILLS = {
   rows: `WITH made AS (INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger,
       source_id, epoch, seq, v, salt, commitment)
@@ -62,17 +62,17 @@ const FILLS = {
     "SELECT seclog_quarantine($1, $2, $3, seq, 'not so', '') FROM generate_series($4::bigint, $5::bigint) AS seq",
 } as const;
 
-/** Somebody with the same login who can read the spool moves the position from where it stands to `to`. */
+/** Moves the position to `to`, as an attacker with the same login who can read the spool. */
 async function seize(sourceId: string, key: string, to: number, how: keyof typeof FILLS): Promise<void> {
-  const thief = new pg.Client({ connectionString: database.writerUrl });
-  await thief.connect();
+  const attacker = new pg.Client({ connectionString: database.writerUrl });
+  await attacker.connect();
   try {
-    const opened = await thief.query("SELECT seclog_open_source($1, 1, $2) AS last_seq", [sourceId, key]);
+    const opened = await attacker.query("SELECT seclog_open_source($1, 1, $2) AS last_seq", [sourceId, key]);
     const values = [sourceId, 1, key, Number(opened.rows[0].last_seq) + 1, to];
-    await thief.query(FILLS[how], values);
-    if (how === "rows") await thief.query("SELECT seclog_advance($1, $2, $3, $4, $5)", values);
+    await attacker.query(FILLS[how], values);
+    if (how === "rows") await attacker.query("SELECT seclog_advance($1, $2, $3, $4, $5)", values);
   } finally {
-    await thief.end();
+    await attacker.end();
   }
 }
 
@@ -82,7 +82,7 @@ interface Stored {
   readonly ids: number;
 }
 
-/** What is stored of this test's application, the log's own events apart. */
+/** The stored events of this test's application, without the log's own. */
 async function stored(): Promise<Stored> {
   const rows = await database.query<{ id: string; source_id: string; seq: string; resource: string }>(
     `SELECT id, source_id, seq, data->>'resource' AS resource FROM security_event_log
@@ -98,7 +98,7 @@ async function stored(): Promise<Stored> {
 
 const numbers = (to: number): string[] => Array.from({ length: to }, (_, index) => `${index}`);
 
-/** What stands in the file: each event once, under its own source. */
+/** The events in the file: each once, under its own source. */
 function inFile(): string[] {
   const events = readFileSync(join(folder, "events.ndjson"), "utf8").trimEnd().split("\n");
   return events
@@ -107,8 +107,8 @@ function inFile(): string[] {
     .map(({ data }) => data.resource);
 }
 
-describe("a source that was seized", () => {
-  it("goes on under another one while its log lives, with an alarm, and again when that one is seized", async () => {
+describe("a seized source", () => {
+  it("continues as another source while its log lives, with an alarm, and again when that is seized", async () => {
     const log = openLog(database.writerUrl);
     await Promise.all(record(log, 0, 50));
     await seize(log.sourceId, keyOf(log.sourceId), 500, "rows");
@@ -117,7 +117,7 @@ describe("a source that was seized", () => {
       expect.objectContaining({ level: "error", handler: "postgres", message: expect.stringContaining(log.sourceId) }),
     ]);
     expect(log.health().handlers[0]?.lastError?.code).toBe("SECLOG_SOURCE_SEIZED");
-    // Until the alarm is stored, too.
+    // Until the alarm is stored as well.
     await log.flush();
     const kept = readFileSync(join(spool, log.sourceId, "successor.postgres"), "utf8");
     const [, second = "", key = ""] = kept.trim().split(" ");
@@ -132,7 +132,7 @@ describe("a source that was seized", () => {
     );
     const data = { handler: "postgres", source_id: log.sourceId };
     const third = sources.find((id) => id !== second && id !== log.sourceId);
-    // Behind the log's start and 50 events; and behind 150 more.
+    // After log_started and 50 events; then after 150 more.
     expect(alarms).toEqual([
       { source_id: second, level: "critical", data: { ...data, last_seq: 51, successor_id: second } },
       { source_id: third, level: "critical", data: { ...data, last_seq: expect.any(Number), successor_id: third } },
@@ -141,7 +141,7 @@ describe("a source that was seized", () => {
     expect(readdirSync(spool)).not.toContain(log.sourceId);
   });
 
-  it("is shipped by another process under the same other one, however often, also from a backup of the spool", async () => {
+  it("is shipped by another process as the same successor, however often, even from a backup of the spool", async () => {
     const log = openLog(NOWHERE);
     void record(log, 0, 300);
     await log.close({ deadline: 0 });
@@ -168,12 +168,12 @@ describe("a source that was seized", () => {
     expect(inFile()).toEqual(numbers(300));
   });
 
-  it("is not taken for seized when retention has dropped what a backup of the spool brings again", async () => {
+  it("is not reported when retention has dropped events that a backup of the spool ships again", async () => {
     const log = openLog(database.writerUrl);
     await Promise.all(record(log, 0, 20));
     cpSync(spool, join(folder, "backup"), { recursive: true });
     await log.close({ deadline: 30_000 });
-    // As `seclog prune` leaves it: no row, and the numbers on record.
+    // As after `seclog prune`: the rows are gone, and their numbers recorded.
     await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
       DELETE FROM security_event_log WHERE source_id = '${log.sourceId}';
       INSERT INTO security_event_removed VALUES (1, 'pruned', '${log.sourceId}', '{[1,23)}'); COMMIT`);
@@ -192,15 +192,15 @@ describe("a source that was seized", () => {
   });
 });
 
-describe("a cursor that somebody edited", () => {
-  it.each([52, 30, 999_999])("says %i: no event is deleted before the database has confirmed it", async (claimed) => {
+describe("an edited cursor", () => {
+  it.each([52, 30, 999_999])("deletes no event before the database has confirmed it: %i", async (claimed) => {
     const log = openLog(NOWHERE);
     void record(log, 0, 50);
     await log.close({ deadline: 0 });
     const line = `${String(claimed).padStart(15, "0")} ${String(claimed).padStart(15, "0")}\n`;
     const cursor = join(spool, log.sourceId, "cursor.postgres");
     writeFileSync(cursor, line + line, { mode: 0o600 });
-    // What the other handler still needs would keep the source otherwise.
+    // Otherwise the other handler's cursor would keep the source.
     rmSync(join(spool, log.sourceId, "cursor.file"), { force: true });
     const shipped = await runProgram(database, ["ship", "--spool", spool]);
     expect(shipped.code, shipped.stdout).not.toBe(0);
@@ -210,28 +210,28 @@ describe("a cursor that somebody edited", () => {
     expect(shipped.stderr).toContain("or the cursor was edited");
     expect(readdirSync(join(spool, log.sourceId)).filter((name) => name.endsWith(".seg")).length).toBeGreaterThan(0);
 
-    // As the operations page says.
+    // As docs/operations.md says.
     rmSync(cursor);
     expect(await runProgram(database, ["ship", "--spool", spool])).toMatchObject({ code: 0 });
     expect(await stored()).toMatchObject({ resources: numbers(50), ids: 50, sources: [log.sourceId] });
   });
 });
 
-/** An event as its file has it: what somebody reads in the spool of the application. */
+/** An event as an attacker reads it in the application's files. */
 interface SpooledEvent {
   readonly id: string;
   readonly occurred_at: string;
   readonly seq: number;
 }
 
-describe("somebody who has read a source's key in its spool", () => {
-  it("raises the epoch: the source stops, its events wait in the spool and nowhere else, and health says so", async () => {
+describe("an attacker who has read a source's key in its spool", () => {
+  it("can stop the source by raising the epoch: its events wait in the spool, and health says so", async () => {
     const log = openLog(database.writerUrl);
     await Promise.all(record(log, 0, 20));
-    const thief = new pg.Client({ connectionString: database.writerUrl });
-    await thief.connect();
-    await thief.query("SELECT seclog_open_source($1, 5, $2)", [log.sourceId, keyOf(log.sourceId)]);
-    await thief.end();
+    const attacker = new pg.Client({ connectionString: database.writerUrl });
+    await attacker.connect();
+    await attacker.query("SELECT seclog_open_source($1, 5, $2)", [log.sourceId, keyOf(log.sourceId)]);
+    await attacker.end();
     void record(log, 20, 30);
     const postgres = (): unknown => log.health().handlers.find(({ name }) => name === "postgres");
     await expect.poll(postgres, { timeout: 30_000 }).toMatchObject({
@@ -244,7 +244,7 @@ describe("somebody who has read a source's key in its spool", () => {
     expect(await stored()).toMatchObject({ resources: numbers(20), sources: [log.sourceId] });
     expect(readdirSync(spool)).toContain(log.sourceId);
 
-    // The statement of the operations page lets them through, once and under their own source.
+    // The statement in docs/operations.md releases them, once and under their own source.
     await database.query(
       `SET seclog.maintenance = on; UPDATE security_event_source SET epoch = 1 WHERE id = '${log.sourceId}'; RESET seclog.maintenance`,
     );
@@ -252,7 +252,7 @@ describe("somebody who has read a source's key in its spool", () => {
     expect(await stored()).toMatchObject({ resources: numbers(50), ids: 50, sources: [log.sourceId] });
   });
 
-  it("stores other contents under the ids and times of events that wait there, and nothing finds it", async () => {
+  it("can store other contents under the ids and times of waiting events, undetected", async () => {
     const before = openLog(database.writerUrl);
     await Promise.all(record(before, 0, 10));
     await before.close({ deadline: 30_000 });
@@ -264,15 +264,15 @@ describe("somebody who has read a source's key in its spool", () => {
         .split("\n")
         .map((line) => JSON.parse(line) as SpooledEvent & { readonly source_id: string })
         .filter(({ source_id }) => source_id === log.sourceId);
-    // Behind the log's start.
+    // After log_started.
     await expect.poll(() => waiting().length, { timeout: 30_000 }).toBeGreaterThanOrEqual(41);
     await log.close({ deadline: 0 });
     const key = keyOf(log.sourceId);
-    const thief = new pg.Client({ connectionString: database.writerUrl });
-    await thief.connect();
-    await thief.query("SELECT seclog_open_source($1, 1, $2)", [log.sourceId, key]);
+    const attacker = new pg.Client({ connectionString: database.writerUrl });
+    await attacker.connect();
+    await attacker.query("SELECT seclog_open_source($1, 1, $2)", [log.sourceId, key]);
     for (const { id, occurred_at, seq } of waiting().slice(0, 41)) {
-      await thief.query(
+      await attacker.query(
         `INSERT INTO security_event_log (id, occurred_at, event_type, level, category, outcome, logger, service,
             source_id, epoch, seq, v, data, salt, commitment)
           SELECT $1, $2, 'authz_fail', 'info', 'authz', 'failure', 'thief', $3, $4, 1, $5, 1, line.data, salt.salt,
@@ -281,8 +281,8 @@ describe("somebody who has read a source's key in its spool", () => {
         [id, occurred_at, service, log.sourceId, seq],
       );
     }
-    await thief.query("SELECT seclog_advance($1, 1, $2, 1, 41)", [log.sourceId, key]);
-    await thief.end();
+    await attacker.query("SELECT seclog_advance($1, 1, $2, 1, 41)", [log.sourceId, key]);
+    await attacker.end();
     const failures: string[] = [];
     await drainSpool({
       directory: spool,
@@ -291,11 +291,11 @@ describe("somebody who has read a source's key in its spool", () => {
     });
     expect(failures).toEqual([]);
     await sealLog(database);
-    // Other tests of this file leave findings about their own sources.
+    // Other tests of this file leave findings for their own sources.
     const { stdout } = await runProgram(database, ["verify", "--vkey", TEST_SIGNER.vkey, "--json"]);
     const { findings } = JSON.parse(stdout) as { readonly findings: readonly { readonly source?: string }[] };
     expect(findings.filter(({ source }) => source === log.sourceId)).toEqual([]);
-    // What was shipped before is as it was; what waited is the thief's.
+    // Events shipped before are intact; those that waited were replaced by the attacker's.
     const { resources } = await stored();
     expect(resources.slice(0, 10)).toEqual(numbers(10));
     expect(new Set(resources.slice(10))).toEqual(new Set(["99"]));

@@ -1,4 +1,4 @@
-/** What somebody did to the database around the log: each is said by name, by doctor and by whoever would be misled. */
+/** Changes to the database around the log: doctor names each, and so does every command that it would mislead. */
 import pg from "pg";
 import { createSecurityLog, type SecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
@@ -18,7 +18,7 @@ async function doctor(): Promise<string> {
   return stdout;
 }
 
-/** A log of an application, with the writer's login. */
+/** An application's log, with the writer's login. */
 function openLog(service: string): SecurityLog {
   return createSecurityLog({
     service,
@@ -29,7 +29,7 @@ function openLog(service: string): SecurityLog {
   });
 }
 
-/** Inserts a row under a source's number, as somebody who has the writer's login. */
+/** Inserts a row under a source's number, as an attacker with the writer's login. */
 async function forge(
   source: string,
   seq: number | bigint,
@@ -62,7 +62,7 @@ async function forge(
   }
 }
 
-describe("a row under the next number of somebody else's source", () => {
+describe("a row under the next number of another application's source", () => {
   it("is sealed in the event's place, and verify and prove leave open which of the two was inserted", async () => {
     const log = openLog("shop");
     await log.recordSecurityEvent("authz_fail").stored;
@@ -141,7 +141,7 @@ describe("seclog doctor", () => {
     expect(found).toContain("the function seclog_require_events is not the one that Seclog made");
   });
 
-  it("says whose sources have passed numbers without an event, and how old the oldest event is that waits", async () => {
+  it("names the login whose sources have passed numbers without an event", async () => {
     await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
       INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
         SELECT gen_random_uuid(), 1, 'x', 1000000, 'taken_over' FROM generate_series(1, 3); COMMIT`);
@@ -151,7 +151,7 @@ describe("seclog doctor", () => {
   it("names a login that several services share, by what their sources have stored", async () => {
     const shop = openLog("shop");
     await shop.recordSecurityEvent("authz_fail").stored;
-    // A row that its source has not passed is nobody's word for what the service is called.
+    // A row beyond its source's position does not prove a service's name.
     await forge(shop.sourceId, 1_000, { service: "'forged'" });
     expect(await doctor()).not.toContain("is shared by the services");
     const mail = openLog("mail");
@@ -167,7 +167,7 @@ describe("seclog doctor", () => {
     );
   });
 
-  it("names settings that a role has been given, and whose transaction keeps others waiting", async () => {
+  it("names a role's settings, and the session whose transaction blocks others", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl, application_name: "taken over" });
     await writer.connect();
     const name = new URL(database.writerUrl).username;
@@ -225,7 +225,7 @@ describe("a number beyond 2^53", () => {
 });
 
 describe("created_at", () => {
-  it("is when the row was stored, however long its transaction was open before", async () => {
+  it("is the time at which the row was stored, however long its transaction was open before", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
     await writer.query("BEGIN");
