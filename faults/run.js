@@ -49,7 +49,7 @@ const SHORTEST_NAME = 24;
 
 const USAGE = `npm run faults -- [--only 1,5-7,C1] [--runs N] [--jobs N] [--short] [--json] [--write]
   --only   4 is that alone, 20 is 20a, 20b and so on, since there are only those; a range has all: 3-4 is 3, 3b, 4, 4b
-  --runs   14, 19, 20d and 31 run as often as they do; 3, 16, 21, 23 and 26 come to another count than N
+  --runs   14, 19, 20d and 31 have a count of their own; 3, 16, 21, 23 and 26 turn N into another one
   --jobs   1 to 8, 1 if not given; faults marked "alone" still run alone
   --write  only for all faults at full count, one at a time`;
 

@@ -185,7 +185,9 @@ function sideways({ visitors = {}, separate = [] }, from, to) {
     return `only ${visitors[other]}/ may import ${other}/`;
   }
   const folder = separate.find((name) => posix.dirname(from) === name && posix.dirname(to) === name);
-  return folder === undefined ? undefined : `no file of ${folder}/ may import another one: give what they share a home`;
+  return folder === undefined
+    ? undefined
+    : `no file of ${folder}/ may import another one: move what they share out of it`;
 }
 
 /** A file's room: its folder, a nested folder if that has a floor, or its own name if it is in none. */

@@ -194,7 +194,7 @@ describe("floors", () => {
           "terminal/print.ts": "",
         }),
       ).toEqual([
-        "cli/commands/hold.ts:1: no file of cli/commands/ may import another one: give what they share a home",
+        "cli/commands/hold.ts:1: no file of cli/commands/ may import another one: move what they share out of it",
       ]);
     });
   });

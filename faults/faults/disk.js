@@ -248,7 +248,7 @@ export const DISK_FAULTS = [
         ran();
       }
       expect(moves >= context.runs, `only ${moves} times a folder was moved while something of it was unshipped`);
-      note(`${moves} times a folder of which something was still to be shipped was away and came back`);
+      note(`${moves} times a folder with unshipped events was away and came back`);
     },
   },
   {

@@ -1,6 +1,7 @@
 /**
- * The packed library in an application that a tool has bundled or traced, as it is deployed: what the tool wrote is copied out
- * of the repository, runs there, and its events are in a real PostgreSQL, or its log did not open and says why.
+ * The packed library in an application that a tool has bundled or traced, as it is deployed: the tool's output is
+ * copied out of the repository and runs there, and its events reach a real PostgreSQL, or its log does not open and
+ * reports why.
  */
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +21,7 @@ export type Format = "es" | "cjs";
 export type Bundler = (out: string, format: Format, thread: boolean) => Promise<unknown>;
 
 export let database: TestDatabase;
-/** Where the application is built, within the repository, from where its other packages come. */
+/** Where the application is built, in the repository, which has its other packages. */
 export let project: string;
 /** Where it runs, with nothing above it. */
 export let elsewhere: string;
@@ -50,7 +51,7 @@ let runs = 0;
 
 export interface Outcome {
   readonly result: { readonly [name: string]: unknown };
-  /** Events of the application in the database. */
+  /** How many of the application's events are in the database. */
   readonly stored: number;
 }
 
@@ -79,7 +80,7 @@ export async function storedBy(logger: string): Promise<number> {
   return row?.count ?? 0;
 }
 
-/** Builds, and takes what was built out of the repository. */
+/** Builds, and moves the output out of the repository. */
 export async function deployed(build: (out: string) => Promise<unknown>): Promise<string> {
   const out = mkdtempSync(join(project, "out-"));
   await build(out);
@@ -90,7 +91,7 @@ export async function deployed(build: (out: string) => Promise<unknown>): Promis
 
 export const SHIPPED = { result: { flushed: true, status: "ok" }, stored: 3 } as const;
 
-/** What a bundle comes to when the thread's file is not where it looks for it. */
+/** The outcome of a bundle that does not find the thread's file. */
 export const REFUSED = {
   result: {
     code: "SECLOG_CONFIG",

@@ -1,3 +1,4 @@
+/** A server on a free port, and requests to it: proper ones and raw bytes. */
 import { once } from "node:events";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";

@@ -1,3 +1,4 @@
+/** The requests that the demo sends to the shop, and the event that each must cause. */
 import { createHmac, randomUUID } from "node:crypto";
 import { connect } from "node:net";
 

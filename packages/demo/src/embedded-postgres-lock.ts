@@ -1,3 +1,4 @@
+/** Keeps a second process out of an embedded PostgreSQL's folder, and stops a server that a dead one left. */
 import { execFile } from "node:child_process";
 import { readFile, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,3 +1,6 @@
+/**
+ * The programs of an embedded PostgreSQL, the account that runs them, and a copy of them where that account needs one.
+ */
 import { execFile } from "node:child_process";
 import {
   access,

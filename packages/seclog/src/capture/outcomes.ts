@@ -1,3 +1,4 @@
+/** Calls for what only the application knows: how a login ended, and whether access was granted. */
 import type { CatalogueData, UserId } from "../event/catalogue.ts";
 import type { EventFacts } from "../record/facts.ts";
 import type { Receipt } from "../record/security-log.ts";

@@ -1,3 +1,4 @@
+/** Errors and events by which capture recognises why a request was refused. */
 import type { CatalogueData } from "../event/catalogue.ts";
 
 /** The detectors of capture. Each can be turned off by name in {@link CaptureOptions.detect}. */

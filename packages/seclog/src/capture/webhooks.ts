@@ -1,3 +1,4 @@
+/** Webhooks: records what fails to verify, and verifies HMAC signatures for senders without a library. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { isUint8Array } from "node:util/types";
 import { SeclogError } from "../event/errors.ts";

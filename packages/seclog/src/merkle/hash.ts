@@ -1,3 +1,4 @@
+/** The hashes of a Merkle tree (RFC 6962): of the empty tree, of leaves and of nodes. */
 import { hash } from "node:crypto";
 
 /** Bytes of a hash. */

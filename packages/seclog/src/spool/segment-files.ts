@@ -281,8 +281,7 @@ export class SegmentFiles {
       for (const file of files) this.#closeFile(file);
       const lastSeq = files.at(-1)?.lastSeq ?? 0;
       const spare = files.filter(({ firstSeq }) => firstSeq > syncedSeq);
-      // An attempt that got no further than earlier ones would only fill the disk, and so would earlier ones than one
-      // that did.
+      // Only the attempt that got furthest is worth its disk space.
       if (lastSeq <= this.#spareSeq) {
         for (const file of spare) this.#unlink(file);
       } else {

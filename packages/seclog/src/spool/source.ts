@@ -1,3 +1,8 @@
+/**
+ * The spool's root and the sources in it: creates, lists, takes over, shortens and removes them. What it creates is
+ * durable when it returns, and it removes only what every handler has. Writing and reading events is left to
+ * `writer.ts` and `reader.ts`.
+ */
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import { errorMessage, SeclogError } from "../event/errors.ts";

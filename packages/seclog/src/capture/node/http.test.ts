@@ -311,7 +311,7 @@ describe("watchServer()", () => {
       const answer = await sendRaw(watched, Buffer.from(bytes, "latin1"));
       expect(answer).toBe(await sendRaw(plain, Buffer.from(bytes, "latin1")));
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-      // llhttp decides the exact code for a line that is not a header.
+      // Node's parser decides the exact code for a line that is not a header.
       const expected = reason.startsWith("HPE_INVALID_M") ? reason : expect.stringMatching(/^HPE_/);
       expect(calls).toMatchObject([{ type, data: { statusCode: status, reason: expected } }]);
       expect(calls).toHaveLength(1);
