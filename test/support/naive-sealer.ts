@@ -48,7 +48,7 @@ const PERSONAL = new Set(
 );
 
 /** {@link EVENT_SELECT}, without what a sealer may not read. */
-const IMPERSONAL_SELECT = [...EVENT_SELECT.matchAll(/(\S.*?) AS (\w+)(?:, |$)/g)]
+const CORE_SELECT = [...EVENT_SELECT.matchAll(/(\S.*?) AS (\w+)(?:, |$)/g)]
   .filter(([, , name = ""]) => !PERSONAL.has(name))
   .map(([, expression, name]) => `${expression} AS ${name}`)
   .join(", ");
@@ -56,7 +56,7 @@ const IMPERSONAL_SELECT = [...EVENT_SELECT.matchAll(/(\S.*?) AS (\w+)(?:, |$)/g)
 /** The entries of a source's numbers, as leaves. */
 export async function entriesOf(client: pg.ClientBase, source: string, first: number, last: number): Promise<string[]> {
   const rows = await client.query(
-    `SELECT ${IMPERSONAL_SELECT}, encode(commitment, 'hex') AS digits,
+    `SELECT ${CORE_SELECT}, encode(commitment, 'hex') AS digits,
         format('{"created_at":"%s","retention":"%s"}',
           to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), retention) AS stored FROM security_event_log
       WHERE source_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq, occurred_at, id`,

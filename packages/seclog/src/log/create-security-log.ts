@@ -5,8 +5,8 @@ import type { Durability } from "../event/durability.ts";
 import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
-import { openKeeping } from "../pipeline/open-pipeline.ts";
-import type { Keeping, KeepingNews } from "../pipeline/pipeline.ts";
+import { openPipeline } from "../pipeline/open-pipeline.ts";
+import type { Pipeline, PipelineNews } from "../pipeline/pipeline.ts";
 import { eventClock } from "../record/clock.ts";
 import { createDataEncoder } from "../record/data.ts";
 import type { EventType } from "../record/facts.ts";
@@ -56,7 +56,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   readonly #heartbeat: NodeJS.Timeout | undefined;
   readonly #watch: LogWatch;
   readonly #releaseExclusive: () => void;
-  readonly #pipeline: Reopening;
+  readonly #reopening: Reopening;
   #recorded = 0;
   #belowLevel = 0;
   #shipping: readonly ShippingHealth[];
@@ -70,7 +70,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   constructor(options: SecurityLogOptions<Events>) {
     if (isShipperThread()) throw shipperThreadError();
     const { level, events, spool, heartbeat, redactor, ...checked } = checkedOptions(options, (message) =>
-      this.#diagnostics.tell({ level: "warning", code: "SECLOG_CLIENT_ADDRESS", message }, false),
+      this.#diagnostics.report({ level: "warning", code: "SECLOG_CLIENT_ADDRESS", message }, false),
     );
     this.name = checked.name;
     this.#level = level;
@@ -93,8 +93,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#shipping = this.#handlers.map(({ name }) => idle(name));
     this.#releaseExclusive = takeExclusive(this.#handlers, this.name);
     try {
-      this.#pipeline = new Reopening(
-        () => openKeeping(spool, uuidv7(eventClock().now()), this.#handlers, (news) => this.#hear(news)),
+      this.#reopening = new Reopening(
+        () => openPipeline(spool, uuidv7(eventClock().now()), this.#handlers, (news) => this.#onNews(news)),
         {
           lost: ({ sourceId }) =>
             this.#diagnose(
@@ -123,12 +123,12 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#watch = new LogWatch(
       spool !== "memory",
       () => this.health(),
-      (...told) => this.#diagnose(...told),
+      (...diagnostic) => this.#diagnose(...diagnostic),
     );
   }
 
   get sourceId(): string {
-    return this.#pipeline.current.sourceId;
+    return this.#reopening.current.sourceId;
   }
 
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
@@ -165,17 +165,17 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
     const deadline = deadlineOf("flush", options, FLUSH_MS);
     judgeNow();
-    const keeping = this.#pipeline.current;
-    const wanted = keeping.lastSeq;
+    const pipeline = this.#reopening.current;
+    const wanted = pipeline.lastSeq;
     if (this.#closing !== undefined) {
       await this.#closing;
-      if (keeping.stored >= wanted) return;
+      if (pipeline.stored >= wanted) return;
       throw closed();
     }
-    if (!(await keeping.flush(deadline))) {
+    if (!(await pipeline.flush(deadline))) {
       throw new SeclogError(
         "SECLOG_DEADLINE",
-        `${wanted - keeping.stored} events were not stored within ${deadline} ms: they stay in the spool; health() says what holds them up`,
+        `${wanted - pipeline.stored} events were not stored within ${deadline} ms: they stay in the spool; health() says what holds them up`,
       );
     }
   }
@@ -194,10 +194,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   health(): Health {
     return healthOf({
-      keeping: this.#pipeline.current,
-      told: this.#shipping,
+      pipeline: this.#reopening.current,
+      shipping: this.#shipping,
       spool: this.#spoolHealth,
-      failure: this.#pipeline.error ?? this.#pipeline.current.failure,
+      failure: this.#reopening.error ?? this.#reopening.current.failure,
       dropping: this.#drops.pending ? this.#dropping : undefined,
       counts: this.#counts(),
     });
@@ -207,33 +207,38 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   processEnds(): void {
     judgeNow();
     this.#ending = true;
-    this.#tellDrops();
+    this.#reportDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
     // What is recorded by an `exit` listener that comes after ours would be written nowhere.
     this.#closing ??= Promise.resolve();
-    this.#pipeline.current.abandon();
-    this.#tellLeft();
-    this.#diagnostics.giveNow();
+    this.#reopening.current.abandon();
+    this.#reportLeftOver();
+    this.#diagnostics.deliverNow();
   }
 
   #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown, own = false): Receipt {
-    const keeping = this.#pipeline.current;
+    const pipeline = this.#reopening.current;
     const durability = this.#durability.get(resolved.name) ?? resolved.definition.durability;
-    const tellsOfTheLog = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
-    if (this.#closing !== undefined && !tellsOfTheLog) return this.#drop(resolved.name, durability, closed());
+    const startOrStop = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
+    if (this.#closing !== undefined && !startOrStop) return this.#drop(resolved.name, durability, closed());
     const refusal = this.#refusal(own);
     if (refusal !== undefined) return this.#drop(resolved.name, durability, refusal);
-    if (this.#drops.pending && resolved.name !== "events_dropped") this.#tellDrops();
-    const { id, seq, text } = this.#recorder.record(resolved, request, data, keeping);
-    keeping.append(seq, text);
+    if (this.#drops.pending && resolved.name !== "events_dropped") this.#reportDrops();
+    const { id, seq, text } = this.#recorder.record(resolved, request, data, pipeline);
+    pipeline.append(seq, text);
     this.#recorded += 1;
-    if (durability === "strict") keeping.flushSync();
-    return new EventReceipt(id, seq, durability === "process" ? keeping.written : keeping.synced, keeping.waitStored);
+    if (durability === "strict") pipeline.flushSync();
+    return new EventReceipt(
+      id,
+      seq,
+      durability === "process" ? pipeline.written : pipeline.synced,
+      pipeline.waitStored,
+    );
   }
 
   /** Why no event can be taken now. */
   #refusal(own: boolean): SeclogError | undefined {
-    return this.#pipeline.error ?? this.#pipeline.current.refusal(own && this.#ending);
+    return this.#reopening.error ?? this.#reopening.current.refusal(own && this.#ending);
   }
 
   #drop(type: string, durability: Durability, error: SeclogError): Receipt {
@@ -263,14 +268,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     }
   }
 
-  #tellDrops(): void {
+  #reportDrops(): void {
     if (!this.#drops.pending || this.#closing !== undefined || this.#refusal(true) !== undefined) return;
     const drops = this.#drops.take();
     if (drops !== undefined) this.#own("events_dropped", drops);
   }
 
   /** What the pipeline reports. */
-  #hear(news: KeepingNews): void {
+  #onNews(news: PipelineNews): void {
     switch (news.type) {
       case "acknowledged":
         this.#shipping = this.#shipping.with(news.handler, news.health);
@@ -288,7 +293,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         this.#diagnose("error", "SECLOG_EVENT_REJECTED", message, handler);
         if (this.#reports.has(source, seq, news.event)) return;
         this.#own("event_quarantined", { handler, source_id: source, seq, reason });
-        this.#reports.add(this.sourceId, this.#pipeline.current.lastSeq);
+        this.#reports.add(this.sourceId, this.#reopening.current.lastSeq);
         break;
       }
       case "seized": {
@@ -298,14 +303,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
         break;
       }
       case "freed":
-        this.#tellDrops();
+        this.#reportDrops();
         break;
       case "recovered":
         this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
-        this.#tellDrops();
+        this.#reportDrops();
         break;
       case "lost":
-        this.#pipeline.lose(news.pending);
+        this.#reopening.lose(news.pending);
         break;
       default:
         news satisfies never;
@@ -316,8 +321,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
    * At the end, events that reached no storage count as dropped, and those that may not have are reported. None had been
    * acknowledged as durable.
    */
-  #tellLeft(): void {
-    const { unwritten, doubtful, error } = this.#pipeline.end();
+  #reportLeftOver(): void {
+    const { unwritten, doubtful, error } = this.#reopening.end();
     for (const record of unwritten) this.#drops.count(decodeEvent(record).type, error.message);
     const parts = [
       ...(unwritten.length > 0 ? [`${unwritten.length} events were not written and are dropped`] : []),
@@ -325,7 +330,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     ];
     if (parts.length === 0) return;
     const message = `${parts.join(", and ")}: ${error.message}`;
-    this.#diagnostics.tell({ level: "error", code: error.code, message }, false);
+    this.#diagnostics.report({ level: "error", code: error.code, message }, false);
   }
 
   /** Whatever it is given, a log closes. */
@@ -339,25 +344,25 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   async #close(deadline: number): Promise<void> {
-    this.#pipeline.tryNow();
+    this.#reopening.tryNow();
     this.#ending = true;
-    this.#tellDrops();
+    this.#reportDrops();
     clearInterval(this.#heartbeat);
     this.#watch.end();
     this.#own("log_stopped", this.#counts());
     forget(this);
     // From here on nothing is recorded; `#closing` is set when this function first awaits.
-    let keeping: Keeping;
+    let pipeline: Pipeline;
     do {
-      keeping = this.#pipeline.current;
-      await keeping.close(deadline);
+      pipeline = this.#reopening.current;
+      await pipeline.close(deadline);
       // Its last sync may have found that it was taken over: then there is another one.
-    } while (keeping !== this.#pipeline.current);
-    this.#tellLeft();
-    await this.#pipeline.current.closeHandlers();
+    } while (pipeline !== this.#reopening.current);
+    this.#reportLeftOver();
+    await this.#reopening.current.closeHandlers();
     this.#releaseExclusive();
     // Whoever waited for this may end the process next.
-    this.#diagnostics.giveNow();
+    this.#diagnostics.deliverNow();
   }
 
   #counts(): { recorded: number; belowLevel: number; dropped: number } {
@@ -365,7 +370,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   #diagnose(level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string): void {
-    this.#diagnostics.tell({ level, code, message, ...(handler === undefined ? {} : { handler }) });
+    this.#diagnostics.report({ level, code, message, ...(handler === undefined ? {} : { handler }) });
   }
 }
 

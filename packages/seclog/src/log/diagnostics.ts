@@ -21,7 +21,7 @@ export class Diagnostics {
   }
 
   /** @param limited `false` for what is told once in a log's life, and must not be taken for a repetition */
-  tell(diagnostic: Omit<Diagnostic, "suppressed">, limited: boolean = true): void {
+  report(diagnostic: Omit<Diagnostic, "suppressed">, limited: boolean = true): void {
     const key = `${diagnostic.code} ${diagnostic.handler ?? ""}`;
     const now = monotonicNow();
     const last = this.#last.get(key);
@@ -38,11 +38,11 @@ export class Diagnostics {
     this.#due.push(
       last === undefined || last.suppressed === 0 ? diagnostic : { ...diagnostic, suppressed: last.suppressed },
     );
-    if (this.#due.length === 1) setImmediate(this.giveNow);
+    if (this.#due.length === 1) setImmediate(this.deliverNow);
   }
 
   /** Gives what waits, for the end of the process, which has no further turn. */
-  readonly giveNow = (): void => {
+  readonly deliverNow = (): void => {
     for (const diagnostic of this.#due.splice(0)) {
       try {
         this.#callback?.(diagnostic);

@@ -1,14 +1,14 @@
 /** Adds up what is known of a log to one word and its reason. */
 import type { SeclogError } from "../event/errors.ts";
-import type { Keeping } from "../pipeline/pipeline.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Health, HealthError } from "../record/health.ts";
 import type { ShippingHealth, SpoolHealth } from "../ship/news.ts";
 
 /** What {@link healthOf} adds up. */
 export interface LogState {
-  readonly keeping: Keeping;
+  readonly pipeline: Pipeline;
   /** What the shipper reported last of each handler. */
-  readonly told: readonly ShippingHealth[];
+  readonly shipping: readonly ShippingHealth[];
   readonly spool: SpoolHealth;
   /** Why no spool can be written; `undefined` while one can. */
   readonly failure: SeclogError | undefined;
@@ -17,8 +17,8 @@ export interface LogState {
   readonly counts: Pick<Health, "recorded" | "belowLevel" | "dropped">;
 }
 
-export function healthOf({ keeping, told, spool, failure, dropping, counts }: LogState): Health {
-  const states = keeping.handlers(told);
+export function healthOf({ pipeline, shipping, spool, failure, dropping, counts }: LogState): Health {
+  const states = pipeline.handlers(shipping);
   const failing = states.find((state) => state.failing)?.health;
   const troubled = states.find(({ health }) => health.status !== "ok")?.health;
   const { left, unkept } = spool;
@@ -28,9 +28,9 @@ export function healthOf({ keeping, told, spool, failure, dropping, counts }: Lo
   return {
     status: failed ? "failing" : reason !== undefined || troubled !== undefined ? "degraded" : "ok",
     ...(error === undefined ? {} : { lastError: error }),
-    sourceId: keeping.sourceId,
+    sourceId: pipeline.sourceId,
     ...counts,
-    spooledBytes: keeping.bytes,
+    spooledBytes: pipeline.bytes,
     handlers: states.map(({ health }) => health),
     ...(left === undefined ? {} : { leftBehind: left }),
   };

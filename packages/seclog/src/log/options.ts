@@ -100,12 +100,12 @@ export interface CheckedOptions {
 }
 
 /**
- * @param tell hears of proxies that the log does not know, or that anyone can pass for
+ * @param warn is called about proxies that the log does not know, or that anyone can pass for
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault
  */
 export function checkedOptions<Events extends EventDefinitions>(
   options: SecurityLogOptions<Events>,
-  tell: (message: string) => void,
+  warn: (message: string) => void,
 ): CheckedOptions {
   rejectUnknownOptions("createSecurityLog", options, OPTION_NAMES);
   const { level = "info", onFull = "throw", diagnostics } = options;
@@ -140,7 +140,7 @@ export function checkedOptions<Events extends EventDefinitions>(
     events,
     durability,
     throwOnFull: onFull === "throw",
-    clientIp: createClientIp(object("clientIp", options.clientIp), tell),
+    clientIp: createClientIp(object("clientIp", options.clientIp), warn),
     redactor: createRedactor(object("redact", options.redact)),
     heartbeat,
   };

@@ -1,6 +1,6 @@
 import { decodeEvent, encodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { Keeping, LeftOver } from "../pipeline/pipeline.ts";
+import type { LeftOver, Pipeline } from "../pipeline/pipeline.ts";
 import { nextSeq } from "../record/position.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 
@@ -45,23 +45,23 @@ interface Between {
  * - **ended**: `end` was called. Nothing is tried any more, and what was pending is handed over, once.
  */
 export class Reopening {
-  readonly #open: () => Keeping;
+  readonly #open: () => Pipeline;
   readonly #observer: ReopeningObserver;
-  #current: Keeping;
+  #current: Pipeline;
   #between: Between | undefined;
 
   /**
    * @param open opens a pipeline with a source of its own
    * @throws SeclogError when the first one cannot be opened
    */
-  constructor(open: () => Keeping, observer: ReopeningObserver) {
+  constructor(open: () => Pipeline, observer: ReopeningObserver) {
     this.#open = open;
     this.#observer = observer;
     this.#current = open();
   }
 
   /** The pipeline that takes events, or the one that was lost. */
-  get current(): Keeping {
+  get current(): Pipeline {
     return this.#current;
   }
 

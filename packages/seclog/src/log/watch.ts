@@ -24,15 +24,15 @@ export class LogWatch {
   readonly #timer: NodeJS.Timeout;
   /** Names of handlers of which was told that they have stalled. */
   readonly #stalled = new Set<string>();
-  #copiesTold = false;
+  #copiesReported = false;
 
   /** @param hasThread whether the log ships from a thread of its own */
   constructor(hasThread: boolean, health: () => Health, diagnose: Diagnose) {
     this.#health = health;
     this.#diagnose = diagnose;
     this.#timer = setInterval(() => {
-      this.#tellStalls();
-      this.#tellCopies();
+      this.#reportStalls();
+      this.#reportCopies();
     }, WATCH_MS).unref();
     if (!hasThread) return;
     withThread.add(this);
@@ -47,7 +47,7 @@ export class LogWatch {
   }
 
   /** Tells that a handler has stalled, and that it goes on. */
-  #tellStalls(): void {
+  #reportStalls(): void {
     for (const { name, status, lastError } of this.#health().handlers) {
       if (status === "stalled" && !this.#stalled.has(name)) {
         this.#stalled.add(name);
@@ -59,10 +59,10 @@ export class LogWatch {
   }
 
   /** Tells of other copies of this package, with which this one cannot share requests. */
-  #tellCopies(): void {
+  #reportCopies(): void {
     const others = strangeCopies();
-    if (others.length === 0 || this.#copiesTold) return;
-    this.#copiesTold = true;
+    if (others.length === 0 || this.#copiesReported) return;
+    this.#copiesReported = true;
     this.#diagnose(
       "warning",
       "SECLOG_COPIES",

@@ -1,11 +1,12 @@
 import { SeclogError } from "../event/errors.ts";
 import { clearInterval, nextTurn, setInterval } from "../runtime/timers.ts";
+import { closeHandlers } from "../ship/close-handlers.ts";
+import { beforeDeadline } from "../ship/deadline.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import type { ShippingHealth } from "../ship/news.ts";
 import { RecordedTimes } from "../ship/recorded-times.ts";
 import { ShipThread } from "../ship/ship-thread.ts";
 import { type HandlerState, handlerState } from "../ship/watchdog.ts";
-import { closeHandlers, within } from "../ship/within.ts";
 import { writeCursor } from "../spool/cursor.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import type { SpoolLimits } from "../spool/limits.ts";
@@ -13,7 +14,7 @@ import { type Ownership, RENEW_MS, release, renew } from "../spool/ownership.ts"
 import { fillReserve, RESERVED_BYTES } from "../spool/reserve.ts";
 import { createSource, discardSource, releaseAll, releaseWhenBack, removeSource } from "../spool/source.ts";
 import { SpoolWriter } from "../spool/writer.ts";
-import { closedError, type Keeping, type KeepingNews, type LeftOver, withPositions } from "./pipeline.ts";
+import { closedError, type LeftOver, type Pipeline, type PipelineNews, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
 /** A spool on disk, complete. */
@@ -28,7 +29,7 @@ const RESERVE_BYTES = 256 * 1024;
 const IDLE_BYTES = 1024 * 1024;
 
 /** Keeps events in the files of a source, from which a thread ships them. */
-export class DiskKeeping implements Keeping {
+export class DiskPipeline implements Pipeline {
   readonly sourceId: string;
   readonly epoch: number;
   readonly #fs: SpoolFs;
@@ -42,7 +43,7 @@ export class DiskKeeping implements Keeping {
   readonly #renewal: NodeJS.Timeout;
   readonly #handlers: readonly SecurityEventHandler[];
   /** The log knows that another process took the spool over, and has what was not written. */
-  #lostTold = false;
+  #lostReported = false;
   /** Bytes that were left for frames when so many were written. */
   #room = 0;
   #bytesSeen = -1;
@@ -52,7 +53,7 @@ export class DiskKeeping implements Keeping {
     spool: DiskSpool,
     sourceId: string,
     handlers: readonly SecurityEventHandler[],
-    report: (news: KeepingNews) => void,
+    report: (news: PipelineNews) => void,
   ) {
     this.#fs = fs;
     this.#spool = spool;
@@ -82,7 +83,7 @@ export class DiskKeeping implements Keeping {
           );
           // Not before nobody ships any of it.
           void this.#shipping.stop().then(() => releaseWhenBack(fs, spool.directory, sourceId));
-          this.#lostTold = true;
+          this.#lostReported = true;
           report({ type: "lost", pending: this.#writer.unwrittenPayloads() });
         },
       });
@@ -125,7 +126,7 @@ export class DiskKeeping implements Keeping {
     return this.#writer.bytesWritten - freed + adopted;
   }
 
-  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+  handlers(reported: readonly ShippingHealth[]): readonly HandlerState[] {
     const watched = {
       progress: this.#shipping.progress,
       times: this.#times,
@@ -133,7 +134,7 @@ export class DiskKeeping implements Keeping {
       available: this.#writer.syncedSeq,
       trouble: this.#shipping.trouble(),
     };
-    return told.map((health, index) => handlerState(index, health, watched));
+    return reported.map((health, index) => handlerState(index, health, watched));
   }
 
   refusal(last: boolean): SeclogError | undefined {
@@ -185,7 +186,7 @@ export class DiskKeeping implements Keeping {
 
   flush(deadline: number): Promise<boolean> {
     const seq = this.lastSeq;
-    return within(
+    return beforeDeadline(
       deadline,
       this.synced(seq).then(() => this.waitStored(seq)),
     );
@@ -193,20 +194,20 @@ export class DiskKeeping implements Keeping {
 
   async close(deadline: number): Promise<void> {
     this.#writer.close();
-    // In which the log is told when its last sync found that the spool was taken over.
+    // In which the log learns if its last sync found that the spool was taken over.
     await nextTurn();
-    const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostTold;
+    const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostReported;
     const complete = kept && (await this.#shipping.drain(deadline));
     await this.#shipping.stop();
     this.#positions.end(closedError("it is in the spool"));
-    this.#giveUp(complete);
+    this.#end(complete);
     // What a thread held that has died, and was not started again.
     releaseAll(this.#fs, this.#spool.directory, this.sourceId);
   }
 
   abandon(): void {
     this.#writer.close();
-    this.#giveUp(false);
+    this.#end(false);
   }
 
   closeHandlers(): Promise<void> {
@@ -215,12 +216,12 @@ export class DiskKeeping implements Keeping {
 
   left(): LeftOver {
     const { lastSeq, syncedSeq, lastError } = this.#writer;
-    const unwritten = this.#lostTold ? [] : this.#writer.unwrittenPayloads();
-    const doubtful = this.#lostTold ? 0 : lastSeq - syncedSeq - unwritten.length;
+    const unwritten = this.#lostReported ? [] : this.#writer.unwrittenPayloads();
+    const doubtful = this.#lostReported ? 0 : lastSeq - syncedSeq - unwritten.length;
     return { unwritten, doubtful, error: lastError ?? closedError("it is in the spool") };
   }
 
-  #giveUp(complete: boolean): void {
+  #end(complete: boolean): void {
     clearInterval(this.#renewal);
     try {
       if (complete) removeSource(this.#fs, this.#spool.directory, this.#owned.directory);

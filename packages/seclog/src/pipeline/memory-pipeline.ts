@@ -1,18 +1,18 @@
 import { SeclogError } from "../event/errors.ts";
+import { beforeDeadline } from "../ship/deadline.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import type { ShippingHealth } from "../ship/news.ts";
 import { RecordedTimes } from "../ship/recorded-times.ts";
 import { type HandlerState, handlerState } from "../ship/watchdog.ts";
-import { within } from "../ship/within.ts";
 import { MemoryShipping } from "./memory-shipping.ts";
-import { closedError, type Keeping, type KeepingNews, type LeftOver, withPositions } from "./pipeline.ts";
+import { closedError, type LeftOver, type Pipeline, type PipelineNews, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
 /** The most bytes of events in memory when there is no disk. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 /** Keeps events in memory: what is not stored when the process ends is gone. */
-export class MemoryKeeping implements Keeping {
+export class MemoryPipeline implements Pipeline {
   readonly sourceId: string;
   readonly epoch = 1;
   readonly failure = undefined;
@@ -21,12 +21,12 @@ export class MemoryKeeping implements Keeping {
   readonly #shipping: MemoryShipping;
   lastSeq = 0;
 
-  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], report: (news: KeepingNews) => void) {
+  constructor(sourceId: string, handlers: readonly SecurityEventHandler[], report: (news: PipelineNews) => void) {
     this.sourceId = sourceId;
     this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
-    const hear = withPositions(report, this.#positions);
+    const receive = withPositions(report, this.#positions);
     this.#shipping = new MemoryShipping(sourceId, handlers, (news) => {
-      hear(news);
+      receive(news);
       if (news.type === "acknowledged") this.#times.next(this.#positions.acknowledgedByAll);
     });
   }
@@ -39,7 +39,7 @@ export class MemoryKeeping implements Keeping {
     return this.#shipping.pendingBytes;
   }
 
-  handlers(told: readonly ShippingHealth[]): readonly HandlerState[] {
+  handlers(reported: readonly ShippingHealth[]): readonly HandlerState[] {
     const { progress } = this.#shipping;
     const watched = {
       progress,
@@ -48,7 +48,7 @@ export class MemoryKeeping implements Keeping {
       available: this.lastSeq,
       trouble: undefined,
     };
-    return told.map((health, index) => handlerState(index, health, watched));
+    return reported.map((health, index) => handlerState(index, health, watched));
   }
 
   refusal(last: boolean): SeclogError | undefined {
@@ -74,7 +74,7 @@ export class MemoryKeeping implements Keeping {
   readonly waitStored = (seq: number): Promise<void> => this.#positions.wait(seq);
 
   flush(deadline: number): Promise<boolean> {
-    return within(deadline, this.waitStored(this.lastSeq));
+    return beforeDeadline(deadline, this.waitStored(this.lastSeq));
   }
 
   async close(deadline: number): Promise<void> {

@@ -6,8 +6,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { RENEW_MS } from "../spool/ownership.ts";
-import { openKeeping, spoolOptions } from "./open-pipeline.ts";
-import type { KeepingNews } from "./pipeline.ts";
+import { openPipeline, spoolOptions } from "./open-pipeline.ts";
+import type { PipelineNews } from "./pipeline.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
@@ -15,7 +15,7 @@ const ID = "0191f7a0-0000-7000-8000-000000000001";
 let root: string;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "seclog-keeping-"));
+  root = mkdtempSync(join(tmpdir(), "seclog-pipeline-"));
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -29,19 +29,19 @@ const ignore = (): void => {};
 
 /** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
 test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
-  "openKeeping() - says which folder it is when %s fails",
+  "openPipeline() - says which folder it is when %s fails",
   (name) => {
     const fail = (): never => {
       throw Object.assign(new Error("EIO: made by the test"), { code: "EIO" });
     };
     const fs: SpoolFs = Object.assign({ ...spoolFs }, { [name]: fail });
-    expect(() => openKeeping(spoolOptions({ directory: join(root, "spool") }), ID, [handler], ignore, fs)).toThrow(
+    expect(() => openPipeline(spoolOptions({ directory: join(root, "spool") }), ID, [handler], ignore, fs)).toThrow(
       expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY", message: expect.stringContaining(root) }),
     );
   },
 );
 
-test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s cannot be made", (name) => {
+test.each(["cursor.h", "00000001.seg"])("openPipeline() - leaves nothing when %s cannot be made", (name) => {
   const fs: SpoolFs = {
     ...spoolFs,
     openSync: (path, flags, mode) => {
@@ -49,29 +49,29 @@ test.each(["cursor.h", "00000001.seg"])("openKeeping() - leaves nothing when %s 
       return spoolFs.openSync(path, flags, mode);
     },
   };
-  expect(() => openKeeping(spoolOptions({ directory: root }), ID, [handler], ignore, fs)).toThrow("ENOSPC");
+  expect(() => openPipeline(spoolOptions({ directory: root }), ID, [handler], ignore, fs)).toThrow("ENOSPC");
   expect(readdirSync(root)).toEqual([]);
 });
 
-test("openKeeping() - shows that it lives also when the shipper's thread cannot start", async () => {
+test("openPipeline() - shows that it lives also when the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], ignore);
+  const pipeline = openPipeline(spoolOptions({ directory: root }), ID, [nowhere], ignore);
   vi.advanceTimersByTime(RENEW_MS);
   expect(Math.round(statSync(join(root, ID, "owner.1")).mtimeMs)).toBe(Date.now());
-  await keeping.close(0);
+  await pipeline.close(0);
 });
 
-test("Keeping.close() - does not wait for a thread that has ended", async () => {
-  const told: string[] = [];
-  const report = (news: KeepingNews): void => {
-    if (news.type === "failed" && news.message.includes("thread ended")) told.push(news.message);
+test("Pipeline.close() - does not wait for a thread that has ended", async () => {
+  const reported: string[] = [];
+  const report = (news: PipelineNews): void => {
+    if (news.type === "failed" && news.message.includes("thread ended")) reported.push(news.message);
   };
-  const keeping = openKeeping(spoolOptions({ directory: root }), ID, [nowhere], report);
+  const pipeline = openPipeline(spoolOptions({ directory: root }), ID, [nowhere], report);
   // By then more than a second passes before it is started again.
-  await expect.poll(() => told.length).toBe(5);
+  await expect.poll(() => reported.length).toBe(5);
   // Its end is heard of after what it died of.
   await new Promise((resolve) => setTimeout(resolve, 200));
   const begun = performance.now();
-  await keeping.close(100);
+  await pipeline.close(100);
   expect(performance.now() - begun).toBeLessThan(4_000);
 });

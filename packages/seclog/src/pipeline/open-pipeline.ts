@@ -7,9 +7,9 @@ import { fillReserve, withReserve } from "../spool/reserve.ts";
 import { MAX_SEGMENT_BYTES } from "../spool/segment.ts";
 import { openRoot, unwritable } from "../spool/source.ts";
 import { workerStarter } from "../start-worker.ts";
-import { DiskKeeping, type DiskSpool } from "./disk-pipeline.ts";
-import { MemoryKeeping } from "./memory-pipeline.ts";
-import type { Keeping, KeepingNews } from "./pipeline.ts";
+import { DiskPipeline, type DiskSpool } from "./disk-pipeline.ts";
+import { MemoryPipeline } from "./memory-pipeline.ts";
+import type { Pipeline, PipelineNews } from "./pipeline.ts";
 
 /** Where a log keeps its events until every handler has them. */
 export type SpoolOption = "memory" | SpoolDirectoryOptions;
@@ -77,21 +77,21 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
  *
  * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`; `SECLOG_CONFIG` when the shipper's thread has no file to run
  */
-export function openKeeping(
+export function openPipeline(
   spool: CheckedSpool,
   sourceId: string,
   handlers: readonly SecurityEventHandler[],
-  report: (news: KeepingNews) => void,
+  report: (news: PipelineNews) => void,
   fs: SpoolFs = spoolFs,
-): Keeping {
-  if (spool === "memory") return new MemoryKeeping(sourceId, handlers, report);
+): Pipeline {
+  if (spool === "memory") return new MemoryPipeline(sourceId, handlers, report);
   // Before anything is on the disk.
   workerStarter();
   try {
     openRoot(fs, spool.directory);
-    const keeping = withReserve(fs, spool.directory, () => new DiskKeeping(fs, spool, sourceId, handlers, report));
+    const pipeline = withReserve(fs, spool.directory, () => new DiskPipeline(fs, spool, sourceId, handlers, report));
     fillReserve(fs, spool.directory);
-    return keeping;
+    return pipeline;
   } catch (error) {
     throw error instanceof SeclogError ? error : unwritable(spool.directory, error);
   }

@@ -4,7 +4,7 @@ import type { HandlerState } from "../ship/watchdog.ts";
 import type { StoredPositions } from "./stored.ts";
 
 /** The part of a log below the call: keeps the events of one source and carries them to the handlers. */
-export interface Keeping {
+export interface Pipeline {
   readonly sourceId: string;
   readonly epoch: number;
   /** The last number that was given. */
@@ -16,7 +16,7 @@ export interface Keeping {
   /** Bytes of the files, or in memory, of what is not deleted yet: some handler needs it, or it is in the open file. */
   readonly bytes: number;
   /** How each handler is doing, judged by what it has acknowledged. */
-  handlers(told: readonly ShippingHealth[]): readonly HandlerState[];
+  handlers(reported: readonly ShippingHealth[]): readonly HandlerState[];
   /**
    * Why no event can be taken now; `undefined` when one can.
    *
@@ -42,7 +42,7 @@ export interface Keeping {
   abandon(): void;
   /** Closes the handlers of the application's thread. Waits a few seconds for them at most. */
   closeHandlers(): Promise<void>;
-  /** What was recorded and is not known to be kept, once it is closed or abandoned, and nobody was told of as `lost`. */
+  /** What was recorded and is not known to be kept, once it is closed or abandoned, and nobody was reported of as `lost`. */
   left(): LeftOver;
 }
 
@@ -55,8 +55,8 @@ export interface LeftOver {
   readonly error: SeclogError;
 }
 
-/** What a {@link Keeping} reports to its log. */
-export type KeepingNews =
+/** What a {@link Pipeline} reports to its log. */
+export type PipelineNews =
   | ShippingNews
   /** The spool can be written again. */
   | { readonly type: "recovered" }

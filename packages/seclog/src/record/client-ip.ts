@@ -65,12 +65,12 @@ interface Peer {
 const NOTHING: ClientIp = Object.freeze({});
 
 /**
- * @param tell hears, once each, of a proxy that nobody named and of a framework that trusts everybody
+ * @param warn is called, once each, of a proxy that nobody named and of a framework that trusts everybody
  * @throws SeclogError `SECLOG_CONFIG` that names the option and the value at fault.
  */
 export function createClientIp(
   options: ClientIpOptions = {},
-  tell: (message: string) => void = () => {},
+  warn: (message: string) => void = () => {},
 ): ClientIpReader {
   rejectUnknownOptions("clientIp", options, ["trust", "header"]);
   const trust = options.trust ?? [];
@@ -82,7 +82,7 @@ export function createClientIp(
     for (const network of Object.hasOwn(NETWORKS, entry) ? (NETWORKS[entry] ?? []) : [entry]) trustIn(proxies, network);
   }
   const header = headerOption(options.header, trust.length > 0);
-  const advice = new ProxyAdvice(options, tell);
+  const advice = new ProxyAdvice(options, warn);
   const unix: Peer = { address: undefined, trusted: trust.includes(UNIX_PEER), near: UNIX_PEER };
 
   const known = new Map<string, Peer>();

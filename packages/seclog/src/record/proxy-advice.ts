@@ -26,13 +26,13 @@ interface Known {
 /** Says each thing once in a log's life. */
 export class ProxyAdvice {
   readonly #known: Known;
-  readonly #tell: (message: string) => void;
-  readonly #told = new Set<string>();
+  readonly #warn: (message: string) => void;
+  readonly #warned = new Set<string>();
   readonly #judged = new WeakSet<object>();
 
-  constructor(known: Known, tell: (message: string) => void) {
+  constructor(known: Known, warn: (message: string) => void) {
     this.#known = known;
-    this.#tell = tell;
+    this.#warn = warn;
   }
 
   /**
@@ -42,14 +42,14 @@ export class ProxyAdvice {
    */
   untrusted(network: string, peer: string, headers: (name: string) => string | undefined): void {
     // Everybody is distrusted on purpose, or it was told.
-    if (this.#known.trust?.length === 0 || this.#told.has(network)) return;
+    if (this.#known.trust?.length === 0 || this.#warned.has(network)) return;
     const header = HEADERS.find((name) => headers(name) !== undefined);
     if (header === undefined) return;
-    this.#told.add(network);
+    this.#warned.add(network);
     const trust = JSON.stringify([...(this.#known.trust ?? []), entryOf(network, peer)]);
     const read = this.#known.header ?? header;
     const line = read === "x-forwarded-for" ? `{ trust: ${trust} }` : `{ trust: ${trust}, header: "${read}" }`;
-    this.#tell(
+    this.#warn(
       `requests from ${peer === UNIX_PEER ? "a Unix socket" : peer} carry ${header}, which is not believed, so their ` +
         `events lack the client's address. If they come from your proxy, give createSecurityLog clientIp: ${line}`,
     );
@@ -59,9 +59,9 @@ export class ProxyAdvice {
   framework(framework: FrameworkProxy, network: string | undefined, peer: string): void {
     if (this.#judged.has(framework.owner)) return;
     this.#judged.add(framework.owner);
-    if (this.#told.has(framework.setting) || !trustsEverybody(framework)) return;
-    this.#told.add(framework.setting);
-    this.#tell(
+    if (this.#warned.has(framework.setting) || !trustsEverybody(framework)) return;
+    this.#warned.add(framework.setting);
+    this.#warn(
       `${framework.setting} believes everybody, so anyone can forge the address of an event. ` +
         `Name your proxy instead: ${framework.instead(entryOf(network, peer))}`,
     );

@@ -32,7 +32,7 @@ const refuse = (): never => {
   throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
 };
 
-test.each(["at first", "again"])("a thread that cannot be started %s is tried again, and told", async (when) => {
+test.each(["at first", "again"])("a thread that cannot be started %s is tried again, and reported", async (when) => {
   vi.useFakeTimers();
   const threads: Thread[] = [];
   const started = (port: MessagePort): Thread => {
@@ -40,9 +40,9 @@ test.each(["at first", "again"])("a thread that cannot be started %s is tried ag
     threads.push(thread);
     return thread;
   };
-  const told: string[] = [];
+  const reported: string[] = [];
   const report = (news: ShippingNews): void => {
-    if (news.type === "failed") told.push(news.message);
+    if (news.type === "failed") reported.push(news.message);
   };
   try {
     make = when === "at first" ? refuse : started;
@@ -51,8 +51,8 @@ test.each(["at first", "again"])("a thread that cannot be started %s is tried ag
     make = refuse;
     threads[0]?.emit("exit");
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(told.length).toBeGreaterThan(1);
-    expect(told).toContain("the shipper's thread could not be started: EAGAIN; it is started again");
+    expect(reported.length).toBeGreaterThan(1);
+    expect(reported).toContain("the shipper's thread could not be started: EAGAIN; it is started again");
     make = started;
     await vi.advanceTimersByTimeAsync(2_000);
     const thread = threads.at(-1);

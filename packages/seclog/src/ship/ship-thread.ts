@@ -52,7 +52,7 @@ export class ShipThread implements Shipping {
   #running = false;
   #lastDrain = 0;
   /** What the thread said last of its handlers: one that is started again counts on from there. */
-  #told: readonly ShippingHealth[];
+  #health: readonly ShippingHealth[];
   /** How often it has ended, or could not be started, since it acknowledged anything or ran steadily; and since when. */
   #ends = 0;
   #endingSince: number = monotonic();
@@ -72,7 +72,7 @@ export class ShipThread implements Shipping {
     this.#handlers = handlers;
     this.#report = report;
     this.progress = new Progress(handlers.length);
-    this.#told = handlers.map(({ name }) => idle(name));
+    this.#health = handlers.map(({ name }) => idle(name));
     this.#start = {
       ...start,
       seclog: VERSION,
@@ -199,7 +199,7 @@ export class ShipThread implements Shipping {
     // Nothing connects in the thread when all handlers are on this one.
     const network = this.#handlers.some(({ worker }) => worker !== undefined) ? networkDefaults() : undefined;
     const { port1: port, port2 } = new MessageChannel();
-    const data = { ...this.#start, port: port2, network, before: this.#told } satisfies WorkerStart;
+    const data = { ...this.#start, port: port2, network, before: this.#health } satisfies WorkerStart;
     let worker: Worker;
     try {
       worker = workerStarter()(data, [port2]);
@@ -207,7 +207,7 @@ export class ShipThread implements Shipping {
       port.close();
       throw error;
     }
-    port.on("message", (message: FromWorker) => this.#hear(message));
+    port.on("message", (message: FromWorker) => this.#onMessage(message));
     // After the listener, which takes the reference.
     port.unref();
     this.#port = port;
@@ -218,7 +218,7 @@ export class ShipThread implements Shipping {
     worker.on("exit", (code) => {
       // It may be gone before all is heard that it said.
       for (let said = receiveMessageOnPort(port); said !== undefined; said = receiveMessageOnPort(port))
-        this.#hear(said.message as FromWorker);
+        this.#onMessage(said.message as FromWorker);
       port.close();
       this.#ended(worker, cause ?? new Error(`exit code ${code}`));
     });
@@ -251,8 +251,8 @@ export class ShipThread implements Shipping {
     const message = errorMessage(cause);
     this.#lastEnd = { code: codeOf(cause), message, at: new Date() };
     const kind = wasReady ? "retry" : "destination";
-    const told = `the shipper's thread ${what}: ${message}; it is started again`;
-    this.#report({ type: "failed", handler: undefined, kind, code: this.#lastEnd.code, message: told });
+    const text = `the shipper's thread ${what}: ${message}; it is started again`;
+    this.#report({ type: "failed", handler: undefined, kind, code: this.#lastEnd.code, message: text });
   }
 
   #spawnLater(): void {
@@ -265,15 +265,15 @@ export class ShipThread implements Shipping {
     }, pause).unref();
   }
 
-  #hear(message: FromWorker): void {
+  #onMessage(message: FromWorker): void {
     switch (message.type) {
       case "acknowledged":
         this.#ends = 0;
-        this.#told = this.#told.with(message.handler, message.health);
+        this.#health = this.#health.with(message.handler, message.health);
         this.#report(message);
         break;
       case "health":
-        this.#told = message.handlers;
+        this.#health = message.handlers;
         this.#report(message);
         break;
       case "failed":

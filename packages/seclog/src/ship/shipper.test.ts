@@ -80,21 +80,21 @@ test("Shipper - lets others have their turn while very much damage is kept, and 
   expect(kept).toBeLessThan(10_000_000);
 });
 
-test("Shipper - keeps each number that is damaged, and tells once of those in a row", async () => {
-  const told: string[] = [];
+test("Shipper - keeps each number that is damaged, and reports once for those in a row", async () => {
+  const reports: string[] = [];
   let kept = 0;
   const quarantined = (_: unknown, { seq, reason }: { seq: number; reason: string }): number =>
-    told.push(`${seq}: ${reason}`);
-  const teller = { ...silent, quarantined };
+    reports.push(`${seq}: ${reason}`);
+  const observer = { ...silent, quarantined };
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
-  const shipper = new Shipper([handler], teller, () => {
+  const shipper = new Shipper([handler], observer, () => {
     kept += 1;
   });
   void shipper.add(damaged(7));
   await expect(shipper.drain(600_000)).resolves.toBe(true);
   await shipper.stop();
   expect([kept, shipper.health(0).quarantined]).toEqual([7, 7]);
-  expect(told).toEqual([
+  expect(reports).toEqual([
     "1: the spool's record is missing, or was deleted before this handler was added (one of 7 in a row)",
   ]);
 });

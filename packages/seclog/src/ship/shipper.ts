@@ -1,13 +1,13 @@
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import type { HealthError } from "../record/health.ts";
 import { clearTimeout, monotonicNow, setTimeout } from "../runtime/timers.ts";
+import { closeHandlers } from "./close-handlers.ts";
 import type { FailureKind, QuarantinedRecord, SecurityEventHandler } from "./handler.ts";
 import { type HandlerTally, Lane } from "./lane.ts";
 import type { ShippingHealth } from "./news.ts";
 import type { Progress } from "./progress.ts";
 import type { ShipSource } from "./ship-source.ts";
 import type { Successor } from "./successor.ts";
-import { closeHandlers } from "./within.ts";
 
 /** What the shipper tells whoever runs it. */
 export interface ShipperObserver {

@@ -25,11 +25,11 @@ export async function timedCall(
   const timer = setTimeout(() => controller.abort(), HANDLE_TIMEOUT_MS).unref();
   let grace: NodeJS.Timeout | undefined;
   const ignored = new Promise<never>((_, reject) => {
-    const giveUp = (): void => {
+    const onAbort = (): void => {
       grace = setTimeout(reject, GRACE_MS, new UnsettledError("retry", `${handler} did not give up when asked`));
     };
-    if (signal.aborted) giveUp();
-    else signal.addEventListener("abort", giveUp);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
   });
   try {
     await Promise.race([method(signal), ignored]);

@@ -40,16 +40,16 @@ export interface Watched {
  * acknowledged, known or not, it shows. Computed when asked, from a monotonic clock and shared memory, so that it is right
  * also while timers, the event loop or the shipper's thread stand still.
  *
- * @param told what the shipper reported last
+ * @param reported what the shipper reported last
  */
-export function handlerState(index: number, told: ShippingHealth, watched: Watched): HandlerState {
+export function handlerState(index: number, reported: ShippingHealth, watched: Watched): HandlerState {
   const { progress, times, recorded } = watched;
   const now = monotonic();
   const acknowledged = progress.acknowledged(index);
   const behind = Math.max(0, recorded - acknowledged);
   const recordedAt = behind > 0 ? times.of(acknowledged + 1) : now;
   const health: HandlerHealth = {
-    ...told,
+    ...reported,
     behind,
     ...(behind > 0 ? { oldestUnshippedAt: new Date(wallNow() - (now - recordedAt)) } : {}),
   };
@@ -57,24 +57,24 @@ export function handlerState(index: number, told: ShippingHealth, watched: Watch
     health: { ...health, status: "stalled", lastError },
     failing,
   });
-  if (told.status === "stopped") return { health, failing: true };
+  if (reported.status === "stopped") return { health, failing: true };
   if (watched.trouble !== undefined) return stalled(watched.trouble, true);
-  if (told.status === "stalled") return { health, failing: true };
+  if (reported.status === "stalled") return { health, failing: true };
 
   const idle = now - Math.max(recordedAt, progress.movedAt(index));
   const callingSince = progress.callingSince(index);
   const calling = callingSince === 0 ? 0 : now - callingSince;
   // Who fails and is tried again is known to be behind, and why. A call that never settles is not tried again.
-  const limit = told.status === "retrying" ? HUNG_MS : STALL_MS;
-  if (calling < limit && (idle < limit || told.status === "retrying")) return { health, failing: false };
+  const limit = reported.status === "retrying" ? HUNG_MS : STALL_MS;
+  if (calling < limit && (idle < limit || reported.status === "retrying")) return { health, failing: false };
   const message = `nothing was acknowledged for ${seconds(Math.max(idle, calling))}: ${reason()}`;
   return stalled(
     { code: "SECLOG_STALLED", message, at: new Date() },
-    calling >= HUNG_MS || (idle >= HUNG_MS && told.status === "ok"),
+    calling >= HUNG_MS || (idle >= HUNG_MS && reported.status === "ok"),
   );
 
   function reason(): string {
-    if (calling > 0) return `the call of ${told.name} has been under way for ${seconds(calling)}`;
+    if (calling > 0) return `the call of ${reported.name} has been under way for ${seconds(calling)}`;
     if (watched.available <= acknowledged) return `the disk of the spool has not confirmed event ${acknowledged + 1}`;
     return `the shipper has not taken up event ${acknowledged + 1}`;
   }

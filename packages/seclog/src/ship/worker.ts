@@ -72,7 +72,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
       spool: { left: adoption.left(), unkept: shipper.unkept },
     });
   let healthIsDue = false;
-  const tellHealth = (): void => {
+  const sendHealth = (): void => {
     if (healthIsDue) return;
     healthIsDue = true;
     setTimeout(() => {
@@ -91,14 +91,14 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
           progress.acknowledge(handler, lane.acknowledged);
           say({ type: "acknowledged", handler, seq: lane.acknowledged, health });
         } else {
-          tellHealth();
+          sendHealth();
         }
       },
       ...reportFailures((news) => {
         say(news);
-        tellHealth();
+        sendHealth();
       }),
-      kept: () => tellHealth(),
+      kept: () => sendHealth(),
       finished: (source) => {
         adoption.finished(source);
         look();
@@ -123,7 +123,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
   let somethingLeft = false;
   const look = (): void => {
     adoption.look();
-    if (somethingLeft || adoption.left() !== undefined) tellHealth();
+    if (somethingLeft || adoption.left() !== undefined) sendHealth();
     somethingLeft = adoption.left() !== undefined;
   };
   const directory = join(start.root, start.sourceId);

@@ -47,7 +47,7 @@ export class SpoolWriter {
   /** The last number that was written while the directory was ours. */
   #writtenSeq = 0;
   /** The last number that the log was told to be on disk. */
-  #toldSeq = 0;
+  #reportedSeq = 0;
   #flushScheduled = false;
   #syncTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -81,7 +81,7 @@ export class SpoolWriter {
 
   /** The last number that is on disk, in a directory that was ours after the sync. */
   get syncedSeq(): number {
-    return this.#toldSeq;
+    return this.#reportedSeq;
   }
 
   /** Bytes in this source's segments, those that were deleted included. */
@@ -138,7 +138,7 @@ export class SpoolWriter {
 
   /** Resolves when the event is written (`process`) or on disk (`disk`). */
   durable(seq: number, toDisk: boolean): Promise<void> {
-    if (seq <= (toDisk ? this.#toldSeq : this.#writtenSeq)) return Promise.resolve();
+    if (seq <= (toDisk ? this.#reportedSeq : this.#writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
     // Whoever waits for a disk that refuses keeps the process alive until it is tried again.
     this.#retryTimer?.ref();
@@ -186,7 +186,7 @@ export class SpoolWriter {
       }
     }
     if (!this.#owned.isOurs()) throw this.#lost();
-    this.#tellSynced();
+    this.#reportSynced();
     this.#nextSync.resolve();
     this.#nextSync = new Shared();
     this.#syncWanted = false;
@@ -298,7 +298,7 @@ export class SpoolWriter {
         this.#lost();
         return;
       }
-      this.#tellSynced();
+      this.#reportSynced();
     });
   }
 
@@ -352,7 +352,7 @@ export class SpoolWriter {
           this.#lost();
           return;
         }
-        this.#tellSynced();
+        this.#reportSynced();
         waiting.resolve();
         this.#scheduleSync();
       } else {
@@ -370,12 +370,12 @@ export class SpoolWriter {
     });
   }
 
-  #tellSynced(): void {
+  #reportSynced(): void {
     const { syncedSeq } = this.#files;
     this.#frames.synced(syncedSeq);
     this.#failedSyncs = 0;
-    if (syncedSeq === this.#toldSeq) return;
-    this.#toldSeq = syncedSeq;
+    if (syncedSeq === this.#reportedSeq) return;
+    this.#reportedSeq = syncedSeq;
     // It gets on, if only as fast as room is made.
     this.#retryDelay = 0;
     if (this.#failing && this.#frames.nextUnwritten === undefined) {

@@ -2,7 +2,7 @@
  * Which methods an Express application has for a path, asked of its own router: what its layers match is what
  * Express would have matched, with its parameters, patterns and options.
  */
-import { takesEveryPath } from "../every-path.ts";
+import { catchesAll } from "../catch-all.ts";
 import type { OtherMethods } from "../routes.ts";
 
 /** The part of an Express 4 or 5 application that is read. */
@@ -178,7 +178,7 @@ const catchAlls = new WeakMap<object, boolean>();
 function isCatchAll(layer: ExpressLayer): boolean {
   let answer = catchAlls.get(layer);
   if (answer === undefined) {
-    answer = takesEveryPath((path) => match(layer, path) !== undefined);
+    answer = catchesAll((path) => match(layer, path) !== undefined);
     catchAlls.set(layer, answer);
   }
   return answer;

@@ -7,7 +7,7 @@
  * the plugin; no hook reports them, and they are read from the output of `printRoutes()`.
  */
 import { isRegExp } from "node:util/types";
-import { takesEveryPath } from "../every-path.ts";
+import { catchesAll } from "../catch-all.ts";
 import type { OtherMethods } from "../routes.ts";
 
 /** What the `onRoute` hook receives. */
@@ -49,7 +49,7 @@ export class FastifyRoutes {
     const { host, ...others } = constraints;
     for (const one of withAndWithoutOptional(url)) {
       const pattern = routePattern(one, this.#options);
-      if (pattern === undefined || takesEveryPath((path) => matches(pattern, path))) continue;
+      if (pattern === undefined || catchesAll((path) => matches(pattern, path))) continue;
       this.#routes.push({
         methods,
         url,
