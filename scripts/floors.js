@@ -24,7 +24,7 @@ import { filesBelow, packageFolders, root } from "./files.js";
  * - `visitors`: folders that one folder alone may see
  * - `separate`: folders whose files do not see each other
  */
-const HOUSES = {
+export const HOUSES = {
   "packages/seclog": {
     floors: {
       runtime: -1,

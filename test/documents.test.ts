@@ -9,6 +9,7 @@ import { ERROR_CODES } from "../packages/seclog/src/event/errors.ts";
 import { LEVELS } from "../packages/seclog/src/event/level.ts";
 import { createSecurityLog } from "../packages/seclog/src/log/create-security-log.ts";
 import { filesBelow, root } from "../scripts/files.js";
+import { HOUSES } from "../scripts/floors.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
@@ -150,6 +151,21 @@ describe("documents", () => {
     }
     expect(missing).toEqual([]);
     expect(quoted).toBeGreaterThan(15);
+  });
+
+  it("CONTRIBUTING.md has every folder of the library and the program with its floor", () => {
+    const tree = read("CONTRIBUTING.md");
+    for (const [house, { floors }] of Object.entries(HOUSES)) {
+      const part = tree.slice(tree.indexOf(`\n${house}/src/ `)).split("\n\n")[0] ?? "";
+      const documented = [...part.matchAll(/^ {2}([\w/]+)\/ +(-?[\d.]+) {4}\S/gm)].map(([, name, floor]) => [
+        name,
+        floor,
+      ]);
+      const folders = Object.entries(floors)
+        .filter(([name]) => existsSync(join(root, house, "src", name)) && !name.endsWith(".ts"))
+        .map(([name, floor]) => [name, String(floor)]);
+      expect(documented.sort()).toEqual(folders.sort());
+    }
   });
 
   it("the changelog begins with what is unreleased", () => {
