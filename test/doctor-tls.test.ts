@@ -1,4 +1,4 @@
-/** What `seclog doctor` says of a server with TLS. */
+/** `seclog doctor` against a server with TLS. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { type CertificateName, hasOpenssl, startTlsPostgres, type TlsPostgres } 
 
 const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 
-describe.skipIf(!hasOpenssl)("seclog doctor, of a server with TLS", () => {
+describe.skipIf(!hasOpenssl)("seclog doctor, against a server with TLS", () => {
   let server: TlsPostgres;
   beforeAll(async () => {
     server = await startTlsPostgres();
@@ -26,18 +26,18 @@ describe.skipIf(!hasOpenssl)("seclog doctor, of a server with TLS", () => {
     });
   }
 
-  it("says that a certificate was verified", async () => {
+  it("reports that a certificate was verified", async () => {
     const finding = expect.stringMatching(/encrypted \(TLSv1\.\d\), the certificate was verified/);
     expect(await findings()).toContainEqual({ area: "admin", status: "ok", finding });
   });
 
-  it.each<[CertificateName, says: RegExp]>([
-    ["foreign", /unable to verify.*; if it is the right server, name the authority.*sslrootcert=/],
+  it.each<[CertificateName, message: RegExp]>([
+    ["foreign", /unable to verify.*; if it is the right server, name its certificate authority.*sslrootcert=/],
     ["expired", /certificate has expired; renew the server's certificate/],
     ["otherName", /127\.0\.0\.1 is not in the cert's list.*; connect by a name/],
-  ])("names a certificate's fault, and what to do: %s", async (name, says) => {
+  ])("names a certificate's fault and the fix: %s", async (name, message) => {
     await server.use(name);
-    const advice = expect.stringMatching(says);
+    const advice = expect.stringMatching(message);
     expect(await findings()).toEqual([{ area: "admin", status: "fault", finding: "cannot connect", advice }]);
   });
 });

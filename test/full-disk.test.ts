@@ -1,4 +1,4 @@
-/** A disk that is full, as large as a container's may be, and what must get on without a free block or inode of it. */
+/** A full disk, as small as a container's can be, and everything that must work without a free block or inode. */
 import { type ChildProcess, execFileSync, fork, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ interface State {
   readonly closed?: true;
 }
 
-/** An application of which the disk is soon full. */
+/** An application that soon fills the disk. */
 class App {
   readonly child: ChildProcess;
   state: State | undefined;
@@ -73,12 +73,12 @@ function start(spool: object): App {
   return app;
 }
 
-/** Whether the handler takes events. */
+/** Makes the handler accept events, or not. */
 function handlerIs(how: "away" | "back"): void {
   writeFileSync(join(folder, "control"), how === "away" ? "stuck" : "");
 }
 
-/** No byte, and no inode, is left for anybody. */
+/** Leaves neither a byte nor an inode free. */
 function fillUp(): void {
   for (const size of [64 * 1024, 4096, 0]) {
     for (let n = 0; n < 10_000; n++) {
@@ -105,22 +105,26 @@ describe.skipIf(cannotMount)("a full disk", () => {
           { size: "24m", spool: { memoryBytes: 8 * MiB } },
         ]
       : []),
-  ])("takes events again when what filled it is shipped: $size, $spool", { timeout: 120_000 }, async (at) => {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${at.size}`, "tmpfs", disk]);
-    handlerIs("away");
-    const app = start(at.spool);
-    const { acknowledged } = await app.until(isFull);
-    app.child.send("slowly");
-    handlerIs("back");
-    await app.until((state) => state.health.status === "ok");
-    await app.until((state) => state.acknowledged > acknowledged + 1_000);
-    const { health } = await app.close();
-    expect(health.handlers[0]?.behind).toBe(0);
-    expect(sources()).toEqual([]);
-  });
+  ])(
+    "accepts events again once the spool that filled it has shipped: $size, $spool",
+    { timeout: 120_000 },
+    async (at) => {
+      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${at.size}`, "tmpfs", disk]);
+      handlerIs("away");
+      const app = start(at.spool);
+      const { acknowledged } = await app.until(isFull);
+      app.child.send("slowly");
+      handlerIs("back");
+      await app.until((state) => state.health.status === "ok");
+      await app.until((state) => state.acknowledged > acknowledged + 1_000);
+      const { health } = await app.close();
+      expect(health.handlers[0]?.behind).toBe(0);
+      expect(sources()).toEqual([]);
+    },
+  );
 
   it.each(["size=8m", "size=64m,nr_inodes=40"])(
-    "needs no room to start again, to be shipped by another process, or to take over: %s",
+    "needs no space to restart, to be shipped by another process, or to be taken over: %s",
     { timeout: 120_000 },
     async (size) => {
       execFileSync("mount", ["-t", "tmpfs", "-o", size, "tmpfs", disk]);
@@ -135,7 +139,7 @@ describe.skipIf(cannotMount)("a full disk", () => {
       expect(sources()).toHaveLength(2);
       await second.kill();
       fillUp();
-      // As `seclog ship` does.
+      // As in `seclog ship`.
       const { shipped, finished } = await drainSpool({
         directory: join(disk, "spool"),
         handlers: [{ name: "test", handle: () => Promise.resolve(), close: () => Promise.resolve() }],

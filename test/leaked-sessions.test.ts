@@ -2,7 +2,7 @@ import pg from "pg";
 import { expect, it } from "vitest";
 import { createTestDatabase, postgresUrl } from "./support/postgres.ts";
 
-it("createTestDatabase() - fails a test that leaves a session open, names it, and drops the database all the same", async () => {
+it("createTestDatabase() - fails a test that leaves a session open, names it, and still drops the database", async () => {
   const database = await createTestDatabase(100);
   const leaked = new pg.Client({ connectionString: database.writerUrl, application_name: "a forgotten client" });
   leaked.on("error", () => {});

@@ -1,4 +1,4 @@
-/** `seclog erase`, `prune`, `hold` and `retention` as they are built, against a real PostgreSQL. */
+/** The built `seclog erase`, `prune`, `hold` and `retention`, against a real PostgreSQL. */
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { encodeEvent } from "../packages/seclog/src/event/encode.ts";
@@ -55,7 +55,7 @@ const count = async (where: string): Promise<number> =>
   (await database.query<{ n: number }>(`SELECT count(*)::int AS n FROM security_event_log WHERE ${where}`))[0]?.n ?? -1;
 
 describe("seclog erase", LONG, () => {
-  it("says what it would do, does it with --yes, and names the event by which it is on record", async () => {
+  it("prints what it would do, does it with --yes, and names the event that records it", async () => {
     const at = (hour: number): string => `2026-11-22T${hour}:00:00.000000Z`;
     await store(
       { actorId: "alice", occurredAt: at(10) },
@@ -101,7 +101,7 @@ Would erase 1 record in quarantine
       `On record as log_erased, event ${event?.id} (number ${event?.seq} of the log itself)\n`,
     );
     expect(await count("actor_id = 'alice'")).toBe(0);
-    // As any other event.
+    // Queried like any other event.
     const queried = await json(["query", "--type", "log_erased"]);
     expect(queried["events"]).toMatchObject([{ id: event?.id, service: "seclog" }]);
 
@@ -160,7 +160,7 @@ Would erase 1 record in quarantine
     ]);
   });
 
-  it("works for an administrator who is no superuser, who has no more power afterwards than before", async () => {
+  it("works for an administrator who is not a superuser, and leaves that role's rights as they were", async () => {
     await store({ actorId: "dora" });
     const name = `dba_${database.name}`;
     const adminUrl = Object.assign(new URL(database.serverUrl), { username: name, password: "x" }).href;
@@ -188,7 +188,7 @@ Would erase 1 record in quarantine
     }
   });
 
-  it("gives up where somebody has the log locked, and has changed nothing", async () => {
+  it("gives up while another session locks the log, and changes nothing", async () => {
     await store({ actorId: "erika" });
     const locker = await connect(database.adminUrl);
     await locker.query(
@@ -204,7 +204,7 @@ Would erase 1 record in quarantine
     expect(await count("actor_id = 'erika'")).toBe(1);
   });
 
-  it("finds what the log keeps of a value, given as the application had it", async () => {
+  it("finds a value as the application had it, even where the log keeps only part of it", async () => {
     const dn = (name: string): string => `${"OU=A department with a very long name,".repeat(8)}DC=example,CN=${name}`;
     const forms = [
       { actor: dn("Jane"), path: "/long" },
@@ -252,22 +252,22 @@ Would erase 1 record in quarantine
     expect((await seclog(["erase", "--actor", dn("Jack"), ...REASON])).stdout).toMatch(
       /nothing to erase\. Looked for actor_id or userid "OU=A department/,
     );
-    // Somebody else's name begins with the same 256 characters.
+    // Another person's name begins with the same 256 characters.
     expect(await json(["erase", "--actor", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
     expect(await paths("--actor", dn("Joan"))).toEqual(["/other"]);
     expect(await json(["erase", "--target", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
-    // Whose account it was stands in the data, which keeps longer texts: of the three that are left.
+    // The account of the three remaining events is in their data, which keeps longer texts.
     expect(await json(["erase", "--target", dn("Jim"), ...REASON, "--yes"])).toMatchObject({ erased: 3 });
   });
 
-  it("means the same events by --actor and --target as query, stats and tail do", async () => {
+  it("matches the same events for --actor and --target as query, stats and tail do", async () => {
     const long = `CN=${"x".repeat(300)}`;
     const writer = createSecurityLog({ spool: "memory", handlers: [postgresHandler({ url: database.writerUrl })] });
     const record = (path: string, details: Record<string, unknown>): void => {
       const request = { method: "GET", url: path, headers: {}, socket: { remoteAddress: "203.0.113.201" } };
       writer.recordSecurityEvent("user_deleted", request, details as { userid: string; onuserid: string });
     };
-    // As the README has it.
+    // As in the README.
     record("/same/readme", { userid: "root-7", onuserid: "77007" });
     record("/same/number", { userid: 77007, onuserid: 77008 });
     record("/same/longer", { userid: "root-7", onuserid: 770077 });
@@ -340,7 +340,7 @@ Would erase 1 record in quarantine
   });
 });
 
-it("seclog erase takes no reason that is a book", LONG, async () => {
+it("seclog erase refuses a reason that is too long", LONG, async () => {
   const { code, stderr } = await seclog(["erase", "--actor", "x", "--reason", "y".repeat(1001)]);
   expect([code, stderr]).toEqual([2, expect.stringContaining("--reason has 1001 characters; 1000 are the most")]);
 });
@@ -353,7 +353,7 @@ describe("seclog prune", LONG, () => {
     );
   });
 
-  it("says which months it would drop, drops those that it may, and goes on past the others", async () => {
+  it("lists the months it would drop, drops those that it may, and skips the others", async () => {
     const owner = await connect(database.adminUrl);
     await owner.query("SET ROLE seclog_owner");
     for (const [name, month] of [
@@ -388,7 +388,7 @@ describe("seclog prune", LONG, () => {
     ]);
     expect(await count("true")).toBeGreaterThan(5);
 
-    // Somebody reads for as long as the first attempt takes, and somewhat longer.
+    // A reader's transaction outlasts the first attempt.
     const reader = await connect(database.readerUrl);
     await reader.query("BEGIN; SELECT count(*) FROM security_event_log WHERE retention = 'standard'");
     const running = seclog([...args, "--yes"]);
@@ -421,7 +421,7 @@ describe("seclog prune", LONG, () => {
     ]);
     expect(await count("occurred_at < '2024-01-01'")).toBe(1);
 
-    // Somebody never ends.
+    // A reader's transaction never ends.
     await json(["hold", "--release", String(hold), "--reason", "closed"]);
     await reader.query("BEGIN; SELECT count(*) FROM security_event_log WHERE retention = 'standard'");
     const stuck = await seclog([...args, "--yes", "--json"]);
@@ -440,7 +440,7 @@ describe("seclog prune", LONG, () => {
     });
   });
 
-  it("leaves this month and the last one, whose partitions applications would make again", async () => {
+  it("keeps this month and the last one, whose partitions would be created again", async () => {
     const { partitions } = await json(["prune", "--older-than", "1d", "--class", "short", ...REASON]);
     expect(partitions).toEqual([]);
     expect((await seclog(["prune", "--older-than", "1d", "--class", "short", ...REASON])).stdout).toMatch(
@@ -450,7 +450,7 @@ describe("seclog prune", LONG, () => {
 });
 
 describe("seclog retention", LONG, () => {
-  it("lists what is kept how long, and sets it on record", async () => {
+  it("lists how long each category is kept, and records changes", async () => {
     const before = (await json(["retention"])) as { categories: Record<string, string> };
     expect(before.categories).toMatchObject({ authn: "standard", log: "standard" });
     const wanted = ["authn=short", "shop.orders=long", "authz=standard"];
@@ -464,7 +464,7 @@ describe("seclog retention", LONG, () => {
     expect(set.stdout).toMatch(/\n\(any other\) +standard\n$/);
     expect(set.stderr).toContain("Changed, and on record: authn, shop.orders.");
     expect((await json(["retention", "authn=short", "shop.orders=long"]))["changed"]).toEqual([]);
-    // A category that events have needs no word more.
+    // A category that stored events have needs no --allow-unknown.
     await store({ category: "shop.stock", occurredAt: new Date().toISOString().replace("Z", "000Z") });
     expect((await json(["retention", "shop.stock=standard"]))["changed"]).toEqual([]);
     const own = await database.query(
@@ -474,7 +474,7 @@ describe("seclog retention", LONG, () => {
       { data: { category: "authn", class: "short" } },
       { data: { category: "shop.orders", class: "long" } },
     ]);
-    // What an application stores from its next start on.
+    // Applies to what an application stores after its next start.
     await store({ category: "authn", type: "authn_login_fail", actorId: "kept-short" });
     expect(await count("actor_id = 'kept-short' AND retention = 'short'")).toBe(1);
   });
