@@ -1,5 +1,6 @@
 /** One run of one measure of `bench/against.js`, with the packages of the given tree; prints one number. */
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -67,28 +68,77 @@ const measures = {
     return performance.now() - start;
   },
   async ingest() {
-    const [{ postgresHandler }, { setupDatabase }, { drainSpool }] = await Promise.all([
-      load("seclog/postgres"),
-      load("seclog/postgres/schema").catch(() => load("seclog/postgres")),
-      load("seclog/spool").catch(() => load("seclog/ship")),
-    ]);
-    const adminUrl = process.env.SECLOG_BENCH_ADMIN_URL;
-    const name = `bench_${process.pid}`;
-    const writerUrl = Object.assign(new URL(adminUrl), {
-      pathname: `/${name}`,
-      username: name,
-      password: "bench-only",
-    }).href;
-    await setupDatabase({ adminUrl, writerUrl });
-    const directory = join(folder, "spool");
-    const log = await openLog(directory);
-    await record(log, ROWS);
-    await log.close({ deadline: 0 });
+    const { rows, seconds } = await store();
+    return rows / seconds;
+  },
+  async seal() {
+    const { sealerUrl } = await store();
+    const { leaves, seconds } = await seal(sealerUrl);
+    return leaves / seconds;
+  },
+  async verify() {
+    const { sealerUrl, readerUrl } = await store();
+    const { leaves, vkey } = await seal(sealerUrl);
     const start = performance.now();
-    const { shipped } = await drainSpool({ directory, handlers: [postgresHandler({ url: writerUrl })] });
-    return shipped / ((performance.now() - start) / 1_000);
+    execFileSync(process.execPath, [join(tree, "packages/server/bin/seclog.js"), "verify", "--vkey", vkey, "--json"], {
+      env: { ...process.env, SECLOG_READER_URL: readerUrl },
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return leaves / ((performance.now() - start) / 1_000);
   },
 };
+
+/** Stores rows from a spool in a database of its own. */
+async function store() {
+  const [{ postgresHandler }, { setupDatabase }, { drainSpool }] = await Promise.all([
+    load("seclog/postgres"),
+    load("seclog/postgres/schema").catch(() => load("seclog/postgres")),
+    load("seclog/spool").catch(() => load("seclog/ship")),
+  ]);
+  const adminUrl = process.env.SECLOG_BENCH_ADMIN_URL;
+  const name = `bench_${process.pid}`;
+  const urlOf = (role) =>
+    Object.assign(new URL(adminUrl), {
+      pathname: `/${name}`,
+      username: `${name}_${role}`,
+      password: "bench-only",
+    }).href;
+  const [writerUrl, readerUrl, sealerUrl] = ["writer", "reader", "sealer"].map(urlOf);
+  await setupDatabase({ adminUrl, writerUrl, readerUrl, sealerUrl });
+  const directory = join(folder, "spool");
+  const log = await openLog(directory);
+  await record(log, ROWS);
+  await log.close({ deadline: 0 });
+  const start = performance.now();
+  const { shipped } = await drainSpool({ directory, handlers: [postgresHandler({ url: writerUrl })] });
+  return { rows: shipped, seconds: (performance.now() - start) / 1_000, readerUrl, sealerUrl };
+}
+
+/** Seals all that is stored. */
+async function seal(url) {
+  const [server, { formatPrivateKey, parsePrivateKey }] = await Promise.all([
+    load("@seclog/server/seal"),
+    load("seclog/merkle"),
+  ]);
+  const signer = parsePrivateKey(formatPrivateKey("bench.example", Buffer.alloc(32, 1)));
+  const State = server.NoSealerState ?? server.NoSealMemory;
+  const state = new State();
+  let leaves = 0;
+  const start = performance.now();
+  await server.runSealer({
+    url,
+    signer,
+    state,
+    memory: state,
+    intervalMs: 10,
+    once: true,
+    signal: AbortSignal.timeout(600_000),
+    onSealed: (step) => {
+      leaves += step.leaves;
+    },
+  });
+  return { leaves, seconds: (performance.now() - start) / 1_000, vkey: signer.vkey };
+}
 
 const figure = await measures[measure]();
 rmSync(folder, { recursive: true, force: true });

@@ -18,13 +18,17 @@ const MEASURES = {
   call: { unit: "µs of the application's thread for each event", rounds: 41, better: "less" },
   import: { unit: "ms to import seclog, seclog/express and seclog/postgres", rounds: 15, better: "less" },
   ingest: { unit: "rows/s from the spool into the table", rounds: 7, better: "more" },
+  seal: { unit: "leaves/s from stored rows to signed checkpoints", rounds: 7, better: "more" },
+  verify: { unit: "leaves/s that seclog verify checks, its start included", rounds: 7, better: "more" },
 };
 
 /** @param {{ tree: string, measures?: readonly string[], rounds?: number }} options */
 export async function benchAgainst({ tree, measures = Object.keys(MEASURES), rounds }) {
   const trees = { before: resolve(tree), after: here };
   const folder = mkdtempSync(join(tmpdir(), "seclog-bench-"));
-  const postgres = measures.includes("ingest") ? await startPostgres(join(folder, "postgres")) : undefined;
+  const postgres = measures.some((name) => ["ingest", "seal", "verify"].includes(name))
+    ? await startPostgres(join(folder, "postgres"))
+    : undefined;
   const rows = [];
   try {
     for (const measure of measures) {

@@ -2,7 +2,7 @@
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
  * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals` or `-- verify` runs one. Takes about a quarter of
- * an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest …]` compares this build with
+ * an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]` compares this build with
  * another, such as a built worktree of an earlier commit.
  */
 import { cpus } from "node:os";
