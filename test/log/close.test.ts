@@ -1,11 +1,11 @@
-/** What close() settles, waits for and leaves. */
+/** What close() settles, waits for and leaves behind. */
 
 import { rmSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { control, diagnostics, open, spool, types } from "../support/log-on-disk.ts";
 
 describe("close()", () => {
-  test("settles every promise, also one that is first read afterwards", async () => {
+  test("settles every promise, even one first read afterwards", async () => {
     const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
     for (const option of [{ directory: spool }, "memory"] as const) {
       const log = open({ spool: option, handlers: [stuck] });
@@ -20,7 +20,7 @@ describe("close()", () => {
     }
   });
 
-  test("takes nothing from the application any more, also not by the name of an event of the log's own", async () => {
+  test("refuses everything the application still records, even under the name of one of the log's own events", async () => {
     const log = open();
     const closing = log.close();
     for (const type of ["authz_fail", "log_started", "log_stopped"] as const) {
@@ -56,7 +56,7 @@ test.each<[unknown, number]>([
   expect(diagnostics.filter(({ code }) => code === "SECLOG_CONFIG")).toHaveLength(complaints);
 });
 
-test("close() - waits a few seconds for a handler in a log without a disk that does not close", async () => {
+test("close() - waits only a few seconds for a handler that does not close, in a log without a disk", async () => {
   const handler = { name: "stuck", handle: async () => {}, close: () => new Promise<void>(() => {}) };
   const log = open({ spool: "memory", handlers: [handler] });
   const begun = performance.now();
@@ -64,13 +64,16 @@ test("close() - waits a few seconds for a handler in a log without a disk that d
   expect(performance.now() - begun).toBeLessThan(9_000);
 });
 
-test("close() - says of how many events in memory it is not known whether they are stored", async () => {
+test("close() - reports how many events in memory may not have been stored", async () => {
   const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
   const log = open({ spool: "memory", handlers: [stuck] });
   for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail", null, { n });
   await log.close({ deadline: 50 });
-  // And that it started and stopped.
+  // Three, and that it started and stopped.
   expect(diagnostics).toContainEqual(
-    expect.objectContaining({ code: "SECLOG_CLOSED", message: expect.stringMatching(/^of 5 events it is not known/) }),
+    expect.objectContaining({
+      code: "SECLOG_CLOSED",
+      message: expect.stringMatching(/^5 events may not have been stored: /),
+    }),
   );
 });

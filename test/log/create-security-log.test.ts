@@ -1,4 +1,4 @@
-/** What createSecurityLog() refuses, and how a log begins. */
+/** What createSecurityLog() refuses, and how a log starts. */
 
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ describe("createSecurityLog()", () => {
     );
   });
 
-  test("refuses a spool folder that others may write to, that is a link, or that cannot be made", () => {
+  test("refuses a spool folder that other users may write to, that is a link, or that cannot be created", () => {
     const at =
       (directory: string): (() => unknown) =>
       () =>
@@ -77,7 +77,7 @@ describe("createSecurityLog()", () => {
     expect(at(join(folder, "file"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
   });
 
-  test("tells its diagnostics when the call that caused them has returned", async () => {
+  test("delivers diagnostics only after the call that caused them has returned", async () => {
     const log = open({ onFull: "throw" });
     await log.close();
     diagnostics.length = 0;
@@ -88,14 +88,14 @@ describe("createSecurityLog()", () => {
     expect(diagnostics).toMatchObject([{ code: "SECLOG_CLOSED" }]);
   });
 
-  test("many first uses at once start one shipper", async () => {
+  test("starts one shipper for many first uses at once", async () => {
     await using log = open();
     await Promise.all(Array.from({ length: 50 }, async () => log.recordSecurityEvent("authz_fail").stored));
     expect(types().filter((type) => type === "log_started")).toHaveLength(1);
   });
 });
 
-test("createSecurityLog() - says once, at the sixth log of a process, that one is enough", async () => {
+test("createSecurityLog() - warns once, at the sixth log of a process", async () => {
   const logs = Array.from({ length: 7 }, () => open());
   await poll(() => diagnostics.map(({ code }) => code)).toEqual(["SECLOG_MANY_LOGS"]);
   await Promise.all(logs.map((log) => log.close({ deadline: 0 })));

@@ -1,4 +1,4 @@
-/** What flush() waits for, and what it does not. */
+/** What flush() waits for, and what it does not wait for. */
 
 import { rmSync, writeFileSync } from "node:fs";
 import type { SecurityEvent, SecurityEventHandler } from "seclog";
@@ -23,7 +23,7 @@ describe("flush()", () => {
     await log.close({ deadline: 0 });
   });
 
-  test("takes no deadline that is none, and Infinity", async () => {
+  test("refuses a deadline that is not a number, and accepts Infinity", async () => {
     await using log = open();
     log.recordSecurityEvent("authz_fail");
     await expect(log.flush({ deadline: Number.NaN })).rejects.toMatchObject({ code: "SECLOG_CONFIG" });
@@ -71,7 +71,7 @@ describe("flush()", () => {
     expect(got.filter(({ sourceId }) => sourceId === dead.sourceId)).toHaveLength(102);
   });
 
-  test("says how many events it waited for in vain", async () => {
+  test("says how many events were not stored by the deadline", async () => {
     const log = open({ handlers: [{ ...stuck, required: true }] });
     for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail");
     await expect(log.flush({ deadline: 50 })).rejects.toMatchObject({

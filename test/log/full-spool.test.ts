@@ -1,4 +1,4 @@
-/** A spool that has no room. */
+/** A spool that has reached maxBytes. */
 
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { control, delivered, open, poll, spool, types } from "../support/log-on-disk.ts";
 
 describe("a full spool", () => {
-  test("drops the newest, counts them, rejects their receipts, and says so when there is room", async () => {
+  test("drops the newest, counts them, rejects their receipts, and reports that once it has room", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     await using log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
@@ -22,8 +22,8 @@ describe("a full spool", () => {
     expect(log.health()).toMatchObject({ dropped: 10 });
     rmSync(control);
     await poll(() => types()).toContain("events_dropped");
-    const told = delivered().find(({ type }) => type === "events_dropped");
-    expect(told).toMatchObject({ count: 10, data: { types: { authz_fail: 1, authn_login_fail: 9 } } });
+    const report = delivered().find(({ type }) => type === "events_dropped");
+    expect(report).toMatchObject({ count: 10, data: { types: { authz_fail: 1, authn_login_fail: 9 } } });
     const seqs = delivered().map(({ seq }) => seq);
     expect(seqs).toEqual(seqs.map((_, i) => i + 1));
     await expect(log.recordSecurityEvent("authz_fail").durable).resolves.toBeUndefined();
@@ -42,7 +42,7 @@ describe("a full spool", () => {
     expect(taken).toBeGreaterThan(1.5 * MiB);
   });
 
-  test("is no reason to be silent about what it dropped when the log is closed", async () => {
+  test("does not keep close() from reporting what was dropped", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
@@ -74,7 +74,7 @@ describe("a full spool", () => {
     await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
   });
 
-  test("takes a log's last events, however much others have", async () => {
+  test("accepts a log's closing events, however much other logs have written", async () => {
     const MiB = 1024 * 1024;
     writeFileSync(control, "stuck");
     const other = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 4 * MiB } });
@@ -95,7 +95,7 @@ describe("a full spool", () => {
     await other.close();
   });
 
-  test("is not full of what is stored: open files that nobody needs make room", async () => {
+  test("is not full of stored events: open files with nothing left to ship are rotated", async () => {
     const MiB = 1024 * 1024;
     const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };
     const text = "x".repeat(6_000);
@@ -108,13 +108,13 @@ describe("a full spool", () => {
       if (receipt.id === null) await new Promise((resolve) => setTimeout(resolve, 20));
       else taken += await receipt.durable.then(() => 1);
     }
-    // Its own file has room for fewer.
+    // More than its own file holds.
     expect(taken).toBe(300);
     await Promise.all([first.close(), second.close()]);
   });
 
   test.each([undefined, "throw", "drop"] as const)(
-    "onFull %s - a strict call throws, unless drop was chosen",
+    "throws for a strict event with onFull %s, unless that is drop",
     async (onFull) => {
       writeFileSync(control, "stuck");
       const MiB = 1024 * 1024;
@@ -134,7 +134,7 @@ describe("a full spool", () => {
     },
   );
 
-  test("a loop that never lets the event loop turn loses nothing and keeps its memory", async () => {
+  test("waits for the disk in a loop that never lets the event loop turn, within its memory and without a loss", async () => {
     await using log = open({ spool: { directory: spool, memoryBytes: 1024 * 1024 } });
     for (let n = 0; n < 20_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
     expect(log.health().dropped).toBe(0);

@@ -1,4 +1,4 @@
-/** What a log has left in its spool: who ships it, and when. */
+/** What a log leaves in its spool: which process ships it, and when. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ import {
 import { sourcesIn } from "../support/sources.ts";
 
 describe("a spool left behind", () => {
-  test("by a process that was killed is shipped by the next one, whole and once", async () => {
+  test("by a killed process is shipped by the next one, completely and once", async () => {
     using file = temporaryScript(
       `import { createSecurityLog } from "seclog";
        const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
@@ -53,7 +53,7 @@ describe("a spool left behind", () => {
     await using living = open({
       handlers: [{ name: "other", handle: () => new Promise(() => {}), close: () => Promise.resolve() }],
     });
-    // `living` adopts it too, with a handler that takes nothing: whoever is first has it.
+    // `living` may adopt it first, with a handler that never settles.
     const result = await drainSpool({
       directory: spool,
       handlers: [createHandler({ out, control })],
@@ -63,7 +63,7 @@ describe("a spool left behind", () => {
     expect(sourcesIn(spool)).toContain(living.sourceId);
   });
 
-  test("is drained by drainSpool() when nobody runs", async () => {
+  test("is drained by drainSpool() when no process runs", async () => {
     writeFileSync(control, "stuck");
     const log = open();
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -78,7 +78,7 @@ describe("a spool left behind", () => {
     expect(sourcesIn(spool)).toEqual([]);
   });
 
-  test("drainSpool() keeps what a handler needs that it does not drive, and the application ships it", async () => {
+  test("is kept by drainSpool() for a handler that it does not call, and the application ships it", async () => {
     const stuck = { name: "other", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
     const log = open({ handlers: [threadHandler(), stuck] });
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -102,7 +102,7 @@ describe("a spool left behind", () => {
     await poll(() => sourcesIn(spool)).toEqual([next.sourceId]);
   });
 
-  test("two logs on one folder each have their own source and lose nothing", async () => {
+  test("does not occur when two logs share a folder: each has its own source", async () => {
     const [one, two] = [open(), open()];
     for (let n = 0; n < 100; n++) {
       one.recordSecurityEvent("authz_fail", null, { n });

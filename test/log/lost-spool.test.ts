@@ -1,4 +1,4 @@
-/** A spool's folder that is moved away while its log lives. */
+/** A spool's folder that is moved away while its log is open. */
 
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,15 +9,15 @@ import { control, delivered, diagnostics, folder, lastWords, open, poll, sink, s
 import { sourcesIn } from "../support/sources.ts";
 
 describe("a spool that is gone", () => {
-  /** The folder is moved away, and what is in its place is no folder: no other spool can be opened. */
+  /** Moves the folder away and puts a file in its place, so that a new spool cannot be opened. */
   const takeAway = async (): Promise<void> => {
     renameSync(spool, join(folder, "moved"));
     writeFileSync(spool, "");
-    // The writer looks again before its next write.
+    // After a second, the writer checks its folder again before the next write.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
   };
 
-  test("costs what comes until another can be opened, counted and said, and what waited for the disk is kept", async () => {
+  test("costs only the events recorded until a new one opens, which are counted and reported", async () => {
     const log = open();
     await log.recordSecurityEvent("authz_fail", null, { resource: "before" }).stored;
     const first = log.sourceId;
@@ -45,7 +45,7 @@ describe("a spool that is gone", () => {
     await log.close();
   });
 
-  test("for a moment costs nothing, and nothing in it counts as damaged", async () => {
+  test("for a moment costs nothing, and does not count as damaged", async () => {
     writeFileSync(control, "stuck");
     await using log = open();
     for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
@@ -58,7 +58,7 @@ describe("a spool that is gone", () => {
     expect(delivered().map(({ seq }) => seq)).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
   });
 
-  test("until the log has gone on without it is shipped when it is back, though its process lives", async () => {
+  test("until the log has replaced it is shipped when it returns, although its process still runs", async () => {
     writeFileSync(control, "stuck");
     const log = open();
     for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
@@ -69,7 +69,7 @@ describe("a spool that is gone", () => {
     await poll(() => log.sourceId).not.toBe(first);
     renameSync(join(folder, "moved"), join(spool, first));
     rmSync(control);
-    // Its owner's file is looked for every three seconds.
+    // The log looks for its owner's file every three seconds, to release it.
     await new Promise((resolve) => setTimeout(resolve, 3_500));
     const got: SecurityEvent[] = [];
     await expect(drainSpool({ directory: spool, handlers: [{ ...sink(got), name: "test" }] })).resolves.toMatchObject({
@@ -81,7 +81,7 @@ describe("a spool that is gone", () => {
     await log.close();
   });
 
-  test("is left behind by close(), which says what it dropped", async () => {
+  test("does not hold up close(), which reports what was dropped", async () => {
     const log = open();
     await log.recordSecurityEvent("authz_fail", null, {}).stored;
     await takeAway();
@@ -91,12 +91,12 @@ describe("a spool that is gone", () => {
     await poll(() => diagnostics.map(({ message }) => message)).toContainEqual(
       expect.stringContaining("1 events were not written and are dropped"),
     );
-    // That it stopped could not be recorded either.
+    // The event, and `log_stopped`.
     expect(log.health()).toMatchObject({ status: "failing", dropped: 2 });
   });
 
   test.each([0, 1_100])(
-    "is found by the last write of close(), %i ms after the one before: all goes on with a new one, then the handlers are closed",
+    "is noticed by the last write of close(), %i ms after the one before: a new one takes over, then the handlers close",
     async (pause) => {
       const calls: string[] = [];
       const handler: SecurityEventHandler = {
@@ -112,14 +112,14 @@ describe("a spool that is gone", () => {
       await log.close();
       expect(calls.filter((call) => call === "close()")).toHaveLength(1);
       expect(calls.at(-1)).toBe("close()");
-      // What was written to a folder that was no longer there, nobody knows of: it may have been read.
+      // An event written to a folder that has moved may have been read there, so it is not recorded again.
       if (pause > 0) expect(calls).toContain("authn_login_fail");
       expect(sourcesIn(spool)).toEqual([]);
     },
   );
 
   test.each([0, 1_100])(
-    "is found by the last write of the process, %i ms after the one before, and what it costs is said",
+    "is noticed by the last write of the process, %i ms after the one before, which reports what it costs",
     (pause) => {
       const said = lastWords(`
         await log.recordSecurityEvent("authz_fail", null, {}).stored;
@@ -127,8 +127,8 @@ describe("a spool that is gone", () => {
         await new Promise((resolve) => setTimeout(resolve, ${pause}));
         for (let n = 0; n < 5; n++) log.recordSecurityEvent("authz_fail", null, { n });
         process.exit(0);`);
-      // Five and that it stopped.
-      const lost = pause > 0 ? "6 events were not written and are dropped" : "of 6 events it is not known";
+      // Five, and `log_stopped`.
+      const lost = pause > 0 ? "6 events were not written and are dropped" : "6 events may not have been stored";
       expect(said).toContainEqual(expect.stringContaining(lost));
     },
   );

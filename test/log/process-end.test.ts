@@ -1,4 +1,4 @@
-/** A log in a process of its own: what its end, its exit listeners and its disk do to it. */
+/** A log in a process of its own: how it copes with the process's exit, its exit listeners and its disk. */
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { control, lastWords, open, poll, spool, temporaryScript, types } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";
 
-test("recordSecurityEvent() - has on disk what is recorded in the turn in which the process ends, and the next one ships it", async () => {
+test("recordSecurityEvent() - writes what the last turn of a process records to disk, and the next process ships it", async () => {
   const script = `
     import { createSecurityLog } from "seclog";
     const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
@@ -20,7 +20,7 @@ test("recordSecurityEvent() - has on disk what is recorded in the turn in which 
   await poll(() => sourcesIn(spool)).toEqual([log.sourceId]);
 });
 
-test("recordSecurityEvent() - refuses what an exit listener records when the log has ended: nobody would write it", () => {
+test("recordSecurityEvent() - refuses what an exit listener records after the log has ended, since it could not be written", () => {
   const said = lastWords(
     `process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
      process.exit();`,
@@ -36,9 +36,9 @@ test("createSecurityLog() - does not keep the process alive", () => {
   expect(spawnSync(process.execPath, [file.path], { timeout: 20_000 }).status).toBe(0);
 });
 
-test("postgresHandler() - reads a module again that could not be read once", () => {
+test("postgresHandler() - loads a module again that could not be read once", () => {
   writeFileSync(control, "");
-  // While the file `control` is there, no descriptor is left for what lies in the package pg.
+  // While the file `control` exists, the files of the package pg fail to load as if no descriptor were left.
   const hooks = `
     import { existsSync } from "node:fs";
     export async function load(url, context, next) {
@@ -59,7 +59,7 @@ test("postgresHandler() - reads a module again that could not be read once", () 
        diagnostics({ message }) {
          console.error(message);
          if (message.includes("EMFILE")) rmSync(${JSON.stringify(control)}, { force: true });
-         // It has come to the database, which nobody runs.
+         // It got as far as connecting to the database, which does not run.
          if (message.includes("ECONNREFUSED")) process.exit(0);
        },
      }).recordSecurityEvent("authz_fail");`,
@@ -70,10 +70,10 @@ test("postgresHandler() - reads a module again that could not be read once", () 
   expect([run.status, run.stderr]).toEqual([0, expect.stringContaining("ECONNREFUSED")]);
 });
 
-test("close() - counts and says what a disk that refuses did not take", () => {
+test("close() - counts and reports what a full disk refused", () => {
   const said = lastWords(
     `await log.recordSecurityEvent("authz_fail", null, {}).stored;
-     // More than goes into a file, and so into none.
+     // More than the file may grow to, so that none of it is written.
      for (let n = 0; n < 400; n++) log.recordSecurityEvent("authz_fail", null, { n, text: "x".repeat(1_000) });
      await new Promise((resolve) => setTimeout(resolve, 100));
      await log.close({ deadline: 200 });
@@ -85,12 +85,12 @@ test("close() - counts and says what a disk that refuses did not take", () => {
   expect(said).toContain("dropped true");
   expect(said).toContainEqual(
     expect.stringMatching(
-      /^SECLOG_SPOOL_WRITE: \d+ events were not written and are dropped, and of \d+ events it is not known whether they are kept: /,
+      /^SECLOG_SPOOL_WRITE: \d+ events were not written and are dropped, and \d+ events may not have been stored: /,
     ),
   );
 });
 
-test("recordSecurityEvent() - throws for a strict type while the disk refuses, also when memory is full, and whatever onFull says", (context) => {
+test("recordSecurityEvent() - throws for a strict type while the disk refuses, even if memory is full, whatever onFull says", (context) => {
   if (spawnSync("prlimit", ["--version"]).error !== undefined) context.skip("needs prlimit of util-linux");
   using file = temporaryScript(
     `import { execFileSync } from "node:child_process";

@@ -1,4 +1,4 @@
-/** What one call does: its receipt, its level, its data, however wrong, and where `durable` is. */
+/** What one call does: its receipt, its level, its data, however wrong, and when `durable` resolves. */
 
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { control, delivered, open, sink, spool, threadHandler, types } from "../support/log-on-disk.ts";
 
 describe("recordSecurityEvent()", () => {
-  test("gives a receipt whose promises resolve on disk and in the handler, and numbers without a hole", async () => {
+  test("returns a receipt whose promises resolve on disk and in the handler, and numbers without a gap", async () => {
     await using log = open();
     const receipts = Array.from({ length: 500 }, (_, i) =>
       log.recordSecurityEvent("authz_fail", null, { resource: `r${i}` }),
@@ -26,7 +26,7 @@ describe("recordSecurityEvent()", () => {
     expect(events[1]?.id).toBe(receipts[0]?.id);
   });
 
-  test("does not record below the level, and counts it; the log's own events it always records", async () => {
+  test("counts what is below the level without recording it, and always records the log's own events", async () => {
     await using log = open({ level: "error" });
     const receipt = log.recordSecurityEvent("authn_login_fail", null, { userid: "ada" });
     expect(receipt.id).toBeNull();
@@ -39,7 +39,7 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ status: "ok", belowLevel: 1, recorded: 2, dropped: 0 });
   });
 
-  test("may change its level while it runs, and puts that on record whatever the level", async () => {
+  test("accepts a new level while it runs, and records the change whatever the level", async () => {
     await using log = open({ level: "error" });
     expect(log.level).toBe("error");
     log.level = "debug";
@@ -60,7 +60,7 @@ describe("recordSecurityEvent()", () => {
     ]);
   });
 
-  test("records what it is given, however wrong, and flags it", async () => {
+  test("records any argument, however wrong, and flags it", async () => {
     await using log = open();
     const record = log.recordSecurityEvent as (
       type: unknown,
@@ -129,7 +129,7 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ recorded: 11, dropped: 0 });
   });
 
-  test("types the data of a call: what is known is checked, more may be added, also by an interface", async () => {
+  test("types the data of a call: known members are checked, and more may be added, even by an interface", async () => {
     interface MyData {
       resource: string;
       tenant: number;
@@ -145,16 +145,16 @@ describe("recordSecurityEvent()", () => {
     recordSecurityEvent("authz_fail", null, data);
     recordSecurityEvent("authz_fail", null, { resource: "r", more: [1, 2] });
     recordSecurityEvent("authz_fail");
-    // @ts-expect-error no such event: this is what is tested
+    // @ts-expect-error the test: this event does not exist
     recordSecurityEvent("authz_fial");
-    // @ts-expect-error a resource is text: this is what is tested
+    // @ts-expect-error the test: a resource is text
     recordSecurityEvent("authz_fail", null, { resource: 5 });
-    // @ts-expect-error an outcome is one of three: this is what is tested
+    // @ts-expect-error the test: an outcome is one of three
     recordSecurityEvent("authz_fail", null, { outcome: "maybe" });
     await log.close();
   });
 
-  test("below the level, data that throw are nothing to it", () => {
+  test("ignores data that throw, below the level", () => {
     const log = createSecurityLog({ level: "warning", spool: "memory", handlers: [sink([])] });
     const hostile = {
       get result(): "FAILED" {
@@ -164,7 +164,7 @@ describe("recordSecurityEvent()", () => {
     expect(log.recordSecurityEvent("upload_validation", null, hostile).id).toBeNull();
   });
 
-  test("an event recorded from within another one's data has a number and a time of its own", async () => {
+  test("assigns a number and a time of its own to an event recorded by another one's toJSON()", async () => {
     const got: SecurityEvent[] = [];
     const log = createSecurityLog({ spool: "memory", handlers: [sink(got)] });
     log.recordSecurityEvent("authz_fail", null, {
@@ -211,7 +211,7 @@ describe("recordSecurityEvent()", () => {
     expect(delivered()[1]?.notes).toBeUndefined();
   });
 
-  test("durability: process resolves when written, strict returns when on disk", async () => {
+  test("resolves `process` when written, and returns from `strict` when on disk", async () => {
     await using log = open({ durability: { authz_fail: "process", sys_startup: "strict" } });
     await log.recordSecurityEvent("authz_fail").durable;
     const strict = log.recordSecurityEvent("sys_startup");
@@ -219,7 +219,7 @@ describe("recordSecurityEvent()", () => {
     expect(readdirSync(join(spool, log.sourceId))).toContain("00000001.seg");
   });
 
-  test("unread and unhandled promises of receipts never become unhandled rejections", async () => {
+  test("never causes an unhandled rejection by a receipt's promises, read or not", async () => {
     const seen: unknown[] = [];
     const listener = (reason: unknown): number => seen.push(reason);
     process.on("unhandledRejection", listener);

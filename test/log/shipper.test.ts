@@ -1,4 +1,4 @@
-/** The shipper's thread between the spool and handlers that fail. */
+/** The shipper's thread, with handlers that fail. */
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { control, delivered, diagnostics, open, poll, spool, threadHandler } fro
 import { sourcesIn } from "../support/sources.ts";
 
 describe("the shipper", () => {
-  test("goes on after its thread crashed, and delivers everything", async () => {
+  test("resumes after its thread crashed, and delivers everything", async () => {
     await using log = open();
     log.recordSecurityEvent("authz_fail", null, { n: 1 });
     await log.flush();
@@ -20,7 +20,7 @@ describe("the shipper", () => {
     expect(diagnostics.map(({ message }) => message)).toContainEqual(expect.stringContaining("thread ended"));
   });
 
-  test("retries while a handler is stuck, says so in health, and catches up", async () => {
+  test("retries while a handler is stuck, reports that in health(), and catches up", async () => {
     writeFileSync(control, "stuck");
     await using log = open();
     for (let n = 0; n < 50; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -41,7 +41,7 @@ describe("the shipper", () => {
     expect(log.health()).toMatchObject({ status: "ok", handlers: [{ status: "ok", behind: 0, shipped: 51 }] });
   });
 
-  test("stops for a destination that somebody must mend, alarms, and keeps the events", async () => {
+  test("stops for a destination that an operator must fix, raises an alarm, and keeps the events", async () => {
     writeFileSync(control, "stopped");
     await using log = open();
     await poll(() => log.health()).toMatchObject({ status: "failing", handlers: [{ status: "stopped" }] });
@@ -52,7 +52,7 @@ describe("the shipper", () => {
     await log.flush({ deadline: 20_000 });
   });
 
-  test("a poison event among 1,000 goes to quarantine, 999 are delivered, and the log says it", async () => {
+  test("quarantines one poison event among 1,000, delivers the other 999, and reports it", async () => {
     writeFileSync(control, "poison:arsenic");
     await using log = open();
     for (let n = 0; n < 1_000; n++)
@@ -64,13 +64,13 @@ describe("the shipper", () => {
     const line = JSON.parse(first ?? "") as { seq: number; reason: string; record_base64: string };
     expect(line).toMatchObject({ seq: 619, reason: "it holds arsenic" });
     expect(Buffer.from(line.record_base64, "base64").toString()).toContain("arsenic");
-    // The event that tells of it quotes the reason, is rejected for that too, and nobody tells of it again.
+    // The `event_quarantined` event quotes the reason, is rejected for that too, and is not reported again.
     await poll(() => log.health().handlers[0]?.quarantined).toBe(2);
     await log.flush();
     expect(log.health()).toMatchObject({ recorded: 1_002, handlers: [{ quarantined: 2, behind: 0 }] });
   });
 
-  test("drives a handler that holds something of the application's on its thread, in order and in slices", async () => {
+  test("calls a handler that cannot leave the application's thread there, in order and in small batches", async () => {
     const batches: EventBatch[] = [];
     const handler: SecurityEventHandler = {
       name: "here",
@@ -92,7 +92,7 @@ describe("the shipper", () => {
     expect(sourcesIn(spool)).toEqual([]);
   });
 
-  test("a handler on the application's thread may reject one event for good", async () => {
+  test("passes on one event's rejection by a handler on the application's thread", async () => {
     const seen: number[] = [];
     const log = open({
       handlers: [

@@ -1,4 +1,4 @@
-/** Joins the floors: a call is recorded (record), kept (spool) and carried to the handlers (ship). */
+/** Joins the floors: a call is recorded (record), written (spool) and delivered to the handlers (ship). */
 
 import type { EventDefinitions } from "../event/definition.ts";
 import type { Durability } from "../event/durability.ts";
@@ -32,8 +32,8 @@ import { Reopening } from "./reopening.ts";
 import { LogWatch } from "./watch.ts";
 
 /**
- * Opens a named log. The spool is opened here; the network is not touched: the handlers connect on a thread of their own
- * when the first events arrive there.
+ * Opens a named log. This opens the spool but does not touch the network: the handlers connect on a thread of their
+ * own, when the first events reach it.
  *
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault; `SECLOG_SPOOL_DIRECTORY`
  */
@@ -64,7 +64,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #dropping: SeclogError | undefined;
   readonly #reports = new OwnReports();
   #closing: Promise<void> | undefined;
-  /** The log records its last events: what was dropped, and that it stopped. */
+  /** The log is recording its closing events: what was dropped, and that it stopped. */
   #ending = false;
 
   constructor(options: SecurityLogOptions<Events>) {
@@ -100,9 +100,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
             this.#diagnose(
               "error",
               "SECLOG_SPOOL_LOST",
-              `another process took over the spool of ${sourceId}, or it is gone: going on with a new source`,
+              `another process took over the spool of ${sourceId}, or it is gone: continuing with a new source`,
             ),
-          failed: ({ code, message }) => this.#diagnose("error", code, `${message}; until then no event is taken`),
+          failed: ({ code, message }) =>
+            this.#diagnose("error", code, `${message}; events are refused until a spool opens`),
           reopened: ({ sourceId, lastSeq }) =>
             this.#own("log_started", {
               pid: process.pid,
@@ -203,13 +204,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     });
   }
 
-  /** The process ends without a close: what this turn recorded is written and synced before it does. */
+  /** The process exits without `close()`: writes and syncs what this turn recorded. */
   processEnds(): void {
     judgeNow();
     this.#ending = true;
     this.#reportDrops();
     this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
-    // What is recorded by an `exit` listener that comes after ours would be written nowhere.
+    // Refuse what later `exit` listeners record: it could no longer be written.
     this.#closing ??= Promise.resolve();
     this.#reopening.current.abandon();
     this.#reportLeftOver();
@@ -236,7 +237,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     );
   }
 
-  /** Why no event can be taken now. */
+  /** Why an event would be refused now; `undefined` if it would not. */
   #refusal(own: boolean): SeclogError | undefined {
     return this.#reopening.error ?? this.#reopening.current.refusal(own && this.#ending);
   }
@@ -318,22 +319,22 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 
   /**
-   * At the end, events that reached no storage count as dropped, and those that may not have are reported. None had been
-   * acknowledged as durable.
+   * At the end, events that reached no storage count as dropped, and those that may not have are reported. None had
+   * been acknowledged as durable.
    */
   #reportLeftOver(): void {
     const { unwritten, doubtful, error } = this.#reopening.end();
     for (const record of unwritten) this.#drops.count(decodeEvent(record).type, error.message);
     const parts = [
       ...(unwritten.length > 0 ? [`${unwritten.length} events were not written and are dropped`] : []),
-      ...(doubtful > 0 ? [`of ${doubtful} events it is not known whether they are kept`] : []),
+      ...(doubtful > 0 ? [`${doubtful} events may not have been stored`] : []),
     ];
     if (parts.length === 0) return;
     const message = `${parts.join(", and ")}: ${error.message}`;
     this.#diagnostics.report({ level: "error", code: error.code, message }, false);
   }
 
-  /** Whatever it is given, a log closes. */
+  /** Reports an invalid deadline rather than throwing, so that the log closes in any case. */
   #closeDeadline(options: { readonly deadline?: number }): number {
     try {
       return deadlineOf("close", options, CLOSE_MS);
@@ -351,17 +352,17 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#watch.end();
     this.#own("log_stopped", this.#counts());
     forget(this);
-    // From here on nothing is recorded; `#closing` is set when this function first awaits.
+    // Nothing is recorded from here on: `#closing` is set once this function first awaits.
     let pipeline: Pipeline;
     do {
       pipeline = this.#reopening.current;
       await pipeline.close(deadline);
-      // Its last sync may have found that it was taken over: then there is another one.
+      // If its last sync found that it was taken over, a new pipeline has replaced it.
     } while (pipeline !== this.#reopening.current);
     this.#reportLeftOver();
     await this.#reopening.current.closeHandlers();
     this.#releaseExclusive();
-    // Whoever waited for this may end the process next.
+    // The caller may exit as soon as this resolves.
     this.#diagnostics.deliverNow();
   }
 
@@ -374,12 +375,12 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   }
 }
 
-/** A log of the thread that ships would record what it ships, and start threads that do the same. */
+/** A log on the shipper's thread would record what it ships, and start threads that do the same. */
 function shipperThreadError(): SeclogError {
   return new SeclogError(
     "SECLOG_CONFIG",
-    "createSecurityLog: this is the thread that ships another log, and a handler's module or a bundle has brought the " +
-      "application into it: keep handlers in modules of their own; docs/deploy.md has the lines for each bundler",
+    "createSecurityLog: this is the thread that ships another log, and a handler's module or a bundle has loaded the " +
+      "application into it: keep handlers in modules of their own; docs/deploy.md shows how for each bundler",
   );
 }
 

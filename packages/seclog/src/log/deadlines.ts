@@ -3,11 +3,11 @@ import { wholeNumber } from "../event/options.ts";
 export const FLUSH_MS = 10_000;
 export const CLOSE_MS = 5_000;
 
-/** The longest deadline: a day. A timer takes no more than 24 days. */
+/** The longest deadline: a day, well below the 24 days of the longest timer. */
 const LONGEST_MS = 86_400_000;
 
 /**
- * The deadline that a call names, in milliseconds.
+ * The deadline of a call, in milliseconds.
  *
  * @throws SeclogError `SECLOG_CONFIG`
  */

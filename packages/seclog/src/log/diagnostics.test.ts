@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Diagnostic } from "../record/security-log.ts";
 import { Diagnostics } from "./diagnostics.ts";
 
-test("repetitions are suppressed and counted, but not what is told once in a log's life", () => {
+test("Diagnostics - suppresses and counts repetitions, but not what is reported once in a log's life", () => {
   const delivered: Diagnostic[] = [];
   const diagnostics = new Diagnostics((diagnostic) => delivered.push(diagnostic));
   const report = (message: string, limited?: boolean): void =>

@@ -1,15 +1,15 @@
 import type { Diagnostic } from "../record/security-log.ts";
 import { monotonicNow, setImmediate } from "../runtime/timers.ts";
 
-/** Diagnostics of the same code and handler are given at most so often, in milliseconds. */
+/** The least time between two diagnostics of the same code and handler, in milliseconds. */
 const INTERVAL_MS = 1_000;
 
 /**
- * Gives diagnostics to the application's callback, or, without one, errors and warnings to `process.emitWarning`
- * once for each code: a log that fails must not fail unseen. What the callback throws is swallowed.
+ * Passes diagnostics to the application's callback or, without one, errors and warnings to `process.emitWarning` once
+ * for each code: a log must not fail silently. An exception of the callback is swallowed.
  *
- * The callback runs in a turn of its own: what it does, or throws, is no part of the call that recorded. No more can wait
- * for that turn than there are codes and handlers, for each second that the turn before takes.
+ * The callback runs in a turn of its own, so that nothing it does or throws affects the call that recorded. Limiting
+ * repetitions also bounds the queue: for each second of a long turn, one entry per code and handler.
  */
 export class Diagnostics {
   readonly #callback: ((diagnostic: Diagnostic) => void) | undefined;
@@ -20,7 +20,7 @@ export class Diagnostics {
     this.#callback = callback;
   }
 
-  /** @param limited `false` for what is told once in a log's life, and must not be taken for a repetition */
+  /** @param limited `false` for what is reported once in a log's life and must not count as a repetition */
   report(diagnostic: Omit<Diagnostic, "suppressed">, limited: boolean = true): void {
     const key = `${diagnostic.code} ${diagnostic.handler ?? ""}`;
     const now = monotonicNow();
@@ -41,13 +41,13 @@ export class Diagnostics {
     if (this.#due.length === 1) setImmediate(this.deliverNow);
   }
 
-  /** Gives what waits, for the end of the process, which has no further turn. */
+  /** Delivers what is queued at once: as the process exits, no further turn comes. */
   readonly deliverNow = (): void => {
     for (const diagnostic of this.#due.splice(0)) {
       try {
         this.#callback?.(diagnostic);
       } catch {
-        // There is nobody left to tell.
+        // The callback is where failures are reported; its own has nowhere to go.
       }
     }
   };

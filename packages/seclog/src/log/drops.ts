@@ -1,21 +1,21 @@
-/** Types of dropped events that are counted apart; the others are counted together. */
+/** How many types of dropped events are counted separately; the rest are counted together. */
 const MOST_TYPES = 20;
 
-/** What was dropped since it was last said. */
+/** What was dropped since the last report. */
 export interface Drops {
   readonly count: number;
   readonly startedAt: Date;
   readonly endedAt: Date;
-  /** How many of which type; `(other)` beyond the first 20 types. */
+  /** Counts by type; `(other)` beyond the first 20 types. */
   readonly types: { readonly [type: string]: number };
-  /** Why the last of them was dropped. */
+  /** Why the last one was dropped. */
   readonly reason: string;
 }
 
 /** Counts the events that could not be recorded, so that they are never dropped silently. */
 export class DropCounter {
   #pending: { count: number; startedAt: Date; endedAt: Date; types: Map<string, number>; reason: string } | undefined;
-  /** All since the log was created. */
+  /** The total since the log was created. */
   total = 0;
 
   get pending(): boolean {

@@ -2,9 +2,10 @@ import { configError } from "../event/options.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 
 /**
- * Takes what the handlers of a log must have to themselves, until the returned function is called.
+ * Reserves the resources that a log's handlers cannot share, such as a file's path. Call the returned function to
+ * release them.
  *
- * @throws SeclogError `SECLOG_CONFIG` when two handlers want the same: the second would wait for the first without end
+ * @throws SeclogError `SECLOG_CONFIG` when two handlers name the same one: the second would wait for the first forever
  */
 export function takeExclusive(handlers: readonly SecurityEventHandler[], log: string): () => void {
   const taken = shared();
@@ -17,7 +18,7 @@ export function takeExclusive(handlers: readonly SecurityEventHandler[], log: st
     const holder = taken.get(exclusive);
     if (holder !== undefined) {
       release();
-      const message = `${JSON.stringify(exclusive)} of the handler ${name} is taken by ${holder}; name another one, or close that log first`;
+      const message = `${JSON.stringify(exclusive)} of the handler ${name} is in use by ${holder}; name another, or close that log first`;
       throw configError("createSecurityLog", "handlers", message);
     }
     taken.set(exclusive, `the handler ${name} of the log ${log}`);
@@ -26,7 +27,7 @@ export function takeExclusive(handlers: readonly SecurityEventHandler[], log: st
   return release;
 }
 
-/** What handlers of open logs have to themselves, and the log that has it. Of all copies of the package in this process. */
+/** Each reserved resource and its holder, shared by all copies of the package in this process. */
 function shared(): Map<string, string> {
   const key = Symbol.for("seclog.exclusive.1");
   const place = globalThis as { [key]?: Map<string, string> };

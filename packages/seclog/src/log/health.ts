@@ -1,18 +1,18 @@
-/** Adds up what is known of a log to one word and its reason. */
+/** Reduces the state of a log to one word and its reason. */
 import type { SeclogError } from "../event/errors.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { Health, HealthError } from "../record/health.ts";
 import type { ShippingHealth, SpoolHealth } from "../ship/news.ts";
 
-/** What {@link healthOf} adds up. */
+/** The input of {@link healthOf}. */
 export interface LogState {
   readonly pipeline: Pipeline;
-  /** What the shipper reported last of each handler. */
+  /** The shipper's last report about each handler. */
   readonly shipping: readonly ShippingHealth[];
   readonly spool: SpoolHealth;
-  /** Why no spool can be written; `undefined` while one can. */
+  /** Why the spool is not writable; `undefined` while it is. */
   readonly failure: SeclogError | undefined;
-  /** Why events were dropped that no event tells of yet. */
+  /** Why events were dropped, until an `events_dropped` event reports them. */
   readonly dropping: SeclogError | undefined;
   readonly counts: Pick<Health, "recorded" | "belowLevel" | "dropped">;
 }

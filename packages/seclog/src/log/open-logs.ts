@@ -1,11 +1,11 @@
-/** The logs that are open, with one listener for the process's end however many there are. */
+/** The open logs. All share one `exit` listener. */
 const openLogs = new Set<{ processEnds(): void }>();
 
 const onProcessExit = (): void => {
   for (const log of openLogs) log.processEnds();
 };
 
-/** Calls `processEnds` when the process ends, until {@link forget}. */
+/** Calls `processEnds` when the process exits, until {@link forget}. */
 export function remember(log: { processEnds(): void }): void {
   openLogs.add(log);
   if (openLogs.size === 1) process.on("exit", onProcessExit);

@@ -1,4 +1,4 @@
-/** The options of `createSecurityLog`, and what is wrong with them. */
+/** The options of `createSecurityLog`, and their validation. */
 import { hostname } from "node:os";
 import { CATALOGUE, canonicalType, definitionOf } from "../event/catalogue.ts";
 import { defineEvents } from "../event/define-events.ts";
@@ -14,51 +14,54 @@ import { createRedactor, type RedactOptions, type Redactor } from "../record/red
 import type { Diagnostic } from "../record/security-log.ts";
 import { checkedHandlers, type SecurityEventHandler } from "../ship/handler.ts";
 
-/** What `createSecurityLog` takes. */
+/** The options of `createSecurityLog`. */
 export interface SecurityLogOptions<Events extends EventDefinitions = Record<never, never>> {
   /**
    * The log's name, as other loggers see it.
    * @default "security"
    */
   readonly name?: string | undefined;
-  /** The application, for logs that several write to. */
+  /** The application, for tables that several applications write to. */
   readonly service?: string | undefined;
   /** @default process.env.NODE_ENV */
   readonly environment?: string | undefined;
   /** @default the machine's host name */
   readonly host?: string | undefined;
   /**
-   * Events below it are not recorded. The log's own events always are.
+   * Events below this level are not recorded. The log's own events always are.
    * @default "info"
    */
   readonly level?: Level | undefined;
-  /** Where events are kept until every handler has them: a folder on a local disk, or `"memory"` where there is none (serverless). */
+  /**
+   * Where events wait until every handler has them: a folder on a local disk, or `"memory"` where none is available
+   * (serverless).
+   */
   readonly spool: SpoolOption;
-  /** Where events go; at least one, each with its own name. */
+  /** Where events go: at least one handler, each with its own name. */
   readonly handlers: readonly SecurityEventHandler[];
   /** The application's own types of event, from `defineEvents`. */
   readonly events?: Events | undefined;
-  /** The durability of types that should not have the catalogue's. */
+  /** The durability of types for which the catalogue's should not apply. */
   readonly durability?: { readonly [T in EventType<Events>]?: Durability } | undefined;
   /**
-   * What happens to an event when the spool has no room (`SECLOG_SPOOL_FULL`). Either way it is counted, its receipt
-   * rejects, and an `events_dropped` event says so as soon as there is room. With `"throw"` the call of a `"strict"` event
-   * throws besides; with `"drop"` it returns, so that whoever goes on without looking at the receipt goes on
-   * without the event. When the disk refuses (`SECLOG_SPOOL_WRITE`) or the log is closed (`SECLOG_CLOSED`), the call of a
-   * `"strict"` event throws whatever this says.
+   * What happens to an event when the spool is full (`SECLOG_SPOOL_FULL`). Either way it is counted, its receipt
+   * rejects, and an `events_dropped` event reports it once space is free. With `"throw"`, the call that records a
+   * `"strict"` event also throws; with `"drop"` it returns, and a caller that ignores the receipt does not notice the
+   * loss. If the disk refuses (`SECLOG_SPOOL_WRITE`) or the log is closed (`SECLOG_CLOSED`), the call throws in both
+   * cases.
    * @default "throw"
    */
   readonly onFull?: "drop" | "throw" | undefined;
-  /** How the client's address is found. @default what the framework trusts, else the socket's peer */
+  /** How to find the client's address. @default what the framework trusts, else the socket's peer */
   readonly clientIp?: ClientIpOptions | undefined;
-  /** What to redact beyond the defaults. */
+  /** What to redact in addition to the defaults. */
   readonly redact?: RedactOptions | undefined;
   /**
-   * How often the log says that it lives, in milliseconds (`log_heartbeat`), or `false`.
+   * The interval of `log_heartbeat` events, in milliseconds, or `false` for none.
    * @default 900000
    */
   readonly heartbeat?: number | false | undefined;
-  /** Told of the log's own failures. @default process.emitWarning, once for each kind */
+  /** Receives the log's own failures. @default process.emitWarning, once for each code */
   readonly diagnostics?: ((diagnostic: Diagnostic) => void) | undefined;
 }
 
@@ -81,7 +84,7 @@ const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
 
 const HEARTBEAT_MS = 15 * 60_000;
 
-/** {@link SecurityLogOptions}, checked and complete. */
+/** {@link SecurityLogOptions}, validated, with all defaults filled in. */
 export interface CheckedOptions {
   readonly name: string;
   readonly service: string | undefined;
@@ -95,12 +98,12 @@ export interface CheckedOptions {
   readonly throwOnFull: boolean;
   readonly clientIp: ClientIpReader;
   readonly redactor: Redactor;
-  /** Milliseconds, `undefined` for none. */
+  /** Milliseconds; `undefined` for none. */
   readonly heartbeat: number | undefined;
 }
 
 /**
- * @param warn is called about proxies that the log does not know, or that anyone can pass for
+ * @param warn receives warnings about proxies that the options do not name, or that anyone can impersonate
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault
  */
 export function checkedOptions<Events extends EventDefinitions>(
@@ -163,7 +166,7 @@ function text(key: string, value: unknown): string | undefined {
   return value;
 }
 
-/** An option that is an object of options. */
+/** A nested object of options. */
 function object<T extends object>(key: string, value: T | undefined): T | undefined {
   if (value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value))) return value;
   throw config(key, "must be an object");
@@ -176,7 +179,8 @@ function checkedDurability(
   const checked = new Map<string, Durability>();
   for (const [type, value] of Object.entries(durability)) {
     if (value === undefined) continue;
-    if (definitionOf(type, events) === undefined) throw config(`durability.${type}`, "is no type of event of this log");
+    if (definitionOf(type, events) === undefined)
+      throw config(`durability.${type}`, "is not an event type of this log");
     if (!DURABILITIES.includes(value)) throw config(`durability.${type}`, `must be one of ${DURABILITIES.join(", ")}`);
     checked.set(canonicalType(type), value);
   }

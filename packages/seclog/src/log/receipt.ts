@@ -1,10 +1,10 @@
 import { rejected, type SeclogError } from "../event/errors.ts";
 import type { Receipt } from "../record/security-log.ts";
 
-/** Makes a receipt's promise when it is first read. Must give a promise that may be left unhandled. */
+/** Creates a receipt's promise when it is first read. Its rejection must be safe to leave unhandled. */
 type Promised = (seq: number) => Promise<void>;
 
-/** The receipt of one event. The promises exist only for those who ask. */
+/** The receipt of one event. Each promise is created when it is first read, since most never are. */
 export class EventReceipt implements Receipt {
   readonly id: string | null;
   readonly #seq: number;
@@ -31,7 +31,7 @@ export class EventReceipt implements Receipt {
   }
 }
 
-/** The receipt of an event that the level leaves out: there is nothing to wait for. */
+/** The receipt of an event below the level: nothing was recorded. */
 export const NOTHING_TO_WAIT_FOR: Receipt = Object.freeze({
   id: null,
   durable: Promise.resolve(),

@@ -7,42 +7,43 @@ import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** The last life of a log: its source, and the last number that it gave. */
+/** The source that a log had before, and the last number in it. */
 export interface PreviousSource {
   readonly sourceId: string;
   readonly lastSeq: number;
 }
 
-/** What a {@link Reopening} tells its log. */
+/** What a {@link Reopening} reports to its log. */
 export interface ReopeningObserver {
   /** The spool of this source is lost. */
   lost(previous: PreviousSource): void;
-  /** No other spool could be opened: no event is taken until one can. */
+  /** A new spool could not be opened: events are refused until one can. */
   failed(error: SeclogError): void;
-  /** Events are taken again, as those of another source. What the lost spool had not taken has been recorded. */
+  /** Events are accepted again, under a new source. What the lost spool had not written has been recorded there. */
   reopened(previous: PreviousSource): void;
 }
 
-/** The lost spool, and the wait for another one. */
+/** The lost spool, and the wait for a new one. */
 interface Between {
   readonly previous: PreviousSource;
-  /** What the lost spool had not taken, to be recorded first of all. */
+  /** What the lost spool had not written, to be recorded before anything else. */
   readonly pending: readonly Uint8Array[];
-  /** Why no other can be opened, and how long is waited before the next try, in milliseconds. */
+  /** Why the last attempt failed, and the pause before the next one, in milliseconds. */
   readonly error: SeclogError;
   readonly pause: number;
   readonly timer: NodeJS.Timeout;
 }
 
 /**
- * The pipeline of a log, over the lives of its spools. It is in one of three states:
+ * The pipeline of a log, which outlives its spools. It is in one of three states:
  *
- * - **open**: `current` takes events. `lose` ends it: another process took the spool over, or the folder is gone. The next
- *   spool is opened at once; if that succeeds the state stays open, with another source, else it is between.
- * - **between**: `current` is the lost pipeline, and `error` says why no event is taken. Another spool is tried after 50 ms at
- *   first and every 5 s at last, and when the log closes. The first one that opens ends it: what the lost one had not taken is
- *   recorded before anything else, under the new source and its numbers.
- * - **ended**: `end` was called. Nothing is tried any more, and what was pending is handed over, once.
+ * - **open**: `current` accepts events. `lose` leaves this state: another process took over the spool, or the folder is
+ *   gone. A new spool is opened at once. If that succeeds, the state stays open under a new source; if not, it becomes
+ *   between.
+ * - **between**: `current` is the lost pipeline, and `error` says why events are refused. A new spool is tried after 50
+ *   ms, then at growing intervals of up to 5 s, and when the log closes. Once one opens, what the lost spool had not
+ *   written is recorded before anything else, under the new source and its numbers.
+ * - **ended**: `end` was called. Nothing is retried, and what was pending is handed over, once.
  */
 export class Reopening {
   readonly #open: () => Pipeline;
@@ -52,7 +53,7 @@ export class Reopening {
 
   /**
    * @param open opens a pipeline with a source of its own
-   * @throws SeclogError when the first one cannot be opened
+   * @throws SeclogError if the first one cannot be opened
    */
   constructor(open: () => Pipeline, observer: ReopeningObserver) {
     this.#open = open;
@@ -60,17 +61,17 @@ export class Reopening {
     this.#current = open();
   }
 
-  /** The pipeline that takes events, or the one that was lost. */
+  /** The pipeline that accepts events or, between two spools, the lost one. */
   get current(): Pipeline {
     return this.#current;
   }
 
-  /** Why no event is taken, while there is no spool to write to. */
+  /** Why events are refused, between two spools. */
   get error(): SeclogError | undefined {
     return this.#between?.error;
   }
 
-  /** @param pending what the lost spool had not taken */
+  /** @param pending what the lost spool had not written */
   lose(pending: readonly Uint8Array[]): void {
     const { sourceId, lastSeq } = this.#current;
     const previous = { sourceId, lastSeq };
@@ -78,14 +79,14 @@ export class Reopening {
     this.#try(previous, pending, FIRST_PAUSE_MS);
   }
 
-  /** Tries now, if it is between two spools. */
+  /** Between two spools, tries to open one now. */
   tryNow(): void {
     if (this.#between === undefined) return;
     const { previous, pending, pause } = this.#between;
     this.#try(previous, pending, pause);
   }
 
-  /** The log has ended. What reached no storage, or may not have. */
+  /** The log has ended. Returns what reached no storage, or may not have. */
   end(): LeftOver {
     const between = this.#between;
     if (between === undefined) return this.#current.left();

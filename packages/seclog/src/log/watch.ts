@@ -1,4 +1,7 @@
-/** Tells a log's diagnostics what no failure reports by itself: each once. */
+/**
+ * Reports to a log's diagnostics what no single failure shows: stalled handlers, too many logs, other copies. Each
+ * once.
+ */
 
 import { VERSION } from "../event/version.ts";
 import { strangeCopies } from "../record/copies.ts";
@@ -6,27 +9,27 @@ import type { Health } from "../record/health.ts";
 import type { Diagnostic } from "../record/security-log.ts";
 import { clearInterval, setInterval } from "../runtime/timers.ts";
 
-/** How often it looks, in milliseconds. */
+/** The interval between two looks, in milliseconds. */
 const WATCH_MS = 1_000;
 
-/** So many logs of one process are more than an application needs: rather is one made for each request, tenant or module. */
+/** No application needs this many logs: it probably creates one per request, tenant or module. */
 const MANY_LOGS = 6;
 
-/** Watches of logs that have a thread. */
+/** The watches of logs that have a thread. */
 const withThread = new Set<LogWatch>();
 
-/** What the watch tells. */
+/** Reports one diagnostic. */
 type Diagnose = (level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string) => void;
 
 export class LogWatch {
   readonly #health: () => Health;
   readonly #diagnose: Diagnose;
   readonly #timer: NodeJS.Timeout;
-  /** Names of handlers of which was told that they have stalled. */
+  /** Names of handlers that were reported as stalled. */
   readonly #stalled = new Set<string>();
   #copiesReported = false;
 
-  /** @param hasThread whether the log ships from a thread of its own */
+  /** @param hasThread whether the log ships on a thread of its own */
   constructor(hasThread: boolean, health: () => Health, diagnose: Diagnose) {
     this.#health = health;
     this.#diagnose = diagnose;
@@ -46,19 +49,19 @@ export class LogWatch {
     withThread.delete(this);
   }
 
-  /** Tells that a handler has stalled, and that it goes on. */
+  /** Reports that a handler has stalled, and later that it has resumed. */
   #reportStalls(): void {
     for (const { name, status, lastError } of this.#health().handlers) {
       if (status === "stalled" && !this.#stalled.has(name)) {
         this.#stalled.add(name);
-        this.#diagnose("error", "SECLOG_STALLED", lastError?.message ?? "nothing is acknowledged", name);
+        this.#diagnose("error", "SECLOG_STALLED", lastError?.message ?? "no event is acknowledged", name);
       } else if (status === "ok" && this.#stalled.delete(name)) {
         this.#diagnose("info", "SECLOG_RECOVERED", `${name} takes events again`, name);
       }
     }
   }
 
-  /** Tells of other copies of this package, with which this one cannot share requests. */
+  /** Reports other copies of this package, with which this one cannot share requests. */
   #reportCopies(): void {
     const others = strangeCopies();
     if (others.length === 0 || this.#copiesReported) return;
@@ -67,7 +70,7 @@ export class LogWatch {
       "warning",
       "SECLOG_COPIES",
       `this process has seclog ${VERSION} and also ${others.join(", ")}, and they share no requests: one refusal may be recorded twice, and ` +
-        "events may lack their request; have one version installed (npm ls seclog), external to bundles",
+        "events may lack their request; install one version (npm ls seclog), external to bundles",
     );
   }
 }

@@ -17,18 +17,21 @@ import { SpoolWriter } from "../spool/writer.ts";
 import { closedError, type LeftOver, type Pipeline, type PipelineNews, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
-/** A spool on disk, complete. */
+/** A spool on disk, with all defaults filled in. */
 export interface DiskSpool extends SpoolLimits {
   readonly directory: string;
 }
 
-/** No event is taken when less is left of the spool's limit: enough for the longest event, the log's last ones and the small files. */
+/**
+ * Headroom below `maxBytes`. Once less remains, events are refused: the rest is for the log's closing events and the
+ * small state files.
+ */
 const RESERVE_BYTES = 256 * 1024;
 
-/** An open segment of this size is ended when all of it is shipped, on a disk where others may need the room. */
+/** An open segment larger than this is rotated once it is shipped, since other processes may need the space. */
 const IDLE_BYTES = 1024 * 1024;
 
-/** Keeps events in the files of a source, from which a thread ships them. */
+/** Writes events to the files of a source, from which a thread ships them. */
 export class DiskPipeline implements Pipeline {
   readonly sourceId: string;
   readonly epoch: number;
@@ -39,12 +42,15 @@ export class DiskPipeline implements Pipeline {
   readonly #shipping: ShipThread;
   readonly #positions: StoredPositions;
   readonly #times = new RecordedTimes();
-  /** Of the owner's file. The shipper's thread renews it as well, for an event loop that is blocked; this is for a thread that cannot start. */
+  /**
+   * Renews the owner's file. The shipper's thread does so too, in case this event loop is blocked; this timer covers a
+   * thread that cannot start.
+   */
   readonly #renewal: NodeJS.Timeout;
   readonly #handlers: readonly SecurityEventHandler[];
-  /** The log knows that another process took the spool over, and has what was not written. */
+  /** The loss of the spool was reported, and what was not written handed over with it. */
   #lostReported = false;
-  /** Bytes that were left for frames when so many were written. */
+  /** How many bytes of frames still fitted when `#bytesSeen` had been written. */
   #room = 0;
   #bytesSeen = -1;
 
@@ -62,7 +68,7 @@ export class DiskPipeline implements Pipeline {
     this.#owned = createSource(fs, spool.directory, sourceId);
     this.epoch = this.#owned.epoch;
     try {
-      // So that whoever ships this source one day knows which handlers wait for it.
+      // A process that adopts this source learns from these files which handlers still need it.
       for (const { name } of handlers) writeCursor(fs, this.#owned.directory, name, 0);
       this.#positions = new StoredPositions(handlers.map(({ required }) => required !== false));
       this.#writer = new SpoolWriter(fs, this.#owned, sourceId, spool, {
@@ -78,10 +84,10 @@ export class DiskPipeline implements Pipeline {
           this.#positions.end(
             new SeclogError(
               "SECLOG_SPOOL_LOST",
-              `the spool of ${sourceId} is gone, or another process took it over: who has it ships its events`,
+              `the spool of ${sourceId} is gone, or another process took it over: its new owner ships the events`,
             ),
           );
-          // Not before nobody ships any of it.
+          // Only once our own thread ships nothing of it.
           void this.#shipping.stop().then(() => releaseWhenBack(fs, spool.directory, sourceId));
           this.#lostReported = true;
           report({ type: "lost", pending: this.#writer.unwrittenPayloads() });
@@ -96,13 +102,13 @@ export class DiskPipeline implements Pipeline {
         }, this.#positions),
       );
     } catch (error) {
-      // Whoever tries again makes another one, and this one would be a living process's as long as we run.
+      // A retry creates a new source, and this one would look owned by a live process until we exit.
       discardSource(fs, spool.directory, this.#owned.directory);
       throw error;
     }
     this.#renewal = setInterval(() => {
       renew(fs, this.#owned);
-      // The others may need it, though this one has nothing to write.
+      // Other processes may need the space even if this one has nothing to write.
       const short = 2 * (this.bytes + this.#shipping.bytes().others) > spool.maxBytes;
       if (short || this.#writer.openBytes >= IDLE_BYTES) this.#makeRoom();
       if (!this.#writer.failing) fillReserve(fs, spool.directory);
@@ -138,7 +144,7 @@ export class DiskPipeline implements Pipeline {
   }
 
   refusal(last: boolean): SeclogError | undefined {
-    // The files grow by writes only: for most events nothing need be added up.
+    // Files only grow by writes, so for most events the last sum still holds.
     const waiting = this.#writer.bytesWaiting;
     if (waiting > this.#room || this.#writer.bytesWritten !== this.#bytesSeen) {
       this.#bytesSeen = this.#writer.bytesWritten;
@@ -154,19 +160,19 @@ export class DiskPipeline implements Pipeline {
     if (this.#writer.memoryFull) {
       return new SeclogError(
         "SECLOG_SPOOL_WRITE",
-        `the spool in ${this.#spool.directory} cannot be written and spool.memoryBytes (${this.#spool.memoryBytes}) are waiting: mend the disk`,
+        `the spool in ${this.#spool.directory} is not writable and its memory buffer (spool.memoryBytes, ${this.#spool.memoryBytes}) is full: fix the disk`,
       );
     }
     return undefined;
   }
 
-  /** For the log's last events, which tell what was dropped: what others have of the room does not count for them. */
+  /** Extra room for the log's closing events, which report drops: other sources' usage does not count against them. */
   #reserve(): number {
     const { adopted, others } = this.#shipping.bytes();
     return RESERVE_BYTES + adopted + others;
   }
 
-  /** Ends the open segment when every handler has all of it: it only takes room, and cannot be deleted while it is written to. */
+  /** Rotates once everything has been shipped: the open segment then only wastes space, but it cannot be deleted. */
   #makeRoom(): void {
     if (this.#positions.acknowledgedByAll >= this.lastSeq) this.#writer.retire();
   }
@@ -194,14 +200,14 @@ export class DiskPipeline implements Pipeline {
 
   async close(deadline: number): Promise<void> {
     this.#writer.close();
-    // In which the log learns if its last sync found that the spool was taken over.
+    // If the last sync found that the spool was taken over, the writer reports it in this turn.
     await nextTurn();
     const kept = this.#writer.syncedSeq === this.lastSeq && !this.#lostReported;
     const complete = kept && (await this.#shipping.drain(deadline));
     await this.#shipping.stop();
     this.#positions.end(closedError("it is in the spool"));
     this.#end(complete);
-    // What a thread held that has died, and was not started again.
+    // Sources that a thread had adopted when it died, if it was not restarted.
     releaseAll(this.#fs, this.#spool.directory, this.sourceId);
   }
 
@@ -227,7 +233,7 @@ export class DiskPipeline implements Pipeline {
       if (complete) removeSource(this.#fs, this.#spool.directory, this.#owned.directory);
       else release(this.#fs, this.#owned);
     } catch {
-      // The next process finds it with a dead owner.
+      // The next process finds its owner dead, and adopts it.
     }
   }
 }

@@ -1,16 +1,16 @@
 import { clearInterval, setInterval } from "node:timers";
 
-/** So long that it never fires in practice; a timer takes no more than 24 days. */
+/** The longest delay of a timer, 24 days; in practice it never fires. */
 const LONG_MS = 2 ** 31 - 1;
 
 let waiting = 0;
 let timer: NodeJS.Timeout | undefined;
 
 /**
- * Keeps the process alive as long as somebody waits for a promise of a log. Neither the shipper's thread nor its timers do: a
- * log that nobody waits for keeps no process from its end. Without this, `await receipt.stored` would end a script there.
+ * Keeps the process alive while a promise of a log is pending. The shipper's thread and timers are unreferenced, so
+ * that an idle log never holds a process up; without this, Node would exit at a script's `await receipt.stored`.
  *
- * @returns what ends it; to be called once
+ * @returns releases the hold; call it once
  */
 export function keepAlive(): () => void {
   waiting += 1;

@@ -8,10 +8,10 @@ import { MemoryShipping } from "./memory-shipping.ts";
 import { closedError, type LeftOver, type Pipeline, type PipelineNews, withPositions } from "./pipeline.ts";
 import { StoredPositions } from "./stored.ts";
 
-/** The most bytes of events in memory when there is no disk. */
+/** The most bytes of events in memory. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
-/** Keeps events in memory: what is not stored when the process ends is gone. */
+/** Holds events in memory: those not stored when the process ends are lost. */
 export class MemoryPipeline implements Pipeline {
   readonly sourceId: string;
   readonly epoch = 1;

@@ -10,14 +10,14 @@ import { Shipper } from "../ship/shipper.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 
 /**
- * A source that is in memory only, shipped on the application's thread: for serverless functions, which have no disk that
- * outlives them and no time for a thread. What is not stored when the process ends is lost.
+ * A source in memory only, shipped on the application's thread: for serverless functions, which have no disk that
+ * outlives them and no time to start a thread. Events that are not stored when the process ends are lost.
  */
 export class MemoryShipping implements Shipping {
   readonly #shipper: Shipper;
   readonly #report: (news: ShippingNews) => void;
   readonly progress: Progress;
-  /** The events that some handler still needs; the first one has the number `#first`. */
+  /** The events that a handler still needs; the first has the number `#first`. */
   #records: Buffer[] = [];
   #first = 1;
   #bytes = 0;
@@ -30,7 +30,7 @@ export class MemoryShipping implements Shipping {
     const source: ShipSource = {
       id: sourceId,
       epoch: 1,
-      // Not made of the id, which error messages and readers of the log show.
+      // Not derived from the id, which error messages and query results show.
       key: randomBytes(16).toString("hex"),
       limit: () => this.#limit,
       openReader: (afterSeq) => new MemoryReader(afterSeq, (seq) => this.#records[seq - this.#first]),
@@ -64,7 +64,7 @@ export class MemoryShipping implements Shipping {
     void this.#shipper.add(source);
   }
 
-  /** Bytes of events that some handler still needs. */
+  /** Bytes of events that a handler still needs. */
   get pendingBytes(): number {
     return this.#bytes;
   }
@@ -133,9 +133,9 @@ class MemoryReader implements RecordReader {
   close(): void {}
 }
 
-/** Each call of each handler gets bytes of its own: what one writes into them no other sees, nor the next try. */
+/** Copies for one call of one handler: if it writes into them, no other handler and no retry sees that. */
 function copies(records: readonly Buffer[]): Buffer[] {
-  // Not of Node's pool, in which the bytes of others would be within reach.
+  // Not from Node's pool: a handler could reach other buffers through it.
   const bytes = Buffer.alloc(records.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   return records.map((record) => {

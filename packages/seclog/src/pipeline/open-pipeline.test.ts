@@ -23,11 +23,11 @@ afterEach(() => {
 });
 
 const handler: SecurityEventHandler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
-/** One that the shipper's thread cannot make, and ends. */
+/** A handler that the shipper's thread cannot create, so the thread ends. */
 const nowhere = { ...handler, worker: { module: pathToFileURL("/nowhere/handler.js").href, options: {} } };
 const ignore = (): void => {};
 
-/** Of what a log does at its start: the root, the source's directory, the handlers' cursors, the first segment. */
+/** The calls by which a log creates its root, the source's directory, the handlers' cursors and the first segment. */
 test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
   "openPipeline() - says which folder it is when %s fails",
   (name) => {
@@ -53,7 +53,7 @@ test.each(["cursor.h", "00000001.seg"])("openPipeline() - leaves nothing when %s
   expect(readdirSync(root)).toEqual([]);
 });
 
-test("openPipeline() - shows that it lives also when the shipper's thread cannot start", async () => {
+test("openPipeline() - renews its ownership even if the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
   const pipeline = openPipeline(spoolOptions({ directory: root }), ID, [nowhere], ignore);
   vi.advanceTimersByTime(RENEW_MS);
@@ -67,9 +67,9 @@ test("Pipeline.close() - does not wait for a thread that has ended", async () =>
     if (news.type === "failed" && news.message.includes("thread ended")) reported.push(news.message);
   };
   const pipeline = openPipeline(spoolOptions({ directory: root }), ID, [nowhere], report);
-  // By then more than a second passes before it is started again.
+  // After five ends, the next restart is more than a second away.
   await expect.poll(() => reported.length).toBe(5);
-  // Its end is heard of after what it died of.
+  // The thread's exit is reported after its cause.
   await new Promise((resolve) => setTimeout(resolve, 200));
   const begun = performance.now();
   await pipeline.close(100);

@@ -17,25 +17,25 @@ export type SpoolOption = "memory" | SpoolDirectoryOptions;
 /** A spool on disk. */
 export interface SpoolDirectoryOptions {
   /**
-   * A folder on a local disk that only this user may write to; made if it is missing (0700). All processes of an
+   * A folder on a local disk that only this user may write to; created if missing (0700). All processes of an
    * application share it.
    */
   readonly directory: string;
   /**
-   * The most bytes that the folder may take, for all processes that share it and what dead ones left. No event is taken when
-   * less than 256 KiB of it are left: they are for the small files, and for a log's last events, which tell what was dropped.
-   * Each process looks every 5 seconds what the others take, so where several write, it may be more for a moment. Must be the
-   * same in all of them.
+   * The most bytes that the folder may hold, over all processes that share it and what dead ones left. The last 256 KiB
+   * are for small state files and a log's closing events, which report what was dropped: other events are refused
+   * there. Each process checks the others' usage every 5 seconds, so several writers may exceed the limit briefly. Use
+   * the same value in all of them.
    * @default 2147483648 (2 GiB: about 3 million events)
    */
   readonly maxBytes?: number | undefined;
   /**
-   * The size of one file. Room is freed by whole files.
+   * The size of one file, in bytes. Space is freed in whole files.
    * @default 16777216
    */
   readonly segmentBytes?: number | undefined;
   /**
-   * The most bytes that may wait in memory for a disk that refuses or stalls.
+   * The most bytes that may wait in memory while the disk refuses or stalls.
    * @default 33554432
    */
   readonly memoryBytes?: number | undefined;
@@ -60,7 +60,7 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
     max: MAX_SEGMENT_BYTES,
   });
   return {
-    // Once: a process may change its directory, and what it left must be found where it was recorded.
+    // Resolved once: a process may change its directory, and must still find what it has written.
     directory: resolve(directory),
     segmentBytes,
     maxBytes: wholeNumber("spool", "maxBytes", spool.maxBytes, { default: 2048 * MiB, min: 2 * segmentBytes }),
@@ -75,7 +75,7 @@ export function spoolOptions(spool: SpoolOption): CheckedSpool {
 /**
  * Opens a new source: its spool, and the shipper behind it.
  *
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`; `SECLOG_CONFIG` when the shipper's thread has no file to run
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY`; `SECLOG_CONFIG` if the file of the shipper's thread is not found
  */
 export function openPipeline(
   spool: CheckedSpool,
@@ -85,7 +85,7 @@ export function openPipeline(
   fs: SpoolFs = spoolFs,
 ): Pipeline {
   if (spool === "memory") return new MemoryPipeline(sourceId, handlers, report);
-  // Before anything is on the disk.
+  // Before anything is on disk: it throws if a bundle left the thread's file out.
   workerStarter();
   try {
     openRoot(fs, spool.directory);

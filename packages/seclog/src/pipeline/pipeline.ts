@@ -3,54 +3,54 @@ import type { ShippingHealth, ShippingNews } from "../ship/news.ts";
 import type { HandlerState } from "../ship/watchdog.ts";
 import type { StoredPositions } from "./stored.ts";
 
-/** The part of a log below the call: keeps the events of one source and carries them to the handlers. */
+/** The part of a log below the call: stores the events of one source and ships them to the handlers. */
 export interface Pipeline {
   readonly sourceId: string;
   readonly epoch: number;
-  /** The last number that was given. */
+  /** The last number assigned. */
   readonly lastSeq: number;
-  /** The number up to which every required handler has the events. */
+  /** Every required handler has the events up to this number. */
   readonly stored: number;
-  /** Why nothing can be written; `undefined` while it can. */
+  /** Why writes fail; `undefined` while they succeed. */
   readonly failure: SeclogError | undefined;
-  /** Bytes of the files, or in memory, of what is not deleted yet: some handler needs it, or it is in the open file. */
+  /** Bytes on disk, or in memory, not yet deleted: a handler still needs them, or they are in the open file. */
   readonly bytes: number;
   /** How each handler is doing, judged by what it has acknowledged. */
   handlers(reported: readonly ShippingHealth[]): readonly HandlerState[];
   /**
-   * Why no event can be taken now; `undefined` when one can.
+   * Why an event would be refused now; `undefined` if it would not.
    *
-   * @param last whether it is one of the log's last, for which room is kept
+   * @param last whether it is one of the log's closing events, which have room reserved
    */
   refusal(last: boolean): SeclogError | undefined;
-  /** Takes the event that got the number `nextSeq` of this; `lastSeq` is then its number. */
+  /** Appends the event numbered `nextSeq(this)`, which becomes `lastSeq`. */
   append(seq: number, text: string): void;
-  /** Everything is on disk when this returns, or it throws. */
+  /** Returns once everything is on disk, or throws. */
   flushSync(): void;
-  /** Each resolves when the event is written, on disk, or stored; each may be passed around and left unhandled. */
+  /** Resolve when the event is written, on disk, or stored. Bound, and their rejections may go unhandled. */
   readonly written: (seq: number) => Promise<void>;
   readonly synced: (seq: number) => Promise<void>;
   readonly waitStored: (seq: number) => Promise<void>;
-  /** Resolves to true when every required handler has all events until now, to false at the deadline (milliseconds). */
+  /** Resolves to true once every required handler has all events so far, to false at the deadline (milliseconds). */
   flush(deadline: number): Promise<boolean>;
   /**
-   * Writes what there is, waits up to the deadline for all handlers, also with what dead processes left, and gives
-   * everything up but the handlers, which another source may go on with. Never rejects.
+   * Writes what is pending, waits up to the deadline for all handlers, including for what dead processes left, and
+   * releases everything except the handlers, which another source may continue to use. Never rejects.
    */
   close(deadline: number): Promise<void>;
-  /** The same without waiting, at the end of the process. */
+  /** The same without waiting, as the process exits. */
   abandon(): void;
-  /** Closes the handlers of the application's thread. Waits a few seconds for them at most. */
+  /** Closes the handlers on the application's thread, and waits at most five seconds for them. */
   closeHandlers(): Promise<void>;
-  /** What was recorded and is not known to be kept, once it is closed or abandoned, and nobody was reported of as `lost`. */
+  /** After `close()` or `abandon()`: events that may not have reached storage and were not reported as `lost`. */
   left(): LeftOver;
 }
 
-/** What a log that ends could not keep. */
+/** What a closing log could not store. */
 export interface LeftOver {
-  /** Events that are nowhere. */
+  /** Events that reached no storage. */
   readonly unwritten: readonly Uint8Array[];
-  /** How many others may be kept, or not. */
+  /** How many others may or may not have. */
   readonly doubtful: number;
   readonly error: SeclogError;
 }
@@ -58,24 +58,24 @@ export interface LeftOver {
 /** What a {@link Pipeline} reports to its log. */
 export type PipelineNews =
   | ShippingNews
-  /** The spool can be written again. */
+  /** The spool is writable again. */
   | { readonly type: "recovered" }
-  /** Another process took the spool over, or it is gone; these records are in memory only. */
+  /** Another process took over the spool, or it is gone; these records are in memory only. */
   | { readonly type: "lost"; readonly pending: readonly Uint8Array[] };
 
-/** Adds up who has what, on the way of the shipper's news to the log. */
+/** Passes the shipper's news on to the log, and updates the positions from it. */
 export function withPositions(
   report: (news: ShippingNews) => void,
   positions: StoredPositions,
 ): (news: ShippingNews) => void {
   return (news) => {
-    // First the counts, so that whoever waited for the event finds those that belong to it.
+    // Report first: a caller that awaited the event then reads counts that include it.
     report(news);
     if (news.type === "acknowledged") positions.acknowledge(news.handler, news.seq);
   };
 }
 
-/** Why a receipt is rejected that still waits when its log is closed. */
+/** The error of a receipt that is still pending when its log closes. */
 export function closedError(where: string): SeclogError {
   return new SeclogError("SECLOG_CLOSED", `the log was closed before every handler had the event; ${where}`);
 }

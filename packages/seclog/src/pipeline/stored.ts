@@ -7,31 +7,31 @@ interface Waiter {
   readonly reject: (error: SeclogError) => void;
 }
 
-/** Knows how far every required handler has the events of one source, and who waits for that. */
+/** How far each handler has the events of one source, and the promises that wait for the required ones. */
 export class StoredPositions {
   readonly #acknowledged: number[];
   readonly #required: readonly boolean[];
-  /** By rising seq, nearly: events are mostly asked for in their order. */
+  /** Roughly in ascending seq, since receipts are mostly awaited in the order of their events. */
   #waiters: Waiter[] = [];
   #stored = 0;
-  /** Ends what keeps the process alive while somebody waits. */
+  /** Releases the hold on the process that lasts while a promise is pending. */
   #letGo: (() => void) | undefined;
   #ended: SeclogError | undefined;
 
-  /** @param required which handlers are */
+  /** @param required whether each handler is required */
   constructor(required: readonly boolean[]) {
     this.#required = required;
     this.#acknowledged = required.map(() => 0);
-    // Nobody to wait for.
+    // Without a required handler, nothing to wait for.
     if (!required.includes(true)) this.#stored = Number.POSITIVE_INFINITY;
   }
 
-  /** The number up to which every required handler has the events. */
+  /** Every required handler has the events up to this number. */
   get stored(): number {
     return this.#stored;
   }
 
-  /** The number up to which every handler, required or not, has the events. */
+  /** Every handler, required or not, has the events up to this number. */
   get acknowledgedByAll(): number {
     return Math.min(...this.#acknowledged);
   }
@@ -52,7 +52,7 @@ export class StoredPositions {
     this.#letGoWhenDone();
   }
 
-  /** Resolves when every required handler has the event, and keeps the process alive until then. May be left unhandled. */
+  /** Resolves once every required handler has the event, and keeps the process alive until then. May go unhandled. */
   wait(seq: number): Promise<void> {
     if (seq <= this.#stored) return Promise.resolve();
     if (this.#ended !== undefined) return rejected(this.#ended);
@@ -64,7 +64,7 @@ export class StoredPositions {
     return promise;
   }
 
-  /** Nobody will acknowledge any more. */
+  /** Rejects what still waits, and every later wait: no more acknowledgements will come. */
   end(reason: SeclogError): void {
     this.#ended = reason;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);

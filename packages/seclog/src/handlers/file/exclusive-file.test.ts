@@ -24,7 +24,7 @@ describe("fileHandler(), for a file in use", () => {
   it("is refused twice in one log", () => {
     const path = join(directory, "security.ndjson");
     expect(() => open("one", path, path)).toThrow(
-      /handlers ".*security\.ndjson" of the handler file1 is taken by the handler file0/,
+      /handlers ".*security\.ndjson" of the handler file1 is in use by the handler file0/,
     );
     // The refused log does not hold the file.
     expect(() => open("one", path, join(directory, "nothing", "..", "security.ndjson"))).toThrow(/taken by/);
