@@ -1,6 +1,6 @@
 /**
- * Every odd value in every column, inserted by an attacker with the writer's login. The table refuses most of them; every command
- * must cope with the rest, and with rows stored before the table refused them.
+ * Every odd value in every column, inserted by an attacker with the writer's login. The table refuses most of them;
+ * every command must cope with the rest, and with rows stored before the table refused them.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

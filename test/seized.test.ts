@@ -1,4 +1,6 @@
-/** A client with a source's key moves its position over events that are not stored. No event is lost or stored twice. */
+/**
+ * A client with a source's key moves its position over events that are not stored. No event is lost or stored twice.
+ */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

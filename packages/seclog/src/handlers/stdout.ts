@@ -33,12 +33,12 @@ export interface StdoutHandlerOptions {
 }
 
 /**
- * Prints events to standard output, or to another stream, on the application's thread. A worker's output passes through that
- * thread anyway, and a reader that has gone (`| head`) would end the process there; here it stops the handler.
+ * Prints events to standard output, or to another stream, on the application's thread. A worker's output passes through
+ * that thread anyway, and a reader that has gone (`| head`) would end the process there; here it stops the handler.
  *
- * A batch counts as stored when the stream has accepted it, whatever the stream's reader does with it. Within a process no
- * event is printed twice. After a restart, events that were printed and not yet acknowledged are printed again, since a
- * stream cannot be read back.
+ * A batch counts as stored when the stream has accepted it, whatever the stream's reader does with it. Within a process
+ * no event is printed twice. After a restart, events that were printed and not yet acknowledged are printed again,
+ * since a stream cannot be read back.
  */
 export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEventHandler {
   rejectUnknownOptions("stdoutHandler", options, ["format", "stream", "colour", "name", "required"]);
@@ -116,8 +116,8 @@ function write(stream: Writable, text: string): Promise<void> {
 const guarded = new WeakMap<Writable, number>();
 
 /**
- * A failed write emits "error" after its callback, which without a listener would end the application. The listener stays only
- * during a write: the application's own use of its streams must fail as usual.
+ * A failed write emits "error" after its callback, which without a listener would end the application. The listener
+ * stays only during a write: the application's own use of its streams must fail as usual.
  */
 function guard(stream: Writable): () => void {
   const count = guarded.get(stream) ?? 0;

@@ -17,8 +17,8 @@ export class CommitOrder {
   #last: Call | undefined;
 
   /**
-   * Starts a call. `previousCommitted()` resolves once the call before it has committed, and rejects when that one failed:
-   * then this call must not commit either.
+   * Starts a call. `previousCommitted()` resolves once the call before it has committed, and rejects when that one
+   * failed: then this call must not commit either.
    */
   async run(work: (previousCommitted: () => Promise<void>) => Promise<void>): Promise<void> {
     const previous = this.#last;

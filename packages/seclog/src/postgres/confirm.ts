@@ -1,10 +1,10 @@
 /**
  * Confirms that the events which a source's position covers are stored.
  *
- * The position may be ahead of a batch because a reply was lost, because the spool is an older copy, or because another process
- * ships the source. But a client with the source's key could also have moved it over events that were never stored. So the
- * handler does not trust the position alone: it asks for these very events by their ids, which only the spool and the stored
- * rows have.
+ * The position may be ahead of a batch because a reply was lost, because the spool is an older copy, or because another
+ * process ships the source. But a client with the source's key could also have moved it over events that were never
+ * stored. So the handler does not trust the position alone: it asks for these very events by their ids, which only the
+ * spool and the stored rows have.
  */
 import { createHash } from "node:crypto";
 import { type BatchSource, HandlerError } from "../ship/handler.ts";

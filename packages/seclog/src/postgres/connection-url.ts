@@ -1,7 +1,7 @@
 /**
  * The parts of a PostgreSQL connection URL, read as libpq reads it
- * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and not as a browser would: a password
- * may contain `?` and `#`, the host may be a parameter, and a socket's folder may be the host, percent-encoded.
+ * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and not as a browser would: a
+ * password may contain `?` and `#`, the host may be a parameter or a socket's folder, percent-encoded.
  *
  * No error message repeats anything after the scheme: in a malformed URL any part of it may be the password.
  */
@@ -17,7 +17,7 @@ export interface UrlParts {
   readonly parameters: ReadonlyMap<string, string>;
 }
 
-/** Parameters that set a part, then the other supported ones. Any other is refused: it would silently have no effect. */
+/** Parameters that set a part, then the other supported ones. Any other is refused: it would silently do nothing. */
 const PARTS = ["host", "port", "user", "password", "dbname"];
 const PARAMETERS = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
 

@@ -1,8 +1,8 @@
 /**
  * A row's entry in the Merkle tree: the text whose hash is its leaf (docs/design/integrity.md).
  *
- * Takes values as PostgreSQL prints them, with `DateStyle` ISO and the time zone UTC, not as a driver converts them: a row that
- * some other program inserted has an entry as well.
+ * Takes values as PostgreSQL prints them, with `DateStyle` ISO and the time zone UTC, not as a driver converts them: a
+ * row that some other program inserted has an entry as well.
  */
 import { jsonString } from "../event/json.ts";
 import { CORE_COLUMNS, PERSONAL_COLUMNS } from "./line-reader.ts";
@@ -57,7 +57,7 @@ export function missingEntry(sourceId: string, seq: number): string {
   return `{"missing":true,"seq":${seq},"source_id":"${sourceId}"}`;
 }
 
-/** `2026-11-22 19:43:22.1234+00` in the form of events. Other forms (infinity, years of five digits or BC) stay as they are. */
+/** `2026-11-22 19:43:22.1234+00` in the form of events. Others (infinity, years of five digits or BC) are unchanged. */
 function isoTime(text: string): string {
   const [, date, clock, fraction = ""] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?\+00$/.exec(text) ?? [];
   return date === undefined ? text : `${date}T${clock}.${fraction.padEnd(6, "0")}Z`;

@@ -118,8 +118,8 @@ export function errorCode(thrown: unknown): string {
 }
 
 /**
- * No partition takes the event, not even a default one, which is detached for a moment or was dropped. The SQLSTATE is that
- * of a CHECK constraint, without a constraint's name.
+ * No partition takes the event, not even a default one, which is detached for a moment or was dropped. The SQLSTATE is
+ * that of a CHECK constraint, without a constraint's name.
  */
 function isNoPartition(thrown: unknown): boolean {
   return errorCode(thrown) === "23514" && (thrown as { constraint?: string }).constraint === undefined;

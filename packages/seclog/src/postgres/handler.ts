@@ -1,23 +1,23 @@
 /**
  * Stores batches in `security_event_log`, each event exactly once.
  *
- * One transaction per batch: COPY the rows, move the source's position over them, commit. Rows and position commit together,
- * so after any failure the next call opens the source again and reads the position. It skips the events that the position
- * covers, once the database has confirmed that it holds these very events (`confirm.ts`).
+ * One transaction per batch: COPY the rows, move the source's position over them, commit. Rows and position commit
+ * together, so after any failure the next call opens the source again and reads the position. It skips the events that
+ * the position covers, once the database has confirmed that it holds these very events (`confirm.ts`).
  *
  *   call n      COPY ───────────► advance + COMMIT ─► resolves
  *   call n+1         COPY ──────────── waits ────────► advance + COMMIT ─► resolves
  *
- * A source has two calls in flight, each on its own connection: PostgreSQL takes the rows of the second while the first is
- * still committing. The second moves the position only after the first has committed (`commit-order.ts`), and rolls back when
- * the first fails. Locking the position at the start of the transaction would serialise the COPYs.
+ * A source has two calls in flight, each on its own connection: PostgreSQL takes the rows of the second while the first
+ * is still committing. The second moves the position only after the first has committed (`commit-order.ts`), and rolls
+ * back when the first fails. Locking the position at the start of the transaction would serialise the COPYs.
  *
  * The source's key is a parameter and never part of the SQL text, which other sessions of the same login can read in
- * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection lost between the two leaves
- * the position locked; the rows of its COPY would block the retry just as long (`transaction.ts`).
+ * `pg_stat_activity`. A statement with parameters cannot carry the COMMIT as well, so a connection lost between the two
+ * leaves the position locked; the rows of its COPY would block the retry just as long (`transaction.ts`).
  *
- * A connection lost around COMMIT leaves a transaction that may still commit or roll back. If it commits, the retry collides
- * with it at the position (SL002) or at the unique index (23505), rolls back, and reads the position again.
+ * A connection lost around COMMIT leaves a transaction that may still commit or roll back. If it commits, the retry
+ * collides with it at the position (SL002) or at the unique index (23505), rolls back, and reads the position again.
  */
 
 import type { ClientConfig, Pool } from "pg";
@@ -50,8 +50,8 @@ export interface PostgresHandlerOptions {
   /** A file with the URL in it. @default `SECLOG_DATABASE_URL_FILE` */
   readonly urlFile?: string | undefined;
   /**
-   * The application's own pool instead of a URL: pg's, or one of its shape. The handler then runs on the main thread and
-   * uses two of its connections at a time.
+   * The application's own pool instead of a URL: pg's, or one of its shape. The handler then runs on the main thread
+   * and uses two of its connections at a time.
    */
   readonly pool?: PostgresPool | undefined;
   /** See {@link TlsOption}. @default the URL's `sslmode`; without one, verified TLS unless the server is on this machine */
@@ -330,8 +330,8 @@ class PostgresHandler implements SecurityEventHandler {
   }
 
   /**
-   * Confirms that the events up to the position are stored. They are when an earlier attempt committed and its reply was
-   * lost; they are not when the position was moved by another client.
+   * Confirms that the events up to the position are stored. They are when an earlier attempt committed and its reply
+   * was lost; they are not when the position was moved by another client.
    *
    * @throws HandlerError `SECLOG_SOURCE_SEIZED`
    */
@@ -369,12 +369,12 @@ class PostgresHandler implements SecurityEventHandler {
       await session.query("COMMIT");
     } catch (error) {
       await session.rollback();
-      // The cause may end the next connection just as early: a link that takes only so many bytes, or a limit on the server.
-      // Fewer rows get further; in the end a single event does, or nothing can.
+      // The cause may end the next connection just as early: a link that takes only so many bytes, or a limit on the
+      // server. Fewer rows get further; in the end a single event does, or nothing can.
       if (session.broken || errorCode(error) === QUERY_CANCELED) source.maxRows = Math.ceil((to - from + 1) / 4);
       if (errorCode(error) !== UNIQUE_VIOLATION) throw error;
-      // Two attempts at one batch collided, and the position has passed the one that is stored. If it has not moved at the
-      // next attempt, another client inserted the row: a writer may insert under any number.
+      // Two attempts at one batch collided, and the position has passed the one that is stored. If it has not moved at
+      // the next attempt, another client inserted the row: a writer may insert under any number.
       if (source.clashedAt === from) throw clashError(batch.source, from, to, error);
       source.clashedAt = from;
       throw error;

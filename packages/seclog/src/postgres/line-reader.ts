@@ -2,10 +2,10 @@
  * Reads one canonical line (event/encode.ts) of a record, byte by byte, and writes its values in the text format of
  * `COPY … FROM STDIN`.
  *
- * The columns have the order of the canonical members, so one comparison decides whether the next member belongs to the next
- * column or the column is NULL. Anything that is not in canonical form is refused: a row must decode to exactly the bytes
- * that were recorded. Strings need little translation, since COPY and JSON share the escapes `\b \f \n \r \t`; json columns
- * keep their text, with each backslash doubled.
+ * The columns have the order of the canonical members, so one comparison decides whether the next member belongs to the
+ * next column or the column is NULL. Anything that is not in canonical form is refused: a row must decode to exactly
+ * the bytes that were recorded. Strings need little translation, since COPY and JSON share the escapes `\b \f \n \r
+ * \t`; json columns keep their text, with each backslash doubled.
  */
 import { canonicalAddress } from "../event/address.ts";
 import { type ColumnKind, columnsOf, type EventColumn } from "../event/columns.ts";

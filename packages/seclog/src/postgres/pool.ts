@@ -1,6 +1,8 @@
 import type { Writable } from "node:stream";
 
-/** The part of pg's `Pool` that the handler uses: an application may pass its own. Connections may go through PgBouncer. */
+/**
+ * The part of pg's `Pool` that the handler uses: an application may pass its own. Connections may go through PgBouncer.
+ */
 export interface PostgresPool {
   connect(callback: (error: Error | undefined, client: PostgresPoolClient | undefined) => void): void;
 }

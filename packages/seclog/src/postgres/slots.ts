@@ -1,4 +1,7 @@
-/** A limit on concurrent work: as many calls at a time as there are connections. The others wait, first come first served. */
+/**
+ * A limit on concurrent work: as many calls at a time as there are connections. The others wait, first come first
+ * served.
+ */
 import { NoAnswerError } from "./session.ts";
 
 export class Slots {

@@ -29,7 +29,8 @@ describe.skipIf(!hasOpenssl)("TLS to PostgreSQL", () => {
     const url = new URL(server.url);
     url.pathname = "/seclog_tls";
     admin = new pg.Pool({ connectionString: url.href, max: 2 });
-    // end() does not wait until the server has read the Terminate message, so its shutdown may still reach a connection.
+    // end() does not wait until the server has read the Terminate message, so its shutdown may still reach a
+    // connection.
     admin.on("error", () => {});
     await admin.query("GRANT seclog_writer TO tls_client");
   });

@@ -1,15 +1,17 @@
 /** Transactions, each with the settings that its durability depends on. */
 import type { Session } from "./session.ts";
 
-/** A SELECT expression: whether the server has `transaction_timeout` (PostgreSQL 17). An older one refuses the setting. */
+/**
+ * A SELECT expression: whether the server has `transaction_timeout` (PostgreSQL 17). An older one refuses the setting.
+ */
 export const HAS_TRANSACTION_TIMEOUT = "current_setting('transaction_timeout', true) IS NOT NULL";
 
 /**
- * The statements that begin a transaction. Each transaction sets these itself rather than once per connection: PgBouncer,
- * the settings of a role or a database, or the application's pool may change them in between. `transaction_timeout` is off,
- * since each statement has a limit already. The keepalives make the server drop a client that has vanished within
- * 20 seconds, so that its unfinished COPY does not block the retry; the limit on an idle transaction covers the wait for
- * the batch before.
+ * The statements that begin a transaction. Each transaction sets these itself rather than once per connection:
+ * PgBouncer, the settings of a role or a database, or the application's pool may change them in between.
+ * `transaction_timeout` is off, since each statement has a limit already. The keepalives make the server drop a client
+ * that has vanished within 20 seconds, so that its unfinished COPY does not block the retry; the limit on an idle
+ * transaction covers the wait for the batch before.
  *
  * @param statementTimeout in milliseconds
  */

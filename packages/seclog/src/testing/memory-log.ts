@@ -40,8 +40,8 @@ export interface MemoryLog<Events extends EventDefinitions = Record<never, never
 }
 
 /**
- * A log in memory for tests of code that records events. It is the real log, with redaction, levels and flags, but without
- * disk and network.
+ * A log in memory for tests of code that records events. It is the real log, with redaction, levels and flags, but
+ * without disk and network.
  *
  * ```ts
  * const security = memoryLog();

@@ -9,9 +9,9 @@ import { FileLog, type FileLogFs } from "./file-log.ts";
 /** Options of {@link fileHandler}. */
 export interface FileHandlerOptions {
   /**
-   * The file to write; a missing directory is created (mode 0700). One log writes it at a time. A second log of the same
-   * process refuses to start. In another process the handler waits for the first to close, and after 30 seconds stops until
-   * it does.
+   * The file to write; a missing directory is created (mode 0700). One log writes it at a time. A second log of the
+   * same process refuses to start. In another process the handler waits for the first to close, and after 30 seconds
+   * stops until it does.
    */
   readonly path: string;
   /**
@@ -50,13 +50,13 @@ interface WorkerOptions extends FileHandlerOptions {
 const OPTIONS = ["path", "maxBytes", "daily", "keep", "name", "required", "fs", "now"];
 
 /**
- * Writes events to a file as NDJSON, mode 0600, one line each with the table's column names. A batch counts as stored after
- * fdatasync. No event is written twice, even after `kill -9` in the middle of a line.
+ * Writes events to a file as NDJSON, mode 0600, one line each with the table's column names. A batch counts as stored
+ * after fdatasync. No event is written twice, even after `kill -9` in the middle of a line.
  *
  * A full disk is retried; missing permission stops the handler until an operator acts.
  *
- * Writes only to a regular file with a single name. A symbolic link, a FIFO or a device is refused at the start, or stops the
- * handler when it appears later, as does a file with hard links.
+ * Writes only to a regular file with a single name. A symbolic link, a FIFO or a device is refused at the start, or
+ * stops the handler when it appears later, as does a file with hard links.
  *
  * @throws SeclogError `SECLOG_CONFIG` for a bad option. The file is opened with the first batch.
  */
@@ -100,7 +100,7 @@ function makeHandler({ name = "file", required = true, fs, now, ...options }: Wo
   };
 }
 
-/** One identity for all paths to a file: through a link to its folder, or in other letters on a case-insensitive file system. */
+/** One identity for all paths to a file: through a link to its folder, or in other letters where case is ignored. */
 function identity(path: string): string {
   let folder = dirname(path);
   try {

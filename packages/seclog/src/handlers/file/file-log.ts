@@ -1,13 +1,13 @@
 /**
  * Events as NDJSON in a file, rotated by size and by day.
  *
- * Beside `security.ndjson` are the rotated files `security.2026-11-22.0001.ndjson`, … and `security.ndjson.state/`, which
- * records the writing process and the position of each source.
+ * Beside `security.ndjson` are the rotated files `security.2026-11-22.0001.ndjson`, … and `security.ndjson.state/`,
+ * which records the writing process and the position of each source.
  *
- * A batch is one append and one fdatasync. After any failure the file is closed and recovered: a torn last line is cut off,
- * and its whole lines are synced and count as stored. Only the bytes that a failed fdatasync was to cover are never trusted:
- * the kernel may have dropped those pages and still return them ("Can Applications Recover from fsync Failures?", USENIX ATC
- * 2020). They are cut off, and the file is rotated.
+ * A batch is one append and one fdatasync. After any failure the file is closed and recovered: a torn last line is cut
+ * off, and its whole lines are synced and count as stored. Only the bytes that a failed fdatasync was to cover are
+ * never trusted: the kernel may have dropped those pages and still return them ("Can Applications Recover from fsync
+ * Failures?", USENIX ATC 2020). They are cut off, and the file is rotated.
  */
 import nodeFs from "node:fs";
 import type { FileHandle } from "node:fs/promises";
@@ -69,7 +69,7 @@ export class FileLog {
   /** Since when another process or log has held the file, by the clock of `now`. */
   #waitingSince: number | undefined;
   #file: OpenFile | undefined;
-  /** The file whose fdatasync failed, and the offset from which its bytes are in doubt. Set until it was cut and rotated. */
+  /** The file whose fdatasync failed, and from where its bytes are in doubt. Set until it was cut and rotated. */
   #distrusted: { readonly ino: bigint; readonly from: number } | undefined;
   /** The previous call: batches of different sources may arrive concurrently, and run one after the other. */
   #previous: Promise<unknown> = Promise.resolve();
@@ -142,7 +142,7 @@ export class FileLog {
     } catch (error) {
       this.#distrusted = { ino: file.ino, from: file.size };
       await this.#forget();
-      // Now, before a restart could count the lines as stored. If it fails as well, it is retried before the next batch.
+      // Now, before a restart could count the lines as stored. If it fails too, the next batch retries it.
       await this.#abandon().catch(() => {});
       throw error;
     }
@@ -253,8 +253,8 @@ export class FileLog {
   }
 
   /**
-   * Opens a regular file. Does not follow a symbolic link, which in a directory that others may write could lead anywhere,
-   * and does not wait for the other end of a FIFO.
+   * Opens a regular file. Does not follow a symbolic link, which in a directory that others may write could lead
+   * anywhere, and does not wait for the other end of a FIFO.
    */
   async #open(path: string, flags: number): Promise<FileHandle> {
     const file = await this.#fs.promises.open(path, flags | O_NOFOLLOW | O_NONBLOCK, 0o600);

@@ -1,10 +1,10 @@
 /**
  * The position of each source in the files of a log, which makes the file handler idempotent.
  *
- * The lines contain the positions, so nothing else needs to be committed with them. `position.json` only saves reading them
- * all: it has the positions up to a place in one file, identified by inode since rotation renames files. It is written after
- * the lines are on disk, so it is never ahead of them, and is caught up by reading the lines after that place. If it is
- * missing or damaged, all files are read.
+ * The lines contain the positions, so nothing else needs to be committed with them. `position.json` only saves reading
+ * them all: it has the positions up to a place in one file, identified by inode since rotation renames files. It is
+ * written after the lines are on disk, so it is never ahead of them, and is caught up by reading the lines after that
+ * place. If it is missing or damaged, all files are read.
  */
 import type { FileHandle } from "node:fs/promises";
 

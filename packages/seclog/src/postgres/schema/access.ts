@@ -58,7 +58,8 @@ export type AccessRole = "writer" | "reader" | "sealer";
 const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER };
 
 /**
- * The privileges that the connected role has and should not, or should have and lacks, in words. Empty when exactly right.
+ * The privileges that the connected role has and should not, or should have and lacks, in words. Empty when exactly
+ * right.
  *
  * @param expected the role's purpose
  */

@@ -5,8 +5,8 @@ import { OWNER } from "./setup-sql.ts";
 const INSUFFICIENT_PRIVILEGE = "42501";
 
 /**
- * Lets an administrator who may not act as the owner do so within its transaction, by granting it membership of the owner.
- * The function returned revokes that before the commit, so no other session ever sees the membership.
+ * Lets an administrator who may not act as the owner do so within its transaction, by granting it membership of the
+ * owner. The function returned revokes that before the commit, so no other session ever sees the membership.
  *
  * @throws PostgreSQL's error 42501 when the administrator may not grant it
  */

@@ -1,4 +1,7 @@
-/** For programs that set up, check and operate the database: setup, migrations, access checks, and a row's entry in the tree. */
+/**
+ * For programs that set up, check and operate the database: setup, migrations, access checks, and a row's entry in the
+ * tree.
+ */
 export {
   COLUMN_LIST,
   type ColumnKind,

@@ -1,4 +1,7 @@
-/** The migrations with their SQL, for setup. The handler imports `known-migrations.generated.ts`, which keeps the SQL out of bundles. */
+/**
+ * The migrations with their SQL, for setup. The handler imports `known-migrations.generated.ts`, which keeps the SQL
+ * out of bundles.
+ */
 import type { Migration } from "../schema-version.ts";
 import { MIGRATIONS, OWNERSHIP_SQL, PRIVILEGES_SQL } from "./sql.generated.ts";
 

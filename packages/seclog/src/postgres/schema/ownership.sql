@@ -1,7 +1,7 @@
 -- Ownership of the database and its objects. Every setup runs this as the administrator, before anything it does as
--- seclog_owner. Objects that a restore without owners or an upgrade from PostgreSQL 14 left to another role are given to
--- seclog_owner; if the administrator may not do that, the error has the statement that another role must run (SL030).
--- SL031 is a warning.
+-- seclog_owner. Objects that a restore without owners or an upgrade from PostgreSQL 14 left to another role are given
+-- to seclog_owner; if the administrator may not do that, the error has the statement that another role must run
+-- (SL030). SL031 is a warning.
 
 DO $$
 DECLARE
@@ -67,8 +67,8 @@ BEGIN
   END LOOP;
 END $$;
 
--- Our tables, sequences, types and functions that another role owns. Only those of a superuser or of this administrator are
--- taken over: a function that any other role created must not start to run as seclog_owner.
+-- Our tables, sequences, types and functions that another role owns. Only those of a superuser or of this administrator
+-- are taken over: a function that any other role created must not start to run as seclog_owner.
 DO $$
 DECLARE
   thing record;
@@ -126,8 +126,8 @@ BEGIN
   END IF;
 END $$;
 
--- The migrations revoke EXECUTE on all functions of the schema from PUBLIC. PostgreSQL requires that seclog_owner holds it
--- first, even on an extension's functions that exist before the first setup.
+-- The migrations revoke EXECUTE on all functions of the schema from PUBLIC. PostgreSQL requires that seclog_owner holds
+-- it first, even on an extension's functions that exist before the first setup.
 DO $$
 DECLARE
   other record;

@@ -11,8 +11,9 @@ export interface ForeignObject {
 }
 
 /**
- * The objects that setup would give to `seclog_owner`. After a restore without owners everything belongs to the role that
- * restored it, and functions that act for a writer run with all of that role's rights. Needs no privilege but CONNECT.
+ * The objects that setup would give to `seclog_owner`. After a restore without owners everything belongs to the role
+ * that restored it, and functions that act for a writer run with all of that role's rights. Needs no privilege but
+ * CONNECT.
  */
 export async function foreignObjects(connection: Queryable): Promise<readonly ForeignObject[]> {
   const { rows } = await connection.query(

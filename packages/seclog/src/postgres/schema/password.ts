@@ -2,12 +2,13 @@ import type { Client } from "pg";
 import { scramVerifier } from "./scram.ts";
 
 /**
- * Sets a login role's password, as a SCRAM verifier passed as a parameter. ALTER ROLE takes no parameters, and its text would
- * show the verifier, from which passwords can be guessed offline, in `pg_stat_activity`, `pg_stat_statements` and the
- * server's log. So the statement reads role and verifier from settings that end with the transaction; call this inside one.
+ * Sets a login role's password, as a SCRAM verifier passed as a parameter. ALTER ROLE takes no parameters, and its text
+ * would show the verifier, from which passwords can be guessed offline, in `pg_stat_activity`, `pg_stat_statements` and
+ * the server's log. So the statement reads role and verifier from settings that end with the transaction; call this
+ * inside one.
  *
- * An existing verifier of the same password stays: a new one would have another salt, and a pooler that cached the old one
- * could no longer log in. Only a superuser can check that.
+ * An existing verifier of the same password stays: a new one would have another salt, and a pooler that cached the old
+ * one could no longer log in. Only a superuser can check that.
  */
 export async function setPassword(admin: Client, role: string, password: string): Promise<void> {
   if (await hasPassword(admin, role, password)) return;

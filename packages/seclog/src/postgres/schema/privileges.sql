@@ -1,6 +1,6 @@
 -- Privileges of the groups, none of which may change stored events. Every setup runs this after the migrations, in one
--- transaction, and so restores what was revoked or granted since. It leaves other roles' privileges alone: doctor reports
--- those.
+-- transaction, and so restores what was revoked or granted since. It leaves other roles' privileges alone: doctor
+-- reports those.
 
 -- Not ON ALL TABLES IN SCHEMA: an extension's tables there are not ours to revoke.
 DO $$

@@ -1,10 +1,10 @@
 /**
  * Prepares a password for its SCRAM verifier, in the form that every client produces at login.
  *
- * Clients differ. PostgreSQL's own (`src/common/saslprep.c`: the server, libpq, psql) apply SASLprep (RFC 4013), and use the
- * raw password when that prohibits it: for characters newer than Unicode 3.2, or mixed writing directions. `pg` only applies
- * the mapping and NFKC. The results differ only for a password that the mapping changes; such a password is refused unless
- * all its characters are from scripts where nothing is prohibited.
+ * Clients differ. PostgreSQL's own (`src/common/saslprep.c`: the server, libpq, psql) apply SASLprep (RFC 4013), and
+ * use the raw password when that prohibits it: for characters newer than Unicode 3.2, or mixed writing directions. `pg`
+ * only applies the mapping and NFKC. The results differ only for a password that the mapping changes; such a password
+ * is refused unless all its characters are from scripts where nothing is prohibited.
  */
 
 /** RFC 3454, C.1.2 and B.1. */
@@ -15,8 +15,8 @@ const MAPPED_TO_NOTHING = /\u00ad|\u034f|\u1806|\u180b|\u180c|\u180d|\u200c|\u20
 const LONE_SURROGATE = /[\ud800-\udfff]/u;
 
 /**
- * Characters of Unicode 3.2, written from left to right, that no table prohibits: ASCII without controls, Latin, Greek and
- * Cyrillic letters, punctuation and currencies, kana, unified ideographs and Hangul.
+ * Characters of Unicode 3.2, written from left to right, that no table prohibits: ASCII without controls, Latin, Greek
+ * and Cyrillic letters, punctuation and currencies, kana, unified ideographs and Hangul.
  */
 const AGREED =
   /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u0220\u0250-\u02ad\u0391-\u03a1\u03a3-\u03ce\u0400-\u0481\u048a-\u04ce\u2010-\u2027\u2030-\u2052\u20a0-\u20b1\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3]*$/;

@@ -5,8 +5,8 @@ import { preparedPassword } from "./saslprep.ts";
 const ITERATIONS = 4096;
 
 /**
- * The verifier that PostgreSQL stores for a password (RFC 5802, RFC 7677). Passing it to `ALTER ROLE … PASSWORD` keeps the
- * password itself out of the server's log.
+ * The verifier that PostgreSQL stores for a password (RFC 5802, RFC 7677). Passing it to `ALTER ROLE … PASSWORD` keeps
+ * the password itself out of the server's log.
  */
 export function scramVerifier(
   password: string,

@@ -1,6 +1,6 @@
 /**
- * The administrator's connections during setup. Every setting, lock and role ends with its transaction: a pooler may hand the
- * connection to another client between transactions, and anything set for the session would stay with it.
+ * The administrator's connections during setup. Every setting, lock and role ends with its transaction: a pooler may
+ * hand the connection to another client between transactions, and anything set for the session would stay with it.
  */
 import type { Client } from "pg";
 import { SeclogError } from "../../event/errors.ts";

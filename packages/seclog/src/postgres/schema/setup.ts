@@ -26,9 +26,14 @@ import {
 
 /** Options of {@link setupDatabase}. */
 export interface SetupOptions {
-  /** Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to a database that already exists on the server. */
+  /**
+   * Connects as a superuser, or as a role with CREATEROLE and CREATEDB, to a database that already exists on the
+   * server.
+   */
   readonly adminUrl: string;
-  /** The URL that applications will use. Its role becomes a writer with its password; its database is the one created. */
+  /**
+   * The URL that applications will use. Its role becomes a writer with its password; its database is the one created.
+   */
   readonly writerUrl?: string | undefined;
   /** The URL for reading. Its role becomes a reader with its password. */
   readonly readerUrl?: string | undefined;
@@ -71,9 +76,9 @@ const OPTIONS = [
 const OLDEST_SERVER = 14;
 
 /**
- * Creates the database, the roles and the tables, or brings them up to date. Existing objects stay; it can run again, even
- * twice at once. Passwords become SCRAM verifiers on this side, so the server never sees them, and its log and statistics do
- * not see the verifiers either.
+ * Creates the database, the roles and the tables, or brings them up to date. Existing objects stay; it can run again,
+ * even twice at once. Passwords become SCRAM verifiers on this side, so the server never sees them, and its log and
+ * statistics do not see the verifiers either.
  *
  * @throws SeclogError `SECLOG_CONFIG` for the options, `SECLOG_SCHEMA_NEWER` when a newer program made a breaking
  *   change, `SECLOG_SETUP` with the server's reason for anything else
@@ -240,7 +245,10 @@ async function createDatabase(admin: Client, database: string): Promise<boolean>
   return false;
 }
 
-/** The GRANT of accessSql(), for a database that an earlier program or another administrator set up: without it this one cannot connect. */
+/**
+ * The GRANT of accessSql(), for a database that an earlier program or another administrator set up: without it this one
+ * cannot connect.
+ */
 async function admitAdministrator(client: Client, database: string): Promise<void> {
   const { rows } = await client.query<{ admitted: boolean }>(
     "SELECT has_database_privilege(datname, 'CONNECT') OR pg_get_userbyid(datdba) <> $2 AS admitted FROM pg_database WHERE datname = $1",
