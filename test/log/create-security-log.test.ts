@@ -29,9 +29,9 @@ describe("createSecurityLog()", () => {
     [
       "a durability of a type that does not exist",
       { durability: { nonsense: "disk" } },
-      /durability\.nonsense is no type/,
+      /durability\.nonsense is not an event type/,
     ],
-    ["a durability that is no object", { durability: 5 }, /durability must be an object/],
+    ["a durability that is not an object", { durability: 5 }, /durability must be an object/],
     [
       "strict durability without a disk",
       { durability: { authz_fail: "strict" } },

@@ -27,7 +27,7 @@ describe("fileHandler(), for a file in use", () => {
       /handlers ".*security\.ndjson" of the handler file1 is in use by the handler file0/,
     );
     // The refused log does not hold the file.
-    expect(() => open("one", path, join(directory, "nothing", "..", "security.ndjson"))).toThrow(/taken by/);
+    expect(() => open("one", path, join(directory, "nothing", "..", "security.ndjson"))).toThrow(/in use by/);
   });
 
   it("is refused in a second log until the first has closed, by whatever path", async () => {
@@ -37,7 +37,7 @@ describe("fileHandler(), for a file in use", () => {
     const path = join(folder, "security.ndjson");
     const first = open("one", path);
     for (const other of [path, relative(process.cwd(), path), join(directory, "link", "security.ndjson")]) {
-      expect(() => open("two", other)).toThrow(/taken by the handler file0 of the log one; .*close that log first/);
+      expect(() => open("two", other)).toThrow(/in use by the handler file0 of the log one; .*close that log first/);
     }
     await first.close();
     const second = open("two", path);
