@@ -37,12 +37,12 @@ describe("createSecurityLog()", () => {
       { durability: { authz_fail: "strict" } },
       /authz_fail is "strict", which needs/,
     ],
-    ["events that are no object", { events: 5 }, /events must be an object/],
+    ["events that are not an object", { events: 5 }, /events must be an object/],
     ["an event of a wrong level", { events: { mine: { level: "warn" } } }, /events\["mine"\]\.level must be one of/],
-    ["redact that is no object", { redact: 5 }, /redact must be an object/],
-    ["diagnostics that are no function", { diagnostics: 5 }, /diagnostics must be a function/],
+    ["redact that is not an object", { redact: 5 }, /redact must be an object/],
+    ["diagnostics that are not a function", { diagnostics: 5 }, /diagnostics must be a function/],
     ["a handler that is null", { handlers: [null] }, /handlers has one whose name/],
-    ["a spool that is no option", { spool: "disk" }, /spool must be/],
+    ["a spool that is not an option", { spool: "disk" }, /spool must be/],
   ])("refuses %s and names it", (_, options, message) => {
     expect(() => createSecurityLog({ spool: "memory", handlers: [handler], ...options })).toThrow(message);
     expect(() => createSecurityLog({ spool: "memory", handlers: [handler], ...options })).toThrow(

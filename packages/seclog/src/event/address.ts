@@ -1,19 +1,19 @@
 import { isIPv4, isIPv6 } from "node:net";
 
 /**
- * The one text that an event uses for an address: what PostgreSQL's `inet` prints, so that a row decodes to the
- * bytes that were recorded. IPv4 is dotted, IPv6 is lower case with the first longest run of zeros as `::`
- * (RFC 5952), and the low 32 bits are dotted when the run before them makes it an embedded IPv4 address
- * (`::ffff:192.0.2.1`, `::192.0.2.1`). Without a zone.
+ * The canonical text of an address: what PostgreSQL's `inet` prints, so that a row decodes to the bytes that were
+ * recorded. IPv4 is dotted, IPv6 is lower case with the first longest run of zeros as `::` (RFC 5952), and the low 32
+ * bits are dotted if the run before them makes it an embedded IPv4 address (`::ffff:192.0.2.1`, `::192.0.2.1`). Without
+ * a zone.
  *
- * @returns `undefined` when the text is no address
+ * @returns `undefined` if the text is not an address
  */
 export function canonicalAddress(text: string): string | undefined {
   if (isIPv4(text)) return text;
   if (!isIPv6(text) || text.includes("%")) return undefined;
   const groups = ipv6Groups(text);
   const run = longestZeros(groups);
-  // inet_net_ntop also names a run of 7 here, but never gets there: the dotted half would begin within that run.
+  // inet_net_ntop also tests for a run of 7 here, which never applies: the dotted half would begin inside that run.
   const dotted = run.start === 0 && (run.length === 6 || (run.length === 5 && groups[5] === 0xffff));
   const hex = groups.map((group) => group.toString(16));
   if (dotted) {
@@ -24,7 +24,7 @@ export function canonicalAddress(text: string): string | undefined {
   return `${hex.slice(0, run.start).join(":")}::${hex.slice(run.start + run.length).join(":")}`;
 }
 
-/** The eight 16-bit groups of a text that is known to be an IPv6 address. */
+/** The eight 16-bit groups of a valid IPv6 address. */
 function ipv6Groups(text: string): number[] {
   const [head = "", tail] = text.split("::");
   const left = groupsOf(head);

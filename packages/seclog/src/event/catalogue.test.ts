@@ -68,7 +68,7 @@ describe("CATALOGUE", () => {
     }
   });
 
-  test("upload_validation is critical and a failure when the file failed", () => {
+  test("makes upload_validation critical and a failure if the file failed", () => {
     expect(CATALOGUE.upload_validation.refine?.({ result: "FAILED" })).toEqual({
       level: "critical",
       outcome: "failure",
@@ -102,7 +102,7 @@ describe("definitionOf()", () => {
 });
 
 describe("DataOf", () => {
-  test("types the catalogue's data and lets the common facts through", () => {
+  test("types the catalogue's data and admits the common facts", () => {
     type Input = EventInput<"illegal_request_method", Record<never, never>>;
     const res: { statusCode: number; getHeader(name: string): number | string | string[] | undefined } = {
       statusCode: 405,
@@ -114,7 +114,7 @@ describe("DataOf", () => {
     type Lock = EventInput<"authn_login_lock", Record<never, never>>;
     const lock: Lock = { userid: 7n, reason: "maxretries" };
     const own: Lock = { reason: "a reason of our own" };
-    // @ts-expect-error a reason is text: this is what is tested
+    // @ts-expect-error the test: a reason is text
     const wrong: Lock = { reason: 5 };
     expect([lock, own, wrong]).toHaveLength(3);
   });

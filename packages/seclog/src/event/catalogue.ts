@@ -1,11 +1,11 @@
 /**
- * What can happen: the events of the OWASP Application Logging Vocabulary under the names that it prints
- * (https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html, 57 events in 14 groups),
- * five refusals that it has no word for, and the log's own. An application adds its own with `defineEvents`.
+ * The types of event: those of the OWASP Application Logging Vocabulary, under the names that it prints
+ * (https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html, 57 events in 14 groups), five
+ * refusals that it does not name, and the log's own. An application adds its own with `defineEvents`.
  *
- * The vocabulary's arguments are properties of `data` under the names it prints, all optional, as it asks. Its
- * levels INFO, WARN and CRITICAL are `info`, `warning` and `critical`. The outcomes are what OCSF 1.8 calls the
- * event's status; a finding whose result nobody knows is `unknown`.
+ * The vocabulary's arguments are properties of `data` under the names it prints, all optional, as it asks. Its levels
+ * INFO, WARN and CRITICAL are `info`, `warning` and `critical`. Outcomes are what OCSF 1.8 calls an event's status; a
+ * finding without a known result is `unknown`.
  */
 import type { EventDefinition, EventDefinitions } from "./definition.ts";
 import type { Durability } from "./durability.ts";
@@ -19,12 +19,12 @@ interface ByUser {
   readonly userid?: UserId | undefined;
 }
 
-/** The vocabulary's `[userid|IP,…]`: `ip` is only needed where the request does not say it. */
+/** The vocabulary's `[userid|IP,…]`: `ip` is needed only where the request does not carry it. */
 interface ByUserOrAddress extends ByUser {
   readonly ip?: string | undefined;
 }
 
-/** The vocabulary's `[…,useragent]`: only needed where the request does not say it. */
+/** The vocabulary's `[…,useragent]`: needed only where the request does not carry it. */
 interface ByClient extends ByUserOrAddress {
   readonly useragent?: string | undefined;
 }
@@ -39,7 +39,7 @@ interface OnUser extends ByUser {
   readonly onuserid?: UserId | undefined;
 }
 
-/** What was taken from the log, and why. */
+/** Which events were removed from the log, and why. */
 interface ByRemoval {
   readonly reason?: string | undefined;
   /** How many events. */
@@ -48,7 +48,7 @@ interface ByRemoval {
   readonly sha256?: string | undefined;
 }
 
-/** A value of a list that may have more: known values complete, others compile. */
+/** A value of an open list: editors complete the known values, and others compile. */
 type OneOf<Known extends string> = Known | (string & Record<never, never>);
 
 /** The data of each event of the catalogue. Everything is optional, and more may be added to any. */
@@ -147,14 +147,14 @@ export interface CatalogueData {
     readonly handlers?: readonly string[] | undefined;
   };
   log_stopped: { readonly reason?: string | undefined; readonly recorded?: number | undefined };
-  /** Which events are recorded from now on, and until now. */
+  /** The level from now on, and the one before. */
   log_level_changed: { readonly level?: string | undefined; readonly previous?: string | undefined };
   log_heartbeat: {
     readonly recorded?: number | undefined;
     readonly dropped?: number | undefined;
     readonly spooledBytes?: number | undefined;
   };
-  /** How many were dropped is the event's `count`, from when to when its `startedAt` and `endedAt`. */
+  /** The event's `count` is how many were dropped, between its `startedAt` and `endedAt`. */
   events_dropped: { readonly reason?: string | undefined };
   event_quarantined: {
     readonly source?: string | undefined;
@@ -162,7 +162,7 @@ export interface CatalogueData {
     readonly handler?: string | undefined;
     readonly reason?: string | undefined;
   };
-  /** From `successor_id` on: the events of `source_id` behind `last_seq`, by the same ids, numbered from 1. */
+  /** The events of `source_id` after `last_seq` are stored under `successor_id`, with the same ids, numbered from 1. */
   source_seized: {
     readonly handler?: string | undefined;
     readonly source_id?: string | undefined;
@@ -170,12 +170,12 @@ export interface CatalogueData {
     readonly successor_id?: string | undefined;
   };
   log_setup: { readonly version?: number | undefined; readonly migrations?: readonly string[] | undefined };
-  /** Months that were dropped; or a hold that was put on events or ended; or how long a category is kept from now on. */
+  /** Months that were dropped; a hold that was placed or released; or a category's new retention class. */
   log_retention: ByRemoval & {
     readonly partitions?: readonly string[] | undefined;
     /** The end of the months, exclusive. */
     readonly before?: string | undefined;
-    /** Rows that went with them and had numbers that their source never came to: no application stored them. */
+    /** Rows dropped with them whose numbers their source never reached: no application stored those. */
     readonly strays?: number | undefined;
     readonly hold?: number | undefined;
     readonly released?: number | undefined;
@@ -197,7 +197,7 @@ export interface CatalogueData {
 /** The events that every log knows. */
 export type Catalogue = CatalogueData;
 
-/** What a call may say about an event of type `T`. */
+/** The data that a call may pass for an event of type `T`. */
 export type DataOf<T extends string, Events> = T extends keyof Events
   ? Events[T] extends EventDefinition<infer Data>
     ? Data
@@ -230,7 +230,7 @@ export const CATEGORIES = [
 /** One of {@link CATEGORIES}. */
 export type Category = (typeof CATEGORIES)[number];
 
-/** Names under which a type is also found, because the vocabulary's own examples print them. The value is what is kept. */
+/** Other names of a type, which the vocabulary's own examples print. The value is the name that is stored. */
 export const ALIASES: { readonly [alias: string]: keyof CatalogueData } = {
   malicious_excess404: "malicious_excess_404",
   permissions_changed: "privilege_permissions_changed",
@@ -351,7 +351,7 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
 const UPLOAD_REFUSED = { level: "critical", outcome: "failure" } as const;
 const UPLOAD_PASSED = { outcome: "success" } as const;
 
-/** What is assumed of a type that nobody defined: it is recorded all the same, and flagged. */
+/** The definition of an undefined type: the event is still recorded, and flagged. */
 export const UNKNOWN_DEFINITION: EventDefinition = entry(
   "custom",
   "warning",
@@ -361,12 +361,12 @@ export const UNKNOWN_DEFINITION: EventDefinition = entry(
 
 const KNOWN: ReadonlyMap<string, EventDefinition> = new Map<string, EventDefinition>(Object.entries(CATALOGUE));
 
-/** The name under which an event of this type is kept: the type itself, or what it is an alias of. */
+/** The name under which events of this type are stored: the type itself, or what it is an alias of. */
 export function canonicalType(type: string): string {
   return Object.hasOwn(ALIASES, type) ? (ALIASES[type] ?? type) : type;
 }
 
-/** The definition of a type, from the catalogue (aliases too) or from the application's own. */
+/** The definition of a type, from the catalogue (by alias as well) or from the application's own. */
 export function definitionOf(type: string, events?: EventDefinitions): EventDefinition | undefined {
   const known = KNOWN.get(type);
   if (known !== undefined) return known;

@@ -1,15 +1,16 @@
 /**
- * The members of an event and the columns of `security_event_log`: the one table from which their names, their orders, the
- * rows of COPY, the select lists, what can be redacted and the types of drafts and rows derive.
+ * The members of an event and the columns of `security_event_log`: names, orders, the rows of COPY, select lists, what
+ * can be redacted, and the types of drafts and rows all derive from this one table.
  *
- * By hand on purpose: the encoder, which is the hot path and which a property test holds to RFC 8785; the SQL, which must stay
- * as it was when it was applied; the verifier, which must not share our mistakes. `test/columns.test.ts` compares them with this.
+ * Three things repeat it by hand, on purpose: the encoder, the hot path, which a property test holds to RFC 8785; the
+ * SQL, which must stay as it was applied; and the verifier, which must not share our mistakes. `test/columns.test.ts`
+ * compares them with this table.
  */
 import type { CorePart, PersonalPart, SecurityEvent } from "./event.ts";
 
 /**
- * What a value is in the canonical encoding and in the table: a `word` is one of a closed list, an enum of PostgreSQL; a `time`
- * has microseconds; an `address` is an `inet` without a prefix; `json` is an object.
+ * The form of a value in the canonical encoding and in the table: a `word` is one of a closed list, an enum in
+ * PostgreSQL; a `time` has microseconds; an `address` is an `inet` without a prefix; `json` is an object.
  */
 export type ColumnKind = "text" | "word" | "uuid" | "time" | "integer" | "address" | "json";
 
@@ -19,14 +20,14 @@ export interface EventColumn {
   readonly member: EventMember;
   /** The table's column, and the member of the canonical encoding. */
   readonly name: string;
-  /** The canonical line that it stands on. Who is erased loses the `personal` ones. */
+  /** Its canonical line. Erasing a person removes the `personal` columns. */
   readonly part: "core" | "personal";
   readonly kind: ColumnKind;
   /** Whether every event has it. */
   readonly required?: true;
-  /** The most UTF-16 units that are kept of a text which a stranger chose. */
+  /** The most UTF-16 units to store of a text that a client chose. */
   readonly limit?: number;
-  /** Whether an application may have it redacted. Searches and proofs rest on the others. */
+  /** Whether an application may redact it. Searches and proofs depend on the others. */
   readonly redactable?: true;
 }
 
@@ -88,14 +89,14 @@ export type MembersWith<Property extends object> = {
   [M in EventMember]: (typeof EVENT_COLUMNS)[M] extends Property ? M : never;
 }[EventMember];
 
-/** A row as texts and numbers: what a column that may be NULL holds may be `null`. */
+/** A row as texts and numbers; a nullable column may be `null`. */
 export type ColumnTexts = {
   readonly [M in EventMember as (typeof EVENT_COLUMNS)[M]["name"]]:
     | ((typeof EVENT_COLUMNS)[M]["kind"] extends "integer" ? number : string)
     | ((typeof EVENT_COLUMNS)[M] extends { readonly required: true } ? never : null);
 };
 
-/** The type holds the table to the event: a member that is missing here, or is of another part or kind, does not compile. */
+/** The type keeps the table equal to the event: a missing member, or one of another part or kind, does not compile. */
 const CHECKED: { readonly [M in keyof SecurityEvent]-?: Definition<M> } = EVENT_COLUMNS;
 
 /** Every column, in the order of the table above. */

@@ -34,7 +34,7 @@ describe("defineEvents()", () => {
     );
   });
 
-  test("takes a schema of Zod, which types the data and checks them", () => {
+  test("accepts a schema of Zod, which types the data and checks them", () => {
     const events = defineEvents({
       refund_refused: { schema: z.object({ orderId: z.string(), cents: z.number().optional() }) },
       plain: { level: "info" },
@@ -47,9 +47,9 @@ describe("defineEvents()", () => {
     expectTypeOf<"plain" | "refund_refused" | "authz_fail">().toExtend<EventType<typeof events>>();
     expectTypeOf<"no_such_event">().not.toExtend<EventType<typeof events>>();
     const good: Input = { orderId: "o-1", statusCode: 402 };
-    // @ts-expect-error the schema asks for an orderId: this is what is tested
+    // @ts-expect-error the test: the schema requires an orderId
     const missing: Input = { cents: 1 };
-    // @ts-expect-error the schema wants a number: this is what is tested
+    // @ts-expect-error the test: the schema requires a number
     const wrong: Input = { orderId: "o-1", cents: "1" };
 
     expect(dataIssues(events.refund_refused, good)).toEqual([]);
@@ -63,7 +63,7 @@ describe("dataIssues()", () => {
   const schema = (validate: (value: unknown) => never) =>
     ({ ...CATALOGUE.authz_fail, schema: { "~standard": { version: 1, vendor: "test", validate } } }) as EventDefinition;
 
-  test("never throws, and says so when the schema does or is asynchronous", () => {
+  test("never throws, and reports a schema that does or is asynchronous", () => {
     expect(
       dataIssues(
         schema(() => {

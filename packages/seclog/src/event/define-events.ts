@@ -5,7 +5,7 @@ import { SeclogError } from "./errors.ts";
 import { OUTCOMES, type Outcome } from "./event.ts";
 import { isLevel, LEVELS, type Level } from "./level.ts";
 
-/** What `defineEvents` takes for each type: everything has a default. */
+/** The options of `defineEvents` for one type: everything has a default. */
 export interface EventDefinitionOptions<Data extends object = object> {
   /** @default "warning" */
   readonly level?: Level;
@@ -21,7 +21,7 @@ export interface EventDefinitionOptions<Data extends object = object> {
   readonly schema?: EventSchema<Data>;
 }
 
-/** The definitions that {@link defineEvents} makes of its options. */
+/** The definitions that {@link defineEvents} returns for its options. */
 export type DefinedEvents<Options> = {
   readonly [T in keyof Options]: EventDefinition<
     Options[T] extends { readonly schema: EventSchema<infer Data extends object> } ? Data : object
@@ -37,8 +37,8 @@ export type DefinedEvents<Options> = {
  * });
  * ```
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the type and the key at fault. Redefining a type of the catalogue
- *   is such a fault: its meaning must be the same in every application.
+ * @throws SeclogError `SECLOG_CONFIG` that names the type and the key at fault. A type of the catalogue cannot be
+ *   redefined: it must mean the same in every application.
  */
 export function defineEvents<const Options extends { readonly [type: string]: EventDefinitionOptions }>(
   options: Options,
@@ -47,7 +47,7 @@ export function defineEvents<const Options extends { readonly [type: string]: Ev
   for (const [type, given] of Object.entries(options)) {
     definitions.push([type, checkedDefinition(type, given)]);
   }
-  // fromEntries makes own properties also of `__proto__`, which the pattern refuses anyway.
+  // fromEntries creates an own property even for `__proto__`, which the pattern refuses anyway.
   return Object.freeze(Object.fromEntries(definitions)) as DefinedEvents<Options>;
 }
 
@@ -59,7 +59,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set([
   "durability",
   "description",
   "schema",
-  // What defineEvents gave may be given to it again, to join the definitions of two modules.
+  // Definitions may be passed in again, to merge those of two modules.
   "refine",
 ]);
 

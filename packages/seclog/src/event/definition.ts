@@ -5,8 +5,8 @@ import type { Outcome } from "./event.ts";
 import type { Level } from "./level.ts";
 
 /**
- * The part of Standard Schema 1 (https://standardschema.dev) that is called. Zod, Valibot, ArkType and others
- * implement it; `validate` must answer at once, because the request does not wait for a promise.
+ * The part of Standard Schema 1 (https://standardschema.dev) that Seclog calls. Zod, Valibot, ArkType and others
+ * implement it. `validate` must be synchronous, since a request does not wait for a promise.
  */
 export interface EventSchema<Data = unknown> {
   readonly "~standard": {
@@ -17,7 +17,7 @@ export interface EventSchema<Data = unknown> {
   };
 }
 
-/** What a schema says about a value: no issues, or what is wrong with it. */
+/** A schema's result: the value, or its issues. */
 type SchemaResult =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
@@ -27,23 +27,23 @@ interface SchemaIssue {
   readonly path?: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }> | undefined;
 }
 
-/** What the log knows about a type of event, be it the catalogue's or the application's own. */
+/** The definition of a type of event, from the catalogue or the application's own. */
 export interface EventDefinition<Data = object> {
   readonly level: Level;
   /** One of the catalogue's, or the application's own: `[a-z0-9_.:-]`, at most 40 characters. */
   readonly category: string;
-  /** What became of it when the call does not say. */
+  /** The outcome if the call does not state one. */
   readonly outcome: Outcome;
   readonly durability: Durability;
   /** One sentence for people who read the log. */
   readonly description: string;
-  /** Types the data of a call and checks it at run time: what does not fit is recorded and flagged. */
+  /** Types the data of a call and checks it at run time. Data that do not fit are recorded and flagged. */
   readonly schema?: EventSchema<Data>;
-  /** Level and outcome where the data decide them. Must be quick and must not throw. */
+  /** Level and outcome, where the data decide them. Must be quick and must not throw. */
   refine?(data: Data): { readonly level?: Level; readonly outcome?: Outcome } | undefined;
 }
 
-/** Definitions by type, as `defineEvents` gives them. */
+/** Definitions by type, as `defineEvents` returns them. */
 export type EventDefinitions = { readonly [type: string]: EventDefinition };
 
 const TYPE_NAME = /^[a-z0-9_.:-]{1,100}$/;
@@ -56,8 +56,8 @@ export function isEventTypeName(type: string): boolean {
 const NO_DATA: readonly string[] = [];
 
 /**
- * What is wrong with an event's data by its definition's schema, in words without the values; empty when nothing
- * is. Never throws: a schema that throws or answers with a promise is itself what is wrong.
+ * The issues that a definition's schema finds in an event's data, in words, without the values; empty if it finds none.
+ * Never throws: a schema that throws or returns a promise is itself an issue.
  */
 export function dataIssues(definition: EventDefinition, data: unknown): readonly string[] {
   const schema = definition.schema;

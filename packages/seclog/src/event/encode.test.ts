@@ -14,7 +14,7 @@ const time = fc
   .date({ min: new Date(0), max: new Date("9999-12-31"), noInvalidDate: true })
   .map((date) => date.toISOString().replace("Z", "123Z"));
 
-/** What a JSON parser gives back: `-0` is `0` in RFC 8785, and no member is called `__proto__` without being one. */
+/** Any JSON value that survives a round trip: `-0` is `0` in RFC 8785, and assigning `__proto__` sets a prototype. */
 const object = fc
   .dictionary(text, fc.jsonValue({ maxDepth: 3 }))
   .map((value) => JSON.parse(JSON.stringify(value).replaceAll("\\u0000", "").toWellFormed()) as JsonObject);
@@ -94,7 +94,7 @@ function columns(of: SecurityEvent, part: "core" | "personal"): Record<string, u
 const bytes = (value: string) => new TextEncoder().encode(value);
 
 describe("encodeEvent()", () => {
-  test("round trip: decoding gives the event, and encoding that gives the same bytes", () => {
+  test("round-trips: decoding returns the event, and encoding that returns the same bytes", () => {
     fc.assert(
       fc.property(event, (original) => {
         const encoded = encodeEvent(original);
@@ -105,7 +105,7 @@ describe("encodeEvent()", () => {
     );
   });
 
-  test("each of its two lines is the form of RFC 8785 of that part's columns", () => {
+  test("writes two lines, each the RFC 8785 form of its part's columns", () => {
     fc.assert(
       fc.property(event, (original) => {
         const [core, personal, ...rest] = encodeEvent(original).split("\n");
@@ -116,7 +116,7 @@ describe("encodeEvent()", () => {
     );
   });
 
-  test("the parts can be written apart", () => {
+  test("equals its two parts encoded separately", () => {
     fc.assert(
       fc.property(event, ({ data, ...rest }) => {
         const json = data === undefined ? undefined : canonicalize(data);
@@ -132,7 +132,7 @@ const MINIMAL =
   '{"category":"authn","epoch":1,"event_type":"a","id":"x","level":"info","logger":"security","occurred_at":"t","outcome":"success","seq":1,"source_id":"s","v":1}';
 
 describe("decodeEvent()", () => {
-  test("reads the least event", () => {
+  test("reads the smallest event", () => {
     expect(decodeEvent(bytes(`${MINIMAL}\n{}`)).type).toBe("a");
   });
 
@@ -157,13 +157,13 @@ describe("decodeEvent()", () => {
     expect(() => decodeEvent(broken)).toThrow(expect.objectContaining({ code: "SECLOG_EVENT_MALFORMED" }));
   });
 
-  test("refuses the format of a newer program with its own code", () => {
+  test("refuses the format of a newer program with a code of its own", () => {
     expect(() => decodeEvent(bytes(`${MINIMAL.replace('"v":1', '"v":2')}\n{}`))).toThrow(
       expect.objectContaining({ code: "SECLOG_EVENT_VERSION" }),
     );
   });
 
-  test("throws nothing but its own errors, whatever the bytes", () => {
+  test("throws only its own errors, whatever the bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
         expect(() => decodeEvent(noise)).toThrow(expect.objectContaining({ name: "SeclogError" }));

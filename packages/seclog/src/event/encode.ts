@@ -1,15 +1,13 @@
 /**
  * The canonical encoding: what is spooled, shipped, hashed and read back.
  *
- * An event is two JSON objects on two lines, each in the form of RFC 8785 (JCS): first the core part,
- * then the personal part, joined by one "\n" and ended by none. They are apart because the integrity proofs
- * commit to the personal part by a salted hash, so that it can be erased (docs/design/integrity.md): whoever
- * computes that hash takes the bytes after the newline as they are. JSON escapes every control character, so
- * the one newline is never ambiguous.
+ * An event is two JSON objects on two lines, each in the form of RFC 8785 (JCS): the core part, one "\n", the personal
+ * part, and no final newline. They are separate because the integrity proofs commit to the personal part by a salted
+ * hash, so that it can be erased (docs/design/integrity.md): that hash is over the bytes after the newline, as they
+ * are. JSON escapes every control character, so the one newline is unambiguous.
  *
- * Members are named like the table's columns, in the order that JCS asks for; absent ones are left out.
- * `encodeEvent` writes that order by hand because this is the hot path; a property test holds it to a
- * general JCS implementation.
+ * Members are named like the table's columns, in the order that JCS requires; absent ones are omitted. `encodeEvent`
+ * writes that order by hand, since this is the hot path; a property test holds it to a general JCS implementation.
  */
 
 import { COLUMN_LIST } from "./columns.ts";
@@ -19,7 +17,7 @@ import { EVENT_VERSION, IP_SOURCES, OUTCOMES } from "./event.ts";
 import { canonicalJson, type JsonObject, type JsonValue, jsonString, jsonText } from "./json.ts";
 import { isLevel } from "./level.ts";
 
-/** The canonical text of an event. Its UTF-8 bytes are what is kept. */
+/** The canonical text of an event. Its UTF-8 bytes are what is stored. */
 export function encodeEvent(event: SecurityEvent): string {
   return `${encodeCore(event)}\n${encodePersonal(
     event,
@@ -35,7 +33,7 @@ export interface CoreConstants {
   readonly serviceAndSource: string;
 }
 
-/** The part of {@link encodeCore} that need not be done again for the next event with the same values. */
+/** The part of {@link encodeCore} that can be reused for the next event with the same values. */
 export function coreConstants(e: Optional<CorePart>): CoreConstants {
   const member = (name: string, value: string | undefined): string =>
     value === undefined ? "" : `,"${name}":${jsonString(value)}`;
@@ -89,8 +87,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /**
  * Reads the canonical bytes of an event.
  *
- * @throws SeclogError `SECLOG_EVENT_MALFORMED` when the bytes are not UTF-8, not two JSON objects, or a member
- *   is missing or has the wrong type; `SECLOG_EVENT_VERSION` when a newer program wrote them.
+ * @throws SeclogError `SECLOG_EVENT_MALFORMED` if the bytes are not UTF-8, not two JSON objects, or a member is missing
+ *   or has the wrong type; `SECLOG_EVENT_VERSION` if a newer program wrote them.
  */
 export function decodeEvent(bytes: Uint8Array): SecurityEvent {
   let parts: unknown[];
@@ -110,9 +108,9 @@ export function decodeEvent(bytes: Uint8Array): SecurityEvent {
 }
 
 /**
- * An event from its columns: the members of both canonical parts, as parsed JSON. `null` and absent are the same.
+ * An event from its columns: the members of both canonical parts, as parsed JSON. `null` means absent.
  *
- * @throws SeclogError as {@link decodeEvent} does.
+ * @throws SeclogError like {@link decodeEvent}.
  */
 export function fromColumns(row: { readonly [column: string]: JsonValue | undefined }): SecurityEvent {
   const version = row["v"];
@@ -143,8 +141,8 @@ export function fromColumns(row: { readonly [column: string]: JsonValue | undefi
 }
 
 /**
- * The event as one flat JSON object with the columns' names: a line of NDJSON for files, consoles and pipes.
- * Not what is hashed.
+ * The event as one flat JSON object with the columns' names: a line of NDJSON for files, consoles and pipes. Hashes are
+ * over the canonical bytes instead.
  */
 export function eventToJson(event: SecurityEvent): string {
   const row: { [column: string]: unknown } = {};
@@ -160,5 +158,5 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 function malformed(why: string, cause?: unknown): SeclogError {
-  return new SeclogError("SECLOG_EVENT_MALFORMED", `the bytes are no security event: ${why}`, { cause });
+  return new SeclogError("SECLOG_EVENT_MALFORMED", `the bytes are not a security event: ${why}`, { cause });
 }

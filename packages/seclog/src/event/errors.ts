@@ -1,8 +1,8 @@
 import { isNativeError } from "node:util/types";
 
 /**
- * Every error that Seclog raises, by its code. `docs/errors.md` has the same table with the next step for
- * each; a test holds the two to each other. A code is never reused for another meaning.
+ * Every error that Seclog raises, by its code. `docs/errors.md` has the same table with the next step for each; a test
+ * keeps the two equal. A code is never reused for another meaning.
  */
 export const ERROR_CODES = {
   SECLOG_CONFIG: "an option is unknown, missing or out of range",
@@ -50,7 +50,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
 }
 
-/** An error that Seclog raises: `code` says which, the message names the value at fault and the next step. */
+/** An error that Seclog raises: `code` identifies it, the message names the value at fault and the next step. */
 export class SeclogError extends Error {
   readonly code: ErrorCode;
 
@@ -62,7 +62,7 @@ export class SeclogError extends Error {
 }
 
 /**
- * Whether a value is an error of any realm: where Jest or `node:vm` runs the code in a context, Node's own errors are not
+ * Whether a value is an error of any realm: if Jest or `node:vm` runs the code in a context, Node's own errors are not
  * instances of that context's `Error`.
  */
 export function isError(value: unknown): value is Error {
@@ -70,10 +70,10 @@ export function isError(value: unknown): value is Error {
 }
 
 /**
- * A message for any thrown value, for logs and counters: its own message; where that is empty, the messages of its parts (an
- * AggregateError, as for `localhost` when neither of its addresses answers), its cause's, or its code and address; failing all
- * of these, what kind of value it is. Never empty and never throws. It goes by shape, because an error of another realm (`vm`)
- * is not an instance of this one's classes.
+ * A message for any thrown value: its own; if that is empty, those of its parts (an AggregateError, as for `localhost`
+ * when neither of its addresses answers), its cause's, or its code and address; failing all of these, the kind of
+ * value. Never empty, and never throws. It looks at members, since an error of another realm (`vm`) is not an instance
+ * of this one's classes.
  */
 export function errorMessage(thrown: unknown): string {
   try {
@@ -83,11 +83,11 @@ export function errorMessage(thrown: unknown): string {
   }
 }
 
-/** How many members of an object without a message are named, and how many characters of their names. */
+/** The most members of an object without a message to name, and the most characters of their names. */
 const MOST_MEMBERS = 10;
 const LONGEST_NAMES = 200;
 
-/** How deep nested errors are followed. */
+/** How deep to follow nested errors. */
 const DEEPEST = 4;
 
 function describe(thrown: unknown, depth: number): string | undefined {
@@ -102,7 +102,9 @@ function describe(thrown: unknown, depth: number): string | undefined {
   return cause ?? facts(thrown);
 }
 
-/** What a thrown value is: `undefined`, `""`, `TypeError`, or an object by its members' names; their values may be secrets. */
+/**
+ * Describes a thrown value: `undefined`, `""`, `TypeError`, or an object's member names. Their values may be secret.
+ */
 function nameOf(thrown: unknown): string {
   if (typeof thrown === "string") return JSON.stringify(thrown);
   if (typeof thrown === "function") return "a function";
@@ -124,7 +126,7 @@ function nonEmpty(text: unknown): string | undefined {
   return typeof text === "string" && text.trim() !== "" ? text : undefined;
 }
 
-/** A rejected promise that need not be handled. */
+/** A rejected promise that may go unhandled. */
 export function rejected(error: SeclogError): Promise<never> {
   const promise = Promise.reject(error);
   promise.catch(() => {});

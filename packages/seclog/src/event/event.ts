@@ -1,7 +1,7 @@
 import type { JsonObject } from "./json.ts";
 import type { Level } from "./level.ts";
 
-/** What became of the thing that was tried (ECS `event.outcome`). A refusal is a `failure`. */
+/** How the attempt ended (ECS `event.outcome`). A refusal is a `failure`. */
 export const OUTCOMES = ["success", "failure", "unknown"] as const;
 
 /** One of {@link OUTCOMES}. */
@@ -11,26 +11,28 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const EVENT_VERSION = 1;
 
 /**
- * The part of an event that names no person. It stays when somebody is erased, and the integrity proofs
- * are over it and over a commitment to the {@link PersonalPart}.
+ * The part of an event that does not identify a person. It stays when a person is erased. The integrity proofs cover it
+ * and a commitment to the {@link PersonalPart}.
  */
 export interface CorePart {
   /** The version of the encoding, {@link EVENT_VERSION}. */
   readonly v: number;
   /** UUIDv7 (RFC 9562), lower case with hyphens; its first 48 bits are the milliseconds of `occurredAt`. */
   readonly id: string;
-  /** When it was recorded, by the application's clock: `2026-11-22T19:43:22.123456Z`. Strictly rising within a source. */
+  /**
+   * When it was recorded, by the application's clock: `2026-11-22T19:43:22.123456Z`. Strictly increasing in a source.
+   */
   readonly occurredAt: string;
   /** The log that recorded it: a UUIDv7, new each time a process opens a log. */
   readonly sourceId: string;
   /** How often the source's spool had changed hands when the event was recorded; 1 for the process that opened it. */
   readonly epoch: number;
-  /** 1, 2, 3, … within the source, without a hole. */
+  /** 1, 2, 3, … within the source, without gaps. */
   readonly seq: number;
-  /** What happened: a name of the catalogue or one of the application's own. 1 to 100 characters of `[a-z0-9_.:-]`. */
+  /** A type of the catalogue or of the application's own. 1 to 100 characters of `[a-z0-9_.:-]`. */
   readonly type: string;
   readonly level: Level;
-  /** The group of the catalogue that the type belongs to. */
+  /** The catalogue's group of the type. */
   readonly category: string;
   readonly outcome: Outcome;
   /** The name of the log, `"security"` by default. */
@@ -41,7 +43,7 @@ export interface CorePart {
   readonly environment?: string;
   /** The machine's host name. */
   readonly host?: string;
-  /** The request's method when it is a known one (RFC 9110, PATCH, QUERY), else `_OTHER`. */
+  /** The request's method if it is a known one (RFC 9110, PATCH, QUERY), else `_OTHER`. */
   readonly method?: string;
   /** The route's template as the application wrote it: `/users/:id`. */
   readonly route?: string;
@@ -72,22 +74,22 @@ export interface PersonalPart {
   readonly ipSource?: IpSource;
   /** The addresses it was chosen from, client first, peer last, as they stood; at most 1,000 characters. */
   readonly ipChain?: string;
-  /** The request's method as sent, when `method` is `_OTHER`. */
+  /** The request's method as sent, if `method` is `_OTHER`. */
   readonly methodOriginal?: string;
   /** The request's path without its query. */
   readonly path?: string;
   /** The request's `Host` (HTTP/2: `:authority`). */
   readonly requestHost?: string;
-  /** `x-request-id`, when it has the form of an id. */
+  /** `x-request-id`, if it has the form of an id. */
   readonly requestId?: string;
   /** From `traceparent` (W3C Trace Context): 32 hexadecimal digits. */
   readonly traceId?: string;
   /** From `traceparent`: 16 hexadecimal digits. */
   readonly spanId?: string;
   readonly userAgent?: string;
-  /** What the type's own vocabulary says about it, and what the caller added. */
+  /** The data of the type's vocabulary, and what the caller added. */
   readonly data?: JsonObject;
-  /** What Seclog did to the values, so that nothing is hidden. Absent when nothing was done. */
+  /** What Seclog changed in the values, so that no change is silent. Absent if it changed nothing. */
   readonly notes?: EventNotes;
 }
 
@@ -96,26 +98,26 @@ export const IP_SOURCES = ["socket", "x-forwarded-for", "forwarded", "header", "
 /** Where the client's address was read. */
 export type IpSource = (typeof IP_SOURCES)[number];
 
-/** What was done to the values of an event before it was kept. Paths are dotted: `data.user.name`, `userAgent`. */
+/** How the values of an event were changed before it was stored. Paths are dotted: `data.user.name`, `userAgent`. */
 export type EventNotes = {
   /** Values that were escaped JSON-style (`\\`, `\u0000`, `\ud800`) because PostgreSQL or UTF-8 cannot hold them. */
   readonly escaped?: string[];
-  /** Values that were cut, with the length they had. */
+  /** Values that were cut, with their original length. */
   readonly truncated?: { [path: string]: number };
-  /** Of values much longer than what was kept: the SHA-256 of the whole in UTF-8, as 64 hexadecimal digits. */
+  /** For values cut to much less: the SHA-256 of the whole in UTF-8, as 64 hexadecimal digits. */
   readonly sha256?: { [path: string]: string };
-  /** Values replaced because their name or their text is secret. */
+  /** Values replaced because their name or text marks a secret. */
   readonly redacted?: string[];
-  /** Values that have no JSON form and how they were written, such as `{"data.n": "bigint"}`. */
+  /** Values that JSON cannot hold, with their original kind, such as `{"data.n": "bigint"}`. */
   readonly converted?: { [path: string]: string };
-  /** Why the event was recorded although it is not as it should be, such as `unknown type "Foo"`. */
+  /** What is wrong with the event, which was recorded regardless, such as `unknown type "Foo"`. */
   readonly flags?: string[];
 };
 
-/** A part in the making: what may be absent may be `undefined`. */
+/** A part under construction: members that may be absent may also be `undefined`. */
 export type Optional<Part> = {
   readonly [K in keyof Part]: object extends Pick<Part, K> ? Part[K] | undefined : Part[K];
 };
 
-/** A security event as it was recorded: what every handler, query and export sees. */
+/** A security event as recorded: what every handler, query and export sees. */
 export interface SecurityEvent extends CorePart, PersonalPart {}

@@ -5,7 +5,7 @@ test("levelRank() - rises in the order of LEVELS", () => {
   expect(LEVELS.map(levelRank)).toEqual([0, 1, 2, 3, 4]);
 });
 
-test("isLevel() - takes the names and nothing else", () => {
+test("isLevel() - accepts the names and nothing else", () => {
   for (const level of LEVELS) expect(isLevel(level)).toBe(true);
   for (const other of ["WARNING", "warn", "", "constructor", "__proto__", 2, null, undefined, ["info"]]) {
     expect(isLevel(other)).toBe(false);

@@ -1,7 +1,7 @@
 /**
- * How severe an event is, least to most. The order is the meaning: a log with level `"warning"` keeps
- * `warning`, `error` and `critical`. The names are Python's, and PostgreSQL's enum
- * `security_event_level` has them in the same order, so `WHERE level >= 'warning'` works there too.
+ * How severe an event is, in ascending order: a log with level `"warning"` records `warning`, `error` and `critical`.
+ * The names are Python's, and PostgreSQL's enum `security_event_level` has them in the same order, so
+ * `WHERE level >= 'warning'` works there too.
  */
 export const LEVELS = ["debug", "info", "warning", "error", "critical"] as const;
 

@@ -1,9 +1,9 @@
 import { SeclogError } from "./errors.ts";
 
 /**
- * Refuses what nobody would read: a misspelt option must not be a silent default.
+ * Refuses unknown options: a misspelt one must not silently become the default.
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the key, also for options that are no object
+ * @throws SeclogError `SECLOG_CONFIG` that names the key, or if the options are not an object
  */
 export function rejectUnknownOptions(where: string, options: object, known: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
@@ -15,7 +15,7 @@ export function rejectUnknownOptions(where: string, options: object, known: read
 }
 
 /**
- * A whole number within its limits, or its default.
+ * An option that is a whole number within limits, or its default.
  *
  * @throws SeclogError `SECLOG_CONFIG` that names the key and the value
  */
@@ -27,7 +27,7 @@ export function wholeNumber(
 ): number {
   if (value === undefined) return limits.default;
   const max = limits.max ?? Number.MAX_SAFE_INTEGER;
-  // `Infinity` is a whole number here where it is the default: "keep all".
+  // Where `Infinity` is the default ("keep all"), it may also be passed.
   const whole = Number.isInteger(value) || (value === Number.POSITIVE_INFINITY && limits.default === value);
   if (whole && value >= limits.min && (value <= max || value === limits.default)) return value;
   throw configError(where, key, `must be a whole number from ${limits.min} to ${max}, not ${String(value)}`);

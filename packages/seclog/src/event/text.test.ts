@@ -2,13 +2,13 @@ import { describe, expect, test } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { cutText, escapeText, keepText, NoteTaker, unescapeText } from "./text.ts";
 
-/** Any sequence of UTF-16 units, with many of those that matter here. */
+/** Any sequence of UTF-16 units, with many of the kinds that matter here. */
 const units = fc
   .array(fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.constantFrom(0, 0x5c, 0x75, 0xd83d, 0xde00, 0xd800)))
   .map((codes) => String.fromCharCode(...codes));
 
 describe("keepText()", () => {
-  test("keeps plain text as it is and notes nothing", () => {
+  test("leaves plain text unchanged and notes nothing", () => {
     const notes = new NoteTaker();
     for (const plain of ["", "plain", "C:\\dir", "\\u0000", "emoji \u{1f600}", "\u001b[31m\r\n\u202e"]) {
       expect(keepText(plain, "data.x", 100, notes)).toBe(plain);
@@ -16,7 +16,7 @@ describe("keepText()", () => {
     expect(notes.notes()).toBeUndefined();
   });
 
-  test("escapes NUL and lone surrogates, and then backslashes too, so that it can be read back", () => {
+  test("escapes NUL and lone surrogates, and then backslashes too, so that it is reversible", () => {
     const notes = new NoteTaker();
     expect(keepText("a\0b\ud800\\", "path", 100, notes)).toBe("a\\u0000b\\ud800\\\\");
     expect(notes.notes()).toEqual({ escaped: ["path"] });
@@ -76,7 +76,7 @@ describe("NoteTaker", () => {
     expect(taken?.flags).toEqual(["1900 more notes"]);
   });
 
-  test("takes secrets out of flags before it cuts them, and escapes them", () => {
+  test("removes secrets from flags before it cuts and escapes them", () => {
     const notes = new NoteTaker((text) => text.replaceAll("hunter2", "*"));
     notes.flag(`${"x".repeat(297)}hunter2 \0`);
     notes.flag("hunter2 \0 \ud800");

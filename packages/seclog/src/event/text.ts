@@ -1,21 +1,21 @@
 /**
- * Text as an event keeps it: capped, and free of the two things that PostgreSQL or UTF-8 cannot hold, NUL and a
- * surrogate without its other half. Those are escaped as JSON escapes them, and so is then every backslash of the
- * same text: a text that `notes.escaped` names is read back with `unescapeText`, any other is as it was.
+ * Text as an event stores it: capped, and without what PostgreSQL or UTF-8 cannot hold, NUL and lone surrogates. Those
+ * are escaped as in JSON, and so, in the same text, is every backslash: read a text that `notes.escaped` names with
+ * `unescapeText`; any other is unchanged.
  */
 import type { EventNotes } from "./event.ts";
 
-/** The most entries of each kind of note: a hostile value must not make notes that are larger than itself. */
+/** The most entries of each kind of note: a hostile value must not cause notes larger than itself. */
 const MOST_NOTES = 50;
 
-/** The most characters of a path in notes: keys are chosen by strangers, and a path may have 32 of them. */
+/** The most characters of a path in notes: clients choose the keys, and a path may have 32 of them. */
 const LONGEST_PATH = 200;
 
-/** The most characters of a flag, and how many are looked at for secrets: it may quote a stranger's text. */
+/** The most characters of a flag, and how many to search for secrets: it may quote a client's text. */
 const LONGEST_FLAG = 300;
 const LOOKED_AT = 2_000;
 
-/** What was done to the values of one event. Costs nothing until something was done. */
+/** Collects the notes of one event: how its values were changed. Costs nothing until one is. */
 export class NoteTaker {
   readonly #redact: (text: string) => string;
   #escaped: string[] | undefined;
@@ -26,7 +26,7 @@ export class NoteTaker {
   #flags: string[] | undefined;
   #leftOut = 0;
 
-  /** @param redact takes the secrets out of the flags */
+  /** @param redact removes secrets from the flags */
   constructor(redact: (text: string) => string = (text) => text) {
     this.#redact = redact;
   }
@@ -36,7 +36,7 @@ export class NoteTaker {
     this.#escaped = this.#list(this.#escaped, shortPath(path));
   }
 
-  /** The value at `path` was cut; `length` is what it had: characters, bytes, items or members. */
+  /** The value at `path` was cut; `length` is its original length in characters, bytes, items or members. */
   truncated(path: string, length: number): void {
     this.#truncated = this.#map(this.#truncated, path, length);
   }
@@ -46,17 +46,17 @@ export class NoteTaker {
     this.#sha256 = this.#map(this.#sha256, path, digest);
   }
 
-  /** The value at `path` was secret, or something in it was. */
+  /** The value at `path`, or part of it, was redacted. */
   redacted(path: string): void {
     this.#redacted = this.#list(this.#redacted, shortPath(path));
   }
 
-  /** The value at `path` has no JSON form; `from` is what it was. */
+  /** JSON cannot hold the value at `path`; `from` is its original kind. */
   converted(path: string, from: string): void {
     this.#converted = this.#map(this.#converted, path, from);
   }
 
-  /** Something about the event is not as it should be. What is quoted need not be clean, and is cut here. */
+  /** Something is wrong with the event. Quoted text need not be clean: it is redacted, cut and escaped here. */
   flag(text: string): void {
     const seen = text.slice(0, LOOKED_AT);
     const safe = this.#redact(seen);
@@ -69,7 +69,7 @@ export class NoteTaker {
     this.#flags = this.#list(this.#flags, kept);
   }
 
-  /** The notes so far, `undefined` when there are none. */
+  /** The notes so far; `undefined` if none. */
   notes(): EventNotes | undefined {
     if (
       this.#escaped === undefined &&
@@ -111,17 +111,17 @@ function shortPath(path: string): string {
   return cutText(path, LONGEST_PATH);
 }
 
-/** NUL or any surrogate: what plain text does not have. One test of it is all that plain text costs. */
+/** NUL or any surrogate, which plain text has none of: this one test is all that plain text costs. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is what it looks for
 const MAY_NEED_ESCAPE = /[\u0000\ud800-\udfff]/;
 
-/** With the `u` flag a class of surrogates matches those that have no other half. */
+/** With the `u` flag, a class of surrogates matches only lone ones. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is what it looks for
 const UNKEEPABLE = /[\u0000\ud800-\udfff]/u;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is what it looks for
 const TO_ESCAPE = /[\u0000\ud800-\udfff\\]/gu;
 
-/** Whether PostgreSQL or UTF-8 cannot hold the text as it is. */
+/** Whether PostgreSQL or UTF-8 cannot hold the text unescaped. */
 export function isUnkeepable(text: string): boolean {
   return MAY_NEED_ESCAPE.test(text) && UNKEEPABLE.test(text);
 }
@@ -133,14 +133,14 @@ export function escapeText(text: string): string {
   );
 }
 
-/** What {@link escapeText} was given. For a text that it did not make, the text itself. */
+/** Reverses {@link escapeText}. */
 export function unescapeText(text: string): string {
   return text.replace(/\\(?:\\|u([0-9a-f]{4}))/g, (_, code: string | undefined) =>
     code === undefined ? "\\" : String.fromCharCode(Number.parseInt(code, 16)),
   );
 }
 
-/** The first `limit` UTF-16 units, one less where that would part a surrogate pair. */
+/** The first `limit` UTF-16 units, one less where the cut would split a surrogate pair. */
 export function cutText(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const last = text.charCodeAt(limit - 1);
@@ -150,8 +150,8 @@ export function cutText(text: string, limit: number): string {
 }
 
 /**
- * A text as the event keeps it: at most `limit` UTF-16 units of it, escaped only if it must be. Both are noted.
- * An escaped text may be longer than `limit`, up to six times.
+ * A text as the event stores it: at most `limit` UTF-16 units, escaped only if necessary; both are noted. An escaped
+ * text may be up to six times as long as `limit`.
  */
 export function keepText(text: string, path: string, limit: number, notes: NoteTaker): string {
   let kept = text;

@@ -1,2 +1,2 @@
-/** The package's version. The application and the shipper's thread must be of one, for they share files and messages. */
+/** The package's version. The application and the shipper's thread must have the same, since they share a protocol. */
 export const VERSION = "0.1.0";

@@ -8,7 +8,7 @@ it("visibleText() - shows what a terminal would obey", () => {
   expect(visibleText(HOSTILE)).toBe("a\\r\\nb\\x1b]8;;http://x\\x07\\u202egpj\\u200b\\u2028\\x85\\ud800\\u{e0041}é😀");
 });
 
-it("visibleText() - leaves one line without controls, whatever it is given", () => {
+it("visibleText() - returns one line without controls, for any text", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       expect(visibleText(text)).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);

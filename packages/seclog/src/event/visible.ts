@@ -1,10 +1,10 @@
 /**
- * What a terminal, an editor or a log viewer would obey instead of showing: controls (line ends, ANSI escapes),
- * formats (bidirectional overrides, zero width, tags), lone surrogates, line and paragraph separators.
+ * Characters that a terminal, an editor or a log viewer would obey instead of showing: controls (line ends, ANSI
+ * escapes), formats (bidirectional overrides, zero width, tags), lone surrogates, line and paragraph separators.
  */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
-/** The same, as it stands in JSON text, where the quotes of strings are never far. */
+/** The same in JSON text, in runs, which the quotes of strings keep short. */
 const INVISIBLE_IN_JSON = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]+/gu;
 
 const SHORT: ReadonlyMap<string, string> = new Map([
@@ -14,8 +14,8 @@ const SHORT: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Text that a stranger chose, fit for a terminal: one line, every invisible character in sight as `\n`, `\x1b`,
- * `\u202e` or `\u{e0041}`. For people: a backslash of the text itself stays as it is.
+ * Makes text that a client chose safe for a terminal: one line, with every invisible character shown as `\n`, `\x1b`,
+ * `\u202e` or `\u{e0041}`. For people to read: a backslash in the text itself is not escaped.
  */
 export function visibleText(text: string): string {
   return text.replace(INVISIBLE, (character) => {
@@ -29,8 +29,8 @@ export function visibleText(text: string): string {
 }
 
 /**
- * The same JSON with every invisible character in its strings escaped: it parses to the same value, and `cat` of
- * it does nothing to a terminal. The text must be JSON without white space, as `JSON.stringify` makes it.
+ * The same JSON with every invisible character in its strings escaped: it parses to the same value, and printing it
+ * cannot control a terminal. The text must be JSON without white space, as `JSON.stringify` writes it.
  */
 export function visibleJson(json: string): string {
   return json.replace(INVISIBLE_IN_JSON, (characters) => {

@@ -10,8 +10,8 @@ import { Shipper } from "../ship/shipper.ts";
 import type { SpoolRead } from "../spool/reader.ts";
 
 /**
- * A source in memory only, shipped on the application's thread: for serverless functions, which have no disk that
- * outlives them and no time to start a thread. Events that are not stored when the process ends are lost.
+ * A source in memory only, shipped on the application's thread: for serverless functions, whose disk does not
+ * outlive them, and which have no time to start a thread. Events that are not stored when the process ends are lost.
  */
 export class MemoryShipping implements Shipping {
   readonly #shipper: Shipper;
