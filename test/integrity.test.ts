@@ -146,12 +146,12 @@ describe("seclog prove", LONG, () => {
   it("says what it cannot prove", async () => {
     expect(await seclog(["prove", "nonsense"])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining("no event's id"),
+      stderr: expect.stringContaining("is not an event's id"),
     });
     const unknown = id.replace(/.{12}$/, "ffffffffffff");
     expect(await seclog(["prove", unknown])).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining("there is no event"),
+      stderr: expect.stringContaining("does not exist: correct the id"),
     });
     await database.query(
       `SET session_replication_role = replica; UPDATE security_event_log SET data = '{"seq":  5}' WHERE seq = 5; RESET session_replication_role`,
@@ -172,7 +172,7 @@ describe("seclog prove", LONG, () => {
     expect(changed).toMatchObject({
       code: 1,
       stdout: "",
-      stderr: expect.stringContaining("either somebody changed it"),
+      stderr: expect.stringContaining("either it was changed"),
     });
     await database.query(
       `SET session_replication_role = replica; UPDATE security_event_log SET method = 'GET' WHERE seq = 4 AND event_type = 'authz_fail'; RESET session_replication_role`,

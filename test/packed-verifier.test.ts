@@ -1,4 +1,4 @@
-/** `@seclog/verify` as an auditor installs it: alone, in an empty folder, with an export that a real log made. */
+/** `@seclog/verify` as an auditor installs it: alone, in an empty folder, with an export of a real log. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-/** Runs a program in the empty folder, where npm asks no registry. */
+/** Runs a program in the empty folder, with npm offline. */
 function inProject(program: string, args: readonly string[]) {
   const env = {
     PATH: process.env["PATH"],
@@ -45,7 +45,7 @@ function inProject(program: string, args: readonly string[]) {
 }
 
 describe("the packed verifier", () => {
-  it("depends on nothing, and brings nothing but itself", () => {
+  it("has no dependencies and contains only its own files", () => {
     const manifest = JSON.parse(readFileSync(join(root, "packages/verify/package.json"), "utf8"));
     for (const kind of ["dependencies", "peerDependencies", "optionalDependencies", "scripts"]) {
       expect(manifest).not.toHaveProperty(kind);
@@ -61,7 +61,7 @@ describe("the packed verifier", () => {
     expect(packed).toBeLessThan(80 * 1024);
   });
 
-  it("npx @seclog/verify - verifies an export, and finds the byte that somebody changed in it", async () => {
+  it("npx @seclog/verify - verifies an export, and finds a byte changed in it", async () => {
     const args = ["@seclog/verify", "export", "export", "--vkey", TEST_SIGNER.vkey];
     expect((await inProject("npx", args)).stdout).toMatch(
       /^log\.example\/shop is intact\.\n30\d events of 2 sources, /,
@@ -77,7 +77,7 @@ describe("the packed verifier", () => {
     }
   });
 
-  it("is a library too, which opens nothing when it is imported", async () => {
+  it("is also a library, which opens nothing at import", async () => {
     const script = `
       const before = process.getActiveResourcesInfo().length;
       const { folderLog, readVkey, verifyLog } = await import("@seclog/verify");

@@ -81,13 +81,11 @@ describe("a row under the next number of another application's source", () => {
     };
     expect(findings).toMatchObject([{ kind: "inserted", event_id: honest.id, seq: 3 }]);
     expect(findings[0]?.sentence).toContain(
-      "either it was inserted, or the other one was before it came; compare both with the application's spool and receipts",
+      "one of the two was inserted, and the log cannot decide which; compare both with the application's spool and receipts",
     );
     const proof = await runProgram(database, ["prove", honest.id ?? ""]);
     expect(proof.code).toBe(1);
-    expect(proof.stderr).toContain(
-      "either somebody changed it, or a row that somebody inserted was sealed in its place",
-    );
+    expect(proof.stderr).toContain("either it was changed, or an inserted row was sealed in its place");
     expect(proof.stderr).toContain("compare with the application's spool and receipts");
   });
 
@@ -101,7 +99,7 @@ describe("a row under the next number of another application's source", () => {
     await log.close();
     expect(code).toBe(1);
     expect(stdout.replace(/\s+/g, " ")).toContain(
-      "stands beside another one, which has that number, and neither is sealed yet: either it was inserted, or the other one was",
+      "shares its number with another row, and neither is sealed yet: one of the two was inserted",
     );
   });
 });

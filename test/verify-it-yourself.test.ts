@@ -32,7 +32,7 @@ if (missing.length > 0) console.warn(`docs/design/verify-it-yourself.md was NOT 
 const log = newKey();
 const SIZE = 70;
 
-/** A proof of the event with this number, in a log of {@link SIZE}. */
+/** A proof of the event with this number, in a log of {@link SIZE} events. */
 async function proofOf(seq: number, signers: readonly NoteSigner[], redacted = false): Promise<string> {
   const tree = new TreeAppender();
   let event: string[] = [];
@@ -89,7 +89,7 @@ describe.skipIf(missing.length > 0)("docs/design/verify-it-yourself.md", () => {
     expect(run(await proofOf(17, [log], true), python, key, signature)).toContain("(without its personal part)");
   });
 
-  it("proves nothing with a proof that was changed", async () => {
+  it("refuses a proof that was changed", async () => {
     const proof = await proofOf(17, [log]);
     const [extra = ""] = /(?<=^extra ).*$/m.exec(proof) ?? [];
     const event = Buffer.from(extra, "base64").toString();
@@ -108,7 +108,7 @@ describe.skipIf(missing.length > 0)("docs/design/verify-it-yourself.md", () => {
       expect(forged).not.toBe(proof);
       expect(() => run(forged, python)).toThrow(says);
     }
-    // A tree of somebody else's, and no signature by the key at all.
+    // An invalid signature, another log's proof, and a key under another name.
     const flipped = proof.replace(/(?<=^\u2014 \S+ .{20})./m, (character) => (character === "A" ? "B" : "A"));
     expect(() => run(flipped, python, key, signature)).toThrow();
     const stranger = await proofOf(17, [newKey()]);

@@ -1,4 +1,4 @@
-/** `seclog verify` and `verify-proof` as they are built, against a real PostgreSQL. */
+/** `seclog verify` and `verify-proof` as built, against a real PostgreSQL. */
 import { execFile } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,7 +55,7 @@ function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): P
   });
 }
 
-/** The auditor's program, which knows no database. */
+/** Runs the auditor's program, which has no database. */
 function seclogVerify(args: readonly string[]): Promise<Result> {
   return new Promise((done) => {
     const program = join(root, "packages/verify/bin/seclog-verify.js");
@@ -69,7 +69,7 @@ function seclogVerify(args: readonly string[]): Promise<Result> {
 const path = (name: string): string => join(folder, name);
 
 describe("seclog verify", { timeout: 120_000 }, () => {
-  it("says that a log is intact, in words and as JSON, and goes on from what it has saved", async () => {
+  it("reports an intact log in words and as JSON, and continues from the checkpoint that it saved", async () => {
     const saved = path("verified.txt");
     const { code, stdout, stderr } = await seclog(["verify", "--vkey", key.vkey, "--save", saved]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining("Without --checkpoint") });
@@ -84,7 +84,7 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     expect(JSON.parse(next.stdout)).toMatchObject({ intact: true, from: 301, size: 306, events: 5, unsealed: 0 });
   });
 
-  it("names the event that was changed, and ends with 1, also offline", async () => {
+  it("names the event that was changed and exits with 1, also offline", async () => {
     const [exported, changed] = [path("export"), path("changed")];
     expect((await seclog(["verify", "--vkey", key.vkey, "--write-export", exported])).code).toBe(0);
     await admin.query(
@@ -116,29 +116,29 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     }
   });
 
-  it("finds that the database was rolled back, with a checkpoint kept elsewhere", async () => {
+  it("finds with a checkpoint kept elsewhere that the database was rolled back", async () => {
     const kept = path("kept.txt");
     const text = formatCheckpoint({ origin: ORIGIN, size: 9_000, root: leafHash("x") });
     writeFileSync(kept, `${await storedNote(admin)}\n${signNote(text, [key])}`);
     const { code, stdout } = await seclog(["verify", "--vkey", key.vkey, "--checkpoint", kept]);
     expect(code).toBe(1);
     expect(stdout).toContain(
-      "the database has 306 leaves, a checkpoint kept elsewhere has 9,000: the tail was cut off",
+      "the database has 306 leaves, but a checkpoint kept elsewhere has 9,000: the tail was cut off",
     );
   });
 
-  it("ends with 2 for what only other options can put right, with 3 when it has no verdict", async () => {
+  it("exits with 2 when only other options help, and with 3 without a verdict", async () => {
     const strange = path("strange.txt");
     const text = formatCheckpoint({ origin: ORIGIN, size: 5, root: leafHash("x") });
     writeFileSync(strange, signNote(text, [newKey()]));
     const usage: readonly (readonly [readonly string[], RegExp])[] = [
       [[], /--vkey/],
-      [["--vkey", key.vkey.slice(1)], /does not have the id/],
+      [["--vkey", key.vkey.slice(1)], /does not match its id/],
       [["--vkey", newKey("w.example", "cosignature").vkey], /a witness's key/],
       [["--vkey", key.vkey, "--vkey", newKey("other.example").vkey], /of two logs/],
-      [["--vkey", key.vkey, "--checkpoint", strange], /checkpoint 1 of .* cannot be believed: none of the keys named/],
+      [["--vkey", key.vkey, "--checkpoint", strange], /checkpoint 1 of .* cannot be trusted: none of the keys named/],
       [["--vkey", key.vkey, "--from", path("gone")], /cannot be read/],
-      [["--vkey", key.vkey, "--export", folder], /is no export/],
+      [["--vkey", key.vkey, "--export", folder], /is not an export/],
       [["--vkey", key.vkey, "--write-export", folder], /is not empty/],
     ];
     for (const [args, says] of usage) {
@@ -154,7 +154,7 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     });
   });
 
-  it("says who took what away, when and why", async () => {
+  it("reports what was removed, when, by whom and why", async () => {
     const erase = (seq: number, why: string) =>
       admin.query(
         "SELECT seclog_erase(NULL, NULL, NULL, (SELECT array_agg(id) FROM security_event_log WHERE seq = $1 AND retention <> 'own'), NULL, NULL, $2, false)",
@@ -173,12 +173,12 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     await seal(sealer, key);
     const many = await seclog(["verify", "--vkey", key.vkey]);
     expect(many.stdout).toMatch(/Removal 21, erased 1 row of 1 source\. .*: asked to$/m);
-    expect(many.stdout).toContain("and 3 more removals; --json has them all");
+    expect(many.stdout).toContain("and 3 more removals; --json lists them all");
     const json = await seclog(["verify", "--vkey", key.vkey, "--json"]);
     expect(JSON.parse(json.stdout).removals).toHaveLength(23);
   });
 
-  it("reads as the reader, who may read all that it needs and no more", async () => {
+  it("reads as the reader, and fails as a role that may not read the log", async () => {
     const other = await seclog(["verify", "--vkey", key.vkey], { SECLOG_READER_URL: database.writerUrl });
     expect({ code: other.code, stderr: other.stderr }).toEqual({
       code: 3,
@@ -200,21 +200,21 @@ describe("seclog verify-proof", { timeout: 120_000 }, () => {
     return file;
   };
 
-  it("prints the event of a proof that holds, and that a part of it is left out", async () => {
+  it("prints the event of a valid proof, and that its personal part is left out", async () => {
     const witness = newKey("w.example", "cosignature");
     const file = prove([key, witness]);
     const { code, stdout } = await seclog(["verify-proof", "--vkey", key.vkey, "--witness", witness.vkey, file]);
     expect(code).toBe(0);
     expect(stdout).toContain("The proof holds.");
     expect(stdout).toContain(`This event is leaf 0 of ${ORIGIN}`);
-    expect(stdout).toContain("as w.example has witnessed");
-    expect(stdout).toContain("The personal part (who, address, path, data …) is left out");
+    expect(stdout).toContain(", cosigned by w.example.");
+    expect(stdout).toContain("The proof leaves out the personal part (who, address, path, data …)");
     expect(stdout).toMatch(/^event_type +authz_fail$/m);
     const json = await seclog(["verify-proof", file, "--vkey", key.vkey, "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ holds: true, redacted: true, size: 1, event: { seq: 1 } });
   });
 
-  it("ends with 1 and says why when it does not hold, with 2 when it cannot be read", async () => {
+  it("exits with 1 and the reason when the proof does not hold, and with 2 when it cannot be read", async () => {
     const changed = await seclog([
       "verify-proof",
       prove([key], (event) => event.replace('"seq":1', '"seq":2')),
@@ -234,7 +234,7 @@ describe("seclog verify-proof", { timeout: 120_000 }, () => {
 });
 
 describe("seclog-verify", { timeout: 120_000 }, () => {
-  it("says of an export what seclog verify says of it, in 80 columns", async () => {
+  it("prints the same report of an export as seclog verify, in 80 columns", async () => {
     const [exported, saved] = [path("for-auditors"), path("auditor.txt")];
     expect((await seclog(["verify", "--vkey", key.vkey, "--write-export", exported])).code).toBe(0);
     const { code, stdout, stderr } = await seclogVerify(["export", exported, "--vkey", key.vkey, "--save", saved]);
@@ -249,7 +249,7 @@ describe("seclog-verify", { timeout: 120_000 }, () => {
     const json = await seclogVerify(["export", exported, "--vkey", key.vkey, "--checkpoint", saved, "--json"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ intact: true, checkpoints_elsewhere: 1 });
 
-    // Whoever can write the folder can change it: the events no longer make the root that was signed.
+    // Anyone who can write to the folder can change it, but then the events no longer produce the signed root.
     const events = readdirSync(exported).find((name) => name.startsWith("events-")) ?? "";
     writeFileSync(
       path(`for-auditors/${events}`),
@@ -266,12 +266,12 @@ describe("seclog-verify", { timeout: 120_000 }, () => {
     });
   });
 
-  it("ends with 2 and the next step for what cannot be done as asked", async () => {
+  it("exits with 2 and the next step for wrong usage", async () => {
     const usage: readonly (readonly [readonly string[], RegExp])[] = [
-      [["tables"], /there is no command "tables": use export or proof/],
+      [["tables"], /unknown command "tables": use export or proof/],
       [["export", folder], /name the log's public key with --vkey KEY/],
       [["export", "--vkey", key.vkey], /seclog-verify export <folder> --vkey KEY/],
-      [["export", folder, folder, "--vkey", key.vkey], /name one/],
+      [["export", folder, folder, "--vkey", key.vkey], /expected one argument/],
       [["export", folder, "--vkey", key.vkey], /has no seclog-export\.json/],
       [["export", folder, "--vkey", key.vkey, "--witness", "x"], /Unknown option '--witness' \(/],
       [["proof", path("gone"), "--vkey", key.vkey], /cannot be read/],

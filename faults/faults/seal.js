@@ -194,7 +194,7 @@ const TAMPERING = [
     `INSERT INTO security_event_log SELECT (made).* FROM (SELECT jsonb_populate_record(log,
       '{"id": "01936d2f-5c00-7000-8000-0000000000ff", "occurred_at": "2026-11-01T00:00:00Z"}') AS made
       FROM security_event_log AS log WHERE seq = 100) AS x`,
-    /was inserted: another one was sealed with that number/,
+    /shares its number with another row, which was sealed with it/,
   ],
   [
     "reorder",
@@ -216,7 +216,7 @@ const TAMPERING = [
   [
     "edit the tree to fit",
     "UPDATE security_event_tile SET hashes = overlay(hashes PLACING '\\x00' FROM 100) WHERE level = 0 AND tile = 0",
-    /tile\/0\/000 do not fit each other: one of them was changed/,
+    /tile\/0\/000 do not match: one of the two was changed/,
   ],
 ];
 

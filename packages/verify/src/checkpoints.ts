@@ -1,4 +1,4 @@
-/** Who has signed the log's checkpoints, and whether that key may have. */
+/** Checks who signed the log's checkpoints, and whether that key was allowed to. */
 
 import { byteaValue, copyValues } from "./copy-values.ts";
 import type { Findings } from "./findings.ts";
@@ -10,36 +10,36 @@ export interface ExpectedRoot {
   readonly size: number;
   /** 32 Latin-1 characters. */
   readonly root: string;
-  /** Whether a key that may sign this size vouches for it. */
+  /** Whether a key that may sign this size has signed it. */
   readonly trusted: boolean;
   /** The file of a checkpoint that was kept elsewhere. */
   readonly file?: string;
   readonly note: string;
   readonly createdAt?: string;
-  /** The ids of the keys that have signed it. */
+  /** The names and ids of the keys that signed it; empty without one. */
   readonly signers: string;
 }
 
 /**
- * Holds each key to its sizes. The keys are given in the order of their rotation: the checkpoint that a key is first seen on
- * must be signed by the one before it as well, and from there on the older one alone says nothing.
+ * Checks each key against the sizes that it may sign. Keys come in the order of their rotation: the first checkpoint of a key
+ * must also be signed by the key before it, whose signature alone is worth nothing from there on.
  */
 export class Signers {
   readonly #keys: readonly Vkey[];
   readonly #findings: Findings;
-  /** The newest key that has signed so far. */
+  /** Index of the newest key that has signed so far; -1 before any. */
   #active = -1;
-  /** By key: the first and the last size that it signed. */
+  /** The first and the last size that each key signed. */
   readonly #sizes = new Map<Vkey, { first: number; last: number }>();
-  /** Checkpoints before the first that a named key has signed. */
+  /** Checkpoints before the first that a named key signed. */
   unnamed = 0;
   verified = 0;
-  /** The newest stored checkpoint that a key vouches for. */
+  /** The newest stored checkpoint that an allowed key signed. */
   newest: ExpectedRoot | undefined;
   #newestSigners: readonly Vkey[] = [];
   #newestSize = 0;
 
-  /** @param from what verification begins with; its signers have signed */
+  /** @param from the checkpoint to begin with, whose signers count as having signed */
   constructor(keys: readonly Vkey[], findings: Findings, from: OpenedCheckpoint | undefined) {
     this.#keys = keys;
     this.#findings = findings;
@@ -48,7 +48,7 @@ export class Signers {
     this.#active = Math.max(...from.signers.map((key) => keys.indexOf(key)));
   }
 
-  /** Judges a row of the checkpoints: size, origin, root, created at, signature lines. Rows come in the order of their sizes. */
+  /** Checks a row of the answer to `checkpoints`. Rows come in the order of their sizes. */
   stored(line: string): ExpectedRoot {
     const [size = "", origin = "", root = "", createdAt, lines] = copyValues(line);
     const hash = byteaValue(root ?? "");
@@ -58,13 +58,13 @@ export class Signers {
     this.#newestSigners = [];
     let opened: OpenedCheckpoint;
     try {
-      if (hash.length !== HASH_BYTES) throw new VerifyError("its root is no hash");
+      if (hash.length !== HASH_BYTES) throw new VerifyError("its root is not a hash");
       opened = openCheckpoint(note, this.#keys, "allow");
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
       this.#findings.add(
         "checkpoint",
-        `the checkpoint of ${size} leaves does not hold: ${error.message}; its root or its signature was changed`,
+        `the checkpoint of ${size} leaves does not verify: ${error.message}; its root or its signature was changed`,
         { leaf: Number(size) },
       );
       return { ...what, trusted: false, signers: "" };
@@ -78,8 +78,8 @@ export class Signers {
   }
 
   /**
-   * What a checkpoint that was kept elsewhere expects. Whoever kept it knows when it was signed; which key sealed when is only
-   * known from the stored ones, which are what is in doubt.
+   * The root that a checkpoint kept elsewhere expects. Any named key may have signed it: only the stored checkpoints show which key
+   * sealed when, and those are in doubt.
    */
   elsewhere({ size, root, note, signers }: OpenedCheckpoint, file: string): ExpectedRoot {
     return { size, root, note, trusted: true, file, signers: idsOf(signers) };
@@ -94,7 +94,7 @@ export class Signers {
       else {
         this.#findings.add(
           "checkpoint",
-          `${what} of ${size} leaves is signed by none of the keys named, but by ${unknown.slice(0, 3).join(", ")}`,
+          `${what} of ${size} leaves is not signed by any of the keys named, but by ${unknown.slice(0, 3).join(", ")}`,
           at,
         );
       }
@@ -105,7 +105,7 @@ export class Signers {
       const active = this.#keys[this.#active] as Vkey;
       this.#findings.add(
         "checkpoint",
-        `${what} of ${size} leaves is signed only by ${nameOf(retired)}, which was retired: from ${this.#sizes.get(active)?.first} leaves on ${nameOf(active)} seals`,
+        `${what} of ${size} leaves is signed only by ${nameOf(retired)}, which was retired: ${nameOf(active)} has signed from ${this.#sizes.get(active)?.first} leaves on`,
         at,
       );
       return false;
@@ -114,7 +114,7 @@ export class Signers {
       const before = this.#keys[this.#active] as Vkey;
       this.#findings.add(
         "checkpoint",
-        `${what} of ${size} leaves is the first of ${nameOf(this.#keys[newest] as Vkey)}, and ${nameOf(before)} has not signed it: no key hands over to another like that`,
+        `${what} of ${size} leaves is the first that ${nameOf(this.#keys[newest] as Vkey)} signed, but ${nameOf(before)}, the key before, did not sign it: a rotation needs both signatures`,
         at,
       );
     }
@@ -127,14 +127,14 @@ export class Signers {
     return true;
   }
 
-  /** Whether the newest checkpoint is the whole tree's, and signed by the key that seals now. */
+  /** Checks that the newest checkpoint covers the whole tree and is signed by the last key. */
   end(size: number): void {
     const last = this.#keys.at(-1);
     if (size === 0 || last === undefined) return;
     if (this.#newestSize !== size) {
       this.#findings.add(
         "checkpoint",
-        `the tree has ${size} leaves, and there is no checkpoint of that size: it was removed, or the tree was changed`,
+        `the tree has ${size} leaves, but no checkpoint has that size: it was removed, or the tree was changed`,
       );
     } else if (!this.#newestSigners.includes(last)) {
       this.#findings.add(
@@ -144,7 +144,7 @@ export class Signers {
     }
   }
 
-  /** The keys, with the sizes that they have signed. */
+  /** The keys, with the first and last sizes that they signed. */
   keys(): { readonly vkey: string; readonly first_size: number | null; readonly last_size: number | null }[] {
     return this.#keys.map((key) => {
       const sizes = this.#sizes.get(key);

@@ -1,17 +1,17 @@
-/** What all parts of one verification share. */
+/** The state that all parts of one verification share. */
 import type { Findings } from "./findings.ts";
 import type { OwnEvent, Removals } from "./removals.ts";
 
-/** What was counted so far. */
+/** Counts so far. */
 export interface Tally {
-  /** Events whose leaf is right and whose personal part is there. */
+  /** Events whose leaf matches and whose personal part is there. */
   kept: number;
   erased: number;
   pruned: number;
   quarantined: number;
-  /** Events that were removed on record, and are there. */
+  /** Events that were removed on record and are there again. */
   returned: number;
-  /** Bytes of events that were hashed. */
+  /** Bytes of events hashed. */
   hashed: number;
 }
 
@@ -19,7 +19,7 @@ export interface VerifyContext {
   readonly findings: Findings;
   readonly removals: Removals;
   readonly tally: Tally;
-  /** Events of the log's own source, by number. */
+  /** The log's own source's events, by number. */
   readonly own: Map<number, OwnEvent>;
   readonly ownSource: string;
 }

@@ -1,7 +1,7 @@
-/** Values of COPY's text format, byte by byte and four bytes at a time: the pieces of which `row-reader.ts` reads a row. */
+/** Reads values of COPY's text format, byte by byte and four bytes at a time, for `row-reader.ts`. */
 import { VerifyError } from "./note.ts";
 
-/** Bytes that are written one after the other, `end` being where the next ones go. */
+/** An output buffer; the next byte goes to `end`. */
 export interface Written {
   readonly bytes: Buffer;
   /** The same bytes, for writing four at a time. */
@@ -25,15 +25,15 @@ const PLUS = 0x2b;
 const DOT = 0x2e;
 export const ZERO = 0x30;
 
-export const UNENDED = "a row has a column that does not end: it is not of this export or table";
+export const UNENDED = "a row has a column that does not end: it does not come from this table or export";
 
-/** Over the tab, or the newline after the last column. */
+/** Skips the tab, or the newline after the last column. */
 export function next(rows: Buffer, at: number): number {
   if (rows[at] !== TAB && rows[at] !== NEWLINE) throw new VerifyError(UNENDED);
   return at + 1;
 }
 
-/** Writes the digits of a bytea, which COPY writes with two backslashes, an x and the digits. */
+/** Writes the digits of a bytea, which COPY writes as two backslashes, an x and the digits. */
 export function digits(rows: Buffer, words: DataView, from: number, scratch: Written): number {
   let at = from + (rows[from] === BACKSLASH && rows[from + 2] === X_LETTER ? 3 : 0);
   const out = scratch.bytes;
@@ -49,7 +49,7 @@ export function digits(rows: Buffer, words: DataView, from: number, scratch: Wri
   return next(rows, at);
 }
 
-/** Makes the first `count` bytes of the digits that stand there. */
+/** Decodes the first `count` bytes from their hexadecimal digits, in place. */
 export function fromHex(bytes: Buffer, count: number): void {
   for (let i = 0; i < count; i++) {
     bytes[i] = ((HEX[bytes[2 * i] as number] as number) << 4) | (HEX[bytes[2 * i + 1] as number] as number);
@@ -60,19 +60,19 @@ export function decimal(bytes: Buffer, start: number, end: number): number {
   let value = 0;
   for (let i = start; i < end; i++) {
     const digit = (bytes[i] as number) - 0x30;
-    // Below zero, or what no number is: the row says another one than any that was asked for.
+    // Negative or not a number: it matches no number that was asked for.
     if (digit < 0 || digit > 9) return -1;
     value = value * 10 + digit;
   }
   return value;
 }
 
-/** What a time looks like, down to the seconds: 0 stands for any digit. */
+/** The form of a time, down to the seconds; 0 stands for any digit. */
 const TIME_SHAPE = Buffer.from("0000-00-00 00:00:00");
 
 /**
- * `2026-11-22 19:43:22.12+00` becomes `2026-11-22T19:43:22.120000Z`. What PostgreSQL writes otherwise (infinity, years of five
- * digits or before Christ) is no event's, and stands as it is written: nothing of it is taken. Sets where the time ends.
+ * Writes `2026-11-22 19:43:22.12+00` as `2026-11-22T19:43:22.120000Z` and sets `end`. For any other form (infinity, years of five
+ * digits or BC), which Seclog never writes, it consumes nothing, and the caller copies the text as it is.
  */
 export function time(rows: Buffer, from: number, scratch: Written, start: number): number {
   const out = scratch.bytes;
@@ -105,7 +105,7 @@ function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= 0x39;
 }
 
-/** By four bytes of `0000-00-00 00:00:00.000000+0`: what must be exactly as there, and of the digits their high halves. */
+/** `0000-00-00 00:00:00.000000+0` in words of four bytes, and masks: of a digit only the high half must match. */
 const LONG_TIME = Buffer.from("0000-00-00 00:00:00.000000+0");
 const LONG_WORDS = Int32Array.from({ length: 7 }, (_, i) => LONG_TIME.readInt32LE(4 * i));
 const LONG_MASKS = Int32Array.from({ length: 7 }, (_, i) =>
@@ -114,12 +114,12 @@ const LONG_MASKS = Int32Array.from({ length: 7 }, (_, i) =>
   ).readInt32LE(0),
 );
 
-/** Whether a time with all its places stands there, without the last byte of its `+00`. Where 28 bytes are. */
+/** Whether a time with all six decimals is at `at`, up to the last byte of `+00`. At least 28 bytes must follow. */
 export function isLongTime(words: DataView, at: number): boolean {
   let wrong = 0;
   for (let i = 0; i < 7; i++) {
     const differs = words.getInt32(at + 4 * i, true) ^ (LONG_WORDS[i] as number);
-    // A digit differs from 0 by 9 at most, so that six more do not reach the high half.
+    // A digit differs from 0 by at most 9, and adding 6 to that does not carry into the high half.
     wrong |= (differs & (LONG_MASKS[i] as number)) | ((differs + SIXES) & HIGH_HALVES);
   }
   return wrong === 0;
@@ -128,12 +128,12 @@ export function isLongTime(words: DataView, at: number): boolean {
 const HEX = new Uint8Array(256);
 for (let value = 0; value < 16; value++) HEX["0123456789abcdef".charCodeAt(value)] = value;
 
-/** By byte: its two digits, as a number that has them in this order in memory. */
+/** Each byte's two hexadecimal digits, as a number that has them in this order in memory. */
 export const HEX_PAIRS: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte) =>
   Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(0),
 );
 
-/** For looking at four bytes at once: `(x - ONES) & ~x` has the high bit of each byte that is zero, and of none before it. */
+/** For testing four bytes at once: `(x - ONES) & ~x` sets the high bit of each zero byte, and of none before the first. */
 export const ONES = 0x01010101;
 export const SPACES = 0x20202020;
 export const QUOTES = 0x22222222;

@@ -1,11 +1,11 @@
-/** The rows of an answer, out of pieces that end anywhere. */
+/** Splits an answer, whose pieces may end anywhere, into rows. */
 
-/** The lines of an answer, without their newlines. For the small tables: a line becomes a string. */
+/** The lines of an answer, without their newlines. For the small tables only, because each line becomes a string. */
 export async function* linesOf(pieces: AsyncIterable<Buffer>): AsyncIterable<string> {
   for await (const { rows, start, end } of rowsOf(pieces)) yield rows.toString("utf8", start, end);
 }
 
-/** The rows of an answer: each stands in `rows` from `start` to the newline at `end`. The same object each time. */
+/** The rows of an answer: each is in `rows` from `start` to the newline at `end`. */
 export async function* rowsOf(
   pieces: AsyncIterable<Buffer>,
 ): AsyncIterable<{ readonly rows: Buffer; readonly start: number; readonly end: number }> {
@@ -18,7 +18,7 @@ export async function* rowsOf(
   }
 }
 
-/** The same bytes, in pieces that end with a row. A row that does not end is given as far as it goes, with a newline. */
+/** The same bytes, in pieces that end with a row. An unfinished last row is returned with a newline added. */
 export async function* batchesOf(pieces: AsyncIterable<Buffer>): AsyncIterable<Buffer> {
   let begun: Buffer[] = [];
   for await (const piece of pieces) {
@@ -29,7 +29,7 @@ export async function* batchesOf(pieces: AsyncIterable<Buffer>): AsyncIterable<B
     }
     let start = 0;
     if (begun.length > 0) {
-      // Only the row that two pieces share is copied.
+      // Copies only the row that two pieces share.
       yield Buffer.concat([...begun, piece.subarray(0, first + 1)]);
       begun = [];
       start = first + 1;

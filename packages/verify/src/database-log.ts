@@ -1,4 +1,4 @@
-/** The log in a database, by SQL: one query for each part. */
+/** Reads the log from a database: one SQL query for each part. */
 
 import { EVENT_COLUMNS } from "./event-columns.ts";
 import { VerifyError } from "./note.ts";
@@ -6,9 +6,9 @@ import type { Interval, Part, RawLog } from "./raw-log.ts";
 import { edgeTiles, type TileName, upperTiles, WINDOW_LEAVES } from "./tile-names.ts";
 
 /**
- * For the transaction in which a {@link databaseLog} is read. The text of the values must be the canonical one; and a plan
- * must go along the index, so that a window costs the same wherever it is and whatever the planner believes of the table. Joins by
- * hash stay: only so are the sources that are present looked up among those that are sealed. The queries' other joins are lateral.
+ * Settings for the transaction in which a {@link databaseLog} is read. They force plans along the index, so that a window
+ * costs the same wherever it is and whatever the planner estimates. Hash joins stay enabled, because the query `unsealed`
+ * looks up each source among the sealed ones that way; all other joins are lateral.
  */
 export const SNAPSHOT_SETTINGS = [
   "jit = off",
@@ -18,34 +18,34 @@ export const SNAPSHOT_SETTINGS = [
   "max_parallel_workers_per_gather = 0",
 ] as const;
 
-/** A log in a database; `copy` runs `COPY … TO STDOUT` in a snapshot, with times in ISO and UTC. */
+/** A log in a database. @param copy runs `COPY … TO STDOUT` in one snapshot, with ISO dates and the time zone UTC */
 export function databaseLog(copy: (sql: string) => AsyncIterable<Buffer>): RawLog {
   return { read: (part) => copy(`COPY (${queryOf(part)}) TO STDOUT`) };
 }
 
-/** So much of a record in quarantine is read at a time: PostgreSQL cannot write one of hundreds of megabytes, nor JavaScript hold its text. */
+/** Bytes of a quarantined record that are read at a time: neither COPY nor a string can hold hundreds of megabytes. */
 const PIECE_BYTES = 8_388_608;
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** COPY takes no parameters: what is put into its text was held to be a number or a UUID. */
+/** COPY takes no parameters, so each value is checked before it goes into the text. */
 function number(value: number): string {
-  if (!Number.isSafeInteger(value)) throw new VerifyError(`${value} is no number of a leaf or an event`);
+  if (!Number.isSafeInteger(value)) throw new VerifyError(`${value} is not the number of a leaf or an event`);
   return String(value);
 }
 
 function uuid(value: string): string {
-  if (!UUID.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no source's id`);
+  if (!UUID.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is not the id of a source`);
   return `'${value}'::uuid`;
 }
 
 function word(value: string): string {
-  if (!/^[a-z]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no word`);
+  if (!/^[a-z]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is not a word`);
   return `'${value}'`;
 }
 
 function time(value: string): string {
-  if (!/^[\dT:.Z-]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is no time`);
+  if (!/^[\dT:.Z-]+$/.test(value)) throw new VerifyError(`${JSON.stringify(value.slice(0, 100))} is not a time`);
   return `'${value}'::timestamptz`;
 }
 
@@ -96,12 +96,12 @@ function queryOf(part: Part): string {
     }
     case "own-events":
     case "events":
-      // The order is the index's own: it makes the planner walk that, whatever it believes of the table.
+      // The index has this order, so the planner walks it whatever it estimates.
       return `SELECT ${EVENT_COLUMNS.map((name) => `log.${name}`).join(", ")} FROM ${values(part.intervals)} CROSS JOIN LATERAL
         (SELECT * FROM public.security_event_log AS every WHERE every.source_id = part.source_id
           AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq, every.occurred_at) AS log`;
     case "quarantine":
-      // A reason has 1,000 characters and a note that its record was cut: of a longer one the beginning shows that it is another.
+      // A reason has 1,000 characters and perhaps a note that its record was cut. A longer one differs within this prefix.
       return `SELECT bad.source_id, bad.seq, bad.created_at, bad.salt, bad.commitment, left(bad.reason, 10000),
           substring(bad.record FROM piece * ${PIECE_BYTES} + 1 FOR ${PIECE_BYTES}),
           (piece + 1) * ${PIECE_BYTES}::bigint < octet_length(bad.record)
@@ -111,7 +111,7 @@ function queryOf(part: Part): string {
         CROSS JOIN LATERAL generate_series(0, greatest(octet_length(bad.record) - 1, 0) / ${PIECE_BYTES}) AS piece`;
     case "unsealed": {
       const known = [...part.sealed].map(([source, last]) => `(${uuid(source)}, ${number(last)}::bigint)`);
-      // The sources that the log has rows of, one after the other through the index: DISTINCT would read everything.
+      // Finds the sources that have rows one by one through the index: DISTINCT would read the whole table.
       return `WITH RECURSIVE known (source_id, last_seq) AS (VALUES ${["(NULL::uuid, 0::bigint)", ...known].join(", ")}),
         present (source_id) AS (
           (SELECT source_id FROM public.security_event_log ORDER BY source_id LIMIT 1)

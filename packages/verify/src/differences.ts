@@ -1,28 +1,28 @@
-/** Rows that are not what the tiles have, and leaves without a row: what happened to them. */
+/** Explains rows that do not match their tiles, and leaves without a row: changed, moved or removed. */
 import { type EventName, eventText, type Findings, sourceName } from "./findings.ts";
 import { leafHash } from "./hashing.ts";
 import type { PersonalState } from "./row-reader.ts";
 
-/** A leaf that no row makes, or a row that makes another. Judged when a signed root has said whether the tile is right. */
+/** A leaf that no row makes, or whose row makes another. Judged once a signed root shows whether the tile is right. */
 export interface Difference {
   readonly leaf: number;
   readonly source: string;
   readonly seq: number;
-  /** The leaf that the tile has. */
+  /** The hash in the tile. */
   readonly sealed: string;
-  /** Whether there is no such tile: nothing can be said of the row by itself. */
+  /** Whether the tile is missing or too short: nothing then says what the row should be. */
   readonly unknown?: boolean;
-  /** What stands there; absent where nothing does. */
+  /** The row; absent if none has the number. */
   readonly found?: {
     readonly hash: string;
     readonly entry: string;
     readonly personal: PersonalState;
-    /** Absent for a record in quarantine. */
+    /** Absent for a quarantined record. */
     readonly name?: EventName;
   };
 }
 
-/** What a batch of differences turned out to be, when the tile is right about them: what the rows' sentences are. */
+/** Reports a batch of differences whose tiles are right. */
 export function judgeDifferences(differences: readonly Difference[], findings: Findings): void {
   const bySealed = new Map(differences.map((difference) => [difference.sealed, difference]));
   const moved = movedFrom(differences, bySealed);
@@ -39,7 +39,7 @@ export function judgeDifferences(differences: readonly Difference[], findings: F
     if (found.name === undefined) {
       findings.add(
         "changed",
-        `the record in quarantine with number ${seq} of ${sourceName(source)} was changed: it is not what was sealed`,
+        `the quarantined record with number ${seq} of ${sourceName(source)} was changed: its time or its commitment is not what was sealed`,
         at,
       );
       continue;
@@ -58,19 +58,19 @@ export function judgeDifferences(differences: readonly Difference[], findings: F
     }
     const part =
       found.personal === "kept"
-        ? "its columns besides the personal ones, or those together with their commitment, are not what was sealed"
+        ? "its non-personal columns, or its personal part together with its commitment, are not what was sealed"
         : found.personal === "erased"
-          ? "its columns besides the personal ones are not what was sealed"
-          : "its columns and its commitment do not belong together, and are not what was sealed";
+          ? "its non-personal columns are not what was sealed"
+          : "its personal part does not match its commitment, and its columns are not what was sealed";
     findings.add("changed", `${eventText(found.name)} was changed: ${part}`, named);
   }
   for (const [source, leaves] of gone) removedRuns(source, leaves, findings);
 }
 
-/** At most so many rows are tried as each other's leaves: the work is their square. */
+/** Rows that are tried in each other's places: the work grows with the square. */
 const MOST_TRIED = 60;
 
-/** By difference: the one as whose leaf its row was sealed. */
+/** For each difference whose row was moved: the difference at the leaf as which that row was sealed. */
 function movedFrom(
   differences: readonly Difference[],
   bySealed: ReadonlyMap<string, Difference>,
@@ -88,7 +88,7 @@ function movedFrom(
     if (n >= MOST_TRIED) continue;
     for (const other of candidates) {
       if (other === difference) continue;
-      // The row says its number itself: with the other's number, does it make the other's leaf?
+      // The entry holds its own number: with the other's number, does it make the other's leaf?
       const there = found.entry
         .replace(`"seq":${difference.seq},`, `"seq":${other.seq},`)
         .replace(`"source_id":"${difference.source}"`, `"source_id":"${other.source}"`);
@@ -101,7 +101,7 @@ function movedFrom(
   return moved;
 }
 
-/** Numbers that follow each other are one finding. */
+/** Reports consecutive removed numbers as one run. */
 function removedRuns(source: string, leaves: readonly Difference[], findings: Findings): void {
   const sorted = [...leaves].sort((a, b) => a.seq - b.seq);
   let first: Difference | undefined;
@@ -120,7 +120,7 @@ function removedRuns(source: string, leaves: readonly Difference[], findings: Fi
   close();
 }
 
-/** The name of the event in an entry; whoever changed it may have left anything there. */
+/** The name of the event in an entry, `?` where an attacker left no string. */
 export function nameOf(entry: string, source: string, seq: number): EventName {
   const member = (name: string): string => {
     try {

@@ -1,8 +1,8 @@
-/** The columns of an event, in the order of its canonical lines. By hand, apart from those that the write path has. */
+/** The columns of an event, in the order of its canonical lines. Listed by hand, independently of the write path. */
 
 type Kind = "text" | "time" | "integer" | "json";
 
-/** How a column is written: `,"name":` and then its value, in the order of the canonical lines. */
+/** How a column is written in a canonical line: `,"name":` and then its value. */
 export interface Column {
   readonly name: string;
   readonly kind: Kind;
@@ -30,7 +30,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
 export const CORE: readonly Column[] = columns(
   "allowed_methods category count ended_at environment epoch event_type host id level logger method occurred_at outcome route seq service source_id started_at status_code v",
 );
-/** What the store itself says of an event. */
+/** Columns that the store sets. */
 export const STORED: readonly Column[] = columns("created_at retention");
 /** Personal columns. */
 export const PERSONAL: readonly Column[] = columns(

@@ -1,4 +1,4 @@
-/** The events of a window: which of its leaves they make, and which rows make none. */
+/** Checks the event rows of a window against its leaves. */
 import type { VerifyContext } from "./context.ts";
 import { batchesOf } from "./copy-rows.ts";
 import { nameOf } from "./differences.ts";
@@ -10,12 +10,13 @@ import { judgePersonal } from "./personal-part.ts";
 import { RowReader } from "./row-reader.ts";
 import { EVENT, NOTHING, type Window } from "./window.ts";
 
+/** Reads rows in one pass, and looks closely only at those that are not simply what was sealed. */
 export class EventRows {
   readonly #window: Window;
   readonly #context: VerifyContext;
   readonly #reader = new RowReader();
   #current: LeafInterval | undefined;
-  /** Whether something of the current interval's source was removed on record. */
+  /** Whether a removal on record took numbers of the current interval's source. */
   #isReduced = false;
 
   constructor(window: Window, context: VerifyContext) {
@@ -23,12 +24,11 @@ export class EventRows {
     this.#context = context;
   }
 
-  /** Takes the rows of the window's intervals, in any order. */
+  /** Reads the rows of the window's intervals, in any order. */
   async read(pieces: AsyncIterable<Buffer>): Promise<void> {
     for await (const batch of batchesOf(pieces)) this.#rows(batch);
   }
 
-  /** Takes whole rows. */
   #rows(batch: Buffer): void {
     const reader = this.#reader;
     const { tally, ownSource } = this.#context;
@@ -46,7 +46,7 @@ export class EventRows {
         reader.seq > current.last
       ) {
         current = leaves.interval(reader.source(), reader.seq);
-        // An export may have more than was asked for.
+        // An export may hold rows that were not asked for.
         if (current === undefined) continue;
         this.#current = current;
         this.#isReduced = this.#context.removals.has(current.source);
@@ -57,7 +57,7 @@ export class EventRows {
       const isSealed = isHashAt(hashes, byte, reader.leaf);
       if (current.source === ownSource) {
         if (!reader.isOwn()) {
-          this.#strayed(offset, current.source);
+          this.#addForeign(offset, current.source);
           continue;
         }
         this.#keepOwn(offset, isSealed);
@@ -66,12 +66,12 @@ export class EventRows {
         made[offset] = EVENT;
         tally.kept++;
         if (this.#isReduced && this.#context.removals.covers("any", current.source, reader.seq)) tally.returned++;
-      } else this.#odd(offset, current.source, isSealed);
+      } else this.#judge(offset, current.source, isSealed);
     }
   }
 
-  /** A row that is not simply what was sealed. */
-  #odd(offset: number, source: string, isSealed: boolean): void {
+  /** Judges a row that is not simply what was sealed. */
+  #judge(offset: number, source: string, isSealed: boolean): void {
     const { findings, tally } = this.#context;
     const { seq, personal } = this.#reader;
     const leaf = this.#window.start + offset;
@@ -86,7 +86,7 @@ export class EventRows {
         found: { hash: this.#reader.leaf, entry: this.#reader.entry(), personal, name },
       });
     } else if (this.#window.made[offset] !== NOTHING) {
-      findings.add("inserted", `${eventText(name)} was inserted: that number is there already`, at);
+      findings.add("inserted", `${eventText(name)} was inserted: another row already makes its leaf`, at);
     } else {
       this.#window.made[offset] = EVENT;
       if (personal === "erased") tally.erased++;
@@ -95,8 +95,8 @@ export class EventRows {
     }
   }
 
-  /** A row under the own source's id that the database has not made: it counts as nothing, whatever its number. */
-  #strayed(offset: number, source: string): void {
+  /** Reports a row with the own source's id that the database did not make. It makes no leaf, whatever its number. */
+  #addForeign(offset: number, source: string): void {
     const { seq } = this.#reader;
     const name = nameOf(this.#reader.entry(), source, seq);
     const at = { leaf: this.#window.start + offset, source, seq, event_id: name.id };

@@ -1,4 +1,4 @@
-/** An export: the answers that verification was given, kept in the files of a folder, to be verified again elsewhere. */
+/** An export: a folder that holds the answers that a verification read, so that the log can be verified again elsewhere. */
 import {
   closeSync,
   existsSync,
@@ -18,21 +18,21 @@ import { WINDOW_LEAVES } from "./tile-names.ts";
 const MANIFEST = "seclog-export.json";
 const FORMAT = 1;
 
-/** The file that has a part's answer. */
+/** The file that holds the answer to a part. */
 function fileOf(part: Part): string {
   if (!("window" in part)) return `${part.name}.copy`;
   return `${part.name}-${String(part.window).padStart(9, "0")}.copy`;
 }
 
 /**
- * Reads as `log` does, and writes each answer into a file of a new folder: what {@link folderLog} reads. Nobody but its owner
- * may read the folder, which has the personal data of everybody in the log.
+ * Reads from `log`, and writes each answer to a file in a new folder for {@link folderLog}. Only its owner may read the folder,
+ * because it holds the log's personal data.
  *
- * @param from the leaf that verification begins with
- * @throws InputError when the folder is not empty, or cannot be made
+ * @param from the leaf with which the verification begins
+ * @throws InputError when the folder is not empty, or cannot be created
  */
 export function exportingLog(log: RawLog, directory: string, from: number): RawLog {
-  asNamed(() => {
+  withInputErrors(() => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (readdirSync(directory).length > 0) {
       throw new InputError(`${directory} is not empty: name a new folder for the export`);
@@ -54,7 +54,7 @@ export function exportingLog(log: RawLog, directory: string, from: number): RawL
   };
 }
 
-/** The pieces in which a file is read. */
+/** Bytes of a file that are read at a time. */
 const READ_BYTES = 262_144;
 
 interface Manifest {
@@ -71,11 +71,11 @@ function readManifest(file: string): Manifest {
     if (!(error instanceof SyntaxError)) throw error;
   }
   if (typeof manifest === "object" && manifest !== null) return manifest;
-  throw new InputError(`${file} is not what seclog verify --write-export has written: it is broken, export again`);
+  throw new InputError(`${file} is not what seclog verify --write-export writes: it is damaged, so export again`);
 }
 
-/** Refuses a folder that cannot hold or read an export, whatever the reason: another one can be named. */
-function asNamed(open: () => void): void {
+/** Throws every failure of `open` as an InputError: the remedy is to name another folder. */
+function withInputErrors(open: () => void): void {
   try {
     open();
   } catch (error) {
@@ -87,22 +87,24 @@ function asNamed(open: () => void): void {
 /**
  * The log of an export.
  *
- * @param from the leaf that verification begins with: the export must begin there, too
- * @throws InputError when the folder has no export, or one of another format or beginning
+ * @param from the leaf with which the verification begins: the export must begin there too
+ * @throws InputError when the folder has no export, or one of another format or with another beginning
  */
 export function folderLog(directory: string, from: number): RawLog {
-  asNamed(() => {
+  withInputErrors(() => {
     const manifest = join(directory, MANIFEST);
     if (!existsSync(manifest)) {
-      throw new InputError(`${directory} has no ${MANIFEST}: it is no export of seclog verify --write-export`);
+      throw new InputError(`${directory} has no ${MANIFEST}: it is not an export of seclog verify --write-export`);
     }
     const { format, window, ...begins } = readManifest(manifest);
     if (format !== FORMAT || window !== WINDOW_LEAVES) {
-      throw new InputError(`${directory} has an export of another format (${format}): use the seclog that wrote it`);
+      throw new InputError(
+        `${directory} has an export of another format (${format}): use the version of seclog that wrote it`,
+      );
     }
     if (begins.from !== from) {
       throw new InputError(
-        `the export begins with leaf ${begins.from}, the verification with ${from}: give it the --from that it was written with`,
+        `the export begins with leaf ${begins.from}, the verification with leaf ${from}: use the --from that the export was written with`,
       );
     }
   });

@@ -1,54 +1,54 @@
-/** What a verification found, in words. */
+/** Collects what a verification found, each finding as one sentence for an auditor. */
 
-/** What is wrong, as one word. */
+/** The kind of a finding, in one word. */
 export type FindingKind =
-  /** An event or a record in quarantine is not what was sealed. */
+  /** An event or a quarantined record is not what was sealed. */
   | "changed"
-  /** It stands where another one was sealed. */
+  /** An event has a number under which another one was sealed. */
   | "moved"
   | "removed"
   | "inserted"
-  /** Its personal part is blank, and nothing says who erased it. */
+  /** An event's personal part is blank, and no record says who erased it. */
   | "erased"
   /** The record of an erasure or of retention is not what was sealed. */
   | "removal"
-  /** A number that no event has although its source had stored it, or that no range covers. */
+  /** A number that its source had stored has no event, or no range covers it. */
   | "hole"
-  /** The stored tree is not the one that was signed. */
+  /** The stored tree is not the signed one. */
   | "tree"
-  /** A checkpoint or its signature. */
+  /** A checkpoint or its signature is wrong, or the checkpoint is missing. */
   | "checkpoint"
-  /** The log has less than a checkpoint that was kept elsewhere. */
+  /** The log has fewer leaves than a checkpoint that was kept elsewhere. */
   | "rollback"
-  /** The log's history is another one than a signed checkpoint's. */
+  /** The log's history differs from a signed checkpoint's. */
   | "rewritten";
 
 /** One thing that is not as it was sealed. */
 export interface Finding {
   readonly kind: FindingKind;
   readonly sentence: string;
-  /** Where it stands in the tree. */
+  /** Its place in the tree, from 0. */
   readonly leaf?: number;
   readonly source?: string;
-  /** Text beyond 2^53, where JSON's readers round. */
+  /** As text beyond 2^53, because JSON parsers round such numbers. */
   readonly seq?: number | string;
-  /** The last of several numbers. */
+  /** The last of a run of numbers that begins with `seq`. */
   readonly last_seq?: number | string;
   readonly event_id?: string;
 }
 
-/** An event, as far as its row says. */
+/** What names an event, as its row claims. */
 export interface EventName {
   readonly source: string;
-  /** A row may have any number that its column holds: up to 2^63. */
+  /** Anything that the column holds, up to 2^63. */
   readonly seq: number | bigint;
   readonly id: string;
-  /** `2026-11-22T19:43:22.123456Z`, or anything that somebody wrote there. */
+  /** `2026-11-22T19:43:22.123456Z`, or whatever an attacker wrote there. */
   readonly occurredAt: string;
   readonly type: string;
 }
 
-/** Numbers of a source whose events are gone. */
+/** A run of numbers of one source whose events were removed. */
 export interface RemovedRun {
   readonly source: string;
   readonly first: number;
@@ -56,10 +56,10 @@ export interface RemovedRun {
   readonly leaf: number;
 }
 
-/** So many are kept; beyond that they are counted. */
-const MOST_FINDINGS = 10_000;
+/** Findings that are kept; the rest are only counted. */
+export const MOST_FINDINGS = 10_000;
 
-/** Collects findings. */
+/** The findings of one verification. */
 export class Findings {
   readonly #kept: Finding[] = [];
   #removed: RemovedRun[] = [];
@@ -74,7 +74,7 @@ export class Findings {
     if (this.#kept.length < MOST_FINDINGS) this.#kept.push({ kind, sentence, ...place });
   }
 
-  /** Numbers that were removed; those that follow each other are one finding, and those of a whole source are named so. */
+  /** Adds removed numbers. Consecutive ones become one finding. */
   removed(run: RemovedRun): void {
     const last = this.#removed.at(-1);
     if (last?.source === run.source && last.last === run.first - 1) last.last = run.last;
@@ -82,7 +82,7 @@ export class Findings {
     else this.#count++;
   }
 
-  /** Turns what was removed into findings, when everything has been read. @param sealed by source: its last number */
+  /** Turns the removed numbers into findings, once everything has been read. @param sealed each source's last sealed number */
   endRemoved(sealed: ReadonlyMap<string, number>): void {
     for (const { source, first, last, leaf } of this.#removed) {
       const place = { leaf, source, seq: first, last_seq: last };
@@ -96,7 +96,7 @@ export class Findings {
             : `the ${count.toLocaleString("en")} events with ${numbersText(first, last)}`;
         this.add(
           "removed",
-          `${text} of ${sourceName(source)} ${count === 1 ? "was" : "were"} removed (sealed from leaf ${leaf} on)`,
+          `${text} of ${sourceName(source)} ${count === 1 ? `was removed (sealed as leaf ${leaf})` : `were removed (sealed from leaf ${leaf} on)`}`,
           place,
         );
       }
@@ -104,28 +104,28 @@ export class Findings {
     this.#removed = [];
   }
 
-  /** More of what was found already, in such numbers that they are only counted. */
+  /** Counts findings like earlier ones, which are too many to keep. */
   more(count: number): void {
     this.#count += count;
   }
 
-  /** What concerns the whole log first, then in the order of the leaves. */
+  /** Findings about the whole log first, the rest in the order of their leaves. */
   list(): readonly Finding[] {
     return this.#kept.sort((a, b) => (a.leaf ?? -1) - (b.leaf ?? -1));
   }
 }
 
-/** `source …5c8f12ab34cd`: a UUIDv7 begins with when it was made, its end tells sources apart. */
+/** `source …5c8f12ab34cd`: the end of a UUIDv7 distinguishes sources; its beginning is a time. */
 export function sourceName(source: string): string {
   return `source …${source.slice(-12)}`;
 }
 
-/** An integer of a table, exactly; 0, which no event has, for what is none: an export may say anything. */
+/** An integer of a table, exactly. Returns 0, which no event has, for any other text: an export can hold anything. */
 export function exactInteger(digits: string | null | undefined): bigint {
   return typeof digits === "string" && /^-?\d{1,19}$/.test(digits) ? BigInt(digits) : 0n;
 }
 
-/** The number of a finding's place. */
+/** A number as a finding reports it: as text where a double would round it. */
 export function placeNumber(exact: bigint): number | string {
   const value = Number(exact);
   return Number.isSafeInteger(value) ? value : String(exact);
@@ -145,17 +145,17 @@ function minuteText(time: string): string {
   return /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(time) ? `${time.slice(0, 16).replace("T", " ")} UTC` : time.slice(0, 40);
 }
 
-/** Why a row under the own source's id is none of its events. */
-export const NOT_OWN = "it has the id of the log's own source, whose events are kept as 'own', and it is not";
+/** Why a row with the own source's id is not one of its events. */
+export const NOT_OWN = "it has the id of the log's own source, but its retention is not 'own'";
 
 /**
- * What follows the name of a row that claims the number of another one. Which of the two the application recorded, the log cannot
- * tell: whoever knows a source's id may insert a row under its next number, and that one is sealed if its time is earlier.
+ * What follows the name of a row that has the number of another one. The log cannot decide which of the two the application
+ * recorded: a writer that knows a source's id can insert a row under its next number, which is sealed if its time is earlier.
  *
- * @param other what is known of the other row
+ * @param state how far the rows are sealed, as a clause
  */
-export function besideText(other: string): string {
-  return `stands beside another one, which ${other}: either it was inserted, or the other one was before it came; compare both with the application's spool and receipts`;
+export function sharedNumberText(state: string): string {
+  return `shares its number with another row, ${state}: one of the two was inserted, and the log cannot decide which; compare both with the application's spool and receipts`;
 }
 
 /** `2 events`. */

@@ -1,4 +1,4 @@
-/** What was taken away before it was sealed, when verification goes on from between its record and its leaves. */
+/** Verification that continues between the record of a removal and the leaves that were sealed later. */
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { postgresHandler } from "seclog/postgres";
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await seal(sealer, key);
   await write({ sourceId: B, count: 5, event: { actorId: "mallory" } });
   await admin.query("SELECT seclog_erase('mallory', NULL, NULL, NULL, NULL, NULL, 'asked to', false)");
-  // A sealer that has much to do comes to the sources one after the other.
+  // A busy sealer seals one source after another: B's position is hidden so that its numbers are sealed late.
   const hide = (last: number) => admin.query("UPDATE security_event_source SET last_seq = $2 WHERE id = $1", [B, last]);
   await admin.query("SET session_replication_role = replica");
   await hide(0);
@@ -78,28 +78,28 @@ const RECORD = `UPDATE security_event_log_own SET data = replace(data::text, '"s
   UPDATE security_event_log_own SET commitment = sha256(salt ||
     convert_to('{"actor_id":' || to_json(actor_id) || ',"actor_type":"operator","data":' || data || '}', 'UTF8')) WHERE seq = 2;`;
 
-describe("verifyLog() from a checkpoint between a removal and the leaves of what it took", () => {
+describe("verifyLog() from a checkpoint between a removal and the leaves that it affects", () => {
   it("reads the removal's record again", async () => {
     const report = await verifyAfter("");
     expect(sentences(report)).toEqual([]);
     expect(report).toMatchObject({ intact: true, from: 802, size: 817, erased: 5, erasures: 1 });
     expect(report.removals).toMatchObject([{ number: 2, rows: 5, reason: "asked to", sealed: true }]);
-    // Its leaf is in a full tile, whose hash the tree's last ones have.
+    // Its leaf is in a full tile, whose root is in the tree's last tiles.
     expect(pathTiles(301, 802)).toEqual([{ level: 0, tile: 1 }]);
   });
 
-  it("holds the record to what it says, and to its leaf", async () => {
+  it("checks the record against its event, and the event against its leaf", async () => {
     expect(sentences(await verifyAfter(BLANK))).toEqual([
-      expect.stringContaining("what removal 2 took (6 rows) is not what the sealed event says"),
+      expect.stringContaining("the record of removal 2 (6 rows) does not match its event"),
     ]);
     expect(sentences(await verifyAfter(BLANK + RECORD))).toEqual([
-      expect.stringContaining("what removal 2 took (6 rows) proves nothing: the event that records it was changed"),
+      expect.stringContaining("the record of removal 2 (6 rows) proves nothing: the event that records it was changed"),
     ]);
     const gone = await verifyAfter(`${BLANK} DELETE FROM security_event_log_own WHERE seq = 2`);
     expect(sentences(gone)).toEqual([expect.stringContaining("event 2 of the log's own source, which does not exist")]);
   });
 
-  it("holds the leaf's tile to those above it", async () => {
+  it("checks the leaf's tile against those above it", async () => {
     const { entriesOf } = await import("#test/support/naive-sealer.ts");
     const { leafHash } = await import("seclog/merkle");
     const [own] = await database.query<{ source: string; leaf: string }>(

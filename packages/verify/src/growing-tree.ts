@@ -1,12 +1,12 @@
 /**
- * The tree as it grows, leaf by leaf, held to every root that it must have.
+ * The tree as it grows, leaf by leaf, compared with every root that it must have.
  *
- * It grows from what the tiles have. Where a row makes another leaf than its tile has, a second tree grows beside it, from what
- * the rows make, until the next signed root says which of the two was changed:
+ * It grows from the tiles. Where a row does not match its tile, a second tree grows beside it, from the rows, until the next signed
+ * root shows which of the two was changed:
  *
  * ```
  *  agree ── a row differs ──► two trees ── root is the tiles' ──► agree: the rows were changed
- *    ▲                            ├─────── root is the rows'  ──► agree: the tiles were changed, go on from the rows
+ *    ▲                            ├─────── root is the rows'  ──► agree: the tiles were changed, continue from the rows
  *    └────────────────────────────┴─────── root is neither's  ──► broken: no later root can be right
  * ```
  */
@@ -23,19 +23,19 @@ import type { Window } from "./window.ts";
 export class GrowingTree {
   readonly #context: VerifyContext;
   #range: CompactRange;
-  /** The tree as the rows make it; only while they and the tiles differ, from the last root that was right on. */
+  /** The tree from the rows; only while they differ from the tiles, which ends at the next root that is right. */
   #byRows: CompactRange | undefined;
   readonly #upper: UpperLevels;
-  /** Judged when a signed root has come after them. */
+  /** Judged at the next signed root. */
   #differences: Difference[] = [];
   #uncounted = 0;
-  /** The last size at which a signed root was the tree's. */
+  /** The last size at which the tree had the signed root. */
   #good: number;
-  /** After a stored root that neither tiles nor rows lead to, none can be right. */
+  /** After a signed root that neither tiles nor rows produce, no later one can be right. */
   #broken = false;
   #uncompared = 0;
 
-  /** @param before leaves that were verified before @param edge the last tiles of their tree */
+  /** @param before how many leaves were verified before @param edge the last tiles of their tree */
   constructor(before: number, edge: Tiles, context: VerifyContext) {
     this.#range = rangeOf(before, edge);
     this.#upper = new UpperLevels(before, edge);
@@ -53,22 +53,22 @@ export class GrowingTree {
     return this.#range.root();
   }
 
-  /** Signed roots that could not be compared, since the tree differs before them. */
+  /** Signed roots that could not be compared, because the tree already differs before them. */
   get uncompared(): number {
     return this.#uncompared;
   }
 
-  /** Compares what was verified before with the root that it had then. */
+  /** Compares the leaves that were verified before with the root that they had then. */
   begin(root: string): void {
     if (this.root() === root) return;
     this.#context.findings.add(
       "rewritten",
-      `history before leaf ${this.size} was rewritten: the tiles no longer have the root of the checkpoint given with --from; verify without it to see what was changed`,
+      `history before leaf ${this.size} was rewritten: the tiles no longer produce the root of the checkpoint given with --from; verify without --from to see what was changed`,
     );
     this.#broken = true;
   }
 
-  /** Takes what differs in a window. @param unknown the tiles of level 0 that are missing or too short */
+  /** Adds the differences of a window. @param unknown the tiles of level 0 that are missing or too short */
   addDifferences({ differences, uncounted }: Window, unknown: ReadonlySet<number>): void {
     for (const difference of differences) {
       this.#differences.push({ ...difference, unknown: unknown.has(Math.floor(difference.leaf / TILE_WIDTH)) });
@@ -76,7 +76,7 @@ export class GrowingTree {
     this.#uncounted += uncounted;
   }
 
-  /** Lets the tree grow from leaf `at` to before `stop`. */
+  /** Grows the tree from leaf `at` to before `stop`. */
   grow(at: number, stop: number, { start, hashes, rowHashes }: Window, tiles: Tiles): number {
     const range = this.#range;
     const hashAt = (leaf: number): string =>
@@ -104,7 +104,7 @@ export class GrowingTree {
     return stop;
   }
 
-  /** Compares the tree as it stands with a root that it must have. */
+  /** Compares the tree so far with a root that it must have. */
   compare(expected: ExpectedRoot, leaves: WindowLeaves): void {
     const { size, root, trusted, file, signers } = expected;
     const { findings } = this.#context;
@@ -126,14 +126,14 @@ export class GrowingTree {
     if (file !== undefined) {
       findings.add(
         "rewritten",
-        `history before leaf ${size} was rewritten: the checkpoint of that size in ${file}, signed by ${signers}, has another root than the database`,
+        `history before leaf ${size} was rewritten: the checkpoint of ${size} leaves in ${file}, signed by ${signers}, has a different root`,
         at,
       );
     } else if (!trusted) {
       if (signers !== "") return;
       findings.add(
         "checkpoint",
-        `the checkpoint of ${size} leaves has another root than the tree: one of them was changed`,
+        `the checkpoint of ${size} leaves has a different root from the tree: one of the two was changed`,
         at,
       );
     } else if (this.#broken) this.#uncompared++;
@@ -141,7 +141,7 @@ export class GrowingTree {
       const numbers = leaves.text(this.#good, size);
       findings.add(
         "rewritten",
-        `the tree was changed between leaf ${this.#good} and leaf ${size - 1}: the checkpoint of ${size} leaves, signed by ${signers}, has another root; these are ${numbers}`,
+        `the tree was changed between leaf ${this.#good} and leaf ${size - 1}: the checkpoint of ${size} leaves, signed by ${signers}, has a different root; these leaves are ${numbers}`,
         at,
       );
       this.#resolve(size, "tiles");
@@ -150,17 +150,17 @@ export class GrowingTree {
     }
   }
 
-  /** Where the tree ends, in this window: compares its last tiles. */
+  /** Compares the tree's last tiles, in the window where it ends. */
   endTiles(window: number, size: number, tiles: Tiles): void {
     this.#upper.end(window, size, tiles, this.#context.findings);
   }
 
-  /** Judges what no signed root has come after: nothing says that the tiles were changed. */
+  /** Judges the differences after the last signed root as if the tiles were right: nothing shows otherwise. */
   end(): void {
     this.#resolve(Number.POSITIVE_INFINITY, "tiles");
   }
 
-  /** Judges the differences before leaf `size`: either their tiles or their rows are what was signed. */
+  /** Judges the differences before leaf `size`. @param right which of the two the signed root confirmed */
   #resolve(size: number, right: "tiles" | "rows"): void {
     if (this.#differences.length === 0) return;
     const { findings, tally, own, ownSource } = this.#context;
@@ -188,13 +188,13 @@ export class GrowingTree {
       else same.push(difference);
     }
     for (const [tile, [first, ...others]] of byTile) {
-      // That its tile is missing was said.
+      // Its missing tile has been reported.
       if (first === undefined || first.unknown === true) continue;
       const { leaf, source, seq } = first;
       const more = others.length === 0 ? "" : ` and ${countText(others.length, "other")}`;
       findings.add(
         "tree",
-        `the stored tree was changed, not the events: the hash of number ${seq} of ${sourceName(source)} (leaf ${leaf})${more} in tile/0/${String(tile).padStart(3, "0")} is not the one that the checkpoint of ${size} leaves stands for`,
+        `the stored tree was changed, not the events: the hash of number ${seq} of ${sourceName(source)} (leaf ${leaf})${more} in tile/0/${String(tile).padStart(3, "0")} ${others.length === 0 ? "does" : "do"} not match the checkpoint of ${size} leaves`,
         { leaf, source, seq },
       );
     }

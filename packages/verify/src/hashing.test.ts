@@ -35,7 +35,7 @@ describe("CompactRange", () => {
     }
   });
 
-  it("is not disturbed by what a copy of it appends", () => {
+  it("is not affected by appends to a clone", () => {
     const range = new CompactRange();
     for (let n = 0; n < 5; n++) range.append(leafHash(`${n}`));
     const root = range.root();
@@ -45,7 +45,7 @@ describe("CompactRange", () => {
 });
 
 describe("pathLeads()", () => {
-  it("holds for the other implementation's proofs, and for no changed one", async () => {
+  it("accepts the other implementation's proofs, and refuses changed ones", async () => {
     const tree = new TreeAppender();
     const size = 300;
     for (let n = 0; n < size; n++) tree.append(otherLeafHash(`${n}`));
@@ -75,7 +75,7 @@ describe("pathLeads()", () => {
     );
   });
 
-  it("takes no odd numbers", () => {
+  it("refuses indexes and sizes that no tree has", () => {
     const leaf = leafHash("x");
     expect(pathLeads(leaf, 0, 1, [], leaf)).toBe(true);
     for (const [index, size] of [

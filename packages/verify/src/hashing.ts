@@ -1,8 +1,8 @@
 /**
- * RFC 6962 hashing for the verifier, written apart from `seclog/merkle`: what the write path got wrong must not be wrong here
- * in the same way.
+ * RFC 6962 hashing for the verifier, written independently of `seclog/merkle`, so that a mistake of the write path is not
+ * repeated here.
  *
- * Hashes are strings of 32 Latin-1 characters, one for each byte: `crypto.hash` gives those quicker than Buffers, and they
+ * Hashes are strings of 32 Latin-1 characters, one for each byte: `crypto.hash` returns those faster than Buffers, and they
  * compare with `===`.
  */
 import * as crypto from "node:crypto";
@@ -24,12 +24,12 @@ export const EMPTY_ROOT: string = sha256("");
 const NODE_BYTES = 1 + 2 * HASH_BYTES;
 const node = Buffer.alloc(NODE_BYTES, 1);
 
-/** Writes a hash as bytes. A loop: the call of a Buffer's method costs more than 32 bytes do. */
+/** Writes a hash as bytes. A loop, because calling a Buffer method costs more than writing 32 bytes. */
 function put(hash: string, bytes: Buffer, start: number): void {
   for (let i = 0; i < HASH_BYTES; i++) bytes[start + i] = hash.charCodeAt(i);
 }
 
-/** Whether the bytes at `start` are this hash. */
+/** Whether the 32 bytes at `start` are this hash. */
 export function isHashAt(bytes: Buffer, start: number, hash: string): boolean {
   for (let i = 0; i < HASH_BYTES; i++) if (bytes[start + i] !== hash.charCodeAt(i)) return false;
   return true;
@@ -48,17 +48,17 @@ export function leafHash(entry: Uint8Array | string): string {
   return sha256(Buffer.concat([Uint8Array.of(0), text]));
 }
 
-/** The inputs of a row of nodes, one after the other: written where they are hashed. */
+/** The inputs of a row of nodes, reused and hashed in place. */
 const inputs = Array.from({ length: TILE_WIDTH / 2 }, () => Buffer.alloc(NODE_BYTES, 1));
 
-/** The root over the 256 hashes that stand in `hashes` from `start` on. */
+/** The root over the 256 hashes in `hashes` from `start` on. */
 export function tileRoot(hashes: Buffer, start: number): string {
   for (let i = 0, at = start; i < TILE_WIDTH / 2; i++) {
     const input = inputs[i] as Buffer;
     for (let n = 1; n < NODE_BYTES; n++) input[n] = hashes[at++] as number;
   }
   for (let width = TILE_WIDTH / 2; width > 1; width /= 2) {
-    // Node i of a row is half of input i/2 of the next, which has been hashed by then.
+    // Node i overwrites half of input i/2, which this loop has already hashed.
     for (let i = 0; i < width; i++) {
       put(sha256(inputs[i] as Buffer), inputs[i >> 1] as Buffer, 1 + (i & 1) * HASH_BYTES);
     }
@@ -67,12 +67,12 @@ export function tileRoot(hashes: Buffer, start: number): string {
 }
 
 /**
- * A tree that grows at its end, of which only the roots of its full subtrees are in memory: one for each bit of its size
- * that is set, the largest first.
+ * A tree that grows at its end. It keeps only the roots of its full subtrees: one for each set bit of its size, the largest
+ * first.
  */
 export class CompactRange {
   size = 0;
-  /** The root of the tile of leaves that was filled last, leaf by leaf. */
+  /** The root of the last tile of level 0 that was filled leaf by leaf. */
   lastTile = "";
   #roots: string[] = [];
 
@@ -86,7 +86,7 @@ export class CompactRange {
   /** Appends the root of a full subtree of `width` leaves, a power of two that divides the size. */
   append(hash: string, width = 1): void {
     let merged = hash;
-    // Each bit of the size from `width` on that is set is a subtree as large as the one that has come up to it.
+    // Each set bit of the size from `width` on is a subtree as large as `merged` has grown, and merges with it.
     for (let place = width; Math.floor(this.size / place) % 2 === 1; place *= 2) {
       merged = nodeHash(this.#roots.pop() as string, merged);
       if (place === TILE_WIDTH / 2) this.lastTile = merged;
@@ -104,14 +104,14 @@ export class CompactRange {
   }
 }
 
-/** Whether `path`, all of it, leads from the leaf at `index` to the root of a tree of `size` leaves (RFC 9162, 2.1.3.2). */
+/** Whether all of `path` leads from the leaf at `index` to the root of a tree of `size` leaves (RFC 9162, 2.1.3.2). */
 export function pathLeads(leaf: string, index: number, size: number, path: readonly string[], root: string): boolean {
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size) || index < 0 || index >= size) return false;
   let hash = leaf;
   let place = BigInt(index);
   let last = BigInt(size) - 1n;
   for (const sibling of path) {
-    // A node too many proves nothing, and must not pass for a part of the proof.
+    // An extra node proves nothing and must not pass as part of the proof.
     if (last === 0n) return false;
     if ((place & 1n) === 1n || place === last) {
       hash = nodeHash(sibling, hash);

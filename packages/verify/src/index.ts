@@ -1,5 +1,5 @@
 /**
- * The verifier of a Seclog security event log. It depends on nothing but Node, and shares no code with what writes the log.
+ * Verifies a Seclog security event log. It depends on nothing but Node, and shares no code with the programs that write the log.
  */
 
 export { databaseLog, SNAPSHOT_SETTINGS } from "./database-log.ts";

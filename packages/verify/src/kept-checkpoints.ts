@@ -1,21 +1,21 @@
-/** Checkpoints that were kept elsewhere: what finds a tail that was cut off, and a history that was rewritten. */
+/** Checkpoints that were kept elsewhere. They reveal a tail that was cut off and a history that was rewritten. */
 import { countText, type Findings } from "./findings.ts";
 import type { OpenedCheckpoint } from "./note.ts";
 
-/** A checkpoint, and the file that it was in. */
+/** A checkpoint and its file. */
 export interface KeptCheckpoint {
   readonly checkpoint: OpenedCheckpoint;
   readonly file: string;
 }
 
-/** Those after the checkpoint to begin with, in the order of their sizes. */
+/** The kept checkpoints after the one to begin with, in the order of their sizes. */
 export class KeptCheckpoints {
   readonly #kept: readonly KeptCheckpoint[];
   #next = 0;
 
   /**
-   * @param from what verification begins with: below it nothing can be compared, and one of its size is compared with it
-   * @param notes gets what could not be compared
+   * @param from the checkpoint to begin with: smaller ones cannot be compared, and one of the same size is compared with it
+   * @param notes receives a note of those that could not be compared
    */
   constructor(
     kept: readonly KeptCheckpoint[],
@@ -27,7 +27,7 @@ export class KeptCheckpoints {
     const before = kept.filter(({ checkpoint }) => checkpoint.size > 0 && checkpoint.size < begin);
     if (before.length > 0) {
       notes.push(
-        `Kept elsewhere from before the checkpoint given with --from, and not compared: ${countText(before.length, "checkpoint")}.`,
+        `${countText(before.length, "checkpoint")} kept elsewhere ${before.length === 1 ? "is" : "are"} older than the one given with --from and could not be compared.`,
       );
     }
     const sorted = [...kept].sort((a, b) => a.checkpoint.size - b.checkpoint.size);
@@ -35,18 +35,18 @@ export class KeptCheckpoints {
       if (checkpoint.size !== from?.size || checkpoint.root === from.root) continue;
       findings.add(
         "rewritten",
-        `the checkpoint of ${checkpoint.size} leaves in ${file} has another root than the one given with --from: the log has shown two histories`,
+        `the checkpoint of ${checkpoint.size} leaves in ${file} has a different root from the one given with --from: the log has shown two histories`,
       );
     }
     this.#kept = sorted.filter(({ checkpoint }) => checkpoint.size > begin);
   }
 
-  /** The size of the largest; 0 without one. */
+  /** The largest size; 0 without one. */
   get largest(): number {
     return this.#kept.at(-1)?.checkpoint.size ?? 0;
   }
 
-  /** The next ones, up to this size: each is returned once. */
+  /** The next checkpoints up to this size, each once. */
   *upTo(size: number): Generator<KeptCheckpoint> {
     for (let next = this.#kept[this.#next]; next !== undefined && next.checkpoint.size <= size; ) {
       this.#next++;

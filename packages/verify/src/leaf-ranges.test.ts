@@ -7,14 +7,14 @@ const B = "01936d2f-5c00-7000-8000-00000000000b";
 const END = 65_536;
 
 describe("LeafRanges", () => {
-  it("gives each leaf one place, however many ranges claim it", () => {
+  it("maps each leaf once, however many ranges claim it", () => {
     const findings = new Findings();
     const lines = Array.from({ length: 2_000 }, (_, n) => `${n}\t${n % 2 === 0 ? A : B}\t${n + 1}\t${n + END}`);
     const leaves = new LeafRanges(0, new Map()).inWindow(lines, 0, END, findings);
     expect(leaves.offsets.length).toBe(END);
     expect(leaves.intervals).toHaveLength(1);
     expect(leaves.at(1)).toEqual({ source: A, seq: 2 });
-    expect(findings.list()[0]?.sentence).toContain("two ranges of security_event_seal say which events");
+    expect(findings.list()[0]?.sentence).toContain("two ranges of security_event_seal cover the leaves from");
   });
 
   it("finds a number's interval among as many as a window has leaves", () => {

@@ -1,11 +1,11 @@
-/** Which number of which source each leaf of a window is, as the ranges of `security_event_seal` say. */
+/** Maps the leaves of a window to sources and their numbers, and checks the ranges of `security_event_seal` that say so. */
 
 import { copyValues } from "./copy-values.ts";
 import { countText, type Findings, numbersText, sourceName } from "./findings.ts";
 import type { Interval } from "./raw-log.ts";
 import { sourceWords } from "./row-reader.ts";
 
-/** A part of a range that lies in the window. */
+/** The part of a range that lies in the window. */
 interface Piece {
   readonly leaf: number;
   readonly source: string;
@@ -13,34 +13,34 @@ interface Piece {
   readonly count: number;
 }
 
-/** Numbers of a source whose leaves are in the window. */
+/** Consecutive numbers of a source whose leaves are in the window. */
 export interface LeafInterval extends Interval {
-  /** The source's id, as the reader of rows compares it. */
+  /** The source's id as `RowReader` compares it. */
   readonly words: Int32Array;
-  /** Where its numbers begin in {@link WindowLeaves.offsets}. */
+  /** Index of its first number in {@link WindowLeaves.offsets}. */
   readonly base: number;
 }
 
-/** The ranges of the whole log, as they follow each other. */
+/** The ranges of the whole log, in order. */
 export class LeafRanges {
-  /** By source: the number that its next range must begin with. */
+  /** The number with which each source's next range must begin. */
   readonly next: Map<string, number> = new Map();
   readonly #from: number;
   #end: number;
   #first = true;
   #last = -1;
 
-  /** @param from the leaf to begin with @param positions by source: its last number before that leaf */
+  /** @param from the leaf to begin with @param positions each source's last number before that leaf */
   constructor(from: number, positions: ReadonlyMap<string, number>) {
     this.#from = from;
     this.#end = from;
     for (const [source, last] of positions) this.next.set(source, last + 1);
   }
 
-  /** The numbers of the leaves from `start` to before `end`. Checks a range that two windows share only once. */
+  /** Maps the leaves from `start` to before `end`. A range that two windows share is checked once. */
   inWindow(lines: readonly string[], start: number, end: number, findings: Findings): WindowLeaves {
     const pieces: Piece[] = [];
-    // Every leaf before it has its number: ranges that overlap must not add up to more than the window.
+    // Leaves before it are mapped: overlapping ranges must not add up to more than the window.
     let taken = start;
     for (const line of lines) {
       const [first, source, low, high] = copyValues(line) as [string, string, string, string];
@@ -48,7 +48,7 @@ export class LeafRanges {
       if (![range.leaf, range.seq, range.seq + range.count].every(Number.isSafeInteger) || range.count < 1) {
         findings.add(
           "hole",
-          `a range of ${sourceName(source)} goes from ${low} to ${high}, and no log has such: security_event_seal was changed`,
+          `a range of ${sourceName(source)} runs from number ${low} to ${high}, which no log can have: security_event_seal was changed`,
         );
         continue;
       }
@@ -64,7 +64,7 @@ export class LeafRanges {
     if (this.#end < end) {
       findings.add(
         "hole",
-        `no range says which events the leaves ${this.#end} to ${end - 1} are: rows of security_event_seal were removed`,
+        `no range covers leaves ${this.#end} to ${end - 1}: rows of security_event_seal were removed`,
         { leaf: this.#end },
       );
       this.#end = end;
@@ -75,15 +75,15 @@ export class LeafRanges {
   #follow(range: Piece, findings: Findings): void {
     const { leaf, source, seq, count } = range;
     const at = { leaf, source, seq };
-    // The first one may have begun before the leaf to begin with.
+    // The first range may begin before the leaf to begin with.
     const begun = this.#first ? Math.max(0, this.#end - leaf) : 0;
     this.#first = false;
     if (leaf + begun !== this.#end) {
       findings.add(
         "hole",
         leaf > this.#end
-          ? `no range says which events the leaves ${this.#end} to ${leaf - 1} are: rows of security_event_seal were removed or changed`
-          : `two ranges of security_event_seal say which events the leaves from ${leaf} on are: it was changed`,
+          ? `no range covers leaves ${this.#end} to ${leaf - 1}: rows of security_event_seal were removed or changed`
+          : `two ranges of security_event_seal cover the leaves from ${leaf} on: it was changed`,
         at,
       );
     }
@@ -97,7 +97,7 @@ export class LeafRanges {
     } else if (seq + begun < next) {
       findings.add(
         "hole",
-        `${numbersText(seq, Math.min(next, seq + count) - 1)} of ${sourceName(source)} stand in two ranges: security_event_seal was changed`,
+        `two ranges cover ${numbersText(seq, Math.min(next, seq + count) - 1)} of ${sourceName(source)}: security_event_seal was changed`,
         at,
       );
     }
@@ -106,10 +106,10 @@ export class LeafRanges {
   }
 }
 
-/** Which leaf of one window belongs to which number, in both directions. */
+/** Maps the leaves of one window to numbers, and numbers to leaves. */
 export class WindowLeaves {
   readonly intervals: readonly LeafInterval[];
-  /** By position in the intervals: the leaf's offset in the window. */
+  /** Each number's leaf, as an offset in the window; indexed from {@link LeafInterval.base}. */
   readonly offsets: Int32Array;
   readonly #pieces: readonly Piece[];
   readonly #bySource = new Map<string, LeafInterval[]>();
@@ -163,7 +163,7 @@ export class WindowLeaves {
     return interval === undefined || seq > interval.last ? undefined : interval;
   }
 
-  /** Which number a leaf is. */
+  /** The source and number of a leaf. */
   at(leaf: number): { readonly source: string; readonly seq: number } | undefined {
     let low = 0;
     let high = this.#pieces.length;

@@ -12,7 +12,7 @@ const note = signNote(text, [log]);
 const known = readVkey(log.vkey);
 
 describe("openCheckpoint()", () => {
-  it("opens what seclog/merkle signs, and nothing that differs by a byte or ends earlier", () => {
+  it("opens a note that seclog/merkle signed, and refuses one with a changed byte or a missing end", () => {
     expect(openCheckpoint(note, [known])).toMatchObject({
       origin: ORIGIN,
       size: 20_852_163,
@@ -26,7 +26,7 @@ describe("openCheckpoint()", () => {
     }
   });
 
-  it("opens the example of tlog-cosignature, with the log's key unknown and the witness's signature false", () => {
+  it("opens a cosigned note, ignores unknown keys, and refuses an invalid signature of a known witness", () => {
     const signed = signNote(text, [other, log, witness]);
     const opened = openCheckpoint(signed, [known, readVkey(witness.vkey)]);
     expect(opened.signers.map(({ name }) => name)).toEqual([ORIGIN, "w.example"]);
@@ -38,17 +38,17 @@ describe("openCheckpoint()", () => {
     expect(() => openCheckpoint(forged, [known, readVkey(witness.vkey)])).toThrow("the signature of w.example+");
   });
 
-  it("refuses a note that a known key signed truly once and falsely once", () => {
+  it("refuses a note with a valid and an invalid signature of one known key", () => {
     const twice = formatNote({ text, signatures: [log.sign(text), { ...log.sign(text), signature: randomBytes(64) }] });
-    expect(() => openCheckpoint(twice, [known])).toThrow("is false");
+    expect(() => openCheckpoint(twice, [known])).toThrow("is invalid");
   });
 
-  it("says who has signed when nobody known has", () => {
+  it("names the signers when no known key signed", () => {
     expect(() => openCheckpoint(signNote(text, [other]), [known])).toThrow("it is signed by other.example+");
     expect(openCheckpoint(signNote(text, [other]), [known], "allow").signers).toEqual([]);
   });
 
-  it("does not take a witness's key of the log's name for the log's", () => {
+  it("does not accept a witness's key with the log's name as the log's key", () => {
     const namesake = newKey(ORIGIN, "cosignature");
     expect(openCheckpoint(signNote(text, [namesake]), [known], "allow").signers).toEqual([]);
   });
@@ -76,7 +76,7 @@ describe("openCheckpoint()", () => {
     ["no root", `${ORIGIN}\n3\n`],
     ["an empty line within", `${ORIGIN}\n3\n${Buffer.alloc(32).toString("base64")}\n\nx\n`],
   ])("refuses a signed checkpoint with %s", (_, bad) => {
-    expect(() => openCheckpoint(signNote(bad, [log]), [known])).toThrow("that is no checkpoint");
+    expect(() => openCheckpoint(signNote(bad, [log]), [known])).toThrow("this is not a checkpoint");
   });
 });
 
@@ -102,7 +102,7 @@ describe("readVkey()", () => {
 });
 
 describe("splitNotes()", () => {
-  it("takes notes apart that stand one after the other, with or without empty lines", () => {
+  it("splits consecutive notes, with or without empty lines between them", () => {
     const second = signNote(text, [log, other]);
     expect(splitNotes(note + second)).toEqual([note, second]);
     expect(splitNotes(`\n${note}\n\n${second}\n`)).toEqual([note, second]);

@@ -1,31 +1,32 @@
 /**
  * Reads signed notes (https://c2sp.org/signed-note), checkpoints (https://c2sp.org/tlog-checkpoint) and cosignatures
- * (https://c2sp.org/tlog-cosignature) as strictly as their specifications allow. Written apart from `seclog/merkle`.
+ * (https://c2sp.org/tlog-cosignature) as strictly as their specifications allow. Written independently of `seclog/merkle`.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { HASH_BYTES } from "./hashing.ts";
 
-/** What cannot be believed or read, in a sentence for people. */
+/** A file or a log that does not verify or cannot be read. The message is a sentence for people. */
 export class VerifyError extends Error {
   override readonly name: string = "VerifyError";
 }
 
-/** A key, a file or a folder that was named cannot be used: naming another one helps. */
+/** A named key, file or folder that cannot be used: the remedy is to name another one. */
 export class InputError extends VerifyError {
   override readonly name = "InputError";
 }
 
-/** A key that somebody named: of a log, or of a witness. */
+/** A public key of a log or of a witness. */
 export interface Vkey {
   readonly name: string;
   /** Eight hexadecimal digits. */
   readonly id: string;
+  /** The whole key, `name+id+key`. */
   readonly text: string;
   readonly kind: "log" | "witness";
   readonly key: KeyObject;
 }
 
-/** What a log says of itself. */
+/** What a log states about its tree. */
 export interface Checkpoint {
   readonly origin: string;
   readonly size: number;
@@ -33,47 +34,47 @@ export interface Checkpoint {
   readonly root: string;
 }
 
-/** A checkpoint, and those of the known keys that have signed it, each truly. */
+/** A checkpoint, and the known keys whose signatures on it are valid. */
 export interface OpenedCheckpoint extends Checkpoint {
   readonly note: string;
   readonly signers: readonly Vkey[];
-  /** Whose signatures were not looked at, as `name+id`. */
+  /** The signers whose keys are not known, as `name+id`. */
   readonly unknown: readonly string[];
 }
 
-/** DER before the 32 bytes of an Ed25519 public key (RFC 8410). */
+/** The DER prefix of an Ed25519 public key (RFC 8410). */
 const SPKI_PREFIX = "302a300506032b6570032100";
 const LOG_KEY = 1;
 const WITNESS_KEY = 4;
-/** The specification asks for 16 at least; more than this only keeps a verifier busy. */
+/** The specification requires at least 16; more than this would only keep a verifier busy. */
 const MOST_SIGNATURES = 100;
 const NAME = /^[^\s+\p{Z}\p{C}]+$/u;
 
-/** @throws VerifyError */
+/** Parses a public key, `name+id+key`. @throws VerifyError */
 export function readVkey(text: string): Vkey {
   const [name = "", id = "", ...rest] = text.split("+");
   const bytes = base64(rest.join("+"));
   if (!NAME.test(name) || !/^[0-9a-f]{8}$/.test(id) || bytes === undefined) {
     throw new VerifyError(
-      `${JSON.stringify(text.slice(0, 200))} is no key: name+id+key is expected, as seclog keys show prints it`,
+      `${JSON.stringify(text.slice(0, 200))} is not a key: expected name+id+key, as seclog keys show prints it`,
     );
   }
   const type = bytes[0];
   if ((type !== LOG_KEY && type !== WITNESS_KEY) || bytes.length !== 33) {
-    throw new VerifyError(`the key of ${name} is of a kind that is not known here: Ed25519 of a log, or of a witness`);
+    throw new VerifyError(`the key of ${name} is of an unknown kind: expected an Ed25519 key of a log or a witness`);
   }
   const made = createHash("sha256").update(`${name}\n`).update(bytes).digest("hex").slice(0, 8);
-  if (made !== id) throw new VerifyError(`the key ${text} does not have the id ${id}: a character of it is wrong`);
+  if (made !== id) throw new VerifyError(`the key ${text} does not match its id ${id}: one of its characters is wrong`);
   const der = Buffer.concat([Buffer.from(SPKI_PREFIX, "hex"), bytes.subarray(1)]);
   const key = createPublicKey({ key: der, format: "der", type: "spki" });
   return { name, id, text, kind: type === LOG_KEY ? "log" : "witness", key };
 }
 
 /**
- * Opens a checkpoint's note. Signatures of keys that are not known are not looked at; a false one of a known key refuses
- * the whole note.
+ * Opens a checkpoint's note. Signatures of unknown keys are ignored; an invalid one of a known key refuses the whole note.
  *
- * @throws VerifyError also when no known key has signed it, unless `unsigned` is allowed
+ * @throws VerifyError when the note or the checkpoint is malformed or a known key's signature is invalid, and, unless `unsigned`
+ *   is `"allow"`, when no known key has signed it
  */
 export function openCheckpoint(
   note: string,
@@ -97,7 +98,7 @@ export function openCheckpoint(
     const [dash, name = "", encoded = "", ...more] = line.split(" ");
     const bytes = base64(encoded);
     if (dash !== "\u2014" || !NAME.test(name) || bytes === undefined || bytes.length < 5 || more.length > 0) {
-      throw new VerifyError(`the note has a line that is no signature: ${JSON.stringify(line.slice(0, 200))}`);
+      throw new VerifyError(`the note has a line that is not a signature: ${JSON.stringify(line.slice(0, 200))}`);
     }
     const id = bytes.toString("hex", 0, 4);
     const key = keys.find((known) => known.name === name && known.id === id);
@@ -105,7 +106,7 @@ export function openCheckpoint(
       unknown.push(`${name}+${id}`);
       continue;
     }
-    if (!isSignature(key, text, bytes.subarray(4))) throw new VerifyError(`the signature of ${name}+${id} is false`);
+    if (!isSignature(key, text, bytes.subarray(4))) throw new VerifyError(`the signature of ${name}+${id} is invalid`);
     if (!signers.includes(key)) signers.push(key);
   }
   if (signers.length === 0 && unsigned === "refuse") {
@@ -120,11 +121,11 @@ export function openCheckpoint(
 function readCheckpoint(text: string): Checkpoint {
   const [origin = "", digits = "", encoded = "", ...extensions] = text.slice(0, -1).split("\n");
   const root = base64(encoded);
-  if (origin === "" || extensions.includes("")) throw new VerifyError("that is no checkpoint: a line is empty");
+  if (origin === "" || extensions.includes("")) throw new VerifyError("this is not a checkpoint: a line is empty");
   if (!/^(?:0|[1-9]\d{0,15})$/.test(digits) || !Number.isSafeInteger(Number(digits))) {
-    throw new VerifyError(`that is no checkpoint: ${JSON.stringify(digits.slice(0, 40))} is no number of leaves`);
+    throw new VerifyError(`this is not a checkpoint: ${JSON.stringify(digits.slice(0, 40))} is not a number of leaves`);
   }
-  if (root?.length !== HASH_BYTES) throw new VerifyError("that is no checkpoint: its third line is no hash");
+  if (root?.length !== HASH_BYTES) throw new VerifyError("this is not a checkpoint: its third line is not a hash");
   return { origin, size: Number(digits), root: root.toString("latin1") };
 }
 
@@ -136,7 +137,7 @@ function isSignature(key: Vkey, text: string, signature: Buffer): boolean {
   return verify(null, Buffer.from(`cosignature/v1\ntime ${time}\n${text}`), key.key, signature.subarray(8));
 }
 
-/** Notes one after the other, with or without empty lines between them. */
+/** Splits a text into its notes, which may have empty lines between them. */
 export function splitNotes(text: string): string[] {
   const notes: string[] = [];
   let lines: string[] = [];
@@ -156,7 +157,7 @@ export function splitNotes(text: string): string[] {
   return notes;
 }
 
-/** Standard Base64 with its padding (RFC 4648, section 4), and nothing else. */
+/** Decodes standard Base64 with padding (RFC 4648, section 4); returns `undefined` for anything else. */
 export function base64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
   return text !== "" && bytes.toString("base64") === text ? bytes : undefined;

@@ -1,4 +1,4 @@
-/** Rows that Seclog never writes and a hostile writer can, sealed by the program's own sealer: verification must read them as that did. */
+/** Rows that only a hostile writer stores: verification must read them exactly as the program's own sealer did. */
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -23,7 +23,7 @@ beforeAll(async () => {
   reader = new pg.Client({ connectionString: database.readerUrl });
   await reader.connect();
   await database.query("INSERT INTO security_event_source (id, epoch, key_hash) VALUES ($1, 1, '')", [A]);
-  // As a log has them from before new rows were held to it.
+  // Older logs have such rows from before the constraint existed.
   await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
 });
 
@@ -93,7 +93,7 @@ describe("a log with odd rows", () => {
     await sealLog(database);
     const report = await verify();
     expect(report.findings).toEqual([]);
-    // And the one that says how the log began.
+    // Plus the event that setup recorded.
     expect(report).toMatchObject({ intact: true, events: last + 1, unsealed: 0 });
   });
 });

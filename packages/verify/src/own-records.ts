@@ -1,4 +1,4 @@
-/** Events of the own source that were verified before, and are needed again: the records of what was taken before it was sealed. */
+/** Reads again events of the own source that were verified before: they record removals of numbers that were sealed only later. */
 import { batchesOf, linesOf } from "./copy-rows.ts";
 import { nameOf } from "./differences.ts";
 import type { RawLog } from "./raw-log.ts";
@@ -8,11 +8,11 @@ import { pathTiles } from "./tile-names.ts";
 import { isLeafOf, readTiles, type Tiles } from "./tiles.ts";
 
 /**
- * Reads them again, and holds each to its leaf in the tree that was verified.
+ * Reads the events and checks each against its leaf in the tree that was verified.
  *
  * @param numbers of the events
- * @param before the leaves of that tree, whose last tiles these are
- * @param own gets the events
+ * @param before how many leaves that tree has, and its last tiles
+ * @param own receives the events
  */
 export async function readOwnRecords(
   log: RawLog,
@@ -50,7 +50,7 @@ export async function readOwnRecords(
   }
 }
 
-/** The event of the own source that was read. @param isSealed whether it makes its leaf */
+/** The event of the own source that `reader` has just read. @param isSealed whether it makes its leaf */
 export function ownEvent(reader: RowReader, leaf: number, isSealed: boolean): OwnEvent {
   const { type, occurredAt: at } = nameOf(reader.entry(), "", 0);
   const state = isSealed && reader.personal === "kept" ? "intact" : "changed";

@@ -1,4 +1,4 @@
-/** What retention has ended on record: partitions, which go whole. */
+/** Checks the partitions that retention dropped on record: none of their events may remain. */
 
 import { linesOf } from "./copy-rows.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
@@ -7,12 +7,12 @@ import type { EndedPartition } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 
 /**
- * A row bears the time at which its transaction began, and comes into no partition that is dropped meanwhile: so much earlier may a
- * row say that it was stored although the partition was gone. No writer's transaction takes so long.
+ * `created_at` is when the row's transaction began, and the row may arrive just after the partition was dropped. Rows from the last
+ * minute before the drop are therefore not held against it: no writer's transaction takes that long.
  */
 const LONGEST_WRITE_MS = 60_000;
 
-/** The partitions that sealed events, or those that wait for it, say were dropped. Of two that dropped the same, the later. */
+/** The partitions that the own source's events record as dropped, by the later event if two name the same one. */
 export function endedPartitions(own: ReadonlyMap<number, OwnEvent>): EndedPartition[] {
   const ended = new Map<string, EndedPartition>();
   for (const [removal, event] of [...own].sort(([a], [b]) => a - b)) {
@@ -39,7 +39,7 @@ export function endedPartitions(own: ReadonlyMap<number, OwnEvent>): EndedPartit
   return [...ended.values()];
 }
 
-/** Reads the answer to the question `remaining`. What a removal took and is there again is counted elsewhere. */
+/** Reads the answer to the query `remaining`. Events that a removal took and that are back are counted elsewhere. */
 export async function checkEnded(
   pieces: AsyncIterable<Buffer>,
   ended: readonly EndedPartition[],
@@ -70,7 +70,7 @@ export async function checkEnded(
     const { name, removal } = ended[place] as EndedPartition;
     findings.add(
       "removal",
-      `removal ${removal} says that ${name} was dropped, and ${countText(count, "event")} stored in it before ${count === 1 ? "is" : "are"} there, as ${eventText(first)}: single events were removed under its name`,
+      `removal ${removal} says that ${name} was dropped, but ${countText(count, "event")} stored in it before that ${count === 1 ? "is" : "are"} still there, such as ${eventText(first)}: single events were removed under its name`,
     );
   }
 }

@@ -1,12 +1,12 @@
-/** What the personal part of an event must be: as it was sealed, or erased on record. */
+/** Checks the personal part of an event: it must be as sealed, or erased on record. */
 import type { VerifyContext } from "./context.ts";
 import { type EventName, eventText } from "./findings.ts";
 import type { PersonalState } from "./row-reader.ts";
 
-/** Says what is wrong with the personal part of a row whose leaf is right. */
+/** Reports what is wrong with the personal part of a row whose leaf is right. */
 export function judgePersonal(personal: PersonalState, name: EventName, leaf: number, context: VerifyContext): void {
   const { source, id } = name;
-  // It has a leaf, so it is a number that a range covers: none beyond 2^53.
+  // A range covers it, and none reaches beyond 2^53.
   const seq = Number(name.seq);
   const at = { leaf, source, seq, event_id: id };
   const isErased = context.removals.covers("erased", source, seq);

@@ -22,8 +22,8 @@ const SIZE = 300;
 
 const STORED = '{"created_at":"2026-11-22T19:43:22.123456Z","retention":"standard"}';
 
-/** Event `seq` as a proof has it. */
 const salts = Array.from({ length: SIZE }, () => randomBytes(16));
+/** The lines of event `seq` in a proof. */
 function parts(seq: number) {
   const [core = "", personal = ""] = encodeEvent(exampleEvent(seq)).split("\n");
   const salt = salts[seq - 1] as Buffer;
@@ -53,7 +53,7 @@ async function proofFile(
 }
 
 describe("verifyProof()", () => {
-  it("holds for every event, whole or without its personal part", async () => {
+  it("accepts the proof of any event, whole or without its personal part", async () => {
     for (const seq of [1, 2, 17, 256, 257, SIZE]) {
       const proven = verifyProof(await proofFile(seq), keys);
       expect(proven).toMatchObject({ index: seq - 1, checkpoint: { origin: ORIGIN, size: SIZE, signers: keys } });
@@ -68,7 +68,7 @@ describe("verifyProof()", () => {
     }
   });
 
-  it("says which of the witnesses named have signed", async () => {
+  it("returns the named witnesses that signed", async () => {
     const known = readVkey(witness.vkey);
     expect(verifyProof(await proofFile(17), keys, [known]).checkpoint.signers).toEqual([keys[0], known]);
   });
@@ -87,14 +87,14 @@ describe("verifyProof()", () => {
     ["extended: a node before the path", (file) => file.replace(first, `index 16\n${hash}$1$2`), /does not lead/],
     ["swapped: two hashes of the path", (file) => file.replace(first, "index 16\n$2$1"), /does not lead/],
     ["a hash of the path changed", (file) => file.replace(first, `index 16\n${hash}$2`), /does not lead/],
-    ["another index", (file) => file.replace("index 16", "index 17"), /does not lead .* its place 17/],
+    ["another index", (file) => file.replace("index 16", "index 17"), /does not lead .* its index 17/],
     [
       "an index beyond the tree",
       (file) => file.replace("index 16", "index 300"),
-      /about leaf 300, and its checkpoint has 300 leaves/,
+      /for leaf 300, but its checkpoint has only 300 leaves/,
     ],
-    ["another size", (file) => file.replace("\n300\n", "\n301\n"), /the signature of .* is false/],
-    ["another root", (file) => file.replace(/\n300\n.{44}\n/, `\n300\n${hash}`), /the signature of .* is false/],
+    ["another size", (file) => file.replace("\n300\n", "\n301\n"), /the signature of .* is invalid/],
+    ["another root", (file) => file.replace(/\n300\n.{44}\n/, `\n300\n${hash}`), /the signature of .* is invalid/],
     [
       "another key of the same name",
       () => proofFile(17, { signed: signNote(formatCheckpoint(checkpoint), [newKey()]) }),
@@ -108,7 +108,7 @@ describe("verifyProof()", () => {
     [
       "another origin, signed by this log's key",
       () => proofFile(17, { signed: signNote(formatCheckpoint({ ...checkpoint, origin: other.name }), [log]) }),
-      /the checkpoint is of the log other\.example, and none of the keys named is that log's/,
+      /the checkpoint belongs to the log other\.example, and no named key of that log has signed it/,
     ],
     [
       "a witness's signature instead of the log's",
@@ -138,7 +138,7 @@ describe("verifyProof()", () => {
     [
       "a salt that takes over a byte of the line",
       () => proofFile(17, { change: (event) => event.replace(`${parts(17).salt}\n{`, `${parts(17).salt}7b\n`) }),
-      /a salt and one line are expected/,
+      /expected a salt and one line/,
     ],
     [
       "a changed commitment",
@@ -158,15 +158,15 @@ describe("verifyProof()", () => {
     [
       "a salt without the personal line",
       () => proofFile(17, { change: (event) => event.split("\n").slice(0, 4).join("\n") }),
-      /is not whole/,
+      /is malformed/,
     ],
-    ["a line too many in the event", () => proofFile(17, { change: (event) => `${event}\nx` }), /is not whole/],
-    ["no extra line", (file) => file.replace(/^extra .*\n/m, ""), /does not say of which event/],
-    ["no index", (file) => file.replace(/^index .*\n/m, ""), /third line is no `index`/],
-    ["an index with a leading zero", (file) => file.replace("index 16", "index 016"), /third line is no `index`/],
-    ["carriage returns", (file) => file.replaceAll("\n", "\r\n"), /no proof, or only a part/],
-    ["the next version", (file) => file.replace("@v1", "@v2"), /no proof/],
-    ["54 hashes", (file) => file.replace("\n\n", `\n${hash.repeat(46)}\n`), /more than any tree is high/],
+    ["a line too many in the event", () => proofFile(17, { change: (event) => `${event}\nx` }), /is malformed/],
+    ["no extra line", (file) => file.replace(/^extra .*\n/m, ""), /the proof names no event/],
+    ["no index", (file) => file.replace(/^index .*\n/m, ""), /third line is not an `index`/],
+    ["an index with a leading zero", (file) => file.replace("index 16", "index 016"), /third line is not an `index`/],
+    ["carriage returns", (file) => file.replaceAll("\n", "\r\n"), /not a proof, or only part/],
+    ["the next version", (file) => file.replace("@v1", "@v2"), /not a proof/],
+    ["54 hashes", (file) => file.replace("\n\n", `\n${hash.repeat(46)}\n`), /more than the path in any tree/],
     ["cut in the checkpoint", (file) => file.slice(0, -90), /no signature/],
   ];
 
@@ -197,9 +197,9 @@ ${table.join("\n")}
     await expect(page).toMatchFileSnapshot("../../../docs/design/forged-proofs.md");
   });
 
-  it("does not hold when a byte of it is changed anywhere but in what nobody vouches for", async () => {
+  it("refuses a proof with any byte changed before the line of an unnamed witness", async () => {
     const file = await proofFile(17);
-    // The witness is not named: its line is not looked at, but must be a signature.
+    // The witness is not named, so its signature is not verified.
     const end = file.lastIndexOf("\u2014");
     for (let i = 0; i < end; i++) {
       const changed = `${file.slice(0, i)}${file[i] === "B" ? "C" : "B"}${file.slice(i + 1)}`;

@@ -1,15 +1,15 @@
-/** Checks a proof in a file (https://c2sp.org/tlog-proof) of one event: offline, with the log's key alone. */
+/** Checks a proof of one event (https://c2sp.org/tlog-proof) offline, with nothing but the log's key. */
 import { HASH_BYTES, hex, leafHash, pathLeads, sha256 } from "./hashing.ts";
 import { base64, type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
 
-/** What a proof that holds has proved. */
+/** What a valid proof proves. */
 export interface ProvenEvent {
   /** Signed by a key of the log and by every witness named. */
   readonly checkpoint: OpenedCheckpoint;
   readonly index: number;
-  /** The event's columns besides the personal ones. */
+  /** The event's non-personal columns. */
   readonly core: { readonly [column: string]: unknown };
-  /** Absent from a proof that leaves it out. */
+  /** The personal columns; absent if the proof leaves them out. */
   readonly personal?: { readonly [column: string]: unknown };
 }
 
@@ -20,14 +20,14 @@ const LONGEST_PATH = 53;
 /**
  * Checks the text of a proof.
  *
- * @param keys the log's, of which at least one must have signed the checkpoint
- * @param witnesses those that must all have signed it
- * @throws VerifyError that says what does not hold
+ * @param keys the log's keys; at least one must have signed the checkpoint
+ * @param witnesses the keys of witnesses; all must have signed it
+ * @throws VerifyError that says why the proof does not hold
  */
 export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
   const { extra, index, path, note } = readProof(text);
   const { core, commitment, stored, salt, personal } = readExtra(extra);
-  // The commitment first: it is the event itself that was changed, if anything was.
+  // The commitment first, so that a changed event is reported as that.
   if (salt !== undefined && personal !== undefined) {
     const made = hex(sha256(Buffer.concat([salt, Buffer.from(personal)])));
     if (made !== commitment) {
@@ -40,14 +40,15 @@ export function verifyProof(text: string, keys: readonly Vkey[], witnesses: read
   const own = checkpoint.signers.filter((key) => keys.includes(key) && key.name === checkpoint.origin);
   if (own.length === 0) {
     throw new VerifyError(
-      `the checkpoint is of the log ${checkpoint.origin}, and none of the keys named is that log's and has signed it`,
+      `the checkpoint belongs to the log ${checkpoint.origin}, and no named key of that log has signed it`,
     );
   }
   const { size, root } = checkpoint;
-  if (index >= size) throw new VerifyError(`the proof is about leaf ${index}, and its checkpoint has ${size} leaves`);
+  if (index >= size)
+    throw new VerifyError(`the proof is for leaf ${index}, but its checkpoint has only ${size} leaves`);
   if (!pathLeads(leafHash(`${core}\n${commitment}\n${stored}`), index, size, path, root)) {
     throw new VerifyError(
-      `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its place ${index} or the proof was changed`,
+      `the proof does not lead from the event to the root that ${checkpoint.origin} has signed: the event, its index ${index} or the proof was changed`,
     );
   }
   const silent = witnesses.filter((key) => !checkpoint.signers.includes(key));
@@ -66,20 +67,20 @@ function readProof(text: string): { extra: Buffer; index: number; path: string[]
   const end = text.indexOf("\n\n");
   const [first, ...lines] = text.slice(0, Math.max(0, end)).split("\n");
   if (first !== FIRST_LINE)
-    throw new VerifyError(`that is no proof, or only a part of one: it does not begin with ${FIRST_LINE}`);
+    throw new VerifyError(`this is not a proof, or only part of one: it does not begin with ${FIRST_LINE}`);
   const extraLine = lines.shift() ?? "";
   const extra = extraLine.startsWith("extra ") ? base64(extraLine.slice(6)) : undefined;
   if (extra === undefined)
-    throw new VerifyError("the proof does not say of which event it is: its second line is no `extra` in Base64");
+    throw new VerifyError("the proof names no event: its second line is not `extra` with Base64");
   const [, digits] = /^index (0|[1-9]\d{0,15})$/.exec(lines.shift() ?? "") ?? [];
   if (digits === undefined || !Number.isSafeInteger(Number(digits)))
-    throw new VerifyError("the proof's third line is no `index`");
+    throw new VerifyError("the proof's third line is not an `index`");
   if (lines.length > LONGEST_PATH)
-    throw new VerifyError(`the proof has ${lines.length} hashes, more than any tree is high`);
+    throw new VerifyError(`the proof has ${lines.length} hashes, more than the path in any tree`);
   const path = lines.map((line) => {
     const hash = base64(line);
     if (hash?.length === HASH_BYTES) return hash.toString("latin1");
-    throw new VerifyError(`the proof has a line that is no hash: ${JSON.stringify(line.slice(0, 100))}`);
+    throw new VerifyError(`the proof has a line that is not a hash: ${JSON.stringify(line.slice(0, 100))}`);
   });
   return { extra, index: Number(digits), path, note: text.slice(end + 2) };
 }
@@ -88,9 +89,9 @@ function readProof(text: string): { extra: Buffer; index: number; path: string[]
 interface ProofEvent {
   readonly core: string;
   readonly commitment: string;
-  /** What the store says of it: when it came, how long it is kept. */
+  /** The columns that the store sets: when it was stored, and how long it is kept. */
   readonly stored: string;
-  /** This and the next are left out of a proof that shall name nobody. */
+  /** A redacted proof leaves out the salt and the personal line. */
   readonly salt?: Buffer;
   readonly personal?: string;
 }
@@ -103,7 +104,7 @@ function readExtra(extra: Buffer): ProofEvent {
   if (stored === undefined) throw new VerifyError("the event in the proof does not say when it was stored");
   if (salt === undefined) return { core, commitment, stored };
   if (personal === undefined || more.length > 0 || !/^[0-9a-f]{32}$/.test(salt)) {
-    throw new VerifyError("the personal part of the event in the proof is not whole: a salt and one line are expected");
+    throw new VerifyError("the personal part of the event in the proof is malformed: expected a salt and one line");
   }
   return { core, commitment, stored, salt: Buffer.from(salt, "hex"), personal };
 }
@@ -114,7 +115,7 @@ function members(line: string, which: string): { readonly [column: string]: unkn
     if (typeof value === "object" && value !== null && !Array.isArray(value))
       return value as { [column: string]: unknown };
   } catch {
-    // Said below.
+    // Reported below.
   }
-  throw new VerifyError(`the ${which} line of the event in the proof is no JSON object`);
+  throw new VerifyError(`the ${which} line of the event in the proof is not a JSON object`);
 }

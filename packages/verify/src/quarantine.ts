@@ -1,4 +1,4 @@
-/** The records in quarantine of a window: which of its leaves they make. */
+/** Checks the quarantined records of a window against its leaves. */
 import { createHash, type Hash } from "node:crypto";
 import type { VerifyContext } from "./context.ts";
 import { linesOf } from "./copy-rows.ts";
@@ -14,7 +14,7 @@ export async function readQuarantine(
   context: VerifyContext,
 ): Promise<void> {
   const { findings, removals, tally } = context;
-  /** Of a record whose pieces follow each other. */
+  /** Hashes a record across its pieces, which follow each other. */
   let content: Hash | undefined;
   for await (const line of linesOf(pieces)) {
     const [source = "", number = "", createdAt = "", salt, commitment, reason, record, isPart] = copyValues(line);
@@ -34,7 +34,7 @@ export async function readQuarantine(
     const digits = byteaValue(commitment ?? "").toString("hex");
     const entry = `{"created_at":"${canonicalTime(createdAt ?? "")}","quarantined":true,"seq":${number},"source_id":"${source}"}\n${digits}`;
     const hash = leafHash(entry);
-    const what = `the record in quarantine with number ${seq} of ${sourceName(interval.source)}`;
+    const what = `the quarantined record with number ${seq} of ${sourceName(interval.source)}`;
     const at = { leaf, source: interval.source, seq };
     const isKept = salt !== null && byteaValue(salt ?? "").length === 16 && made === digits;
     if (hash !== window.sealed(offset)) {
@@ -43,7 +43,7 @@ export async function readQuarantine(
       continue;
     }
     if (window.made[offset] !== NOTHING) {
-      findings.add("inserted", `${what} was inserted: that number is there already`, at);
+      findings.add("inserted", `${what} was inserted: another record already makes its leaf`, at);
       continue;
     }
     window.made[offset] = QUARANTINED;
@@ -52,7 +52,7 @@ export async function readQuarantine(
       if (!removals.covers("erased", interval.source, seq)) {
         findings.add("erased", `${what} was erased, and no record says by whom`, at);
       } else if (reason !== "erased" || record !== "\\x") {
-        findings.add("changed", `${what} was changed: it was erased, and something stands there`, at);
+        findings.add("changed", `${what} was changed: it was erased, but its reason or its bytes are not blank`, at);
       }
     } else if (isKept) tally.quarantined++;
     else findings.add("changed", `${what} was changed: its reason or its bytes are not what was sealed`, at);

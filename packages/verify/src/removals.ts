@@ -1,24 +1,24 @@
-/** What was taken away on record: `security_event_removed`, as far as sealed events of the own source vouch for it. */
+/** Reads the removals on record (`security_event_removed`) and checks them against the own source's events that record them. */
 
 import { copyValues } from "./copy-values.ts";
 import { countText, type Findings } from "./findings.ts";
 import { sha256 } from "./hashing.ts";
 
-/** How content goes: a person's part is blanked, or whole partitions are dropped. */
+/** How content is removed: a personal part is blanked, or whole partitions are dropped. */
 export type RemovalKind = "erased" | "pruned";
 
-/** Which type of event records which kind of removal. */
+/** The type of event that records each kind of removal. */
 const RECORDED_BY: { readonly [K in RemovalKind]: string } = { erased: "log_erased", pruned: "log_retention" };
 
-/** An event of the log's own source, as it was read. */
+/** An event of the log's own source. */
 export interface OwnEvent {
   readonly type: string;
   readonly data: string | undefined;
-  /** When, and by whom. */
+  /** When it occurred, and its actor. */
   readonly at: string;
   readonly by: string | undefined;
   readonly leaf: number | undefined;
-  /** `late`: it is not sealed yet. */
+  /** `late` means not sealed yet. */
   state: "intact" | "changed" | "late";
 }
 
@@ -27,7 +27,7 @@ export interface RemovalReport {
   /** The number of the event of the log's own source that records it. */
   readonly number: number;
   readonly kind: string;
-  /** `null` where there is no such event. */
+  /** `null` if that event does not exist. */
   readonly recorded_at: string | null;
   readonly actor_id: string | null;
   readonly rows: number;
@@ -35,7 +35,7 @@ export interface RemovalReport {
   readonly reason: string | null;
   /** The partitions that retention dropped. */
   readonly partitions: readonly string[];
-  /** Whether its record is a leaf already. */
+  /** Whether the event that records it is sealed. */
   readonly sealed: boolean;
 }
 
@@ -43,33 +43,34 @@ interface Removal {
   readonly kinds: Set<string>;
   readonly lines: string[];
   rows: number;
-  /** Of those, numbers of the log's own source. */
+  /** Rows of the log's own source among them. */
   own: number;
-  /** Whether it took numbers that are looked at. */
+  /** Whether it, or a number that it took, lies after what was verified before. */
   matters: boolean;
 }
 
-/** Numbers of one source: from each start to before the end at the same place. */
+/** Ranges of one source's numbers: each from `starts[i]` to before `ends[i]`. */
 interface Numbers {
   readonly starts: number[];
   readonly ends: number[];
 }
 
+/** All removals on record. */
 export class Removals {
   readonly #ownSource: string;
   readonly #removals = new Map<number, Removal>();
   readonly #numbers = { erased: new Map<string, [number, number][]>(), pruned: new Map<string, [number, number][]>() };
   readonly #merged = { erased: new Map<string, Numbers>(), pruned: new Map<string, Numbers>() };
 
-  /** @param ownSource the log's own source, of which nothing is ever taken */
+  /** @param ownSource the log's own source, whose events are never removed */
   constructor(ownSource: string) {
     this.#ownSource = ownSource;
   }
 
   /**
-   * Takes a row of the table.
+   * Adds a row of the table.
    *
-   * @param positions by source: its last number that was verified before, and is not looked at again
+   * @param positions each source's last number that was verified before, and is not verified again
    */
   add(line: string, positions: ReadonlyMap<string, number>): void {
     const [own, kind, source, numbers] = copyValues(line).map((value) => value ?? "") as [
@@ -103,22 +104,22 @@ export class Removals {
   }
 
   /**
-   * When all rows were taken: forgets the removals that were verified before.
+   * Forgets the removals that were verified before, once all rows have been added.
    *
    * @param known the last number of the own source that was verified before
-   * @returns those up to there that took numbers that are looked at: what was not sealed yet when it was taken away
+   * @returns the removals up to `known` that are needed again, because they took numbers that were sealed later
    */
-  again(known: number): number[] {
+  neededAgain(known: number): number[] {
     for (const [seq, { matters }] of this.#removals) if (!matters) this.#removals.delete(seq);
     return [...this.#removals.keys()].filter((seq) => seq <= known);
   }
 
-  /** Whether anything of the source was taken. */
+  /** Whether any number of the source was removed. */
   has(source: string): boolean {
     return this.#numbers.erased.has(source) || this.#numbers.pruned.has(source);
   }
 
-  /** Whether a removal of this kind took the number. */
+  /** Whether a removal of this kind took this number. */
   covers(kind: RemovalKind | "any", source: string, seq: number): boolean {
     if (kind === "any") return this.covers("erased", source, seq) || this.covers("pruned", source, seq);
     const numbers = this.#numbersOf(kind, source);
@@ -152,7 +153,7 @@ export class Removals {
     return numbers;
   }
 
-  /** Holds every removal to the event that records it, and every such event to its removal. */
+  /** Checks every removal against the event that records it, and every such event against its removal. */
   check(
     own: ReadonlyMap<number, OwnEvent>,
     findings: Findings,
@@ -161,40 +162,32 @@ export class Removals {
     const found = { erasures: 0, prunings: 0 };
     for (const [seq, removal] of this.#removals) {
       const event = own.get(seq);
-      const what = `the record of what removal ${seq} took (${countText(removal.rows, "row")})`;
+      const what = `the record of removal ${seq} (${countText(removal.rows, "row")})`;
       const at = event?.leaf === undefined ? {} : { leaf: event.leaf };
       if (removal.kinds.has("erased")) found.erasures++;
       else found.prunings++;
       if (removal.own > 0) {
         findings.add(
           "removal",
-          `${what} names ${countText(removal.own, "event")} of the log's own source: those are never taken away`,
+          `${what} names ${countText(removal.own, "event")} of the log's own source: those are never removed`,
           at,
         );
       }
       if (event === undefined) {
         findings.add(
           "removal",
-          `${what} names event ${seq} of the log's own source, which does not exist: the record is a forgery`,
+          `${what} names event ${seq} of the log's own source, which does not exist: the record is forged`,
         );
       } else if (event.state === "changed") {
         findings.add("removal", `${what} proves nothing: the event that records it was changed`, at);
       } else if (![...removal.kinds].every((kind) => RECORDED_BY[kind as RemovalKind] === event.type)) {
-        findings.add(
-          "removal",
-          `${what} is of another kind than its event, ${event.type}, says: the record is a forgery`,
-          at,
-        );
+        findings.add("removal", `${what} is of another kind than its event, ${event.type}: the record is forged`, at);
       } else if (digestOf(event) !== digest(removal.lines)) {
-        findings.add(
-          "removal",
-          `${what} is not what the sealed event says: numbers were added to it, or taken from it`,
-          at,
-        );
+        findings.add("removal", `${what} does not match its event: numbers were added to it, or removed from it`, at);
       } else if (removal.kinds.has("pruned") && partitionsOf(event).length === 0) {
         findings.add(
           "removal",
-          `${what} names no partition, and retention drops whole partitions: single events were removed under its name`,
+          `${what} names no partition, but retention drops whole partitions: single events were removed under its name`,
           at,
         );
       } else if (event.state === "late") {
@@ -205,12 +198,12 @@ export class Removals {
     }
     for (const [seq, event] of own) {
       if (this.#removals.has(seq) || event.state === "changed") continue;
-      const said = digestOf(event);
-      if (said !== undefined && said !== digest([])) {
+      const recorded = digestOf(event);
+      if (recorded !== undefined && recorded !== digest([])) {
         const at = event.leaf === undefined ? {} : { leaf: event.leaf };
         findings.add(
           "removal",
-          `the record of what removal ${seq} took was removed; its event, ${event.type}, is there`,
+          `the record of removal ${seq} was removed, but its event, ${event.type}, is still there`,
           at,
         );
       }
@@ -218,7 +211,7 @@ export class Removals {
     return found;
   }
 
-  /** Every removal as it is on record, in their order: those that took something, and partitions that were empty. */
+  /** Every removal on record, in order, including dropped partitions that were empty. */
   list(own: ReadonlyMap<number, OwnEvent>): RemovalReport[] {
     const empty = [...own].filter(([, event]) => partitionsOf(event).length > 0).map(([seq]) => seq);
     const numbers = new Set([...this.#removals.keys(), ...empty]);
@@ -253,25 +246,25 @@ function members({ data }: OwnEvent): { readonly [name: string]: unknown } {
   }
 }
 
-/** The partitions that an event of the own source says were dropped. */
+/** The partitions that this event records as dropped. */
 export function partitionsOf(event: OwnEvent): string[] {
   const { partitions } = event.type === RECORDED_BY.pruned ? members(event) : {};
   return Array.isArray(partitions) ? partitions.filter((name) => typeof name === "string") : [];
 }
 
-/** What the event says of the removal that it records; `undefined` when it records none. */
+/** The digest in the event of the removal that it records; `undefined` if it records none. */
 function digestOf(event: OwnEvent): string | undefined {
   if (!Object.values(RECORDED_BY).includes(event.type)) return undefined;
-  const { sha256: said } = members(event);
-  return typeof said === "string" ? said : undefined;
+  const { sha256: recorded } = members(event);
+  return typeof recorded === "string" ? recorded : undefined;
 }
 
-/** SHA-256 over a line for each source, in their order. */
+/** SHA-256 over the sorted lines, one for each source. */
 function digest(lines: readonly string[]): string {
   return Buffer.from(sha256([...lines].sort().join("")), "latin1").toString("hex");
 }
 
-/** PostgreSQL's text of an int8multirange, `{[1,6),[8,9)}`. None where somebody wrote another: its digest will tell. */
+/** Parses an int8multirange, `{[1,6),[8,9)}`. Returns nothing for any other text: its digest will not match. */
 function multirange(text: string): [number, number][] {
   if (!/^\{(?:\[\d+,\d+\)(?:,\[\d+,\d+\))*)?\}$/.test(text)) return [];
   return [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, first, end]) => [Number(first), Number(end)]);

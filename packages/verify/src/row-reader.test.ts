@@ -89,7 +89,7 @@ describe("RowReader", () => {
     await database?.[Symbol.asyncDispose]();
   });
 
-  it("makes the two lines of every row exactly those that were recorded", async () => {
+  it("reproduces the two recorded lines of every row exactly", async () => {
     const handler = postgresHandler({ url: database.writerUrl });
     const log = databaseLog((sql) => reader.query(copyStreams.to(sql)));
     let number = 0;
@@ -122,7 +122,7 @@ describe("RowReader", () => {
     await handler.close();
   });
 
-  /** A row of COPY's text in which every column but some is NULL. */
+  /** A row of COPY's text whose other columns are all NULL. */
   const row = (values: { readonly [column: string]: string }): Buffer =>
     Buffer.from(`${EVENT_COLUMNS.map((name) => values[name] ?? "\\N").join("\t")}\n`);
   const read = (bytes: Buffer): RowReader => {
@@ -134,7 +134,7 @@ describe("RowReader", () => {
   const commitmentOf = (line: string): string => createHash("sha256").update(salt).update(line).digest("hex");
   const salted = { salt: `\\\\x${salt.toString("hex")}`, commitment: `\\\\x${commitmentOf('{"path":"/a"}')}` };
 
-  it("tells a personal part that was kept, erased or changed", () => {
+  it("distinguishes a kept, an erased and a changed personal part", () => {
     expect(read(row({ ...salted, path: "/a" })).personal).toBe("kept");
     expect(read(row({ ...salted, path: "/b" })).personal).toBe("changed");
     expect(read(row({ ...salted })).personal).toBe("changed");
@@ -167,14 +167,14 @@ describe("RowReader", () => {
     expect(canonicalTime(given)).toBe(expected);
   });
 
-  it("reads no time across the end of its column", () => {
+  it("does not read a time across the end of its column", () => {
     const ended = { ended_at: "infinity", environment: "x yyyyyyyy.123456+00" };
     expect(read(row(ended)).entry()).toContain('{"ended_at":"infinity","environment":"x yyyyyyyy.123456+00"}');
     const occurred = { occurred_at: "infinity", route: "ab.cdefgh+jk" };
     expect(read(row(occurred)).entry()).toContain('{"occurred_at":"infinity","route":"ab.cdefgh+jk"}');
   });
 
-  it("takes no more memory than a long value needs", () => {
+  it("uses only as much memory as a long value needs", () => {
     const megabytes = 30;
     const bytes = row({ ...salted, path: "x".repeat(megabytes * 1_048_576) });
     const small = Buffer.concat(Array.from({ length: 100_000 }, () => row({ ...salted, path: "/a" })));
@@ -184,7 +184,7 @@ describe("RowReader", () => {
     expect((process.memoryUsage().arrayBuffers - before) / 1_048_576).toBeLessThan(4 * megabytes);
   });
 
-  it("has room for a long value of which every character is escaped", () => {
+  it("has room for a long value whose every character is escaped", () => {
     for (const [given, expected] of [
       ["\u0001", "\\u0001"],
       ["\\v", "\\u000b"],
@@ -208,7 +208,7 @@ describe("RowReader", () => {
 });
 
 describe("copyValues()", () => {
-  it("undoes COPY's escapes", () => {
+  it("reverses COPY's escapes", () => {
     expect(copyValues("a\\tb\t\\N\t\\\\x00\t\\\\N\t")).toEqual(["a\tb", null, "\\x00", "\\N", ""]);
   });
 });

@@ -1,8 +1,8 @@
 /**
- * From a row of `COPY … TO STDOUT`, in its text format, to the canonical lines of its event and the leaf's hash
- * (docs/design/integrity.md): the opposite way of the writer, and without its code.
+ * Turns a row of `COPY … TO STDOUT`, in text format, into the canonical lines of its event and the leaf's hash
+ * (docs/design/integrity.md). It shares no code with the writer.
  *
- * A log of a hundred million events is verified with this, so it works on bytes, in one pass, without an object for each row.
+ * It must keep up with logs of a hundred million events, so it works on bytes, in one pass, without an object for each row.
  */
 import * as copyBytes from "./copy-bytes.ts";
 import { UNESCAPED } from "./copy-values.ts";
@@ -11,7 +11,7 @@ import { sha256 } from "./hashing.ts";
 import { VerifyError } from "./note.ts";
 import { mostOf, roomFor, Scratch } from "./scratch.ts";
 
-/** The compiler folds constants of this module, and reads an imported one again at each use: a quarter of the time of a row. */
+/** Local copies: V8 folds a module's own constants, but reads imported ones at each use: a quarter of a row's time. */
 const {
   BACKSLASH,
   BACKSLASHES,
@@ -43,8 +43,8 @@ const {
 } = copyBytes;
 
 /**
- * What a row's personal part is: as it was sealed (if its leaf is), erased, something else than its commitment says, or
- * partly there without the salt.
+ * The state of a row's personal part: `kept` matches its commitment, `erased` is blank without a salt, and `changed` is anything
+ * else.
  */
 export type PersonalState = "kept" | "erased" | "changed";
 
@@ -53,13 +53,13 @@ const UUID_LENGTH = 36;
 const SEQ = CORE.findIndex(({ name }) => name === "seq");
 const SOURCE = CORE.findIndex(({ name }) => name === "source_id");
 
-/** Reads one row after the other. What it says of a row is true until the next. */
+/** Reads one row after another. Its fields and methods describe the row that was read last. */
 export class RowReader {
   /** SHA-256(0x00 ‖ core line ‖ \n ‖ commitment ‖ \n ‖ stored line), as 32 Latin-1 characters. */
   leaf = "";
   personal: PersonalState = "kept";
   seq = 0;
-  /** Bytes that were hashed. */
+  /** Bytes hashed for this row. */
   hashed = 0;
   /** 0x00 and the entry. */
   readonly #entry = new Scratch();
@@ -68,20 +68,20 @@ export class RowReader {
   #sourceStart = 0;
   #commitmentEnd = 0;
   #rows: Buffer | undefined;
-  /** The rows, for reading four bytes at a time. */
+  /** The rows' bytes, for reading four at a time. */
   #words: DataView = new DataView(new ArrayBuffer(0));
 
   /**
    * Reads the row that starts at `start`.
    *
-   * @param rows whole rows: they end with a newline
+   * @param rows whole rows, ending with a newline
    * @returns where the next row starts
-   * @throws VerifyError when it is no row of `EVENT_COLUMNS`
+   * @throws VerifyError when it is not a row of `EVENT_COLUMNS`
    */
   read(rows: Buffer, start: number): number {
     const entry = this.#entry;
     const personal = this.#personal;
-    // Mostly there is room for all the rows, and this one's end need not be looked for.
+    // Usually there is room for all rows, which saves the search for this row's end.
     if (entry.bytes.length < mostOf(rows.length)) {
       const room = roomFor(rows, start);
       entry.ensure(room);
@@ -109,7 +109,7 @@ export class RowReader {
     if (isSalt) fromHex(personal.bytes, SALT_BYTES);
     at = this.#line(PERSONAL, rows, at, personal, SALT_BYTES);
     if (rows[at - 1] !== NEWLINE)
-      throw new VerifyError("a row has too many columns: it is not of this export or table");
+      throw new VerifyError("a row has too many columns: it does not come from this table or export");
     if (isSalt) {
       this.personal = this.#isCommitment(sha256(personal.view())) ? "kept" : "changed";
       this.hashed += personal.end;
@@ -117,7 +117,7 @@ export class RowReader {
     return at;
   }
 
-  /** Whether the row says that it is of this source, whose {@link sourceWords} these are. */
+  /** Whether the row has this source. @param source its {@link sourceWords} */
   isOf(source: Int32Array): boolean {
     const { words } = this.#entry;
     const start = this.#sourceStart;
@@ -125,7 +125,7 @@ export class RowReader {
     return true;
   }
 
-  /** Whether it is kept as the log's own events are. */
+  /** Whether its retention is that of the log's own events. */
   isOwn(): boolean {
     const { bytes, end } = this.#entry;
     return bytes.toString("latin1", Math.max(0, end - OWN_RETENTION.length), end) === OWN_RETENTION;
@@ -135,7 +135,7 @@ export class RowReader {
     return this.#entry.bytes.toString("latin1", this.#sourceStart, this.#sourceStart + UUID_LENGTH);
   }
 
-  /** The leaf's entry: the core line, the commitment, and what the store says. */
+  /** The leaf's entry: the core line, the commitment and the stored line. */
   entry(): string {
     return this.#entry.bytes.toString("utf8", 1, this.#entry.end);
   }
@@ -144,7 +144,7 @@ export class RowReader {
     return this.#personal.bytes.toString("utf8", SALT_BYTES, this.#personal.end);
   }
 
-  /** Writes the members of one line from `start` on. All in one function, and in local variables, because it is the hot one. */
+  /** Writes one line from `start` on. One function with local variables, because it is the hot path. */
   #line(line: readonly Column[], rows: Buffer, from: number, scratch: Scratch, start: number): number {
     const out = scratch.bytes;
     const outWords = scratch.words;
@@ -163,7 +163,7 @@ export class RowReader {
         if (kind === "time") {
           const mark = rows[at + 29];
           if ((mark === TAB || mark === NEWLINE) && rows[at + 28] === ZERO && isLongTime(rowWords, at)) {
-            // `2026-11-22 19:43:22.123456+00`, which is nearly every time.
+            // `2026-11-22 19:43:22.123456+00`, the form of nearly every time.
             for (let i = 0; i < 28; i += 4) outWords.setInt32(end + i, rowWords.getInt32(at + i, true), true);
             out[end + 10] = T_LETTER;
             out[end + 26] = Z_LETTER;
@@ -176,7 +176,7 @@ export class RowReader {
         }
         if (kind === "text" || kind === "time") {
           for (;;) {
-            // Four bytes at a time, as long as none of them is escaped or ends the value.
+            // Four bytes at a time, until one is escaped or ends the value.
             while (at <= lastWord) {
               const word = rowWords.getInt32(at, true);
               const quote = word ^ QUOTES;
@@ -196,7 +196,7 @@ export class RowReader {
               out[end++] = BACKSLASH;
               out[end++] = QUOTE;
             } else if (byte === BACKSLASH && rows[at] !== VERTICAL_TAB_LETTER) {
-              // \\ \b \f \n \r \t are the same in JSON; COPY writes no others.
+              // \\ \b \f \n \r \t are the same in JSON, and COPY writes no others.
               out[end++] = BACKSLASH;
               out[end++] = rows[at++] as number;
             } else {
@@ -208,7 +208,7 @@ export class RowReader {
           out[end++] = QUOTE;
           if (c === SOURCE && line === CORE) this.#sourceStart = value;
         } else {
-          // A number or JSON: as it stands, without COPY's escapes.
+          // A number or JSON: copied, without COPY's escapes.
           for (;;) {
             while (at <= lastWord) {
               const word = rowWords.getInt32(at, true);
@@ -254,10 +254,10 @@ export class RowReader {
   }
 }
 
-/** The end of an own event's entry. No value can forge it: its quotes would be escaped. */
+/** The end of an own event's entry. A value cannot forge it, because its quotes would be escaped. */
 const OWN_RETENTION = ',"retention":"own"}';
 
-/** A source's id, for {@link RowReader.isOf}. */
+/** A source's id as {@link RowReader.isOf} compares it. */
 export function sourceWords(source: string): Int32Array {
   const bytes = Buffer.from(source.padEnd(UUID_LENGTH));
   return Int32Array.from({ length: UUID_LENGTH / 4 }, (_, i) => bytes.readInt32LE(4 * i));

@@ -1,17 +1,17 @@
-/** The memory in which lines are written, again and again. */
+/** Reusable memory in which `RowReader` writes lines. */
 import { BACKSLASH, NEWLINE, QUOTE, SPACE, VERTICAL_TAB_LETTER, type Written } from "./copy-bytes.ts";
 
-/** Room for any rows that come in one piece, of a socket or a file. */
+/** Enough for the rows of any one piece from a socket or a file. */
 const LEAST_ROOM = 2_097_152;
-/** The columns' names, and what is written beyond the end, four bytes at a time. */
+/** For the columns' names, and for writes past the end, which are four bytes wide. */
 const NAMES_ROOM = 2_048;
 
-/** A byte grows to six at most: a control character that JSON escapes by number. */
+/** Upper bound: a byte grows to at most six, a control character that JSON escapes by number. */
 export function mostOf(length: number): number {
   return 6 * length + NAMES_ROOM;
 }
 
-/** What the row that starts there needs: of a long one to the byte, since six times a value of 400 MB is too much. */
+/** The room that the row at `start` needs. Exact for a long row, because six times a value of 400 MB is too much. */
 export function roomFor(rows: Buffer, start: number): number {
   const newline = rows.indexOf(NEWLINE, start);
   const end = newline < 0 ? rows.length : newline;
@@ -26,10 +26,10 @@ export function roomFor(rows: Buffer, start: number): number {
   return room;
 }
 
-/** Lengths whose views are kept. */
+/** Views up to this length are kept. */
 const KEPT_VIEWS = 8_192;
 
-/** Bytes that are written again for each row. A view of each length is made once: making one costs a tenth of a hash. */
+/** Bytes that each row overwrites. A view of each length is created once, because creating one costs a tenth of a hash. */
 export class Scratch implements Written {
   bytes: Buffer = Buffer.alloc(0);
   /** The same bytes, for writing four at a time. */

@@ -1,14 +1,15 @@
-/** Which tiles of the tree a part of the verification needs. */
-/** Leaves that are read at a time: those of one full tile of level 1. */
+/** Names the tiles that each part of a verification needs. */
+
+/** Leaves that are read at a time: as many as one full tile of level 1 covers. */
 export const WINDOW_LEAVES = 65_536;
 
-/** Which tile: its level and its number in the level. */
+/** A tile, by its level and its number in the level. */
 export interface TileName {
   readonly level: number;
   readonly tile: number;
 }
 
-/** The tiles from level 1 on that a window fills; where the tree ends, its partial ones, too. */
+/** The tiles from level 1 on that a window fills, and where the tree ends also its partial tiles. */
 export function upperTiles(window: number, size: number): TileName[] {
   const start = window * WINDOW_LEAVES;
   const end = Math.min(start + WINDOW_LEAVES, size);
@@ -31,7 +32,7 @@ export function edgeTiles(size: number): TileName[] {
   return names;
 }
 
-/** The tiles between a leaf and the last tiles of a tree of `size` leaves, which are not full: all of them are. */
+/** The full tiles between a leaf and the last tiles, which are not full, of a tree of `size` leaves. */
 export function pathTiles(leaf: number, size: number): TileName[] {
   const names: TileName[] = [];
   for (let level = 0, tile = Math.floor(leaf / 256); tile < Math.floor(size / 256 ** (level + 1)); level++) {

@@ -1,11 +1,11 @@
-/** The stored tiles, held to each other: each hash above level 0 is that of the tile below it. */
+/** Reads the stored tiles and checks them against each other: each hash above level 0 is the root of the tile below it. */
 
 import { linesOf } from "./copy-rows.ts";
-import { type Findings, numbersText } from "./findings.ts";
+import type { Findings } from "./findings.ts";
 import { CompactRange, HASH_BYTES, isHashAt, nodeHash, TILE_WIDTH, tileRoot } from "./hashing.ts";
 import { upperTiles, WINDOW_LEAVES } from "./tile-names.ts";
 
-/** The path of a tile, as https://c2sp.org/tlog-tiles has it. */
+/** The path of a tile (https://c2sp.org/tlog-tiles). */
 function tileName(level: number, tile: number): string {
   const digits = String(tile).padStart(Math.ceil(String(tile).length / 3) * 3, "0");
   return `tile/${level}/${digits.replace(/\d{3}(?=\d)/g, "x$&/")}`;
@@ -19,16 +19,16 @@ export async function readTiles(pieces: AsyncIterable<Buffer>): Promise<Map<stri
   const tiles = new Map<string, Buffer>();
   for await (const line of linesOf(pieces)) {
     const [level, tile, hashes = ""] = line.split("\t");
-    // A bytea is `\x…`, of which COPY doubles the backslash.
+    // A bytea is `\x…`, and COPY doubles the backslash.
     tiles.set(`${level}/${tile}`, Buffer.from(hashes.slice(3), "hex"));
   }
   return tiles;
 }
 
 /**
- * The leaves' hashes of a window, from its tiles of level 0. What is missing is all zeros.
+ * The hashes of a window's leaves, from its tiles of level 0; zeros where a tile is missing or too short.
  *
- * @param unknown gets the numbers of the tiles that are missing or too short
+ * @param unknown receives the numbers of those tiles
  */
 export function windowHashes(
   tiles: Tiles,
@@ -57,16 +57,16 @@ function checkWidth(stored: Buffer | undefined, level: number, tile: number, wid
   if (stored === undefined) findings.add("tree", `${name} was removed`, at);
   else if (stored.length !== width * HASH_BYTES) {
     const has = stored.length / HASH_BYTES;
-    findings.add("tree", `${name} was changed: it has ${has} hashes, and the tree needs ${width}`, at);
+    findings.add("tree", `${name} was changed: it has ${has} hashes, but the tree needs ${width}`, at);
   }
 }
 
 /** The levels above 0, as they grow. */
 export class UpperLevels {
-  /** By level: the hashes of its last tile, which is not full, and which tile that is. */
+  /** Each level's last tile, which is not full: its number and its hashes. */
   readonly #edge: { tile: number; hashes: string[] }[] = [];
 
-  /** Goes on after `before` leaves, whose last tiles these are. */
+  /** Continues after `before` leaves. @param edge their last tiles */
   constructor(before: number, edge: Tiles) {
     for (let level = 1; before >= TILE_WIDTH ** level; level++) {
       const hashes = Math.floor(before / TILE_WIDTH ** level);
@@ -75,7 +75,7 @@ export class UpperLevels {
     }
   }
 
-  /** Takes the root of the next full tile of level 0, and holds the tiles that it fills to what is stored. */
+  /** Adds the root of the next full tile of level 0, and compares the tiles that it fills with the stored ones. */
   append(root: string, stored: Tiles, findings: Findings): void {
     let hash = root;
     for (let level = 1; ; level++) {
@@ -90,7 +90,7 @@ export class UpperLevels {
     }
   }
 
-  /** Where the tree ends: its last tiles, which are not full. */
+  /** Compares the tree's last tiles, which are not full. */
   end(window: number, size: number, stored: Tiles, findings: Findings): void {
     for (const { level, tile } of upperTiles(window, size)) {
       if (this.#edge[level]?.tile === tile && this.#edge[level].hashes.length > 0) this.#check(level, stored, findings);
@@ -110,16 +110,16 @@ export class UpperLevels {
     const leaves = TILE_WIDTH ** level;
     findings.add(
       "tree",
-      `${tileName(level, tile)} and ${tileName(level - 1, below)} do not fit each other: one of them was changed; that is about the leaves with ${numbersText(below * leaves, (below + 1) * leaves - 1)}`,
+      `${tileName(level, tile)} and ${tileName(level - 1, below)} do not match: one of the two was changed; this concerns leaves ${below * leaves} to ${(below + 1) * leaves - 1}`,
       { leaf: below * leaves },
     );
   }
 }
 
 /**
- * Whether the tree of `before` leaves has this hash as its leaf.
+ * Whether this hash is a leaf of the tree of `before` leaves.
  *
- * @param tiles those of its `pathTiles`, and the tree's last ones, whose root was compared
+ * @param tiles the leaf's `pathTiles`, and the tree's last tiles, whose root has been compared
  */
 export function isLeafOf(leaf: number, hash: string, before: number, tiles: Tiles): boolean {
   let place = leaf;
@@ -137,7 +137,7 @@ export function isLeafOf(leaf: number, hash: string, before: number, tiles: Tile
   }
 }
 
-/** The tree of `before` leaves from its last tiles. */
+/** The tree of `before` leaves, from its last tiles. */
 export function rangeOf(before: number, edge: Tiles): CompactRange {
   const range = new CompactRange();
   const top = Math.floor(Math.log2(Math.max(1, before)) / 8);
@@ -146,7 +146,7 @@ export function rangeOf(before: number, edge: Tiles): CompactRange {
     const width = hashes % TILE_WIDTH;
     const stored = split(edge.get(`${level}/${Math.floor(hashes / TILE_WIDTH)}`), width);
     for (let taken = 0; taken < width; ) {
-      // The largest full subtree that comes next within the tile.
+      // The largest full subtree that comes next in the tile.
       let part = TILE_WIDTH / 2;
       while (part > width - taken) part /= 2;
       range.append(fold(stored.slice(taken, taken + part)), part * TILE_WIDTH ** level);
@@ -166,7 +166,7 @@ function fold(hashes: readonly string[]): string {
   return row[0] as string;
 }
 
-/** The first `count` hashes of a tile; what is missing is zeros. */
+/** The first `count` hashes of a tile; zeros where they are missing. */
 function split(tile: Buffer | undefined, count: number): string[] {
   return Array.from({ length: count }, (_, i) => {
     const hash = tile?.toString("latin1", i * HASH_BYTES, (i + 1) * HASH_BYTES) ?? "";

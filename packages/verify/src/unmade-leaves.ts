@@ -1,10 +1,10 @@
-/** The leaves of a window that no row has made, and the rows that stand beside the right ones. */
+/** Finds the leaves of a window that no row makes, and the rows that share a number with the sealed one. */
 import type { VerifyContext } from "./context.ts";
 import type { Difference } from "./differences.ts";
-import { besideText, eventText, numbersText, sourceName } from "./findings.ts";
+import { eventText, numbersText, sharedNumberText, sourceName } from "./findings.ts";
 import { EVENT, NOTHING, type Window } from "./window.ts";
 
-/** When all rows of the window were read: names the leaves that none has made. */
+/** Reports the leaves that no row makes, once all rows of the window have been read. */
 export function closeWindow(window: Window, context: VerifyContext): void {
   const { findings, removals, tally } = context;
   const different = new Set(window.differences.map(({ leaf }) => leaf));
@@ -14,7 +14,7 @@ export function closeWindow(window: Window, context: VerifyContext): void {
     const { source, first, last, leaf } = hole;
     findings.add(
       "hole",
-      `${numbersText(first, last)} of ${sourceName(source)} had no event when ${first === last ? "it was" : "they were"} sealed, though the source had stored ${first === last ? "it" : "them"}: removed before that`,
+      `${numbersText(first, last)} of ${sourceName(source)} had no event when ${first === last ? "it was" : "they were"} sealed, although the source had stored ${first === last ? "it: it was" : "them: they were"} removed before sealing`,
       { leaf, source, seq: first, last_seq: last },
     );
     hole = undefined;
@@ -34,8 +34,8 @@ export function closeWindow(window: Window, context: VerifyContext): void {
       }
       for (const { found } of window.differences.filter((difference) => difference.leaf === leaf)) {
         const text =
-          found?.name === undefined ? `a record in quarantine (${numbersText(seq, seq)})` : eventText(found.name);
-        findings.add("inserted", `${text} was inserted: when its number was sealed, it had no event`, {
+          found?.name === undefined ? `a quarantined record (${numbersText(seq, seq)})` : eventText(found.name);
+        findings.add("inserted", `${text} was inserted: its number was sealed as having no event`, {
           ...at,
           leaf,
         });
@@ -43,12 +43,12 @@ export function closeWindow(window: Window, context: VerifyContext): void {
       window.rowHashes.delete(leaf);
       window.made[offset] = EVENT;
     } else if (different.has(leaf)) {
-      // Judged later.
+      // A later signed root decides whether the row or the tile is right.
     } else if (removals.covers("pruned", source, seq)) tally.pruned++;
     else window.differ({ leaf, source, seq, sealed });
   }
   closeHole();
-  // A row beside the one that makes the leaf.
+  // A row with the number of the one that makes the leaf.
   for (let i = window.differences.length - 1; i >= 0; i--) {
     const { leaf, source, seq, found } = window.differences[i] as Difference;
     if (window.made[leaf - window.start] === NOTHING) continue;
@@ -57,9 +57,9 @@ export function closeWindow(window: Window, context: VerifyContext): void {
     if (found === undefined || window.isHole(leaf, source, seq)) continue;
     const text =
       found.name === undefined
-        ? `a record in quarantine (number ${seq} of ${sourceName(source)})`
+        ? `a quarantined record (number ${seq} of ${sourceName(source)})`
         : eventText(found.name);
-    findings.add("inserted", `${text} ${besideText("was sealed with that number, and is there")}`, {
+    findings.add("inserted", `${text} ${sharedNumberText("which was sealed with it and is still there")}`, {
       leaf,
       source,
       seq,

@@ -1,43 +1,43 @@
-/** Rows that no range covers: events that wait to be sealed, and what somebody put there. */
+/** Reads the rows that no range covers: events that wait to be sealed, and rows that were inserted. */
 
 import { linesOf } from "./copy-rows.ts";
 import { canonicalTime, copyValues } from "./copy-values.ts";
 import {
-  besideText,
   eventText,
   exactInteger,
   type Findings,
   NOT_OWN,
   numbersText,
   placeNumber,
+  sharedNumberText,
   sourceName,
 } from "./findings.ts";
 import type { OwnEvent } from "./removals.ts";
 
-/** What waits to be sealed. */
+/** The events that wait to be sealed. */
 export interface Unsealed {
   readonly count: number;
-  /** Since when the oldest is in the database. */
+  /** When the oldest was stored. */
   readonly oldest: string | null;
 }
 
-/** What the rest of the log says. */
+/** What earlier parts of the verification found. */
 export interface UnsealedContext {
-  /** By source: its last number that is sealed. */
+  /** Each source's last sealed number. */
   readonly sealed: ReadonlyMap<string, number>;
-  /** By source: its last number that is stored. */
+  /** Each source's last stored number. */
   readonly sources: ReadonlyMap<string, bigint>;
   readonly own: Map<number, OwnEvent>;
   readonly ownSource: string;
 }
 
-/** A source's numbers as they come, in their order: exactly, since nobody has checked them yet. */
+/** How far a source's numbers have been read, in order. Exact, because no check has bounded them yet. */
 interface Progress {
   last: bigint;
   readonly gaps: [bigint, bigint][];
 }
 
-/** Reads the answer to the question `unsealed`. */
+/** Reads the answer to the query `unsealed`. */
 export async function readUnsealed(
   pieces: AsyncIterable<Buffer>,
   { sealed, sources, own, ownSource }: UnsealedContext,
@@ -56,15 +56,15 @@ export async function readUnsealed(
     const at = { source, seq: placeNumber(seq), ...(isRow ? { event_id: id } : {}) };
     const text = isRow
       ? eventText({ source, seq, id, occurredAt: canonicalTime(occurredAt ?? ""), type: type ?? "" })
-      : `a record in quarantine (number ${seq} of ${sourceName(source)})`;
+      : `a quarantined record (number ${seq} of ${sourceName(source)})`;
     if (last === undefined) {
-      findings.add("inserted", `${text} was inserted: there is no such source`, at);
+      findings.add("inserted", `${text} was inserted: its source does not exist`, at);
       continue;
     }
     if (seq < 1n || seq > last) {
       findings.add(
         "inserted",
-        `${text} was inserted by a writer: its source has stored ${last}, no position covers it`,
+        `${text} was inserted by a writer: its source's position is ${last}, which does not cover it`,
         at,
       );
       continue;
@@ -81,8 +81,7 @@ export async function readUnsealed(
     }
     const state = progress.get(source) ?? { last: BigInt(sealed.get(source) ?? 0), gaps: [] };
     progress.set(source, state);
-    if (seq === state.last)
-      findings.add("inserted", `${text} ${besideText("has that number, and neither is sealed yet")}`, at);
+    if (seq === state.last) findings.add("inserted", `${text} ${sharedNumberText("and neither is sealed yet")}`, at);
     else if (seq > state.last + 1n) state.gaps.push([state.last + 1n, seq - 1n]);
     if (seq > state.last) state.last = seq;
     if (source === ownSource && !own.has(Number(seq)))
@@ -109,7 +108,7 @@ export async function readUnsealed(
     if (reached > last) {
       findings.add(
         "hole",
-        `${sourceName(source)} says that it has stored ${last}, and ${reached} are sealed: its position was set back`,
+        `${sourceName(source)} says that it has stored ${last}, but ${reached} are sealed: its position was set back`,
         { source },
       );
     }
@@ -118,14 +117,14 @@ export async function readUnsealed(
     if (sources.has(source) || last === 0) continue;
     findings.add(
       "removed",
-      `${sourceName(source)}, of which ${last} numbers are sealed, is no longer in security_event_source`,
+      `${sourceName(source)}, which has ${last} sealed numbers, was removed from security_event_source`,
       { source },
     );
   }
   return { count, oldest: oldest === null ? null : canonicalTime(oldest) };
 }
 
-/** Names the numbers from `first` to `end` that are not in quarantine either: `aside` are those that are. */
+/** Reports the numbers from `first` to `end` that are missing. @param aside those of them that are in quarantine */
 function missing(source: string, first: bigint, end: bigint, aside: readonly bigint[], findings: Findings): void {
   let from = first;
   for (const seq of [...aside, end + 1n]) {
@@ -133,7 +132,7 @@ function missing(source: string, first: bigint, end: bigint, aside: readonly big
       const text = numbersText(from, seq - 1n);
       findings.add(
         "hole",
-        `${sourceName(source)} has stored ${text}, of which there is no event: removed before ${from === seq - 1n ? "it was" : "they were"} sealed`,
+        `${sourceName(source)} has stored ${text}, but ${from === seq - 1n ? "that event is missing: it was" : "those events are missing: they were"} removed before sealing`,
         {
           source,
           seq: placeNumber(from),

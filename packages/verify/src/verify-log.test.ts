@@ -75,7 +75,7 @@ afterAll(async () => {
 
 const read = (): RawLog => databaseLog((sql) => admin.query(copyStreams.to(sql)));
 
-/** Verifies as the reader, in a transaction in which `change` was made as superuser, past the triggers; nothing of it stays. */
+/** Makes `change` as superuser, past the triggers, verifies as the reader in the same transaction, and rolls back. */
 async function verifyAfter(
   change: string | (() => Promise<void>),
   options: Partial<VerifyLogOptions> = {},
@@ -97,7 +97,7 @@ const elsewhere = (...notes: string[]) =>
   notes.map((note) => ({ checkpoint: openCheckpoint(note, keys), file: "kept.txt" }));
 
 describe("verifyLog()", () => {
-  it("finds nothing in a log as it was sealed", async () => {
+  it("finds nothing wrong in an intact log", async () => {
     const report = await verifyAfter("", { elsewhere: elsewhere(kept.first, kept.rotation, kept.last) });
     expect(report.findings).toEqual([]);
     expect(report).toMatchObject({
@@ -123,7 +123,7 @@ describe("verifyLog()", () => {
     ]);
   });
 
-  it("goes on from what was verified before, with the same end", async () => {
+  it("continues from an earlier verification, and finds the same end", async () => {
     for (const note of [kept.first, kept.rotation, kept.last]) {
       const from = openCheckpoint(note, keys);
       const report = await verifyAfter("", { from });
@@ -143,7 +143,7 @@ describe("verifyLog()", () => {
     expect(early.intact).toBe(false);
   });
 
-  it("takes an erasure that is on record, also in quarantine and before its event is sealed", async () => {
+  it("accepts an erasure on record, also in quarantine and before its event is sealed", async () => {
     const report = await verifyAfter("SELECT seclog_erase('bad', NULL, NULL, NULL, NULL, NULL, 'asked to', false)");
     expect(report.findings).toEqual([]);
     expect(report).toMatchObject({ intact: true, erased: 11, erasures: 2, quarantined: 0, unsealed: 3 });
@@ -152,7 +152,7 @@ describe("verifyLog()", () => {
     ]);
   });
 
-  it("says who took what away, when and why", async () => {
+  it("reports what was removed, when, by whom and why", async () => {
     const { removals } = await verifyAfter(
       "SELECT seclog_erase('bad', NULL, NULL, NULL, NULL, NULL, 'asked again', false)",
     );
@@ -174,30 +174,30 @@ describe("verifyLog()", () => {
     ]);
   });
 
-  it("takes late events of a month that was dropped", async () => {
+  it("accepts late events of a month that was dropped", async () => {
     const report = await verifyAfter(
       `UPDATE security_event_log SET occurred_at = '2026-10-07Z', created_at = now() WHERE source_id = '${B}' AND seq = 44`,
     );
     expect(report.findings).toEqual([]);
   });
 
-  it("says when what was erased on record is there again", async () => {
+  it("notes that an event erased on record is there again", async () => {
     const report = await verifyAfter(
       `INSERT INTO security_event_removed VALUES (4, 'erased', '${A}', '{[17,18)}');
        SELECT seclog_own_event('log_erased', format('{"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
     );
     expect(report.findings).toEqual([]);
     expect(report.notes[0]).toContain("Removal 4");
-    expect(report.notes[1]).toContain("On record as erased or pruned, and there again: 1 event");
+    expect(report.notes[1]).toContain("1 event on record as erased or pruned is there again");
   });
 
-  it("compares more checkpoints than a call has room for arguments", async () => {
+  it("compares more checkpoints than a call can have arguments", async () => {
     const [checkpoint] = elsewhere(kept.last);
     const many = Array.from({ length: 200_000 }, () => checkpoint as NonNullable<typeof checkpoint>);
     expect(await verifyAfter("", { elsewhere: many })).toMatchObject({ intact: true, checkpoints_elsewhere: 200_000 });
   });
 
-  it("verifies an export, which has what the database had", async () => {
+  it("verifies an export like the database that it was written from", async () => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-export-"));
     try {
       const whole = await verifyAfter("", {}, (log) => exportingLog(log, join(folder, "a"), 0));
@@ -208,7 +208,7 @@ describe("verifyLog()", () => {
       expect(offline).toEqual(changed);
       expect(offline.findings).toHaveLength(1);
       expect(() => exportingLog(read(), join(folder, "a"), 0)).toThrow("not empty");
-      expect(() => folderLog(folder, 0)).toThrow("is no export");
+      expect(() => folderLog(folder, 0)).toThrow("is not an export");
       expect(() => folderLog(join(folder, "a"), 5)).toThrow("begins with leaf 0");
       const manifest = join(folder, "a", "seclog-export.json");
       for (const broken of ['{"format":1,', "", "null", "7"]) {
@@ -221,7 +221,7 @@ describe("verifyLog()", () => {
   });
 });
 
-/** A change of each column to something else that it may hold. */
+/** Another value that each column can hold. */
 const OTHER: { readonly [column: string]: string } = {
   id: "'01936d2f-5c00-7000-8000-0000000000ff'",
   occurred_at: "occurred_at + interval '1 microsecond'",
@@ -247,7 +247,7 @@ const OTHER: { readonly [column: string]: string } = {
 const at = (column: string, seq = 17, source = A): string =>
   `UPDATE security_event_log SET ${column} = ${OTHER[column] ?? "'other'"} WHERE source_id = '${source}' AND seq = ${seq}`;
 
-/** The tree over other leaves than the sealed ones, as an attacker who can write every table makes it. */
+/** Rebuilds the tree over the changed rows, as an attacker who can write every table would. */
 async function rewriteTree(signer?: typeof key): Promise<void> {
   await admin.query("RESET ROLE");
   const ranges = await admin.query<{ source_id: string; first_seq: string; last_seq: string }>(
@@ -291,7 +291,7 @@ async function rewriteTree(signer?: typeof key): Promise<void> {
   await admin.query("UPDATE security_event_tree SET root = $1", [Buffer.from(appender.root())]);
 }
 
-/** Makes the log what it was before the last seal, to the byte. */
+/** Restores the log byte for byte to what it was before the last seal. */
 const ROLL_BACK = `
   DELETE FROM security_event_log WHERE source_id = '${B}' AND seq > 40;
   UPDATE security_event_source SET last_seq = 40 WHERE id = '${B}';
@@ -303,20 +303,20 @@ const ROLL_BACK = `
 interface Attack {
   readonly title: string;
   readonly change: string | (() => Promise<void>);
-  /** What the first finding says; absent where nothing can be found. */
+  /** Matches a finding; absent where nothing can be found. */
   readonly finds?: RegExp;
   readonly count?: number;
   readonly options?: () => Partial<VerifyLogOptions>;
 }
 
-/** A row as the own source's, made of another one. */
+/** A copy of another row that claims to be the own source's. */
 function asOwn(retention: string, seq: number, type: string, data = "log.data"): string {
   return `SELECT (r).* FROM (SELECT jsonb_populate_record(log, jsonb_build_object('source_id', own_source, 'seq', ${seq},
     'retention', ${retention}, 'event_type', '${type}', 'data', ${data})) AS r
     FROM security_event_log log, security_event_tree WHERE source_id = '${A}' AND seq = 18) AS x`;
 }
 
-/** Deletes one event, and records that as retention does. */
+/** Deletes one event, and records the deletion as retention does. */
 function underItsName(partitions: string): string {
   return `DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17;
     INSERT INTO security_event_removed VALUES (4, 'pruned', '${A}', '{[17,18)}');
@@ -330,13 +330,18 @@ const columnAttacks = EVENT_COLUMNS.map((column): Attack => {
   if (column === "seq" || column === "source_id") return { title, change, finds: /removed|inserted/ };
   if (PERSONAL.includes(column))
     return { title, change, finds: /number 17, .* was changed: its personal part/, count: 1 };
-  return { title, change, finds: /number 17, .* was changed: its columns/, count: 1 };
+  return {
+    title,
+    change,
+    finds: /number 17, .* was changed: its (?:non-personal columns|personal part does not match its commitment)/,
+    count: 1,
+  };
 });
 
 const attacks: readonly Attack[] = [
   ...columnAttacks,
   {
-    title: "edit data by a space",
+    title: "add a space to data",
     change: at("data").replace(", ", ",  "),
     finds: /changed: its personal part/,
     count: 1,
@@ -345,19 +350,19 @@ const attacks: readonly Attack[] = [
     title: "edit the path and renew the commitment",
     change: `UPDATE security_event_log SET path = '/b', commitment = sha256(salt || convert_to('{"path":"/b"}', 'UTF8')),
       actor_id = NULL, ip_address = NULL, user_agent = NULL, data = NULL WHERE source_id = '${A}' AND seq = 17`,
-    finds: /number 17, .* was changed: its columns besides the personal ones, or those together with their commitment/,
+    finds: /number 17, .* was changed: its non-personal columns, or its personal part together with its commitment/,
     count: 1,
   },
   {
     title: "edit a record in quarantine",
     change: "UPDATE security_event_quarantine SET record = 'x'",
-    finds: /quarantine with number 31 .* was changed: its reason or its bytes/,
+    finds: /quarantined record with number 31 .* was changed: its reason or its bytes/,
     count: 1,
   },
   {
-    title: "edit when a record came into quarantine",
+    title: "edit when a record was quarantined",
     change: "UPDATE security_event_quarantine SET created_at = now() - interval '1 day'",
-    finds: /quarantine with number 31 .* was changed/,
+    finds: /quarantined record with number 31 .* was changed/,
     count: 1,
   },
   {
@@ -382,43 +387,44 @@ const attacks: readonly Attack[] = [
     title: "delete a whole source",
     change: `DELETE FROM security_event_log WHERE source_id = '${B}'; DELETE FROM security_event_quarantine WHERE source_id = '${B}'; DELETE FROM security_event_source WHERE id = '${B}'`,
     finds:
-      /source …00000000000b, of which 42 numbers are sealed, is no longer|all 42 events of source …00000000000b were removed/,
+      /source …00000000000b, which has 42 sealed numbers, was removed from security_event_source|all 42 events of source …00000000000b were removed/,
     count: 2,
   },
   {
     title: "delete what is not sealed yet",
     change: `DELETE FROM security_event_log WHERE source_id = '${B}' AND seq = 44`,
-    finds: /source …00000000000b has stored number 44, of which there is no event: removed before it was sealed/,
+    finds: /source …00000000000b has stored number 44, but that event is missing: it was removed before sealing/,
     count: 1,
   },
   {
     title: "insert beside a sealed number",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"id":"01936d2f-5c00-7000-8000-0000000000ff","occurred_at":"2026-11-01T00:00:00Z"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /event 01936d2f-5c00-7000-8000-0000000000ff .* stands beside another one, which was sealed with that number/,
+    finds: /event 01936d2f-5c00-7000-8000-0000000000ff .* shares its number with another row, which was sealed with it/,
     count: 1,
   },
   {
     title: "insert a copy with another retention",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"retention":"long"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /number 17, .* stands beside another one, which was sealed with that number/,
+    finds: /number 17, .* shares its number with another row, which was sealed with it/,
     count: 1,
   },
   {
     title: "insert beyond the source's position",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"seq":700}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /number 700, .* was inserted by a writer: its source has stored 600, no position covers it/,
+    finds: /number 700, .* was inserted by a writer: its source's position is 600, which does not cover it/,
     count: 1,
   },
   {
-    title: "insert beyond what a number of JavaScript holds",
+    title: "insert a number beyond 2^53",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"seq":9007199254740993}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /number 9007199254740993, .* was inserted by a writer: its source has stored 600, no position covers it/,
+    finds:
+      /number 9007199254740993, .* was inserted by a writer: its source's position is 600, which does not cover it/,
     count: 1,
   },
   {
     title: "set a source's position to the largest number",
     change: `UPDATE security_event_source SET last_seq = 9223372036854775807 WHERE id = '${A}'`,
-    finds: /source …00000000000a has stored numbers 601 to 9223372036854775807, of which there is no event/,
+    finds: /source …00000000000a has stored numbers 601 to 9223372036854775807, but those events are missing/,
     count: 1,
   },
   {
@@ -431,7 +437,7 @@ const attacks: readonly Attack[] = [
   {
     title: "insert for a source that does not exist",
     change: `INSERT INTO security_event_log SELECT (r).* FROM (SELECT jsonb_populate_record(log, '{"source_id":"01936d2f-5c00-7000-8000-0000000000ee"}') AS r FROM security_event_log log WHERE source_id = '${A}' AND seq = 17) AS x`,
-    finds: /was inserted: there is no such source/,
+    finds: /was inserted: its source does not exist/,
     count: 1,
   },
   {
@@ -448,7 +454,7 @@ const attacks: readonly Attack[] = [
     count: 2,
   },
   {
-    title: "reorder: a row moved to the end, those behind it one up",
+    title: "reorder: move a row to the end, and the rows after it one up",
     change: `UPDATE security_event_log SET seq = CASE seq WHEN 11 THEN 20 ELSE seq - 1 END WHERE source_id = '${A}' AND seq BETWEEN 11 AND 20`,
     finds: /number 11, .* was sealed as number 12 of source …00000000000a: it was moved/,
     count: 10,
@@ -458,12 +464,12 @@ const attacks: readonly Attack[] = [
     change: `UPDATE security_event_seal SET source_id = '${A}', first_seq = 9001, last_seq = 9002 WHERE first_leaf = 250;
       UPDATE security_event_seal SET source_id = '${B}', first_seq = 1, last_seq = 20 WHERE first_leaf = 280;
       UPDATE security_event_seal SET source_id = '${C}', first_seq = 1, last_seq = 30 WHERE first_leaf = 250`,
-    finds: /security_event_seal was changed|was sealed as|stand in two ranges/,
+    finds: /security_event_seal was changed|was sealed as|two ranges cover/,
   },
   {
     title: "remove a range",
     change: "DELETE FROM security_event_seal WHERE first_leaf = 250",
-    finds: /no range says which events the leaves 250 to 279 are/,
+    finds: /no range covers leaves 250 to 279/,
   },
   {
     title: "cut the tail: rows, ranges, tiles and checkpoints, with nothing kept elsewhere",
@@ -473,7 +479,7 @@ const attacks: readonly Attack[] = [
     title: "cut the tail: rows, ranges, tiles and checkpoints",
     change: ROLL_BACK,
     finds:
-      /the database has 663 leaves, a checkpoint kept elsewhere has 665: the tail was cut off, or the database was rolled back/,
+      /the database has 663 leaves, but a checkpoint kept elsewhere has 665: the tail was cut off, or the database was rolled back/,
     options: () => ({ elsewhere: elsewhere(kept.last) }),
   },
   {
@@ -486,14 +492,14 @@ const attacks: readonly Attack[] = [
     title: "replay an old checkpoint as the newest",
     change:
       "DELETE FROM security_event_checkpoint WHERE size > 301; DELETE FROM security_event_signature WHERE size > 301",
-    finds: /the tree has 665 leaves, and there is no checkpoint of that size: it was removed/,
+    finds: /the tree has 665 leaves, but no checkpoint has that size: it was removed/,
   },
   {
     title: "replay an old checkpoint under the newest size",
     change:
       "UPDATE security_event_checkpoint SET root = (SELECT root FROM security_event_checkpoint WHERE size = 301) WHERE size = 665",
     finds:
-      /the checkpoint of 665 leaves does not hold: the signature of .* is false; its root or its signature was changed/,
+      /the checkpoint of 665 leaves does not verify: the signature of .* is invalid; its root or its signature was changed/,
   },
   {
     title: "change a tile",
@@ -505,8 +511,7 @@ const attacks: readonly Attack[] = [
   {
     title: "change a tile of level 1",
     change: "UPDATE security_event_tile SET hashes = overlay(hashes PLACING '\\x00' FROM 40) WHERE level = 1",
-    finds:
-      /tile\/1\/000 and tile\/0\/001 do not fit each other: one of them was changed; that is about the leaves with numbers 256 to 511/,
+    finds: /tile\/1\/000 and tile\/0\/001 do not match: one of the two was changed; this concerns leaves 256 to 511/,
     count: 1,
   },
   {
@@ -517,11 +522,11 @@ const attacks: readonly Attack[] = [
   {
     title: "lengthen a tile",
     change: "UPDATE security_event_tile SET hashes = hashes || sha256('x') WHERE level = 0 AND tile = 2",
-    finds: /tile\/0\/002 was changed: it has 154 hashes, and the tree needs 153/,
+    finds: /tile\/0\/002 was changed: it has 154 hashes, but the tree needs 153/,
     count: 1,
   },
   {
-    title: "change a row and its tile to fit",
+    title: "change a row, and its tiles to match",
     change: async () => {
       await admin.query(at("status_code"));
       await rewriteTree();
@@ -530,7 +535,7 @@ const attacks: readonly Attack[] = [
       );
     },
     finds:
-      /the tree was changed between leaf 0 and leaf 300: the checkpoint of 301 leaves, signed by log\.example\/shop\+\w+, has another root; these are numbers 1 to 250 of source …00000000000a, numbers 1 to 30 of source …00000000000b/,
+      /the tree was changed between leaf 0 and leaf 300: the checkpoint of 301 leaves, signed by log\.example\/shop\+\w+, has a different root; these leaves are numbers 1 to 250 of source …00000000000a, numbers 1 to 30 of source …00000000000b/,
   },
   {
     title: "change row, tiles and checkpoints without the key",
@@ -538,7 +543,7 @@ const attacks: readonly Attack[] = [
       await admin.query(at("status_code"));
       await rewriteTree();
     },
-    finds: /the checkpoint of 301 leaves does not hold: the signature of .* is false/,
+    finds: /the checkpoint of 301 leaves does not verify: the signature of .* is invalid/,
   },
   {
     title: "change row, tiles and checkpoints, signed with another key",
@@ -557,7 +562,7 @@ const attacks: readonly Attack[] = [
     finds: /the newest checkpoint, of 665 leaves, is not signed by .*, the last key named/,
   },
   {
-    title: "a retired key beyond its range",
+    title: "sign the newest checkpoint with the retired key only",
     change: async () => {
       const { rows } = await admin.query<{ root: Buffer }>(
         "SELECT root FROM security_event_checkpoint WHERE size = 665",
@@ -569,7 +574,7 @@ const attacks: readonly Attack[] = [
       ]);
     },
     finds:
-      /the checkpoint of 665 leaves is signed only by log\.example\/shop\+\w+, which was retired: from \d+ leaves on log\.example\/shop\+\w+ seals/,
+      /the checkpoint of 665 leaves is signed only by log\.example\/shop\+\w+, which was retired: log\.example\/shop\+\w+ has signed from \d+ leaves on/,
   },
   {
     title: "change everything, signed with the stolen key",
@@ -578,7 +583,7 @@ const attacks: readonly Attack[] = [
       await rewriteTree(key);
     },
     finds:
-      /history before leaf 301 was rewritten: the checkpoint of that size in kept\.txt, signed by .*, has another root than the database/,
+      /history before leaf 301 was rewritten: the checkpoint of 301 leaves in kept\.txt, signed by .*, has a different root/,
     options: () => ({ elsewhere: elsewhere(kept.first) }),
   },
   {
@@ -588,63 +593,62 @@ const attacks: readonly Attack[] = [
     count: 1,
   },
   {
-    title: "a removal's record with more numbers",
+    title: "add numbers to a removal's record",
     change: `UPDATE security_event_removed SET seqs = seqs + '{[17,18)}' WHERE kind = 'erased'; DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17`,
-    finds: /the record of what removal 2 took \(11 rows\) is not what the sealed event says/,
+    finds: /the record of removal 2 \(11 rows\) does not match its event/,
   },
   {
-    title: "a record of a removal that never was",
+    title: "forge the record of a removal",
     change: `INSERT INTO security_event_removed VALUES (9, 'pruned', '${A}', '{[17,18)}'); DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17`,
     finds:
-      /the record of what removal 9 took \(1 row\) names event 9 of the log's own source, which does not exist: the record is a forgery/,
+      /the record of removal 9 \(1 row\) names event 9 of the log's own source, which does not exist: the record is forged/,
     count: 1,
   },
   {
-    title: "an erasure's record turned into one of retention",
+    title: "turn an erasure's record into one of retention",
     change: `UPDATE security_event_removed SET kind = 'pruned' WHERE kind = 'erased'; DELETE FROM security_event_log WHERE source_id = '${A}' AND salt IS NULL`,
-    finds: /is of another kind than its event, log_erased, says/,
+    finds: /is of another kind than its event, log_erased: the record is forged/,
   },
   {
-    title: "single events removed as a month that was dropped",
+    title: "remove single events as if their month was dropped",
     change: `${underItsName('"partitions":["security_event_log_standard_2026_11"],')};
       UPDATE security_event_log SET occurred_at = occurred_at + interval '1 hour' WHERE retention = 'own' AND seq = 4`,
     finds:
-      /removal 4 says that security_event_log_standard_2026_11 was dropped, and \d+ events stored in it before are there, as event .*: single events were removed under its name/,
+      /removal 4 says that security_event_log_standard_2026_11 was dropped, but \d+ events stored in it before that are still there, such as event .*: single events were removed under its name/,
     count: 1,
   },
   {
-    title: "single events removed as if by retention, without a month",
+    title: "remove a single event as if by retention, without a month",
     change: underItsName(""),
     finds:
-      /the record of what removal 4 took \(1 row\) names no partition, and retention drops whole partitions: single events were removed under its name/,
+      /the record of removal 4 \(1 row\) names no partition, but retention drops whole partitions: single events were removed under its name/,
     count: 1,
   },
   {
-    title: "a removal's record removed",
+    title: "remove a removal's record",
     change: "DELETE FROM security_event_removed WHERE kind = 'pruned'",
-    finds: /all 20 events of source …00000000000c were removed|the record of what removal 3 took was removed/,
+    finds: /all 20 events of source …00000000000c were removed|the record of removal 3 was removed/,
   },
   {
-    title: "the event of a removal edited",
+    title: "edit the event that records a removal",
     change: `UPDATE security_event_log_own SET data = replace(data::text, 'asked to', 'because')::json WHERE seq = 2`,
     finds: /log_erased\) was changed|proves nothing: the event that records it was changed/,
     count: 2,
   },
   {
-    title: "a row under the own source's id and a sealed number",
+    title: "insert a row with the own source's id and a sealed number",
     change: `INSERT INTO security_event_log ${asOwn("'standard'", 2, "log_erased")}`,
-    finds:
-      /number 2, .* was inserted: it has the id of the log's own source, whose events are kept as 'own', and it is not/,
+    finds: /number 2, .* was inserted: it has the id of the log's own source, but its retention is not 'own'/,
     count: 1,
   },
   {
-    title: "a row under the own source's id instead of the record of a removal",
+    title: "replace the event that records a removal with a row that has the own source's id",
     change: `DELETE FROM security_event_log_own WHERE seq = 2; INSERT INTO security_event_log ${asOwn("'standard'", 2, "log_erased")}`,
     finds: /number 2 of source .* was removed|names event 2 of the log's own source, which does not exist/,
     count: 3,
   },
   {
-    title: "a removal and a record of it under the own source's id",
+    title: "remove an event, and record that in a row with the own source's id",
     change: `INSERT INTO security_event_removed VALUES (4, 'pruned', '${A}', '{[17,18)}'); DELETE FROM security_event_log WHERE source_id = '${A}' AND seq = 17;
       UPDATE security_event_source SET last_seq = 4 WHERE id = (SELECT own_source FROM security_event_tree);
       INSERT INTO security_event_log ${asOwn("'standard'", 4, "log_retention", `format('{"sha256":"%s"}', seclog_removal_digest(4))::json`)}`,
@@ -653,53 +657,52 @@ const attacks: readonly Attack[] = [
     count: 3,
   },
   {
-    title: "events of the log itself, removed on record",
+    title: "remove one of the log's own events on record",
     change: `DELETE FROM security_event_log_own WHERE seq = 1;
       INSERT INTO security_event_removed SELECT 4, 'pruned', own_source, '{[1,2)}' FROM security_event_tree;
       SELECT seclog_own_event('log_retention', format('{"partitions":["security_event_log_long_2026_01"],"reason":"","rows":1,"sha256":"%s"}', seclog_removal_digest(4)))`,
-    finds:
-      /the record of what removal 4 took \(1 row\) names 1 event of the log's own source: those are never taken away/,
+    finds: /the record of removal 4 \(1 row\) names 1 event of the log's own source: those are never removed/,
     count: 2,
   },
   {
-    title: "an event of the log itself, kept otherwise",
+    title: "change the retention of one of the log's own events",
     change: "UPDATE security_event_log SET retention = 'long' WHERE retention = 'own' AND seq = 1",
     finds: /number 1 of source .* was removed|was inserted: it has the id of the log's own source/,
     count: 2,
   },
   {
-    title: "the tree's row changed",
+    title: "change the tree's root",
     change: "UPDATE security_event_tree SET root = sha256('x')",
-    finds: /security_event_tree says another root than the tiles/,
+    finds: /security_event_tree has a different root from the tiles/,
     count: 1,
   },
   {
-    title: "the tree's size set beyond everything",
+    title: "set the tree's size beyond everything stored",
     change: "UPDATE security_event_tree SET size = 9007199254740991",
-    finds: /security_event_tree says that there are 9,007,199,254,740,991 leaves; the last range ends with 665/,
+    finds: /security_event_tree claims 9,007,199,254,740,991 leaves, but the ranges cover 665/,
     count: 1,
   },
   {
-    title: "the size set beyond everything, with a range and a checkpoint to fit",
+    title: "set the tree's size beyond everything stored, with a range and a checkpoint to match",
     change: `UPDATE security_event_tree SET size = 9007199254740000;
       INSERT INTO security_event_seal VALUES (665, '${A}', 601, 601 + 9007199254740000 - 666);
       INSERT INTO security_event_checkpoint (size, origin, root) VALUES (9007199254740000, 'x', '\\x')`,
-    finds: /security_event_tree says that there are 9,007,199,254,740,000 leaves; .* and there are 3 tiles/,
+    finds: /security_event_tree claims 9,007,199,254,740,000 leaves, .* and there are 3 tiles/,
   },
   {
-    title: "ranges that no log has",
+    title: "insert a range that no log can have",
     change: `INSERT INTO security_event_seal VALUES (664, '${A}', 601, 9223372036854775807)`,
-    finds: /a range of source …00000000000a goes from 601 to 9223372036854775807, and no log has such/,
+    finds: /a range of source …00000000000a runs from number 601 to 9223372036854775807, which no log can have/,
   },
   {
-    title: "a source's position set back",
+    title: "set a source's position back",
     change: `UPDATE security_event_source SET last_seq = 500 WHERE id = '${A}'`,
-    finds: /says that it has stored 500, and 600 are sealed: its position was set back/,
+    finds: /says that it has stored 500, but 600 are sealed: its position was set back/,
     count: 1,
   },
 ];
 
-/** A sentence without what is drawn anew for each run. */
+/** A sentence without the parts that differ from run to run. */
 function steady(sentence: string): string {
   return sentence
     .replace(/\+[0-9a-f]{8}\b/g, "+…")

@@ -7,7 +7,7 @@
  *        └─► tiles of level 1, 2, … compared with those stored
  * ```
  *
- * Where a row and its tile differ, the next signed root says which of them was changed. Nothing here shares code with the
+ * Where a row and its tile differ, the next signed root shows which of the two was changed. Nothing here shares code with the
  * write path.
  */
 import { type ExpectedRoot, Signers } from "./checkpoints.ts";
@@ -34,17 +34,17 @@ import type { VerifyReport } from "./verify-report.ts";
 import { Window } from "./window.ts";
 
 export interface VerifyLogOptions {
-  /** The log's keys in the order of their rotation. All of one name, which is the log's origin. */
+  /** The log's keys in the order of their rotation, all with the log's origin as their name. */
   readonly keys: readonly Vkey[];
-  /** Checkpoints that were kept elsewhere, and the files that they were in. */
+  /** Checkpoints that were kept elsewhere, and their files. @default none */
   readonly elsewhere?: readonly KeptCheckpoint[];
-  /** What was verified before: only what came after it is read. */
+  /** The checkpoint of an earlier verification: only later leaves are read. @default from the first leaf */
   readonly from?: OpenedCheckpoint | undefined;
-  /** Told now and then how many leaves have been verified. */
+  /** Called for each window of 65,536 leaves with how many have been verified. */
   readonly progress?: (done: number, size: number) => void;
 }
 
-/** @throws VerifyError when the log cannot be read as one */
+/** Verifies a log. @throws VerifyError when it cannot be read as one */
 export function verifyLog(log: RawLog, options: VerifyLogOptions): Promise<VerifyReport> {
   return new Verification(log, options).run();
 }
@@ -56,7 +56,7 @@ class Verification {
   readonly #notes: string[] = [];
   readonly #signers: Signers;
   readonly #elsewhere: KeptCheckpoints;
-  /** Leaves before it were verified before. */
+  /** The first leaf to verify. */
   readonly #from: number;
 
   constructor(log: RawLog, options: VerifyLogOptions) {
@@ -72,7 +72,7 @@ class Verification {
     const [first = ""] = await this.#lines({ name: "tree" });
     const [digits = "", rootText, ownSource = "", readAt = ""] = copyValues(first);
     if (!(Number(digits) >= 0) || ownSource === "" || ownSource === null) {
-      throw new VerifyError("security_event_tree has no row: this is no log that can be verified");
+      throw new VerifyError("security_event_tree has no valid row: this is not a log that can be verified");
     }
     const root = byteaValue(rootText ?? "").toString("latin1");
     const size = await this.#bounded(digits ?? "");
@@ -104,7 +104,7 @@ class Verification {
       }
     }
     for await (const line of linesOf(this.#log.read({ name: "removed" }))) removals.add(line, positions);
-    const again = removals.again(positions.get(ownSource) ?? 0);
+    const again = removals.neededAgain(positions.get(ownSource) ?? 0);
     if (again.length > 0) await readOwnRecords(this.#log, ownSource, again, { before: from, edge }, own);
 
     const ranges = new LeafRanges(Math.min(from, size), positions);
@@ -116,14 +116,14 @@ class Verification {
     tree.end();
     if (tree.uncompared > 0) {
       this.#notes.push(
-        `${countText(tree.uncompared, "later checkpoint")} could not be compared, since the tree differs before.`,
+        `${countText(tree.uncompared, "later checkpoint")} could not be compared, because the tree already differs before them.`,
       );
     }
     if (size > from) this.#signers.end(size);
     if (tree.size === size && tree.root() !== root) {
       findings.add(
         "tree",
-        `security_event_tree says another root than the tiles of its ${size} leaves have: it was changed`,
+        `security_event_tree has a different root from the tiles of its ${size} leaves: it was changed`,
       );
     }
     await this.#beyond(size);
@@ -141,19 +141,19 @@ class Verification {
     return this.#report({ size, root, readAt: readAt ?? "", sources: sources.size, unsealed, removed }, context);
   }
 
-  /** The size, as far as there is something to read: what the tree's row says can be any number, and nobody has signed it. */
+  /** The size of the tree, bounded by what there is to read: its row is not signed and can claim any number. */
   async #bounded(digits: string): Promise<number> {
-    const said = Number(digits);
+    const claimed = Number(digits);
     const [line = ""] = await this.#lines({ name: "ends" });
     const ends = line.split("\t");
     const [signed = 0, placed = 0, tiles = 0] = ends.map(Number);
-    // A tile that was removed is found where it is missing.
-    const size = Math.min(said, Math.max(signed, placed), 2 * TILE_WIDTH * tiles + WINDOW_LEAVES);
-    if (size < said) {
+    // Up to half of the tiles may have been removed: each is reported where it is missing.
+    const size = Math.min(claimed, Math.max(signed, placed), 2 * TILE_WIDTH * tiles + WINDOW_LEAVES);
+    if (size < claimed) {
       const exact = (text?: string): string => exactInteger(text).toLocaleString("en");
       this.#findings.add(
         "tree",
-        `security_event_tree says that there are ${exact(digits)} leaves; the last range ends with ${exact(ends[1])}, the newest checkpoint has ${exact(ends[0])}, and there are ${countText(tiles, "tile")}: it was changed, or they were removed`,
+        `security_event_tree claims ${exact(digits)} leaves, but the ranges cover ${exact(ends[1])}, the newest checkpoint has ${exact(ends[0])}, and there are ${countText(tiles, "tile")} of level 0: it was changed, or the rest was removed`,
       );
     }
     return size;
@@ -168,7 +168,7 @@ class Verification {
   #rolledBack(size: number, kept: number): void {
     this.#findings.add(
       "rollback",
-      `the database has ${size.toLocaleString("en")} leaves, a checkpoint kept elsewhere has ${kept.toLocaleString("en")}: the tail was cut off, or the database was rolled back`,
+      `the database has ${size.toLocaleString("en")} leaves, but a checkpoint kept elsewhere has ${kept.toLocaleString("en")}: the tail was cut off, or the database was rolled back`,
     );
   }
 
@@ -206,7 +206,7 @@ class Verification {
     if (end === size) tree.endTiles(window, size, tiles);
   }
 
-  /** The roots that must come up in the window, in the order of their sizes. */
+  /** The roots that the tree must have in the window, in the order of their sizes. */
   async #expected(window: number, from: number, end: number, size: number): Promise<ExpectedRoot[]> {
     const expected: ExpectedRoot[] = [];
     const elsewhereUpTo = (most: number): void => {
@@ -232,7 +232,7 @@ class Verification {
       ];
       this.#findings.add(
         "tree",
-        `there is ${what ?? kind} ${place}, beyond the tree of ${size} leaves: the tree was cut, or something was added to it`,
+        `${what ?? kind} ${place} lies beyond the tree of ${size} leaves: the tree was cut, or this was added`,
       );
     }
   }
@@ -254,12 +254,12 @@ class Verification {
     const { unnamed, newest } = this.#signers;
     if (returned > 0) {
       this.#notes.push(
-        `On record as erased or pruned, and there again: ${countText(returned, "event")}; a backup was restored, or the removal undone.`,
+        `${countText(returned, "event")} on record as erased or pruned ${returned === 1 ? "is" : "are"} there again: a backup was restored, or the removal was undone.`,
       );
     }
     if (unnamed > 0)
       this.#notes.push(
-        `${countText(unnamed, "checkpoint")} before the first of the keys named ${unnamed === 1 ? "is" : "are"} signed by a key that was not named; the later ones vouch for what they stand for.`,
+        `${countText(unnamed, "checkpoint")} from before the first named key ${unnamed === 1 ? "is" : "are"} signed only by keys that were not named; later checkpoints cover the same leaves.`,
       );
     const all = this.#findings.list();
     return {

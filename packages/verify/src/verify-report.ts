@@ -2,19 +2,19 @@
 import type { Finding } from "./findings.ts";
 import type { RemovalReport } from "./removals.ts";
 
-/** What a verification found. `--json` prints it as it is. */
+/** What a verification found. `--json` prints exactly this. */
 export interface VerifyReport {
   readonly intact: boolean;
   readonly origin: string;
-  /** Leaves in the tree, and the first of those that were looked at. */
+  /** Leaves in the tree, and the first leaf that was verified. */
   readonly size: number;
   readonly from: number;
   /** In hexadecimal. */
   readonly root: string;
-  /** When the snapshot was taken, and when its newest checkpoint was, by the database's clock. */
+  /** When the snapshot and its newest checkpoint were taken, by the database's clock. */
   readonly read_at: string;
   readonly sealed_at: string | null;
-  /** Events that are there, as they were sealed; quarantined records and erased events are not among them. */
+  /** Events that are as they were sealed, without quarantined records and erased events. */
   readonly events: number;
   readonly sources: number;
   readonly quarantined: number;
@@ -22,13 +22,13 @@ export interface VerifyReport {
   readonly erasures: number;
   readonly pruned: number;
   readonly prunings: number;
-  /** What was taken away on record. */
+  /** Removals on record. */
   readonly removals: readonly RemovalReport[];
-  /** Events that no range covers yet, and since when the oldest of them is there. */
+  /** Events that are not sealed yet, and when the oldest of them was stored. */
   readonly unsealed: number;
   readonly oldest_unsealed_at: string | null;
   readonly checkpoints: number;
-  /** Checkpoints below the first that a named key has signed. */
+  /** Checkpoints before the first that a named key signed. */
   readonly checkpoints_of_other_keys: number;
   readonly checkpoints_elsewhere: number;
   readonly keys: readonly {
@@ -36,13 +36,13 @@ export interface VerifyReport {
     readonly first_size: number | null;
     readonly last_size: number | null;
   }[];
-  /** The first findings. */
+  /** The first 10,000 findings; `findings_total` counts the rest. */
   readonly findings: readonly Finding[];
   readonly findings_total: number;
-  /** What is not wrong, and worth knowing. */
+  /** Sentences about what is not wrong but worth knowing. */
   readonly notes: readonly string[];
-  /** The newest checkpoint that was verified, as a signed note; `null` where there is none. */
+  /** The newest verified checkpoint, as a signed note; `null` without one. */
   readonly newest_note: string | null;
-  /** Bytes of events that were hashed. */
+  /** Bytes of events hashed. */
   readonly hashed_bytes: number;
 }

@@ -1,29 +1,30 @@
-/** The leaves of one window: as the tiles have them, and what the rows that were read make of them. */
+/** The leaves of one window: their hashes in the tiles, and what the rows make of them. */
 import type { Difference } from "./differences.ts";
 import { HASH_BYTES, leafHash } from "./hashing.ts";
 import type { WindowLeaves } from "./leaf-ranges.ts";
 
-/** So many differences are kept with what is known of them; the others are counted. */
+/** Differences that are kept; the rest are only counted. */
 const MOST_DIFFERENCES = 5_000;
 
-/** What made a leaf. */
+/** What makes a leaf. */
 export const NOTHING = 0;
 export const EVENT = 1;
 export const QUARANTINED = 2;
 
+/** One window while its rows are being read. */
 export class Window {
-  /** By leaf: what the row that stands there makes, where that is not what the tile has. */
+  /** The hashes of rows that do not match their tile, by leaf. */
   readonly rowHashes: Map<number, string> = new Map();
   readonly differences: Difference[] = [];
-  /** Differences that were not kept. */
+  /** Differences beyond the limit. */
   uncounted = 0;
-  /** The window's first leaf, and the first that is looked at. */
+  /** The window's first leaf, and the first to verify. */
   readonly start: number;
   readonly from: number;
-  /** The leaves' hashes as the tiles have them. */
+  /** The leaves' hashes in the tiles. */
   readonly hashes: Buffer;
   readonly leaves: WindowLeaves;
-  /** By offset of the leaf in the window: what made it. */
+  /** What makes each leaf, by its offset in the window. */
   readonly made: Uint8Array;
 
   constructor(start: number, from: number, hashes: Buffer, leaves: WindowLeaves) {
@@ -34,12 +35,12 @@ export class Window {
     this.made = new Uint8Array(hashes.length / HASH_BYTES);
   }
 
-  /** The hash that the tile has, by the leaf's offset in the window. */
+  /** The hash in the tile, by the leaf's offset in the window. */
   sealed(offset: number): string {
     return this.hashes.toString("latin1", offset * HASH_BYTES, (offset + 1) * HASH_BYTES);
   }
 
-  /** Whether the number had no event when it was sealed: its leaf says so. */
+  /** Whether the leaf was sealed as a number without an event. */
   isHole(leaf: number, source: string, seq: number): boolean {
     return this.sealed(leaf - this.start) === leafHash(`{"missing":true,"seq":${seq},"source_id":"${source}"}`);
   }

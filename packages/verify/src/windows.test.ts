@@ -1,4 +1,4 @@
-/** A log of several windows: what windows share, and tiles up to level 2. `npm run test:long` has one window more. */
+/** A log of several windows, with what windows share and tiles up to level 2. `npm run test:long` adds a window. */
 import pg from "pg";
 import copyStreams from "pg-copy-streams";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -22,9 +22,9 @@ let admin: pg.Client;
 let sealer: pg.Client;
 const notes: string[] = [];
 
-/** Events of A in each of three seals; of B half as many. The end of a window lies within A's of one of them. */
+/** Events of A in each of three seals; B has half as many. A window ends within one of those seals. */
 const PIECE = isLong ? 30_000 : 17_000;
-/** With the event that setup records. */
+/** All leaves, including the event that setup records. */
 const SIZE = 1 + 3 * (PIECE + PIECE / 2);
 const WINDOWS = Math.ceil(SIZE / WINDOW_LEAVES);
 
@@ -97,7 +97,7 @@ describe(`a log of ${WINDOWS} windows`, () => {
     }
   });
 
-  it("has one finding for what was removed on both sides of a window's end", async () => {
+  it("reports one finding for events removed on both sides of a window's end", async () => {
     // B's first numbers of the second seal are on both sides of leaf 65,536.
     const [row] = await database.query<{ seq: string }>(
       "SELECT first_seq + 65536 - first_leaf AS seq FROM security_event_seal WHERE first_leaf <= 65536 ORDER BY first_leaf DESC LIMIT 1",
@@ -113,7 +113,7 @@ describe(`a log of ${WINDOWS} windows`, () => {
     ]);
   });
 
-  it("finds one changed row, and one changed hash on each level", async () => {
+  it("finds a changed row, and a changed hash on each level", async () => {
     const last = await verifyAfter(
       `UPDATE security_event_log SET path = 'x' WHERE source_id = '${A}' AND seq = ${3 * PIECE - 1}`,
     );
@@ -140,7 +140,7 @@ describe(`a log of ${WINDOWS} windows`, () => {
     expect(leaf.events).toBe(SIZE);
   });
 
-  it("goes on from a checkpoint only when the tiles still have its root", async () => {
+  it("continues from a checkpoint only if the tiles still produce its root", async () => {
     const report = await verifyAfter(
       "UPDATE security_event_tile SET hashes = overlay(hashes PLACING '\\x00112233' FROM 3) WHERE level = 1 AND tile = 0",
       { from: openCheckpoint(notes[0] ?? "", keys) },
@@ -150,7 +150,7 @@ describe(`a log of ${WINDOWS} windows`, () => {
     );
   });
 
-  it("is too much to be named one by one, when all of it was changed", async () => {
+  it("keeps only the first findings when every row was changed", async () => {
     const report = await verifyAfter("UPDATE security_event_log SET path = 'x'");
     expect(report.intact).toBe(false);
     expect(report.findings_total).toBeGreaterThan(SIZE - 2);
@@ -159,7 +159,7 @@ describe(`a log of ${WINDOWS} windows`, () => {
 });
 
 describe("a log of many sources", () => {
-  it("looks each of them up but once", { timeout: 60_000 }, async () => {
+  it("looks up each source only once", { timeout: 60_000 }, async () => {
     const before = performance.now();
     const report = await verifyAfter(
       `INSERT INTO security_event_source (id, epoch, key_hash, last_seq)
@@ -178,7 +178,7 @@ describe("a log of many sources", () => {
 });
 
 describe("upperTiles()", () => {
-  it("has every tile above level 0 once, over all windows of a tree", () => {
+  it("returns every tile above level 0 once over all windows of a tree", () => {
     for (const size of [1, 255, 256, 257, 65_535, 65_536, 65_537, 131_072, 140_000, 256 * 65_536, 256 * 65_536 + 300]) {
       const seen = new Map<string, number>();
       for (let window = 0; window * WINDOW_LEAVES < size; window++) {
@@ -194,8 +194,10 @@ describe("upperTiles()", () => {
       expect(seen).toEqual(wanted);
     }
   });
+});
 
-  it("and edgeTiles() has those that are not full", () => {
+describe("edgeTiles()", () => {
+  it("returns the last tiles that are not full", () => {
     expect(edgeTiles(70_000)).toEqual([
       { level: 0, tile: 273 },
       { level: 1, tile: 1 },

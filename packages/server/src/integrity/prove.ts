@@ -1,4 +1,4 @@
-/** The proof that one event is in the log, to be checked without the database. */
+/** Writes the proof that one event is in the log, which can be checked without the database. */
 import { createHash } from "node:crypto";
 import type pg from "pg";
 import { SeclogError } from "seclog";
@@ -10,27 +10,27 @@ import type { Session } from "../database/session.ts";
 import { leafOf } from "./leaf-ranges.ts";
 import { storedCheckpoint, storedTiles } from "./stored-tree.ts";
 
-/** An event's id in the form of the column. @throws SeclogError `SECLOG_CONFIG` when the text is not a UUID */
+/** Returns an event's id in the column's form. @throws SeclogError `SECLOG_CONFIG` when the text is not a UUID */
 export function checkEventId(id: string): string {
   const event = id.toLowerCase();
   if (/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(event)) return event;
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `${JSON.stringify(id.slice(0, 100))} is no event's id: it is a UUID, as ${commandLine("query --json")} shows it`,
+    `${JSON.stringify(id.slice(0, 100))} is not an event's id: expected a UUID, as ${commandLine("query --json")} shows it`,
   );
 }
 
 export interface ProveOptions {
-  /** Leaves the personal part out: who, from where, and the event's data. @default false */
+  /** Leaves out the personal part: who, from where, and the event's data. @default false */
   readonly redact?: boolean;
 }
 
 /**
  * The text of a proof (https://c2sp.org/tlog-proof) that the event is a leaf of the newest checkpoint's tree.
  *
- * @param session of the reader
- * @throws SeclogError `SECLOG_PROOF` when there is no such event, it is not sealed yet, or it is not what was sealed;
- *   `SECLOG_TREE` when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
+ * @param session the reader's session
+ * @throws SeclogError `SECLOG_PROOF` when the event does not exist, is not sealed yet, or is not what was sealed; `SECLOG_TREE`
+ *   when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
  */
 export async function proveEvent(session: Session, id: string, { redact = false }: ProveOptions = {}): Promise<string> {
   const event = checkEventId(id);
@@ -38,7 +38,7 @@ export async function proveEvent(session: Session, id: string, { redact = false 
   return await session.transaction((client) => proofOf(client, event, redact), { isolation: "REPEATABLE READ" });
 }
 
-/** For the first row with the id that is what was sealed. */
+/** Proves the first row with this id that is what was sealed. */
 async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
   const rows = await rowsOf(client, id);
   const checkpoint = await storedCheckpoint(client);
@@ -50,7 +50,7 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
     const leaf = leafHash(entry);
     const proof = await inclusionProof(index, checkpoint.size, storedTiles(client));
     if (!verifyInclusion(leaf, index, checkpoint.size, proof, checkpoint.root)) {
-      // Or it is a row that a writer put beside the one that was sealed.
+      // Changed, or a row that a writer inserted: another row with this id may be the sealed one.
       isChanged = true;
       continue;
     }
@@ -61,7 +61,7 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
   if (isChanged) {
     throw new SeclogError(
       "SECLOG_PROOF",
-      `event ${id} is not what was sealed with its number: either somebody changed it, or a row that somebody inserted was sealed in its place; run ${commandLine("verify")}, and compare with the application's spool and receipts`,
+      `event ${id} is not what was sealed with its number: either it was changed, or an inserted row was sealed in its place; run ${commandLine("verify")}, and compare with the application's spool and receipts`,
     );
   }
   if (rows.length > 0) {
@@ -72,11 +72,11 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
   }
   throw new SeclogError(
     "SECLOG_PROOF",
-    `there is no event ${id}: correct the id, or look for it with ${commandLine("query")}`,
+    `event ${id} does not exist: correct the id, or look for it with ${commandLine("query")}`,
   );
 }
 
-/** The personal line, held against the commitment: a proof that does not hold helps nobody. */
+/** Returns the personal line after checking it against the commitment, so that no proof is written that does not hold. */
 function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
   const line = personalLine(row);
   const commitment = createHash("sha256").update(salt).update(line).digest("hex");
@@ -93,22 +93,22 @@ type ProvenRow = EventRow & {
   readonly salt: Buffer | null;
 };
 
-/** The rows with the id that were stored first: whoever may write can copy an id, but not before there is one. */
+/** The rows with this id, the first stored first: a hostile writer can copy an id only once it exists. */
 async function rowsOf(client: pg.Client, id: string): Promise<readonly ProvenRow[]> {
   const raw = ENTRY_COLUMNS.map((column) => `log.${column}::text AS raw_${column}`).join(", ");
   const select = `SELECT ${EVENT_SELECT}, ${raw}, salt FROM public.security_event_log AS log WHERE id = $1`;
-  // An id's first 48 bits are the event's milliseconds: only that month's partitions are looked at.
+  // An id's first 48 bits are the event's time in milliseconds, so the search reads only that month's partitions.
   const ms = Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
   const near = await client.query<ProvenRow>(
     `${select} AND occurred_at BETWEEN to_timestamp($2::float8 / 1000) - interval '1 second'
       AND to_timestamp($2::float8 / 1000) + interval '1 second' ${FIRST}`,
     [id, Math.min(ms, LATEST_MS)],
   );
-  // Unless somebody else than Seclog drew it.
+  // The whole log, if another program than Seclog generated the id.
   return near.rows.length > 0 ? near.rows : (await client.query<ProvenRow>(`${select} ${FIRST}`, [id])).rows;
 }
 
 const FIRST = "ORDER BY log.created_at LIMIT 20";
 
-/** PostgreSQL has no later time. */
+/** Below PostgreSQL's latest time. */
 const LATEST_MS = 9_000_000_000_000_000 / 1000;

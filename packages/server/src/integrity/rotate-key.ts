@@ -1,4 +1,4 @@
-/** Handing a log over from one key to the next. */
+/** Rotates the key that seals a log. */
 import { SeclogError } from "seclog";
 import { NoteError, type NoteSigner, openNote, parseNote } from "seclog/merkle";
 import { commandLine } from "../config/program.ts";
@@ -7,21 +7,22 @@ import { writeKeyFile } from "../keys/key-file.ts";
 import { signatureLine } from "./seal/tree-store.ts";
 import { storedCheckpoint } from "./stored-tree.ts";
 
-/** The key that seals from now on. */
+/** What a rotation did. */
 export interface KeyRotation {
+  /** The public key that seals from now on. */
   readonly vkey: string;
   /** Leaves of the checkpoint that both keys signed. */
   readonly size: number;
 }
 
 /**
- * Draws a new key and has both keys sign the newest checkpoint; from then on only the new one seals.
+ * Generates a new key and signs the newest checkpoint with both keys. From then on only the new one seals.
  *
- * @param database as the sealer
+ * @param database the sealer's connection
  * @param old the key that seals now
- * @param file the new file to write the new private key to
- * @throws SeclogError `SECLOG_KEY` when nothing was sealed yet, `old` does not seal this log, or the file exists; `SECLOG_TREE`
- *   when the newest checkpoint is gone
+ * @param file where to write the new private key; it must not exist
+ * @throws SeclogError `SECLOG_KEY` when nothing has been sealed yet, `old` does not seal this log, or the file exists;
+ *   `SECLOG_TREE` when the newest checkpoint is missing
  */
 export async function rotateKey(database: Queries, old: NoteSigner, file: string): Promise<KeyRotation> {
   await checkSeals(database, old);
@@ -32,7 +33,10 @@ export async function rotateKey(database: Queries, old: NoteSigner, file: string
 async function checkSeals(database: Queries, signer: NoteSigner): Promise<void> {
   const newest = await storedCheckpoint(database);
   if (newest === undefined) {
-    throw new SeclogError("SECLOG_KEY", "nothing was sealed yet, so there is no key to retire: start with the new one");
+    throw new SeclogError(
+      "SECLOG_KEY",
+      "nothing has been sealed yet, so no key has to be retired: start with the new one",
+    );
   }
   try {
     openNote(newest.note, [signer]);
@@ -43,18 +47,21 @@ async function checkSeals(database: Queries, signer: NoteSigner): Promise<void> 
     });
   }
   if (parseNote(newest.note).signatures.length > 0 && newest.origin !== signer.name) {
-    throw new SeclogError("SECLOG_KEY", `this is the log ${newest.origin}, and the key is that of ${signer.name}`);
+    throw new SeclogError(
+      "SECLOG_KEY",
+      `the newest checkpoint is of the log ${newest.origin}, but the key belongs to ${signer.name}: name the key of this log`,
+    );
   }
 }
 
-/** A running sealer may be faster: then the next checkpoint is taken. */
+/** Attempts, each with the newest checkpoint: a running sealer may add one in between. */
 const TRIES = 20;
 
 async function signBoth(database: Queries, old: NoteSigner, next: NoteSigner): Promise<number> {
   for (let tries = 1; ; tries++) {
     const newest = await storedCheckpoint(database);
     if (newest === undefined)
-      throw new SeclogError("SECLOG_TREE", `the newest checkpoint is gone: run ${commandLine("verify")}`);
+      throw new SeclogError("SECLOG_TREE", `the newest checkpoint is missing: run ${commandLine("verify")}`);
     const { text } = openNote(newest.note, [old]);
     try {
       await database.query("SELECT public.seclog_rotate_key($1, $2, $3, $4, $5, $6)", [

@@ -1,30 +1,30 @@
-/** What the options of a verification name: keys, and files with checkpoints. */
+/** Reads the keys and checkpoint files that the options of a verification name. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { InputError, type OpenedCheckpoint, openCheckpoint, readVkey, splitNotes, type Vkey } from "../note.ts";
 
 /**
  * The log's keys, from the values of `--vkey`.
  *
- * @throws InputError when one cannot be read, is a witness's, or is another log's than the first
+ * @throws InputError when one cannot be read, is a witness's key, or belongs to another log than the first
  */
 export function readKeys(texts: readonly string[]): Vkey[] {
   const keys = texts.map((text) => readKey("--vkey", text));
   const [first] = keys;
   for (const key of keys) {
-    if (key.kind === "witness") throw new InputError(`--vkey ${key.text} is a witness's key, and no log's`);
+    if (key.kind === "witness") throw new InputError(`--vkey ${key.text} is a witness's key, not a log's`);
     if (key.name !== first?.name) {
-      throw new InputError(`the keys named are of two logs, ${first?.name} and ${key.name}: verify one at a time`);
+      throw new InputError(`the keys are of two logs, ${first?.name} and ${key.name}: verify one at a time`);
     }
   }
   return keys;
 }
 
-/** The keys of witnesses, from the values of `--witness`. @throws InputError when one cannot be read, or is a log's */
+/** The keys of witnesses, from the values of `--witness`. @throws InputError when one cannot be read or is a log's key */
 export function readWitnesses(texts: readonly string[]): Vkey[] {
   return texts.map((text) => {
     const key = readKey("--witness", text);
     if (key.kind === "witness") return key;
-    throw new InputError(`--witness ${key.text} is a log's key, and no witness's`);
+    throw new InputError(`--witness ${key.text} is a log's key, not a witness's`);
   });
 }
 
@@ -36,7 +36,7 @@ function readKey(option: string, text: string): Vkey {
   }
 }
 
-/** A file's text; `-` is standard input. @throws InputError when the file cannot be read */
+/** The text of a file; `-` is standard input. @throws InputError when the file cannot be read */
 export function readText(file: string): string {
   try {
     return readFileSync(file === "-" ? 0 : file, "utf8");
@@ -46,9 +46,9 @@ export function readText(file: string): string {
 }
 
 /**
- * The checkpoints in a file, any number of them one after the other.
+ * The checkpoints in a file, in any number.
  *
- * @throws InputError when the file has none, or one that no key named has signed
+ * @throws InputError when the file has none, or one that no named key has signed
  */
 export function readCheckpoints(file: string, keys: readonly Vkey[]): OpenedCheckpoint[] {
   const notes = splitNotes(readText(file));
@@ -57,14 +57,14 @@ export function readCheckpoints(file: string, keys: readonly Vkey[]): OpenedChec
     try {
       const opened = openCheckpoint(text, keys);
       if (opened.origin === keys[0]?.name) return opened;
-      throw new InputError(`it is of the log ${opened.origin}, and the keys are of ${keys[0]?.name}`);
+      throw new InputError(`it belongs to the log ${opened.origin}, but the keys belong to ${keys[0]?.name}`);
     } catch (error) {
-      throw new InputError(`checkpoint ${index + 1} of ${file} cannot be believed: ${messageOf(error)}`);
+      throw new InputError(`checkpoint ${index + 1} of ${file} cannot be trusted: ${messageOf(error)}`);
     }
   });
 }
 
-/** The one checkpoint in the file that `--from` names. @throws InputError */
+/** The checkpoint in the file that `--from` names. @throws InputError when the file does not have exactly one */
 export function readStart(file: string, keys: readonly Vkey[]): OpenedCheckpoint {
   const [checkpoint, ...more] = readCheckpoints(file, keys);
   if (checkpoint !== undefined && more.length === 0) return checkpoint;
@@ -72,8 +72,8 @@ export function readStart(file: string, keys: readonly Vkey[]): OpenedCheckpoint
 }
 
 /**
- * Writes the checkpoint that the next `--from` trusts; `-` is standard output. A crash leaves the old file or the new one,
- * never a part.
+ * Writes the checkpoint that the next `--from` trusts; `-` is standard output. A crash leaves the old file or the new one, never
+ * part of one.
  */
 export function saveCheckpoint(file: string, note: string): void {
   if (file === "-") {
@@ -85,7 +85,7 @@ export function saveCheckpoint(file: string, note: string): void {
     writeFileSync(temporary, note);
     renameSync(temporary, file);
   } catch (error) {
-    throw new Error(`verified, and ${file} cannot be written: ${messageOf(error)}`, { cause: error });
+    throw new Error(`verified, but ${file} cannot be written: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -1,4 +1,4 @@
-/** `seclog-verify`: checks an export or a proof, without Seclog and without a database. Started by `bin/seclog-verify.js`. */
+/** `seclog-verify`: checks an export or a proof without Seclog or a database. `bin/seclog-verify.js` starts it. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { folderLog } from "../export-folder.ts";
@@ -14,39 +14,40 @@ const HELP = `Usage: seclog-verify export <folder> --vkey <key> [options]
        seclog-verify proof <file> --vkey <key> [options]
 
 Verifies a Seclog security event log without Seclog. It depends on nothing but
-Node, opens no connection and shares no code with what writes the log.
+Node, opens no connection and shares no code with the programs that write the
+log.
 
-  export   recompute the whole log from an export, as seclog verify
-           --write-export writes it, and say what is not as it was sealed
+  export   recompute the whole log from an export of seclog verify
+           --write-export, and report what is not as it was sealed
   proof    check the proof of one event, as seclog prove writes it
 
 Options:
-  --vkey <key>         the log's public key; again for each later one, in the
-                       order of their rotation
+  --vkey <key>         the log's public key; after rotations repeat it for each
+                       key, the oldest first
   --json               print one JSON document
   -h, --help           print this
   --version            print the version
 
 Options of export:
   --checkpoint <file>  signed checkpoints that were kept elsewhere, any number
-                       in a file; repeatable. Without one, a tail that was cut
-                       off or a database that was rolled back cannot be seen
-  --from <file>        the checkpoint of an earlier verification, with which the
+                       in a file; repeatable. Without one, verification cannot
+                       notice a tail that was cut off or a rolled-back database
+  --from <file>        the checkpoint of an earlier verification, at which the
                        export begins
-  --save <file>        write the newest checkpoint that was verified there
+  --save <file>        write the newest verified checkpoint to this file
 
 Options of proof:
-  --witness <key>      a witness's key, which must have signed the checkpoint;
-                       repeatable
+  --witness <key>      the key of a witness that must have signed the
+                       checkpoint; repeatable
 
-The key comes from whoever runs the log, by another way than the export. A file
+Get the key from the log's operator, by another channel than the export. A file
 may be - for standard input or output.
 
 Exit codes:
   0  the log is what was sealed, the proof holds
   1  something was changed, removed or inserted; the proof does not hold
-  2  it cannot be done as asked: a key, a file or an option is wrong
-  3  it could not be finished: a file of the export cannot be read
+  2  usage: a key, a file or an option is wrong
+  3  no verdict: a file of the export cannot be read
 `;
 
 const EXIT = { intact: 0, wrong: 1, usage: 2, unfinished: 3 } as const;
@@ -54,7 +55,7 @@ const EXIT = { intact: 0, wrong: 1, usage: 2, unfinished: 3 } as const;
 const many = { type: "string", multiple: true } as const;
 const one = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
-/** What both commands take. */
+/** Options of both commands. */
 const COMMON = { vkey: many, json: flag } as const;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -70,14 +71,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (command === "export") return await verifyExport(rest);
   if (command === "proof") return await checkProof(rest);
-  throw new InputError(`there is no command ${JSON.stringify(command.slice(0, 60))}: use export or proof`);
+  throw new InputError(`unknown command ${JSON.stringify(command.slice(0, 60))}: use export or proof`);
 }
 
 async function verifyExport(args: readonly string[]): Promise<number> {
   const options = { ...COMMON, checkpoint: many, from: one, save: one } as const;
   const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
   const folder = onlyOne(positionals, "export <folder>");
-  const keys = readKeys(named(values.vkey));
+  const keys = readKeys(requireVkeys(values.vkey));
   const from = values.from === undefined ? undefined : readStart(values.from, keys);
   const elsewhere = (values.checkpoint ?? []).flatMap((file) =>
     readCheckpoints(file, keys).map((checkpoint) => ({ checkpoint, file })),
@@ -98,7 +99,7 @@ async function checkProof(args: readonly string[]): Promise<number> {
   const options = { ...COMMON, witness: many } as const;
   const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
   const file = onlyOne(positionals, "proof <file>");
-  const keys = readKeys(named(values.vkey));
+  const keys = readKeys(requireVkeys(values.vkey));
   const witnesses = readWitnesses(values.witness ?? []);
   const text = readText(file);
   try {
@@ -117,7 +118,7 @@ function parsed<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    // After the first sentence it advises on option values that begin with a dash.
+    // Keeps the first sentence: the rest is advice on option values that begin with a dash.
     throw new InputError(String(error instanceof Error ? error.message : error).replace(/\. .*/s, ""));
   }
 }
@@ -125,12 +126,12 @@ function parsed<T>(parse: () => T): T {
 function onlyOne(positionals: readonly string[], usage: string): string {
   const [first, ...others] = positionals;
   if (first !== undefined && others.length === 0) return first;
-  throw new InputError(`name one: seclog-verify ${usage} --vkey KEY`);
+  throw new InputError(`expected one argument: seclog-verify ${usage} --vkey KEY`);
 }
 
-function named(vkeys: readonly string[] | undefined): readonly string[] {
+function requireVkeys(vkeys: readonly string[] | undefined): readonly string[] {
   if (vkeys !== undefined) return vkeys;
-  throw new InputError("name the log's public key with --vkey KEY, as whoever runs the log has given it to you");
+  throw new InputError("name the log's public key with --vkey KEY: the log's operator has it");
 }
 
 function print(text: string): Promise<void> {
@@ -140,12 +141,12 @@ function print(text: string): Promise<void> {
 }
 
 function complain(message: string): void {
-  // It may repeat what a stranger's file said.
+  // The message may quote a stranger's file.
   const text = page.visible(message.replaceAll("\n", " "));
   process.stderr.write(`seclog-verify: ${process.stderr.isTTY ? page.wrapped(text, "               ") : text}\n`);
 }
 
-// A write that fails is reported to whoever awaits it; without a listener it would end the process with 1, a verdict.
+// print() reports a failed write. Without a listener it would also end the process with 1, which is a verdict.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 try {

@@ -1,25 +1,21 @@
-/** What a proof has proved, for people and as JSON. */
+/** Formats what a proof proves, for people and as JSON. */
 import type { ProvenEvent } from "../proof.ts";
 import type { Page } from "./report-text.ts";
 
-/** The proven event, below a sentence that says what the proof shows. */
+/** A sentence that says what the proof shows, and the proven event. */
 export function proofText({ checkpoint, index, core, personal }: ProvenEvent, page: Page): string {
   const { origin, size, signers } = checkpoint;
   const witnesses = signers.filter(({ kind }) => kind === "witness").map(({ name }) => name);
-  const seen =
-    witnesses.length === 0
-      ? ""
-      : `, as ${witnesses.join(" and ")} ${witnesses.length === 1 ? "has" : "have"} witnessed`;
+  const cosigned = witnesses.length === 0 ? "" : `, cosigned by ${witnesses.join(" and ")}`;
   const lines = [
     page.styled("The proof holds.", "green"),
     page.wrapped(
-      `This event is leaf ${index} of ${origin}, whose key has signed the tree of ${size.toLocaleString("en")} leaves${seen}.`,
+      `This event is leaf ${index} of ${origin}, whose key has signed the tree of ${size.toLocaleString("en")} leaves${cosigned}.`,
       "",
     ),
   ];
   if (personal === undefined) {
-    const absent =
-      "The personal part (who, address, path, data …) is left out of this proof: it says nothing about it.";
+    const absent = "The proof leaves out the personal part (who, address, path, data …) and says nothing about it.";
     lines.push(page.wrapped(absent, ""));
   }
   lines.push("");

@@ -1,17 +1,17 @@
-/** The report of a verification, for people. */
-import { countText } from "../findings.ts";
+/** Formats the report of a verification for people. */
+import { countText, MOST_FINDINGS } from "../findings.ts";
 import type { VerifyReport } from "../verify-report.ts";
 
-/** What a text is written on: a terminal's colours and width, and how it shows what a stranger wrote. */
+/** The terminal to write for: its colours, its width, and how it shows a stranger's text. */
 export interface Page {
   styled(text: string, style: "red" | "green" | "alarm"): string;
-  /** Breaks text at spaces to fit the line, later lines indented. */
+  /** Breaks text at spaces to fit the line, and indents later lines. */
   wrapped(text: string, indent: string): string;
   /** One line, without a character that a terminal would obey. */
   visible(text: string): string;
 }
 
-/** Findings and removals that are printed; `--json` has more. */
+/** Findings, and removals, that are printed; `--json` has more. */
 const MOST_SHOWN = 20;
 
 /** The report, findings first. */
@@ -23,7 +23,8 @@ export function reportText(report: VerifyReport, page: Page): string {
     lines.push(`${page.styled(kind.padEnd(10), "red")} ${page.wrapped(page.visible(sentence), " ".repeat(11))}`);
   }
   const more = findings_total - shown.length;
-  if (more > 0) lines.push(`and ${more.toLocaleString("en")} more; --json has the first ones all`);
+  if (more > 0)
+    lines.push(`and ${more.toLocaleString("en")} more; --json lists the first ${MOST_FINDINGS.toLocaleString("en")}`);
   if (shown.length > 0) lines.push("");
   lines.push(
     intact
@@ -35,15 +36,15 @@ export function reportText(report: VerifyReport, page: Page): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What an intact report cannot show, where nothing kept elsewhere was compared. */
+/** A warning of what an intact report cannot show if no checkpoint kept elsewhere was compared. */
 export function reportHint({ intact, checkpoints_elsewhere, from }: VerifyReport): string | undefined {
   if (!intact || checkpoints_elsewhere > 0 || from > 0) return undefined;
-  return "Without --checkpoint, a tail that was cut off or a database that was rolled back cannot be seen.";
+  return "Without --checkpoint, verification cannot notice a tail that was cut off or a database that was rolled back.";
 }
 
 const BAR_WIDTH = 20;
 
-/** One line that says how far a verification is. */
+/** A line with a bar that shows how far a verification is. */
 export function progressText(done: number, size: number): string {
   const share = size === 0 ? 1 : done / size;
   const full = Math.round(share * BAR_WIDTH);
@@ -79,7 +80,7 @@ function summary(report: VerifyReport): string[] {
   return lines;
 }
 
-/** Who took what away, when and why. */
+/** One line for each removal: what was removed, when, by whom and why. */
 function removals(report: VerifyReport, page: Page): string[] {
   const lines = report.removals.slice(0, MOST_SHOWN).map((removal) => {
     const { number, kind, recorded_at, actor_id, rows, sources, reason, partitions, sealed } = removal;
@@ -88,12 +89,12 @@ function removals(report: VerifyReport, page: Page): string[] {
     const who =
       recorded_at === null
         ? "no event records it"
-        : `${timeText(recorded_at)}, ${actor_id ?? "nobody"}: ${reason ?? "no reason"}`;
+        : `${timeText(recorded_at)}, ${actor_id ?? "unknown actor"}: ${reason ?? "no reason"}`;
     const late = recorded_at === null || sealed ? "" : " (its record is not sealed yet)";
     return page.wrapped(page.visible(`Removal ${number}, ${what}. ${who}${late}`), "  ");
   });
   const more = report.removals.length - lines.length;
-  if (more > 0) lines.push(`and ${more.toLocaleString("en")} more removals; --json has them all`);
+  if (more > 0) lines.push(`and ${more.toLocaleString("en")} more removals; --json lists them all`);
   return lines;
 }
 

@@ -1,13 +1,13 @@
-/** The terminal of `seclog-verify`: its width, its colours, and nothing that a stranger's text makes it do. */
+/** The terminal of `seclog-verify`: its width and colours, and protection from control characters in a stranger's text. */
 import type { Page } from "./report-text.ts";
 
-/** What a terminal would obey instead of showing: controls, formats, lone surrogates, line and paragraph separators. */
+/** Characters that a terminal obeys instead of showing: controls, formats, lone surrogates, line and paragraph separators. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** SGR parameters (ECMA-48). */
 const STYLES = { red: "31", green: "32", alarm: "1;31" } as const;
 
-/** Standard output: 80 columns where nothing says otherwise; `NO_COLOR` and `FORCE_COLOR` (no-color.org) decide the colours. */
+/** Standard output, 80 columns by default. `NO_COLOR` and `FORCE_COLOR` (no-color.org) decide the colours. */
 export const page: Page = {
   styled(text, style) {
     const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
@@ -15,8 +15,8 @@ export const page: Page = {
     return wanted && !NO_COLOR ? `\x1b[${STYLES[style]}m${text}\x1b[0m` : text;
   },
   wrapped(text, indent) {
-    const told = Number(process.env["COLUMNS"]);
-    const width = process.stdout.columns || (told >= 20 ? told : 80);
+    const columns = Number(process.env["COLUMNS"]);
+    const width = process.stdout.columns || (columns >= 20 ? columns : 80);
     const lines: string[] = [];
     let line = "";
     for (const word of text.split(" ")) {
@@ -28,11 +28,11 @@ export const page: Page = {
     lines.push(line);
     return lines.join(`\n${indent}`);
   },
-  visible: (text) => text.replace(INVISIBLE, inSight),
+  visible: (text) => text.replace(INVISIBLE, escaped),
 };
 
-/** An invisible character as `seclog` writes it: `\n`, `\x1b`, `\u202e` or `\u{e0041}`. */
-function inSight(character: string): string {
+/** An invisible character, escaped as `seclog` does: `\n`, `\x1b`, `\u202e` or `\u{e0041}`. */
+function escaped(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   if (code > 0xffff) return `\\u{${code.toString(16)}}`;
   const short = SHORT[character];
@@ -42,16 +42,16 @@ function inSight(character: string): string {
 
 const SHORT: { readonly [character: string]: string } = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** A value as one line of JSON that parses to the same value, without a character that a terminal would obey. */
+/** A value as one line of JSON that parses to the same value, without characters that a terminal obeys. */
 export function jsonLine(value: unknown): string {
-  const escaped = (character: string): string =>
+  const unicodeEscaped = (character: string): string =>
     Array.from({ length: character.length }, (_, unit) => {
       return `\\u${character.charCodeAt(unit).toString(16).padStart(4, "0")}`;
     }).join("");
-  return `${JSON.stringify(value).replace(INVISIBLE, escaped)}\n`;
+  return `${JSON.stringify(value).replace(INVISIBLE, unicodeEscaped)}\n`;
 }
 
-/** One line on standard error that is written over as work goes on; nothing where there is no terminal. An empty text clears it. */
+/** Overwrites one line on standard error, if that is a terminal. An empty text clears it. */
 export function showProgress(text: string): void {
   if (process.stderr.isTTY === true) process.stderr.write(`\r\x1b[K${text}`);
 }
