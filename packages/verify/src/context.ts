@@ -19,7 +19,7 @@ export interface VerifyContext {
   readonly findings: Findings;
   readonly removals: Removals;
   readonly tally: Tally;
-  /** The log's own source's events, by number. */
+  /** Events of the log's own source, by number. */
   readonly own: Map<number, OwnEvent>;
   readonly ownSource: string;
 }

@@ -142,19 +142,19 @@ export const HIGH_BITS: number = 0x80808080 | 0;
 const SIXES = 0x06060606;
 const HIGH_HALVES = 0xf0f0f0f0 | 0;
 
-/** How many bytes of the four stand before the first that was found. */
+/** The number of bytes before the first whose high bit is set in `mask`. */
 export function bytesBefore(mask: number): number {
   return (31 - Math.clz32(mask & -mask)) >> 3;
 }
 
-/** By byte: 1 for what JSON and COPY write as it is. */
+/** 1 for each byte that neither JSON nor COPY escapes. */
 export const PLAIN: Uint8Array = new Uint8Array(256).fill(1, 0x20);
 PLAIN[QUOTE] = 0;
 PLAIN[BACKSLASH] = 0;
 
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
 
-/** `\u001f`: a control character for which JSON has no letter. */
+/** Writes a control character as JSON escapes it by number, such as `\u001f`. */
 export function controlEscape(out: Buffer, end: number, byte: number): number {
   out[end] = BACKSLASH;
   out[end + 1] = 0x75;

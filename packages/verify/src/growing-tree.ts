@@ -23,7 +23,7 @@ import type { Window } from "./window.ts";
 export class GrowingTree {
   readonly #context: VerifyContext;
   #range: CompactRange;
-  /** The tree from the rows; only while they differ from the tiles, which ends at the next root that is right. */
+  /** The tree from the rows, kept from the first difference until a signed root decides. */
   #byRows: CompactRange | undefined;
   readonly #upper: UpperLevels;
   /** Judged at the next signed root. */

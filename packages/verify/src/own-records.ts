@@ -10,7 +10,7 @@ import { isLeafOf, readTiles, type Tiles } from "./tiles.ts";
 /**
  * Reads the events and checks each against its leaf in the tree that was verified.
  *
- * @param numbers of the events
+ * @param numbers the events' numbers
  * @param before how many leaves that tree has, and its last tiles
  * @param own receives the events
  */

@@ -172,7 +172,7 @@ describe("verifyProof()", () => {
 
   const table: string[] = [];
 
-  it.each(forgeries)("a forged proof does not hold: %s", async (what, forge, says) => {
+  it.each(forgeries)("refuses a forged proof: %s", async (what, forge, says) => {
     const file = await proofFile(17);
     const forged = await forge(file);
     expect(forged).not.toBe(file);

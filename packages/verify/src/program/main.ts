@@ -18,7 +18,7 @@ Node, opens no connection and shares no code with the programs that write the
 log.
 
   export   recompute the whole log from an export of seclog verify
-           --write-export, and report what is not as it was sealed
+           --write-export, and report what was changed, removed or inserted
   proof    check the proof of one event, as seclog prove writes it
 
 Options:
