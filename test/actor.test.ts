@@ -134,7 +134,7 @@ describe("actor", () => {
     ["no name of a function", { auth: function id() {} }, undefined],
     ["Passport's part of the session", { session: { passport: { user: "p1" } } }, "p1"],
     ["nothing of an application's own session", { session: { userId: "u", user: { id: 1 } } }, undefined],
-    ["nothing of what is no id", { user: { id: Number.NaN, sub: "", _id: {}, username: [] } }, undefined],
+    ["nothing from values that are not ids", { user: { id: Number.NaN, sub: "", _id: {}, username: [] } }, undefined],
     ["nobody", { user: null, auth: undefined }, undefined],
   ])("takes %s", async (_title, request, actorId) => {
     const log = logOf();
@@ -204,7 +204,7 @@ describe("actor", () => {
     await send(port, "GET", "/");
     expect((await log.events()).map(({ actorId, notes }) => [actorId, notes?.flags])).toEqual([
       [undefined, ["actor could not be read"]],
-      [undefined, ["actor is no id"]],
+      [undefined, ["actor is not an id"]],
     ]);
     expect(() => httpCapture(log, () => {}, { actor: "ada" } as object)).toThrow(/actor must be a function/);
   });

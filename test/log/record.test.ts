@@ -120,7 +120,7 @@ describe("recordSecurityEvent()", () => {
     expect(number?.notes?.flags).toHaveLength(1);
     expect(asRequest).toMatchObject({
       data: { resource: "given as the request" },
-      notes: { flags: ["the request argument is no request"] },
+      notes: { flags: ["the request argument is not a request"] },
     });
     expect(text?.type).toBe("authz_fail");
     expect(wrong?.notes?.flags).toHaveLength(5);

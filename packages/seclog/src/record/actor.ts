@@ -1,9 +1,10 @@
 /**
- * Who sends a request, as authentication leaves it there: `request.user` (Passport, Fastify's JWT and session plugins,
- * Nest), `request.auth` (express-jwt, express-oauth2-jwt-bearer, express-basic-auth, Clerk), `request.oidc.user`
- * (express-openid-connect), `request.session.passport.user` (Passport before it has run), `ctx.state.user` (Koa),
- * `c.var.user` and `c.var.jwtPayload` (Hono). It is read when an event is recorded, so authentication may run at any
- * time before. What else an application keeps in its session is its own: its `actor` option says so.
+ * The sender of a request, as authentication leaves it there: `request.user` (Passport, Fastify's JWT and session
+ * plugins, Nest), `request.auth` (express-jwt, express-oauth2-jwt-bearer, express-basic-auth, Clerk),
+ * `request.oidc.user` (express-openid-connect), `request.session.passport.user` (Passport before it has run),
+ * `ctx.state.user` (Koa), `c.var.user` and `c.var.jwtPayload` (Hono). It is read when an event is recorded, so
+ * authentication may run at any time before. If an application keeps the sender elsewhere, its `actor` option returns
+ * it.
  */
 import type { NoteTaker } from "../event/text.ts";
 import type { RequestSubject } from "./addressed-request.ts";
@@ -12,7 +13,7 @@ import type { RequestContext } from "./context.ts";
 /** The members that hold an id, the best first. */
 const MEMBERS: readonly string[] = [
   ...["id", "sub", "_id", "userId", "userID", "user_id", "uid", "uuid"],
-  // Microsoft's id of the account, where the subject is an e-mail address.
+  // Microsoft's account id, where the subject is an e-mail address.
   ...["oid", "username", "user"],
 ];
 
@@ -21,8 +22,8 @@ type Unknown = { readonly [name: string]: unknown } & {
 };
 
 /**
- * Who sends a request: whom `setActor` named, else whom the capture's `actor` option says, else whom authentication left
- * on the request. `undefined` or `null` for nobody, anything else for what the option returned. Never throws.
+ * The sender of a request: from `setActor`, else from the capture's `actor` option, else what authentication left
+ * on the request. `undefined` or `null` if none; the option may return anything. Never throws.
  */
 export function senderOf(
   subject: RequestSubject | undefined,
@@ -41,9 +42,9 @@ export function senderOf(
   }
 }
 
-/** The id of who is authenticated. An e-mail address only where there is nothing else. Never throws. */
+/** The authenticated user's id; an e-mail address only if nothing else is found. Never throws. */
 function authenticated(request: object): string | number | bigint | undefined {
-  // Most requests of most applications have none of them: this is the way of every event.
+  // Most requests of most applications have none of them, and every event passes here.
   if (isAnonymous(request as Unknown)) return undefined;
   const user = member(request, "user");
   const auth = member(request, "auth");
@@ -51,10 +52,10 @@ function authenticated(request: object): string | number | bigint | undefined {
   const variables = member(request, "var");
   const holders = [
     user,
-    // As text it would be a token.
+    // A string would be a token.
     typeof auth === "object" ? auth : undefined,
     member(auth, "payload"),
-    // Clerk's, which is also called to get the rest.
+    // Clerk's is a function with members.
     typeof auth === "function" ? ownValue(auth, "userId") : undefined,
     member(member(request, "oidc"), "user"),
     member(member(ownValue(request, "session"), "passport"), "user"),
@@ -87,7 +88,7 @@ function idsOf(holder: unknown): readonly (string | number | bigint)[] {
   return [holder, ...MEMBERS.map((name) => member(holder, name))].map(idOf).filter((id) => id !== undefined);
 }
 
-/** A member of an object; `undefined` where there is none, or where reading it throws. */
+/** A member of an object; `undefined` if absent, or if reading it throws. */
 function member(holder: unknown, name: string): unknown {
   if (typeof holder !== "object" || holder === null) return undefined;
   try {
@@ -98,8 +99,8 @@ function member(holder: unknown, name: string): unknown {
 }
 
 /**
- * A member that is there as a value. No getter runs: one that opens a session may make the answer set a cookie (koa-session,
- * cookie-session), and Clerk's warn.
+ * A member that is a plain value. Getters do not run: one that opens a session may make the response set a cookie
+ * (koa-session, cookie-session), and Clerk's warn.
  */
 function ownValue(holder: object, name: string): unknown {
   try {

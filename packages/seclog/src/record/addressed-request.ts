@@ -1,8 +1,8 @@
 import { causesOf, type RequestCauses } from "./causes.ts";
 
 /**
- * A request together with the address that it came from, for requests that do not know it themselves: a Fetch `Request`
- * has no socket. Hono, Bun, Deno and the like hand the address over beside the request.
+ * A request with the address that it came from, for requests that do not carry it themselves: a Fetch `Request`
+ * has no socket. Hono, Bun, Deno and others supply the address separately.
  *
  * ```ts
  * security.recordSecurityEvent("authz_fail", { request, remoteAddress: server.requestIP(request)?.address });
@@ -11,8 +11,8 @@ import { causesOf, type RequestCauses } from "./causes.ts";
 export interface AddressedRequest {
   readonly request: object;
   /**
-   * The address at the other end of the connection, or `"unix"`. What proxies write into the request's headers is judged
-   * by it, as by the peer of a socket: see `clientIp.trust`.
+   * The address of the connection's peer, or `"unix"`. It decides whether the proxies' headers are trusted,
+   * like the peer of a socket: see `clientIp.trust`.
    */
   readonly remoteAddress: string | null | undefined;
 }
@@ -33,13 +33,13 @@ function isAddressed(value: object): value is AddressedRequest {
   }
 }
 
-/** Where the facts of a request are read. */
+/** Where to read the facts of a request. */
 export interface RequestSubject {
-  /** The framework's request where capture knows it, since it knows more than the one underneath. */
+  /** The framework's request if capture has seen it, since it has more facts than the raw one. */
   readonly request: object;
-  /** The address that was handed over beside the request. */
+  /** The address that the call supplied with the request. */
   readonly remoteAddress: string | undefined;
-  /** What capture knows of the request, `undefined` when it did not see it. */
+  /** Capture's list for the request; `undefined` if it did not see it. */
   readonly causes: RequestCauses | undefined;
 }
 
@@ -51,7 +51,7 @@ export function subjectOf(value: object): RequestSubject {
   return { request: causes?.request ?? request, remoteAddress: given?.remoteAddress ?? undefined, causes };
 }
 
-/** The request that a call is about. The current one may know the address of a request that is passed without. */
+/** The request of a call. The current one may carry the address of a request that is passed without it. */
 export function requestInContext(given: unknown, current: object | undefined): unknown {
   if (given === undefined || given === null) return current;
   return current !== undefined && innerRequest(current) === given ? current : given;

@@ -1,11 +1,11 @@
 /**
- * Card numbers in free text. One number in ten passes the check digit, so that alone would erase ids, phone numbers
- * and times: a card number has an issuer's first digits, a length which that issuer uses, and stands by itself,
- * ungrouped or grouped as it is printed on a card.
+ * Card numbers in free text. One number in ten passes the check digit, so that test alone would erase ids, phone
+ * numbers and times. A card number also has an issuer's first digits, a length that this issuer uses, and stands by
+ * itself, ungrouped or grouped as it is printed on a card.
  *
  * No issuer here has 17 or 18 digits, although ISO/IEC 7812 lets Maestro and UnionPay have them: nearly all numbers of
- * that length are snowflakes (Discord, Sonyflake), and hardly a card of it was ever issued. Nor has any 19 digits that
- * begins below 4, as Twitter's snowflakes do.
+ * that length are snowflakes (Discord, Sonyflake), and hardly any such card was ever issued. Nor does any have 19
+ * digits that begin below 4, as Twitter's snowflakes do.
  */
 import { REDACTED } from "./redacted.ts";
 
@@ -35,10 +35,10 @@ const ISSUERS: readonly { readonly begins: RegExp; readonly lengths: readonly nu
   { begins: /^(?:9792|8600|9860)/, lengths: [16] },
 ];
 
-/** An account number (ISO 13616) as it is printed, whose groups of four may look like a card's. */
+/** An account number (ISO 13616) as printed, whose groups of four may look like a card's. */
 const IBAN = "\\b[A-Z]{2}\\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?\\b";
 
-/** Part of a longer word, number, path or phone number, or told to be an id. */
+/** Part of a longer word, number, path or phone number, or named as an id. */
 const NOT_AFTER = `(?<![\\w+/#@-]|\\d\\.|(?:\\bid|_id|Id|ID)["']?\\s{0,2}[=:]?\\s{0,2}["']?)`;
 
 /** 4-4-4-4, 4-4-4-4-3, 4-6-5, 4-6-4 and 6-13, with one sign between the groups. */

@@ -1,22 +1,22 @@
 /**
  * Which events a request already has, so that a refusal is recorded once although a handler, an error handler and
- * the capture all see it. Capture opens the list when the request arrives; the recorder marks every event that has
- * a request; capture reads it a moment after the response ended, as applications record in its `finish` too.
+ * capture all see it. Capture opens the list when the request arrives; the recorder marks every event that has
+ * a request; capture reads it just after the response ended, since applications also record in its `finish`.
  */
 
 import { SHAPE } from "./copies.ts";
 
-/** A property that is found also on a request that was passed through a proxy, and by other copies of this package. */
+/** A property, so that a request behind a Proxy has it too; a global symbol, so that other copies of seclog find it. */
 const CAUSES: unique symbol = Symbol.for(`seclog.causes.${SHAPE}`);
 
 /** The types of event that were recorded for one request, and what capture knows about it. */
 export class RequestCauses {
   readonly types: string[] = [];
-  /** Who is at the other end, for events of which the socket is closed by the time they are recorded. */
+  /** The peer, for events that are recorded after the socket has closed. */
   peer: string | undefined;
-  /** The framework's request, which knows more than the one underneath, whichever a call passes. */
+  /** The framework's request, which has more facts than the raw one, whichever a call passes. */
   request: object | undefined;
-  /** Says who sends the request, in place of what authentication left there. */
+  /** Returns who sends the request, instead of what authentication left on it. */
   actor: ((request: object) => unknown) | undefined;
 
   constructor(actor?: (request: object) => unknown) {
@@ -32,12 +32,12 @@ interface MarkedRequest {
   readonly req?: MarkedRequest | undefined;
 }
 
-/** Starts the list of a raw request; what `causesOf` gives from now on. */
+/** Attaches the list to a raw request, for `causesOf`. */
 export function openCauses(request: object, causes: RequestCauses): void {
   (request as MarkedRequest)[CAUSES] = causes;
 }
 
-/** The list of a request, or of the raw request inside a framework's; `undefined` when no capture saw it. */
+/** The list of a request, or of the raw request inside a framework's; `undefined` if capture did not see it. */
 export function causesOf(request: object): RequestCauses | undefined {
   const marked = request as MarkedRequest;
   try {
@@ -48,7 +48,7 @@ export function causesOf(request: object): RequestCauses | undefined {
   }
 }
 
-/** Notes that an event of this type was recorded for the request of `causes`; nothing when no capture saw it. */
+/** Notes that an event of this type was recorded for the request, if capture saw it. */
 export function markCause(causes: RequestCauses | undefined, type: string): void {
   if (causes !== undefined && !causes.types.includes(type)) causes.types.push(type);
 }

@@ -3,13 +3,13 @@ import type { NoteTaker } from "../event/text.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
 import { keptText, type TextColumn } from "./stored-text.ts";
 
-/** How far a secret is looked for behind the place where a text is cut. */
+/** How far past the cut of a text to look for secrets. */
 const LOOK_BEHIND_CUT = 1024;
 
 /**
- * A stranger's text that has a column of its own: redacted, cut and escaped, with notes.
+ * Prepares an untrusted text for its column: redacted, cut and escaped, with notes.
  *
- * @param repeats whether the same text comes again and again
+ * @param repeats whether the same text is likely to recur
  */
 export function clean(
   text: string,
@@ -25,7 +25,7 @@ export function clean(
   const { limit } = EVENT_COLUMNS[column];
   if (repeats && text.length <= limit && redactor.isKnownPlain(text)) return text;
   if (text.length > limit) notes.truncated(column, text.length);
-  // Redacted first, and somewhat beyond the cut, so that no half of a secret is kept.
+  // Redact first, and somewhat past the cut, so that half of a secret is not stored.
   const seen = text.length > limit + LOOK_BEHIND_CUT ? text.slice(0, limit + LOOK_BEHIND_CUT) : text;
   const safe = redactor.id(seen);
   if (safe !== seen) notes.redacted(column);

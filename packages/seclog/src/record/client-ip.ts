@@ -1,8 +1,8 @@
 /**
- * Whose address is it? The socket's peer is the only address that nobody can forge. A proxy writes the one it saw
- * into a header, behind whatever the client wrote there; so the header is read from its right end, as far as those
- * who wrote it are known and trusted, and the first address that is not trusted is the client's. What stands left of
- * it is hearsay and never believed.
+ * Finds the client's address. The socket's peer is the only one that cannot be forged. A proxy appends the one it saw
+ * to a header, after whatever the client wrote there. So the header is read from its right end, as far as its writers
+ * are known and trusted, and the first address that is not trusted is the client's. Anything to the left of that is
+ * hearsay and is ignored.
  */
 import { BlockList, isIP } from "node:net";
 import { canonicalAddress } from "../event/address.ts";
@@ -14,14 +14,14 @@ import { familyOf, NETWORKS, nearNetwork } from "./networks.ts";
 import { UNIX_PEER } from "./peer.ts";
 import { ProxyAdvice } from "./proxy-advice.ts";
 
-/** How the client's address is found. */
+/** How to find the client's address. */
 export interface ClientIpOptions {
   /**
    * The application's own proxies: addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal`, `private`
-   * and `unix`, which is the peer of a Unix socket. `[]` trusts nobody, whatever the framework is set to.
+   * and `unix`, the peer of a Unix socket. `[]` trusts no proxy, whatever the framework's settings are.
    *
    * @default what the framework trusts (Express's `trust proxy`, Fastify's `trustProxy`, Koa's `app.proxy`), else
-   *   nobody: the address is that of the socket's peer
+   *   none: the address is that of the socket's peer
    */
   readonly trust?: readonly string[] | undefined;
   /**
@@ -37,7 +37,7 @@ export interface ClientIpOptions {
 export interface ClientIp {
   readonly ipAddress?: string;
   readonly ipSource?: IpSource;
-  /** The header as it stood and the peer; only when a header was read. */
+  /** The header's value and the peer; only if a header was read. */
   readonly ipChain?: string;
 }
 
@@ -51,21 +51,21 @@ export interface ClientIpReader {
   read(peer: string | undefined, header: (name: string) => string | undefined, request?: object): ClientIp;
 }
 
-/** Addresses are remembered up to this number: strangers choose them. */
+/** The most addresses to remember: clients choose them. */
 const REMEMBERED = 1000;
 
-/** An address as it is kept, and whether it is one of the application's proxies. */
+/** A canonical address, and whether it is one of the application's proxies. */
 interface Peer {
   readonly address: string | undefined;
   readonly trusted: boolean;
-  /** The near network that it is in: only there it can be a proxy that nobody named. */
+  /** The near network that contains it: only there could it be a proxy that the options do not name. */
   readonly near: string | undefined;
 }
 
 const NOTHING: ClientIp = Object.freeze({});
 
 /**
- * @param warn is called, once each, of a proxy that nobody named and of a framework that trusts everybody
+ * @param warn is called once for a proxy that the options do not name, and once for a framework that trusts every peer
  * @throws SeclogError `SECLOG_CONFIG` that names the option and the value at fault.
  */
 export function createClientIp(
@@ -77,7 +77,8 @@ export function createClientIp(
   if (!Array.isArray(trust)) throw configError("clientIp", "trust", "must be a list of addresses, networks and names");
   const proxies = new BlockList();
   for (const entry of trust as readonly unknown[]) {
-    if (typeof entry !== "string") throw configError("clientIp", "trust", `has ${String(entry)}, which is no string`);
+    if (typeof entry !== "string")
+      throw configError("clientIp", "trust", `has ${String(entry)}, which is not a string`);
     if (entry === UNIX_PEER) continue;
     for (const network of Object.hasOwn(NETWORKS, entry) ? (NETWORKS[entry] ?? []) : [entry]) trustIn(proxies, network);
   }
@@ -137,7 +138,7 @@ export function createClientIp(
       let hops = 0;
       for (const hop of header === "forwarded" ? forwardedFor(value) : forwardedHops(value)) {
         const { address, trusted } = peerOf(hop);
-        // Whoever stands left of a hop that is no address cannot be known.
+        // To the left of an invalid hop, no address can be trusted.
         if (address === undefined) return { ipSource: "invalid", ipChain };
         furthest = address;
         if (!trusted || ++hops === MOST_HOPS) break;
@@ -150,7 +151,7 @@ export function createClientIp(
 function headerOption(header: string | undefined, trusts: boolean): string | undefined {
   if (header === undefined) return trusts ? "x-forwarded-for" : undefined;
   if (typeof header !== "string" || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/.test(header)) {
-    throw configError("clientIp", "header", `is ${JSON.stringify(header)}, which is no name of a header`);
+    throw configError("clientIp", "header", `is ${JSON.stringify(header)}, which is not a header name`);
   }
   if (!trusts) {
     throw configError("clientIp", "header", `is ${JSON.stringify(header)}, but trust names no proxy that may write it`);
@@ -180,8 +181,8 @@ function trustIn(proxies: BlockList, network: string): void {
 }
 
 /**
- * An address in the form in which PostgreSQL's `inet` prints it, `undefined` for what is none. A port, brackets and
- * the zone are left off; an IPv4 address that is mapped into IPv6 is the IPv4 address.
+ * An address as PostgreSQL's `inet` prints it; `undefined` if the text is not one. A port, brackets and
+ * the zone are dropped; an IPv4 address that is mapped into IPv6 becomes the IPv4 address.
  */
 export function parseAddress(text: string): string | undefined {
   // The longest is an IPv6 address with a dotted end, a zone and a port.

@@ -4,7 +4,7 @@ import { monotonicNow } from "../runtime/timers.ts";
 export interface EventClock {
   /** Microseconds since the Unix epoch, higher than the last ones. */
   now(): number;
-  /** Milliseconds that the times given are ahead of the wall clock (behind: negative), when more than a second; else 0. */
+  /** How far its times are ahead of the wall clock, in milliseconds (behind: negative); 0 up to a second. */
   readonly skew: number;
 }
 
@@ -16,22 +16,22 @@ export interface ClockSources {
   readonly monotonic: () => number;
 }
 
-/** How far the wall clock may be ahead before it is followed at once, in milliseconds. Its own resolution is one. */
+/** How far ahead the wall clock may be before this one jumps to it, in milliseconds. Its own resolution is one. */
 const DRIFT_MS = 2;
 
 /**
- * The last moment that a clock is believed, with some months to go on from there: in June 2255 the microseconds exceed
- * what a number holds exactly, and times would repeat.
+ * The latest wall-clock time to accept, some months before June 2255, when microseconds exceed
+ * what a number holds exactly and times would repeat.
  */
 const LATEST_MS = Date.UTC(2255, 0, 1);
 
 /**
- * Makes the clock of one source. It runs on the monotonic clock and follows the wall clock: at once when that is
- * ahead (the machine slept, or its time was set forward), and not at all when it is behind (set back): then
- * times go on from where they were until the wall clock has passed them, and `skew` says by how much they are ahead.
- * A wall clock before 1970 or after 2254 is not followed there, and `skew` says that, too.
+ * Creates the clock of one source. It runs on the monotonic clock and follows the wall clock: at once if that is
+ * ahead (the machine slept, or its time was set forward), and not at all if it is behind (set back): times
+ * then continue from where they were until the wall clock has passed them, and `skew` says how far they are ahead.
+ * Nor does it follow a wall clock before 1970 or after 2254; `skew` shows that too.
  *
- * By default the wall clock is the global `Date`, also one that a test has set: it wants to see that date on its events.
+ * By default the wall clock is the global `Date`, even if a test has set it: the test expects that date on its events.
  */
 export function eventClock(sources: ClockSources = { wall: () => Date.now(), monotonic: monotonicNow }): EventClock {
   let anchorWall = believable(sources.wall());
@@ -43,7 +43,7 @@ export function eventClock(sources: ClockSources = { wall: () => Date.now(), mon
     now() {
       const monotonic = sources.monotonic();
       let milliseconds = anchorWall + (monotonic - anchorMonotonic);
-      // The wall clock has a resolution of a millisecond: more often it has nothing new to say.
+      // The wall clock has a resolution of a millisecond: reading it more often returns nothing new.
       if (monotonic - checked >= 1) {
         checked = monotonic;
         const wall = sources.wall();

@@ -1,8 +1,8 @@
 /**
- * The request that is being answered, for code that was not handed it. Capture runs each request in a context of its
- * own; a call of `recordSecurityEvent` without a request takes the one of its context.
+ * The current request, for code that was not passed it. Capture runs each request in a context of its
+ * own; a call of `recordSecurityEvent` without a request uses the one of its context.
  *
- * The storage is made by the first request: an application that installs no capture pays nothing, as every `await`
+ * The first request creates the storage. An application without capture pays nothing, whereas every `await`
  * of a process is a little slower once an `AsyncLocalStorage` has run.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -12,7 +12,7 @@ import type { Party } from "./facts.ts";
 
 export type { RequestContext } from "./copies.ts";
 
-/** The storage, made when it is first needed. */
+/** The storage, created when first needed. */
 function contexts(): AsyncLocalStorage<RequestContext> {
   const shared = sharedState();
   shared.storage ??= new AsyncLocalStorage<RequestContext>();
@@ -24,15 +24,15 @@ export function runWithRequest<Result>(request: object, fn: () => Result): Resul
   return contexts().run({ request }, fn);
 }
 
-/** Runs `fn`, and all that it starts, in a context that exists, with the actor that it knows. */
+/** Runs `fn`, and all that it starts, in an existing context, with its actor. */
 export function runInContext<Result>(context: RequestContext, fn: () => Result): Result {
   return contexts().run(context, fn);
 }
 
 /**
- * Runs the listeners of an emitter in a context: those of a request and its response are called from the connection's
- * events, or from the code of another request that reads this one. What runs in a context of the same request stays in
- * that one.
+ * Runs the listeners of an emitter in a context: a request's and a response's are called from the connection's
+ * events, or from another request's code that reads this one. Listeners that already run in a context of the same
+ * request stay in it.
  */
 export function bindEvents(emitter: EventEmitter, context: RequestContext): void {
   const emit = emitter.emit as (...values: unknown[]) => boolean;
@@ -43,19 +43,19 @@ export function bindEvents(emitter: EventEmitter, context: RequestContext): void
   };
 }
 
-/** The context of the code that is running, `undefined` outside of any request. */
+/** The context of the running code; `undefined` outside a request. */
 export function currentContext(): RequestContext | undefined {
   return sharedState().storage?.getStore();
 }
 
-/** The request that is being answered, `undefined` outside of any. */
+/** The request of the running code; `undefined` outside a request. */
 export function currentRequest(): object | undefined {
   return sharedState().storage?.getStore()?.request;
 }
 
 /**
- * Says who sends the current request, so that its later events name them. Call it where the session or the token is
- * checked. Does nothing outside of a request.
+ * Names the sender of the current request as the actor of its later events. Call it where the session or the token is
+ * checked. Does nothing outside a request.
  */
 export function setActor(actor: Party): void {
   const context = sharedState().storage?.getStore();

@@ -1,32 +1,32 @@
 /**
- * What all copies of this package in one process have in common. There may be several: an application and a library of it install
- * different versions, or a bundler puts one into each of its files. Each would have its own idea of the current request and
- * of what is on record for it, so that one refusal became two events.
+ * State shared by all copies of this package in one process. There may be several: an application and one of its
+ * libraries install different versions, or a bundler puts one into each of its files. If each had its own idea of the
+ * current request and of its events, one refusal would become two events.
  *
- * Nothing is shared at import; a copy joins when it is first used.
+ * A copy joins when it is first used, not when it is imported.
  */
 import type { AsyncLocalStorage } from "node:async_hooks";
 import { VERSION } from "../event/version.ts";
 import type { Party } from "./facts.ts";
 
 /**
- * The shape of what copies share: the members of {@link Shared}, `RequestContext`, `RequestCauses` and capture's `Observation`. To be
- * raised when one of them changes: copies of different shapes share nothing, and say so.
+ * The version of the shared members: those of {@link Shared}, `RequestContext`, `RequestCauses` and capture's
+ * `Observation`. Raise it when one of them changes: copies of different shapes share nothing, and report that.
  */
 export const SHAPE = 1;
 
-/** What is known while a request is answered. */
+/** The state of a request while it is being answered. */
 export interface RequestContext {
-  /** The framework's request, once the framework has made one of the request underneath. */
+  /** The framework's request, once the framework has created one for the raw request. */
   request: object;
-  /** Who sends it, once somebody knows. */
+  /** Who sends it, once `setActor` has named them. */
   actor?: Party | undefined;
 }
 
-/** What copies of one shape share. */
+/** The state that copies of one shape share. */
 export interface Shared {
   storage: AsyncLocalStorage<RequestContext> | undefined;
-  /** Judgements that wait for what the application may still record itself. */
+  /** Decisions put off so that the application can record the event first. */
   readonly waiting: Set<() => void>;
   /** The version of the copy that came first. */
   readonly version: string;
@@ -36,7 +36,7 @@ const KEY = Symbol.for("seclog.copies");
 
 let shared: Shared | undefined;
 
-/** What this copy shares with others of its shape. */
+/** The state that this copy shares with others of its shape. */
 export function sharedState(): Shared {
   if (shared === undefined) {
     const shapes = allShapes();
@@ -46,7 +46,7 @@ export function sharedState(): Shared {
   return shared;
 }
 
-/** The versions of copies that are used in this process and share nothing with this one. */
+/** The versions of copies that are in use in this process and share nothing with this one. */
 export function strangeCopies(): string[] {
   return [...allShapes()].flatMap(([shape, { version }]) => (shape === SHAPE ? [] : [version]));
 }

@@ -1,12 +1,12 @@
-/** The forms in which data keep what JSON has none for. */
+/** The forms in which data store values that JSON cannot hold. */
 
-/** What is kept for a value that throws when it is looked at. */
+/** What is stored for a value that throws when it is read. */
 export const UNSERIALIZABLE = "[Unserializable]";
 
 /** Longer integers are written in base 16, which takes linear time; base 10 does not. */
 const LONGEST_DECIMAL: bigint = 10n ** 100n;
 
-/** The first items of what may be endless. */
+/** The first items of an iterable that may be endless. */
 export function firstOf<Item>(items: Iterable<Item>, most: number): Item[] {
   const first: Item[] = [];
   for (const item of items) {
@@ -16,7 +16,7 @@ export function firstOf<Item>(items: Iterable<Item>, most: number): Item[] {
   return first;
 }
 
-/** Whether it is a request, a socket, a stream: what hangs on it is the program. */
+/** Whether it is a request, a socket or a stream, through which the whole program is reachable. */
 export function isEmitter(value: object): boolean {
   const { on, emit } = value as { readonly on?: unknown; readonly emit?: unknown };
   return typeof on === "function" && typeof emit === "function";
@@ -43,8 +43,8 @@ export function bigintText(value: bigint): string {
 }
 
 /**
- * Name, message, code and causes. No stack, which names the machine's files, and no other members: an HTTP client's errors carry
- * whole requests.
+ * Name, message, code and causes. Without the stack, which names the machine's files, and other members: an HTTP
+ * client's errors carry whole requests.
  */
 export function errorMembers(value: object): { [key: string]: unknown } {
   const error: { [key: string]: unknown } = {};
@@ -59,21 +59,21 @@ export function errorMembers(value: object): { [key: string]: unknown } {
   return error;
 }
 
-/** Pairs by key: headers and forms may have a name twice, whose values then become a list. */
+/** Pairs by key: if a name repeats, as in headers and forms, its values become a list. */
 export function mergedPairs(pairs: readonly [string, unknown][]): Map<string, unknown> {
   const members = new Map<string, unknown>();
   for (const [key, value] of pairs) members.set(key, members.has(key) ? [members.get(key), value].flat() : value);
   return members;
 }
 
-/** The names that members of an object spell: of `{ path: "password", value: "hunter2" }` it is `password`. */
+/** The names that an object's members contain: `password` for `{ path: "password", value: "hunter2" }`. */
 export function* namesIn(value: object): Generator<string> {
   for (const key of ["name", "key", "field", "path", "param", "parameter", "property"]) {
     let name: unknown;
     try {
       name = (value as { readonly [key: string]: unknown })[key];
     } catch {
-      // The member itself will say so.
+      // The walk notes it when it reads the member.
     }
     if (typeof name === "string") yield name;
   }

@@ -1,4 +1,4 @@
-/** How much of an event's data is kept. What exceeds a limit is cut, and `notes.truncated` has what there was. */
+/** How much of an event's data is stored. Anything beyond is cut, and `notes.truncated` has the original size. */
 export interface DataLimits {
   /** Objects within objects. @default 32 */
   readonly depth: number;

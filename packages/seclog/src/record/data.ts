@@ -1,11 +1,11 @@
 /**
- * Any value becomes canonical JSON (RFC 8785) in one walk, which also caps, converts and redacts it. The values are
- * strangers': they may be cyclic, endless, larger than memory, or throw when they are looked at. Whatever they do,
- * the walk ends, returns text that PostgreSQL's `json` and `jsonb` both take, and notes what it did.
+ * Turns any value into canonical JSON (RFC 8785) in one walk, which also caps, converts and redacts it. Clients control
+ * the values: they may be cyclic, endless, larger than memory, or throw when read. Whatever they do, the walk ends,
+ * returns text that PostgreSQL's `json` and `jsonb` both take, and notes what it did.
  *
- * This runs on the request's thread. So there is no clone and no second pass; names of members are looked at once
- * and remembered (member-names.ts); an object of three plain members costs less than a microsecond. What there is to do
- * for each kind of value stands in one class, because all of it draws on the same path, room and notes.
+ * This runs on the request's thread, so it makes neither a clone nor a second pass. Members' names are examined once
+ * and remembered (member-names.ts); an object of three plain members costs less than a microsecond. The handling
+ * of every kind of value is in one class, because all of it shares the same path, room and notes.
  */
 import { createHash } from "node:crypto";
 // Not "node:util": importing that opens process.stdout on Node 22 and later.
@@ -29,20 +29,20 @@ import { distinctNames, isValueName, type MemberName, MemberNames, sortNames } f
 import { LONGEST_NAME, LOOK_BEHIND_DATA_CUT, queryStart, REDACTED, type Redactor } from "./redact.ts";
 import type { NameRule } from "./secret-names.ts";
 
-/** Members looked at in one event, kept or not: bounds the time where nothing would be written. */
+/** The most members to visit in one event, stored or not: bounds the time for values that produce no output. */
 const MOST_VISITS = 20_000;
 
-/** A text longer than this is also hashed, so that it can be recognised. */
+/** A text longer than this is also hashed, so that it can be identified later. */
 const HASHED_FROM = 65_536;
 
-/** At most this many units are hashed in one event, some 50 ms: whoever sent them made the application parse them too. */
+/** The most units to hash in one event, some 50 ms: the application has already spent time on parsing them. */
 const MOST_HASHED = 16_777_216;
 
 /**
- * The canonical JSON object of a call's data, `undefined` when there is none or nothing in it. What is no object is
- * put into one, as `value`. Never throws.
+ * The canonical JSON object of a call's data; `undefined` if it is absent or empty. A value that is not an object is
+ * wrapped in one, as `value`. Never throws.
  *
- * @param omit top-level members that the event keeps elsewhere
+ * @param omit top-level members that the event stores elsewhere
  */
 export type DataEncoder = (data: unknown, notes: NoteTaker, omit?: ReadonlySet<string>) => string | undefined;
 
@@ -63,9 +63,9 @@ class DataWalk {
   readonly #limits: DataLimits;
   readonly #names: MemberNames;
   readonly #notes: NoteTaker;
-  /** The names that lead to the value being written. */
+  /** The names on the path to the value being written. */
   readonly #path: string[] = [];
-  /** The objects that the value being written is in, to find cycles. */
+  /** The objects that contain the value being written, to detect cycles. */
   readonly #ancestors: object[] = [];
   #omit: ReadonlySet<string> | undefined;
   /** What is left of `limits.total`. */
@@ -86,7 +86,7 @@ class DataWalk {
     return this.#value(data);
   }
 
-  /** The JSON of a value; `undefined` for `undefined`, which is no member. */
+  /** The JSON of a value; `undefined` for `undefined`, which is omitted. */
   #value(value: unknown): string | undefined {
     switch (typeof value) {
       case "string":
@@ -121,7 +121,7 @@ class DataWalk {
       if (kept !== text) this.#notes.redacted(this.#where());
     }
     let json = jsonString(kept);
-    // A longer literal has escapes. Only then may the text be one that cannot be kept.
+    // A longer literal has escapes. Only then may the text contain what cannot be stored.
     if (json.length > kept.length + 2 && isUnkeepable(kept)) {
       this.#notes.escaped(this.#where());
       json = jsonString(escapeText(kept));
@@ -136,7 +136,7 @@ class DataWalk {
     const where = this.#where();
     this.#notes.truncated(where, text.length);
     if (safe !== seen) {
-      // No hash of a text that holds a secret: the rest may be known, and the secret short enough to be tried.
+      // Do not hash a text that contains a secret: if the rest is known, a short secret could be found by trying.
       this.#notes.redacted(where);
     } else if (text.length > HASHED_FROM && text.length <= this.#hashable) {
       this.#hashable -= text.length;
@@ -153,7 +153,7 @@ class DataWalk {
       this.#room -= 1;
       return "0";
     }
-    // Card numbers are safe integers too. Milliseconds since 1970 stay below until 2033.
+    // Card numbers are safe integers too. Milliseconds since 1970 stay below this until 2033.
     if (value >= 2e12 && Number.isInteger(value)) {
       if (!Number.isSafeInteger(value)) this.#notes.converted(this.#where(), "unsafe integer");
       else if (this.#redactor.value(String(value), this.#path) !== String(value)) return this.#redacted();
@@ -163,7 +163,7 @@ class DataWalk {
     return json;
   }
 
-  /** A value written as text because JSON has no form for it. */
+  /** A value written as text because JSON cannot hold it. */
   #converted(text: string, from: string): string {
     this.#notes.converted(this.#where(), from);
     return this.#text(text);
@@ -186,7 +186,7 @@ class DataWalk {
       this.#ancestors.pop();
       return json;
     } catch {
-      // Whatever threw is a trap, a getter or a method of the value's own.
+      // A trap, a getter or a method of the value threw.
       this.#ancestors.length = ancestors;
       this.#path.length = steps;
       return this.#converted(UNSERIALIZABLE, "unserializable");
@@ -199,7 +199,7 @@ class DataWalk {
     return this.#text(list ? "[Array]" : "[Object]");
   }
 
-  /** An object that is no list: by what it is, not by what its prototype says. */
+  /** An object that is not a list: by its internal kind, not by its prototype. */
   #record(value: object): string | undefined {
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== Object.prototype && prototype !== null) {
@@ -212,7 +212,7 @@ class DataWalk {
       if (plain !== value) return this.#value(plain);
     }
     if (prototype !== Object.prototype && prototype !== null && isEmitter(value)) {
-      // A request, a socket, a stream: what hangs on it is the program, not data.
+      // A request, a socket or a stream: what it refers to is the program, not data.
       return this.#converted(`[${className(value)}]`, "object");
     }
     return this.#members(value, Object.keys(value));
@@ -276,7 +276,7 @@ class DataWalk {
     return json;
   }
 
-  /** A collection by key: an object when all keys are texts, else a list of pairs. */
+  /** A collection by key: an object if all keys are texts, else a list of pairs. */
   #entries(entries: Iterable<[unknown, unknown]>, from: string): string {
     this.#notes.converted(this.#where(), from);
     const pairs = firstOf(entries, this.#limits.members + 1);
@@ -358,7 +358,7 @@ class DataWalk {
     if (value === undefined) return undefined;
     if (this.#redactor.hasDataPaths && this.#redactor.secretPath(["data", ...this.#path])) return this.#redacted();
     if (rule === "keep") return this.#value(value);
-    // That there is a password is no secret.
+    // Whether a password exists is not secret.
     if (rule === "redact") return value === null || typeof value === "boolean" ? this.#value(value) : this.#redacted();
     if (rule === "url") return this.#value(typeof value === "string" ? this.#withoutQuery(value) : value);
     if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") return this.#value(value);
@@ -386,7 +386,7 @@ class DataWalk {
     return name;
   }
 
-  /** The path of the value being written, as notes have it. */
+  /** The path of the value being written, as in notes. */
   #where(member?: string): string {
     let where = "data";
     for (const step of this.#path) where += `.${step}`;

@@ -1,12 +1,13 @@
 import type { EventMember } from "../event/columns.ts";
 import { EVENT_VERSION, type SecurityEvent } from "../event/event.ts";
 
-/** An event in the making. */
+/** An event under construction. */
 export type Draft = { -readonly [K in keyof SecurityEvent]?: SecurityEvent[K] | undefined };
 
 /**
- * All properties at once: an object that grows one by one is several times slower, and this is the hot path. Written out, since a
- * copy of an object that the table makes takes 0.2 µs more for each event; the type holds it to the table. `data` is encoded apart.
+ * Creates all properties at once: adding them one by one is several times slower, and this is the hot path. Written
+ * out, since copying an object built from the table takes 0.2 µs more per event; the type keeps it equal to the table.
+ * `data` is encoded separately.
  */
 export function emptyDraft(): Draft {
   const draft: { [M in Exclude<EventMember, "data">]: M extends "v" ? number : undefined } = {

@@ -2,12 +2,15 @@ import type { Catalogue, DataOf } from "../event/catalogue.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { Outcome } from "../event/event.ts";
 
-/** Who did it or what it was done to: an id, or an id with its kind. Ids are cut at 256 characters. */
+/** An actor or a target: an id, or an id with its type. Ids are cut at 256 characters. */
 export type Party = string | number | bigint | { readonly id: string | number | bigint; readonly type?: string };
 
-/** Facts that any event may carry and that have columns of their own; `null` says no more than leaving them out. Everything else goes to `data`. */
+/**
+ * Facts that any event may carry and that have columns of their own; `null` means absent. Everything else goes to
+ * `data`.
+ */
 export interface EventFacts {
-  /** Who did it. Without it, `userid` is taken, then the request context's actor. */
+  /** Who did it. If absent, `userid` applies, then the request context's actor. */
   readonly actor?: Party | null | undefined;
   /** What it was done to. */
   readonly target?: Party | null | undefined;
@@ -15,11 +18,11 @@ export interface EventFacts {
   readonly outcome?: Outcome | null | undefined;
   /** The response's status. */
   readonly statusCode?: number | null | undefined;
-  /** What the path does allow: a list, or the `Allow` header as it is. */
+  /** The methods that the path allows: a list, or the value of the `Allow` header. */
   readonly allowedMethods?: string | number | readonly string[] | null | undefined;
-  /** The route's template, when the request does not know it. */
+  /** The route's template, if the request does not carry it. */
   readonly route?: string | null | undefined;
-  /** For how many occurrences this event stands. */
+  /** How many occurrences this event stands for. */
   readonly count?: number | null | undefined;
   /** The first of `count` occurrences. */
   readonly startedAt?: Date | null | undefined;
@@ -27,7 +30,7 @@ export interface EventFacts {
   readonly endedAt?: Date | null | undefined;
 }
 
-/** What is known of the data of an event of type `T`: the type's own, and the common facts. Anything else may be added. */
+/** The data of an event of type `T`: the type's own, and the common facts. Anything else may be added. */
 export type EventInput<T extends string, Events extends EventDefinitions> = DataOf<T, Events> & EventFacts;
 
 /** The types of the catalogue and of the application's own definitions. */

@@ -1,9 +1,9 @@
-/** Reads the headers in which proxies pass on the address that they saw, from the right end: the last proxy wrote that. */
+/** Reads the headers in which proxies pass on addresses from the right end, which the last proxy wrote. */
 
-/** The end of a header that is looked at. */
+/** How many characters at a header's end to read. */
 const LONGEST_HEADER = 65_536;
 
-/** More proxies than this in a row are an attack. */
+/** A chain of more proxies than this is an attack. */
 export const MOST_HOPS = 1000;
 
 /** The hops of X-Forwarded-For, last first. */
@@ -17,8 +17,8 @@ export function* forwardedHops(header: string): Generator<string> {
 }
 
 /**
- * The `for` of each element of Forwarded (RFC 7239), last first. Read from the right also within the text: a client
- * that opens a quote and never closes it must not swallow what the proxy wrote behind it.
+ * The `for` of each element of Forwarded (RFC 7239), last first. Quotes, too, are matched from the right: a client
+ * that opens a quote and never closes it must not swallow what the proxy appended.
  */
 export function* forwardedFor(header: string): Generator<string> {
   const value = header.slice(-LONGEST_HEADER);
@@ -34,7 +34,7 @@ export function* forwardedFor(header: string): Generator<string> {
   }
 }
 
-/** The `for` of one element, empty when it has none or is not what RFC 7239 allows: then none of it is believed. */
+/** The `for` of one element; empty if it has none, or if the element is not valid by RFC 7239. */
 function forOf(element: string): string {
   const pair = /\s*([^=;,\s"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^=;,\s"]*))\s*(;|$)/gy;
   let found = "";

@@ -1,13 +1,13 @@
 /**
- * What a framework was told about its proxies: Express's `trust proxy`, Fastify's `trustProxy`, Koa's `app.proxy`. The
- * framework's own function decides, so the address of an event is the one that the application knows as `request.ip`.
+ * A framework's settings for proxies: Express's `trust proxy`, Fastify's `trustProxy`, Koa's `app.proxy`. The
+ * framework's own function decides, so the address of an event is the application's `request.ip`.
  */
 import { forwardedHops, MOST_HOPS } from "./forwarded-header.ts";
 import { UNIX_PEER } from "./peer.ts";
 
-/** The client's address by the framework's settings. */
+/** The client's address according to the framework's settings. */
 export interface FrameworkClient {
-  /** The text that stands for the client, as it was sent; it may be no address. */
+  /** The client's entry in the header, as sent; it need not be an address. */
   readonly client: string;
   /** The header that the framework read, in lower case, and its value. */
   readonly header: string;
@@ -15,21 +15,21 @@ export interface FrameworkClient {
   readonly proxy: FrameworkProxy;
 }
 
-/** How one framework is set. */
+/** The settings of one framework. */
 export interface FrameworkProxy {
-  /** What the setting belongs to: settings are judged once for each. */
+  /** The application that the setting belongs to: each is checked once. */
   readonly owner: object;
   /** The setting, as the framework's documentation writes it. */
   readonly setting: string;
-  /** The setting that believes one proxy only. */
+  /** The setting that trusts one proxy only. */
   readonly instead: (proxy: string) => string;
   /** @default "x-forwarded-for" */
   readonly header?: string;
-  /** The client, read from the header; `undefined` when the peer is not trusted. May throw. */
+  /** The client, read from the header; `undefined` if the peer is not trusted. May throw. */
   readonly clientOf: (peer: string | undefined, value: string) => string | undefined;
 }
 
-/** The client's address by the framework's settings, `undefined` when those do not trust the peer. Never throws. */
+/** The client's address by the framework's settings; `undefined` if those do not trust the peer. Never throws. */
 export function frameworkClient(
   request: object,
   peer: string,
@@ -44,15 +44,15 @@ export function frameworkClient(
     const client = proxy.clientOf(peer === UNIX_PEER ? undefined : peer, value);
     return client === undefined || client === peer ? undefined : { client, header, value, proxy };
   } catch {
-    // A function of the application's that throws, or a request that only looks like a framework's.
+    // The application's function threw, or the request only looks like a framework's.
     return undefined;
   }
 }
 
-/** A chain of addresses of documentation (RFC 5737), longer than any chain of real proxies. */
+/** A chain of documentation addresses (RFC 5737), longer than any real chain of proxies. */
 const FORGED = `203.0.113.9${", 198.51.100.7".repeat(64)}`;
 
-/** Whether the framework believes whatever a client writes into the header. */
+/** Whether the framework trusts anything that a client writes into the header. */
 export function trustsEverybody({ clientOf }: FrameworkProxy): boolean {
   try {
     return clientOf("198.51.100.7", FORGED) === "203.0.113.9";
@@ -65,7 +65,7 @@ type Trust = (address: string | undefined, hop: number) => unknown;
 
 interface Known {
   readonly app?: {
-    /** Express: a mounted application inherits its parent's by the prototype. */
+    /** Express: a mounted application inherits its parent's through the prototype. */
     readonly settings?: { readonly [name: string]: unknown };
     /** Koa. */
     readonly proxy?: unknown;
@@ -106,7 +106,7 @@ function expressProxy(owner: object, setting: unknown, trust: Trust): FrameworkP
   };
 }
 
-/** Fastify shows its function to nobody, but its getter answers for any request that it is called on. */
+/** Fastify does not expose its function, but its getter works on any request that it is called on. */
 function fastifyProxy(request: Known): FrameworkProxy {
   return {
     owner: request.server ?? request,

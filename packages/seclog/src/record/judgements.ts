@@ -1,7 +1,7 @@
 /** Decisions of capture, put off so that the application can record the event first. */
 import { sharedState } from "./copies.ts";
 
-/** Keeps a judgement until {@link judged}. It must not throw. */
+/** Holds a judgement until {@link judged}. It must not throw. */
 export function awaitJudgement(judge: () => void): void {
   sharedState().waiting.add(judge);
 }
@@ -11,7 +11,7 @@ export function judged(judge: () => void): void {
   sharedState().waiting.delete(judge);
 }
 
-/** Passes every judgement that waits: a log that is flushed or closed must have what the answers before it were for. */
+/** Makes every pending judgement: a log that flushes or closes must contain the refusals answered before. */
 export function judgeNow(): void {
   for (const judge of sharedState().waiting) judge();
 }

@@ -3,11 +3,11 @@ import { cutText, escapeText, isUnkeepable } from "../event/text.ts";
 import { LONGEST_NAME, LOOK_BEHIND_DATA_CUT, type Redactor } from "./redact.ts";
 import type { NameRule } from "./secret-names.ts";
 
-/** Names are remembered up to this number and length: strangers choose names too. */
+/** The most names to remember, and their greatest length: clients choose names too. */
 const REMEMBERED_NAMES = 2000;
 const REMEMBERED_LENGTH = 64;
 
-/** A member's name as it is written, and what it says about the value. */
+/** A member's name as stored, and the rule for its value. */
 export interface MemberName {
   readonly key: string;
   readonly name: string;
@@ -16,7 +16,7 @@ export interface MemberName {
   readonly rule: NameRule;
 }
 
-/** The names of one log's data. What there is to say about a name is found once. */
+/** The names in one log's data. Each is examined once. */
 export class MemberNames {
   readonly #redactor: Redactor;
   readonly #known = new Map<string, MemberName>();
@@ -40,7 +40,7 @@ export class MemberNames {
   }
 }
 
-/** Sorts by UTF-16 units, as RFC 8785 asks. Most objects are small, and then this is quicker than `sort`. */
+/** Sorts by UTF-16 units, as RFC 8785 requires. For small objects, which most are, this is faster than `sort`. */
 export function sortNames(names: MemberName[]): void {
   if (names.length > 16) {
     names.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
@@ -54,7 +54,7 @@ export function sortNames(names: MemberName[]): void {
   }
 }
 
-/** Cutting and escaping may make two names equal, and JSON with a name twice means something else to each reader. */
+/** Cutting and escaping may make two names equal, and parsers disagree on JSON with duplicate names. */
 export function distinctNames(names: readonly MemberName[]): MemberName[] {
   const taken = new Set(names.filter(({ key, name }) => key === name).map(({ name }) => name));
   return names.map((member) => {
@@ -66,7 +66,7 @@ export function distinctNames(names: readonly MemberName[]): MemberName[] {
   });
 }
 
-/** Whether a member holds the value of something that another member names. */
+/** Whether a member contains the value of something that another member names. */
 export function isValueName(name: MemberName): boolean {
   return name.key === "value";
 }

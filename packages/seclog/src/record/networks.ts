@@ -1,7 +1,7 @@
-/** Networks that have a name, and which of them an address belongs to. */
+/** The named networks, and which of them contains an address. */
 import { BlockList } from "node:net";
 
-/** The names that `clientIp.trust` takes. */
+/** The names that `clientIp.trust` accepts. */
 export const NETWORKS: { readonly [name: string]: readonly string[] } = {
   loopback: ["127.0.0.0/8", "::1/128"],
   linklocal: ["169.254.0.0/16", "fe80::/10"],
@@ -24,7 +24,7 @@ const near: readonly (readonly [name: string, list: BlockList])[] = Object.entri
   return [name, list];
 });
 
-/** The network of an address that no public one belongs to: `loopback`, `linklocal`, `private` or `carrier`. */
+/** The network of an address that is not public: `loopback`, `linklocal`, `private` or `carrier`. */
 export function nearNetwork(address: string): string | undefined {
   return near.find(([, list]) => list.check(address, familyOf(address)))?.[0];
 }

@@ -1,10 +1,10 @@
 /**
- * Who is at the other end of a connection: an address, or the name {@link UNIX_PEER}, since a Unix socket's peer has no
- * address. A TCP connection that has broken has none either, so that one is missing proves nothing: only the server
- * says that it listens on a Unix socket.
+ * The peer of a connection: an address, or the name {@link UNIX_PEER}, since a Unix socket's peer has no
+ * address. A broken TCP connection has none either, so a missing address proves nothing: only the server
+ * shows that it listens on a Unix socket.
  */
 
-/** The peer of a Unix socket or a Windows named pipe, in place of an address. */
+/** Stands for the address of a peer on a Unix socket or a Windows named pipe. */
 export const UNIX_PEER = "unix";
 
 interface ConnectedSocket {
@@ -17,14 +17,16 @@ interface ListeningServer {
   address?(): unknown;
 }
 
-/** The peer of a socket, `undefined` when it cannot be known any more. May throw for what only looks like a socket. */
+/**
+ * The peer of a socket; `undefined` if it is no longer known. May throw for an object that only looks like a socket.
+ */
 export function peerOfSocket(socket: object): string | undefined {
   const { remoteAddress, server } = socket as ConnectedSocket;
   if (typeof remoteAddress === "string") return remoteAddress;
   return server !== undefined && isOnUnixSocket(server) ? UNIX_PEER : undefined;
 }
 
-/** A path is the address of such a server; `null` while it listens is that of one that was given an open descriptor. */
+/** Such a server's address is a path, or `null` while it listens on an inherited descriptor. */
 function isOnUnixSocket(server: ListeningServer): boolean {
   if (typeof server.address !== "function") return false;
   const address = server.address();

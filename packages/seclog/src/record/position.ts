@@ -2,13 +2,13 @@
 export interface Position {
   readonly sourceId: string;
   readonly epoch: number;
-  /** The last number that was given. */
+  /** The last number assigned. */
   readonly lastSeq: number;
 }
 
 /**
- * The number of the source's next event. This is the one place that gives numbers: what keeps the event under it takes it from
- * there, and the source's `lastSeq` is then this.
+ * The number of the source's next event. Only this function assigns numbers: append the event under this number, and it
+ * becomes the source's `lastSeq`.
  */
 export function nextSeq({ lastSeq }: Pick<Position, "lastSeq">): number {
   return lastSeq + 1;

@@ -1,11 +1,11 @@
 /**
- * What is said, once, about proxies that a log does not know, and about settings that believe everybody. Either makes
- * the addresses of all events worthless, and neither shows in an event.
+ * Warns, once each, about proxies that the options do not name, and about settings that trust every peer. Either makes
+ * the addresses of all events worthless, and neither is visible in an event.
  */
 import { type FrameworkProxy, trustsEverybody } from "./framework-proxy.ts";
 import { UNIX_PEER } from "./peer.ts";
 
-/** The headers in which proxies pass an address on. The first that a request has is named. */
+/** The headers in which proxies pass on an address. The warning names the first that a request has. */
 const HEADERS = [
   "x-forwarded-for",
   "forwarded",
@@ -17,13 +17,13 @@ const HEADERS = [
   "x-client-ip",
 ] as const;
 
-/** What `clientIp` says already. */
+/** The `clientIp` options so far. */
 interface Known {
   readonly trust?: readonly string[] | undefined;
   readonly header?: string | undefined;
 }
 
-/** Says each thing once in a log's life. */
+/** Issues each warning once in a log's life. */
 export class ProxyAdvice {
   readonly #known: Known;
   readonly #warn: (message: string) => void;
@@ -36,12 +36,12 @@ export class ProxyAdvice {
   }
 
   /**
-   * A request of a peer that is not trusted although it is near enough to be a proxy.
+   * Warns about a peer that is not trusted, although it is near enough to be a proxy.
    *
-   * @param network what the peer is in: a network's name, or {@link UNIX_PEER}
+   * @param network the peer's network by name, or {@link UNIX_PEER}
    */
   untrusted(network: string, peer: string, headers: (name: string) => string | undefined): void {
-    // Everybody is distrusted on purpose, or it was told.
+    // `trust: []` distrusts every proxy on purpose.
     if (this.#known.trust?.length === 0 || this.#warned.has(network)) return;
     const header = HEADERS.find((name) => headers(name) !== undefined);
     if (header === undefined) return;
@@ -55,7 +55,7 @@ export class ProxyAdvice {
     );
   }
 
-  /** A framework trusts the peer of a request. */
+  /** Warns about a framework that trusts every peer. */
   framework(framework: FrameworkProxy, network: string | undefined, peer: string): void {
     if (this.#judged.has(framework.owner)) return;
     this.#judged.add(framework.owner);
@@ -68,7 +68,7 @@ export class ProxyAdvice {
   }
 }
 
-/** The name of a network that holds nobody else, else the address alone. */
+/** The network's name if it contains only this machine, else the address alone. */
 function entryOf(network: string | undefined, peer: string): string {
   return network === "loopback" || network === UNIX_PEER ? network : peer;
 }

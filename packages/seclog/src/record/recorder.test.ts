@@ -159,7 +159,7 @@ test("an actor or a target with a secret is noted as redacted", () => {
 test("what is no fact is flagged and stays in the data", () => {
   expect(kept({ data: { userid: { a: 1 } } })).toMatchObject({
     data: { userid: { a: 1 } },
-    notes: { flags: ["userid is no id"] },
+    notes: { flags: ["userid is not an id"] },
   });
   expect(kept({ data: { userid: ["../../", "x"], statusCode: "many", outcome: "won" } }).data).toEqual({
     userid: ["../../", "x"],
@@ -173,17 +173,17 @@ test("the members of an actor that are not kept are flagged by name", () => {
   const event = kept({ data: { actor: { id: 1, type: "user", email: "a@example.com", roles: [] } } });
   expect([event.actorId, event.actorType, event.data]).toEqual(["1", "user", undefined]);
   expect(event.notes?.flags).toEqual(["of actor only id and type are kept, not email, roles"]);
-  expect(kept({ data: { target: { id: 1, type: 5 } } }).notes?.flags).toEqual(["target.type is no string"]);
+  expect(kept({ data: { target: { id: 1, type: 5 } } }).notes?.flags).toEqual(["target.type is not a string"]);
 });
 
 test("what stands in the place of the request is quoted beside other data", () => {
   expect(kept({ request: "str", data: { a: 1 } })).toMatchObject({
     data: { a: 1 },
-    notes: { flags: ['the request argument is no request: {"value":"str"}'] },
+    notes: { flags: ['the request argument is not a request: {"value":"str"}'] },
   });
   expect(JSON.stringify(kept({ request: "password=hunter2", data: { a: 1 } }))).not.toContain("hunter2");
   expect(kept({ request: { password: "hunter2", b: "x".repeat(9999) }, data: { a: 1 } }).notes?.flags?.[0]).toMatch(
-    /^the request argument is no request: .{100,300}$/,
+    /^the request argument is not a request: .{100,300}$/,
   );
 });
 
@@ -233,5 +233,5 @@ test.each([
   const event = kept({ data: { startedAt } });
   expect(event).not.toHaveProperty("startedAt");
   expect(event.data).toHaveProperty("startedAt");
-  expect(event.notes?.flags).toEqual(["startedAt is no date between 1970 and 9999"]);
+  expect(event.notes?.flags).toEqual(["startedAt is not a date between 1970 and 9999"]);
 });

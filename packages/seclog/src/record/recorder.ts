@@ -19,7 +19,7 @@ import { isRequest, requestFacts } from "./request.ts";
 import { FACTS, type Said, takeFacts } from "./said-facts.ts";
 import { uuidv7 } from "./uuid.ts";
 
-/** What is the same for every event of a log. */
+/** What all events of a log have in common. */
 export interface RecorderOptions {
   readonly logger: string;
   readonly service: string | undefined;
@@ -32,7 +32,7 @@ export interface RecorderOptions {
   readonly encodeData: DataEncoder;
 }
 
-/** An event, ready to be kept as the next one of its source. */
+/** An event, ready to be appended to its source. */
 export interface RecordedEvent {
   readonly id: string;
   readonly seq: number;
@@ -40,22 +40,22 @@ export interface RecordedEvent {
   readonly text: string;
 }
 
-/** A type as it is kept, and what is known of it. */
+/** A type under its canonical name, with its definition. */
 export interface ResolvedType {
   readonly name: string;
   readonly definition: EventDefinition;
-  /** What is wrong with the type, when something is. */
+  /** What is wrong with the type; `undefined` if nothing is. */
   readonly flag: string | undefined;
 }
 
-/** Given as the request, keeps also the current one out of the event. */
+/** Passed as the request, it keeps even the current request out of the event. */
 export const NO_REQUEST: object = Object.freeze({});
 
-/** Makes a finished event of a call: facts, redaction, numbers, encoding. Nothing in it throws for what it is given. */
+/** Turns a call into a finished event: facts, redaction, numbers, encoding. Never throws, whatever the arguments. */
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #types = new Map<string, ResolvedType>();
-  /** The constant parts of the last events, by type, as long as nothing else in them changes. */
+  /** The constant parts of each type's events, valid for one source and level. */
   readonly #constants = new Map<
     string,
     { readonly sourceId: string; readonly level: Level; readonly parts: CoreConstants }
@@ -65,7 +65,7 @@ export class Recorder {
     this.#options = options;
   }
 
-  /** What is known of a type. Another name than a string of the right form is coerced and flagged. */
+  /** The definition of a type. Anything but a string of the right form is coerced and flagged. */
   resolve(type: unknown): ResolvedType {
     if (typeof type === "string") {
       const known = this.#types.get(type);
@@ -77,7 +77,7 @@ export class Recorder {
         return resolved;
       }
     }
-    // A stranger's text too, when it comes to the worst.
+    // In the worst case, a client chose this text.
     const text = typeof type === "string" ? this.#options.redactor.text(type.slice(0, 1_000)) : typeof type;
     const shown = JSON.stringify(cutText(text, 100));
     if (text === type && isEventTypeName(text)) {
@@ -88,15 +88,15 @@ export class Recorder {
         .slice(0, 100)
         .toLowerCase()
         .replace(/[^a-z0-9_.:-]+/g, "_") || "unknown";
-    return { name, definition: UNKNOWN_DEFINITION, flag: `type ${shown} is no name of an event` };
+    return { name, definition: UNKNOWN_DEFINITION, flag: `type ${shown} is not an event name` };
   }
 
-  /** The level that the data give the event, when the type lets them. */
+  /** The level that the data determine, if the type lets them. */
   refinedLevel(type: ResolvedType, data: unknown): Level | undefined {
     return refinement(type.definition, data ?? {})?.level;
   }
 
-  /** Notes the cause of a request whose event is below the level, so that capture does not take it for another one. */
+  /** Marks the cause on a request whose event is below the level, so that capture does not record a refusal for it. */
   skip(type: ResolvedType, given: unknown): void {
     const request = given ?? currentContext()?.request;
     if (typeof request !== "object" || request === null) return;
@@ -104,16 +104,16 @@ export class Recorder {
   }
 
   /**
-   * The finished event, with the next number of its source. It must be kept before the next call.
+   * The finished event, with the next number of its source. Append it before the next call.
    *
-   * Number, time and id are taken last: until then code of the application's may run (getters, `toJSON`, validators), and that
-   * may record events of its own.
+   * Number, time and id are assigned last: until then, application code (getters, `toJSON`, validators) may run and
+   * record events of its own.
    */
   record(type: ResolvedType, request: unknown, data: unknown, position: Position): RecordedEvent {
     try {
       return this.#encode(type, request, data, position);
     } catch (thrown) {
-      // A hostile value found a way to throw that nobody thought of. The event is kept without it.
+      // A hostile value found an unforeseen way to throw. Record the event without it.
       const flag = `the event's details could not be read: ${errorMessage(thrown)}`;
       return this.#encode({ ...type, flag }, undefined, undefined, position);
     }
@@ -129,9 +129,9 @@ export class Recorder {
     const context = given === NO_REQUEST ? undefined : currentContext();
     let request: unknown = given === NO_REQUEST ? undefined : requestInContext(given, context?.request);
     if (request !== undefined && request === given && !isRequest(request)) {
-      // Whatever was meant by it is kept: as the data, when there are no others, else what fits into a flag.
+      // Keep it regardless: as the data if the call has none, else as much as fits into a flag.
       const quoted = details === undefined ? "" : `: ${encodeData(given, new NoteTaker()) ?? "{}"}`;
-      notes.flag(`the request argument is no request${quoted}`);
+      notes.flag(`the request argument is not a request${quoted}`);
       details ??= given as object;
       request = context?.request;
     }
@@ -153,7 +153,7 @@ export class Recorder {
       const refused = takeFacts(details as Said, draft, redactor, notes);
       if (refused !== undefined) omit = new Set([...FACTS].filter((name) => !refused.includes(name)));
     }
-    // Only where the call names nobody: what it names and was not taken is not the context's actor.
+    // Only if the call names no actor: a name that was refused must not become the context's actor.
     const named = draft.actorId !== undefined || !(omit.has("actor") && omit.has("userid"));
     const actor = named ? undefined : senderOf(subject, context, notes);
     if (actor !== undefined && actor !== null) takeFacts({ actor }, draft, redactor, notes);
@@ -183,7 +183,7 @@ export class Recorder {
   }
 
   #constantsOf(type: ResolvedType, event: Optional<CorePart>): CoreConstants {
-    // Only for types that were defined: strangers may choose others, without end.
+    // Only for defined types: clients may choose endlessly many others.
     if (type.flag !== undefined) return coreConstants(event);
     const known = this.#constants.get(type.name);
     if (known !== undefined && known.sourceId === event.sourceId && known.level === event.level) return known.parts;
@@ -193,12 +193,12 @@ export class Recorder {
   }
 }
 
-/** What the data say about an event's level and outcome, when its type lets them. */
+/** The level and outcome that the data determine, if the type lets them. */
 function refinement(definition: EventDefinition, data: object): ReturnType<NonNullable<EventDefinition["refine"]>> {
   try {
     return definition.refine?.(data);
   } catch {
-    // A getter threw: the type's own level and outcome stand.
+    // A getter threw: the type's own level and outcome apply.
     return undefined;
   }
 }

@@ -1,17 +1,17 @@
 /**
- * Which columns of an event a name in `redact.names` stands for. A name that stood for nothing would look like protection and
- * be none, so one that means a column which cannot be redacted is refused.
+ * The columns of an event that a name in `redact.names` stands for. A name without effect would look like protection,
+ * so one that means a column which cannot be redacted is refused.
  */
 import { COLUMN_LIST, type EventColumn, type EventMember } from "../event/columns.ts";
 import { configError } from "../event/options.ts";
 import { plainName } from "./secret-names.ts";
 
-/** The columns that can be redacted: texts of an event besides `data`. */
+/** The columns that can be redacted: an event's texts outside `data`. */
 export const REDACTABLE: readonly EventMember[] = COLUMN_LIST.filter(({ redactable }) => redactable).map(
   ({ member }) => member,
 );
 
-/** What calls, headers and people name the same values, in the form of {@link plainName}. */
+/** Other names of the same values in calls, headers and speech, in the form of {@link plainName}. */
 const SYNONYMS: { readonly [M in EventMember]?: readonly string[] } = {
   id: ["eventid"],
   type: ["eventtype"],
@@ -36,7 +36,7 @@ const SYNONYMS: { readonly [M in EventMember]?: readonly string[] } = {
   userAgent: ["ua", "useragentoriginal", "httpuseragent"],
 };
 
-/** What to write instead where the word most likely means something else. */
+/** What to write instead, where the name most likely means something else. */
 const INSTEAD: { readonly [M in EventMember]?: string } = {
   host: 'the Host header is "requestHost", and the option host of the log may be any text; ',
   service: "the option service of the log may be any text; ",
@@ -46,7 +46,7 @@ const INSTEAD: { readonly [M in EventMember]?: string } = {
   data: "name its members; ",
 };
 
-/** The columns of each name: more than one for a header that fills several. */
+/** The columns of each name; several for a header that fills several. */
 const COLUMNS_OF: ReadonlyMap<string, readonly EventColumn[]> = columnsByName();
 
 function columnsByName(): Map<string, readonly EventColumn[]> {
@@ -60,7 +60,7 @@ function columnsByName(): Map<string, readonly EventColumn[]> {
 }
 
 /**
- * The columns that a name stands for; none for one that only members of data have.
+ * The columns that a name stands for; none if only members of data can have it.
  *
  * @throws SeclogError `SECLOG_CONFIG` for the name of a column that cannot be redacted
  */

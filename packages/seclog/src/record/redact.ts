@@ -1,11 +1,11 @@
 /**
- * What must not be kept. A log of security events is read by more people than the application's database, and for
- * longer; so a secret that strays into it is worse there than where it came from. Redaction is on by default and
- * looks at three things: the name of a value (secret-names.ts), the text itself (secret-patterns.ts), and paths that the
+ * What must not be stored. A log of security events is read by more people than the application's database, and for
+ * longer, so a secret that strays into it does more harm there than where it came from. Redaction is on by default and
+ * checks three things: the name of a value (secret-names.ts), the text itself (secret-patterns.ts), and paths that the
  * application adds.
  *
- * An id is kept as it is, since an event without its actor is worth little: no number in an id, a path, a host or a user
- * agent is taken for a card's.
+ * Ids are stored unchanged, since an event without its actor is worth little: a number in an id, a path, a host or a
+ * user agent never counts as a card number.
  */
 
 import { createHmac, randomBytes } from "node:crypto";
@@ -18,63 +18,64 @@ import { SECRET_PATTERNS, type SecretPattern, secretReplacer } from "./secret-pa
 
 export { REDACTED } from "./redacted.ts";
 
-/** How far a secret is looked for behind the place where a text of `data` is cut, so that no half of one is kept. */
+/** How far past the cut of a text in `data` to look for secrets, so that half of one is not stored. */
 export const LOOK_BEHIND_DATA_CUT = 4096;
 
-/** The most characters of a name of data that are kept, and looked at. */
+/** The most characters of a name in data to store, and to check. */
 export const LONGEST_NAME = 200;
 
-/** What to redact beyond the defaults, and what not to. */
+/** What to redact in addition to the defaults, and what to exempt. */
 export interface RedactOptions {
   /**
-   * More names whose values are secret: of data at any depth, and of an event's own texts (`actorId`, `userid`, `target`,
-   * `client_ip`, `url`, `x-request-id`, `user_agent`, …), whose columns then hold `[redacted]`, or nothing where they hold no
-   * text. Case, `-`, `_` and other signs do not matter. A column that searches and proofs rest on (`type`, `host`, `method`,
-   * `status_code`, …) cannot be redacted, and its name is refused; `paths` name a member of data that is called so.
+   * More names whose values are secret: in data at any depth, and of an event's own texts (`actorId`, `userid`,
+   * `target`, `client_ip`, `url`, `x-request-id`, `user_agent`, …), whose columns then hold `[redacted]`, or nothing if
+   * they are not text. Case, `-`, `_` and other signs do not matter. A column that searches and proofs depend on
+   * (`type`, `host`, `method`, `status_code`, …) cannot be redacted, and its name is refused; for a member of data with
+   * that name, use `paths`.
    */
   readonly names?: readonly string[];
-  /** Names that the defaults take for secret and that are not, such as `"pin"` on a map. */
+  /** Names that the defaults treat as secret but that are not, such as `"pin"` on a map. */
   readonly allowNames?: readonly string[];
   /**
-   * Paths whose values are secret: `"data.user.email"`, `"data.items.*.code"`, or the name of a text that is no data:
+   * Paths whose values are secret: `"data.user.email"`, `"data.items.*.code"`, or the name of a text outside data:
    * `"userAgent"`, `"actorId"`. `*` is any one step.
    */
   readonly paths?: readonly string[];
-  /** More patterns of text that is secret. They are run over strangers' text: mind their backtracking. */
+  /** More patterns of secret text. They run over text that clients choose: beware of backtracking. */
   readonly patterns?: readonly RegExp[];
   /**
-   * Built-in patterns that are not looked for: `privateKey`, `header`, `jwt`, `urlPassword`, `scheme`, `apiKey`,
+   * Built-in patterns to turn off: `privateKey`, `header`, `jwt`, `urlPassword`, `scheme`, `apiKey`,
    * `assignment`, `cardNumber`.
    *
    * @default none
    */
   readonly allowPatterns?: readonly SecretPattern[];
   /**
-   * The key, of 16 bytes at least, with which session and token ids are hashed, so that equal ones can be told
-   * without being known. Give all processes the same one to compare across them.
+   * The key, of at least 16 bytes, with which session and token ids are hashed, so that equal ones can be matched
+   * without being stored. Use the same in all processes to match across them.
    *
    * @default random, new in each process
    */
   readonly key?: string | Uint8Array;
 }
 
-/** Knows what is secret. Made by {@link createRedactor}; none of its functions throws. */
+/** Decides what is secret. Created by {@link createRedactor}; its functions never throw. */
 export interface Redactor {
-  /** A free text with every secret in it replaced; the same string when there is none. */
+  /** A free text with every secret in it replaced; the same string if it contains none. */
   text(text: string): string;
-  /** As `text`, for an id and what else holds ids: a number in it is not a card's. */
+  /** Like `text`, for ids and texts that contain them: their numbers are not card numbers. */
   id(text: string): string;
-  /** Whether the text is one of those that {@link rememberPlain} was given lately. */
+  /** Whether the text was lately passed to {@link rememberPlain}. */
   isKnownPlain(text: string): boolean;
-  /** Remembers a text that is kept as it is, for one that comes again and again. Long ones are forgotten at once. */
+  /** Remembers a recurring text that is stored unchanged, unless it is long. */
   rememberPlain(text: string): void;
-  /** As `text` or `id`: the text of a value of data, by the last name on the path to it. */
+  /** Like `text` or `id`, for a value in data, by the last name on the path to it. */
   value(text: string, path: readonly string[]): string;
   /** What to do with a value of this name. */
   rule(name: string): NameRule;
-  /** A keyed hash: equal ids have equal ones, and nobody without the key can test a guess. */
+  /** A keyed hash: equal ids have equal hashes, and testing a guess takes the key. */
   hash(id: string): string;
-  /** Whether the application named this text, which is no data, as secret. */
+  /** Whether the application named this column as secret. */
   secretColumn(name: string): boolean;
   /** Whether the application named the value at this path, which begins with `data`, as secret. */
   secretPath(path: readonly string[]): boolean;
@@ -82,7 +83,7 @@ export interface Redactor {
   readonly hasDataPaths: boolean;
 }
 
-/** Texts are remembered up to this number: strangers choose them. */
+/** The most texts to remember: clients choose them. */
 const REMEMBERED = 1000;
 const REMEMBERED_LENGTH = 512;
 
@@ -91,7 +92,7 @@ const DIGITS_ALONE = /^\d+$/;
 /**
  * The redactor of a log.
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the option at fault.
+ * @throws SeclogError `SECLOG_CONFIG` that names the option at fault
  */
 export function createRedactor(options: RedactOptions = {}): Redactor {
   rejectUnknownOptions("redact", options, ["names", "allowNames", "paths", "patterns", "allowPatterns", "key"]);
@@ -102,7 +103,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   }
   const paths = strings("paths", options.paths).map((path) => {
     if (!/^[^.]+(\.[^.]+)*$/.test(path)) {
-      throw configError("redact", "paths", `has ${JSON.stringify(path)}, which is no dotted path`);
+      throw configError("redact", "paths", `has ${JSON.stringify(path)}, which is not a dotted path`);
     }
     const steps = path.split(".");
     const [first = ""] = steps;
@@ -118,7 +119,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   });
   const patterns = (options.patterns ?? []).map((pattern): RegExp => {
     if (!isRegExp(pattern)) {
-      throw configError("redact", "patterns", `has ${typeof pattern}, which is no RegExp`);
+      throw configError("redact", "patterns", `has ${typeof pattern}, which is not a RegExp`);
     }
     return new RegExp(pattern.source, `${pattern.flags.replace(/[gy]/g, "")}g`);
   });
@@ -171,7 +172,7 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   };
 }
 
-/** @throws SeclogError `SECLOG_CONFIG` for a name that no value can have */
+/** @throws SeclogError `SECLOG_CONFIG` for a name that could never match */
 function plainNames(option: string, names: readonly string[] | undefined): ReadonlySet<string> {
   const plain = strings(option, names).map((name): string => {
     if (name.length > LONGEST_NAME) {
@@ -212,12 +213,12 @@ function strings(option: string, values: readonly string[] | undefined): readonl
   if (!Array.isArray(values)) throw configError("redact", option, "must be a list of strings");
   for (const value of values as readonly unknown[]) {
     if (typeof value !== "string" || value === "")
-      throw configError("redact", option, `has ${String(value)}, which is no name`);
+      throw configError("redact", option, `has ${String(value)}, which is not a name`);
   }
   return values;
 }
 
-/** Where a URL's query or fragment begins, or `-1`. Both may hold secrets, and neither is kept. */
+/** Where a URL's query or fragment begins, or `-1`. Both may contain secrets, so neither is stored. */
 export function queryStart(url: string): number {
   return url.search(/[?#]/);
 }

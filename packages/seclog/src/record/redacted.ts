@@ -1,2 +1,2 @@
-/** What is kept in the place of a secret. */
+/** What is stored in place of a secret. */
 export const REDACTED = "[redacted]";

@@ -1,7 +1,7 @@
 /**
- * What a request says about itself, whatever framework made it. Requests are known by their shape: Node's own (also
+ * The facts of a request, whatever framework created it. Requests are recognised by their shape: Node's own (also
  * HTTP/2 and Express), Fastify's, Koa's and Hono's contexts, a Fetch `Request`, and plain objects with the same
- * members. A request may be half destroyed, forged or hostile: what can be read is taken, the rest is left out, and
+ * members. A request may be half destroyed, forged or hostile: the readable facts are taken, the others omitted, and
  * nothing is thrown.
  */
 import { isRegExp } from "node:util/types";
@@ -16,7 +16,7 @@ import { peerOfSocket } from "./peer.ts";
 import { REDACTED, type Redactor } from "./redact.ts";
 import { pathOfTarget } from "./stored-text.ts";
 
-/** The facts of a request that have columns of their own. Absent ones are left out. */
+/** The facts of a request that have columns of their own. Absent ones are omitted. */
 export type RequestFacts = {
   -readonly [Fact in RequestFact]?: (CorePart & PersonalPart)[Fact] | undefined;
 };
@@ -34,12 +34,12 @@ type RequestFact =
   | "spanId"
   | keyof ClientIp;
 
-/** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry asks. */
+/** RFC 9110, and PATCH (RFC 5789) and QUERY. Any other is `_OTHER`, as OpenTelemetry requires. */
 const METHODS: ReadonlySet<string> = new Set([
   ...["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"],
 ]);
 
-/** What is kept for a method that is not known. */
+/** Stored for an unknown method. */
 const OTHER_METHOD = "_OTHER";
 
 const REQUEST_ID = /^[A-Za-z0-9._:+/=@-]{1,128}$/;
@@ -69,9 +69,9 @@ function hasRequestShape(value: Unknown): boolean {
 }
 
 /**
- * The facts of a request: as many as can be read, none for what is no request. Never throws.
+ * Reads the facts of a request: as many as it can, and none from an object that is not a request. Never throws.
  *
- * @param facts where they are put
+ * @param facts receives them
  */
 export function requestFacts(
   subject: RequestSubject,
@@ -83,7 +83,7 @@ export function requestFacts(
   try {
     readFacts(subject.request as Unknown, subject, facts, clientIp, redactor, notes);
   } catch {
-    // A getter threw. Once more, with care: what can be read is taken.
+    // A getter threw: read again through a guard, and take what is readable.
     try {
       readFacts(guarded(subject.request), subject, facts, clientIp, redactor, notes);
     } catch {
@@ -115,7 +115,7 @@ function readFacts(
 
   const target = asText(request.originalUrl) ?? asText(raw.originalUrl) ?? asText(raw.url) ?? headers(":path");
   const path = target === undefined || method === "CONNECT" ? undefined : pathOfTarget(target);
-  // A slice of the target is not remembered, as it would keep the whole in memory.
+  // Do not remember a slice of the target, which would retain the whole in memory.
   if (path !== undefined) facts.path = clean(path, "path", redactor, notes, path === target);
 
   const route = routeOf(request, raw);
@@ -160,7 +160,7 @@ function readFacts(
   if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, redactor, notes);
 }
 
-/** A column of hexadecimal digits only: where the application named it as secret, it stays empty. */
+/** A column of hexadecimal digits, which stays empty if the application named it as secret. */
 function takeHex(
   value: string | undefined,
   name: "traceId" | "spanId",
@@ -173,7 +173,7 @@ function takeHex(
   else facts[name] = value;
 }
 
-/** The right end of a chain is what trusted proxies wrote: when it is too long, the left end is cut. */
+/** Trusted proxies wrote the right end of a chain, so a long one is cut at the left. */
 function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string {
   if (redactor.secretColumn("ipChain")) {
     notes.redacted("ipChain");
@@ -187,8 +187,8 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
 }
 
 /**
- * The same object behind a glass that no getter can throw through. Only for those that threw: a proxy costs as much as all
- * the rest.
+ * Wraps an object so that its getters cannot throw. Only for requests that threw, since a Proxy costs as much as
+ * everything else.
  */
 function guarded(holder: object): Unknown {
   return new Proxy<Unknown>(
@@ -222,7 +222,8 @@ function rawRequest(request: Unknown): Unknown {
   const raw = asObject(request.raw);
   if (raw !== undefined && asObject(raw.headers) !== undefined) return raw;
   const req = asObject(request.req);
-  // A response has a `req` too, and so has Node's own request in some frameworks: only a context has no method of its own.
+  // A response has a `req` too, and in some frameworks so does Node's own request; only a context lacks headers of its
+  // own.
   if (req === undefined || (asObject(request.headers) !== undefined && asObject(request.res) === undefined)) {
     return request;
   }
@@ -249,7 +250,7 @@ function headersOf(raw: Unknown): (name: string) => string | undefined {
   return (name) => {
     const value = headers[name];
     if (typeof value === "string") return value;
-    // More than one of a name: all of them, in the order in which they came.
+    // A repeated header: all values, in the order received.
     return Array.isArray(value) ? value.filter((item) => typeof item === "string").join(", ") : undefined;
   };
 }
@@ -265,9 +266,9 @@ function hostOf(target: string | undefined, method: string | undefined): string 
   return /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(?:[^/?#]*@)?([^/?#]+)/.exec(target.slice(0, 4096))?.[1];
 }
 
-/** The template of the route that took the request, as the application wrote it. */
+/** The template of the matched route, as the application wrote it. */
 function routeOf(request: Unknown, raw: Unknown): string | undefined {
-  // Express, and Koa's routers by names of their own.
+  // Express. Koa's routers use names of their own, below.
   const route = request.route ?? raw.route;
   if (typeof route === "object" && route !== null) {
     const path = template((route as Unknown).path);
@@ -288,8 +289,8 @@ function template(path: unknown): string | undefined {
 }
 
 /**
- * Where an Express router is mounted. `baseUrl` has the parameters' values, and the route stays when a person is
- * erased: what looks like a value becomes `*`.
+ * The mount path of an Express router. `baseUrl` contains the parameters' values, and the route stays when a person is
+ * erased, so anything that looks like a value becomes `*`.
  */
 function mountPath(request: Unknown): string {
   const base = asText(request.baseUrl);
@@ -315,11 +316,11 @@ function namesOf(params: object): readonly string[] {
   }
 }
 
-/** The status of the response, once its head was sent: before that it is what nobody decided yet. */
+/** The status of the response, once its head was sent: until then it is only a default. */
 function statusOf(request: Unknown, raw: Unknown): number | undefined {
   let status: unknown;
   if (typeof request.finalized === "boolean") {
-    // Hono makes an empty response when it is asked for one too early.
+    // Reading Hono's `res` too early creates an empty response.
     status = request.finalized === true ? asObject(request.res)?.status : undefined;
   } else {
     const response = asObject(raw.res) ?? asObject(request.res);
@@ -328,7 +329,7 @@ function statusOf(request: Unknown, raw: Unknown): number | undefined {
   return typeof status === "number" && Number.isInteger(status) && status >= 100 && status <= 999 ? status : undefined;
 }
 
-/** The peer of the request's socket; a destroyed one has none, but capture may have asked before. */
+/** The peer of the request's socket. A destroyed socket has none, but capture may have noted it before. */
 function peerOf(request: Unknown, raw: Unknown): string | undefined {
   // Hono on Node keeps the request in its environment.
   const socket =

@@ -1,4 +1,4 @@
-/** The facts that a call says about its event and that have columns of their own. */
+/** The facts in a call's data that have columns of their own. */
 import { isDate } from "node:util/types";
 import { OUTCOMES, type Outcome } from "../event/event.ts";
 import type { NoteTaker } from "../event/text.ts";
@@ -7,10 +7,10 @@ import type { Draft } from "./draft.ts";
 import type { EventFacts } from "./facts.ts";
 import type { Redactor } from "./redact.ts";
 
-/** What a call says about its event. */
+/** The data of a call. */
 export type Said = { readonly [name: string]: unknown };
 
-/** Takes a fact only if it is what it should be, and says what is wrong with it when it is not. May throw. */
+/** Takes a fact if it is valid, and otherwise returns what is wrong with it. May throw. */
 type Take = (value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker) => string | undefined;
 
 /** The facts that have columns of their own. */
@@ -25,20 +25,20 @@ const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])
   ["actor", (value, into, redactor, notes) => party(value, "actor", into, redactor, notes)],
   [
     "userid",
-    // After the actor, which it is when no other is named.
+    // After `actor`, for which it stands in.
     (value, into, redactor, notes) =>
       into.actorId === undefined ? party(value, "actor", into, redactor, notes) : undefined,
   ],
   ["target", (value, into, redactor, notes) => party(value, "target", into, redactor, notes)],
 ];
 
-/** `data` is kept without them. */
+/** `data` is stored without these. */
 export const FACTS: ReadonlySet<string> = new Set(TAKES.map(([name]) => name));
 
 /**
- * Takes the facts that a call says. What is no fact is flagged and never believed.
+ * Takes the facts from a call's data. Invalid ones are flagged and not used.
  *
- * @returns the names of those that were not taken, which stay in `data`
+ * @returns the names of those that were refused, which stay in `data`
  */
 export function takeFacts(
   said: Said,
@@ -51,13 +51,13 @@ export function takeFacts(
     let problem: string | undefined;
     try {
       const value = said[name];
-      // `null` is how many say that there is none: a header that was not set, a column without a value.
+      // `null` often means absent: a header that was not set, a column without a value.
       if (value === undefined || value === null) continue;
-      // Nothing is wrong with it, but only in the data is it redacted.
+      // Valid, but to be redacted, which happens in the data.
       if (redactor.hasDataPaths && redactor.secretPath(["data", name])) problem = "";
       else problem = take(value, into, redactor, notes);
     } catch {
-      // A getter or a method of the value's own threw: the others are taken all the same.
+      // A getter or a method of the value threw: still take the others.
       problem = "could not be read";
     }
     if (problem === undefined) continue;
@@ -75,7 +75,7 @@ function takeOutcome(value: unknown, into: Draft): string | undefined {
 
 function takeStatusCode(value: unknown, into: Draft): string | undefined {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 100 || value > 999) {
-    return "is no number from 100 to 999";
+    return "is not a number from 100 to 999";
   }
   into.statusCode = value;
   return undefined;
@@ -87,14 +87,14 @@ function takeAllowedMethods(value: unknown, into: Draft, redactor: Redactor, not
 }
 
 function takeRoute(value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker): string | undefined {
-  if (typeof value !== "string") return "is no string";
+  if (typeof value !== "string") return "is not a string";
   into.route = clean(value, "route", redactor, notes, true);
   return undefined;
 }
 
 function takeCount(value: unknown, into: Draft): string | undefined {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 0x7fffffff) {
-    return "is no whole number from 1 to 2147483647";
+    return "is not a whole number from 1 to 2147483647";
   }
   into.count = value;
   return undefined;
@@ -103,8 +103,8 @@ function takeCount(value: unknown, into: Draft): string | undefined {
 /** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
 function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
   const ms = isDate(value) ? value.getTime() : Number.NaN;
-  if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is no date between 1970 and 9999";
-  // Not by way of microseconds, which are not exact after 2255.
+  if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is not a date between 1970 and 9999";
+  // Not via microseconds, which are inexact after 2255.
   into[name] = `${new Date(ms).toISOString().slice(0, -1)}000Z`;
   return undefined;
 }
@@ -116,14 +116,14 @@ function party(
   redactor: Redactor,
   notes: NoteTaker,
 ): string | undefined {
-  // All is read before anything is taken, as reading may throw.
+  // Read everything before taking anything, since reading may throw.
   const object = typeof value === "object" && value !== null;
   const { id, type } = object ? (value as Said) : { id: value, type: undefined };
   const others = object ? Object.keys(value).filter((name) => name !== "id" && name !== "type") : [];
-  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is no id";
+  if (typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") return "is not an id";
   into[`${role}Id`] = clean(String(id), `${role}Id`, redactor, notes);
   if (typeof type === "string") into[`${role}Type`] = clean(type, `${role}Type`, redactor, notes);
-  else if (type !== undefined) notes.flag(`${role}.type is no string`);
+  else if (type !== undefined) notes.flag(`${role}.type is not a string`);
   if (others.length > 0) notes.flag(`of ${role} only id and type are kept, not ${others.slice(0, 10).join(", ")}`);
   return undefined;
 }

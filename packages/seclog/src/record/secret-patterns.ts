@@ -1,27 +1,27 @@
 /**
- * Secrets that are known by their text. Each pattern stands by itself: a secret begins where no letter or digit is
- * before it, else `task-management-service` would have an OpenAI key in it. Every pattern is linear in the text
- * (bounded repeats, no nested ones): the text is a stranger's.
+ * Secrets that are recognisable by their text. A match must not follow a letter or digit, or
+ * `task-management-service` would contain an OpenAI key. Every pattern is linear in the text
+ * (bounded repeats, no nested ones), since clients choose it.
  */
 import { withoutCardNumbers } from "./card-numbers.ts";
 import { REDACTED } from "./redacted.ts";
 import { nameRule, PASS_OWNER, plainName } from "./secret-names.ts";
 
-/** The built-in patterns, in the order in which they are tried. */
+/** The built-in patterns, in the order of their application. */
 export const SECRET_PATTERNS = [
   /** `-----BEGIN PRIVATE KEY-----` of any kind, and the private keys that sign a log. */
   "privateKey",
   /** The lines `Authorization: …`, `Cookie: …`, `X-Api-Key: …` of a request. */
   "header",
-  /** JSON Web Tokens, and what else is Base64url of `{"`. */
+  /** JSON Web Tokens, and anything else that is Base64url of `{"`. */
   "jwt",
   /** The password in `postgresql://user:password@host`. */
   "urlPassword",
-  /** What follows `Bearer` or `Basic`. */
+  /** The credentials after `Bearer` or `Basic`. */
   "scheme",
-  /** Keys by the prefix of who issues them: AWS, Stripe, OpenAI, GitHub, GitLab, Slack, Google, npm, … */
+  /** Keys by their issuer's prefix: AWS, Stripe, OpenAI, GitHub, GitLab, Slack, Google, npm, … */
   "apiKey",
-  /** `name=value` and `"name": "value"` where the name is a secret's. */
+  /** `name=value` and `"name": "value"` where the name marks a secret. */
   "assignment",
   /** Payment cards, by issuer, length and check digit; not in ids. */
   "cardNumber",
@@ -30,11 +30,11 @@ export const SECRET_PATTERNS = [
 /** The name of a built-in pattern. */
 export type SecretPattern = (typeof SECRET_PATTERNS)[number];
 
-/** No secret is shorter, and most values of events are. */
+/** Secrets are at least this long, and most values of events are shorter. */
 const SHORTEST_SECRET = 8;
 
-// Signs of a secret. A pattern is tried only where its sign is, and most text has none: the tests for them are
-// plain enough for the regular-expression engine to skip through the text.
+// Signs of a secret. A pattern runs only on text that has its sign, and most text has none. The tests for signs are
+// simple enough for the regular-expression engine to skip through the text.
 const ASSIGNMENT = 1;
 const URL_USER = 2;
 const SCHEME = 4;
@@ -49,7 +49,7 @@ const PREFIXES =
 /** Cards are grouped 4-4-4-4, 4-6-5, 4-6-4 or 6-13, or not at all. */
 const DIGIT_GROUPS = /\d{4}[ .-]?\d{4}/;
 
-/** Which of the signs a text has. */
+/** The signs in a text. */
 function signsIn(text: string): number {
   let signs = 0;
   if (PREFIXES.test(text)) signs |= PREFIX;
@@ -67,12 +67,12 @@ const NAME_END = "[\\w-]{0,20}[\\\\\"'\\]]{0,6}\\s{0,4}";
 
 const TOKEN = "[A-Za-z0-9_-]";
 
-/** The keys of those who give theirs a beginning by which leaks are found. */
+/** Keys with a prefix that their issuer chose so that leaks can be found. */
 const API_KEYS = new RegExp(
   `(?<![A-Za-z0-9])(?:${[
     "A(?:KIA|SIA)[A-Z0-9]{16}(?![A-Za-z0-9])",
     "(?:[srp]k_(?:live|test)_|whsec_)[A-Za-z0-9+/=_-]{8,}",
-    // Not words alone, such as a service's name in lower case.
+    // Not words only, such as a service's name in lower case.
     "sk-(?=[a-z_-]{0,40}[A-Z0-9])[A-Za-z0-9_-]{20,}",
     "gh[pousr]_[A-Za-z0-9]{20,}",
     "github_pat_[A-Za-z0-9_]{20,}",
@@ -91,7 +91,7 @@ const API_KEYS = new RegExp(
 type Replace = (text: string) => string;
 
 const REPLACEMENTS: { readonly [P in SecretPattern]: readonly [sign: number, replace: Replace] } = {
-  // Also a key whose end was cut off.
+  // Including a key whose end was cut off.
   privateKey: [
     PREFIX,
     (text) =>
@@ -122,14 +122,14 @@ const REPLACEMENTS: { readonly [P in SecretPattern]: readonly [sign: number, rep
 
 const JWT = new RegExp(`(?<![A-Za-z0-9])eyJ${TOKEN}{11,}(?:\\.${TOKEN}*){0,4}`, "g");
 
-/** Values quoted with any depth of escaping, also one whose end was cut off. */
+/** Values quoted with any depth of escaping, including one whose end was cut off. */
 const ASSIGNED = new RegExp(
   `((?:${SECRET_WORD})${NAME_END}[=:]\\s{0,4})` +
     `(?:\\\\{1,4}"[^"]{0,1000}"?|"(?:[^"\\\\]|\\\\.){0,1000}"?|'(?:[^'\\\\]|\\\\.){0,1000}'?|[^\\s&]{1,1000})`,
   "gi",
 );
 
-/** A name says in a text what it says in data: `secretary: Jane` and `maxTokens: 4096` stay. */
+/** Names in text follow the same rules as in data: `secretary: Jane` and `maxTokens: 4096` stay. */
 function assigned(match: string, head: string, offset: number, text: string): string {
   const before = /[\w-]*$/.exec(text.slice(Math.max(0, offset - 40), offset))?.[0] ?? "";
   const name = plainName(before + head);
@@ -143,9 +143,9 @@ function credentials(match: string, scheme: string, space: string, text: string)
 }
 
 /**
- * Makes the function that replaces every secret in a text; it returns the same string when there is none.
+ * Returns a function that replaces every secret in a text, and returns the same string if it finds none.
  *
- * @param without the patterns that are not looked for
+ * @param without the patterns to turn off
  */
 export function secretReplacer(without: ReadonlySet<SecretPattern>): Replace {
   const wanted = SECRET_PATTERNS.filter((name) => !without.has(name)).map((name) => REPLACEMENTS[name]);

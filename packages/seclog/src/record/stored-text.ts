@@ -1,7 +1,7 @@
 /**
- * The form in which an event keeps a value that has a column of its own. Recording goes through here, and so does
- * whoever looks for a value later: a search that compares with what was typed finds nothing where the log keeps a cut, an
- * escaped or a canonical form of it.
+ * The form in which an event stores a value that has a column of its own. Recording uses it, and so does
+ * every search: one that compares with the text as typed finds nothing where the log stores a cut, an
+ * escaped or a canonical form.
  */
 import { createHash } from "node:crypto";
 import { canonicalType } from "../event/catalogue.ts";
@@ -9,26 +9,26 @@ import { EVENT_COLUMNS, type MembersWith } from "../event/columns.ts";
 import { cutText, keepText, NoteTaker } from "../event/text.ts";
 import { parseAddress } from "./client-ip.ts";
 
-/** A text of an event that is a stranger's and has a column of its own. The chain of addresses is cut in its own way. */
+/** A column of text that a client or the application chose. The chain of addresses is cut in its own way. */
 export type TextColumn = Exclude<MembersWith<{ readonly limit: number }>, "ipChain">;
 
-/** What {@link storedText} knows the form of. */
+/** The columns that {@link storedText} supports. */
 export type StoredColumn = TextColumn | "type" | "ipAddress";
 
-/** What stands before the hash of a long id. */
+/** Precedes the hash of a long id. */
 const HASH_MARK = "…sha256:";
 const HASH_LENGTH = HASH_MARK.length + 64;
 
-/** No longer id is hashed: it takes the request's time, and strangers choose names. */
+/** The longest id to hash: hashing takes the request's time, and clients choose names. */
 const LONGEST_HASHED = 65_536;
 
 /**
- * A text as its column keeps it: cut and escaped, both noted.
+ * A text as its column stores it: cut and escaped, both noted.
  *
- * An id that is too long ends in the SHA-256 of all of it, so that two long ids with one beginning stay two: the names of
- * a directory (LDAP) are such ids.
+ * An id that is too long ends in the SHA-256 of the whole, so that long ids with the same beginning stay distinct: the
+ * names of a directory (LDAP) are such.
  *
- * @param whole the text before it was cut; not for one that had a secret in it, which could be tried
+ * @param whole the text before it was cut; omit it if it contained a secret, which the hash would let others test
  */
 export function keptText(text: string, column: TextColumn, notes: NoteTaker, whole?: string): string {
   const { limit } = EVENT_COLUMNS[column];
@@ -41,8 +41,8 @@ export function keptText(text: string, column: TextColumn, notes: NoteTaker, who
 }
 
 /**
- * The text that the column of an event has for a value, as far as no redaction applies; `undefined` when no event can
- * have it. Give the value as the application or the client had it: `storedText("ipAddress", "[2001:db8::1]:443")` is
+ * The text that an event's column stores for a value, unless it is redacted; `undefined` if no event can
+ * have it. Pass the value as the application or the client had it: `storedText("ipAddress", "[2001:db8::1]:443")` is
  * `2001:db8::1`, `storedText("path", "/a?b=c")` is `/a`, and an id of over 256 characters ends in its hash.
  */
 export function storedText(column: StoredColumn, value: string | number | bigint): string | undefined {
@@ -59,7 +59,7 @@ export function storedText(column: StoredColumn, value: string | number | bigint
   }
 }
 
-/** The path of a request's target (RFC 9112, 3.2) without query, fragment and parameters, all of which hold secrets. */
+/** The path of a request's target (RFC 9112, 3.2) without query, fragment and parameters, which may contain secrets. */
 export function pathOfTarget(target: string): string {
   let path = target;
   if (target.charCodeAt(0) !== 0x2f) {

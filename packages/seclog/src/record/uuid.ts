@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 
-/** Random digits are taken from the system for so many ids at once. */
+/** How many ids one call for random bytes supplies. */
 const IDS_PER_FILL = 512;
 
 /** Hexadecimal digits of one id that are random, the one with the variant included. */
