@@ -21,8 +21,8 @@ export interface ExpectedRoot {
 }
 
 /**
- * Checks each key against the sizes that it may sign. Keys come in the order of their rotation: the first checkpoint of a key
- * must also be signed by the key before it, whose signature alone is worth nothing from there on.
+ * Checks each key against the sizes that it may sign. Keys come in the order of their rotation: the first checkpoint of
+ * a key must also be signed by the key before it, whose signature alone is worth nothing from there on.
  */
 export class Signers {
   readonly #keys: readonly Vkey[];
@@ -78,8 +78,8 @@ export class Signers {
   }
 
   /**
-   * The root that a checkpoint kept elsewhere expects. Any named key may have signed it: only the stored checkpoints show which key
-   * sealed when, and those are in doubt.
+   * The root that a checkpoint kept elsewhere expects. Any named key may have signed it: only the stored checkpoints
+   * show which key sealed when, and those are in doubt.
    */
   elsewhere({ size, root, note, signers }: OpenedCheckpoint, file: string): ExpectedRoot {
     return { size, root, note, trusted: true, file, signers: idsOf(signers) };

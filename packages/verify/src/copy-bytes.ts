@@ -71,8 +71,8 @@ export function decimal(bytes: Buffer, start: number, end: number): number {
 const TIME_SHAPE = Buffer.from("0000-00-00 00:00:00");
 
 /**
- * Writes `2026-11-22 19:43:22.12+00` as `2026-11-22T19:43:22.120000Z` and sets `end`. For any other form (infinity, years of five
- * digits or BC), which Seclog never writes, it consumes nothing, and the caller copies the text as it is.
+ * Writes `2026-11-22 19:43:22.12+00` as `2026-11-22T19:43:22.120000Z` and sets `end`. For any other form (infinity,
+ * years of five digits or BC), which Seclog never writes, it consumes nothing, and the caller copies the text as it is.
  */
 export function time(rows: Buffer, from: number, scratch: Written, start: number): number {
   const out = scratch.bytes;
@@ -133,7 +133,7 @@ export const HEX_PAIRS: Uint16Array = Uint16Array.from({ length: 256 }, (_, byte
   Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(0),
 );
 
-/** For testing four bytes at once: `(x - ONES) & ~x` sets the high bit of each zero byte, and of none before the first. */
+/** For testing four bytes at once: `(x - ONES) & ~x` sets the high bit of the first zero byte, and of none before. */
 export const ONES = 0x01010101;
 export const SPACES = 0x20202020;
 export const QUOTES = 0x22222222;

@@ -6,9 +6,9 @@ import type { Interval, Part, RawLog } from "./raw-log.ts";
 import { edgeTiles, type TileName, upperTiles, WINDOW_LEAVES } from "./tile-names.ts";
 
 /**
- * Settings for the transaction in which a {@link databaseLog} is read. They force plans along the index, so that a window
- * costs the same wherever it is and whatever the planner estimates. Hash joins stay enabled, because the query `unsealed`
- * looks up each source among the sealed ones that way; all other joins are lateral.
+ * Settings for the transaction in which a {@link databaseLog} is read. They force plans along the index, so that a
+ * window costs the same wherever it is and whatever the planner estimates. Hash joins stay enabled, because the query
+ * `unsealed` looks up each source among the sealed ones that way; all other joins are lateral.
  */
 export const SNAPSHOT_SETTINGS = [
   "jit = off",
@@ -101,7 +101,7 @@ function queryOf(part: Part): string {
         (SELECT * FROM public.security_event_log AS every WHERE every.source_id = part.source_id
           AND every.seq BETWEEN part.first_seq AND part.last_seq ORDER BY every.seq, every.occurred_at) AS log`;
     case "quarantine":
-      // A reason has 1,000 characters and perhaps a note that its record was cut. A longer one differs within this prefix.
+      // A reason has 1,000 characters and perhaps a note of a cut record; a longer one differs in this prefix.
       return `SELECT bad.source_id, bad.seq, bad.created_at, bad.salt, bad.commitment, left(bad.reason, 10000),
           substring(bad.record FROM piece * ${PIECE_BYTES} + 1 FOR ${PIECE_BYTES}),
           (piece + 1) * ${PIECE_BYTES}::bigint < octet_length(bad.record)

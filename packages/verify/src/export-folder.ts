@@ -1,4 +1,4 @@
-/** An export: a folder that holds the answers that a verification read, so that the log can be verified again elsewhere. */
+/** An export: a folder with the answers that a verification read, so that the log can be verified elsewhere. */
 import {
   closeSync,
   existsSync,
@@ -25,8 +25,8 @@ function fileOf(part: Part): string {
 }
 
 /**
- * Reads from `log`, and writes each answer to a file in a new folder for {@link folderLog}. Only its owner may read the folder,
- * because it holds the log's personal data.
+ * Reads from `log`, and writes each answer to a file in a new folder for {@link folderLog}. Only its owner may read the
+ * folder, because it holds the log's personal data.
  *
  * @param from the leaf with which the verification begins
  * @throws InputError when the folder is not empty, or cannot be created

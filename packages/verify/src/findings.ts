@@ -82,7 +82,7 @@ export class Findings {
     else this.#count++;
   }
 
-  /** Turns the removed numbers into findings, once everything has been read. @param sealed each source's last sealed number */
+  /** Turns the removed numbers into findings, after everything was read. @param sealed each source's last sealed number */
   endRemoved(sealed: ReadonlyMap<string, number>): void {
     for (const { source, first, last, leaf } of this.#removed) {
       const place = { leaf, source, seq: first, last_seq: last };
@@ -149,8 +149,9 @@ function minuteText(time: string): string {
 export const NOT_OWN = "it has the id of the log's own source, but its retention is not 'own'";
 
 /**
- * What follows the name of a row that has the number of another one. The log cannot decide which of the two the application
- * recorded: a writer that knows a source's id can insert a row under its next number, which is sealed if its time is earlier.
+ * What follows the name of a row that has the number of another one. The log cannot decide which of the two the
+ * application recorded: a writer that knows a source's id can insert a row under its next number, which is sealed if
+ * its time is earlier.
  *
  * @param state how far the rows are sealed, as a clause
  */

@@ -1,8 +1,8 @@
 /**
  * The tree as it grows, leaf by leaf, compared with every root that it must have.
  *
- * It grows from the tiles. Where a row does not match its tile, a second tree grows beside it, from the rows, until the next signed
- * root shows which of the two was changed:
+ * It grows from the tiles. Where a row does not match its tile, a second tree grows beside it, from the rows, until the
+ * next signed root shows which of the two was changed:
  *
  * ```
  *  agree ── a row differs ──► two trees ── root is the tiles' ──► agree: the rows were changed

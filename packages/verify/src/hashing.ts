@@ -1,9 +1,9 @@
 /**
- * RFC 6962 hashing for the verifier, written independently of `seclog/merkle`, so that a mistake of the write path is not
- * repeated here.
+ * RFC 6962 hashing for the verifier, written independently of `seclog/merkle`, so that a mistake of the write path is
+ * not repeated here.
  *
- * Hashes are strings of 32 Latin-1 characters, one for each byte: `crypto.hash` returns those faster than Buffers, and they
- * compare with `===`.
+ * Hashes are strings of 32 Latin-1 characters, one for each byte: `crypto.hash` returns those faster than Buffers, and
+ * they compare with `===`.
  */
 import * as crypto from "node:crypto";
 
@@ -67,8 +67,8 @@ export function tileRoot(hashes: Buffer, start: number): string {
 }
 
 /**
- * A tree that grows at its end. It keeps only the roots of its full subtrees: one for each set bit of its size, the largest
- * first.
+ * A tree that grows at its end. It keeps only the roots of its full subtrees: one for each set bit of its size, the
+ * largest first.
  */
 export class CompactRange {
   size = 0;

@@ -1,5 +1,5 @@
 /**
- * Verifies a Seclog security event log. It depends on nothing but Node, and shares no code with the programs that write the log.
+ * Verifies a Seclog security event log. It depends on nothing but Node, and shares no code with the write path.
  */
 
 export { databaseLog, SNAPSHOT_SETTINGS } from "./database-log.ts";

@@ -14,7 +14,8 @@ export class KeptCheckpoints {
   #next = 0;
 
   /**
-   * @param from the checkpoint to begin with: smaller ones cannot be compared, and one of the same size is compared with it
+   * @param from the checkpoint to begin with: smaller ones cannot be compared, and one of the same size is compared
+   *   with it
    * @param notes receives a note of those that could not be compared
    */
   constructor(

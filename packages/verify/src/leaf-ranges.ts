@@ -1,4 +1,4 @@
-/** Maps the leaves of a window to sources and their numbers, and checks the ranges of `security_event_seal` that say so. */
+/** Maps the leaves of a window to sources and numbers, and checks the ranges of `security_event_seal` for that. */
 
 import { copyValues } from "./copy-values.ts";
 import { countText, type Findings, numbersText, sourceName } from "./findings.ts";

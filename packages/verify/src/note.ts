@@ -1,6 +1,7 @@
 /**
  * Reads signed notes (https://c2sp.org/signed-note), checkpoints (https://c2sp.org/tlog-checkpoint) and cosignatures
- * (https://c2sp.org/tlog-cosignature) as strictly as their specifications allow. Written independently of `seclog/merkle`.
+ * (https://c2sp.org/tlog-cosignature) as strictly as their specifications allow. Written independently of
+ * `seclog/merkle`.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 import { HASH_BYTES } from "./hashing.ts";
@@ -71,10 +72,11 @@ export function readVkey(text: string): Vkey {
 }
 
 /**
- * Opens a checkpoint's note. Signatures of unknown keys are ignored; an invalid one of a known key refuses the whole note.
+ * Opens a checkpoint's note. Signatures of unknown keys are ignored; an invalid one of a known key refuses the whole
+ * note.
  *
- * @throws VerifyError when the note or the checkpoint is malformed or a known key's signature is invalid, and, unless `unsigned`
- *   is `"allow"`, when no known key has signed it
+ * @throws VerifyError when the note or the checkpoint is malformed or a known key's signature is invalid, and, unless
+ *   `unsigned` is `"allow"`, when no known key has signed it
  */
 export function openCheckpoint(
   note: string,

@@ -1,4 +1,4 @@
-/** Reads again events of the own source that were verified before: they record removals of numbers that were sealed only later. */
+/** Reads again those verified events of the own source that record removals of numbers that were sealed later. */
 import { batchesOf, linesOf } from "./copy-rows.ts";
 import { nameOf } from "./differences.ts";
 import type { RawLog } from "./raw-log.ts";

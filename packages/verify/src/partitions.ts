@@ -7,8 +7,8 @@ import type { EndedPartition } from "./raw-log.ts";
 import { type OwnEvent, partitionsOf, type Removals } from "./removals.ts";
 
 /**
- * `created_at` is when the row's transaction began, and the row may arrive just after the partition was dropped. Rows from the last
- * minute before the drop are therefore not held against it: no writer's transaction takes that long.
+ * `created_at` is when the row's transaction began, and the row may arrive just after the partition was dropped. Rows
+ * from the last minute before the drop are therefore not held against it: no writer's transaction takes that long.
  */
 const LONGEST_WRITE_MS = 60_000;
 

@@ -52,7 +52,7 @@ export type Part =
   | { readonly name: "checkpoints"; readonly window: number; readonly after: number; readonly size: number }
   /** The columns of `EVENT_COLUMNS`. */
   | { readonly name: "events"; readonly window: number; readonly intervals: readonly Interval[] }
-  /** source, number, created at, salt, commitment, reason, record, whether more of the record follows in the next row. */
+  /** source, number, created at, salt, commitment, reason, record, whether the record continues in the next row. */
   | { readonly name: "quarantine"; readonly window: number; readonly intervals: readonly Interval[] }
   /**
    * source, number, id (NULL in quarantine), occurred at, created at, type; for the own source also data, retention and

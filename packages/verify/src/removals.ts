@@ -1,4 +1,4 @@
-/** Reads the removals on record (`security_event_removed`) and checks them against the own source's events that record them. */
+/** Checks the removals on record (`security_event_removed`) against the own source's events that record them. */
 
 import { copyValues } from "./copy-values.ts";
 import { countText, type Findings } from "./findings.ts";

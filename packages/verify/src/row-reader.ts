@@ -2,7 +2,8 @@
  * Turns a row of `COPY … TO STDOUT`, in text format, into the canonical lines of its event and the leaf's hash
  * (docs/design/integrity.md). It shares no code with the writer.
  *
- * It must keep up with logs of a hundred million events, so it works on bytes, in one pass, without an object for each row.
+ * It must keep up with logs of a hundred million events, so it works on bytes, in one pass, without an object for each
+ * row.
  */
 import * as copyBytes from "./copy-bytes.ts";
 import { UNESCAPED } from "./copy-values.ts";
@@ -43,8 +44,8 @@ const {
 } = copyBytes;
 
 /**
- * The state of a row's personal part: `kept` matches its commitment, `erased` is blank without a salt, and `changed` is anything
- * else.
+ * The state of a row's personal part: `kept` matches its commitment, `erased` is blank without a salt, and `changed` is
+ * anything else.
  */
 export type PersonalState = "kept" | "erased" | "changed";
 

@@ -29,7 +29,7 @@ export function roomFor(rows: Buffer, start: number): number {
 /** Views up to this length are kept. */
 const KEPT_VIEWS = 8_192;
 
-/** Bytes that each row overwrites. A view of each length is created once, because creating one costs a tenth of a hash. */
+/** Bytes that each row overwrites. It keeps a view of each length, because creating one costs a tenth of a hash. */
 export class Scratch implements Written {
   bytes: Buffer = Buffer.alloc(0);
   /** The same bytes, for writing four at a time. */

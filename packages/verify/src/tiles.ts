@@ -1,4 +1,4 @@
-/** Reads the stored tiles and checks them against each other: each hash above level 0 is the root of the tile below it. */
+/** Reads the stored tiles and checks them: each hash above level 0 must be the root of the tile below it. */
 
 import { linesOf } from "./copy-rows.ts";
 import type { Findings } from "./findings.ts";

@@ -7,8 +7,8 @@
  *        └─► tiles of level 1, 2, … compared with those stored
  * ```
  *
- * Where a row and its tile differ, the next signed root shows which of the two was changed. Nothing here shares code with the
- * write path.
+ * Where a row and its tile differ, the next signed root shows which of the two was changed. Nothing here shares code
+ * with the write path.
  */
 import { type ExpectedRoot, Signers } from "./checkpoints.ts";
 import type { VerifyContext } from "./context.ts";

@@ -1,6 +1,6 @@
 /**
- * Maps leaves to sources and their numbers with the ranges of `security_event_seal`. The sealer, proofs and the read API share
- * this file; the verifier has code of its own.
+ * Maps leaves to sources and their numbers with the ranges of `security_event_seal`. The sealer, proofs and the read
+ * API share this file; the verifier has code of its own.
  */
 import type { CustomTypesConfig } from "pg";
 import type { Queryable } from "../database/session.ts";

@@ -29,8 +29,8 @@ export interface ProveOptions {
  * The text of a proof (https://c2sp.org/tlog-proof) that the event is a leaf of the newest checkpoint's tree.
  *
  * @param session the reader's session
- * @throws SeclogError `SECLOG_PROOF` when the event does not exist, is not sealed yet, or is not what was sealed; `SECLOG_TREE`
- *   when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
+ * @throws SeclogError `SECLOG_PROOF` when the event does not exist, is not sealed yet, or is not what was sealed;
+ *   `SECLOG_TREE` when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
  */
 export async function proveEvent(session: Session, id: string, { redact = false }: ProveOptions = {}): Promise<string> {
   const event = checkEventId(id);
@@ -76,7 +76,7 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
   );
 }
 
-/** Returns the personal line after checking it against the commitment, so that no proof is written that does not hold. */
+/** Returns the personal line, checked against the commitment so that every proof that is written holds. */
 function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
   const line = personalLine(row);
   const commitment = createHash("sha256").update(salt).update(line).digest("hex");

@@ -32,8 +32,9 @@ export async function openSnapshot(url: string): Promise<LogSnapshot> {
   const { client } = session;
   try {
     await session.begin("REPEATABLE READ");
-    // The first query takes the snapshot, not the settings or LOCK. Without this lock, which covers the partitions too, a partition
-    // could be dropped after the snapshot: its rows would be gone, and the record of the removal not visible.
+    // The first query takes the snapshot, not the settings or LOCK. Without this lock, which covers the partitions too,
+    // a partition could be dropped after the snapshot: its rows would be gone, and the record of the removal not
+    // visible.
     await client.query("LOCK TABLE public.security_event_log IN ACCESS SHARE MODE");
     return { log: databaseLog((sql) => client.query(copyStreams.to(sql))), client };
   } catch (error) {

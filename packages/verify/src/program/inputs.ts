@@ -19,7 +19,7 @@ export function readKeys(texts: readonly string[]): Vkey[] {
   return keys;
 }
 
-/** The keys of witnesses, from the values of `--witness`. @throws InputError when one cannot be read or is a log's key */
+/** The witnesses' keys, from the values of `--witness`. @throws InputError when one cannot be read or is a log's key */
 export function readWitnesses(texts: readonly string[]): Vkey[] {
   return texts.map((text) => {
     const key = readKey("--witness", text);
@@ -72,8 +72,8 @@ export function readStart(file: string, keys: readonly Vkey[]): OpenedCheckpoint
 }
 
 /**
- * Writes the checkpoint that the next `--from` trusts; `-` is standard output. A crash leaves the old file or the new one, never
- * part of one.
+ * Writes the checkpoint that the next `--from` trusts; `-` is standard output. A crash leaves the old file or the new
+ * one, never part of one.
  */
 export function saveCheckpoint(file: string, note: string): void {
   if (file === "-") {

@@ -1,7 +1,7 @@
-/** The terminal of `seclog-verify`: its width and colours, and protection from control characters in a stranger's text. */
+/** The terminal of `seclog-verify`: its width, its colours, and escapes for the control characters of a stranger. */
 import type { Page } from "./report-text.ts";
 
-/** Characters that a terminal obeys instead of showing: controls, formats, lone surrogates, line and paragraph separators. */
+/** What a terminal obeys instead of showing: controls, formats, lone surrogates, line and paragraph separators. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** SGR parameters (ECMA-48). */
