@@ -73,7 +73,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     [["setup", "--database", ""], "--database is empty"],
     [["setup", "--print-sql", "--database", " "], "--database is empty"],
     [["ship"], "--spool"],
-    [["ship", "--spool", "/usr"], 'the spool "/usr" is no spool, it holds neither sources nor a spool\'s files'],
+    [["ship", "--spool", "/usr"], 'the spool "/usr" is not a spool, it holds neither sources nor a spool\'s files'],
     [["help", "qurey"], 'there is no command "qurey": did you mean query?'],
     [["qurey", "--help"], 'there is no command "qurey": did you mean query?'],
     [["help", "zzzzzz"], 'there is no command "zzzzzz": '],

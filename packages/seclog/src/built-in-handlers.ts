@@ -1,8 +1,9 @@
 import type { BuiltInHandlers } from "./ship/handler.ts";
 
 /**
- * This package's handlers, for the shipper's thread. They are known by name and not by the URL of their module: in a bundle
- * that URL is the application's own, and the thread would run the application a second time. Bundlers follow these imports.
+ * This package's handlers, for the shipper's thread. They are identified by name, not by their module's URL: in a
+ * bundle that URL is the application's own, and the thread would run the application a second time. Bundlers follow
+ * these imports.
  */
 export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:postgres": () => import("./postgres/handler.ts"),

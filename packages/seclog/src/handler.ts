@@ -1,4 +1,4 @@
-/** For those who write a handler: the contract, the failures that the shipper understands, and a batch to try it with. */
+/** For authors of handlers: the contract, the failures that the shipper understands, and a batch to test with. */
 export {
   type BatchSource,
   type EventBatch,

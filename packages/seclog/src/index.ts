@@ -1,4 +1,4 @@
-/** Seclog's core: `createSecurityLog` and what it takes and gives. */
+/** Seclog's core: `createSecurityLog`, its options and its types. */
 
 export {
   ALIASES as EVENT_ALIASES,

@@ -1,15 +1,16 @@
 /**
  * Finds the file of the shipper's thread (`seclog-worker.ts`) and starts it.
  *
- * - Unbundled it is beside this code, and so it is when an application's bundler was given it as a second entry.
+ * - It is beside this code, both unbundled and if the application's bundler builds it as a second entry.
  * - Otherwise an installed package has it: Next.js bundles the application and leaves the package's files in place.
- * - webpack and Turbopack follow `new Worker(new URL("…", import.meta.url))`: they build the thread as well, and put its
- *   address into the call. They know this very expression only, with its options written out. Last, since the address may be one for browsers (`/_next/…`).
+ * - webpack and Turbopack follow `new Worker(new URL("…", import.meta.url))`: they build the thread as well, and put
+ *   its address into the call. They recognise only this very expression, with its options written out. Last, since the
+ *   address may be one for browsers (`/_next/…`).
  *
- * Where it is nowhere, no log is opened: its events would reach the spool and nothing else.
+ * If it is not found, opening a log fails: its events would reach the spool and nothing else.
  */
 import { existsSync } from "node:fs";
-// By its default: a banner that declares `createRequire` is what many bundles by esbuild begin with.
+// The default import: many esbuild bundles begin with a banner that declares `createRequire`.
 import nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -18,8 +19,8 @@ import { SeclogError } from "./event/errors.ts";
 import { VERSION } from "./event/version.ts";
 
 /**
- * Starts a thread on `data` and gives it the ports that are in there, with all flags of Node that this one has: those for
- * connections, loaders and types hold there, too.
+ * Starts a thread on `data`, transfers the ports in it, and passes on all of this process's Node flags: those for
+ * connections, loaders and types apply there too.
  */
 type StartWorker = (data: unknown, transferList: MessagePort[]) => Worker;
 
@@ -30,7 +31,7 @@ let found: StartWorker | undefined;
 /**
  * How to start the shipper's thread.
  *
- * @throws SeclogError `SECLOG_CONFIG` when its file is not to be found, or is another version's
+ * @throws SeclogError `SECLOG_CONFIG` if its file is not found, or belongs to another version
  */
 export function workerStarter(): StartWorker {
   found ??= findWorker(codePath());
@@ -41,7 +42,7 @@ function findWorker(code: string | undefined): StartWorker {
   const from = [code, process.argv[1], join(process.cwd(), "package.json")].filter((path) => path !== undefined);
   const file = workerBeside(from) ?? installedWorker(from);
   if (file?.version === VERSION) return (workerData, transferList) => startFile(file.path, workerData, transferList);
-  // A bundler that has put a path there where it found this code has followed the expression, too.
+  // A bundler that replaced this code's path has also followed the expression.
   if (code !== undefined && !existsSync(code)) return startBundled;
   const problem =
     file === undefined
@@ -68,7 +69,7 @@ function startFile(path: string, workerData: unknown, transferList: MessagePort[
   return new Worker(code, { eval: true, name: "seclog", workerData, transferList });
 }
 
-/** The file that this code is in, as far as it can be told. */
+/** The file that contains this code, if it is known. */
 function codePath(): string | undefined {
   const url: string | undefined = import.meta.url;
   if (url?.startsWith("file:")) return fileURLToPath(url);
@@ -76,7 +77,7 @@ function codePath(): string | undefined {
   return url === undefined && typeof __filename === "string" ? __filename : undefined;
 }
 
-/** A file for the thread, and the version that it must be of. */
+/** A file for the thread, and its package's version. */
 interface WorkerFile {
   readonly path: string;
   readonly version: unknown;
@@ -89,7 +90,7 @@ function workerBeside([code, main]: readonly string[]): WorkerFile | undefined {
       file === undefined ? [] : EXTENSIONS.map((extension) => join(dirname(file), `seclog-worker${extension}`)),
     )
     .find((file) => existsSync(file));
-  // It says itself of which version it is, once it runs.
+  // The thread itself checks its version when it starts.
   return path === undefined ? undefined : { path, version: VERSION };
 }
 
@@ -101,7 +102,7 @@ function installedWorker(from: readonly string[]): WorkerFile | undefined {
       const { version } = require("seclog/package.json") as { readonly version: unknown };
       return { path: require.resolve("seclog/worker"), version };
     } catch {
-      // None there, or one from before there was such an entry.
+      // Not installed there, or a version without this entry.
     }
   }
   return undefined;

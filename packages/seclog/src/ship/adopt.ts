@@ -11,11 +11,11 @@ import type { FailureKind } from "./handler.ts";
 import type { ShipSource } from "./ship-source.ts";
 import type { Shipper } from "./shipper.ts";
 
-/** What whoever adopts wants, and wants to know. */
+/** What an adopting process needs, and how it is kept informed. */
 export interface AdoptionOptions {
   /**
    * The handlers that are shipped to, when the source's process may have had others: what those still need is kept.
-   * Absent for an application, whose configuration is the last word.
+   * Absent for an application, whose configuration is authoritative.
    */
   readonly only?: readonly string[];
   /** Bytes of dead processes' segments that were found (positive) or removed (negative). */
@@ -25,10 +25,10 @@ export interface AdoptionOptions {
   failed(error: SeclogError, kind: FailureKind): void;
 }
 
-/** Dead processes' sources that are shipped at a time, beside those that wait for somebody to act. */
+/** How many dead processes' sources are shipped at a time, not counting those that wait for an operator. */
 const AT_ONCE = 4;
 
-/** The same with those that wait: each may go on at any moment, and needs memory for its batches then. */
+/** The same including those: each may resume at any moment, and then needs memory for its batches. */
 const MOST = 16;
 
 interface Adopted {
@@ -38,13 +38,17 @@ interface Adopted {
   handover?: NodeJS.Timeout;
 }
 
-/** Why a source does not go on. */
+/** Why a source is stuck. */
 interface Stuck {
   readonly error: SeclogError;
   readonly at: Date;
 }
 
-/** Ships what dead processes left in the spool, and removes their directories when all handlers have everything. */
+/**
+ * Takes over what dead processes left in the spool, has it shipped, and removes their folders once all handlers have
+ * everything. One source that cannot be taken over, shipped or removed does not hold up the others; each is retried at
+ * every look. Deciding which owner is dead is left to `spool/ownership.ts`, shipping to `Shipper`.
+ */
 export class Adoption {
   readonly #fs: SpoolFs;
   readonly #root: string;
@@ -129,11 +133,11 @@ export class Adoption {
   }
 
   /**
-   * Looks for dead processes' sources and starts to ship them, and leaves those whose folders are gone: when one comes back it
-   * is found again. Tries again to remove what was shipped. Returns how many it took over.
+   * Looks for dead processes' sources and starts to ship them, and leaves those whose folders are gone: when one comes
+   * back it is found again. Retries the removal of what was shipped. Returns how many it took over.
    */
   look(): number {
-    // Nobody would give up again what it took now.
+    // After release(), nothing would release what it took now.
     if (this.#released) return 0;
     this.#refused = undefined;
     const ids = this.#list();
@@ -169,7 +173,7 @@ export class Adoption {
     return found;
   }
 
-  /** Tries again to remove what was shipped. Gives why something of it is still there. */
+  /** Retries the removal of what was shipped. Returns the first error, if something remains. */
   tidy(): SeclogError | undefined {
     let first: SeclogError | undefined;
     for (const [id, { owned }] of this.#unremoved) {
@@ -181,7 +185,7 @@ export class Adoption {
 
   #hasRoom(): boolean {
     const sources = [...this.#adopted.keys()];
-    // One that only somebody can mend must not hold up those that are sound.
+    // A source that only an operator can fix must not hold up the sound ones.
     const atWork = sources.filter((source) => !this.#shipper.isHeldUp(source)).length;
     return atWork < AT_ONCE && sources.length < MOST;
   }
@@ -198,10 +202,10 @@ export class Adoption {
     }
   }
 
-  /** Takes a source over, unless its process lives or a newer program wrote it: that is told once, and the others go on. */
+  /** Takes a source over, unless its process is alive or a newer program wrote it, which is reported once. */
   #adopt(id: string, before: Stuck | undefined): AdoptedSource | undefined {
     try {
-      // One of another user would pass for a living process's, for nobody can tell.
+      // Throws for another user's folder, which would otherwise look owned by a live process.
       this.#fs.readdirSync(join(this.#root, id));
       return adoptSource(this.#fs, this.#root, id, this.#holder, this.#watch);
     } catch (error) {
@@ -211,7 +215,7 @@ export class Adoption {
     }
   }
 
-  /** Remembers why a source cannot be taken over, and tells it when it is news. */
+  /** Remembers why a source cannot be taken over, and reports it if it is new. */
   #stick(id: string, error: SeclogError, kind: FailureKind, before: Stuck | undefined): SeclogError {
     const known = before?.error.message === error.message;
     if (!known) this.#options.failed(error, kind);
@@ -225,8 +229,8 @@ export class Adoption {
   }
 
   /**
-   * Gives up, in order, what was not shipped to its end, so that the next one need not wait. What is away at that moment is to
-   * be given up when it is back: gives whether there is such a source.
+   * Gives up, in order, what was not shipped to its end, so that the next one need not wait. What is away at that
+   * moment is to be released when it returns: returns whether there is such a source.
    */
   release(): boolean {
     this.#released = true;
@@ -255,7 +259,7 @@ export class Adoption {
     this.#remove(source.id, entry.owned);
   }
 
-  /** Unless others need it, or have it by now. Gives why it failed. */
+  /** Removes it, unless other handlers need it or another process has it. Returns the error if that failed. */
   #remove(id: string, owned: Ownership): SeclogError | undefined {
     // The owner's file goes last but one, and may be gone already.
     const isOurs = (): boolean => stillOwns(this.#fs, owned) || isOrphan(this.#fs, owned.directory);
@@ -295,8 +299,8 @@ export class Adoption {
   }
 
   /**
-   * How far the handlers are that are not shipped to here. One that has all is counted too: only it knows that, and it is
-   * quick to see it again.
+   * How far the handlers are that are not shipped to here. One that has all is counted too: only it knows that, and it
+   * is quick to see it again.
    */
   #others(directory: string): Map<string, number> {
     const { only } = this.#options;
@@ -322,7 +326,7 @@ export class Adoption {
       warn: (warning) => this.#options.failed(warning, "retry"),
     });
     const begin = (): void => void this.#shipper.add(source);
-    // By then the owner before has had the time to notice: nobody writes any more.
+    // The previous owner notices within that time, and stops writing.
     if (owned.unproven) entry.handover = setTimeout(begin, HANDOVER_MS);
     else begin();
     this.#adopted.set(source, entry);

@@ -14,19 +14,22 @@ import { Shipper } from "./shipper.ts";
 /** How often it looks what became of sources and of the owners that are watched, in milliseconds. */
 const LOOK_MS = 1_000;
 
-/** So often it looks again at what could not be taken over when nothing else is left. */
+/** How often to look again at what could not be taken over, once nothing else is left. */
 const MORE_LOOKS = 3;
 
 /** What {@link drainSpool} needs. */
 export interface DrainOptions {
   /** The spool's root, as `spool.directory` names it. */
   readonly directory: string;
-  /** Where the events go. Their names must be those that the application used, or they get every event again. They are closed at the end. */
+  /**
+   * Where the events go. Their names must be those that the application used, or they get every event again. They are
+   * closed at the end.
+   */
   readonly handlers: readonly SecurityEventHandler[];
   /** Gives up; what was not shipped stays. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: DrainResult) => void;
-  /** Told of every failure; retryable ones are tried again until `signal` aborts. */
+  /** Receives every failure; retryable ones are retried until `signal` aborts. */
   readonly onFailure?: (failure: {
     readonly handler: string | undefined;
     readonly kind: FailureKind;
@@ -55,9 +58,9 @@ export interface DrainResult {
  * Ships what dead processes left in a spool, and removes what all their handlers have. Sources of running processes are
  * left alone. Resolves when nothing is left, or when `signal` aborts.
  *
- * @throws SeclogError the first failure of kind `destination` (somebody must act), `SECLOG_SPOOL_DIRECTORY`, or, when the rest
- *   has been shipped, `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` for what cannot be taken over, also a few seconds later,
- *   and what was shipped and cannot be removed
+ * @throws SeclogError the first failure of kind `destination` (an operator must act), `SECLOG_SPOOL_DIRECTORY`, or,
+ *   when the rest has been shipped, `SECLOG_SPOOL_NEWER`, or `SECLOG_SPOOL_DIRECTORY` for what cannot be taken over,
+ *   also a few seconds later, and what was shipped and cannot be removed
  */
 export async function drainSpool(options: DrainOptions): Promise<DrainResult> {
   const { handlers, signal, onProgress, onFailure } = options;

@@ -14,15 +14,15 @@ export interface FileSourceOptions {
   readonly id: string;
   readonly epoch: number;
   readonly key: string;
-  /** The last number that is on disk; gives `undefined` when its process is dead. */
+  /** The last number on disk; returns `undefined` if its process is dead. */
   readonly limit: () => number | undefined;
-  /** How much of what may go may really go. @default all */
+  /** Limits what may be released. @default everything */
   readonly releasable?: (seq: number) => number;
   /** The number of the newest segment that a living process will write nothing to any more. @default 0 */
   readonly closed?: () => number;
-  /** Told how many bytes of segments were deleted. */
+  /** Receives how many bytes of segments were deleted. */
   readonly freed: (bytes: number) => void;
-  /** Told of damage that costs no event. */
+  /** Receives damage that costs no event. */
   readonly warn: (warning: SeclogError) => void;
 }
 
@@ -50,14 +50,15 @@ export function fileSource(options: FileSourceOptions): ShipSource {
     loadCursor: (handler) => {
       const { seq, state } = readCursor(fs, directory, handler);
       if (state !== "damaged") return seq;
-      // What is deleted the handler had: it would look like damage. Read before the folder is: what comes meanwhile is there.
+      // What is deleted the handler had: it would look like damage. Read before the folder is: what comes meanwhile is
+      // there.
       const last = limit();
       const deleted = firstKept(fs, directory, (last ?? 0) + 1) - 1;
       if (deleted <= seq) return seq;
       options.warn(
         new SeclogError(
           "SECLOG_SPOOL_CORRUPT",
-          `the cursor of ${handler} in ${directory} is damaged: going on with event ${deleted + 1}, the first that is not deleted`,
+          `the cursor of ${handler} in ${directory} is damaged: resuming at event ${deleted + 1}, the first that is not deleted`,
         ),
       );
       return deleted;
@@ -73,8 +74,8 @@ export function fileSource(options: FileSourceOptions): ShipSource {
 }
 
 /**
- * The first number that no segment's deletion took; a rewrite may begin before the oldest segment that is left does. Where that
- * one's header does not say where it begins, nothing is taken for deleted: rather is it told as damage than passed over.
+ * The first number that was not deleted with a segment; a rewrite may begin before the oldest remaining segment does.
+ * If that one's header is unreadable, nothing counts as deleted: better to report damage than to skip events.
  *
  * @param next the first number that may be in no segment yet
  */

@@ -3,15 +3,20 @@ import { errorMessage, isError, isErrorCode, SeclogError } from "../event/errors
 import type { SecurityEvent } from "../event/event.ts";
 import { configError } from "../event/options.ts";
 
-/** Who recorded the events, and the right to ship them. */
+/** The source of the events, and the credentials to ship them. */
 export interface BatchSource {
   /** The source's id, a UUIDv7. */
   readonly id: string;
-  /** The shipper's fencing token. Whoever takes a spool over has a higher one; a store refuses a lower one. */
+  /** The shipper's fencing token. Each new owner of a spool has a higher one; a store refuses a lower one. */
   readonly epoch: number;
-  /** 32 random hexadecimal digits that only the spool knows: a store may ask for them before it moves the source's position. */
+  /**
+   * 32 random hexadecimal digits that only the spool contains: a store may require them before it moves the source's
+   * position.
+   */
   readonly key: string;
-  /** The highest seq that this handler is known to have acknowledged, 0 for none. A store that has less was rolled back. */
+  /**
+   * The highest seq that this handler is known to have acknowledged, 0 for none. A store that has less was rolled back.
+   */
   readonly acknowledged: number;
 }
 
@@ -26,7 +31,7 @@ export interface EventBatch {
   readonly events: readonly SecurityEvent[];
 }
 
-/** An event that a handler cannot take, or a place in the spool where one was damaged. */
+/** An event that a handler cannot store, or a damaged record of the spool. */
 export interface QuarantinedRecord {
   readonly source: BatchSource;
   readonly seq: number;
@@ -40,11 +45,11 @@ export interface QuarantinedRecord {
  * A place where events go.
  *
  * - `handle` MUST take events in the order of the source and MUST be idempotent by (source, seq): after a
- *   crash or a doubtful answer it is given events that it may already have.
+ *   crash or a lost response it receives events that it may already have.
  * - It MUST resolve only when the events are safe there, and MUST reject when they may not be.
  * - It rejects with {@link HandlerError} to say what kind of failure it is; any other error counts as
  *   `"retry"`. A failure is reported to the log's diagnostics and never reaches a request.
- * - When `signal` aborts, the handler SHOULD give up soon; the events stay in the spool.
+ * - When `signal` aborts, the handler SHOULD stop soon; the events stay in the spool.
  */
 export interface SecurityEventHandler {
   /** Names the handler's position in the spool: keep it when a configuration changes. `[a-z0-9_-]`, at most 40. */
@@ -57,7 +62,7 @@ export interface SecurityEventHandler {
    */
   readonly required?: boolean;
   /**
-   * How many batches of one source `handle` may be given before the first resolves. They are given in order and
+   * How many batches of one source may be passed to `handle` before the first resolves. They come in order and
    * MUST become durable in order.
    * @default 1
    */
@@ -68,14 +73,15 @@ export interface SecurityEventHandler {
    */
   readonly batchSize?: number;
   /**
-   * Takes the place of an event that `handle` rejected for good, so that the sequence goes on without a hole. Same
-   * rules as `handle`. Without it the record goes to `quarantine.ndjson` in the spool's directory.
+   * Stores a placeholder for an event that `handle` rejected for good, so that the sequence continues without a gap.
+   * Same rules as `handle`. Without it the record goes to `quarantine.ndjson` in the spool's directory.
    */
   quarantine?(record: QuarantinedRecord, signal: AbortSignal): Promise<void>;
   /**
-   * Resolves when the destination has the source's events up to `source.acknowledged`, and rejects as `handle` does when it has
-   * fewer. Called before shipping goes on from a position that only a file in the spool's folder states, since events are
-   * deleted by it and whoever may write there can edit it. A handler without this method has that file believed.
+   * Resolves when the destination has the source's events up to `source.acknowledged`, and rejects as `handle` does
+   * when it has fewer. Called before shipping resumes from a position that only a file in the spool's folder states,
+   * since events are deleted by it and every process that may write there can edit it. For a handler without this
+   * method, the file is trusted.
    */
   confirm?(source: BatchSource, signal: AbortSignal): Promise<void>;
   /**
@@ -85,9 +91,9 @@ export interface SecurityEventHandler {
   readonly exclusive?: string;
   /**
    * How to make the same handler in the shipper's worker thread: `module` is the URL of a {@link HandlerModule}, whose
-   * `createHandler(options)` returns it or a promise of it; `options` must survive a structured clone. When it rejects, the
-   * thread ends and another one tries again. Absent for a handler that holds something that cannot be cloned
-   * (a pool, a function): it runs on the main thread, in slices.
+   * `createHandler(options)` returns it or a promise of it; `options` must survive a structured clone. When it rejects,
+   * the thread ends and another one tries again. Absent for a handler that holds something that cannot be cloned (a
+   * pool, a function): it runs on the main thread, in slices.
    *
    * The URL must be that of a file which holds the handler and nothing else. Not `import.meta.url` of a module that is
    * bundled: there it names the application itself.
@@ -109,17 +115,18 @@ export interface BuiltInHandlers {
  * What a handler's failure means for the shipper:
  * - `"retry"`: nothing is wrong with the events; try again after a pause.
  * - `"event"`: an event of the batch can never be stored; the shipper halves the batch until it has it alone.
- * - `"destination"`: somebody must act (wrong password, missing table): stop, alarm, keep spooling. Tried again rarely.
+ * - `"destination"`: an operator must act (wrong password, missing table): stop, alarm, keep spooling. Retried rarely.
  */
 export type FailureKind = "retry" | "event" | "destination";
 
 /**
- * A handler's failure, with what it means. The code `SECLOG_SOURCE_SEIZED` says that the destination counts events as stored
- * that it does not have: those behind {@link HandlerError.stored} come again, under another source (ship/successor.ts).
+ * A handler's failure, with what it means. The code `SECLOG_SOURCE_SEIZED` says that the destination counts events as
+ * stored that it does not have: those behind {@link HandlerError.stored} come again, under another source
+ * (ship/successor.ts).
  */
 export class HandlerError extends SeclogError {
   readonly kind: FailureKind;
-  /** The number up to which the source's events are stored all the same, when the handler knows. */
+  /** The source's events up to this number are stored regardless, if the handler knows. */
   stored: number | undefined;
 
   constructor(
@@ -140,8 +147,9 @@ const DEFAULT_CODE = {
 } as const satisfies { readonly [K in FailureKind]: SeclogError["code"] };
 
 /**
- * What a handler threw, as the failure that it means: another try, unless it says otherwise. It is known by its members and not
- * by its class, since a handler that is bundled, or that belongs to another copy of the package, has a class of its own.
+ * What a handler threw, as the failure that it means: another try, unless it says otherwise. It is known by its members
+ * and not by its class, since a handler that is bundled, or that belongs to another copy of the package, has a class of
+ * its own.
  */
 export function failureOf(thrown: unknown): HandlerError {
   const message = errorMessage(thrown);
@@ -155,7 +163,7 @@ export function failureOf(thrown: unknown): HandlerError {
   return failure;
 }
 
-/** Of a value that may be no error at all, or one that throws when it is looked at. */
+/** The members of a value that need not be an error, or that throws when it is read. */
 function membersOf(thrown: unknown): { isOwn?: boolean; kind?: unknown; code?: unknown; stored?: unknown } {
   try {
     if (!isError(thrown)) return {};
@@ -171,7 +179,7 @@ function isKind(value: unknown): value is FailureKind {
 }
 
 /**
- * A log's handlers, when they are such and can be told apart.
+ * Checks that a log's handlers are handlers with distinct names.
  *
  * @throws SeclogError `SECLOG_CONFIG`
  */

@@ -33,7 +33,7 @@ const OTHER_NAMES: ReadonlySet<string> = new Set(["reserve", "quarantine.ndjson"
  * Looks at a spool without touching it. An empty folder is one that no log has used yet.
  *
  * @param directory the spool's root, as `spool.directory` names it
- * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` when there is no such folder, it cannot be read, or other things are in it and
+ * @throws SeclogError `SECLOG_SPOOL_DIRECTORY` if the folder does not exist, cannot be read, or holds other things and
  *   nothing of a spool
  */
 export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolState {
@@ -57,10 +57,10 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
     };
   } catch (cause) {
     if (isErrno(cause, "ENOENT")) throw refusal(directory, "does not exist", cause);
-    throw refusal(directory, isErrno(cause, "EACCES") ? "may not be read by this user" : "is no spool", cause);
+    throw refusal(directory, isErrno(cause, "EACCES") ? "may not be read by this user" : "is not a spool", cause);
   }
   if (state.sources.length === 0 && names.length > 0 && !names.some((name) => OTHER_NAMES.has(name))) {
-    throw refusal(directory, "is no spool, it holds neither sources nor a spool's files");
+    throw refusal(directory, "is not a spool, it holds neither sources nor a spool's files");
   }
   return state;
 }

@@ -14,7 +14,7 @@ import type { ShipSource } from "./ship-source.ts";
 import { type Successor, succeedBatch, succeedQuarantined, succeedSource, successorOf } from "./successor.ts";
 import { timedCall, UnsettledError } from "./timed-call.ts";
 
-/** What one handler did, over all sources that it is given. */
+/** What one handler did, over all sources. */
 export interface HandlerTally {
   shipped: number;
   retries: number;
@@ -24,15 +24,15 @@ export interface HandlerTally {
   readonly calls: Set<{ readonly since: number }>;
 }
 
-/** What a lane tells whoever runs it. */
+/** What a lane reports to its shipper. */
 export interface LaneObserver {
   /** A call of the handler began or settled: `tally.calls` is another. */
   calling(lane: Lane): void;
   acknowledged(lane: Lane): void;
   failed(lane: Lane, kind: FailureKind, error: SeclogError): void;
-  /** What the handler's store claims to have of the source it has not: from now on it gets the events as the successor's. */
+  /** The handler's store claims events that it does not have: from now on it receives them under the successor. */
   seized(lane: Lane, successor: Successor, error: SeclogError): void;
-  /** @param again the number before it was damaged, too: it is kept as that one was, and need not be told of */
+  /** @param again the previous number was damaged too: store this one likewise, without reporting it */
   quarantined(lane: Lane, record: QuarantinedRecord, again: boolean): Promise<void>;
 }
 
@@ -47,9 +47,10 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = { retry: 30_000, event: 30_000, destination: 60_000 } as const;
 
 /**
- * Carries one source's events to one handler, in order.
+ * Ships one source's events to one handler, in order. It promises that `acknowledged` only ever passes events that the
+ * handler has stored or that were quarantined; saving that position and releasing segments is the shipper's work.
  *
- * Up to `inFlight` batches are under way. When one fails, those behind it are waited for, and the lane goes back
+ * Up to `inFlight` batches are under way. When one fails, the lane waits for those behind it and goes back
  * to the event after the last acknowledged one. What happens then depends on the failure:
  * `retry` and `destination` pause, longer each time, with jitter; `event` narrows the batch: half the size, one at a
  * time, until the event that cannot be stored is alone and goes to the quarantine; each success doubles the size again.
@@ -62,7 +63,7 @@ export class Lane {
   status: "ok" | "retrying" | "stalled" | "stopped" = "ok";
   /** Whether the source could be read when that was last tried. */
   readable = true;
-  /** It has come to the end of a dead process's source. */
+  /** It has reached the end of a dead process's source. */
   ended = false;
   /** The last number that the handler is known to have; 0 before `run` has read its cursor. */
   acknowledged = 0;
@@ -73,7 +74,7 @@ export class Lane {
   #wake: (() => void) | undefined;
   #woken = false;
   #pauses = 0;
-  /** Under which the handler gets what comes behind its `after`. */
+  /** The source under which the handler receives what follows its `after`. */
   #successor: Successor | undefined;
   /** The batch size while an event is looked for, and the number where the search ends. */
   #narrow: { size: number; until: number } | undefined;
@@ -123,8 +124,9 @@ export class Lane {
   }
 
   /**
-   * Asks the handler, where it can be asked, whether it has all up to the cursor's number: a cursor is a file that somebody may
-   * have edited, and events are deleted by it. Returns false when it has not, or was stopped: then the lane has paused.
+   * Asks the handler, if it has `confirm`, whether it has everything up to the cursor's number: a cursor is a file that
+   * may have been edited, and events are deleted by it. Returns false if it has not, or if the lane was stopped; it has
+   * then paused.
    */
   async #confirm(kept: number): Promise<boolean> {
     if (this.handler.confirm === undefined) return true;
@@ -170,7 +172,7 @@ export class Lane {
       await this.#settleAll(underWay);
       return false;
     } catch (error) {
-      // Reading failed. A batch that is read and given again beside itself would wait for its own rows.
+      // Reading failed. A batch that was delivered again while still under way would wait for its own rows.
       await this.#settleAll(underWay);
       throw error;
     } finally {
@@ -178,7 +180,7 @@ export class Lane {
     }
   }
 
-  /** What held it up has passed without an event to show it. */
+  /** The obstacle is gone, although no event shows it. */
   #nothingToDo(): void {
     this.#pauses = 0;
     if (this.status === "ok") return;
@@ -193,7 +195,8 @@ export class Lane {
 
   #deliver(batch: EventBatch): Delivery {
     const delivery: Delivery = { batch, settled: false, result: Promise.resolve(undefined) };
-    // The handler gets objects of its own: it may set or delete their members, and the lane goes by the numbers in its batch.
+    // The handler receives its own objects: it may set or delete their members, and the lane relies on its batch's
+    // numbers.
     const given =
       this.#successor === undefined
         ? eventBatch(batch.source, batch.firstSeq, [...batch.records])
@@ -215,7 +218,7 @@ export class Lane {
       return false;
     }
     this.#acknowledgePart(delivery.batch, (failure.stored ?? 0) + (this.#successor?.after ?? 0));
-    // A later batch may have been stored although an earlier one was not answered: the handler knows it again.
+    // A later batch may be stored although an earlier one failed: the handler recognises it when it comes again.
     await Promise.all(underWay.map((later) => later.result));
     underWay.length = 0;
     if (this.#stop.signal.aborted) return true;
@@ -249,13 +252,13 @@ export class Lane {
     this.#observer.acknowledged(this);
   }
 
-  /** Of a batch that failed, what is stored all the same: a link that dies again and again gets on by these. */
+  /** Acknowledges what a failed batch did store, so that progress is made over a link that keeps dying. */
   #acknowledgePart(batch: EventBatch, stored: number): void {
     const seq = Math.min(stored, batch.lastSeq);
     if (seq > this.acknowledged && seq >= batch.firstSeq) this.#acknowledge(seq, seq - batch.firstSeq + 1);
   }
 
-  /** The store does not have the next event, though it says so. */
+  /** The store does not have the next event, though it claims to. */
   #succeed(failure: HandlerError): void {
     const next = this.#reread(this.acknowledged + 1) ?? new Uint8Array();
     const successor = successorOf(this.#successor ?? this.source, this.handler.name, this.acknowledged, next);
@@ -272,7 +275,7 @@ export class Lane {
     await this.#quarantine(batch.firstSeq, failure.message, record, false);
   }
 
-  /** An event as the spool has it: into what it was given the handler may have written. */
+  /** An event as the spool has it, since the handler may have written into its copy. */
   #reread(seq: number): Uint8Array | undefined {
     const reader = this.source.openReader(seq - 1);
     try {
@@ -287,7 +290,7 @@ export class Lane {
     const several =
       damage.lastSeq > damage.firstSeq ? ` (one of ${damage.lastSeq - damage.firstSeq + 1} in a row)` : "";
     for (let seq = damage.firstSeq; seq <= damage.lastSeq; seq++) {
-      // There may be very many, each written and synced on this thread: everything else gets its turn in between.
+      // There may be very many, each written and synced on this thread: yield to other work in between.
       await nextTurn();
       if (this.#stop.signal.aborted) return true;
       const bytes = seq === damage.firstSeq ? damage.bytes : new Uint8Array();
@@ -330,7 +333,7 @@ export class Lane {
     const longest = Math.min(LONGEST_PAUSE_MS[kind], FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
     // Half fixed, half random: many processes that lost the same database do not come back in step.
     const pause = longest / 2 + Math.random() * (longest / 2);
-    // Who waits for the events keeps the process alive; a log in memory whose destination is away must not.
+    // A pending promise keeps the process alive; a log in memory whose destination is down must not.
     await sleep(pause, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
   }
 

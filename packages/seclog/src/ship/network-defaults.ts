@@ -1,6 +1,6 @@
 /**
- * What an application may have set in code for all its connections. Each thread has such settings of its own, so the shipper's is
- * handed them: without that, a `tls.DEFAULT_MIN_VERSION` would not hold for the connection to the database.
+ * Settings that an application may make in code for all its connections. Each thread has its own, so the shipper's
+ * thread is passed them: otherwise a `tls.DEFAULT_MIN_VERSION` would not apply to the connection to the database.
  */
 export interface NetworkDefaults {
   /** Members of `node:tls`. */
@@ -13,7 +13,7 @@ export interface NetworkDefaults {
 
 const TLS_MEMBERS = ["DEFAULT_MIN_VERSION", "DEFAULT_MAX_VERSION", "DEFAULT_CIPHERS", "DEFAULT_ECDH_CURVE"] as const;
 
-/** Those of this thread. Loads Node's own modules, so it is not for the import of anything. */
+/** The settings of this thread. Loads Node's network modules, so do not call it at import. */
 export function networkDefaults(): NetworkDefaults {
   const { tls, dns, net } = modules();
   return {

@@ -10,13 +10,13 @@ export type ShippingHealth = Omit<HandlerHealth, "behind" | "oldestUnshippedAt" 
 
 /** What the shipper knows of the spool beside its handlers. */
 export interface SpoolHealth {
-  /** What dead processes left and is not shipped to its end. */
+  /** What dead processes left and has not been fully shipped. */
   readonly left?: LeftBehind | undefined;
-  /** Why positions cannot be kept, or what was shipped cannot be deleted. */
+  /** Why positions cannot be saved, or shipped segments cannot be deleted. */
   readonly unkept?: HealthError | undefined;
 }
 
-/** A handler of which nothing is known yet. */
+/** The health of a handler before its first report. */
 export function idle(name: string): ShippingHealth {
   return { name, status: "ok", shipped: 0, retries: 0, quarantined: 0 };
 }
@@ -28,13 +28,16 @@ export type ShippingNews =
   | { readonly type: "health"; readonly handlers: readonly ShippingHealth[]; readonly spool: SpoolHealth }
   | {
       readonly type: "failed";
-      /** Absent when it is not for one handler that something failed. */
+      /** Absent if the failure does not concern one handler. */
       readonly handler: string | undefined;
       readonly kind: FailureKind;
       readonly code: ErrorCode;
       readonly message: string;
     }
-  /** The handler's store claims events of the source that it does not have: those behind `seq` are stored as the successor's. */
+  /**
+   * The handler's store claims events of the source that it does not have: those behind `seq` are stored as the
+   * successor's.
+   */
   | {
       readonly type: "seized";
       readonly handler: string;

@@ -6,14 +6,14 @@ const PLACES = 4;
 // Taken at import: fake timers of a test replace the function, and health must not stand still with them.
 const { bigint } = process.hrtime;
 
-/** Milliseconds on a clock that never goes back and that all threads of the machine share, as `performance.now()` is not. */
+/** Milliseconds on a monotonic clock that all threads share, which `performance.now()` is not. */
 export function monotonic(): number {
   return Number(bigint() / 1_000_000n);
 }
 
 /**
- * How far the handlers are and whether the shipper's thread lives, in memory that both threads see: health is right also
- * while one of them is blocked. The shipper writes, the log reads; times are of {@link monotonic}, 0 for none.
+ * How far the handlers are and whether the shipper's thread lives, in memory that both threads see: health is right
+ * also while one of them is blocked. The shipper writes, the log reads; times are of {@link monotonic}, 0 for none.
  */
 export class Progress {
   readonly shared: SharedArrayBuffer;
@@ -30,7 +30,7 @@ export class Progress {
     this.#at = new BigInt64Array(shared);
   }
 
-  /** A thread begins: it counts as heard now, is not ready, and no call of the one before is under way any more. */
+  /** A thread starts: it counts as alive now and is not ready, and the calls of the previous one are over. */
   begin(): void {
     this.beat();
     this.#store(THREAD.ready, 0);

@@ -1,15 +1,15 @@
-/** What the application's thread and the shipper's worker say to each other. */
+/** The messages and shared memory between the application's thread and the shipper's worker. */
 import { isMainThread, type MessagePort, workerData } from "node:worker_threads";
 import type { ErrorCode } from "../event/errors.ts";
 import type { BatchSource, FailureKind } from "./handler.ts";
 import type { NetworkDefaults } from "./network-defaults.ts";
 import type { ShippingHealth, ShippingNews } from "./news.ts";
 
-/** Given to the worker at its start. */
+/** The worker's start data. */
 export interface WorkerStart {
   /** The version of the application's seclog. Also the mark by which a thread knows that it is a shipper. */
   readonly seclog: string;
-  /** Theirs alone: on `parentPort` a preload, a hook or an instrumentation may say what it likes. */
+  /** A private port: on `parentPort`, a preload, a hook or an instrumentation may send anything. */
   readonly port: MessagePort;
   readonly root: string;
   readonly sourceId: string;
@@ -19,19 +19,19 @@ export interface WorkerStart {
   readonly shared: SharedArrayBuffer;
   /** Of {@link Progress}. */
   readonly progress: SharedArrayBuffer;
-  /** Absent when no handler lives in the thread. */
+  /** Absent if no handler runs in the thread. */
   readonly network: NetworkDefaults | undefined;
   /** How the handlers were doing when the thread before this one ended. */
   readonly before: readonly ShippingHealth[];
   readonly handlers: readonly WorkerHandler[];
 }
 
-/** Whether this is a shipper's thread, whatever code it was made to run. */
+/** Whether this is a shipper's thread, whatever code runs in it. */
 export function isShipperThread(): boolean {
   return !isMainThread && typeof (workerData as Partial<WorkerStart> | null)?.seclog === "string";
 }
 
-/** A handler as the worker gets it: how to make it, or that the application's thread has it. */
+/** A handler as the worker receives it: how to create it, or that it runs on the application's thread. */
 export interface WorkerHandler {
   readonly name: string;
   readonly inFlight: number | undefined;
@@ -52,7 +52,7 @@ export const SHARED = {
   waiting: 3,
   /** Bytes of the segments of other processes. Written by the worker. */
   others: 4,
-  /** The newest segment that nothing will be written to any more. Written by the application's thread. */
+  /** The newest segment that is complete. Written by the application's thread. */
   closed: 5,
   length: 6,
 } as const;
@@ -61,7 +61,7 @@ export type ToWorker =
   | { readonly type: "wake" }
   | { readonly type: "drain"; readonly id: number; readonly deadline: number }
   | { readonly type: "stop" }
-  /** A segment will not be written to any more: all of it may be shipped already. */
+  /** A segment is complete, and may already have been fully shipped. */
   | { readonly type: "closed" }
   | { readonly type: "reply"; readonly id: number; readonly failure: CallFailure | undefined };
 

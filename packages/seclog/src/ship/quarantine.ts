@@ -1,4 +1,4 @@
-/** The records that a handler could not take: kept in a file, for handlers that have no quarantine of their own. */
+/** Stores records that a handler could not take in a file, for handlers without a quarantine of their own. */
 import { join } from "node:path";
 import { decodeEvent } from "../event/encode.ts";
 import { openFile } from "../spool/files.ts";
@@ -6,7 +6,7 @@ import { type SpoolFs, syncDirectory } from "../spool/fs.ts";
 import { withReserve } from "../spool/reserve.ts";
 import type { QuarantinedRecord } from "./handler.ts";
 
-/** The type of a quarantined event, when its bytes still say it. */
+/** The type of a quarantined event, if its bytes still decode. */
 export function quarantinedType(record: QuarantinedRecord): string | undefined {
   try {
     return decodeEvent(record.record).type;
@@ -16,8 +16,8 @@ export function quarantinedType(record: QuarantinedRecord): string | undefined {
 }
 
 /**
- * A line of `quarantine.ndjson` in the spool's root, on disk when this returns: for handlers that have no quarantine of
- * their own. What a full disk or a crash left of another line is not continued.
+ * Appends a line to `quarantine.ndjson` in the spool's root, and returns once it is on disk. A line that a full disk or
+ * a crash left incomplete is ended first.
  */
 export function keepQuarantined(fs: SpoolFs, root: string, handler: string, record: QuarantinedRecord): void {
   const line = JSON.stringify({
@@ -31,7 +31,7 @@ export function keepQuarantined(fs: SpoolFs, root: string, handler: string, reco
   const fd = withReserve(fs, root, () => openFile(fs, join(root, "quarantine.ndjson"), "append"));
   try {
     const { size } = fs.fstatSync(fd);
-    // Before anything is in it: whoever finds it empty cannot know whether its name is on disk.
+    // Before the first line: an empty file does not show whether its name is on disk.
     if (size === 0) syncDirectory(fs, root);
     const bytes = Buffer.from(`${size === 0 || endsLine(fs, fd, size) ? "" : "\n"}${line}\n`);
     for (let at = 0; at < bytes.length; ) {

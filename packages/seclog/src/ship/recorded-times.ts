@@ -3,7 +3,7 @@ import { monotonic } from "./progress.ts";
 /** How far marks are apart at first, in milliseconds. */
 const APART_MS = 1_000;
 
-/** With more marks every second one goes, and they are set half as often. */
+/** Beyond this number, every second mark is dropped, and new ones are set half as often. */
 const MOST_MARKS = 512;
 
 interface Mark {
@@ -12,15 +12,16 @@ interface Mark {
 }
 
 /**
- * When events were recorded, to about a second: a mark now and then rather than a clock read for each. In an outage of hours
- * the marks become coarser, and an event seems older than it is, never younger, by at most a two-hundredth of the outage.
+ * When events were recorded, to about a second: a mark now and then rather than a clock read for each. In an outage of
+ * hours the marks become coarser, and an event seems older than it is, never younger, by at most a two-hundredth of the
+ * outage.
  */
 export class RecordedTimes {
   #marks: Mark[] = [];
   #apart = APART_MS;
   #marked = false;
 
-  /** An event was recorded. Costs nothing for most: one in a sync is looked at. */
+  /** An event was recorded. Costs next to nothing: only one per sync is considered. */
   note(seq: number): void {
     if (this.#marked) return;
     this.#marked = true;
@@ -33,7 +34,7 @@ export class RecordedTimes {
     this.#apart *= 2;
   }
 
-  /** The events before were synced: the next one is looked at. Forgets those of which every handler has all. */
+  /** The earlier events were synced: considers the next one, and forgets marks that every handler has passed. */
   next(acknowledged: number): void {
     this.#marked = false;
     const passed = this.#marks.findIndex(({ seq }) => seq > acknowledged + 1);

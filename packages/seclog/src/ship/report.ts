@@ -2,7 +2,7 @@ import type { ShippingNews } from "./news.ts";
 import { quarantinedType } from "./quarantine.ts";
 import type { ShipperObserver } from "./shipper.ts";
 
-/** What a shipper observes of failures, as news for its log: for the thread, and for a log in memory. */
+/** Turns a shipper's failures into news for its log: for the thread, and for a log in memory. */
 export function reportFailures(
   report: (news: ShippingNews) => void,
 ): Pick<ShipperObserver, "failed" | "seized" | "quarantined"> {

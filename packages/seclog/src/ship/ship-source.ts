@@ -1,7 +1,7 @@
 import type { SpoolRead } from "../spool/reader.ts";
 import type { Successor } from "./successor.ts";
 
-/** Something that gives a source's events in order: a spool on disk or in memory. */
+/** Reads a source's events in order, from a spool on disk or in memory. */
 export interface RecordReader {
   seek(afterSeq: number): void;
   read(limit: number | undefined, maxRecords: number, maxBytes: number): SpoolRead;
@@ -18,9 +18,9 @@ export interface ShipSource {
   limit(): number | undefined;
   loadCursor(handler: string): number;
   saveCursor(handler: string, seq: number): void;
-  /** The source under which a handler goes on with this one's events, if it has one. */
+  /** The source under which a handler continues this one's events, if it has one. */
   loadSuccessor(handler: string): Successor | undefined;
   saveSuccessor(handler: string, successor: Successor): void;
-  /** Every handler has acknowledged up to `seq`: what is only needed for that may go. */
+  /** Every handler has acknowledged up to `seq`: what is older may be deleted. */
   release(seq: number): void;
 }

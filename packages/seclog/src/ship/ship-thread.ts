@@ -16,7 +16,7 @@ export interface Shipping {
   available(seq: number): void;
   /** Resolves to true when all that is available is acknowledged by all, to false at the deadline (milliseconds). */
   drain(deadline: number): Promise<boolean>;
-  /** Gives up what is under way, and closes the handlers that are not the application's thread's. May be called again. */
+  /** Aborts what is under way, and closes the handlers in the worker. May be called again. */
   stop(): Promise<void>;
   /** Bytes of segments that were deleted, of dead processes' segments that remain, and of other processes' segments. */
   bytes(): { readonly freed: number; readonly adopted: number; readonly others: number };
@@ -30,7 +30,7 @@ const LONGEST_RESTART_MS = 10_000;
 /** How long the worker may take to stop before it is ended, in milliseconds. */
 const STOP_MS = 5_000;
 
-/** A thread that has taken events for so long is not one that ends as soon as it begins, in milliseconds. */
+/** How long a thread must have been ready not to count as one that ends as soon as it starts, in milliseconds. */
 const STEADY_MS = 15_000;
 
 /**
@@ -51,9 +51,11 @@ export class ShipThread implements Shipping {
   #port: MessagePort | undefined;
   #running = false;
   #lastDrain = 0;
-  /** What the thread said last of its handlers: one that is started again counts on from there. */
+  /** The thread's last report about its handlers, from which a restarted one continues counting. */
   #health: readonly ShippingHealth[];
-  /** How often it has ended, or could not be started, since it acknowledged anything or ran steadily; and since when. */
+  /**
+   * How often it has ended, or could not be started, since it acknowledged anything or ran steadily; and since when.
+   */
   #ends = 0;
   #endingSince: number = monotonic();
   #lastEnd: Trouble | undefined;
@@ -126,7 +128,7 @@ export class ShipThread implements Shipping {
   async #stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
-    // One that has died is not started again, and answers nobody.
+    // A thread that has died is not restarted, and would not reply.
     if (!this.#running) return;
     const stopped = new Promise<void>((resolve) => {
       this.#stopped = resolve;
@@ -143,7 +145,7 @@ export class ShipThread implements Shipping {
     return { freed: at(SHARED.freed), adopted: at(SHARED.adopted), others: at(SHARED.others) };
   }
 
-  /** Why nobody ships, when that has lasted for {@link STALL_MS}; `undefined` while the thread is at work. */
+  /** Why nothing ships, once that has lasted for {@link STALL_MS}; `undefined` while the thread works. */
   trouble(): Trouble | undefined {
     const now = monotonic();
     const { readySince, lastBeat } = this.progress;
@@ -159,7 +161,7 @@ export class ShipThread implements Shipping {
     }
     const message = isSilent
       ? `the shipper's thread has not answered for ${seconds(silent)}: ${this.#whatBlocks(isReady)}`
-      : `the shipper's thread is not ready after ${seconds(lasting)}: ${this.#unmade()} did not come to an end`;
+      : `the shipper's thread is not ready after ${seconds(lasting)}: ${this.#unmade()} has not finished`;
     return { code: "SECLOG_THREAD", message, at: new Date(wallNow() - lasting) };
   }
 
@@ -188,7 +190,7 @@ export class ShipThread implements Shipping {
       this.#worker = this.#startWorker();
       this.#running = true;
     } catch (error) {
-      // The operating system has no thread to give; the events wait in the spool.
+      // The operating system refused a thread; the events wait in the spool.
       this.#worker = undefined;
       this.#countEnd("could not be started", error);
       this.#spawnLater();
@@ -216,7 +218,7 @@ export class ShipThread implements Shipping {
       cause = error;
     });
     worker.on("exit", (code) => {
-      // It may be gone before all is heard that it said.
+      // It may exit before all its messages are received.
       for (let said = receiveMessageOnPort(port); said !== undefined; said = receiveMessageOnPort(port))
         this.#onMessage(said.message as FromWorker);
       port.close();
@@ -244,7 +246,7 @@ export class ShipThread implements Shipping {
     const wasReady = this.progress.readySince > 0;
     if (this.#ends === 0 || (wasReady && this.#isSteady(now))) {
       this.#ends = 0;
-      // What never was ready is in trouble from the first start on.
+      // A thread that was never ready has been in trouble since the first start.
       if (wasReady) this.#endingSince = now;
     }
     this.#ends += 1;
@@ -338,7 +340,7 @@ export class ShipThread implements Shipping {
   }
 }
 
-/** The code of an error of ours, also when it comes from the thread, where it lost its class on the way. */
+/** The code of a Seclog error, even one from the thread, which lost its class on the way. */
 function codeOf(error: unknown): ErrorCode {
   const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
   return Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : "SECLOG_THREAD";

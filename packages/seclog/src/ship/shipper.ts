@@ -9,33 +9,36 @@ import type { Progress } from "./progress.ts";
 import type { ShipSource } from "./ship-source.ts";
 import type { Successor } from "./successor.ts";
 
-/** What the shipper tells whoever runs it. */
+/** What the shipper reports to its owner: the worker thread, a log in memory, or `drainSpool`. */
 export interface ShipperObserver {
   /** A handler has everything of a source up to `lane.acknowledged`. */
   acknowledged(lane: Lane): void;
-  /** @param lane absent when it is not for one handler that something failed */
+  /** @param lane absent if the failure does not concern one handler */
   failed(lane: Lane | undefined, kind: FailureKind, error: SeclogError): void;
-  /** A handler's store claims to have of a source what it has not: the events go on as another source's. */
+  /** A handler's store claims events that it does not have: they continue under another source. */
   seized(lane: Lane, successor: Successor, error: SeclogError): void;
-  /** A handler could not take a record, or the spool has it no more: it is in quarantine now. Of damage in a row only the first is told. */
+  /**
+   * A record that a handler could not take, or that is damaged, was quarantined. Of consecutive damage only the first
+   * is reported.
+   */
   quarantined(lane: Lane, record: QuarantinedRecord): void;
-  /** Positions are kept again, after that failed. */
+  /** Positions are saved again, after that failed. */
   kept(): void;
   /** Every handler has all of a dead process's source. */
   finished(source: ShipSource): void;
 }
 
-/** A source on its way. */
+/** A source that is being shipped. */
 interface Shipment {
   readonly lanes: readonly Lane[];
   done: Promise<void>;
-  /** For each lane the number that its cursor says. */
+  /** For each lane, the number in its cursor. */
   readonly kept: number[];
-  /** What up to this number is only needed for, was let go. */
+  /** Segments with events only up to this number were released. */
   released: number;
-  /** Why the last try to keep cursors or to let go failed. */
+  /** Why the last attempt to save cursors or to release segments failed. */
   unkept: HealthError | undefined;
-  /** It is not to be had any more. */
+  /** Its folder is gone. */
   dropped: boolean;
 }
 
@@ -45,7 +48,11 @@ const KEEP_MS = 250;
 /** The same after that failed. */
 const KEEP_AGAIN_MS = 1_000;
 
-/** Carries every source to every handler. One per thread; knows nothing of threads. */
+/**
+ * Ships every source to every handler, with one lane for each pair. It saves the lanes' cursors every 250 ms and then
+ * releases what all handlers have, in that order, so that nothing deleted is read again after a crash. One per thread,
+ * but it does not depend on threads; it leaves reading to `ShipSource`, and retries and quarantine to `Lane`.
+ */
 export class Shipper {
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #observer: ShipperObserver;
@@ -59,8 +66,8 @@ export class Shipper {
 
   /**
    * @param quarantine keeps a record for a handler that has no quarantine of its own
-   * @param progress told which calls are under way
-   * @param before what the handlers had done when the shipper began that this one goes on for
+   * @param progress records which calls are under way
+   * @param before the handlers' health when the previous shipper of these sources ended
    */
   constructor(
     handlers: readonly SecurityEventHandler[],
@@ -132,9 +139,9 @@ export class Shipper {
       unkept: undefined,
       dropped: false,
     };
-    // First, for a lane may tell of itself at once.
+    // First, since a lane may report at once.
     this.#sources.set(source, entry);
-    // What the cursors say that they had before may still be there.
+    // Segments that the cursors have passed may still exist.
     this.#keepIn(KEEP_MS);
     entry.done = Promise.all(lanes.map((lane) => lane.run())).then(() => {
       this.#keep();
@@ -149,8 +156,8 @@ export class Shipper {
   }
 
   /**
-   * Ends the way of a dead process's source that is not to be had any more: it counts neither as shipped nor as kept. Resolves
-   * when no handler is given anything of it any more.
+   * Stops shipping a dead process's source whose folder is gone: it counts neither as shipped nor as kept. Resolves
+   * once no handler is working on its events.
    */
   async drop(source: ShipSource): Promise<void> {
     const entry = this.#sources.get(source);
@@ -161,8 +168,8 @@ export class Shipper {
   }
 
   /**
-   * Whether a handler takes nothing of this source until somebody acts, or it cannot be read; or whether others have all of it,
-   * and those that do not are in trouble.
+   * Whether a handler is stopped until an operator acts, or the source cannot be read; or whether some handlers have
+   * all of it, and all others are failing.
    */
   isHeldUp(source: ShipSource): boolean {
     const lanes = this.#sources.get(source)?.lanes ?? [];
@@ -173,7 +180,7 @@ export class Shipper {
     );
   }
 
-  /** Looks again what may go of a source, although no handler has come further: a segment was closed. */
+  /** Checks again what can be released, since a segment was closed, although no handler has advanced. */
   releaseAgain(source: ShipSource): void {
     const entry = this.#sources.get(source);
     if (entry === undefined) return;
@@ -206,7 +213,7 @@ export class Shipper {
     return true;
   }
 
-  /** Aborts what is under way, waits for it and keeps the cursors. */
+  /** Aborts what is under way, waits for it and saves the cursors. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const lane of this.#lanes()) lane.stop();
@@ -215,7 +222,7 @@ export class Shipper {
     this.#keep();
   }
 
-  /** Closes the handlers, once it has stopped. Waits a few seconds for them at most. */
+  /** Closes the handlers, after `stop()`, and waits at most five seconds for them. */
   closeHandlers(): Promise<void> {
     return closeHandlers(this.#handlers);
   }
@@ -234,7 +241,7 @@ export class Shipper {
     }, pause).unref();
   }
 
-  /** Keeps the cursors, then lets go of what all handlers have: what is deleted must not be asked for after a crash. */
+  /** Saves the cursors, then releases what all handlers have: after a crash, deleted events must not be read again. */
   #keep(): void {
     for (const [source, entry] of this.#sources) {
       if (entry.dropped) continue;
@@ -265,7 +272,8 @@ export class Shipper {
       }
       if (before !== undefined && entry.unkept === undefined) this.#observer.kept();
     }
-    // Without a further acknowledgement, too: a spool that is full of what could not be deleted takes no event that would bring one.
+    // Without a further acknowledgement, too: a spool that is full of what could not be deleted takes no event that
+    // would bring one.
     if (this.unkept !== undefined) this.#keepIn(KEEP_AGAIN_MS);
   }
 }

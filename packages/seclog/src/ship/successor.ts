@@ -1,16 +1,17 @@
 /**
- * The source under which a handler's store goes on when somebody else has seized the source itself.
+ * The source under which a handler's store continues after an attacker has seized the source itself.
  *
- * A store keeps how far each source has come, and believes whoever has the source's key. Another process that got hold of it (the
- * spool can be read, a server logs parameters) can move the position over events that the store does not have. A handler
- * that finds this says so (`SECLOG_SOURCE_SEIZED`), and what is stored of the source ends there, at the number `after`. The
- * event behind it becomes number 1 of the successor, and so on: the same events, with the same ids and times, under another
- * source and number. The spool, its cursors and the other handlers keep the source's own numbers.
+ * A store keeps each source's position, and trusts every holder of the source's key. Another process that obtained it
+ * (the spool can be read, a server logs parameters) can move the position over events that the store does not have. A
+ * handler that finds this reports it (`SECLOG_SOURCE_SEIZED`), and what is stored of the source ends there, at the
+ * number `after`. The event behind it becomes number 1 of the successor, and so on: the same events, with the same ids
+ * and times, under another source and number. The spool, its cursors and the other handlers keep the source's own
+ * numbers.
  *
- * A successor's id and key are made of the source's key, the handler, and the first event that it has, with the random digits
- * of that event's id: whoever has the old key alone cannot tell them, and a process that dies before the successor is on
- * disk makes the same one again, of which the store then knows what it has. It is kept in the source's folder before the store
- * hears of it, since that event is deleted from the spool once it is stored.
+ * A successor's id and key are made of the source's key, the handler, and the first event that it has, with the random
+ * digits of that event's id: the old key alone does not reveal them, and a process that dies before the successor is on
+ * disk makes the same one again, of which the store then knows what it has. It is kept in the source's folder before
+ * the store learns of it, since that event is deleted from the spool once it is stored.
  */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";

@@ -1,4 +1,7 @@
-/** What an application says to Node holds for its handlers, too, which run in the shipper's thread. Each is a process of its own. */
+/**
+ * What an application says to Node holds for its handlers, too, which run in the shipper's thread. Each is a process of
+ * its own.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -27,7 +30,10 @@ const REPORT = `
     close: async () => {},
   });`;
 
-/** What is said between threads by code that is not ours: of no shape, of another's, and of ours with what cannot be in it. */
+/**
+ * What is said between threads by code that is not ours: of no shape, of another's, and of ours with what cannot be in
+ * it.
+ */
 const FOREIGN = `[
   null, undefined, 0, "ready", 1n, [], {}, { type: null }, { type: "ready" }, { type: "wake" }, { type: "stop" }, { type: "stopped" },
   { type: "reply", id: 1 }, { type: "drain", id: 1, deadline: "soon" }, { type: "drained" }, { type: "acknowledged" },

@@ -4,17 +4,17 @@ import { failureOf, HandlerError } from "./handler.ts";
 /** How long one call of a handler may take before its signal aborts, in milliseconds. */
 const HANDLE_TIMEOUT_MS = 120_000;
 
-/** How long a call that was aborted may take to settle before it is left alone, in milliseconds. */
+/** How long an aborted call may take to settle before it is abandoned, in milliseconds. */
 const GRACE_MS = 1_000;
 
-/** The handler neither settled in its time nor when its signal aborted, and may never do so. */
+/** The handler settled neither in time nor after its signal aborted, and may never do so. */
 export class UnsettledError extends HandlerError {}
 
 /**
- * Runs a handler's method within its time. Never rejects: resolves to the failure, whatever was thrown, and to `undefined` when
- * there was none.
+ * Runs a handler's method with a time limit. Never rejects: resolves to the failure, whatever was thrown, or to
+ * `undefined` if it succeeded.
  *
- * @param controller aborts the call; it is also aborted when the time is over
+ * @param controller aborts the call; it is also aborted when the time runs out
  */
 export async function timedCall(
   handler: string,

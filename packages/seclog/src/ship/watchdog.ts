@@ -5,20 +5,20 @@ import type { ShippingHealth } from "./news.ts";
 import { monotonic, type Progress } from "./progress.ts";
 import type { RecordedTimes } from "./recorded-times.ts";
 
-/** A handler that is behind and acknowledges nothing for so long is stalled, in milliseconds. */
+/** How long a handler that is behind may acknowledge nothing before it is stalled, in milliseconds. */
 export const STALL_MS = 5_000;
 
-/** A call that has not settled for so long is taken for one that never will, in milliseconds. PostgreSQL's own limits are shorter. */
+/** How long a call may run before it counts as hung, in milliseconds. PostgreSQL's own limits are shorter. */
 const HUNG_MS = 60_000;
 
-/** Why something does not go on. */
+/** Why something has stopped. */
 export interface Trouble {
   readonly code: ErrorCode;
   readonly message: string;
   readonly at: Date;
 }
 
-/** How a handler is doing, and whether nobody is at work on what it is behind with. */
+/** The health of a handler, and whether its backlog has stopped moving. */
 export interface HandlerState {
   readonly health: HandlerHealth;
   readonly failing: boolean;
@@ -31,14 +31,14 @@ export interface Watched {
   /** The last number that was recorded, and the last that may be shipped. */
   readonly recorded: number;
   readonly available: number;
-  /** Why nobody ships: the thread is not there, or does not answer. */
+  /** Why nothing ships: the thread is missing, or does not respond. */
   readonly trouble: Trouble | undefined;
 }
 
 /**
- * Says how a handler is doing from what it has achieved rather than from what it reports: whatever the reason for which nothing is
- * acknowledged, known or not, it shows. Computed when asked, from a monotonic clock and shared memory, so that it is right
- * also while timers, the event loop or the shipper's thread stand still.
+ * Judges a handler by what it has acknowledged rather than by what it reports: whatever the reason for which nothing is
+ * acknowledged, known or not, it shows. Computed on request, from a monotonic clock and shared memory, so that it is
+ * right also while timers, the event loop or the shipper's thread stand still.
  *
  * @param reported what the shipper reported last
  */
@@ -64,7 +64,7 @@ export function handlerState(index: number, reported: ShippingHealth, watched: W
   const idle = now - Math.max(recordedAt, progress.movedAt(index));
   const callingSince = progress.callingSince(index);
   const calling = callingSince === 0 ? 0 : now - callingSince;
-  // Who fails and is tried again is known to be behind, and why. A call that never settles is not tried again.
+  // A handler that is being retried has reported why it is behind. A call that never settles is not retried.
   const limit = reported.status === "retrying" ? HUNG_MS : STALL_MS;
   if (calling < limit && (idle < limit || reported.status === "retrying")) return { health, failing: false };
   const message = `nothing was acknowledged for ${seconds(Math.max(idle, calling))}: ${reason()}`;

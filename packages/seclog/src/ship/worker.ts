@@ -1,6 +1,6 @@
 /**
- * The shipper's thread: reads the spool's files itself and carries them to the handlers, so that the application's event loop
- * sees none of it. Started by `ship-thread.ts`, from `seclog-worker.ts`.
+ * The shipper's thread: reads the spool's files itself and carries them to the handlers, so that the application's
+ * event loop sees none of it. Started by `ship-thread.ts`, from `seclog-worker.ts`.
  */
 
 import { join } from "node:path";
@@ -35,7 +35,7 @@ const LOOK_MS = 5_000;
 /** How often the thread shows that its event loop turns, in milliseconds. */
 const BEAT_MS = 500;
 
-/** How often the handlers' health is told when it changed, in milliseconds. */
+/** How soon a change in the handlers' health is sent, in milliseconds. */
 const HEALTH_MS = 200;
 
 /** The most events in one batch for a handler on the application's thread: about a millisecond of its event loop. */
@@ -53,7 +53,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
   const say = (message: FromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const calls = new Calls(say);
   const progress = new Progress(start.handlers.length, start.progress);
-  // Before any code of the application's runs here, which may never come to an end.
+  // Before any application code runs here, which may never return.
   progress.beat();
   setInterval(() => progress.beat(), BEAT_MS);
   if (start.network !== undefined) setNetworkDefaults(start.network);
@@ -148,7 +148,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
   });
   const own: ShipSource = {
     ...files,
-    // What the thread before this one had acknowledged need not be in the cursor yet.
+    // The cursor need not contain what the previous thread acknowledged last.
     loadCursor: (name) =>
       Math.max(files.loadCursor(name), progress.acknowledged(handlers.findIndex((handler) => handler.name === name))),
   };
@@ -157,7 +157,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
   const stop = async (): Promise<void> => {
     clearInterval(looking);
     await shipper.stop();
-    // First, for a handler may take longer to close than this thread is waited for.
+    // First, since closing a handler may take longer than the application waits for this thread.
     adoption.release();
     await shipper.closeHandlers();
     say({ type: "stopped" });
@@ -175,7 +175,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
         break;
       case "drain":
         void shipper.drain(message.deadline).then((complete) => {
-          // Before the answer, so that whoever waited for it finds the counts that belong to it.
+          // Before the reply, so that a caller that awaited it reads counts that include it.
           sayHealth();
           say({ type: "drained", id: message.id, complete });
         });
@@ -198,7 +198,7 @@ async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void>
     renew(spoolFs, owned);
     adoption.renew();
   }, RENEW_MS).unref();
-  // What the thread before this one said of its handlers need not hold any more.
+  // The previous thread's report about its handlers may be out of date.
   sayHealth();
 }
 
@@ -223,7 +223,7 @@ async function makeHandler(
       close: () => Promise.resolve(),
     };
   }
-  // A file of the application's: bundlers are to leave this import as it is.
+  // A file of the application: bundlers must leave this import alone.
   const load =
     builtIn[make.module] ??
     ((): Promise<Partial<HandlerModule>> =>
@@ -240,7 +240,7 @@ async function makeHandler(
   return inFlight === undefined || made.inFlight !== undefined ? made : Object.assign(made, { inFlight });
 }
 
-/** Calls of handlers that live on the application's thread. */
+/** Calls handlers that run on the application's thread. */
 class Calls {
   readonly #say: (message: FromWorker, transfer?: ArrayBuffer[]) => void;
   readonly #open = new Map<number, (failure: CallFailure | undefined) => void>();
@@ -290,11 +290,11 @@ class Calls {
   }
 }
 
-/** Ships until it is told to stop, when this is the shipper's thread. */
+/** In the shipper's thread, ships until the application sends `stop`; elsewhere does nothing. */
 export function startShipping(builtIn: BuiltInHandlers): void {
   if (!isShipperThread()) return;
   main(workerData as WorkerStart, builtIn).catch((error: unknown) => {
-    // Not left to the rejection, which a flag may turn into a warning: a thread without handlers must end.
+    // Thrown, since a flag may turn an unhandled rejection into a warning: a thread without handlers must end.
     setImmediate(() => {
       throw error;
     });

@@ -1,13 +1,13 @@
 import { clearTimeout, setImmediate, setTimeout } from "../runtime/timers.ts";
 
-/** A sync that takes longer shows a stalling disk; then events are dropped rather than the process blocked. */
+/** A longer sync means a stalling disk: events are then dropped rather than the process blocked. */
 const STALL_MS = 1_000;
 
 /**
  * Notices a sync that has not ended although the event loop turned for a second.
  *
- * A busy event loop must not pass for a stalling disk: there the sync is long done, and only its callback could not
- * run. So a timer decides, which checks again after the callbacks that were waiting.
+ * A busy event loop must not look like a stalling disk: there the sync is long done, and only its callback could not
+ * run. So the timer checks again after the pending callbacks.
  */
 export class StallWatch {
   readonly #isSyncing: () => boolean;

@@ -11,32 +11,33 @@ import { Shared } from "./shared.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { closedError, refusedError, takenError, unwrittenError } from "./write-errors.ts";
 
-/** What the writer tells its log. Called from the event loop, never from within `append`. */
+/** What the writer reports to its log. Called from the event loop, never from within `append`. */
 export interface SpoolObserver {
   /** Everything up to `seq` is on disk. */
   synced(seq: number): void;
-  /** The operating system refused; the events wait in memory and the writer goes on trying. */
+  /** The operating system refused; the events wait in memory and the writer retries. */
   failed(error: SeclogError): void;
   /** A write succeeded again after `failed`. */
   recovered(): void;
-  /** Nothing will be written any more to the segments up to this number: the last one may be deleted, too. */
+  /** The segments up to this number are complete: even the last one may be deleted. */
   closed(number: number): void;
   /**
-   * Another process took the directory over: no more can be written here. The frames that are not on disk are lost to
+   * Another process took over the directory: writing here has ended. The frames that are not on disk are lost to
    * it.
    */
   lost(): void;
 }
 
-/** How long written events wait for company before they are synced when nobody waits for them, in milliseconds. */
+/** How long written events wait to share a sync with later ones, if no call awaits them, in milliseconds. */
 const SYNC_DELAY_MS = 50;
 
-/** So many unsynced bytes are synced without waiting. */
+/** Beyond this many unsynced bytes, the sync starts without waiting. */
 const SYNC_BYTES = 1024 * 1024;
 
 /**
- * Decides when one source's frames go from memory to the operating system and to the disk, tries again when they are
- * refused, and tells who waits. The design stands at the head of `segment.ts`.
+ * Decides when one source's frames go from memory to the operating system and to the disk, retries when they are
+ * refused, and settles the promises of those calls that wait. It acknowledges only what was synced while the directory
+ * was still ours. Files are left to `SegmentFiles`, frames to `FrameMemory`; the head of `segment.ts` has the design.
  */
 export class SpoolWriter {
   readonly #owned: OwnedDirectory;
@@ -46,23 +47,23 @@ export class SpoolWriter {
   readonly #files: SegmentFiles;
   /** The last number that was written while the directory was ours. */
   #writtenSeq = 0;
-  /** The last number that the log was told to be on disk. */
+  /** The last number that was reported as on disk. */
   #reportedSeq = 0;
   #flushScheduled = false;
   #syncTimer: NodeJS.Timeout | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
   #retryDelay = 0;
   readonly #stall: StallWatch;
-  /** Numbers up to this are covered by the sync that runs. */
+  /** The running sync covers numbers up to this. */
   #syncingSeq = 0;
-  /** Whether somebody waits for the next sync. */
+  /** Whether a call waits for the next sync. */
   #syncWanted = false;
   #currentSync = new Shared();
   #nextSync = new Shared();
   #nextWrite = new Shared();
   #lastError: SeclogError | undefined;
   #failing = false;
-  /** Syncs that failed one after the other. */
+  /** Consecutive failed syncs. */
   #failedSyncs = 0;
   #closed = false;
 
@@ -74,7 +75,7 @@ export class SpoolWriter {
     this.#stall = new StallWatch(() => this.#files.syncing);
   }
 
-  /** The last number that was given. */
+  /** The last number assigned. */
   get lastSeq(): number {
     return this.#frames.lastSeq;
   }
@@ -84,7 +85,7 @@ export class SpoolWriter {
     return this.#reportedSeq;
   }
 
-  /** Bytes in this source's segments, those that were deleted included. */
+  /** Bytes in this source's segments, including deleted ones. */
   get bytesWritten(): number {
     return this.#files.bytes;
   }
@@ -99,7 +100,7 @@ export class SpoolWriter {
     return this.#frames.bytes - this.#frames.unsyncedBytes;
   }
 
-  /** Why the last write or sync failed, or why none is tried any more. */
+  /** Why the last write or sync failed, or why writing has ended. */
   get lastError(): SeclogError | undefined {
     return this.#lastError;
   }
@@ -110,8 +111,8 @@ export class SpoolWriter {
   }
 
   /**
-   * Whether memory has no room for another event, because the disk refuses or stalls. When the disk is only behind, as
-   * in a loop that records without ever letting the event loop turn, this call waits for it.
+   * Whether memory is full, because the disk refuses or stalls. If the disk is only behind, as
+   * in a loop that records without letting the event loop turn, this call waits for it.
    */
   get memoryFull(): boolean {
     if (this.#frames.bytes <= this.#limits.memoryBytes) return false;
@@ -125,7 +126,7 @@ export class SpoolWriter {
   }
 
   /**
-   * Takes the event that got the number after `lastSeq`. It reaches the operating system before the current turn of the
+   * Appends the event with the number after `lastSeq`. It reaches the operating system before the current turn of the
    * event loop ends.
    */
   append(seq: number, text: string): void {
@@ -140,12 +141,12 @@ export class SpoolWriter {
   durable(seq: number, toDisk: boolean): Promise<void> {
     if (seq <= (toDisk ? this.#reportedSeq : this.#writtenSeq)) return Promise.resolve();
     if (this.#closed) return rejected(this.#lastError ?? closedError());
-    // Whoever waits for a disk that refuses keeps the process alive until it is tried again.
+    // A call that waits for a refusing disk keeps the process alive until the retry.
     this.#retryTimer?.ref();
     if (!toDisk) return this.#nextWrite.promise;
     if (this.#files.syncing && seq <= this.#syncingSeq) return this.#currentSync.promise;
     this.#syncWanted = true;
-    // Taken before the sync may begin, which makes another one for those who come later.
+    // Read it before the sync may start, which replaces it for later calls.
     const { promise } = this.#nextSync;
     if (!this.#flushScheduled) this.#scheduleSync();
     return promise;
@@ -193,21 +194,21 @@ export class SpoolWriter {
     if (this.#files.syncing) this.#currentSync.resolve();
   }
 
-  /** Writes, syncs and closes. What could not be written is reported by the rejection of its promises. */
+  /** Writes, syncs and closes. The promises of events that could not be written reject. */
   close(): void {
     if (this.#closed) return;
     let reason = closedError();
     try {
       this.flushSync();
     } catch {
-      // Whoever waits learns it from the promises below.
+      // The waiting promises are rejected below.
       if (this.#lastError !== undefined) reason = unwrittenError(this.#owned.path, this.#lastError.cause);
     }
-    // It may have found that it is not ours, which ends it, too.
+    // The flush may have found that the directory is not ours, which ends the writer too.
     if (!this.#closed) this.#end(reason);
   }
 
-  /** Lets the shipper delete the open segment, of which all is shipped: the next event begins another one. */
+  /** Lets the shipper delete the open segment once it is shipped: the next event starts a new one. */
   retire(): void {
     this.#frames.cut();
     const waiting = this.#frames.nextUnwritten !== undefined || this.#frames.hasUnsynced;
@@ -216,7 +217,7 @@ export class SpoolWriter {
     else if (this.#files.retire()) this.#observer.closed(this.#files.closedNumber);
   }
 
-  /** There may be room again: what was refused is tried now. */
+  /** There may be room again: retries now what was refused. */
   retry(): void {
     if (this.#retryTimer === undefined) return;
     clearTimeout(this.#retryTimer);
@@ -224,7 +225,7 @@ export class SpoolWriter {
     this.flush();
   }
 
-  /** The events of which no segment can have anything, for a log that must go on with another source. */
+  /** The events that no segment can contain, for a log that continues with another source. */
   unwrittenPayloads(): Buffer[] {
     return this.#frames.payloadsAfter(this.#files.triedSeq);
   }
@@ -255,8 +256,8 @@ export class SpoolWriter {
         }
       }
     }
-    // A process may be stopped for minutes at any instruction, also just before the write. If the directory was ours
-    // after it, whoever takes it over reads what was written. If not, nobody knows whether it was read: it is neither
+    // A process may be stopped for minutes at any instruction, even just before the write. If the directory was ours
+    // after it, the next owner reads what was written. If not, the new owner may or may not have read it: it is neither
     // acknowledged nor written again, which could store it twice.
     if (!this.#owned.wasOurs()) {
       this.#lost();
@@ -274,8 +275,8 @@ export class SpoolWriter {
     setImmediate(() => this.#observer.closed(this.#files.closedNumber));
     this.#writtenSeq = this.#files.writtenSeq;
     this.#frames.unwrite();
-    // A sync that fails of which all is on disk by another one has cost nothing, and there is nothing whose success
-    // would end it.
+    // A failed sync whose events another one has put on disk cost nothing, and no later success
+    // would end the failure.
     if (!this.#failing && this.#frames.nextUnwritten !== undefined) {
       this.#failing = true;
       setImmediate(() => this.#observer.failed(failure));
@@ -283,7 +284,7 @@ export class SpoolWriter {
     return failure;
   }
 
-  /** A full disk still has what it took. Were that written again, too, its segment would stay, and the disk full. */
+  /** A full disk keeps what it accepted. Writing that again would keep its segment too, and the disk full. */
   #keepWhole(): void {
     try {
       this.#files.keepWhole();
@@ -327,13 +328,13 @@ export class SpoolWriter {
     }
   }
 
-  /** One sync for all who wait. */
+  /** One sync for all waiting calls. */
   #sync(): void {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     if (this.#files.syncing) return;
-    // The sync before may have ended in the middle of a turn: whoever waits for this one has recorded what is not
-    // written yet.
+    // The previous sync may have ended in the middle of a turn, so calls may wait for events that are not
+    // yet written.
     this.#writeOut();
     if (this.#closed || !this.#frames.hasUnsynced) return;
     this.#syncingSeq = this.#files.writtenSeq;
@@ -347,7 +348,7 @@ export class SpoolWriter {
       this.#stall.end();
       if (this.#closed) return;
       if (error === null && !abandoned) {
-        // Who took it over has read what was on disk before that. What came later may lie in a file that is deleted.
+        // The new owner has read what was on disk before. Later events may be in a file that it deletes.
         if (!this.#owned.isOurs()) {
           this.#lost();
           return;
@@ -356,13 +357,13 @@ export class SpoolWriter {
         waiting.resolve();
         this.#scheduleSync();
       } else {
-        // Whoever waited for this sync waits for the one after the rewrite.
+        // Calls that waited for this sync wait for the one after the rewrite.
         this.#nextSync.promise.then(waiting.resolve, waiting.reject);
         this.#syncWanted = true;
         if (!abandoned) {
           const failure = this.#abandon(error);
           this.#failedSyncs += 1;
-          // Once more at once: some disks refuse once, and none of those who wait need hear of it.
+          // Retry at once first: some disks refuse once, which no caller needs to see.
           if (this.#failedSyncs > 2) this.#retryLater(failure);
         }
         this.flush();
@@ -376,7 +377,7 @@ export class SpoolWriter {
     this.#failedSyncs = 0;
     if (syncedSeq === this.#reportedSeq) return;
     this.#reportedSeq = syncedSeq;
-    // It gets on, if only as fast as room is made.
+    // Progress, if only as fast as space is freed.
     this.#retryDelay = 0;
     if (this.#failing && this.#frames.nextUnwritten === undefined) {
       this.#failing = false;
