@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 import { writeSqlModules } from "./scripts/sql-modules.js";
 import { isLong } from "./test/support/long.ts";
 
-// The tests that import sources must see the SQL as it is now, and not as it was at the last build.
+// Tests that import sources must see the current SQL, not that of the last build.
 writeSqlModules();
 
 /** Starts the one PostgreSQL that the tests of a run share. */
@@ -12,7 +12,7 @@ const globalSetup = fileURLToPath(new URL("test/support/global-setup.ts", import
 
 const folder = (name: string): string => fileURLToPath(new URL(`${name}/`, import.meta.url));
 
-/** What `npm run test:long` runs: what takes minutes by nature, and what tries more cases in it (`test/support/long.ts`). */
+/** The tests of `npm run test:long`: slow ones, and those that then try more cases (`test/support/long.ts`). */
 const LONG = [
   "**/*.long.test.ts",
   "packages/seclog/src/spool/*model.test.ts",
@@ -26,7 +26,7 @@ const LONG = [
 ];
 
 export default defineConfig({
-  // As `imports` in package.json has them, which Node applies to the files outside of the packages only.
+  // The same as `imports` in package.json, which Node applies only to files outside the packages.
   resolve: { alias: { "#test/": folder("test"), "#faults/": folder("faults") } },
   test: {
     include: isLong
@@ -34,12 +34,12 @@ export default defineConfig({
       : ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts"],
     exclude: isLong ? [] : ["**/*.long.test.ts"],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
-    // One more than the machines that this is measured on have cores: tests wait for processes and servers of their own.
+    // One more than the two cores that we measure on: tests also wait for processes and servers.
     maxWorkers: 3,
-    // Generous: on a machine that does other things, too, a slow test is no broken one.
+    // Generous: on a busy machine, a slow test is not a broken one.
     testTimeout: 90_000,
     hookTimeout: 120_000,
-    // `expect.poll` waits for what another thread, process or server does; of itself it would give them one second.
+    // `expect.poll` waits for other threads, processes and servers; its default of one second is too short for them.
     expect: { poll: { timeout: 30_000 } },
   },
 });

@@ -33,8 +33,8 @@ const trap = (): never => {
   throw new Error("trap");
 };
 
-describe("actor", () => {
-  it("is whom express-jwt or Passport's convention left on the request, in automatic events and explicit ones", async () => {
+describe("the actor", () => {
+  it("is the user that express-jwt or Passport left on the request, in automatic and explicit events", async () => {
     const log = logOf();
     const app = express();
     app.use(expressCapture(log));
@@ -62,7 +62,7 @@ describe("actor", () => {
     ]);
   });
 
-  it("is Fastify's request.user, whichever request a call passes", async () => {
+  it("is Fastify's request.user, whichever of its request objects a call passes", async () => {
     const log = logOf();
     const app = Fastify();
     onTestFinished(() => app.close());
@@ -81,7 +81,7 @@ describe("actor", () => {
     expect(events.map(({ actorId, route }) => [actorId, route])).toEqual(Array(2).fill(["u1", "/orders/:id"]));
   });
 
-  it("is Koa's ctx.state.user and Hono's jwtPayload, and no header of that name", async () => {
+  it("is Koa's ctx.state.user or Hono's jwtPayload, never a header of that name", async () => {
     const log = logOf();
     const koa = new Koa();
     koa.use((ctx) => {
@@ -104,46 +104,42 @@ describe("actor", () => {
   });
 
   it.each<[title: string, request: object, actorId: string | undefined]>([
-    ["an id before all others", { user: { username: "ada", sub: "s", id: "i", _id: "m" } }, "i"],
+    ["an id before any other member", { user: { username: "ada", sub: "s", id: "i", _id: "m" } }, "i"],
     ["a subject before a name", { user: { username: "ada", sub: "s" } }, "s"],
     ["a number", { user: { id: 0 } }, "0"],
-    ["a text as the user", { user: "ada" }, "ada"],
-    ["express-basic-auth's name", { auth: { user: "ada", password: "secret" } }, "ada"],
-    ["the payload of express-oauth2-jwt-bearer", { auth: { token: "t", payload: { sub: "s" } } }, "s"],
-    ["no token", { auth: "Bearer abc" }, undefined],
-    ["no e-mail address where there is an id", { user: { sub: "a@b.example", username: "ada" } }, "ada"],
-    ["no e-mail address where another holder has an id", { user: "a@b.example", auth: { sub: "s" } }, "s"],
-    ["an e-mail address where there is nothing else", { user: { username: "a@b.example" } }, "a@b.example"],
+    ["a string as the user", { user: "ada" }, "ada"],
+    ["the name from express-basic-auth", { auth: { user: "ada", password: "secret" } }, "ada"],
+    ["the subject from express-oauth2-jwt-bearer", { auth: { token: "t", payload: { sub: "s" } } }, "s"],
+    ["nothing from a bare token", { auth: "Bearer abc" }, undefined],
+    ["a username before a subject that is an e-mail address", { user: { sub: "a@b.example", username: "ada" } }, "ada"],
     [
-      "a member that is an e-mail address where there is nothing else",
-      { user: { email: "a@b.example" } },
-      "a@b.example",
-    ],
-    ["no member email that is none", { user: { email: "unknown" } }, undefined],
-    [
-      "an id before an e-mail address, whichever came first",
-      { user: { email: "a@b.example" }, auth: { sub: "s" } },
+      "another holder's subject before a user that is an e-mail address",
+      { user: "a@b.example", auth: { sub: "s" } },
       "s",
     ],
-    ["Microsoft's id before a subject that is an e-mail address", { user: { sub: "b@x.example", oid: "1-2" } }, "1-2"],
+    ["an e-mail address if nothing else is set", { user: { username: "a@b.example" } }, "a@b.example"],
+    ["the member email if nothing else is set", { user: { email: "a@b.example" } }, "a@b.example"],
+    ["nothing from a member email that is not an address", { user: { email: "unknown" } }, undefined],
+    ["a later holder's subject before an e-mail address", { user: { email: "a@b.example" }, auth: { sub: "s" } }, "s"],
+    ["Microsoft's oid before a subject that is an e-mail address", { user: { sub: "b@x.example", oid: "1-2" } }, "1-2"],
     ["user_id", { user: { user_id: 5, email: "a@b.example" } }, "5"],
     ["userID", { user: { userID: "u" } }, "u"],
     ["uuid", { user: { uuid: "0-1" } }, "0-1"],
-    ["express-openid-connect's user", { oidc: { user: { sub: "auth0|1" } } }, "auth0|1"],
-    ["Clerk's function by its property, uncalled", { auth: Object.assign(trap, { userId: "user_1" }) }, "user_1"],
-    ["no name of a function", { auth: function id() {} }, undefined],
-    ["Passport's part of the session", { session: { passport: { user: "p1" } } }, "p1"],
-    ["nothing of an application's own session", { session: { userId: "u", user: { id: 1 } } }, undefined],
-    ["nothing from values that are not ids", { user: { id: Number.NaN, sub: "", _id: {}, username: [] } }, undefined],
-    ["nobody", { user: null, auth: undefined }, undefined],
-  ])("takes %s", async (_title, request, actorId) => {
+    ["the user from express-openid-connect", { oidc: { user: { sub: "auth0|1" } } }, "auth0|1"],
+    ["the property of Clerk's function, without a call", { auth: Object.assign(trap, { userId: "user_1" }) }, "user_1"],
+    ["nothing from the name of a function", { auth: function id() {} }, undefined],
+    ["the user that Passport keeps in the session", { session: { passport: { user: "p1" } } }, "p1"],
+    ["nothing from an application's own session", { session: { userId: "u", user: { id: 1 } } }, undefined],
+    ["nothing from members that are not ids", { user: { id: Number.NaN, sub: "", _id: {}, username: [] } }, undefined],
+    ["nothing from an absent user", { user: null, auth: undefined }, undefined],
+  ])("is %s", async (_title, request, actorId) => {
     const log = logOf();
     log.recordSecurityEvent("authz_fail", { headers: {}, ...request });
     const [event] = await log.events();
     expect([event?.actorId, event?.notes]).toEqual([actorId, undefined]);
   });
 
-  it("survives getters, proxies and methods that throw, and cuts what is too long", async () => {
+  it("survives getters, proxies and methods that throw, and is cut if it is too long", async () => {
     const log = logOf();
     const users = [
       Object.defineProperty({ sub: "s" }, "id", { get: trap }),
@@ -162,7 +158,7 @@ describe("actor", () => {
     ]);
   });
 
-  it("is what the capture's own function says, for nobody too, and setActor() comes before it", async () => {
+  it("is what the capture's actor function returns, even undefined, unless setActor() was called", async () => {
     const log = logOf();
     const app = express();
     app.use(expressCapture(log, { actor: (req: express.Request) => req.get("x-account") }));
@@ -183,7 +179,7 @@ describe("actor", () => {
     ]);
   });
 
-  it("is flagged when that function throws or gives no id, in Fastify and node:http as well", async () => {
+  it("is flagged if that function throws or does not return an id, in Fastify and node:http as well", async () => {
     const log = logOf();
     const fastify = Fastify();
     onTestFinished(() => fastify.close());

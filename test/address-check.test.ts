@@ -7,7 +7,7 @@ import { Findings } from "../packages/server/src/doctor/findings.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 
 describe("checkAddresses()", () => {
-  it("finds the services all of whose events have private addresses, or none, and no others", async () => {
+  it("finds services whose events all have a private address or all have none, and no others", async () => {
     await using database = await createTestDatabase();
     const record = async (service: string, addresses: readonly (string | undefined)[]): Promise<void> => {
       const log = createSecurityLog({

@@ -21,7 +21,7 @@ import { closeServer } from "./support/http-client.ts";
 
 const express4 = createRequire(import.meta.url)("express4") as typeof express5;
 
-/** What a framework takes as the answer to the question whom it trusts. */
+/** The proxies that a framework is set to trust. */
 type Trust = boolean | number | string | readonly string[] | ((address: string, hop: number) => boolean);
 
 /** An application that answers 403 to everything, as a listener. */
@@ -80,15 +80,15 @@ const FRAMEWORKS: readonly (readonly [name: string, application: Application])[]
   ["Nest on Fastify", nestOnFastify],
 ];
 
-/** A log, and what it told. */
+/** A log, and the diagnostics that it reported. */
 function logOf(options: MemoryLogOptions = {}) {
-  const told: Diagnostic[] = [];
-  const log = memoryLog({ ...options, diagnostics: (diagnostic) => void told.push(diagnostic) });
+  const reported: Diagnostic[] = [];
+  const log = memoryLog({ ...options, diagnostics: (diagnostic) => void reported.push(diagnostic) });
   onTestFinished(() => log.close());
-  return { log, told };
+  return { log, reported };
 }
 
-/** Serves a listener at a free port, or on a Unix socket, and gives what sends a request to it. */
+/** Serves a listener on a free port or a Unix socket. Returns a function that sends it a request. */
 async function serve(listener: http.RequestListener, path?: string) {
   const server = http.createServer(listener);
   onTestFinished(() => closeServer(server));
@@ -115,18 +115,18 @@ function socketPath(): string {
 
 const FORGED = "6.6.6.6, 203.0.113.7, 10.1.2.3";
 
-describe.each(FRAMEWORKS)("behind a proxy, %s", (name, application) => {
+describe.each(FRAMEWORKS)("the client address behind a proxy, %s", (name, application) => {
   it.each<[title: string, trust: Trust | undefined, address: string]>([
-    ["is not set", undefined, "127.0.0.1"],
-    ["trusts nobody", false, "127.0.0.1"],
-    // Fastify does not count hops since 5.12: a client that connects directly could send as many.
+    ["has no proxy setting", undefined, "127.0.0.1"],
+    ["trusts no proxy", false, "127.0.0.1"],
+    // Fastify stopped counting hops in 5.12: a client that connects directly could send that many itself.
     ["trusts two hops", 2, name.includes("Fastify") ? "127.0.0.1" : "203.0.113.7"],
     ["trusts a list of names and networks", ["loopback", "10.0.0.0/8"], "203.0.113.7"],
-    ["trusts what a text lists", "127.0.0.1, 10.1.2.3", "203.0.113.7"],
-    ["has a function", (address: string) => address === "127.0.0.1" || address.startsWith("10."), "203.0.113.7"],
-    ["trusts another proxy", ["10.0.0.0/8"], "127.0.0.1"],
-    ["trusts everybody", true, "6.6.6.6"],
-  ])("has the address that the framework knows when it %s", async (_title, trust, address) => {
+    ["trusts a comma-separated list", "127.0.0.1, 10.1.2.3", "203.0.113.7"],
+    ["decides by a function", (address: string) => address === "127.0.0.1" || address.startsWith("10."), "203.0.113.7"],
+    ["trusts only another proxy", ["10.0.0.0/8"], "127.0.0.1"],
+    ["trusts every proxy", true, "6.6.6.6"],
+  ])("is the one that the framework finds when it %s", async (_title, trust, address) => {
     const { log } = logOf();
     const get = await serve(await application(log, trust));
     expect(await get({ "x-forwarded-for": FORGED })).toBe(403);
@@ -135,27 +135,27 @@ describe.each(FRAMEWORKS)("behind a proxy, %s", (name, application) => {
     expect(event.ipChain).toBe(address === "127.0.0.1" ? undefined : `${FORGED}, 127.0.0.1`);
   });
 
-  it("says once that a framework that trusts everybody lets anyone forge the address, and what to write instead", async () => {
-    const { log, told } = logOf();
+  it("is reported once as open to forgery when the framework trusts every proxy, with the setting to use instead", async () => {
+    const { log, reported } = logOf();
     const get = await serve(await application(log, true));
     for (let sent = 0; sent < 3; sent++) await get({ "x-forwarded-for": FORGED });
     await log.events();
-    await expect.poll(() => told.length).toBe(1);
-    expect(told[0]).toMatchObject({ level: "warning", code: "SECLOG_CLIENT_ADDRESS" });
-    expect(told[0]?.message).toMatch(/anyone can forge .*(?:trust proxy", "loopback"|trustProxy: "loopback")/);
+    await expect.poll(() => reported.length).toBe(1);
+    expect(reported[0]).toMatchObject({ level: "warning", code: "SECLOG_CLIENT_ADDRESS" });
+    expect(reported[0]?.message).toMatch(/anyone can forge .*(?:trust proxy", "loopback"|trustProxy: "loopback")/);
   });
 
-  it("prefers the log's own clientIp, also one that trusts nobody", async () => {
+  it("follows the log's own clientIp if set, even one that trusts no proxy", async () => {
     const trusting = logOf({ clientIp: { trust: ["loopback"] } });
     await (await serve(await application(trusting.log, true)))({ "x-forwarded-for": FORGED });
     await trusting.log.expectEvent("authz_fail", { ipAddress: "10.1.2.3" });
     const strict = logOf({ clientIp: { trust: [] } });
     await (await serve(await application(strict.log, true)))({ "x-forwarded-for": FORGED });
     await strict.log.expectEvent("authz_fail", { ipAddress: "127.0.0.1" });
-    expect([...trusting.told, ...strict.told]).toEqual([]);
+    expect([...trusting.reported, ...strict.reported]).toEqual([]);
   });
 
-  it("survives headers that are no addresses, and 10,000 of them", async () => {
+  it("survives headers that are not addresses, and one of 1,500 hops", async () => {
     const { log } = logOf();
     const get = await serve(await application(log, ["loopback"]));
     const values = ["unknown", "_hidden", "fe80::1%eth0", "[2001:db8::7]:80", "203.0.113.7:4711", "::ffff:203.0.113.7"];
@@ -167,7 +167,7 @@ describe.each(FRAMEWORKS)("behind a proxy, %s", (name, application) => {
     ]);
   });
 
-  it("honours hops of a Unix socket, and names the line for one that is not trusted", async () => {
+  it("counts a Unix socket as a hop, and is reported with the setting to use if the socket is not trusted", async () => {
     const hops = logOf();
     await (await serve(await application(hops.log, (_address, hop) => hop < 1), socketPath()))({
       "x-forwarded-for": "6.6.6.6, 203.0.113.7",
@@ -176,19 +176,19 @@ describe.each(FRAMEWORKS)("behind a proxy, %s", (name, application) => {
     const none = logOf();
     await (await serve(await application(none.log, undefined), socketPath()))({ "x-forwarded-for": "203.0.113.7" });
     await expect
-      .poll(() => none.told.map(({ message }) => message))
+      .poll(() => none.reported.map(({ message }) => message))
       .toEqual([expect.stringContaining('clientIp: { trust: ["unix"] }')]);
   });
 });
 
-describe("behind a proxy, node:http", () => {
+describe("the client address behind a proxy, node:http", () => {
   const refuse = (log: MemoryLog) =>
     httpCapture(log, (_request: http.IncomingMessage, response: http.ServerResponse) => {
       response.statusCode = 403;
       response.end();
     });
 
-  it("has the client of a Unix socket when that is trusted, and no address otherwise", async () => {
+  it("comes from the header if the Unix socket is trusted, and is absent otherwise", async () => {
     for (const trust of [["unix"], ["loopback"]]) {
       const { log } = logOf({ clientIp: { trust } });
       const get = await serve(refuse(log), socketPath());
@@ -202,7 +202,7 @@ describe("behind a proxy, node:http", () => {
     }
   });
 
-  it("takes no hop for the Unix socket", async () => {
+  it("is invalid if the header itself names a hop unix", async () => {
     const { log } = logOf({ clientIp: { trust: ["unix"] } });
     await (await serve(refuse(log), socketPath()))({ "x-forwarded-for": "6.6.6.6, unix" });
     expect((await log.events())[0]).toMatchObject({ ipSource: "invalid", ipChain: "6.6.6.6, unix, unix" });
@@ -213,21 +213,21 @@ describe("behind a proxy, node:http", () => {
     ["forwarded", 'clientIp: { trust: ["loopback"], header: "forwarded" }'],
     ["x-real-ip", 'clientIp: { trust: ["loopback"], header: "x-real-ip" }'],
     ["cf-connecting-ip", 'clientIp: { trust: ["loopback"], header: "cf-connecting-ip" }'],
-  ])("names once the line for a %s that is not believed, and that line is right", async (header, line) => {
-    const { log, told } = logOf();
+  ])("is reported once when a %s is not trusted, with a clientIp setting that works", async (header, line) => {
+    const { log, reported } = logOf();
     const get = await serve(refuse(log));
     for (let sent = 0; sent < 3; sent++)
       await get({ [header]: header === "forwarded" ? "for=203.0.113.7" : "203.0.113.7" });
-    await expect.poll(() => told.length).toBe(1);
-    expect(told[0]?.message).toContain(line);
+    await expect.poll(() => reported.length).toBe(1);
+    expect(reported[0]?.message).toContain(line);
     const options = new Function(`return ({ ${line} })`)() as MemoryLogOptions;
     const other = logOf(options);
     await (await serve(refuse(other.log)))({ [header]: header === "forwarded" ? "for=203.0.113.7" : "203.0.113.7" });
     await other.log.expectEvent("authz_fail", { ipAddress: "203.0.113.7" });
-    expect(other.told).toEqual([]);
+    expect(other.reported).toEqual([]);
   });
 
-  it("says nothing without such a header, of a public peer, and where clientIp trusts nobody on purpose", async () => {
+  it("is not reported without such a header, for a public peer, or if clientIp trusts no proxy on purpose", async () => {
     const quiet = logOf();
     await (await serve(refuse(quiet.log)))();
     quiet.log.recordSecurityEvent("authz_fail", {
@@ -238,32 +238,32 @@ describe("behind a proxy, node:http", () => {
     await (await serve(refuse(strict.log)))({ "x-forwarded-for": "203.0.113.7" });
     for (const { log } of [quiet, strict]) await log.events();
     await new Promise((done) => setImmediate(done));
-    expect([...quiet.told, ...strict.told]).toEqual([]);
+    expect([...quiet.reported, ...strict.reported]).toEqual([]);
   });
 
   it.each(["10.0.3.7", "172.20.0.2", "192.168.1.1", "100.64.0.9", "169.254.1.1", "fd00::5", "fe80::5%eth0"])(
-    "names the private peer %s itself, whatever else is trusted",
+    "is reported with a setting that adds the private peer %s to the proxies trusted so far",
     async (peer) => {
-      const { log, told } = logOf({ clientIp: { trust: ["203.0.113.9"] } });
+      const { log, reported } = logOf({ clientIp: { trust: ["203.0.113.9"] } });
       log.recordSecurityEvent("authz_fail", {
         headers: { "x-forwarded-for": "203.0.113.7" },
         socket: { remoteAddress: peer },
       });
       await log.events();
-      await expect.poll(() => told.length).toBe(1);
-      expect(told[0]?.message).toContain(`clientIp: { trust: ["203.0.113.9","${peer.replace(/%.*/, "")}"] }`);
+      await expect.poll(() => reported.length).toBe(1);
+      expect(reported[0]?.message).toContain(`clientIp: { trust: ["203.0.113.9","${peer.replace(/%.*/, "")}"] }`);
     },
   );
 });
 
-describe("behind a proxy, Koa", () => {
-  it("counts the hops of app.maxIpsCount, and is reported without", async () => {
+describe("the client address behind a proxy, Koa", () => {
+  it("is found app.maxIpsCount hops away, and is reported if that is not set", async () => {
     for (const [most, address] of [
       [1, "10.1.2.3"],
       [2, "203.0.113.7"],
       [0, "6.6.6.6"],
     ] as const) {
-      const { log, told } = logOf();
+      const { log, reported } = logOf();
       const app = new Koa({ proxy: true, maxIpsCount: most });
       app.use((ctx) => {
         log.recordSecurityEvent("authz_fail", ctx);
@@ -273,13 +273,13 @@ describe("behind a proxy, Koa", () => {
       await (await serve(app.callback()))({ "x-forwarded-for": FORGED });
       expect((await log.events()).map(({ ipAddress }) => ipAddress)).toEqual([address, address]);
       await new Promise((done) => setImmediate(done));
-      expect(told.map(({ message }) => message)).toEqual(
+      expect(reported.map(({ message }) => message)).toEqual(
         most === 0 ? [expect.stringContaining("app.maxIpsCount = 1")] : [],
       );
     }
   });
 
-  it("reads app.proxyIpHeader", async () => {
+  it("comes from the header that app.proxyIpHeader names", async () => {
     const { log } = logOf();
     const app = new Koa({ proxy: true, maxIpsCount: 1, proxyIpHeader: "X-Real-IP" });
     app.use((ctx) => void log.recordSecurityEvent("authz_fail", ctx));
@@ -289,8 +289,8 @@ describe("behind a proxy, Koa", () => {
 });
 
 describe("a Fetch request", () => {
-  it("has the address that it is given, and its headers are judged by that", async () => {
-    const { log, told } = logOf({ clientIp: { trust: ["127.0.0.1", "unix"] } });
+  it("has the remoteAddress passed with it, which decides whether its headers are trusted", async () => {
+    const { log, reported } = logOf({ clientIp: { trust: ["127.0.0.1", "unix"] } });
     const request = new Request("http://shop.example/orders?x=1", { headers: { "x-forwarded-for": "203.0.113.7" } });
     for (const remoteAddress of ["198.51.100.1", "::ffff:127.0.0.1", "unix", undefined, null, "no address"]) {
       log.recordSecurityEvent("authz_fail", { request, remoteAddress }, { resource: "orders" });
@@ -303,10 +303,10 @@ describe("a Fetch request", () => {
       expect(event).toMatchObject({ path: "/orders", data: { resource: "orders" } });
       expect(event.notes).toBeUndefined();
     }
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 
-  it("has it of a Hono application too, given once for all calls", async () => {
+  it("has the address that a Hono application's middleware passed once for all calls", async () => {
     const { log } = logOf();
     const { runWithRequest } = await import("../packages/seclog/src/record/context.ts");
     const app = new Hono();

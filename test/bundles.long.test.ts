@@ -1,4 +1,4 @@
-/** Applications that are bundled by what takes long: see test/support/deployed.ts, and bundles.test.ts for the others. */
+/** Applications built by slow bundlers, by means of test/support/deployed.ts; bundles.test.ts has the fast ones. */
 import { execFile, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -27,7 +27,7 @@ import { steadyPort } from "./support/port.js";
 
 const run = promisify(execFile);
 
-/** Their types say that the module is what its default export is. */
+/** Their types take the module itself for the plugin, which is its default export. */
 const PLUGINS = [commonjs, json].map((plugin: unknown) => (plugin as () => Plugin)());
 
 async function bundleByRollup(dir: string, format: Format, thread: boolean): Promise<void> {
@@ -58,24 +58,27 @@ function bundleByWebpack(path: string, format: Format): Promise<void> {
 }
 
 describe("a bundled application", () => {
-  it.each(["es", "cjs"] as const)("by rollup (%s) - ships with the thread's file beside it", async (format) => {
+  it.each(["es", "cjs"] as const)("by rollup (%s) ships with the thread's file beside it", async (format) => {
     expect(await start(await deployed((out) => bundleByRollup(out, format, true)))).toMatchObject(SHIPPED);
   });
 
   it.each(["es", "cjs"] as const)(
-    "by rollup (%s) - opens no log without that file, and says what to do",
+    "by rollup (%s) refuses to open a log without that file, and names the fix",
     async (format) => {
       expect(await start(await deployed((out) => bundleByRollup(out, format, false)))).toMatchObject(REFUSED);
     },
   );
 
-  it.each(["es", "cjs"] as const)("by webpack (%s) - ships: webpack follows the thread", async (format) => {
-    expect(await start(await deployed((out) => bundleByWebpack(out, format)))).toMatchObject(SHIPPED);
-  });
+  it.each(["es", "cjs"] as const)(
+    "by webpack (%s) ships, since webpack finds the thread's file itself",
+    async (format) => {
+      expect(await start(await deployed((out) => bundleByWebpack(out, format)))).toMatchObject(SHIPPED);
+    },
+  );
 });
 
 describe("a Next.js application with standalone output", () => {
-  it.each(["--webpack", "--turbopack"])("next build %s - ships", { timeout: 240_000 }, async (tool) => {
+  it.each(["--webpack", "--turbopack"])("ships when built by next build %s", { timeout: 240_000 }, async (tool) => {
     const app = join(project, "next");
     const next = join(root, "node_modules/next/dist/bin/next");
     const { VITEST: _, NODE_ENV: __, ...inherited } = process.env;

@@ -1,4 +1,4 @@
-/** Applications that are bundled by what is quick, or traced: see test/support/deployed.ts. The others: bundles.long.test.ts. */
+/** Applications that are traced or built by fast bundlers; bundles.long.test.ts has the slow ones. */
 import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative } from "node:path";
@@ -46,17 +46,17 @@ const TOOLS = Object.keys(BUNDLERS).flatMap((tool) =>
 );
 
 describe("a bundled application", () => {
-  it.each(TOOLS)("by %s (%s) - ships with the thread's file beside it", async (tool, format) => {
+  it.each(TOOLS)("by %s (%s) ships with the thread's file beside it", async (tool, format) => {
     const folder = await deployed((out) => BUNDLERS[tool]?.(out, format, true) ?? Promise.reject(tool));
     expect(await start(folder)).toMatchObject(SHIPPED);
   });
 
-  it.each(TOOLS)("by %s (%s) - opens no log without that file, and says what to do", async (tool, format) => {
+  it.each(TOOLS)("by %s (%s) refuses to open a log without that file, and names the fix", async (tool, format) => {
     const folder = await deployed((out) => BUNDLERS[tool]?.(out, format, false) ?? Promise.reject(tool));
     expect(await start(folder)).toMatchObject(REFUSED);
   });
 
-  it("takes the thread from an installed package, and refuses that of another version by name", async () => {
+  it("loads the thread from an installed package, and refuses another version, naming both", async () => {
     const folder = await deployed((out) => BUNDLERS["esbuild"]?.(out, "cjs", false) ?? Promise.reject());
     const modules = join(folder, "node_modules");
     await installPacked("seclog", modules);
@@ -67,7 +67,7 @@ describe("a bundled application", () => {
     expect(await start(folder)).toMatchObject({ result: { code: "SECLOG_CONFIG", message }, stored: 0 });
   });
 
-  it("by @vercel/nft - ships from the files that it traced", async () => {
+  it("ships from the files that @vercel/nft traced", async () => {
     const require = createRequire(join(root, "package.json"));
     const { nodeFileTrace } = require("next/dist/compiled/@vercel/nft") as {
       nodeFileTrace(files: string[], options: { base: string }): Promise<{ readonly fileList: Set<string> }>;

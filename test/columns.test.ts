@@ -1,4 +1,4 @@
-/** Code that spells an event's columns by hand on purpose, against the table from which all other code derives them. */
+/** Compares code that spells out an event's columns on purpose with the table that all other code derives them from. */
 import pg from "pg";
 import { COLUMN_LIST, type ColumnKind, columnsOf } from "seclog/postgres/schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -29,7 +29,7 @@ async function column<Value>(query: string): Promise<Value[]> {
 }
 
 describe("event/columns.ts", () => {
-  it("has the table's columns, of the same types and with the same NOT NULL", async () => {
+  it("has the table's columns, with the same types and NOT NULL", async () => {
     const { rows } = await client.query<{ name: string; type: string; kind: string; required: boolean }>(
       `SELECT attname AS name, format_type(atttypid, NULL) AS type, typtype AS kind, attnotnull AS required
         FROM pg_attribute JOIN pg_type t ON t.oid = atttypid
@@ -65,7 +65,7 @@ describe("event/columns.ts", () => {
     expect(await granted("seclog_sealer", "SELECT")).toEqual([...names("core"), ...STORED].sort());
   });
 
-  it("has the columns that erasing blanks, and checks before", async () => {
+  it("has the columns that erasing checks, then blanks", async () => {
     const [source = ""] = await column<string>("SELECT prosrc FROM pg_proc WHERE proname = 'seclog_erase'");
     const [, blanked = ""] = /UPDATE public\.security_event_log AS log SET ([^%]+?)\s+WHERE/.exec(source) ?? [];
     expect(blanked.split(/,\s*/).sort()).toEqual([SALT, ...names("personal")].map((name) => `${name} = NULL`).sort());
@@ -73,7 +73,7 @@ describe("event/columns.ts", () => {
     expect(checked.split(/,\s*/).sort()).toEqual([SALT, ...names("personal")].map((name) => `log.${name}`).sort());
   });
 
-  it("has the columns whose size the table bounds, above the recorder's limits", async () => {
+  it("has the columns whose size the table limits, above the recorder's own limits", async () => {
     const [checks = ""] = await column<string>(
       `SELECT string_agg(pg_get_constraintdef(oid), ' ') FROM pg_constraint
         WHERE conrelid = 'public.security_event_log'::regclass AND conname LIKE 'security_event_log_%size'`,
@@ -91,7 +91,7 @@ describe("event/columns.ts", () => {
     }
   });
 
-  it("has the verifier's columns, in the order in which it hashes them", () => {
+  it("has the verifier's columns, in the order that it hashes them", () => {
     expect(EVENT_COLUMNS).toEqual([
       ...names("core"),
       "commitment",
@@ -102,7 +102,7 @@ describe("event/columns.ts", () => {
     ]);
   });
 
-  it("has the encoder's members, in its order", () => {
+  it("has the encoder's members, in the same order", () => {
     const samples: { readonly [K in ColumnKind]: unknown } = {
       text: "x",
       word: "info",

@@ -1,4 +1,4 @@
-/** Two copies of the package in one process, as two installed versions or a bundle beside a package are. */
+/** Two copies of the package in one process: two installed versions, or a bundle beside the package. */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ const DIST = new URL("../packages/seclog/dist/", import.meta.url);
 let folder: string;
 
 beforeAll(() => {
-  // Where the packages are found that it needs.
+  // Inside node_modules, so that the copy finds its dependencies.
   folder = mkdtempSync(fileURLToPath(new URL("../node_modules/.copies-", import.meta.url)));
   cpSync(fileURLToPath(new URL("../packages/seclog", import.meta.url)), join(folder, "seclog"), {
     recursive: true,
@@ -19,7 +19,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Runs a program that has a log, the two copies as `a` and `b`, and `request(listener, path)`; gives the events and diagnostics. */
+/**
+ * Runs a program that has the two copies as `a` and `b`, `open(copy)` for a log and `request(listener, path)`. Returns
+ * the events, and the codes of the diagnostics.
+ */
 function run(body: string): { events: { type: string; path?: string; actorId?: string }[]; codes: string[] } {
   const program = `
     import { createServer } from "node:http";
@@ -52,7 +55,7 @@ function run(body: string): { events: { type: string; path?: string; actorId?: s
 }
 
 describe("two copies of the package", () => {
-  it("make one event of a refusal that both capture", () => {
+  it("record one event for a refusal that both capture", () => {
     const { events } = run(`
       const log = open(a);
       const refuse = (request, response) => { response.statusCode = 403; response.end(); };
@@ -61,7 +64,7 @@ describe("two copies of the package", () => {
     expect(events).toMatchObject([{ type: "authz_fail", path: "/both" }]);
   });
 
-  it("make one event of a refusal that the one records and the other captures, with its request and actor", () => {
+  it("record one event, with request and actor, for a refusal that one records and the other captures", () => {
     const { events } = run(`
       const [log, other] = [open(a), open(b)];
       const refuse = (request, response) => {
@@ -76,7 +79,7 @@ describe("two copies of the package", () => {
     expect(events).toMatchObject([{ type: "authz_fail", path: "/mixed", actorId: "ada" }]);
   });
 
-  it("that cannot share their requests are reported, once", () => {
+  it("report once that they cannot share their requests", () => {
     const { codes } = run(`
       globalThis[Symbol.for("seclog.copies")] = new Map([[99, { version: "9.0.0" }]]);
       const log = open(a);

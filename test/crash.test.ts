@@ -1,8 +1,8 @@
 /**
- * The promise itself: an Express application under load from another process is killed three times with SIGKILL and
- * PostgreSQL is restarted under it; every acknowledged event is in the table, once, and no number is missing.
+ * The promise itself: an Express application under load is killed three times with SIGKILL, and its PostgreSQL is
+ * restarted. Every acknowledged event is in the table once, and no sequence number is missing.
  *
- * `npm run test:long` runs it with more events; `SECLOG_CRASH_EVENTS` says how many.
+ * `npm run test:long` records more events; `SECLOG_CRASH_EVENTS` sets how many.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { startEmbeddedPostgres } from "../packages/demo/src/embedded-postgres.ts";
 import { setupDatabase } from "../packages/seclog/src/postgres/schema/setup.ts";
 import { isLong } from "./support/long.ts";
@@ -19,7 +19,7 @@ import { sourcesIn } from "./support/sources.ts";
 
 const EVENTS = Number(process.env["SECLOG_CRASH_EVENTS"] ?? (isLong ? 20_000 : 3_000));
 
-test(`an application killed three times and a restarted PostgreSQL lose nothing of ${EVENTS} events and store nothing twice`, {
+it(`createSecurityLog() - loses none of ${EVENTS} events and stores none twice through three kills and a restart of PostgreSQL`, {
   timeout: 300_000,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "seclog-crash-"));
@@ -83,7 +83,7 @@ test(`an application killed three times and a restarted PostgreSQL lose nothing 
     expect(health.handlers[0]?.behind).toBe(0);
     await ended;
 
-    // What a process that was killed left behind is adopted by the living one; should the last of it not be done, wait.
+    // The last process has adopted and shipped what the killed ones left behind.
     const admin = new pg.Client({ connectionString: postgres.url.replace(/\/[^/]*$/, "/seclog") });
     await admin.connect();
     expect(sourcesIn(spool)).toEqual([]);

@@ -12,7 +12,7 @@ import { isAlive } from "./support/is-alive.ts";
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const program = join(repository, "packages", "demo", "bin", "seclog-demo.js");
 
-/** What the demo promises to show, with the status that the client got. */
+/** The events that the demo promises to show, each with the status of its response. */
 const EXPECTED = [
   "unauthenticated_request 401",
   "authn_login_fail 401",
@@ -30,7 +30,7 @@ const EXPECTED = [
   "excess_rate_limit_exceeded 429",
 ];
 
-/** Each test starts a server, a shop and a program, on a machine that may have more to do. */
+/** Each test starts PostgreSQL, a shop and a program, perhaps on a busy machine. */
 const LONG = { timeout: 240_000 };
 
 let data: string;
@@ -52,7 +52,7 @@ afterEach(async () => {
 afterAll(() => rmSync(data, { recursive: true, force: true }));
 
 describe("seclog-demo", LONG, () => {
-  it("--once shows every event that the capture detects, and ends with 0", async () => {
+  it("shows every event that the capture detects with --once, and exits with 0", async () => {
     const demo = start(["--once"]);
     const code = await demo.exit;
     expect(demo.text()).toContain("expected events are in the table");
@@ -62,15 +62,15 @@ describe("seclog-demo", LONG, () => {
     expect(tableOf(demo.text()).filter((line) => line.length > 80)).toEqual([]);
   });
 
-  it("runs again on the kept data, and shows only what is new", async () => {
+  it("runs again on the same data, and shows only new events", async () => {
     const demo = start(["--once"]);
     expect(await demo.exit).toBe(0);
     expect(shown(demo.text()).filter((line) => line === "malicious_csrf 403")).toHaveLength(1);
   });
 
-  it("stays up; what it says to try next works as it is printed; Ctrl-C ends it and everything of its own", async () => {
+  it("stays up, prints commands that work as printed, and stops with all its children on Ctrl-C", async () => {
     const demo = start([]);
-    await demo.says("Ctrl-C stops everything");
+    await demo.prints("Ctrl-C stops everything");
     const children = childrenOf(demo.child);
     expect(children.length).toBeGreaterThanOrEqual(2);
 
@@ -87,20 +87,20 @@ describe("seclog-demo", LONG, () => {
     expect(answers[1]).toContain("authz_fail");
     if (named[2] === "psql") expect(answers[2]).toContain("illegal_request_method");
     expect(answers.at(-1)).toContain("demo.seclog.example is intact.");
-    await demo.says("DELETE /products/morning-mug", 2);
+    await demo.prints("DELETE /products/morning-mug", 2);
 
-    // One Ctrl-C under npm: the terminal tells the process group, and npm tells its child once more.
+    // Under npm, one Ctrl-C arrives twice: the terminal signals the process group, and npm signals its child again.
     demo.child.kill("SIGINT");
     demo.child.kill("SIGINT");
     expect(await demo.exit).toBe(0);
     expect(demo.text()).toContain("stopped PostgreSQL");
-    // The shell that watched PostgreSQL was told last, and may not have got to its end.
+    // The shell that watched PostgreSQL is signalled last, and may still be ending.
     await gone(children);
   });
 
   it("leaves no process behind when it is killed", async () => {
     const demo = start([]);
-    await demo.says("Ctrl-C stops everything");
+    await demo.prints("Ctrl-C stops everything");
     const children = childrenOf(demo.child);
     expect(children.length).toBeGreaterThanOrEqual(2);
     demo.child.kill("SIGKILL");
@@ -108,9 +108,9 @@ describe("seclog-demo", LONG, () => {
     await gone(children);
   });
 
-  it("says so when another demo has the data", async () => {
+  it("refuses data that another demo is using", async () => {
     const first = start([]);
-    await first.says("the shop is open");
+    await first.prints("the shop is open");
     const second = start(["--once"]);
     expect(await second.exit).toBe(1);
     expect(second.text()).toMatch(/in use by process \d+.*SECLOG_DATA_DIR/);
@@ -118,7 +118,7 @@ describe("seclog-demo", LONG, () => {
     expect(await first.exit).toBe(0);
   });
 
-  it("says so when the port is taken, and stops what it had started", async () => {
+  it("refuses a port that is in use, and stops what it has started", async () => {
     const taken = await listen();
     const demo = start(["--once"], { PORT: String(taken.port) });
     expect(await demo.exit).toBe(1);
@@ -127,7 +127,7 @@ describe("seclog-demo", LONG, () => {
     taken.server.close();
   });
 
-  it("says so when the data directory cannot be used", async () => {
+  it("refuses a data directory that it cannot use", async () => {
     const file = join(data, "a-file");
     writeFileSync(file, "");
     const demo = start(["--once"], { SECLOG_DATA_DIR: join(file, "below") });
@@ -135,28 +135,28 @@ describe("seclog-demo", LONG, () => {
     expect(demo.text()).toMatch(/data directory .*cannot be used \(ENOTDIR\).*set SECLOG_DATA_DIR/);
   });
 
-  it.runIf(process.platform === "linux")("ends where its folder cannot be made", async () => {
+  it.runIf(process.platform === "linux")("refuses a data directory that it cannot create", async () => {
     const demo = start(["--once"], { SECLOG_DATA_DIR: "/proc/seclog/demo" });
     expect(await demo.exit).toBe(1);
     expect(demo.text()).toContain("/proc/seclog/demo cannot be used (ENOENT)");
   });
 
-  it("says so when PORT is no port", async () => {
+  it("refuses a PORT that is not a port number", async () => {
     const demo = start(["--once"], { PORT: "http" });
     expect(await demo.exit).toBe(1);
     expect(demo.text()).toContain('PORT must be a number from 0 to 65535, not "http"');
   });
 });
 
-/** Nothing of the developer's own settings: colours, widths, proxies and databases. */
+/** Leaves out the developer's own settings: colours, widths, proxies and databases. */
 const ENVIRONMENT = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
 
 interface Running {
   readonly child: ChildProcess;
   readonly exit: Promise<number | null>;
   text(): string;
-  /** Resolves when the output has `what`, `times` times. */
-  says(what: string, times?: number): Promise<void>;
+  /** Resolves once the output contains `what` `times` times. */
+  prints(what: string, times?: number): Promise<void>;
 }
 
 function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
@@ -178,17 +178,17 @@ function start(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Ru
     child,
     exit,
     text: () => text,
-    async says(what, times = 1) {
+    async prints(what, times = 1) {
       const deadline = performance.now() + LONG.timeout * 0.8;
       while (text.split(what).length <= times) {
-        if (hasEnded(child) || performance.now() > deadline) throw new Error(`never said "${what}":\n${text}`);
+        if (hasEnded(child) || performance.now() > deadline) throw new Error(`never printed "${what}":\n${text}`);
         await sleep(25);
       }
     },
   };
 }
 
-/** The lines of the table under its head. */
+/** The rows of the table, without its head. */
 function tableOf(text: string): readonly string[] {
   return text.split("\n").filter((line) => /^\d\d:\d\d:\d\d /.test(line));
 }

@@ -1,4 +1,4 @@
-/** The code of the pages, and the short forms of each capture that people write, as strict compilers see them. */
+/** Compiles the code of the pages, and the short forms of each capture that people write, with strict settings. */
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,14 +11,14 @@ import { isLong } from "./support/long.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 
-/** Every page that shows TypeScript; not the copies of `docs/` that are packed. readme.test.ts runs the README as a whole. */
+/** Every page that shows TypeScript, except the packed copies of `docs/`. readme.test.ts runs the README as a whole. */
 const PAGES = ["docs", "packages", "examples"]
   .flatMap((folder) => filesBelow(join(repository, folder)))
   .map((path) => relative(repository, path))
   .filter((path) => path.endsWith(".md") && !/(^|\/)(dist|var|api|node_modules)\/|^packages\/\w+\/docs\//.test(path))
   .filter((page) => blocks(page).length > 0);
 
-/** What the pages speak of without saying it again. */
+/** What the pages use without declaring it. */
 const PRELUDE = `
 import type { SecurityLog } from "seclog";
 declare global {
@@ -26,7 +26,7 @@ declare global {
 }
 `;
 
-/** Forms that need no framework's types. */
+/** Forms that compile without a framework's types. */
 const BARE = `
 import http from "node:http";
 import http2 from "node:http2";
@@ -48,7 +48,7 @@ watchServer(log, server);
 http.createServer({ keepAlive: true }, securityCapture(log, async (req, res) => void res.end(req.method)));
 https.createServer({}, securityCapture(log, (req, res) => void res.writeHead(403).end(req.socket.remoteAddress)));
 http2.createServer(securityCapture(log, (req, res) => void res.stream.respond({ ":status": req.stream.closed ? 500 : 403 })));
-// With options Node's own types leave the request's type open: it has to be said.
+// With options, Node's own types leave the request's type open, so the listener declares it.
 http2.createSecureServer({ allowHTTP1: true }, securityCapture(log, (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => void res.writeHead(403).end(req.authority)));
 const alone = securityCapture(log, (req, res) => res.end(req.url));
 http.createServer(alone).on("request", alone);
@@ -60,7 +60,7 @@ fastifyCapture({}, { log, actor: (request) => request.raw.headers.from }, () => 
 log.recordSecurityEvent("authz_fail", { request: new Request("http://a/"), remoteAddress: undefined }, { resource: "x" });
 `;
 
-/** Forms that need them. */
+/** Forms that need a framework's types. */
 const FRAMEWORKS = `
 import express from "express";
 import Fastify, { type FastifyRequest } from "fastify";
@@ -83,14 +83,14 @@ const RESOLUTIONS = [
   { module: "preserve", moduleResolution: "bundler" },
 ] as const;
 
-/** All that people have; each resolution with one of the two strictnesses, where not all are tried. */
+/** The settings that people use. A short run tries one strictness for each resolution, a long run both. */
 const compilers = RESOLUTIONS.flatMap((resolution, at) =>
   [true, false]
     .filter((exact) => isLong || exact === (at !== 1))
     .map((exactOptionalPropertyTypes) => ({ ...resolution, exactOptionalPropertyTypes })),
 );
 
-/** Compiles the files of a folder, and gives what the compiler says. */
+/** Compiles a folder's files, and returns the compiler's output. */
 async function compile(folder: string, options: (typeof compilers)[number], skipLibCheck: boolean): Promise<string> {
   const compilerOptions = {
     ...options,
@@ -121,7 +121,7 @@ describe("documented code", () => {
   let folder: string;
 
   beforeAll(() => {
-    // Inside the repository, so that the packages are found as an application of its own would find them.
+    // Inside the repository, so that the code finds the packages as an application would.
     mkdirSync(join(repository, "var"), { recursive: true, mode: 0o700 });
     folder = mkdtempSync(join(repository, "var", "documented-"));
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
@@ -136,22 +136,22 @@ describe("documented code", () => {
     return () => rmSync(folder, { recursive: true, force: true });
   });
 
-  it("is there", () => {
+  it("is found in the pages for users", () => {
     expect(PAGES).toEqual(expect.arrayContaining(["docs/api.md", "docs/deploy.md", "docs/operations.md"]));
   });
 
   it.each(compilers)(
-    "compiles, $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
+    "compiles: $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
     async (options) => {
-      // The types of frameworks do not all pass by themselves.
+      // Not every framework's own types pass.
       expect(await compile(folder, options, true)).toBe("");
     },
   );
 });
 
-describe("the short forms of each capture, where no framework's types are installed", () => {
+describe("the short forms of each capture, without any framework's types", () => {
   it.each(compilers)(
-    "compile, $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
+    "compile: $moduleResolution, exactOptionalPropertyTypes $exactOptionalPropertyTypes",
     async (options) => {
       const folder = mkdtempSync(join(tmpdir(), "seclog-types-"));
       onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -159,7 +159,7 @@ describe("the short forms of each capture, where no framework's types are instal
       mkdirSync(join(modules, "@types"), { recursive: true });
       for (const name of ["@types/node", "undici-types"])
         symlinkSync(join(repository, "node_modules", name), join(modules, name));
-      // A copy: through a link the compiler would find what is installed beside the package.
+      // A copy: through a link, the compiler would also find the packages installed beside it.
       for (const part of ["package.json", "dist"])
         cpSync(join(repository, "packages/seclog", part), join(modules, "seclog", part), { recursive: true });
       writeFileSync(join(folder, "package.json"), '{ "type": "module" }');

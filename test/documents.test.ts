@@ -13,7 +13,7 @@ import { HOUSES } from "../scripts/floors.js";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
-/** The Markdown files of the repository, from its root; not the copies that are packed, whose other pages are not beside them. */
+/** The repository's Markdown files, relative to its root; not the packed copies, which lack the pages they link to. */
 const pages = ["docs", "packages", "examples", "bench", "test"]
   .flatMap((folder) => filesBelow(join(root, folder)))
   .map((path) => relative(root, path))
@@ -42,7 +42,7 @@ async function run(command: string, args: readonly string[]): Promise<string> {
   return (await promisify(execFile)(command, args)).stdout;
 }
 
-/** The anchors that GitHub makes of a page's headings. */
+/** The anchors that GitHub makes from a page's headings. */
 function anchors(text: string): Set<string> {
   const names = new Set<string>();
   for (const [, title = ""] of text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#{1,6} (.+)$/gm)) {
@@ -57,8 +57,8 @@ function anchors(text: string): Set<string> {
   return names;
 }
 
-describe("documents", () => {
-  it("docs/errors.md has every code with its meaning, and no other", () => {
+describe("the documents", () => {
+  it("list every error code with its meaning, and no others (docs/errors.md)", () => {
     const documented = new Map(
       [...read("docs/errors.md").matchAll(/^\| `(SECLOG_\w+)` \| ([^|]*) \|/gm)].map(([, code = "", meaning = ""]) => [
         code,
@@ -68,7 +68,7 @@ describe("documents", () => {
     expect(Object.fromEntries(documented)).toEqual(ERROR_CODES);
   });
 
-  it("docs/events.md says from which level on a log keeps events by default", async () => {
+  it("name the lowest level that a log keeps by default (docs/events.md)", async () => {
     const types = LEVELS.map((level) => [`at_${level}`, { description: "A test.", level }] as const);
     await using log = createSecurityLog({
       spool: "memory",
@@ -79,7 +79,7 @@ describe("documents", () => {
     expect(read("docs/events.md")).toContain(`of its level and above (\`${kept[0]}\` by default)`);
   });
 
-  it("every link between the pages leads somewhere", () => {
+  it("link only to pages and headings that exist", () => {
     expect(pages.length).toBeGreaterThan(8);
     const broken: string[] = [];
     for (const page of pages) {
@@ -95,7 +95,7 @@ describe("documents", () => {
     expect(broken).toEqual([]);
   });
 
-  it("every documented command has the options that it is shown with, and names categories that exist", async () => {
+  it("show commands only with options that they have and categories that exist", async () => {
     const helps = new Map<string, Promise<string>>();
     const helpOf = async (command: string): Promise<string> => {
       const program = join(root, "packages/server/bin/seclog.js");
@@ -107,14 +107,14 @@ describe("documents", () => {
     const wrong: string[] = [];
     let commands = 0;
     for (const page of pages) {
-      // Of several lines, those that end in a backslash are one.
+      // A line that ends in a backslash continues on the next.
       const text = read(page).replace(/\\\n\s*/g, "");
       for (const [line, name = "", args = ""] of text.matchAll(
         /(?:npx @seclog\/server|(?<![\w@/.-])seclog) ([a-z][a-z-]*)([^\n`|;]*)/g,
       )) {
         if (!COMMANDS.includes(name)) continue;
         const command = name === "keys" ? `keys ${/^ (\w+)/.exec(args)?.[1] ?? ""}`.trim() : name;
-        // What follows a comment sign or is quoted is no option of ours.
+        // Comments and quoted arguments are not options of the command.
         const own = args.replace(/ #.*| \(.*/, "").replace(/'[^']*'|"[^"]*"/g, "");
         const options = [...own.matchAll(/(?<=\s)--[a-z][a-z-]*/g)].map(([option]) => option);
         if (options.length > 0) commands += 1;
@@ -133,7 +133,7 @@ describe("documents", () => {
     expect(examples.length).toBeGreaterThan(1);
   });
 
-  it("docs/design/integrity.md quotes tests by titles that they have", () => {
+  it("quote tests by titles that they have (docs/design/integrity.md)", () => {
     const tests = ["packages", "test"].flatMap((folder) => filesBelow(join(root, folder)));
     const missing: string[] = [];
     let quoted = 0;
@@ -153,7 +153,7 @@ describe("documents", () => {
     expect(quoted).toBeGreaterThan(15);
   });
 
-  it("CONTRIBUTING.md has every folder of the library and the program with its floor", () => {
+  it("list every folder of the library and the program with its floor (CONTRIBUTING.md)", () => {
     const tree = read("CONTRIBUTING.md");
     for (const [house, { floors }] of Object.entries(HOUSES)) {
       const part = tree.slice(tree.indexOf(`\n${house}/src/ `)).split("\n\n")[0] ?? "";
@@ -168,16 +168,16 @@ describe("documents", () => {
     }
   });
 
-  it("the changelog begins with what is unreleased", () => {
+  it("begin with unreleased changes (CHANGELOG.md)", () => {
     expect(read("CHANGELOG.md").match(/^## .*/m)?.[0]).toBe("## [Unreleased]");
   });
 
-  it("each published package carries the licence", () => {
+  it("include the licence in each published package", () => {
     for (const name of ["seclog", "verify", "server", "demo"])
       expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
   });
 
-  it("the design says what the library's folders are", () => {
+  it("describe the library's folders (docs/design/README.md)", () => {
     const design = read("docs/design/README.md");
     for (const folder of ["event", "record", "spool", "ship", "postgres", "handlers", "capture", "testing"]) {
       expect(design, folder).toContain(`${folder}/`);

@@ -1,4 +1,4 @@
-/** The checker of the fault tests sees what it is there for. */
+/** The fault tests' checker finds what it exists to find. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,12 +42,12 @@ afterAll(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-/** What the checker says when the database was changed by `statements`, which are undone afterwards. */
+/** The verdict of the checker after `statements` changed the database. They are undone afterwards. */
 function afterwards(...statements: string[]): Promise<Awaited<ReturnType<typeof check>>> {
   return judged({}, ...statements);
 }
 
-/** The same with the checker's options. */
+/** The same, with options for the checker. */
 async function judged(
   options: Parameters<typeof check>[2],
   ...statements: string[]
@@ -70,7 +70,7 @@ async function judged(
 const OF_THE_LOG = "(SELECT source_id FROM security_event_log WHERE event_type = 'log_started')";
 
 describe("check()", () => {
-  it("finds nothing where nothing is wrong", async () => {
+  it("finds no fault in an intact log", async () => {
     expect(await check(ledger, database.adminUrl)).toMatchObject(ZEROS);
     expect(await afterwards("SELECT 1")).toMatchObject(ZEROS);
   });
@@ -87,7 +87,7 @@ describe("check()", () => {
     ["request_host", "request_id"],
     ["user_agent", "ip_source"],
     ["started_at", "ended_at"],
-  ])("sees %s and %s swapped", async (a, b) => {
+  ])("notices that %s and %s are swapped", async (a, b) => {
     const { unexpected } = await afterwards(
       `UPDATE security_event_log SET ${a} = coalesce(${b}, ${a}), ${b} = ${a} WHERE seq > 1 AND category <> 'log'`,
     );
@@ -100,25 +100,25 @@ describe("check()", () => {
     ["method_original", "NULL"],
     ["occurred_at", "created_at + interval '2 seconds'"],
     ["occurred_at", "occurred_at - interval '1 hour'"],
-  ])("sees another %s: %s", async (column, value) => {
+  ])("notices a changed %s: %s", async (column, value) => {
     const { unexpected } = await afterwards(
       `UPDATE security_event_log SET ${column} = ${value} WHERE category <> 'log'`,
     );
     expect(unexpected).toBeGreaterThan(0);
   });
 
-  it("counts an event in quarantine that the fault did not damage, the log's own too", async () => {
+  it("counts an undamaged event in quarantine, even one of the log's own", async () => {
     const quarantined = (seq: number): string[] => [
       `INSERT INTO security_event_quarantine (source_id, seq, reason, record, commitment)
         SELECT ${OF_THE_LOG}, ${seq}, 'no reason', '', ''`,
     ];
     const own = await afterwards(...quarantined(1), "DELETE FROM security_event_log WHERE seq = 1");
     expect(own).toMatchObject({ ...ZEROS, unexpected: 1 });
-    const told = await afterwards(...quarantined(5), "DELETE FROM security_event_log WHERE seq = 5");
-    expect(told).toMatchObject({ ...ZEROS, stored: EVENTS - 1, lost: 1, unexpected: 1 });
+    const acknowledged = await afterwards(...quarantined(5), "DELETE FROM security_event_log WHERE seq = 5");
+    expect(acknowledged).toMatchObject({ ...ZEROS, stored: EVENTS - 1, lost: 1, unexpected: 1 });
   });
 
-  it("lets a power cut take what nobody was told is safe, and no whole event", async () => {
+  it("lets a power cut tear an event that was not acknowledged, and no other", async () => {
     const quarantined = (seq: number, record: string): string[] => [
       `INSERT INTO security_event_quarantine (source_id, seq, reason, record, commitment)
         SELECT ${OF_THE_LOG}, ${seq}, 'no reason', ${record}, ''`,
@@ -135,7 +135,7 @@ describe("check()", () => {
     });
   });
 
-  it("sees a row removed and a row stored twice", async () => {
+  it("notices a removed row and a row stored twice", async () => {
     const removed = await afterwards("DELETE FROM security_event_log WHERE seq = 5");
     expect(removed).toMatchObject({ ...ZEROS, stored: EVENTS - 1, lost: 1, holes: 1 });
     const twice = await afterwards(

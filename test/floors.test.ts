@@ -8,14 +8,14 @@ function problemsOf(files: { readonly [path: string]: string }): string[] {
   return floorProblems(sources, new Map([["packages/seclog", new Set(["pg"])]]));
 }
 
-describe("floors", () => {
-  it("this repository has no upward import, no cycle, no undeclared dependency", () => {
+describe("floorProblems()", () => {
+  it("finds no upward import, cycle or undeclared dependency in this repository", () => {
     const { sources, dependencies } = repositorySources();
     expect(sources.size).toBeGreaterThan(10);
     expect(floorProblems(sources, dependencies)).toEqual([]);
   });
 
-  it("an upward import is named by file and line", () => {
+  it("names an upward import by file and line", () => {
     const problems = problemsOf({
       "event/a.ts": `/** text */\nimport {\n  x,\n} from "../record/b.ts";\n`,
       "record/b.ts": "export const x = 1;\n",
@@ -25,7 +25,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("a type import, a re-export, a dynamic import and a worker file count too", () => {
+  it("counts type imports, re-exports, dynamic imports and worker files as well", () => {
     const up = "../ship/b.ts";
     for (const statement of [
       `import type { X } from "${up}";`,
@@ -39,7 +39,7 @@ describe("floors", () => {
     }
   });
 
-  it("one floor does not see its neighbour, and capture sees no further than record", () => {
+  it("keeps folders on one floor apart, and capture to the floors up to record", () => {
     const files = { "merkle/a.ts": "", "event/a.ts": 'import "../merkle/a.ts";' };
     expect(problemsOf(files)).toHaveLength(1);
     const capture = { "capture/a.ts": 'import "../record/a.ts";\nimport "../spool/b.ts";', "record/a.ts": "" };
@@ -48,7 +48,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("a framework's folder sees capture and no other framework, and the writer does not see the administrator's side", () => {
+  it("keeps frameworks apart below capture, and the writer from the administrator's side", () => {
     const capture = {
       "capture/a.ts": "",
       "capture/express/a.ts": 'import "../a.ts";\nimport "../fastify/a.ts";\nimport "../../spool/a.ts";',
@@ -69,7 +69,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("a cycle is told once, with its way", () => {
+  it("reports a cycle once, with its path", () => {
     const problems = problemsOf({
       "event/a.ts": 'import "./b.ts";',
       "event/b.ts": 'import type { C } from "./c.ts";',
@@ -80,7 +80,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("index.ts holds no code, and nothing imports it", () => {
+  it("refuses code in index.ts, and imports of it", () => {
     const index = '/** Names. */\nexport { a } from "./event/a.ts";\n\nexport const b = 1;\n';
     expect(problemsOf({ "index.ts": index, "event/a.ts": 'import "../index.ts";' })).toEqual([
       "packages/seclog/src/index.ts:4: only `export { … } from` belongs here, no code",
@@ -89,7 +89,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("a package that is not declared, a driver outside its folder, a missing file, another package by path", () => {
+  it("refuses an undeclared package, a driver outside its folder, a missing file, and another package by path", () => {
     const problems = problemsOf({
       "capture/express.ts": 'import type { Request } from "express";',
       "handlers/file.ts": 'import pg from "pg";\nimport "./gone.ts";\nimport "../../../server/src/cli.ts";',
@@ -104,7 +104,7 @@ describe("floors", () => {
     ]);
   });
 
-  it("the verifier sees nothing but itself and Node", () => {
+  it("lets the verifier import only its own files and Node's modules", () => {
     const problems = floorProblems(
       new Map([
         [
@@ -131,7 +131,7 @@ describe("floors", () => {
     ]);
   });
 
-  describe("of the program", () => {
+  describe("in the program", () => {
     const program = (files: { readonly [path: string]: string }): string[] => {
       const home = "packages/server/src/";
       const sources = new Map(Object.entries(files).map(([path, text]) => [home + path, text]));
@@ -152,12 +152,12 @@ describe("floors", () => {
       ["search", "terminal", "only cli/ may import terminal/"],
       ["doctor", "terminal", "only cli/ may import terminal/"],
       ["files", "attic", "attic has no floor: give it one in scripts/floors.js"],
-    ])("%s/ may not see %s/", (from, to, sentence) => {
+    ])("refuses an import from %s/ of %s/", (from, to, sentence) => {
       const files = { [`${from}/a.ts`]: `import { x } from "../${to}/b.ts";`, [`${to}/b.ts`]: "" };
       expect(program(files)).toEqual([`${from}/a.ts:1: ${sentence}`]);
     });
 
-    it("only cli/ imports commander, its types included", () => {
+    it("lets only cli/ import commander, even its types", () => {
       expect(
         program({
           "cli/options/a.ts": 'import type { Command } from "commander";',
@@ -170,7 +170,7 @@ describe("floors", () => {
       ]);
     });
 
-    it("only database/ makes a client of pg", () => {
+    it("lets only database/ import pg, except its types", () => {
       expect(
         program({
           "database/a.ts": 'import pg from "pg";',
@@ -184,7 +184,7 @@ describe("floors", () => {
       ]);
     });
 
-    it("no command imports another", () => {
+    it("refuses a command that imports another", () => {
       expect(
         program({
           "cli/main.ts": 'const prune = await import("./commands/prune.ts");',
@@ -198,8 +198,8 @@ describe("floors", () => {
       ]);
     });
   });
+});
 
-  it("an example in a comment is no import", () => {
-    expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
-  });
+it("importsOf() - ignores examples in comments", () => {
+  expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
 });

@@ -73,7 +73,7 @@ function start(spool: object): App {
   return app;
 }
 
-/** Makes the handler accept events, or not. */
+/** Makes the handler accept events, or refuse them. */
 function handlerIs(how: "away" | "back"): void {
   writeFileSync(join(folder, "control"), how === "away" ? "stuck" : "");
 }

@@ -1,4 +1,4 @@
-/** What health() says while nothing is shipped. Fault 36 goes through every reason; here are the kinds. */
+/** What health() reports while nothing is shipped. Fault 36 covers every reason; this file has one of each kind. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from "vitest";
 
 const close = (): Promise<void> => Promise.resolve();
 
-/** A log with one handler, and what its diagnostics heard. */
+/** A log with one handler, and the diagnostics that it reported. */
 function open(handler: Partial<SecurityEventHandler>, spool: "memory" | "disk" = "disk") {
   const folder = mkdtempSync(join(tmpdir(), "seclog-health-"));
   const diagnostics: Diagnostic[] = [];
@@ -23,7 +23,7 @@ function open(handler: Partial<SecurityEventHandler>, spool: "memory" | "disk" =
   return { log, diagnostics, folder, [Symbol.asyncDispose]: end };
 }
 
-/** As `expect.poll`, which concurrent tests do not have. */
+/** Like `expect.poll`, which concurrent tests cannot use. */
 const until = (assertion: () => void): Promise<void> => vi.waitFor(assertion, { timeout: 30_000, interval: 50 });
 
 describe("health()", () => {
@@ -32,7 +32,7 @@ describe("health()", () => {
     ["throws", 'throw new Error("no licence")', "no licence"],
     ["has no createHandler()", "export const other = 1", "has no export createHandler"],
     ["has a createHandler() that throws", 'export const createHandler = () => { throw new Error("no key") }', "no key"],
-  ])("is failing, and says why, when a handler's module %s, and ok when it can be made", async (what, code, why) => {
+  ])("is failing, with the reason, while a handler's module %s, and ok once it loads", async (what, code, why) => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-module-"));
     const path = join(folder, "handler.mjs");
     if (what !== "does not exist") writeFileSync(path, code);
@@ -57,7 +57,7 @@ describe("health()", () => {
   });
 
   it.concurrent.each(["disk", "memory"] as const)(
-    "is degraded while a call does not settle, with its spool on %s; the diagnostics hear it once, and once that it goes on",
+    "is degraded while a call does not settle, with one diagnostic for the stall and one for its end: spool %s",
     async (spool) => {
       let settle = (): void => {};
       const settled = new Promise<void>((resolve) => {
@@ -85,7 +85,7 @@ describe("health()", () => {
     },
   );
 
-  it.concurrent("is failing when a handler blocks the shipper's thread, and names it", async () => {
+  it.concurrent("is failing while a handler blocks the shipper's thread, and names the handler", async () => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-module-"));
     const [path, block] = [join(folder, "handler.mjs"), join(folder, "block")];
     writeFileSync(block, "");
@@ -111,7 +111,7 @@ describe("health()", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it.concurrent("counts what a handler has had on when its thread ends and another one begins", async () => {
+  it.concurrent("keeps counting what a handler has shipped when a new thread replaces one that ended", async () => {
     const folder = mkdtempSync(join(tmpdir(), "seclog-module-"));
     const path = join(folder, "handler.mjs");
     writeFileSync(
@@ -135,7 +135,7 @@ describe("health()", () => {
   });
 });
 
-it("health() is right while the timers of a test stand still", async () => {
+it("health() - is right while a test's fake timers stand still", async () => {
   await using opened = open({ handle: () => new Promise(() => {}) });
   const wait = setTimeout;
   vi.useFakeTimers();

@@ -1,4 +1,4 @@
-/** The row of the project's list of hostile inputs that needs all of the product: what a configuration says. */
+/** Row 34 of the project's list of hostile inputs, configuration, which needs the whole product. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createSecurityLog, type SecurityLogOptions } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 const handler = { name: "none", handle: async () => {}, close: async () => {} };
@@ -20,8 +20,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const withSpool = (spool: object): unknown => ({ spool, handlers: [handler] });
 
-describe("34: configuration - refuses to start and names the key", () => {
-  test.each<[matter: string, options: () => unknown, code: string, named: string]>([
+describe("34: configuration", () => {
+  it.each<[matter: string, options: () => unknown, code: string, named: string]>([
     ["unknown key", () => ({ spool: "memory", handlers: [handler], levle: "info" }), "SECLOG_CONFIG", "levle"],
     ["unknown key within", () => withSpool({ directory: folder, maxbytes: 1 }), "SECLOG_CONFIG", "maxbytes"],
     ["negative size", () => withSpool({ directory: folder, maxBytes: -1 }), "SECLOG_CONFIG", "maxBytes"],
@@ -29,24 +29,24 @@ describe("34: configuration - refuses to start and names the key", () => {
     ["folder that cannot be written", () => withSpool({ directory: closed() }), "SECLOG_SPOOL_DIRECTORY", "closed"],
     ["folder that is a link", () => withSpool({ directory: link() }), "SECLOG_SPOOL_DIRECTORY", "symbolic link"],
     ["folder that all may write", () => withSpool({ directory: open() }), "SECLOG_SPOOL_DIRECTORY", "other users"],
-  ])("%s", (_matter, options, code, named) => {
+  ])("is refused, with the key: %s", (_matter, options, code, named) => {
     const given = options() as SecurityLogOptions;
     expect(() => createSecurityLog(given)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(named) }),
     );
   });
 
-  test("PostgreSQL URL with options=", () => {
+  it("is refused, with the key: PostgreSQL URL with options=", () => {
     const url = "postgresql://u:hunter2@localhost/d?options=-c%20synchronous_commit%3Doff";
     expect(() => postgresHandler({ url })).toThrow(
       expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringMatching(/^(?!.*hunter2).*options=/) }),
     );
   });
 
-  test.each([
+  it.each([
     ["query", "--url=postgresql://u:hunter2@h/d"],
     ["setup", "postgresql://u:hunter2@h/d"],
-  ])("secret in argv: seclog %s %s", (...args) => {
+  ])("is refused if an argument holds a password: seclog %s %s", (...args) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
     expect([status, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/argument 2 holds a password.*\[SECLOG_CONFIG\]/);
@@ -54,7 +54,7 @@ describe("34: configuration - refuses to start and names the key", () => {
   });
 });
 
-/** Root may write to every folder of a disk. */
+/** A folder that cannot be written to. Root may write to every folder of a disk. */
 function closed(): string {
   if (process.getuid?.() === 0) return "/proc/self/closed";
   mkdirSync(join(folder, "closed"), { mode: 0o500 });

@@ -12,7 +12,7 @@ const application = fileURLToPath(new URL("support/nest-app.js", import.meta.url
 
 describe.each(["express", "fastify"])("NestJS on %s with enableShutdownHooks()", (platform) => {
   it.each(["provider", "handler", "once"])(
-    "records what happened until SIGTERM, and log_stopped, closed by: %s",
+    "records events until SIGTERM, then log_stopped, closed by: %s",
     async (close) => {
       const folder = mkdtempSync(join(tmpdir(), "seclog-nest-"));
       onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -25,7 +25,7 @@ describe.each(["express", "fastify"])("NestJS on %s with enableShutdownHooks()",
       const exited = once(child, "exit");
       expect(await Promise.race([once(child, "message"), exited])).toContain("listening");
       child.kill("SIGTERM");
-      // Nest raises the signal again, which ends a process that does not listen any more.
+      // Nest raises the signal again, which ends a process that no longer handles it.
       expect(await exited).toEqual(close === "handler" ? [0, null] : [null, "SIGTERM"]);
       const stored = (): readonly string[] =>
         existsSync(out)
@@ -35,7 +35,7 @@ describe.each(["express", "fastify"])("NestJS on %s with enableShutdownHooks()",
               .map((line) => (JSON.parse(line) as { readonly event_type: string }).event_type)
           : [];
       const expected = ["log_started", "sys_shutdown", "log_stopped"];
-      // Before the process can ship it, but not before it is on disk: the next process ships it.
+      // The process ends once the last event is on disk, before it ships it: the next process ships it.
       if (close === "once") await drainSpool({ directory: spool, handlers: [fileHandler({ path: out })] });
       expect(stored()).toEqual(expected);
     },

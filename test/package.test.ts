@@ -1,6 +1,4 @@
-/**
- * The library as npm would publish it: packed, put into an empty project, imported there by a process of its own.
- */
+/** The library as npm would publish it: packed, installed in an empty project, and imported there in a new process. */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +17,7 @@ const entries = Object.keys(manifestOf("seclog").exports)
 /** The file of the shipper's thread, which exports nothing. */
 const THREAD = "seclog/worker";
 
-/** node:assert opens them, which is nothing to a test. No other entry may. */
+/** node:assert, which the contract suite uses, opens them. No other entry may. */
 const OPEN_STANDARD_STREAMS = "void [process.stdin, process.stdout, process.stderr];";
 
 let project: string;
@@ -53,13 +51,13 @@ describe("the packed library", () => {
     ).toEqual([]);
     expect(files.filter((path) => path.includes(".test."))).toEqual([]);
     for (const path of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) expect(files).toContain(path);
-    // What messages name must be there for who has the package alone.
+    // Error messages name these pages, so they must be in the package.
     for (const page of ["api", "deploy", "errors", "events"]) expect(files).toContain(`docs/${page}.md`);
     console.log(`packed ${Math.round(packed / 1024)} KiB, unpacked ${Math.round(unpacked / 1024)} KiB`);
     expect(packed).toBeLessThan(280 * 1024);
   });
 
-  it("has no import of Node's own modules, which cost more that way; scripts/build.js says why", () => {
+  it("has no import statements of Node's own modules, which load slower (scripts/build.js)", () => {
     const importing = files.filter((path) => {
       if (!path.endsWith(".js")) return false;
       return /^import\b.*["']node:/m.test(readFileSync(join(project, "node_modules", "seclog", path), "utf8"));
@@ -67,7 +65,7 @@ describe("the packed library", () => {
     expect(importing).toEqual([]);
   });
 
-  it("has types that compile with every check on, in a project that has no types but Node's", async () => {
+  it("has types that pass every check in a project with only Node's types", async () => {
     mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
     symlinkSync(join(root, "node_modules", "@types", "node"), join(project, "node_modules", "@types", "node"));
     symlinkSync(join(root, "node_modules", "undici-types"), join(project, "node_modules", "undici-types"));
@@ -94,18 +92,18 @@ describe("the packed library", () => {
     expect(compiled.stdout).toBe("");
   });
 
-  it.each(entries)("%s - comes by import and by require, the same", async (entry) => {
+  it.each(entries)("exports the same names to import and to require: %s", async (entry) => {
     const script = (load: string): string => `
       const load = ${load};
       load.then((module) => console.log(JSON.stringify(Object.keys(module).sort())));`;
     const imported = await inProject("names.mjs", script(`import("${entry}")`));
-    // Node 20.19 and later load ESM by require; the empty name is what it adds for that.
+    // Node 20.19 and later can require ES modules.
     const required = await inProject("names.cjs", script(`Promise.resolve(require("${entry}"))`));
     expect(required).toEqual(imported);
     if (entry !== THREAD) expect(imported).not.toEqual([]);
   });
 
-  it.each(entries)("%s - opens no socket, file, thread or timer, and changes nothing global", async (entry) => {
+  it.each(entries)("opens no socket, file, thread or timer at import, and changes no global: %s", async (entry) => {
     const result = (await inProject(
       "quiet.mjs",
       `import { readdirSync, readlinkSync } from "node:fs";
@@ -120,7 +118,7 @@ describe("the packed library", () => {
       };
       const listeners = () => process.eventNames().map((name) => String(name) + process.listenerCount(name)).sort();
       const look = () => ({
-        // What Node itself is closing, from loading this very file, is not open.
+        // Without what Node is still closing after it loaded this file.
         resources: process.getActiveResourcesInfo().filter((name) => name !== "CloseReq").sort(),
         descriptors: descriptors(),
         listeners: listeners(),
@@ -138,7 +136,7 @@ describe("the packed library", () => {
       console.log(JSON.stringify({ before, after, milliseconds, loaded }));`,
     )) as { before: unknown; after: unknown; milliseconds: number; loaded: string[] };
     expect(result.after).toEqual(result.before);
-    // The PostgreSQL client costs more than all of the library: it is loaded with the first batch.
+    // The PostgreSQL client loads slower than the whole library, so the first batch loads it.
     expect(result.loaded).toEqual([]);
     console.log(`${entry}: imported in ${result.milliseconds.toFixed(1)} ms`);
   });

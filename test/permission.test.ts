@@ -1,4 +1,4 @@
-/** Node's permission model, which takes fsync away: a spool on disk says so, one in memory works. */
+/** Node's permission model, which denies fsync: a spool on disk is refused with the reason, one in memory works. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,12 +38,12 @@ describe("createSecurityLog(), under --permission", () => {
     expect(run('"memory"', [])).toMatch(/authz_fail[\s\S]*\nok\n/);
   });
 
-  it.each([{ grants: "no grants of the folder" }, { grants: "every grant" }])(
-    "names the flags, and says what no flag gives, with a spool on disk: $grants",
+  it.each([{ grants: "no grants for the folder" }, { grants: "every grant" }])(
+    "names the flags to add and the spool that needs none, with a spool on disk: $grants",
     ({ grants }) => {
       const all = [`--allow-fs-read=${folder}/*`, `--allow-fs-write=${folder}/*`, "--allow-worker"];
       const said = run(`{ directory: ${JSON.stringify(join(folder, "spool"))} }`, grants === "every grant" ? all : []);
-      // A Node that leaves fsync alone works with every grant.
+      // A version of Node that allows fsync works with every grant.
       if (grants === "every grant" && /authz_fail[\s\S]*\nok\n/.test(said)) return;
       expect(said).toMatch(
         /^SECLOG_SPOOL_DIRECTORY .*--allow-fs-read .*--allow-fs-write .*--allow-worker.*spool: "memory"$/m,

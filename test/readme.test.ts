@@ -18,7 +18,7 @@ let application: ChildProcess | undefined;
 let base: string;
 
 beforeAll(async () => {
-  // Inside the repository, so that the packages are found as an application of its own would find them.
+  // Inside the repository, so that the code finds the packages as an application would.
   mkdirSync(join(repository, "var"), { recursive: true, mode: 0o700 });
   folder = mkdtempSync(join(repository, "var", "readme-"));
   database = await createTestDatabase();
@@ -44,7 +44,7 @@ describe("README.md", { timeout: 180_000 }, () => {
     expect(lines.length).toBeLessThanOrEqual(12);
   });
 
-  it("has code that compiles, as the packages' READMEs have", async () => {
+  it("has code that compiles, as does the library's README", async () => {
     writeFileSync(join(folder, "server.ts"), blocks(readme, "ts").join("\n"));
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     const library = readFileSync(join(repository, "packages/seclog/README.md"), "utf8");
@@ -68,7 +68,7 @@ describe("README.md", { timeout: 180_000 }, () => {
     await run(join(repository, "node_modules", ".bin", "tsc"), ["-p", folder]);
   });
 
-  it("has code that runs and leads to the rows that it says", async () => {
+  it("has code that runs and records the events it promises", async () => {
     const port = await steadyPort();
     base = `http://127.0.0.1:${port}`;
     application = spawn(process.execPath, [join(folder, "dist", "server.js")], {
@@ -90,7 +90,7 @@ describe("README.md", { timeout: 180_000 }, () => {
 
     const rows = await database.query(
       `SELECT event_type, actor_id, status_code, path FROM security_event_log WHERE category <> 'log'
-        -- A refusal is judged a moment after its answer: by then the next request may have been recorded.
+        -- A refusal is recorded a moment after its response, perhaps after the next request.
         ORDER BY event_type`,
     );
     expect(rows).toEqual([
@@ -101,7 +101,7 @@ describe("README.md", { timeout: 180_000 }, () => {
     ]);
   });
 
-  it("has SQL that the reader may run", async () => {
+  it("has SQL that the reader role may run", async () => {
     const client = new pg.Client({ connectionString: database.readerUrl });
     await client.connect();
     try {
@@ -113,7 +113,7 @@ describe("README.md", { timeout: 180_000 }, () => {
     }
   });
 
-  it("has links that lead somewhere", () => {
+  it("has links to files that exist", () => {
     for (const file of ["README.md", "packages/seclog/README.md"]) {
       const text = readFileSync(join(repository, file), "utf8");
       const targets = [...text.matchAll(/\]\(([^)#]+)/g)].map((match) => match[1] ?? "");
@@ -123,7 +123,7 @@ describe("README.md", { timeout: 180_000 }, () => {
   });
 });
 
-/** The text of the blocks in a language; those in TypeScript must be marked with the file that they belong to. */
+/** The blocks of code in one language. Those in TypeScript must be marked with the file that they belong to. */
 function blocks(text: string, language: "ts" | "sql"): readonly string[] {
   const mark = language === "ts" ? "<!-- test: server\\.ts -->\\n" : "";
   return [...text.matchAll(new RegExp(`^${mark}\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map(
@@ -140,7 +140,7 @@ async function run(command: string, args: readonly string[]): Promise<void> {
 async function answers(url: string): Promise<void> {
   const deadline = Date.now() + 90_000;
   while (Date.now() < deadline) {
-    if (application?.exitCode !== null) throw new Error(`the application ended with ${application?.exitCode}`);
+    if (application?.exitCode !== null) throw new Error(`the application exited with ${application?.exitCode}`);
     const open = await fetch(url).then(
       () => true,
       () => false,

@@ -16,15 +16,15 @@ import { setActor } from "../packages/seclog/src/record/context.ts";
 import { type MemoryLog, memoryLog } from "../packages/seclog/src/testing/memory-log.ts";
 import { closeServer, listen, send } from "./support/http-client.ts";
 
-/** How an application comes to the end of a request's body, and then calls `done`. */
+/** How an application reads a request's body to its end, then calls `done`. */
 type Reading = (request: http.IncomingMessage, response: http.ServerResponse, done: () => void) => void;
 
 const bus = new EventEmitter();
 
 const READINGS: { readonly [name: string]: Reading } = {
-  "its end": (request, _response, done) => void request.resume().on("end", done),
-  "its data": (request, _response, done) => void request.once("data", done),
-  "an end that is awaited": (request, _response, done) => void once(request.resume(), "end").then(done),
+  "its end event": (request, _response, done) => void request.resume().on("end", done),
+  "its data event": (request, _response, done) => void request.once("data", done),
+  "an awaited end event": (request, _response, done) => void once(request.resume(), "end").then(done),
   "readable and read()": (request, _response, done) => {
     request.on("readable", () => request.read() === null && done());
   },
@@ -38,9 +38,9 @@ const READINGS: { readonly [name: string]: Reading } = {
     void pipeline(request, createGzip(), new Transform({ transform: (_c, _e, next) => next() }), async (source) => {
       for await (const _chunk of source);
     }).then(done),
-  "timers and promises behind its end": (request, _response, done) =>
+  "timers and promises after its end event": (request, _response, done) =>
     void request.resume().on("end", () => void sleep(5).then(() => setImmediate(() => queueMicrotask(done)))),
-  "an emitter of the application's": (request, _response, done) => {
+  "the application's own emitter": (request, _response, done) => {
     bus.once("read", done);
     request.resume().on("end", () => bus.emit("read"));
   },
@@ -78,7 +78,7 @@ const APPLICATIONS: readonly (readonly [name: string, application: Application])
   ],
 ];
 
-describe.each(APPLICATIONS)("one request, one context: %s", (_name, application) => {
+describe.each(APPLICATIONS)("the request context of %s", (_name, application) => {
   async function serve(answer: (log: MemoryLog) => Reading) {
     const log = memoryLog();
     onTestFinished(() => log.close());
@@ -87,30 +87,27 @@ describe.each(APPLICATIONS)("one request, one context: %s", (_name, application)
     return { log, port: await listen(server) };
   }
 
-  it.each(Object.entries(READINGS))(
-    "finds the request after %s, and records its refusal once",
-    async (_title, read) => {
-      const { log, port } = await serve((log) => (request, response) => {
-        read(request, response, () => {
-          if (response.writableEnded) return;
-          setActor("ada");
-          log.recordSecurityEvent("authn_login_fail");
-          response.statusCode = 401;
-          response.end();
-        });
+  it.each(Object.entries(READINGS))("lasts through %s, and the refusal is recorded once", async (_title, read) => {
+    const { log, port } = await serve((log) => (request, response) => {
+      read(request, response, () => {
+        if (response.writableEnded) return;
+        setActor("ada");
+        log.recordSecurityEvent("authn_login_fail");
+        response.statusCode = 401;
+        response.end();
       });
-      const headers = { "content-type": "application/octet-stream" };
-      const answers = await Promise.all([1, 2].map(() => send(port, "POST", "/upload", { headers, body: "body" })));
-      expect(answers.map(({ status }) => status)).toEqual([401, 401]);
-      const events = await log.events();
-      expect(events).toMatchObject(
-        Array(2).fill({ type: "authn_login_fail", path: "/upload", ipAddress: "127.0.0.1", actorId: "ada" }),
-      );
-      expect(events).toHaveLength(2);
-    },
-  );
+    });
+    const headers = { "content-type": "application/octet-stream" };
+    const answers = await Promise.all([1, 2].map(() => send(port, "POST", "/upload", { headers, body: "body" })));
+    expect(answers.map(({ status }) => status)).toEqual([401, 401]);
+    const events = await log.events();
+    expect(events).toMatchObject(
+      Array(2).fill({ type: "authn_login_fail", path: "/upload", ipAddress: "127.0.0.1", actorId: "ada" }),
+    );
+    expect(events).toHaveLength(2);
+  });
 
-  it.each(["finish", "close"])("finds it in the response's %s", async (event) => {
+  it.each(["finish", "close"])("lasts into the response's %s event", async (event) => {
     const { log, port } = await serve((log) => (request, response) => {
       request.resume();
       response.on(event, () => log.recordSecurityEvent("sensitive_read", undefined, { resource: "orders" }));
@@ -120,7 +117,7 @@ describe.each(APPLICATIONS)("one request, one context: %s", (_name, application)
     expect(await log.expectEvent("sensitive_read")).toMatchObject({ path: "/upload" });
   });
 
-  it("finds it when the client hangs up", async () => {
+  it("lasts until the client has hung up", async () => {
     const { log, port } = await serve((log) => (request) => {
       request.on("aborted", () => log.recordSecurityEvent("sensitive_read", undefined, { resource: "aborted" }));
       request.on("close", () => log.recordSecurityEvent("sensitive_read", undefined, { resource: "close" }));
@@ -138,7 +135,7 @@ describe.each(APPLICATIONS)("one request, one context: %s", (_name, application)
     }
   });
 
-  it("keeps the requests of one connection apart, and invents none outside of them", async () => {
+  it("is separate for each request of a connection, and absent outside them", async () => {
     const { log, port } = await serve((log) => (request, response) => {
       request.resume().on("end", () => {
         const delay = request.headers["x-delay"];
@@ -166,8 +163,8 @@ describe.each(APPLICATIONS)("one request, one context: %s", (_name, application)
   });
 });
 
-describe("one request, one context: node:http2", () => {
-  it.each(["request", "stream"])("finds the request in the events of the %s", async (emitter) => {
+describe("the request context of node:http2", () => {
+  it.each(["request", "stream"])("lasts into the events of the %s", async (emitter) => {
     const log = memoryLog();
     onTestFinished(() => log.close());
     const server = http2.createServer(

@@ -1,4 +1,4 @@
-/** A script that waits for its events runs until they are there; one that does not ends at once. Each is a process of its own. */
+/** A script that waits for its events runs until they arrive; one that does not wait ends at once. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 let folder: string;
 
 beforeAll(() => {
-  // Where the packages are found.
+  // Inside node_modules, so that the scripts find the packages.
   folder = mkdtempSync(fileURLToPath(new URL("../node_modules/.stay-alive-", import.meta.url)));
   writeFileSync(
     join(folder, "slow.mjs"),
@@ -28,7 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let scripts = 0;
 
-/** Runs a script with a log; gives its exit code and what it printed. */
+/** Runs a script with a log in its own process. Returns its exit code and output. */
 async function run(
   body: string,
   { type = "mjs", spool = "disk", hang = false, flags = [] as string[] } = {},
@@ -75,14 +75,14 @@ describe("a script that waits", () => {
           .map((spool) => [what, type, spool, body] as const),
       ),
     ),
-  )("for %s goes on behind it: .%s, spool: %s", async (_, type, spool, body) => {
+  )("continues after %s: .%s, spool: %s", async (_, type, spool, body) => {
     await expect(run(`${body} console.log("went on");`, { type, spool })).resolves.toEqual({
       code: 0,
       output: "went on\n",
     });
   });
 
-  it.concurrent("keeps node --test from giving up on its file", async () => {
+  it.concurrent("keeps node --test from cancelling its test", async () => {
     const body = `test("waits", async () => { await log.recordSecurityEvent("authz_fail").stored; });`;
     const { code, output } = await run(body, { flags: ["--test"] });
     expect(output).toMatch(/pass 1\n/);
@@ -92,14 +92,14 @@ describe("a script that waits", () => {
 
 describe("a script that does not wait", () => {
   it.concurrent.each(["disk", "main thread", "memory"])(
-    "ends although nothing is shipped, spool: %s",
+    "ends even if nothing has been shipped, spool: %s",
     async (spool) => {
       const body = `log.recordSecurityEvent("authz_fail"); console.log("went on");`;
       await expect(run(body, { spool, hang: true })).resolves.toEqual({ code: 0, output: "went on\n" });
     },
   );
 
-  it.concurrent("any more, since all it waited for has settled, ends", async () => {
+  it.concurrent("ends after an earlier wait has settled", async () => {
     const body = `await log.recordSecurityEvent("authz_fail").stored; log.recordSecurityEvent("authz_fail"); console.log("went on");`;
     await expect(run(body)).resolves.toEqual({ code: 0, output: "went on\n" });
   });

@@ -1,7 +1,7 @@
 /**
- * A log in the tests of an application: real Jest and Vitest run a small project of which the log has a spool on disk and a
- * real PostgreSQL. What they put between it and Node are contexts, in which Node's errors are no `Error`, and timers that
- * stand still. Without the real ones the runs here would not end.
+ * A log in an application's tests: Jest and Vitest run a small project whose log has a spool on disk and a real
+ * PostgreSQL. They put it in a context where Node's errors are not instances of `Error`, and behind fake timers. A log
+ * that relied on those timers would hang here.
  */
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ let database: TestDatabase;
 let project: string;
 
 beforeAll(async () => {
-  // Within the repository: what is not in the project's node_modules comes from there.
+  // Inside the repository, whose node_modules has what the project's own lacks.
   mkdirSync(join(root, "var"), { recursive: true });
   project = mkdtempSync(join(root, "var", "test-runners-"));
   cpSync(join(root, "test", "fixtures", "test-runners"), project, { recursive: true });
@@ -32,7 +32,7 @@ afterAll(async () => {
   rmSync(project, { recursive: true, force: true });
 });
 
-/** Runs Node in the project; rejects, with all that was printed, when it fails or does not end. */
+/** Runs Node in the project. Rejects with all of its output if it fails or does not end. */
 async function node(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<void> {
   const { VITEST: _, ...inherited } = process.env;
   const env = { ...inherited, DATABASE: database.writerUrl, SPOOLS: join(project, "spools"), ...environment };
@@ -43,7 +43,7 @@ async function node(args: readonly string[], environment: NodeJS.ProcessEnv = {}
   );
 }
 
-/** The times of what a log recorded, its own events left out. */
+/** The times of the events that the application recorded in a log. */
 async function eventTimes(logger: string): Promise<Date[]> {
   const rows = await database.query<{ occurred_at: Date }>(
     "SELECT occurred_at FROM security_event_log WHERE logger = $1 AND event_type = 'authn_login_success'",
@@ -55,7 +55,7 @@ async function eventTimes(logger: string): Promise<Date[]> {
 const SET_DATE = /^2030-05-05T12:00:/;
 
 describe("a log in an application's tests", () => {
-  it("under Jest, as ES modules and by require", async () => {
+  it("ships under Jest, as ES modules and by require", async () => {
     await node([
       "--experimental-vm-modules",
       join(root, "node_modules/jest/bin/jest.js"),
@@ -68,7 +68,7 @@ describe("a log in an application's tests", () => {
     expect(faked?.toISOString()).toMatch(SET_DATE);
   });
 
-  it.each(["vmThreads", "threads"])("under Vitest with the pool %s", async (pool) => {
+  it.each(["vmThreads", "threads"])("ships under Vitest with the pool %s", async (pool) => {
     await node([join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", "vitest.config.mjs"], { POOL: pool });
     for (const logger of [pool, `${pool}-late`, `${pool}-memory`])
       expect(await eventTimes(logger), logger).toHaveLength(1);
@@ -76,7 +76,7 @@ describe("a log in an application's tests", () => {
     expect(faked?.toISOString()).toMatch(SET_DATE);
   });
 
-  it("under fake timers of Sinon in plain Node", async () => {
+  it("ships under Sinon's fake timers in plain Node", async () => {
     await node(["fake-timers.mjs"]);
     const [faked] = await eventTimes("sinon");
     expect(faked?.toISOString()).toMatch(SET_DATE);
