@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Account, checkPassword, hashPassword, Sessions } from "./accounts.ts";
 
 describe("accounts", () => {
-  it("accepts the right password only, and never without an account", async () => {
+  it("accept only the right password, and none without an account", async () => {
     const account: Account = {
       id: "ada",
       name: "Ada",
@@ -14,7 +14,7 @@ describe("accounts", () => {
     expect(await checkPassword(undefined, "correct horse")).toBe(false);
   });
 
-  it("ends a session, and knows no other ids", async () => {
+  it("forget a session once it ends, and find none by an unknown id", async () => {
     const account: Account = { id: "ada", name: "Ada", role: "customer", password: "" };
     const sessions = new Sessions();
     const id = sessions.start(account);

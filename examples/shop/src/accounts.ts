@@ -1,7 +1,7 @@
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
 
-/** A person who may sign in. `password` is `salt.hash`, both base64, by scrypt. */
+/** A person who may sign in. `password` is scrypt's `salt.hash`, both in base64. */
 export interface Account {
   readonly id: string;
   readonly name: string;
@@ -16,7 +16,7 @@ const scryptAsync = promisify(scrypt) as (
   options: { readonly N: number; readonly r: number; readonly p: number; readonly maxmem: number },
 ) => Promise<Buffer>;
 
-/** Of the equally strong parameters in the OWASP Password Storage Cheat Sheet, those that need least memory: 16 MiB. */
+/** OWASP Password Storage Cheat Sheet: of its equally strong parameters, those that need the least memory, 16 MiB. */
 const COST = { N: 2 ** 14, r: 8, p: 5, maxmem: 32 * 2 ** 20 } as const;
 
 export async function hashPassword(password: string): Promise<string> {
@@ -25,7 +25,7 @@ export async function hashPassword(password: string): Promise<string> {
   return `${salt.toString("base64")}.${hash.toString("base64")}`;
 }
 
-/** Takes as long for an account that does not exist, so that the time does not reveal which names do. */
+/** Takes as long for an unknown account, so that the time does not reveal which names exist. */
 export async function checkPassword(account: Account | undefined, password: string): Promise<boolean> {
   const [salt = "", hash = ""] = (account?.password ?? NO_PASSWORD).split(".");
   const expected = Buffer.from(hash, "base64");
@@ -38,7 +38,7 @@ const NO_PASSWORD = `${Buffer.alloc(16).toString("base64")}.${Buffer.alloc(32).t
 /** How long a session lives without a request. */
 const SESSION_LIFE = 30 * 60_000;
 
-/** Above this many sessions, the oldest is pushed out. */
+/** Beyond this many sessions, the oldest is dropped. */
 const MOST_SESSIONS = 10_000;
 
 /** The accounts that are signed in, by the id in their cookie. In memory: a restart signs everyone out. */

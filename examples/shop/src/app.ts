@@ -28,7 +28,7 @@ declare module "express-serve-static-core" {
   }
 }
 
-/** A refusal with the words that the visitor reads. */
+/** A refusal, in the words that the visitor reads. */
 class Refusal extends Error {
   readonly status: number;
   readonly title: string;
@@ -213,7 +213,7 @@ export function createShop(settings: Settings, security: SecurityLog): Express {
     res.status(204).end();
   });
 
-  // What no route above answered, and what went wrong.
+  // Unknown paths, and errors.
 
   app.use(() => {
     throw new Refusal(404, "Nothing here", "The page has moved, or it never was.");

@@ -4,7 +4,7 @@ export interface Product {
   readonly name: string;
   readonly about: string;
   readonly price: number;
-  /** Which drawing shows it (`pages/drawings.ts`) and in which glaze. */
+  /** Which drawing shows it (`drawings.ts`), and in which glaze. */
   readonly shape: "mug" | "bowl" | "vase" | "teapot" | "plate" | "pitcher";
   readonly glaze: "ash" | "celadon" | "cobalt" | "honey" | "iron" | "rose";
 }
@@ -99,5 +99,5 @@ export class Orders {
   }
 }
 
-/** Codes that take ten percent off. Compared as they are: the rate limit is there to stop guessing. */
+/** Codes that take ten percent off. Not compared in constant time: the rate limit stops guessing. */
 export const vouchers: ReadonlySet<string> = new Set(["KILN-7Q4T-2M9X"]);

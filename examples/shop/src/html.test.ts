@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { html } from "./html.ts";
 
-describe("html", () => {
-  it("escapes what is put in, in text and in attributes", () => {
+describe("html``", () => {
+  it("escapes its parts, in text and in attributes", () => {
     const evil = `"><script>alert('&')</script>`;
     expect(html`<p title="${evil}">${evil}</p>`.text).toBe(
       `<p title="&quot;&gt;&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;">` +

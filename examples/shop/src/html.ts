@@ -9,7 +9,7 @@ export class Html {
 
 type Part = Html | string | number | undefined | false | readonly Part[];
 
-/** Builds markup; each part that is put in is escaped, unless it is markup itself. */
+/** Builds markup. Escapes each part, unless it is markup itself. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(strings.reduce((text, literal, i) => `${text}${render(parts[i - 1])}${literal}`));
 }

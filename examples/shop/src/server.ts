@@ -40,5 +40,5 @@ async function stop(): Promise<void> {
 
 process.on("SIGINT", () => void stop());
 process.on("SIGTERM", () => void stop());
-// Started by another program that is gone: nothing else would stop the shop.
+// The program that started the shop is gone, and nothing else would stop it.
 process.once("disconnect", () => void stop());

@@ -11,7 +11,7 @@ export interface Settings {
   readonly host: string;
   /** `SHOP_DATA_DIR`, `./var` by default. */
   readonly directory: string;
-  /** Cookies only over TLS. On in production. */
+  /** Sends cookies over TLS only. On in production. */
   readonly secureCookies: boolean;
   readonly csrfSecret: string;
   /** The secret with which the payment provider signs its webhooks: `whsec_…`. */
@@ -19,7 +19,7 @@ export interface Settings {
   readonly accounts: readonly Account[];
 }
 
-/** The passwords and the webhook secret drawn at the first start, for the person who started it. */
+/** The passwords and the webhook secret that the first start generates, for the person who started it. */
 interface Credentials {
   readonly passwords: { readonly [accountId: string]: string };
   readonly webhookSecret: string;
@@ -69,7 +69,7 @@ function newCredentials(directory: string): Credentials {
 function hash(credentials: Credentials, id: string): Promise<string> {
   const password = credentials.passwords[id];
   if (password === undefined)
-    throw new Error(`credentials.json has no password for "${id}": delete it to draw new ones`);
+    throw new Error(`credentials.json has no password for "${id}": delete it to generate new ones`);
   return hashPassword(password);
 }
 
