@@ -43,7 +43,7 @@ export class Observation extends RequestCauses {
   #context: RequestContext | undefined;
   #refusals: Refusal[] | undefined;
   #lastError: unknown;
-  /** Whether an error passed that is no "not found" or "method not allowed". */
+  /** Whether an error passed other than "not found" and "method not allowed". */
   #failed = false;
   /** The layer of middleware that the request came to last before it was answered. */
   #layer: object | undefined;
@@ -95,7 +95,7 @@ export class Observation extends RequestCauses {
     if (!this.#ended) this.#layer = layer;
   }
 
-  /** An error passes through the application's middleware. Called as often as somebody sees it. */
+  /** An error passes through the application's middleware. May be called several times for one error. */
   sawError(error: unknown): void {
     if (error === this.#lastError || this.#ended) return;
     this.#lastError = error;
@@ -109,7 +109,7 @@ export class Observation extends RequestCauses {
     }
   }
 
-  /** The response has ended, or nobody is there any more to get it. */
+  /** The response has ended, or the client is gone. */
   #end(closed: boolean, answered: boolean): void {
     // The client may go away before there is an answer, and the application may give one all the same.
     if (this.#ended || !answered) return;
@@ -170,7 +170,7 @@ export class Observation extends RequestCauses {
   }
 }
 
-/** Observes a request until its response ends, unless it is observed already. Throws for what is no request of Node's. */
+/** Observes a request until its response ends, unless it already is. Throws if it is not one of Node's requests. */
 export function observe(
   capture: Capture,
   raw: IncomingMessage,

@@ -75,7 +75,7 @@ function prepare(app: ExpressApp): void {
   const first = stackOf(app)[0];
   if (first !== undefined) observeLayersOf(Object.getPrototypeOf(first) as LayerPrototype);
   const root = rootApp(app);
-  // An error that nobody handles passes no layer after the one that raised it: it gets this one to pass.
+  // An unhandled error passes no layer after the one that raised it, so this layer is added for it to pass.
   if (stackOf(root).at(-1)?.handle !== passErrorOn) root.use(passErrorOn);
 }
 

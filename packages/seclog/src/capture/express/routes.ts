@@ -156,7 +156,7 @@ function collect(
   return false;
 }
 
-/** `router.all` is a mark on the route, `app.all` registers each of Node's 30 and more methods; nobody writes out so many. */
+/** `router.all` is a mark on the route, `app.all` registers each of Node's 30 and more methods; no application lists so many. */
 function takesAll({ methods }: ExpressRoute): boolean {
   return methods["_all"] === true || Object.keys(methods).length > 20;
 }
@@ -217,7 +217,7 @@ function mountedApp(handle: ExpressLayer["handle"]): ExpressApp | undefined {
     get: (target, name) => (name === "url" ? url : Reflect.get(target, name)),
     setPrototypeOf(_, prototype) {
       found ??= (prototype as ExpressRequest | null)?.app;
-      // Express 4 catches the error and would go on to its error handlers: it gives up on a request without a URL.
+      // Express 4 catches the error and would call its error handlers; it stops at a request without a URL.
       url = undefined;
       throw new Error("the application is known");
     },
