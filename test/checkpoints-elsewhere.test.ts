@@ -1,4 +1,4 @@
-/** Checkpoints of a real database, published to a real witness; the witness killed at any moment; the log served. */
+/** Publishes checkpoints of a real database to a real witness, kills the witness at any moment, and serves the log. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -44,7 +44,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Started {
   readonly child: ChildProcess;
-  /** What it printed first. */
+  /** The first line it printed. */
   readonly line: string;
   readonly stderr: () => string;
 }
@@ -58,7 +58,7 @@ function launch(args: readonly string[], environment: NodeJS.ProcessEnv = {}): C
   return child;
 }
 
-/** Starts a server and waits for the line that says where it listens. */
+/** Starts a server and waits for the line that prints its address. */
 async function startProgram(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Started> {
   const child = launch(args, environment);
   let stdout = "";
@@ -111,7 +111,7 @@ describe("seclog witness", () => {
     ...["witness", "--key", path, "--log", log.vkey, "--state", join(folder, state), "--listen", listen],
   ];
 
-  it("says its public key and where it listens, ends in good order, and keeps its state to itself", LONG, async () => {
+  it("prints its public key and its address, stops cleanly, and keeps its state private", LONG, async () => {
     const { signer, path } = key();
     const first = await startProgram(argumentsOf(path, "order"));
     expect(first.line).toMatch(/^w\.example\/1\+[0-9a-f]{8}\+\S+ http:\/\/127\.0\.0\.1:\d+$/);
@@ -121,14 +121,14 @@ describe("seclog witness", () => {
       stderr: expect.stringContaining(`is in use by process ${first.child.pid}: stop it first`),
     });
     expect(await end(first.child, "SIGTERM")).toBe(0);
-    // Killed outright, it leaves its lock behind, which holds nobody up.
+    // Killed, it leaves its lock behind, which must not block the next process.
     const second = await startProgram(argumentsOf(path, "order"));
     await end(second.child, "SIGKILL");
     const third = await startProgram(argumentsOf(path, "order"));
     expect(await end(third.child, "SIGINT")).toBe(0);
   });
 
-  it("refuses keys that are not what they must be", LONG, async () => {
+  it("refuses keys of the wrong kind", LONG, async () => {
     const { path } = key();
     const logKey = keyFile("log.example/shop", "ed25519");
     const witness = key();
@@ -141,12 +141,12 @@ describe("seclog witness", () => {
     await refuse(["--key", logKey.path, "--log", log.vkey], "holds a log's key");
     await refuse(["--key", path, "--log", witness.signer.vkey], "not a log's key");
     await refuse(["--key", path, "--log", "nonsense"], "is not a vkey");
-    await refuse(["--key", path, "--log", log.vkey, "--listen", "8080"], "is no HOST:PORT");
+    await refuse(["--key", path, "--log", log.vkey, "--listen", "8080"], "is not HOST:PORT");
     chmodSync(path, 0o640);
     await refuse(["--key", path, "--log", log.vkey], "SECLOG_KEY");
   });
 
-  it("killed at any moment, never signs two checkpoints of which neither continues the other", LONG, async () => {
+  it("never signs two inconsistent checkpoints, even when killed at any moment", LONG, async () => {
     const { signer, path } = key();
     const port = await steadyPort();
     const signed: { readonly tree: MemoryTree; readonly size: number }[] = [];
@@ -158,7 +158,7 @@ describe("seclog witness", () => {
     let base = new MemoryTree(0);
     let kills = 0;
     for (let round = 0; round < 8; round++) {
-      // Made beforehand: the witness shall be kept busy.
+      // Built in advance, to keep the witness busy.
       const forks = await Promise.all(
         ["a", "b", "c"].map(async (salt) => {
           const tree = base.first(base.size).grow(40, `${round}${salt}`);
@@ -178,10 +178,10 @@ describe("seclog witness", () => {
             openNote(`${tree.checkpoint(log, size).note.split("\n\n")[0]}\n\n${answer.body}`, [signer]);
             signed.push({ tree, size: size++ });
             next = bodies.shift();
-            // Its requests and those of the other forks go on meanwhile.
+            // Its requests and those of the other forks continue meanwhile.
             if (signed.length >= before + most && !child.killed) kills += child.kill("SIGKILL") ? 1 : 0;
           } else if (answer?.status === 409 && Number(answer.body) < tree.size) {
-            // Another one was faster: this one tries to go on from there, for which it has no proof.
+            // Another fork was faster: this one tries to continue from there, without a valid proof.
             size = Number(answer.body) + 1;
             next = await bodyOf(tree, size - 1, size);
           } else {
@@ -193,7 +193,7 @@ describe("seclog witness", () => {
       await Promise.all(racing);
       child.kill("SIGKILL");
       await closed;
-      // Whoever was last seen: its successor begins where that one was, told by the witness itself.
+      // The next round starts from the witness's own last checkpoint, whichever fork that is.
       const again = await startProgram(argumentsOf(path, "killed", `127.0.0.1:${port}`));
       const shown = await send(port, "GET", `/${originHash(log.name)}/checkpoint`);
       await end(again.child, "SIGKILL");
@@ -261,7 +261,7 @@ describe("a log in PostgreSQL", () => {
         expect(openNote(stored?.note ?? "", [log, signer]).verified, errors.join("\n")).toHaveLength(2);
       };
 
-      // It is not there yet.
+      // The witness is not running yet.
       const first = await seal(300);
       for (let tries = 0; tries < 100 && errors.length === 0; tries++) await sleep(50);
       expect(errors[0]).toMatch(/^SECLOG_PUBLISH witness w\.example\/1: fetch failed: .*ECONNREFUSED/);
@@ -274,7 +274,7 @@ describe("a log in PostgreSQL", () => {
       await cosigned(size);
       await publishing.flush(5_000);
 
-      // A sealer that was started anew does not know how far the witness is.
+      // A restarted sealer does not know the witness's size.
       errors.length = 0;
       const tree = new MemoryTree(size - 1, "rolled back");
       const context = { ...storedContext(pool), tiles: tree.tiles, newestSize: async () => tree.size };
@@ -285,16 +285,16 @@ describe("a log in PostgreSQL", () => {
         code: "SECLOG_ROLLBACK",
         message: expect.stringContaining(`with ${size} leaves, and the database has ${size - 1}: it was rolled back`),
       });
-      // And one that has grown on is a fork.
+      // A tree that grew from there is a fork.
       await expect(publish(tree.grow(20))).rejects.toMatchObject({
         code: "SECLOG_ROLLBACK",
-        message: expect.stringContaining("does not believe"),
+        message: expect.stringContaining("does not accept"),
       });
-      expect(again.stderr()).toContain("it was not shown to continue the cosigned one of");
+      expect(again.stderr()).toContain("without a valid proof that it continues the cosigned one of");
     },
   );
 
-  it("is served to whoever checks it, as tlog-tiles says", LONG, async () => {
+  it("is served to verifiers as tlog-tiles specifies", LONG, async () => {
     await addQuarantined(database, source);
     await addEvents(database, source, 3, 2);
     const { size, root, note } = await sealAll(database, log);
@@ -318,7 +318,7 @@ describe("a log in PostgreSQL", () => {
           return new Uint8Array(await response.arrayBuffer());
         }),
       );
-    // What a client hashes of what it is served is the signed root.
+    // The root that a client computes from the served tiles is the signed one.
     expect(await treeRoot(size, read)).toEqual(root);
     expect((await get("/tile/entries/000")).status).toBe(404);
     expect((await get("/checkpoint", { host: "evil.example" })).status).toBe(421);
@@ -329,7 +329,7 @@ describe("a log in PostgreSQL", () => {
     await database.query(`ALTER ROLE ${reader} NOLOGIN`);
     await database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", [reader]);
     const refused = await get("/checkpoint");
-    expect(refused).toMatchObject({ status: 503, body: "the database cannot be asked now\n" });
+    expect(refused).toMatchObject({ status: 503, body: "the database is unavailable\n" });
     await database.query(`ALTER ROLE ${reader} LOGIN`);
     expect((await get("/checkpoint")).status).toBe(200);
     expect(await end(server.child, "SIGTERM")).toBe(0);

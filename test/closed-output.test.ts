@@ -1,4 +1,4 @@
-/** Applications of which nobody reads the output any more. */
+/** Applications whose output has lost its reader. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ async function run(script: string, { closed }: { closed?: "stdout" | "stderr" } 
     env: { ...process.env, FOLDER: folder },
   });
   for (const name of ["stdout", "stderr"] as const) {
-    // Gone after the first piece, as `| head -1` does.
+    // Closed after the first chunk, like `| head -1`.
     child[name].on("data", () => name === closed && child[name].destroy());
   }
   const [code] = (await once(child, "exit")) as [number | null];
@@ -60,7 +60,7 @@ describe("stdoutHandler()", () => {
 });
 
 describe("createSecurityLog()", () => {
-  it("keeps the spool where it was when the process changes its directory", { timeout: 60_000 }, async () => {
+  it("keeps the spool in place when the process changes its directory", { timeout: 60_000 }, async () => {
     mkdirSync(join(folder, "elsewhere"));
     const code = await run(`
       import { createSecurityLog } from "seclog";

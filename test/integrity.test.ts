@@ -1,4 +1,4 @@
-/** Keys, sealing, proofs and verification as their users meet them: with the program, on a real log. */
+/** Keys, sealing, proofs and verification through the program, on a real log. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -45,7 +45,7 @@ async function makeKey(name: string, origin = "log.example/shop"): Promise<strin
 }
 
 describe("seclog keys", LONG, () => {
-  it("draws a key that only its owner can read, and shows its public half", async () => {
+  it("generates a key that only its owner can read, and shows its public half", async () => {
     const vkey = await makeKey("a.key");
     expect(parseVkey(vkey).name).toBe("log.example/shop");
     expect(statSync(at("a.key")).mode & 0o777).toBe(0o600);
@@ -59,10 +59,10 @@ describe("seclog keys", LONG, () => {
     });
   });
 
-  it("never writes over a key, and takes none that others can read, nor what is none", async () => {
+  it("never overwrites a key, and refuses one that others can read and text that is not a key", async () => {
     const before = readFileSync(at("a.key"), "utf8");
     const again = await seclog(["keys", "generate", "--out", at("a.key"), "--name", "x"]);
-    expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("never written over") });
+    expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("never overwritten") });
     expect(readFileSync(at("a.key"), "utf8")).toBe(before);
     writeFileSync(at("open.key"), before);
     chmodSync(at("open.key"), 0o644);
@@ -79,7 +79,7 @@ describe("seclog keys", LONG, () => {
 });
 
 describe("seclog seal", LONG, () => {
-  it("seals what there is, with a key of a file, a command or the environment", async () => {
+  it("seals what is stored, with a key from a file, a command or the environment", async () => {
     await store(10);
     const first = await seclog(["seal", "--once", "--key", at("a.key")]);
     expect(first).toMatchObject({ code: 0, stdout: "Sealed 11 leaves; the tree has 11.\n" });
@@ -94,13 +94,13 @@ describe("seclog seal", LONG, () => {
     const command = await seclog(["seal", "--once", "--json", "--key-command", `cat ${at("a.key")}`]);
     expect(command.code).toBe(0);
     expect(JSON.parse(command.stdout)).toMatchObject({ size: 14, leaves: 1, missing: 0, oldest_unsealed_seconds: 0 });
-    expect((await seclog(["seal", "--once", "--key", at("a.key")])).stdout).toBe("Nothing was left to seal.\n");
+    expect((await seclog(["seal", "--once", "--key", at("a.key")])).stdout).toBe("Nothing to seal.\n");
   });
 
   it.each([
     [["--once"], {}, 2, "npx @seclog/server keys generate"],
-    [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both given"],
-    [["--once", "--key-command", "exit 3"], {}, 1, "ended with 3"],
+    [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both set"],
+    [["--once", "--key-command", "exit 3"], {}, 1, "exited with 3"],
     [["--once", "--interval", "0"], {}, 2, "--interval 0"],
     [["--once", "--key", "/nowhere/key"], {}, 1, "cannot be read"],
     [["--once"], { SECLOG_SEALER_URL: undefined }, 2, "SECLOG_SEALER_URL is not set"],
@@ -110,7 +110,7 @@ describe("seclog seal", LONG, () => {
     expect(result).toMatchObject({ code, stdout: "" });
   });
 
-  it("shows in stats how far it is", async () => {
+  it("reports its progress in stats", async () => {
     await store(2);
     const { stdout } = await seclog(["stats", "--json"]);
     expect(JSON.parse(stdout)).toMatchObject({ seal: { leaves: 14, unsealed: 2 } });
@@ -126,7 +126,7 @@ describe("seclog seal", LONG, () => {
 describe("seclog prove", LONG, () => {
   const { id } = exampleEvent(3);
 
-  it("writes a proof that holds with the public key alone, with the personal part or without", async () => {
+  it("writes a proof that holds with only the public key, with or without the personal part", async () => {
     const vkey = parseVkey((await seclog(["keys", "show", at("a.key")])).stdout.trim());
     expect(await seclog(["prove", id, "--out", at("event.proof")])).toMatchObject({ code: 0, stdout: "" });
     const whole = parseTlogProof(readFileSync(at("event.proof"), "utf8"));
@@ -143,7 +143,7 @@ describe("seclog prove", LONG, () => {
     expect(verifyTlogProof(leaf, redacted, [vkey]).checkpoint.size).toBe(16);
   });
 
-  it("says what it cannot prove", async () => {
+  it("refuses what it cannot prove, and says why", async () => {
     expect(await seclog(["prove", "nonsense"])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining("is not an event's id"),
@@ -180,8 +180,8 @@ describe("seclog prove", LONG, () => {
   });
 });
 
-describe("all of it together", LONG, () => {
-  it("seals, keeps checkpoints in a file, a repository and with a witness, verifies against them, and proves one event", async () => {
+describe("the whole flow", LONG, () => {
+  it("seals, publishes checkpoints to a file, a repository and a witness, verifies against them, and proves one event", async () => {
     const made = await seclog(["keys", "generate", "--witness", "--out", at("w.key"), "--name", "w.example/1"]);
     const witnessKey = made.stdout.split("\n")[0] ?? "";
     const logKey = (await seclog(["keys", "show", at("a.key")])).stdout.trim();
@@ -229,7 +229,7 @@ describe("all of it together", LONG, () => {
 });
 
 describe("seclog keys rotate", LONG, () => {
-  it("lets a new key seal from the newest checkpoint on, which both sign; the old one is refused", async () => {
+  it("seals with the new key from the newest checkpoint on, which both keys sign, and refuses the old key", async () => {
     await seclog(["seal", "--once", "--key", at("a.key")]);
     const wrong = await makeKey("other.key");
     expect(wrong).not.toBe("");

@@ -60,7 +60,7 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
     const key = join(folder, `${mode}.key`);
     const next = join(folder, `${mode}-next.key`);
 
-    expect(await succeed("setup")).toContain("nothing had to be changed");
+    expect(await succeed("setup")).toContain("nothing to change");
     expect(await leftOnConnections()).toEqual([]);
 
     const log = createSecurityLog({

@@ -67,7 +67,7 @@ describe("seclog erase", LONG, () => {
       "INSERT INTO security_event_quarantine VALUES (gen_random_uuid(), 1, 'bad', '{\"actor_id\":\"alice\"}')",
     );
     const dry = await seclog(["erase", "--actor", "alice", ...REASON]);
-    expect([dry.code, dry.stderr]).toEqual([0, "Nothing was changed. The same with --yes erases it.\n"]);
+    expect([dry.code, dry.stderr]).toEqual([0, "Nothing was changed. Add --yes to erase.\n"]);
     expect(dry.stdout).toBe(`Would erase 3 events from 2026-11-22 10:00:00 to 2026-11-22 12:00:00 UTC
 EVENTS EVENT
      2 authz_fail
@@ -98,7 +98,7 @@ Would erase 1 record in quarantine
     });
     expect(done.stdout).toContain("Erased 3 events from ");
     expect(done.stdout).toContain(
-      `On record as log_erased, event ${event?.id} (number ${event?.seq} of the log itself)\n`,
+      `On record as log_erased, event ${event?.id} (number ${event?.seq} of the log's own source)\n`,
     );
     expect(await count("actor_id = 'alice'")).toBe(0);
     // Queried like any other event.
@@ -108,7 +108,7 @@ Would erase 1 record in quarantine
     const again = await seclog(["erase", "--actor", "alice", ...REASON, "--yes"]);
     expect([again.code, again.stdout]).toEqual([
       0,
-      'No events match: there is nothing to erase. Looked for actor_id or userid "alice".\n',
+      'No events match, so there is nothing to erase. Searched for actor_id or userid "alice".\n',
     ]);
     expect(await json(["erase", "--ip", "203.0.113.64/26", ...REASON, "--yes"])).toMatchObject({
       dry_run: false,
@@ -117,7 +117,7 @@ Would erase 1 record in quarantine
     });
   });
 
-  it("keeps what a hold covers, until it is released", async () => {
+  it("keeps the events that a hold covers until its release", async () => {
     await store({ actorId: "held", occurredAt: "2026-11-20T10:00:00.000000Z" }, { actorId: "held" });
     const placed = await json([
       "hold",
@@ -143,11 +143,11 @@ Would erase 1 record in quarantine
     const list = await seclog(["hold", "--list"]);
     expect(list.stdout).toMatch(/ 1 standard 2026-11-20 to 2026-11-21 +\d{4}-\d\d-\d\d - +ticket 4711\n$/);
     const released = await seclog(["hold", "--release", String(placed["id"]), "--reason", "closed"]);
-    expect([released.code, released.stdout]).toEqual([0, `Hold ${placed["id"]} has ended, and that is on record.\n`]);
+    expect([released.code, released.stdout]).toEqual([0, `Hold ${placed["id"]} released, and recorded in the log.\n`]);
     const twice = await seclog(["hold", "--release", String(placed["id"]), "--reason", "closed"]);
     expect([twice.code, twice.stderr]).toEqual([
       1,
-      expect.stringMatching(/there is no hold 1, or it has ended.*SECLOG_REMOVAL/),
+      expect.stringMatching(/hold 1 does not exist or was already released.*SECLOG_REMOVAL/),
     ]);
     expect(await json(["hold", "--list"])).toMatchObject({ holds: [{ id: 1, released_at: expect.any(String) }] });
     expect(await json(["erase", "--actor", "held", ...REASON, "--yes"])).toMatchObject({ erased: 1, held: 0 });
@@ -199,7 +199,7 @@ Would erase 1 record in quarantine
     expect([code, stdout, stderr]).toEqual([
       1,
       "",
-      expect.stringMatching(/locked: nothing was erased.*SECLOG_REMOVAL/),
+      expect.stringMatching(/locked, so nothing was erased.*SECLOG_REMOVAL/),
     ]);
     expect(await count("actor_id = 'erika'")).toBe(1);
   });
@@ -250,7 +250,7 @@ Would erase 1 record in quarantine
       /No events match: actor_id or userid "OU=A department.*from 20.* The default is the last day/,
     );
     expect((await seclog(["erase", "--actor", dn("Jack"), ...REASON])).stdout).toMatch(
-      /nothing to erase\. Looked for actor_id or userid "OU=A department/,
+      /nothing to erase\. Searched for actor_id or userid "OU=A department/,
     );
     // Another person's name begins with the same 256 characters.
     expect(await json(["erase", "--actor", dn("Jane"), ...REASON, "--yes"])).toMatchObject({ erased: 1 });
@@ -309,29 +309,29 @@ Would erase 1 record in quarantine
   it.each([
     [["erase", "--actor", "x"], "--reason"],
     [["erase", "--actor", "x", "--reason", " "], "--reason is empty"],
-    [["erase", ...REASON], "whom to erase is not said"],
-    [["erase", "--since", "1d", ...REASON], "whom to erase is not said"],
+    [["erase", ...REASON], "nothing says whom to erase"],
+    [["erase", "--since", "1d", ...REASON], "nothing says whom to erase"],
     [["erase", "--actor", "", ...REASON], "--actor is empty"],
     [["erase", "--target", "", ...REASON], "--target is empty"],
-    [["erase", "--event", "1", ...REASON], '--event "1" is no event\'s id'],
-    [["erase", "--ip", "nowhere", ...REASON], '--ip "nowhere" is no address'],
+    [["erase", "--event", "1", ...REASON], '--event "1" is not an event id'],
+    [["erase", "--ip", "nowhere", ...REASON], '--ip "nowhere" is not an address'],
     [["erase", "--ip", "10.0.0.1/8", ...REASON, "--yes"], "write 10.0.0.0/8 for the network, or 10.0.0.1"],
-    [["erase", "--actor", "x", "--since", "1d", "--until", "2d", ...REASON], "nothing could match"],
+    [["erase", "--actor", "x", "--since", "1d", "--until", "2d", ...REASON], "no event could match"],
     [["erase", "--actor", "x", "--database", "", ...REASON], "--database is empty"],
     [["prune", ...REASON], "--older-than"],
     [["prune", "--older-than", "1d"], "--reason"],
-    [["prune", "--older-than", "0d", ...REASON], '--older-than "0d" is no age'],
-    [["prune", "--older-than", "18", ...REASON], "is no age"],
-    [["prune", "--older-than", "1d", "--class", "own", ...REASON], '--class "own" is none of short, standard, long'],
+    [["prune", "--older-than", "0d", ...REASON], '--older-than "0d" is not an age'],
+    [["prune", "--older-than", "18", ...REASON], "is not an age"],
+    [["prune", "--older-than", "1d", "--class", "own", ...REASON], '--class "own" is not one of short, standard, long'],
     [["hold"], "--reason is missing"],
     [["hold", "--list", "--release", "1"], "one thing at a time"],
-    [["hold", "--release", "one", ...REASON], '--release "one" is no hold'],
-    [["hold", "--class", "all", ...REASON], '--class "all" is none of'],
+    [["hold", "--release", "one", ...REASON], '--release "one" is not the number of a hold'],
+    [["hold", "--class", "all", ...REASON], '--class "all" is not one of'],
     [["retention", "authn=short", "authn=long"], '"authn" is set twice, to short and to long: name each category once'],
-    [["retention", "autn=long"], 'there is no category "autn": did you mean authn?'],
-    [["retention", "orders=long"], 'there is no category "orders": the categories are authn, authz,'],
+    [["retention", "autn=long"], 'unknown category "autn": did you mean authn?'],
+    [["retention", "orders=long"], 'unknown category "orders": known are authn, authz,'],
     [["retention", "authn"], '"authn" sets nothing'],
-    [["retention", "authn=forever"], 'authn "forever" is none of short, standard, long'],
+    [["retention", "authn=forever"], 'authn "forever" is not one of short, standard, long'],
   ])("%j ends with 2 and the reason", async (args, reason) => {
     const { code, stdout, stderr } = await seclog(args);
     expect([code, stdout]).toEqual([2, ""]);
@@ -342,14 +342,14 @@ Would erase 1 record in quarantine
 
 it("seclog erase refuses a reason that is too long", LONG, async () => {
   const { code, stderr } = await seclog(["erase", "--actor", "x", "--reason", "y".repeat(1001)]);
-  expect([code, stderr]).toEqual([2, expect.stringContaining("--reason has 1001 characters; 1000 are the most")]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("--reason has 1001 characters; the limit is 1000")]);
 });
 
 describe("seclog prune", LONG, () => {
-  it("says in its help which months always stay", async () => {
+  it("states in its help which months always stay", async () => {
     const { stdout } = await seclog(["prune", "--help"]);
     expect(stdout.replace(/\s+/g, " ")).toContain(
-      "months whose last day is older; this month and the last always stay",
+      "drop months whose last day is older; the current month and the one before always stay",
     );
   });
 
@@ -402,13 +402,13 @@ describe("seclog prune", LONG, () => {
     const done = await running;
     expect(done.code).toBe(1);
     const lines = done.stdout.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/^security_event_log_short_2024_01 dropped: 0 events, on record as event [0-9a-f-]{36}$/);
-    expect(lines[1]).toMatch(/^security_event_log_standard_2024_01 dropped: 1 event, on record as event /);
+    expect(lines[0]).toMatch(/^security_event_log_short_2024_01 dropped: 0 events, recorded as event [0-9a-f-]{36}$/);
+    expect(lines[1]).toMatch(/^security_event_log_standard_2024_01 dropped: 1 event, recorded as event /);
     expect(lines[2]).toBe(
-      "security_event_log_standard_2024_02 stays: it has events that are not sealed: is seclog seal running?",
+      "security_event_log_standard_2024_02 stays: it has unsealed events: check that seclog seal is running",
     );
     expect(lines[3]).toBe(
-      `security_event_log_standard_2024_03 stays: security_event_log_standard_2024_03 is under hold ${hold}: case 3; npx @seclog/server hold --release ends it`,
+      `security_event_log_standard_2024_03 stays: security_event_log_standard_2024_03 is under hold ${hold}: case 3; npx @seclog/server hold --release releases it`,
     );
     expect(lines[4]).toMatch(/^security_event_log_standard_2024_04 dropped: 0 events/);
     expect(done.stderr).toContain("2 months could not be dropped.");
@@ -429,7 +429,11 @@ describe("seclog prune", LONG, () => {
     expect(stuck.code).toBe(1);
     expect(partitions).toMatchObject([
       { month: "2024-02", dropped: false, sealed: false },
-      { month: "2024-03", dropped: false, why: expect.stringMatching(/locked for 5 attempts.*pg_stat_activity/) },
+      {
+        month: "2024-03",
+        dropped: false,
+        why: expect.stringMatching(/locked during all 5 attempts.*pg_stat_activity/),
+      },
     ]);
     await reader.query("COMMIT");
     expect(JSON.parse((await seclog([...args, "--yes", "--json"])).stdout)).toMatchObject({
@@ -462,7 +466,7 @@ describe("seclog retention", LONG, () => {
     expect(set.stdout).toMatch(/\nauthn +short\n/);
     expect(set.stdout).toMatch(/\nshop\.orders +long\n/);
     expect(set.stdout).toMatch(/\n\(any other\) +standard\n$/);
-    expect(set.stderr).toContain("Changed, and on record: authn, shop.orders.");
+    expect(set.stderr).toContain("Changed and recorded: authn, shop.orders.");
     expect((await json(["retention", "authn=short", "shop.orders=long"]))["changed"]).toEqual([]);
     // A category that stored events have needs no --allow-unknown.
     await store({ category: "shop.stock", occurredAt: new Date().toISOString().replace("Z", "000Z") });

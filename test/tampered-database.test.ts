@@ -135,15 +135,15 @@ describe("seclog doctor", () => {
     const found = await doctor();
     expect(found).toContain("security_event_quarantine (away) has a rule");
     expect(found).toContain("security_event_log (drop_it) has a trigger that is not Seclog's");
-    expect(found).toContain("security_event_log_more belongs to the log and was not made by Seclog");
-    expect(found).toContain("the function seclog_require_events is not the one that Seclog made");
+    expect(found).toContain("security_event_log_more is a partition that Seclog did not create");
+    expect(found).toContain("the function seclog_require_events is not the one that Seclog created");
   });
 
   it("names the login whose sources have passed numbers without an event", async () => {
     await database.query(`BEGIN; SET LOCAL session_replication_role = replica;
       INSERT INTO security_event_source (id, epoch, key_hash, last_seq, login)
         SELECT gen_random_uuid(), 1, 'x', 1000000, 'taken_over' FROM generate_series(1, 3); COMMIT`);
-    expect(await doctor()).toContain("3 sources that taken_over opened have passed 3,000,000 numbers without an event");
+    expect(await doctor()).toContain("3 sources that taken_over opened have skipped 3,000,000 numbers");
   });
 
   it("names a login that several services share, by what their sources have stored", async () => {
@@ -151,17 +151,17 @@ describe("seclog doctor", () => {
     await shop.recordSecurityEvent("authz_fail").stored;
     // A row beyond its source's position does not prove a service's name.
     await forge(shop.sourceId, 1_000, { service: "'forged'" });
-    expect(await doctor()).not.toContain("is shared by the services");
+    expect(await doctor()).not.toContain("share the login");
     const mail = openLog("mail");
     await mail.recordSecurityEvent("authz_fail").stored;
     const found = await doctor();
     await Promise.all([shop.close(), mail.close()]);
     const login = new URL(database.writerUrl).username;
     expect(found).toContain(
-      `the login ${login} is shared by the services mail, shop: each may disturb the others' sources`,
+      `the services mail, shop share the login ${login}: each can interfere with the others' sources`,
     );
     expect(found).toContain(
-      "give each application a login of its own: seclog setup with another user in SECLOG_DATABASE_URL",
+      "give each application its own login: run seclog setup with another user in SECLOG_DATABASE_URL",
     );
   });
 
@@ -213,7 +213,7 @@ describe("a number beyond 2^53", () => {
       [["query", "--json"], /"seq": ?"9007199254740993"/],
       [["stats"], /9,?223,?372,?036,?854,?775,?807/],
       [["stats", "--json"], /"unsealed": ?"9223372036854775807"/],
-      [["doctor"], /passed 9,223,372,036,854,775,807 numbers without an event/],
+      [["doctor"], /skipped 9,223,372,036,854,775,807 numbers/],
     ] as const) {
       const text = await run(...args);
       expect(text, args.join(" ")).toMatch(found);

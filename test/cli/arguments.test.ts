@@ -1,4 +1,4 @@
-/** The program as it is built: what it takes as arguments and from its environment, and what it refuses. */
+/** The built program: the arguments and the environment that it accepts and refuses. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     }
   });
 
-  it("lets the log be searched for what looks like a password", async () => {
+  it("lets a search contain text that looks like a password", async () => {
     for (const text of ["password=x", "https://shop.example/login?user=me&password=x"]) {
       expect(await seclog(["query", "--json", "--text", text])).toMatchObject({ code: 0, stderr: "" });
     }
@@ -54,29 +54,29 @@ describe("seclog, its arguments and environment", LONG, () => {
   });
 
   it.each([
-    [["query", "--since", "yesterday"], '--since "yesterday" is no time'],
-    [["query", "--since", "2026-02-31x"], "is no time"],
-    [["query", "--since", "2026-02-31"], '--since "2026-02-31" is no time: 2026-02 has the days 01 to 28'],
-    [["stats", "--until", "2026-11-01T24:00"], '--until "2026-11-01T24:00" is no time: hours go from 00 to 23'],
+    [["query", "--since", "yesterday"], '--since "yesterday" is not a time'],
+    [["query", "--since", "2026-02-31x"], "is not a time"],
+    [["query", "--since", "2026-02-31"], '--since "2026-02-31" is not a time: 2026-02 has the days 01 to 28'],
+    [["stats", "--until", "2026-11-01T24:00"], '--until "2026-11-01T24:00" is not a time: hours go from 00 to 23'],
     [["erase", "--actor", "x", "--since", "2026-11-31", "--reason", "r"], "2026-11 has the days 01 to 30"],
     [["hold", "--until", "2026-02-29", "--reason", "r"], "2026-02 has the days 01 to 28"],
-    [["query", "--since", "1d", "--until", "2d"], "nothing could match"],
-    [["query", "--level", "loud"], '--level "loud" is none of debug'],
-    [["query", "--ip", "10.0.0.0/33"], '--ip "10.0.0.0/33" is no address or network'],
-    [["query", "--ip", "fe80::1%eth0"], "is no address or network"],
+    [["query", "--since", "1d", "--until", "2d"], "no event could match"],
+    [["query", "--level", "loud"], '--level "loud" is not one of debug'],
+    [["query", "--ip", "10.0.0.0/33"], '--ip "10.0.0.0/33" is not an address or a network'],
+    [["query", "--ip", "fe80::1%eth0"], "is not an address or a network"],
     [["query", "--limit", "0"], '--limit "0" is neither'],
     [["query", "--type", "a b"], '--type "a b" cannot be an event type'],
-    [["query", "--timeout", "0"], '--timeout "0" is no number'],
+    [["query", "--timeout", "0"], '--timeout "0" is not a number'],
     [["query", "--no-such-option"], "--no-such-option"],
-    [["tail", "--interval", "0"], '--interval "0" is not from'],
-    [["doctor", "--processes", "many"], '--processes "many" is no number'],
+    [["tail", "--interval", "0"], '--interval "0" is not a number of seconds from'],
+    [["doctor", "--processes", "many"], '--processes "many" is not a number'],
     [["setup", "--database", ""], "--database is empty"],
     [["setup", "--print-sql", "--database", " "], "--database is empty"],
     [["ship"], "--spool"],
     [["ship", "--spool", "/usr"], 'the spool "/usr" is not a spool, it holds neither sources nor a spool\'s files'],
-    [["help", "qurey"], 'there is no command "qurey": did you mean query?'],
-    [["qurey", "--help"], 'there is no command "qurey": did you mean query?'],
-    [["help", "zzzzzz"], 'there is no command "zzzzzz": '],
+    [["help", "qurey"], 'unknown command "qurey": did you mean query?'],
+    [["qurey", "--help"], 'unknown command "qurey": did you mean query?'],
+    [["help", "zzzzzz"], 'unknown command "zzzzzz": '],
     [["ship", "--spool", "misspelt"], 'the spool "misspelt" does not exist'],
     [["fly"], "unknown command 'fly'"],
   ])("%j ends with 2 and the reason", async (args, reason) => {
@@ -86,7 +86,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     expect(stderr.trimEnd().split("\n")).toHaveLength(1);
   });
 
-  it("ends with 2 where a URL is missing or would weaken the session, and never prints its password", async () => {
+  it("exits with 2 if a URL is missing or would weaken the session, and never prints its password", async () => {
     const cases: [Environment, string][] = [
       [{ SECLOG_READER_URL: undefined }, "SECLOG_READER_URL is not set"],
       [{ SECLOG_READER_URL: "mysql://me:hunter2@db/x" }, "SECLOG_READER_URL"],
@@ -100,7 +100,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     }
   });
 
-  it("ends with 1 and advice where the database refuses, with a stack only for SECLOG_DEBUG", async () => {
+  it("exits with 1 and advice if the database refuses, with a stack only under SECLOG_DEBUG", async () => {
     const port = new URL(database.readerUrl).port;
     const refused = { SECLOG_READER_URL: `postgresql://nobody:hunter2@127.0.0.1:${port}/seclog` };
     const { code, stderr } = await seclog(["stats"], refused);
@@ -141,7 +141,7 @@ describe("seclog setup", LONG, () => {
     expect(stdout).not.toContain("hunter2");
   });
 
-  it("changes nothing where everything is there", async () => {
+  it("changes nothing if everything exists", async () => {
     const { code, stdout } = await seclog(["setup", "--json"]);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -150,6 +150,6 @@ describe("seclog setup", LONG, () => {
       migrationsApplied: [],
       warnings: [],
     });
-    expect((await seclog(["setup"])).stdout).toContain("nothing had to be changed");
+    expect((await seclog(["setup"])).stdout).toContain("nothing to change");
   });
 });

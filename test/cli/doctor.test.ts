@@ -1,4 +1,4 @@
-/** The program as it is built, against a real PostgreSQL: what doctor finds. */
+/** The built program, against a real PostgreSQL: what doctor finds. */
 import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +32,7 @@ describe("seclog doctor", LONG, () => {
     }[];
   }
 
-  /** The faults and warnings, without those of the test's server: it has no fsync. */
+  /** The faults and warnings, except those of the test server, which runs without fsync. */
   async function findings(args: readonly string[] = [], environment: Environment = {}): Promise<string[]> {
     const { code, stdout } = await seclog(["doctor", "--json", ...args], environment);
     const { ok, checks } = JSON.parse(stdout) as Report;
@@ -45,16 +45,16 @@ describe("seclog doctor", LONG, () => {
       .filter((text) => !text.includes("fsync"));
   }
 
-  it("finds nothing wrong with a fresh setup, and knows what it did not look at", async () => {
-    // Left by the tests above: events of years that have no partition.
+  it("finds nothing wrong with a fresh setup, and lists what it did not check", async () => {
+    // Left by the tests above: events of years without a partition.
     const expected = [
       expect.stringMatching(/^reader warning: .* in the default partition of security_event_log_standard/),
     ];
     expect(await findings()).toEqual(expected);
     const { stdout } = await seclog(["doctor"], { SECLOG_ADMIN_URL: undefined });
-    expect(stdout).toContain("not looked at: SECLOG_ADMIN_URL is not set");
+    expect(stdout).toContain("not checked: SECLOG_ADMIN_URL is not set");
     expect(stdout).toContain("may insert events and move its own sources' positions, and nothing");
-    expect(stdout).toContain("may read what leaves are made of and append to the tree, and nothing");
+    expect(stdout).toContain("may read the columns of leaves and append to the tree, and nothing");
     expect(stdout).toContain("nothing is sealed yet");
     expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     expect(
@@ -69,7 +69,7 @@ describe("seclog doctor", LONG, () => {
     ).toBe(2);
   });
 
-  it("names privileges that are too many or too few", async () => {
+  it("names excess and missing privileges", async () => {
     const writer = new URL(database.writerUrl).username;
     const reader = new URL(database.readerUrl).username;
     const sealer = new URL(database.sealerUrl).username;
@@ -108,7 +108,7 @@ describe("seclog doctor", LONG, () => {
     }
   });
 
-  it("reckons processes × connections against the server's limit", async () => {
+  it("compares processes × connections with the server's limit", async () => {
     const [{ free } = { free: 0 }] = await database.query<{ free: number }>(
       "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - current_setting('reserved_connections')::int AS free",
     );
@@ -122,7 +122,7 @@ describe("seclog doctor", LONG, () => {
     expect((await per(1)).join("\n")).not.toContain("processes");
   });
 
-  it("finds a disabled trigger, a quarantined event and partitions that end", async () => {
+  it("finds a disabled trigger, a quarantined event and partitions that run out", async () => {
     await database.query("ALTER TABLE security_event_log_short_default DISABLE TRIGGER seclog_no_truncate");
     await database.query("ALTER TABLE security_event_tile DISABLE TRIGGER seclog_append_only");
     await database.query("ALTER TABLE security_event_quarantine DISABLE TRIGGER seclog_commit");
@@ -143,7 +143,7 @@ describe("seclog doctor", LONG, () => {
     const month = middle?.name.slice(-7).replace("_", "-");
     expect(text).toContain(`security_event_log_standard has no partition from ${month}-01 to `);
     expect(text).toContain(
-      "changes are not refused on security_event_log_short_default, security_event_quarantine, security_event_tile",
+      "security_event_log_short_default, security_event_quarantine, security_event_tile would accept changes",
     );
     expect(text).toContain("1 event could not be stored and is set aside");
     expect(text).toContain("security_event_log_long has no partition for now");
@@ -152,7 +152,7 @@ describe("seclog doctor", LONG, () => {
     await database.query("ALTER TABLE security_event_quarantine ENABLE TRIGGER seclog_commit");
   });
 
-  it("says when what is stored is no longer sealed", async () => {
+  it("warns when stored events are no longer sealed", async () => {
     const source = "01a00000-0000-7000-8000-0000000000e1";
     const store = (seq: number, age: string): Promise<unknown> =>
       database.query(
@@ -165,49 +165,45 @@ describe("seclog doctor", LONG, () => {
     const sealing = async (): Promise<string[]> =>
       (await findings([], { SECLOG_ADMIN_URL: undefined })).filter((text) => text.includes("sealed"));
     await store(1, "3 hours");
-    // As if everything that is there were sealed.
+    // As if everything stored were sealed.
     await database.query("INSERT INTO security_event_checkpoint (size, origin, root) VALUES (1, 'test', '')");
     await database.query(
       `INSERT INTO security_event_seal (first_leaf, source_id, first_seq, last_seq)
        SELECT row_number() OVER (), id, 1, 1000000 FROM security_event_source WHERE id <> $1`,
       [source],
     );
-    expect(await sealing()).toEqual(["reader warning: the oldest event that is not sealed was stored 3 hours ago"]);
+    expect(await sealing()).toEqual(["reader warning: the oldest unsealed event was stored 3 hours ago"]);
     await database.query("INSERT INTO security_event_seal VALUES (0, $1, 1, 1)", [source]);
     expect(await sealing()).toEqual([]);
     await store(2, "40 seconds");
     expect(await sealing()).toEqual([]);
-    // A record in quarantine has to be sealed as well.
+    // Records in quarantine must be sealed as well.
     await database.query("INSERT INTO security_event_seal VALUES (1000, $1, 2, 2)", [source]);
     await database.query(
       "INSERT INTO security_event_quarantine (source_id, seq, reason, record, created_at) VALUES ($1, 3, 'none', '', now() - interval '5 minutes')",
       [source],
     );
     await database.query("UPDATE security_event_source SET last_seq = 3 WHERE id = $1", [source]);
-    expect(await sealing()).toEqual(["reader warning: the oldest event that is not sealed was stored 5 minutes ago"]);
+    expect(await sealing()).toEqual(["reader warning: the oldest unsealed event was stored 5 minutes ago"]);
   });
 
-  it("finds roles that cannot connect, are superusers, or lead elsewhere", async () => {
+  it("finds roles that cannot connect, are superusers, or point to another database", async () => {
     const unreachable = await findings([], { SECLOG_DATABASE_URL: "postgresql://app:hunter2@127.0.0.1:1/seclog" });
     expect(unreachable.join("\n")).toContain("writer fault: cannot connect");
     expect((await findings([], { SECLOG_READER_URL: database.adminUrl })).join("\n")).toContain(
       "postgres is a superuser",
     );
-    expect((await findings([], { SECLOG_DATABASE_URL: database.serverUrl })).join("\n")).toContain(
-      "no tables of Seclog",
-    );
+    expect((await findings([], { SECLOG_DATABASE_URL: database.serverUrl })).join("\n")).toContain("no Seclog tables");
   });
 
-  it("looks at a spool", async () => {
+  it("checks a spool", async () => {
     const spool = join(folder, "open-spool");
     const { mkdirSync } = await import("node:fs");
     mkdirSync(spool);
     chmodSync(spool, 0o777);
-    expect((await findings(["--spool", spool])).join("\n")).toContain(
-      `others than its owner may write to ${spool} (mode 777)`,
-    );
+    expect((await findings(["--spool", spool])).join("\n")).toContain(`other users may write to ${spool} (mode 777)`);
     chmodSync(spool, 0o755);
-    expect((await findings(["--spool", spool])).join("\n")).toContain("others than its owner may enter");
+    expect((await findings(["--spool", spool])).join("\n")).toContain("other users may enter");
     symlinkSync(spool, `${spool}-link`);
     expect((await findings(["--spool", `${spool}-link`])).join("\n")).toContain("is a symbolic link");
     expect((await findings(["--spool", `${spool}-none`])).join("\n")).toContain("does not exist");

@@ -1,4 +1,4 @@
-/** The program as it is built, against a real PostgreSQL: what finds events. */
+/** The built program, against a real PostgreSQL: the commands that find events. */
 import { once } from "node:events";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe("seclog query", LONG, () => {
-  it("hands its options to the search", async () => {
+  it("passes its options to the search", async () => {
     const { code, stdout, stderr } = await seclog(
       "query --ndjson --since 2020-01-01 --until 2022-01-01 --level warning --order oldest --type authz_*,x --actor carol".split(
         " ",
@@ -27,7 +27,7 @@ describe("seclog query", LONG, () => {
     expect([code, stderr, ndjson(stdout).map((event) => event["seq"])]).toEqual([0, "", [6]]);
   });
 
-  it("shows hostile text as text, in 80 columns, and gives it back exactly in JSON", async () => {
+  it("shows hostile text as text, in 80 columns, and returns it exactly in JSON", async () => {
     const table = await seclog(["query", "--type", "malicious_csrf"], { COLUMNS: "200" });
     expect(table.stdout).toContain("/\\x1b]8;;http://evil\\x07\\x1b[2J\\u202e\\u200b\\r\\n\\u{e0041}");
     expect(table.stdout).toContain("x\\u202ey");
@@ -42,10 +42,10 @@ describe("seclog query", LONG, () => {
     expect(events.map(({ path, actor_id }) => [path, actor_id])).toEqual([[HOSTILE, "x\u202ey"]]);
   });
 
-  it("suggests a type where there is none of that name, and says what it looked for", async () => {
+  it("suggests a type for an unknown name, and prints what it searched for", async () => {
     const { code, stderr } = await seclog(["query", "--type", "login,authz_fail", "--status", "499"]);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/There is no type "login".*did you mean authn_login_\w+, /);
+    expect(stderr).toMatch(/Unknown type "login".*did you mean authn_login_\w+, /);
     expect(stderr).toContain("--type '*login*' matches ");
     expect(stderr).not.toContain('"authz_fail"');
     expect(stderr).toMatch(/No events match: event_type login or authz_fail, status_code 499, from /);
@@ -58,7 +58,7 @@ describe("seclog query", LONG, () => {
     }
   });
 
-  it("suggests a category, a pattern and a service where no event has such a one", async () => {
+  it("suggests a category, a pattern and a service if no event has the one given", async () => {
     const client = new pg.Client({ connectionString: database.adminUrl });
     await client.connect();
     await client.query(
@@ -68,16 +68,16 @@ describe("seclog query", LONG, () => {
     );
     await client.end();
     for (const [args, hint] of [
-      ["--category autn", /^There is no category .* named "autn": did you mean "authn"\?$/m],
-      ["--category own_categry", /named "own_categry": did you mean "own_category"\?$/m],
-      ["--type zzz*", /^No type of the catalogue or of the newest 10,000 events matches "zzz\*": there are /m],
+      ["--category autn", /^Neither the catalogue nor .* have the category "autn": did you mean "authn"\?$/m],
+      ["--category own_categry", /the category "own_categry": did you mean "own_category"\?$/m],
+      ["--type zzz*", /^No type in the catalogue or in the newest 10,000 events matches "zzz\*": known are /m],
       ["--type autn_*", /matches "autn_\*": did you mean "authn_\*"\?$/m],
-      ["--service cjz", /^None of the newest 10,000 events is of the service "cjz": /m],
+      ["--service cjz", /^None of the newest 10,000 events has the service "cjz": /m],
     ] as const) {
       const { code, stderr } = await seclog(["query", ...args.split(" ")]);
       expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(hint)]);
     }
-    // Known ones that merely match nothing.
+    // Known names that match no event.
     for (const args of ["--category session", "--type session_*", "--service cij", "--category own_category"]) {
       const { code, stderr } = await seclog(["query", ...args.split(" ")]);
       expect([args, code, stderr]).toEqual([args, 0, expect.stringMatching(/^No events match: [^\n]*\n$/)]);
@@ -85,24 +85,24 @@ describe("seclog query", LONG, () => {
     expect((await seclog(["stats", "--category", "autn"])).stderr).toContain('did you mean "authn"?');
   });
 
-  it("gives --limit events and says whether there are more", async () => {
+  it("prints --limit events and says whether more match", async () => {
     const two = JSON.parse((await seclog(["query", "--json", "--limit", "2"])).stdout) as {
       events: unknown[];
       more: boolean;
     };
     expect([two.events.length, two.more]).toEqual([2, true]);
-    // Five of an application, and the database's own that it was set up.
+    // Five events of an application, and the log's own setup event.
     const all = JSON.parse((await seclog(["query", "--json", "--limit", "6"])).stdout) as {
       events: unknown[];
       more: boolean;
     };
     expect([all.events.length, all.more]).toEqual([6, false]);
-    expect((await seclog(["query", "--limit", "2"])).stderr).toContain("2 events; there are more");
+    expect((await seclog(["query", "--limit", "2"])).stderr).toContain("2 events; more match");
     const none = await seclog(["query", "--json", "--actor", "nobody"]);
     expect(JSON.parse(none.stdout)).toEqual({ events: [], more: false });
   });
 
-  it("ends without a word when nobody reads on", async () => {
+  it("exits silently when the reader closes the output", async () => {
     const child = startProgram([
       "query",
       "--ndjson",
@@ -143,7 +143,7 @@ describe("seclog query, stats and tail", LONG, () => {
 });
 
 describe("seclog stats", LONG, () => {
-  it("counts by type, level, address and hour, and knows the sources", async () => {
+  it("counts by type, level, address and hour, and lists the sources", async () => {
     const { stdout, code } = await seclog(["stats", "--json", "--since", "2020-01-01", "--until", "2022-01-01"]);
     expect(code).toBe(0);
     const stats = JSON.parse(stdout) as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** The program as it is built: how it ships what a dead application has left. */
+/** The built program: how it ships what a dead application left. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -59,26 +59,26 @@ describe("seclog ship", LONG, () => {
     expect([row?.["seqs"], row?.["last"]]).toEqual([row?.["events"], row?.["events"]]);
     expect(sourcesIn(spool)).toEqual([]);
     const again = await seclog(["ship", "--spool", spool]);
-    expect([again.code, again.stdout]).toEqual([0, "Nothing was left behind.\n"]);
+    expect([again.code, again.stdout]).toEqual([0, "Nothing to ship.\n"]);
   });
 
-  it("keeps the events where the database cannot be reached, and ends with Ctrl-C", async () => {
+  it("keeps the events if the database is unreachable, and stops at Ctrl-C", async () => {
     const spool = join(folder, "spool");
     await leaveBehind(spool, 3);
     const child = startProgram(["ship", "--spool", spool], {
       SECLOG_DATABASE_URL: "postgresql://app:none@127.0.0.1:1/seclog",
     });
     const stderr = collect(child.stderr);
-    await eventually(() => stderr().includes("trying again, Ctrl-C gives up"), "a failure that passes");
+    await eventually(() => stderr().includes("retrying, Ctrl-C gives up"), "a failure that passes");
     child.kill("SIGINT");
     expect(await once(child, "close")).toEqual([130, null]);
     expect((await seclog(["ship", "--spool", spool])).stdout).toMatch(/^\d+ events shipped from 1 source left behind/);
   });
 
-  it("says who else waits for what it has shipped, and counts nothing a second time", async () => {
+  it("names the other handlers that still wait for the events, and counts nothing twice", async () => {
     const spool = join(folder, "two-handlers");
     await leaveBehind(spool, 3, 'fileHandler({ path: "/dev/null/seclog.ndjson" })');
-    const waits = "Kept for other handlers of the application: file. It ships to them when it runs.\n";
+    const waits = "Kept for the application's other handlers: file. The application ships to them when it runs.\n";
     const first = await seclog(["ship", "--spool", spool]);
     expect([first.code, first.stderr]).toEqual([0, ""]);
     expect(first.stdout).toMatch(/^\d+ events shipped from 1 source left behind/);

@@ -1,4 +1,4 @@
-/** The program as it is built, against a real PostgreSQL: what follows the log. */
+/** The built program, against a real PostgreSQL: the command that follows the log. */
 import { once } from "node:events";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -18,7 +18,7 @@ afterAll(async () => {
 });
 
 describe("seclog tail", LONG, () => {
-  it("shows every event once, whatever the order in which transactions commit", async () => {
+  it("shows every event once, in whatever order transactions commit", async () => {
     const early = new pg.Client({ connectionString: database.adminUrl });
     const late = new pg.Client({ connectionString: database.adminUrl });
     await Promise.all([early.connect(), late.connect()]);
@@ -26,7 +26,7 @@ describe("seclog tail", LONG, () => {
     const stdout = collect(child.stdout);
     const seen = (): unknown[] => ndjson(stdout().replace(/[^\n]*$/, "")).map((event) => event["event_type"]);
     try {
-      // The positions must have been read before anything is written: a first event says so.
+      // The positions must be read before anything is written: a first event shows that they were.
       await insert(early, { source: SOURCE_A, seq: 7, type: "before" });
       let seq = 8;
       await eventually(async () => {
@@ -42,7 +42,7 @@ describe("seclog tail", LONG, () => {
       expect(seen()).not.toContain("tail_early");
       await early.query("COMMIT");
       await eventually(() => seen().includes("tail_early"), "what was begun before and committed after");
-      // It survives the loss of its connection, and misses nothing meanwhile.
+      // It survives a lost connection and misses nothing meanwhile.
       const stderr = collect(child.stderr);
       await late.query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1",
@@ -60,7 +60,7 @@ describe("seclog tail", LONG, () => {
     expect(await once(child, "close")).toEqual([0, null]);
   });
 
-  it("begins with the last events, oldest first", async () => {
+  it("starts with the last events, oldest first", async () => {
     const child = startProgram(["tail", "--json", "-n", "2", "--type", "authn_*"]);
     const stdout = collect(child.stdout);
     await eventually(() => ndjson(stdout().replace(/[^\n]*$/, "")).length === 2, "two events");
@@ -69,7 +69,7 @@ describe("seclog tail", LONG, () => {
     expect(await once(child, "close")).toEqual([0, null]);
   });
 
-  it("ends at once, also while a question is under way", async () => {
+  it("stops at once, even while a query runs", async () => {
     const child = startProgram(["tail", "--json", "-n", "1", "--type", "authn_*"]);
     const stdout = collect(child.stdout);
     await eventually(() => stdout().includes("\n"), "the last event");
@@ -87,7 +87,7 @@ describe("seclog tail", LONG, () => {
       await eventually(asks, "a question that waits");
       child.kill("SIGTERM");
       expect(await once(child, "close")).toEqual([0, null]);
-      // The server has not even noticed yet.
+      // The server has not noticed yet.
       expect(await asks()).toBe(true);
     } finally {
       await locker.end();

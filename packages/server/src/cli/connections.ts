@@ -1,11 +1,11 @@
-/** The database for the length of a command. */
+/** Database connections for the length of a command. */
 import { OwnerConnection } from "../database/owner.ts";
 import { type Database, openReader } from "../database/reader.ts";
 import { unlessInterrupted } from "../terminal/interruption.ts";
 
 /**
- * Does work as the owner of the tables, and closes the connection. After an interruption nothing is closed: the program
- * ends at once, and a statement under way must not hold it.
+ * Does work as the owner of the tables and then closes the connection. After an interruption it leaves the connection
+ * open: the program exits at once and must not wait for a running statement.
  */
 export async function withOwner<T>(
   signal: AbortSignal,
@@ -20,7 +20,7 @@ export async function withOwner<T>(
   }
 }
 
-/** Does work as the reader, as {@link withOwner} does. @param statementTimeout in milliseconds; 30 seconds where none is given */
+/** As {@link withOwner}, as the reader. @param statementTimeout in milliseconds; 30 seconds if `undefined` */
 export async function withReader<T>(
   signal: AbortSignal,
   statementTimeout: number | undefined,

@@ -4,10 +4,10 @@ import { lineWidth } from "../terminal/line-width.ts";
 import { LEVEL_STYLES } from "../terminal/style.ts";
 import { type Column, Table } from "../terminal/table.ts";
 
-/** Events for people. Time is UTC; the year is there when it is not this one. */
+/** Events for people. Times are UTC and show the year only if it is not the current one. */
 export function eventTable(options: { readonly streaming: boolean; readonly now?: Date }): Table<EventRow> {
   const year = (options.now ?? new Date()).toISOString().slice(0, 5);
-  // In 80 columns the actor has no column of its own.
+  // 80 columns leave no room for an actor column: the actor follows the request.
   const wide = lineWidth() >= 100;
   const columns: readonly Column<EventRow>[] = [
     { title: "TIME (UTC)", value: (row) => timeText(row.occurred_at, year), typical: 14 },
@@ -36,7 +36,7 @@ function eventText(row: EventRow): string {
   return row.odd === null ? text : `${text} (odd: ${row.odd.join(", ")})`;
 }
 
-/** The status stands first because the end is what gets cut. Events without a request show their data. */
+/** The status comes first because the table cuts the end. Events without a request show their data. */
 function requestText(row: EventRow, withActor: boolean): string {
   const actor = withActor && row.actor_id !== null ? `(${row.actor_id})` : null;
   const parts = [row.status_code, row.method_original ?? row.method, row.path ?? row.route, actor];
@@ -45,7 +45,7 @@ function requestText(row: EventRow, withActor: boolean): string {
   return row.data === null ? (row.service ?? "") : JSON.stringify(row.data);
 }
 
-/** A row as JSON has it: what is NULL is left out. */
+/** A row as JSON, without its NULL columns. */
 export function eventObject(row: EventRow): { readonly [column: string]: unknown } {
   const object: { [column: string]: unknown } = {};
   for (const [column, value] of Object.entries(row)) if (value !== null) object[column] = value;

@@ -13,35 +13,36 @@ import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
-  SECLOG_ADMIN_URL      who may create databases and roles: setup, doctor,
-                        erase, prune, hold, retention
-  SECLOG_DATABASE_URL   the writer, as applications have it: setup, doctor, ship
+  SECLOG_ADMIN_URL      a role that may create databases and roles: setup,
+                        doctor, erase, prune, hold, retention
+  SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
                         prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
   SECLOG_SEAL_KEY       the log's private key: seal, keys rotate
-  NO_COLOR              no colours, also on a terminal
-  SECLOG_DEBUG          the stack of an error, too
-Passwords belong into these, never into arguments, which every user can read.
+  NO_COLOR              turns colours off, even on a terminal
+  SECLOG_DEBUG          prints the stack of an error as well
+Put passwords here, never in arguments: every user on the machine can read
+those.
 
 Exit codes:
-  0    done; also when tail, seal, tiles or witness was ended, or whoever read
-       the output has gone
-  1    it failed, doctor or verify found something wrong, or prune had to leave
-       a month
-  2    it cannot be done as asked: an option, a URL or the spool is wrong
-  3    verify could not be finished, and has no verdict
+  0    success; also when tail, seal, tiles or witness was stopped, or the
+       reader of the output closed it
+  1    failure, or doctor or verify found a problem, or prune kept a month that
+       it should have dropped
+  2    wrong input: an option, a URL or the spool directory
+  3    verify could not finish and has no verdict
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_UNFINISHED = 3;
 
-/** What only other arguments, another environment or another folder can put right. */
+/** Errors that only other arguments, another environment or another folder can fix. */
 const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
 
-/** Each is loaded when it is meant: who asks for one pays for no other's libraries. */
+/** Each loads on demand, so that a command does not pay for the libraries of the others. */
 const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
   ["setup", async () => (await import("./commands/setup.ts")).addSetup],
   ["doctor", async () => (await import("./commands/doctor.ts")).addDoctor],
@@ -63,17 +64,17 @@ const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> =
   ["demo", async () => addDemo],
 ]);
 
-/** Named where people look for it; hidden, since it only says where the demo is. */
+/** People look for the demo here. Hidden, since it only says where the demo is. */
 function addDemo(program: Command): void {
   program
     .command("demo [arguments...]", { hidden: true })
     .allowUnknownOption()
     .action(() => {
-      throw new SeclogError("SECLOG_CONFIG", "the demo is a package of its own: npx @seclog/demo starts it");
+      throw new SeclogError("SECLOG_CONFIG", "the demo is a separate package: start it with npx @seclog/demo");
     });
 }
 
-/** The program with the command that the arguments name, or with all where they name none. */
+/** The program with the command that the arguments name, or with all commands if they name none. */
 async function createProgram(args: readonly string[]): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
@@ -81,8 +82,8 @@ async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command("seclog")
     .description("Operates a Seclog security event log.")
     .version(version, "--version", "print the version")
-    .helpOption("-h, --help", "print this, or how a command is used")
-    .helpCommand("help [command]", "print this, or how a command is used")
+    .helpOption("-h, --help", "print this help, or a command's")
+    .helpCommand("help [command]", "print this help, or a command's")
     .addHelpText("after", HELP)
     .configureHelp({ helpWidth: Math.min(process.stdout.columns || 80, 100), sortSubcommands: false })
     .showSuggestionAfterError()
@@ -95,7 +96,7 @@ async function createProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** Where help is asked for a command that there is not, commander prints the help of the whole program. */
+/** Refuses help for an unknown command: commander would print the help of the whole program. */
 function refuseUnknownHelp(args: readonly string[]): void {
   const [first, second] = args.filter((argument) => !argument.startsWith("-"));
   const asksHelp = args.includes("--help") || args.includes("-h");
@@ -103,7 +104,7 @@ function refuseUnknownHelp(args: readonly string[]): void {
   if (asked === undefined || asked === "help" || COMMANDS.has(asked)) return;
   const [like] = suggestions(asked, [...COMMANDS.keys()], 1);
   const advice = like === undefined ? `${commandLine("--help")} lists them` : `did you mean ${like}?`;
-  throw new SeclogError("SECLOG_CONFIG", `there is no command ${JSON.stringify(asked.slice(0, 60))}: ${advice}`);
+  throw new SeclogError("SECLOG_CONFIG", `unknown command ${JSON.stringify(asked.slice(0, 60))}: ${advice}`);
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -114,7 +115,7 @@ async function main(args: readonly string[]): Promise<void> {
   await program.parseAsync(args, { from: "user" });
 }
 
-/** Says what went wrong, and gives the exit code. */
+/** Prints what went wrong and returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof Interrupted) return error.exitCode;
@@ -140,12 +141,12 @@ function report(error: unknown): number {
   }
   complain(errorMessage(error));
   if (process.env["SECLOG_DEBUG"]) debug(error);
-  else process.stderr.write("This should not have happened; SECLOG_DEBUG=1 shows where it did.\n");
+  else process.stderr.write("This is a bug in seclog; SECLOG_DEBUG=1 prints where it happened.\n");
   return EXIT_FAILED;
 }
 
 function complain(message: string, code?: string): void {
-  // The message may repeat what the database or a stranger's file said.
+  // The message may quote the database or an untrusted file.
   const text = visibleText(message.replaceAll("\n", " ")) + (code === undefined ? "" : ` [${code}]`);
   const shown = process.stderr.isTTY ? wrapped(text, "        ") : text;
   process.stderr.write(`${styled("seclog:", "red", process.stderr)} ${shown}\n`);
@@ -159,12 +160,12 @@ function causes(error: Error): string {
   return error.cause instanceof Error ? `caused by ${error.cause.stack}\n${causes(error.cause)}` : "";
 }
 
-// A write that fails is told to whoever awaits it; without a listener it would end the process as well.
+// The caller that awaits a write sees its failure; without a listener the failure would also end the process.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  // At once: an abandoned question to the database must not hold the terminal.
+  // At once: an abandoned query must not keep the process running.
   process.exit(report(error));
 }

@@ -1,4 +1,4 @@
-/** A verification that has no verdict: the database went away, a file cannot be read. Its cause says why. */
+/** A verification without a verdict: the database went away or a file cannot be read. The cause says why. */
 export class Unfinished extends Error {
   override readonly name = "Unfinished";
 }

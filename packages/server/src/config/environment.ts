@@ -2,10 +2,10 @@ import type { ClientConfig } from "pg";
 import { SeclogError } from "seclog";
 import { connectionConfig, optionalSecretUrl } from "seclog/postgres/schema";
 
-/** The ways into the log's database: who sets it up, who writes events, who reads them, who seals them. */
+/** The roles that connect to the log's database: the administrator sets it up, the others write, read and seal events. */
 export type Role = "admin" | "writer" | "reader" | "sealer";
 
-/** Where each role's URL is looked up; with `_FILE` appended, where the name of a file that holds it is. */
+/** The variable that holds each role's URL; with `_FILE` appended, the name of a file that holds it. */
 export const URL_VARIABLES: { readonly [R in Role]: string } = {
   admin: "SECLOG_ADMIN_URL",
   writer: "SECLOG_DATABASE_URL",
@@ -14,9 +14,9 @@ export const URL_VARIABLES: { readonly [R in Role]: string } = {
 };
 
 /**
- * The role's connection URL, `undefined` when it is not configured.
+ * The role's connection URL; `undefined` if not configured.
  *
- * @throws SeclogError `SECLOG_CONFIG` that names the variable and never the value, which holds a password
+ * @throws SeclogError `SECLOG_CONFIG` that names the variable, never the value, which holds a password
  */
 export function connectionUrl(role: Role): string | undefined {
   const url = optionalSecretUrl("environment", {}, URL_VARIABLES[role]);
@@ -25,7 +25,7 @@ export function connectionUrl(role: Role): string | undefined {
 }
 
 /**
- * As {@link connectionUrl}, where there must be one.
+ * As {@link connectionUrl}, but required.
  *
  * @throws SeclogError `SECLOG_CONFIG`
  */
@@ -39,22 +39,22 @@ export function requireUrl(role: Role): string {
   );
 }
 
-/** pg's configuration of a role's URL, with TLS as the library itself would have it. */
+/** pg's configuration for a role's URL, with the library's own TLS rules. */
 export function roleConfig(role: Role, url: string): ClientConfig {
   return connectionConfig("environment", URL_VARIABLES[role], url, undefined);
 }
 
-/** A password in any URL, also in one that is malformed. A number and a slash behind the colon are a port and a path. */
+/** A password in any URL, even a malformed one. A number and a slash after the colon are a port and a path. */
 const URL_PASSWORD =
   /postgres(?:ql)?:\/\/(?:[^\s@]*:[^\s]+@|\S*[?&]password=)|\w:\/\/[^\s/?#@:]*:(?!\d{1,5}[/?#])[^\s@]+@/i;
 const CONNECTION_URL = /postgres(?:ql)?:\/\//i;
 
-/** libpq's form, `host=db password=x`: both of them, since `password=` alone may be what somebody searches the log for. */
+/** libpq's form, `host=db password=x`. It takes both, since `password=` alone may be a search term. */
 const CONNINFO = /(?:^|[\s=])(?:host|hostaddr|user|dbname)\s*=/i;
 const CONNINFO_PASSWORD = /(?:^|[\s=])password\s*=/i;
 
 /**
- * Refuses a password among the arguments, which every user of the machine can read in the list of processes.
+ * Refuses a password among the arguments, which every user on the machine can read in the process list.
  *
  * @throws SeclogError `SECLOG_CONFIG` that does not repeat it
  */
@@ -68,11 +68,11 @@ export function refuseSecretArguments(args: readonly string[]): void {
     if (url < 0) return;
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `argument ${url + 1} is a connection URL, and those belong in the environment, since they may hold a password: put it in ${variables}`,
+      `argument ${url + 1} is a connection URL, which may hold a password and belongs in the environment: put it in ${variables}`,
     );
   }
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `argument ${at + 1} holds a password, which every user of this machine can read: change that password, and put the URL in ${variables}, or in a file named by the same with _FILE`,
+    `argument ${at + 1} holds a password, which every user on this machine can read: change that password, and put the URL in ${variables}, or in a file that the same variable with _FILE names`,
   );
 }

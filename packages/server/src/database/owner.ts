@@ -1,4 +1,4 @@
-/** Acting as the owner of the tables: for what takes away from the log, or says what may be taken. */
+/** Acts as the owner of the tables, for the commands that remove from the log or decide what may be removed. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
 import { borrowOwner, checkName, foreignObjects } from "seclog/postgres/schema";
@@ -9,7 +9,7 @@ import { checkSchema, Session } from "./session.ts";
 
 const OWNER = "seclog_owner";
 
-/** The administrator in the log's database. */
+/** The administrator's connection to the log's database. */
 export class OwnerConnection {
   readonly #session: Session;
 
@@ -18,13 +18,12 @@ export class OwnerConnection {
   }
 
   /**
-   * @param database the log's; where none is named, that of the other roles' URLs, as for setup
+   * @param database the log's; by default the one in the other roles' URLs, as in setup
    * @param url the administrator's
    * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_DATABASE`
    */
   static async open(database: string | undefined, url: string = requireUrl("admin")): Promise<OwnerConnection> {
-    if (database?.trim() === "")
-      throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name");
+    if (database?.trim() === "") throw new SeclogError("SECLOG_CONFIG", "--database is empty: name the database");
     checkName("database", database ?? "", (problem) => new SeclogError("SECLOG_CONFIG", `--database ${problem}`));
     try {
       const session = await Session.open({
@@ -33,10 +32,10 @@ export class OwnerConnection {
         database: database ?? namedDatabase() ?? "seclog",
         purpose: "seclog",
         access: "READ WRITE",
-        // A person or a month may be millions of rows.
+        // Erasing a person or dropping a month may touch millions of rows.
         statementTimeout: 0,
         lockTimeout: 5_000,
-        // Checked in each transaction, once there is the right to look.
+        // Each transaction checks it, once it has the right to read it.
         schema: "any",
       });
       return new OwnerConnection(session);
@@ -46,11 +45,11 @@ export class OwnerConnection {
   }
 
   /**
-   * Does work as the owner in one transaction. An administrator who is no superuser is made a member of the owner in the same
-   * one, and no longer is when it ends: nobody else ever sees it.
+   * Does work as the owner in one transaction. An administrator without superuser rights becomes a member of the owner
+   * inside the transaction and stops being one before it ends, so no other session ever sees the membership.
    *
-   * @param end whether what was done stays
-   * @throws SeclogError for every failure of the database; `isCode` still sees PostgreSQL's code
+   * @param end whether to keep the changes
+   * @throws SeclogError for every database failure; `isCode` still finds PostgreSQL's code
    */
   async transaction<T>(end: "COMMIT" | "ROLLBACK", work: (client: pg.Client) => Promise<T>): Promise<T> {
     try {
@@ -76,13 +75,13 @@ export class OwnerConnection {
   }
 }
 
-/** What belongs to another role would act as that one, if at all. */
+/** Refuses objects of another owner: functions among them would run with that role's rights. */
 async function refuseForeignObjects(client: pg.Client): Promise<void> {
   const [first] = await foreignObjects(client);
   if (first === undefined) return;
   throw new SeclogError(
     "SECLOG_DATABASE",
-    `${first.name} belongs to ${first.owner}, not to ${OWNER}, as after a restore without owners: run ${commandLine("setup")}, which puts that right`,
+    `${first.name} belongs to ${first.owner}, not to ${OWNER}, as after a restore without owners: run ${commandLine("setup")}, which fixes that`,
   );
 }
 

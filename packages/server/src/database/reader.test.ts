@@ -14,7 +14,7 @@ afterAll(async () => {
 });
 
 describe("openReader()", () => {
-  it("cannot be written to, whatever the role may do, and gives up a long statement", async () => {
+  it("refuses writes whatever the role may do, and cancels a long statement", async () => {
     const powerful = openReader(300, server.adminUrl);
     const coded = (text: string) => ({ code: "SECLOG_DATABASE", message: expect.stringContaining(text) });
     try {

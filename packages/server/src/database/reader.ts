@@ -1,4 +1,4 @@
-/** The reader's database as Kysely sees it. What fails there throws as a SeclogError, as `databaseError` has it. */
+/** The reader's database for Kysely. Failures become the SeclogErrors of `databaseError`. */
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -15,7 +15,7 @@ import { requireUrl } from "../config/environment.ts";
 import { databaseError } from "./failure.ts";
 import { type Queryable, SessionPool, STATEMENT_TIMEOUT_MS } from "./session.ts";
 
-/** The tables, as far as the program reads them. Times and addresses are asked for as text. */
+/** The tables and columns that the program reads. Statements select times and addresses as text. */
 export interface Tables {
   readonly security_event_log: ColumnTexts & { readonly created_at: string };
   readonly security_event_source: {
@@ -36,7 +36,7 @@ export interface Tables {
 /** The reader's database. */
 export type Database = Kysely<Tables>;
 
-/** Opens the reader's database; it connects with the first statement. One connection: the program runs one statement at a time. */
+/** Opens the reader's database, which connects at the first statement. One connection: the program runs one statement at a time. */
 export function openReader(
   statementTimeout: number = STATEMENT_TIMEOUT_MS,
   url: string = requireUrl("reader"),
@@ -52,12 +52,12 @@ export function openReader(
   });
 }
 
-/** Statements that are written without Kysely. */
+/** Runs statements written without Kysely. */
 export function queriesOf(database: Database): Queryable {
   return { query: (text, values = []) => database.executeQuery(CompiledQuery.raw(text, values)) };
 }
 
-/** Kysely's statements, each in a transaction, or several in one of Kysely's own. */
+/** Runs each of Kysely's statements in a transaction, or several in a transaction of Kysely's. */
 class ReadingDriver implements Driver {
   readonly #pool: SessionPool;
 
@@ -76,11 +76,11 @@ class ReadingDriver implements Driver {
   }
 
   async releaseConnection(connection: Reading): Promise<void> {
-    // What was read is there; a connection that is lost now is not used again.
+    // The rows have arrived; the pool discards a connection that fails now.
     await this.#pool.finish(connection.client).catch(() => {});
   }
 
-  /** Each connection is handed out in a transaction that is read only and has one snapshot. */
+  /** Nothing to do: each connection already is in a read-only transaction with one snapshot. */
   async beginTransaction(): Promise<void> {}
 
   async commitTransaction(): Promise<void> {}
@@ -109,11 +109,11 @@ class Reading implements DatabaseConnection {
   }
 
   streamQuery(): never {
-    throw new Error("results are read page by page");
+    throw new Error("streaming is not supported: read results page by page");
   }
 }
 
-/** Positions and counts are bigint in PostgreSQL and safe integers here, where Seclog wrote them; others stay text. */
+/** Positions and counts are bigint in PostgreSQL. Seclog writes safe integers, which become numbers; others stay text. */
 const INT8 = 20;
 const TYPES: pg.CustomTypesConfig = {
   getTypeParser: (oid: number) => (oid === INT8 ? parseInt8 : pg.types.getTypeParser(oid)),

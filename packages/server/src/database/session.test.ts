@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
 import { Session, SessionPool } from "./session.ts";
 
-it("Session.transaction() - outlasts the limits of time that a role was given", async () => {
+it("Session.transaction() - overrides the time limits set for a role", async () => {
   await using server = await createTestDatabase();
   const role = new URL(server.readerUrl).username;
   const limits = await server.query<{ name: string }>(
@@ -24,7 +24,7 @@ it("Session.transaction() - outlasts the limits of time that a role was given", 
 });
 
 describe("Session.open() and SessionPool.ready()", () => {
-  it("refuse a schema that this program does not know, unless any is accepted", async () => {
+  it("refuse an unknown schema, unless told to accept any", async () => {
     await using server = await createTestDatabase();
     const options = { role: "reader", url: server.readerUrl, purpose: "test", access: "READ ONLY" } as const;
     const pool = new SessionPool(options, 1);

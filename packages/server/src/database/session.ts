@@ -1,51 +1,51 @@
 /**
- * Every connection of the program to a database is opened here, and every piece of work is a transaction that begins here.
+ * Opens every database connection of the program and begins every transaction; all work happens in one.
  *
- * A transaction sets what it needs with SET LOCAL; nothing is ever set for a connection. A pooler that hands connections on
- * between transactions (PgBouncer's `pool_mode = transaction`) would run our next statement without a plain SET, and
- * somebody else's with it: `default_transaction_read_only` of a reader would stop an application. Nor does the startup message
- * carry a setting: PgBouncer refuses `statement_timeout` there.
+ * A transaction sets what it needs with SET LOCAL and never changes the connection. A pooler that moves connections between
+ * clients after each transaction (PgBouncer's `pool_mode = transaction`) would lose a plain SET for our next statement and
+ * apply it to another client's: a reader's `default_transaction_read_only` would stop an application. The startup message
+ * carries no settings either: PgBouncer refuses `statement_timeout` there.
  */
 import pg from "pg";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres/schema";
 import { type Role, roleConfig } from "../config/environment.ts";
 
-/** How long a connection may take, in milliseconds. */
+/** How long connecting may take, in milliseconds. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
-/** How long one statement may take before the database gives it up, in milliseconds. */
+/** How long one statement may take before the database cancels it, in milliseconds. */
 export const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** How much later than the database the client gives up, for a network that swallows the answer. */
+/** How much longer the client waits than the database, in case the network loses the response. */
 const GRACE_MS = 5_000;
 
-/** What a connection is for. */
+/** How a connection is used. */
 export interface SessionOptions {
   readonly role: Role;
   readonly url: string;
   /** @default the URL's */
   readonly database?: string | undefined;
-  /** The `application_name`, for those who look at pg_stat_activity. */
+  /** The `application_name` in pg_stat_activity. */
   readonly purpose: string;
-  /** Whatever the role could do. */
+  /** Limits the transactions, even if the role may do more. */
   readonly access: "READ ONLY" | "READ WRITE";
-  /** Milliseconds; 0 is none. @default 30000 */
+  /** Milliseconds; 0 for no limit. @default 30000 */
   readonly statementTimeout?: number;
-  /** Milliseconds to wait for a lock; 0 is no limit of its own. @default 0 */
+  /** Milliseconds to wait for a lock; 0 for no separate limit. @default 0 */
   readonly lockTimeout?: number;
-  /** Milliseconds that a transaction may wait for its next statement; 0 is for ever. @default 60000 */
+  /** Milliseconds that a transaction may wait for its next statement; 0 for no limit. @default 60000 */
   readonly idleTimeout?: number;
-  /** Settings of the planner and others, as `SET LOCAL` takes them. */
+  /** Further settings for `SET LOCAL`, such as the planner's. */
   readonly settings?: readonly string[];
   /**
-   * Which schema is accepted: this program's, or any, for those who judge it themselves. Statements of another schema than
-   * they were written for may return what is wrong.
+   * Which schema to accept: this program's, or any, for callers that check it themselves. Statements may return wrong
+   * results on a schema that they were not written for.
    * @default "own"
    */
   readonly schema?: "own" | "any";
 }
 
-/** The level of a transaction: one snapshot for each statement, or one for all of them. */
+/** The isolation of a transaction: one snapshot per statement, or one for all of them. */
 export type Isolation = "READ COMMITTED" | "REPEATABLE READ";
 
 /** Runs single statements, each in a transaction of its own. */
@@ -53,12 +53,12 @@ export interface Queries {
   query<Row extends pg.QueryResultRow>(statement: string | Statement, values?: unknown[]): Promise<{ rows: Row[] }>;
 }
 
-/** What runs a statement, whatever is behind it: a session, a pool, a client of pg, Kysely. */
+/** Anything that runs a statement: a session, a pool, pg's client, Kysely. */
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
-/** A statement with its values, as pg takes it. Never with a name: the next transaction may be on another connection. */
+/** A statement with its values, in pg's form. Never named: the next transaction may run on another connection. */
 export interface Statement {
   readonly text: string;
   readonly values?: unknown[];
@@ -68,7 +68,7 @@ export interface Statement {
 
 /** One connection. */
 export class Session implements Queries {
-  /** Only for use within a transaction. */
+  /** Use only inside a transaction. */
   readonly client: pg.Client;
   readonly #options: SessionOptions;
   readonly #known: readonly string[];
@@ -79,10 +79,10 @@ export class Session implements Queries {
     this.#known = known;
   }
 
-  /** @throws SeclogError as {@link checkSchema}; otherwise what pg throws */
+  /** @throws SeclogError as in {@link checkSchema}; otherwise pg's errors */
   static async open(options: SessionOptions): Promise<Session> {
     const client = new pg.Client(clientConfig(options));
-    // A lost connection also fails the statement that is under way.
+    // Ignored here: a lost connection also fails the running statement.
     client.on("error", () => {});
     await client.connect();
     try {
@@ -95,17 +95,17 @@ export class Session implements Queries {
     }
   }
 
-  /** Whether a pooler is between us and the server. */
+  /** Whether a pooler sits between us and the server. */
   get pooled(): boolean {
     return POOLED.has(this.client);
   }
 
-  /** Begins a transaction that the caller ends; {@link transaction} does both. */
+  /** Begins a transaction for the caller to end; {@link transaction} does both. */
   async begin(isolation: Isolation = "READ COMMITTED"): Promise<void> {
     await this.client.query(beginSql(this.#options, isolation, this.#known));
   }
 
-  /** Does work in a transaction, which is rolled back if that fails, or where nothing of it shall stay. */
+  /** Does work in a transaction and rolls it back if the work fails, or if `end` says so. */
   async transaction<T>(
     work: (client: pg.Client) => Promise<T>,
     { isolation, end = "COMMIT" }: { readonly isolation?: Isolation; readonly end?: "COMMIT" | "ROLLBACK" } = {},
@@ -135,33 +135,33 @@ export class Session implements Queries {
 
 const POOLED = new WeakSet<pg.Client>();
 
-/** A pooler makes the key for cancelling, which has the process's number, itself: it can be no server process's. */
+/** A pooler creates its own cancellation key, whose process number then differs from the server process's. */
 async function isPooled(client: pg.Client & { readonly processID?: number | null }): Promise<boolean> {
   const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
   return rows[0]?.pid !== client.processID;
 }
 
 /**
- * Names a statement, so that it is parsed and planned once for a connection; where a pooler may run the next transaction on
- * another one, that does not know the name, it stays without.
+ * Names a statement so that a connection parses and plans it once. Behind a pooler it stays unnamed: the next transaction
+ * may run on a connection that does not know the name.
  */
 export function planOnce(client: pg.Client, name: string): { readonly name?: string } {
   return POOLED.has(client) ? {} : { name };
 }
 
-/** Connections that are made when they are needed, and made again when one was lost. */
+/** Connects on demand, and reconnects after a lost connection. */
 export class SessionPool implements Queries {
   readonly #pool: pg.Pool;
   readonly #options: SessionOptions;
   #known: readonly string[] | undefined;
 
-  /** @param max the most connections at a time */
+  /** @param max the most open connections */
   constructor(options: SessionOptions, max: number) {
     this.#options = options;
     this.#pool = new pg.Pool({ ...clientConfig(options), max });
-    // A connection that breaks while idle is found by the next statement.
+    // Ignored here: the next statement notices a connection that broke while idle.
     this.#pool.on("error", () => {});
-    // One that breaks in a statement reports it by an event as well, and without a listener that ends the process.
+    // A connection that breaks during a statement also emits an event, which without a listener would end the process.
     this.#pool.on("connect", (client) => client.on("error", () => {}));
   }
 
@@ -173,7 +173,7 @@ export class SessionPool implements Queries {
         if (this.#options.schema !== "any") await checkSchema(client);
         this.#known = await settingsOf(client);
       }
-      // One snapshot for all that is read: what a transaction reads twice must agree, and a single statement notices nothing.
+      // One snapshot per transaction, so that repeated reads agree; it costs a single statement nothing.
       const isolation = this.#options.access === "READ ONLY" ? "REPEATABLE READ" : "READ COMMITTED";
       await client.query(beginSql(this.#options, isolation, this.#known));
       return client;
@@ -183,7 +183,7 @@ export class SessionPool implements Queries {
     }
   }
 
-  /** Ends the transaction, which rolls back if a statement of it has failed, and gives the connection back. */
+  /** Commits the transaction, which rolls back if one of its statements failed, and releases the connection. */
   async finish(client: pg.PoolClient): Promise<void> {
     try {
       await client.query("COMMIT");
@@ -206,7 +206,7 @@ export class SessionPool implements Queries {
     }
   }
 
-  /** Connects once, so that what is wrong with the URL, the server or the schema shows now. */
+  /** Connects once, so that a wrong URL, server or schema fails now. */
   async ready(): Promise<void> {
     await this.finish(await this.begin());
   }
@@ -217,7 +217,7 @@ export class SessionPool implements Queries {
 }
 
 /**
- * Refuses a schema that this program does not know. Sessions and pools do it when they connect.
+ * Refuses a schema that this program does not know. Sessions and pools call it when they connect.
  *
  * @throws SeclogError `SECLOG_SCHEMA_NEWER`, `SECLOG_SCHEMA_OLDER`, `SECLOG_SCHEMA_MISSING`
  */
@@ -241,9 +241,9 @@ function clientConfig({ role, url, database, purpose, statementTimeout }: Sessio
 }
 
 /**
- * What this server knows besides what all of them do: from PostgreSQL 17 on a limit for a whole transaction, which a
- * verification would run into. Asked outside of transactions: within one, the question would take the snapshot, and a reader
- * that locks first and looks then would see what was before its locks.
+ * The settings that only newer servers know: since PostgreSQL 17, a limit on whole transactions, which a verification would
+ * exceed. Queried outside transactions: inside one, the query would take the snapshot, and a reader that locks first and
+ * reads afterwards would see the state before its locks.
  */
 async function settingsOf(client: pg.ClientBase): Promise<readonly string[]> {
   const { rows } = await client.query<{ server_version_num: string }>("SHOW server_version_num");
@@ -255,12 +255,12 @@ function beginSql(options: SessionOptions, isolation: Isolation, known: readonly
   return [
     `BEGIN ISOLATION LEVEL ${isolation} ${access}`,
     ...[
-      // A role or a database may have any of these set otherwise.
+      // A role or a database may have other defaults for any of these.
       "search_path = pg_catalog, public, pg_temp",
       "timezone = 'UTC'",
       "datestyle = 'ISO, YMD'",
       "bytea_output = 'hex'",
-      // To be refused says more than to be shown a part.
+      // A refusal is better than silently seeing only a part of the rows.
       "row_security = off",
       "synchronous_commit = on",
       `statement_timeout = ${statementTimeout ?? STATEMENT_TIMEOUT_MS}`,

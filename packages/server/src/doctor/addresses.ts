@@ -1,9 +1,9 @@
-/** Whether the addresses in the log are those of clients, or of the proxy in front of the applications. */
+/** Checks whether the addresses in the log belong to clients, or to the proxy in front of the applications. */
 import type pg from "pg";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** No client on the Internet has an address of these: RFC 1918, 3927, 4193, 6598 and loopback. */
+/** Networks without Internet clients: RFC 1918, 3927, 4193, 6598 and loopback. */
 const PRIVATE = [
   "127.0.0.0/8",
   "10.0.0.0/8",
@@ -16,9 +16,9 @@ const PRIVATE = [
   "fe80::/10",
 ];
 
-/** Fewer than this may be one person who tries things out. */
+/** Fewer events may come from one person who tries things out. */
 const HANDFUL = 20;
-/** The newest events of requests that are looked at: of the last week, and no more than this. */
+/** Looks at the last week's events with requests, the newest so many. */
 const NEWEST = 20_000;
 
 export async function checkAddresses(client: pg.Client, findings: Findings): Promise<void> {
@@ -36,8 +36,8 @@ export async function checkAddresses(client: pg.Client, findings: Findings): Pro
     const from = service === null ? "a log without a service" : `service ${service}`;
     const have = Number(known) === 0 ? "no address" : "a private address";
     findings.warning(
-      `all ${counted(Number(events), "recent event")} of ${from} have ${have}: those of a proxy, unless every client is in your own network`,
-      "name the proxy in clientIp.trust of createSecurityLog, or in the framework's own setting; docs/api.md, Behind a proxy, has the lines",
+      `all ${counted(Number(events), "recent event")} of ${from} have ${have}: probably a proxy's, unless every client is in your own network`,
+      "name the proxy in clientIp.trust of createSecurityLog, or in the framework's own setting; for the lines see docs/api.md, Behind a proxy",
     );
   }
 }

@@ -3,7 +3,7 @@ import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import type { Findings } from "./findings.ts";
 
-/** Whether the administrator can do what setup does. */
+/** Checks whether the administrator can run setup. */
 export async function checkAdmin(client: pg.Client, findings: Findings): Promise<void> {
   const { able } = await oneRow<{ able: boolean }>(
     client,
@@ -12,7 +12,7 @@ export async function checkAdmin(client: pg.Client, findings: Findings): Promise
   if (able) findings.ok("may create databases and roles");
   else {
     findings.warning(
-      "may not create databases and roles, so setup would fail where they are missing",
+      "may not create databases and roles, so setup would fail if they are missing",
       `give the role CREATEDB and CREATEROLE, or let a superuser run what ${commandLine("setup --print-sql")} prints`,
     );
   }

@@ -3,7 +3,7 @@ import { oneRow } from "../database/failure.ts";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** How many connections the applications may open. */
+/** The connections that the applications may open. */
 export interface PoolLimits {
   readonly processes: number;
   /** Logs that each process opens. */
@@ -11,7 +11,7 @@ export interface PoolLimits {
   readonly poolMax: number;
 }
 
-/** Whether the server admits the connections that the applications may open. */
+/** Checks whether the server admits the connections that the applications may open. */
 export async function checkConnections(client: pg.Client, limits: PoolLimits, findings: Findings): Promise<void> {
   const server = await oneRow<{ most: number; reserved: number; used: number; role: number; database: number }>(
     client,
@@ -45,7 +45,7 @@ export async function checkConnections(client: pg.Client, limits: PoolLimits, fi
     const [, limit, remedy] = exceeded;
     findings.fault(
       `${sum}, and ${limit}`,
-      `lower poolMax, run fewer processes, share one log in each, put PgBouncer between, or ${remedy}`,
+      `lower poolMax, run fewer processes, share one log in each, put PgBouncer in between, or ${remedy}`,
     );
   } else if (need > free / 2) {
     findings.warning(

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { oneRow } from "../database/failure.ts";
 import type { Findings } from "./findings.ts";
 
-/** Whether what is committed stays, and whether anything can be. */
+/** Checks whether commits survive a crash, and whether the role can commit at all. */
 export async function checkDurability(client: pg.Client, findings: Findings): Promise<void> {
   const server = await oneRow<{
     fsync: string;
@@ -20,7 +20,10 @@ export async function checkDurability(client: pg.Client, findings: Findings): Pr
                AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user)) LIMIT 1) AS readonly`,
   );
   if (server.standby)
-    findings.fault("the server is a standby, which takes no events", "name the primary's host in SECLOG_DATABASE_URL");
+    findings.fault(
+      "the server is a standby, which accepts no events",
+      "name the primary's host in SECLOG_DATABASE_URL",
+    );
   if (server.readonly === "on") {
     findings.fault(
       "default_transaction_read_only is on for this role or database",
@@ -33,10 +36,10 @@ export async function checkDurability(client: pg.Client, findings: Findings): Pr
       `a power loss can ruin the database: ${off.map((name) => `${name} = off`).join(", ")}`,
       `set ${off.map((name) => `${name} = on`).join(" and ")} in postgresql.conf`,
     );
-  } else findings.ok("what the server has committed survives a power loss (fsync, full_page_writes)");
+  } else findings.ok("commits survive a power loss (fsync, full_page_writes)");
   if (server.sums === "off") {
     findings.warning(
-      "data checksums are off: a failing disk is not noticed",
+      "data checksums are off: a failing disk goes unnoticed",
       "stop the server and run pg_checksums --enable",
     );
   }

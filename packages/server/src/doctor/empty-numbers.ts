@@ -2,7 +2,7 @@ import type pg from "pg";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** Numbers that sources have passed without an event, by the login that opened them: no application does that, and no writer can any more. */
+/** Finds numbers that sources skipped, by the login that opened them. No application skips numbers, and no writer can any more. */
 export async function checkEmptyNumbers(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ login: string | null; sources: string; numbers: string }>(
     `WITH pending AS (
@@ -20,8 +20,8 @@ export async function checkEmptyNumbers(client: pg.Client, findings: Findings): 
   );
   for (const { login, sources, numbers } of rows) {
     findings.warning(
-      `${counted(Number(sources), "source")}${login === null ? "" : ` that ${login} opened`} ${sources === "1" ? "has" : "have"} passed ${counted(BigInt(numbers), "number")} without an event`,
-      "no application does that: find out who uses that login. They are sealed behind everything else, as missing, and seclog verify names them",
+      `${counted(Number(sources), "source")}${login === null ? "" : ` that ${login} opened`} ${sources === "1" ? "has" : "have"} skipped ${counted(BigInt(numbers), "number")}`,
+      "no application does that: find out who uses the login. The numbers are sealed last, as missing, and seclog verify names them",
     );
   }
 }

@@ -1,4 +1,4 @@
-/** `seclog doctor`: what is wrong with a log, and what to do. A file for each question beside this one. */
+/** `seclog doctor`: finds what is wrong with a log and how to fix it. Each check has its own file beside this one. */
 import { type Role, URL_VARIABLES } from "../config/environment.ts";
 import type { PoolLimits } from "./connections.ts";
 import type { Check } from "./findings.ts";
@@ -12,15 +12,15 @@ export interface ExamineOptions {
   readonly limits: PoolLimits;
   /** An application's `spool.directory` on this machine. */
   readonly spool?: string | undefined;
-  /** What is going on, in words. */
+  /** Receives the current step, in words. */
   readonly onProgress?: (what: string) => void;
-  /** Ends it between two roles. */
+  /** Stops between two roles. */
   readonly signal?: AbortSignal;
 }
 
-/** What was found. */
+/** The findings. */
 export interface Examination {
-  /** Whether there is no fault. */
+  /** Whether there are no faults. */
   readonly ok: boolean;
   readonly faults: number;
   readonly warnings: number;
@@ -29,7 +29,7 @@ export interface Examination {
 
 const ROLES = ["admin", "writer", "reader", "sealer"] as const satisfies readonly Role[];
 
-/** Connects as each role, and looks at everything that it may see. What fails is a finding: this does not throw for it. */
+/** Connects as each role and checks everything that it may see. A failure becomes a finding, not an exception. */
 export async function examine(options: ExamineOptions): Promise<Examination> {
   const { urls, limits, spool, onProgress, signal } = options;
   const checks: Check[] = [];
@@ -37,7 +37,7 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
     signal?.throwIfAborted();
     const url = urls[role];
     if (url === undefined) {
-      checks.push({ area: role, status: "skipped", finding: `not looked at: ${URL_VARIABLES[role]} is not set` });
+      checks.push({ area: role, status: "skipped", finding: `not checked: ${URL_VARIABLES[role]} is not set` });
       continue;
     }
     onProgress?.(`connecting as the ${role}`);

@@ -3,7 +3,7 @@ export interface Check {
   readonly area: string;
   readonly status: "ok" | "warning" | "fault" | "skipped";
   readonly finding: string;
-  /** What to do about a warning or a fault. */
+  /** How to fix a warning or a fault. */
   readonly advice?: string;
 }
 

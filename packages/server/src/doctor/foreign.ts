@@ -2,18 +2,18 @@ import type pg from "pg";
 import { migrations } from "seclog/postgres/schema";
 import type { Findings } from "./findings.ts";
 
-/** Rules, policies, triggers, partitions and functions that are not Seclog's. */
+/** Finds rules, policies, triggers, partitions and functions that are not Seclog's. */
 export async function checkForeign(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ what: string; name: string }>(FOREIGN);
   for (const { what, name } of rows) {
-    const [says, advice] = SENTENCES[what] ?? [what, "find out who did that"];
-    findings.fault(`${name} ${says}`, advice);
+    const [predicate, advice] = SENTENCES[what] ?? [what, "find out who did that"];
+    findings.fault(`${name} ${predicate}`, advice);
   }
   const replaced = await replacedFunctions(client);
   for (const name of replaced) {
     findings.fault(
-      `the function ${name} is not the one that Seclog made`,
-      "find out who replaced it; what it did since then proves nothing. Take its text from packages/seclog/src/postgres/schema/migrations",
+      `the function ${name} is not the one that Seclog created`,
+      "find out who replaced it, and do not trust what it has done since. Restore its text from packages/seclog/src/postgres/schema/migrations",
     );
   }
   if (rows.length + replaced.length === 0)
@@ -22,24 +22,24 @@ export async function checkForeign(client: pg.Client, findings: Findings): Promi
     );
 }
 
-const SENTENCES: { readonly [what: string]: readonly [says: string, advice: string] } = {
+const SENTENCES: { readonly [what: string]: readonly [predicate: string, advice: string] } = {
   rls: [
-    "has row-level security, which hides rows: every reading command refuses it",
+    "has row-level security, which hides rows: every command that reads refuses it",
     "ALTER TABLE … DISABLE ROW LEVEL SECURITY, and find out who enabled it",
   ],
   policy: ["has a row-level policy", "DROP POLICY, and find out who made it"],
-  rule: ["has a rule, which can turn statements into others", "DROP RULE, and find out who made it"],
+  rule: ["has a rule, which can rewrite statements", "DROP RULE, and find out who made it"],
   trigger: [
     "has a trigger that is not Seclog's, which can change or drop events",
     "DROP TRIGGER, and find out who made it",
   ],
   partition: [
-    "belongs to the log and was not made by Seclog: a foreign table, or one of another owner",
+    "is a partition that Seclog did not create: a foreign table, or another owner's",
     "DETACH PARTITION or NO INHERIT, and find out who attached it",
   ],
 };
 
-/** The log's tables: all that Seclog names so, and whatever hangs on them. */
+/** The log's tables, by name, and everything attached to them. */
 const FOREIGN = `
   WITH ours AS (
     SELECT oid, relname, relkind, relowner, relrowsecurity OR relforcerowsecurity AS secured FROM pg_class
@@ -57,7 +57,7 @@ const FOREIGN = `
       OR child.relnamespace <> 'public'::regnamespace
   ORDER BY 1, 2`;
 
-/** Functions whose text, owner or way of running is not what the migrations of this program say. */
+/** The functions whose text, owner or settings differ from this program's migrations. */
 async function replacedFunctions(client: pg.Client): Promise<string[]> {
   const bodies = new Map<string, string>();
   for (const { sql } of migrations()) {
@@ -72,7 +72,7 @@ async function replacedFunctions(client: pg.Client): Promise<string[]> {
           AND array_to_string(proconfig, ',') LIKE '%search_path=pg_catalog, pg_temp%' AS is_safe
       FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'seclog\\_%' ORDER BY 1`,
   );
-  // Of one that this program does not know a newer one may.
+  // A newer program may know functions that this one does not.
   return rows
     .filter(({ name, body, is_safe }) => bodies.has(name) && (bodies.get(name) !== body || !is_safe))
     .map(({ name }) => name);

@@ -2,9 +2,9 @@ import type pg from "pg";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** Whether somebody holds a lock that others wait for, or a transaction that has been open for long. */
+/** Finds sessions whose locks block others, and transactions that have been open for long. */
 export async function checkLocks(client: pg.Client, findings: Findings): Promise<void> {
-  // Without pg_read_all_stats only one's own transactions have times: others are found by who waits for them.
+  // Without pg_read_all_stats, only our own transactions have times: others show by the sessions that wait for them.
   const { rows } = await client.query<{
     pid: number;
     who: string;
@@ -27,10 +27,10 @@ export async function checkLocks(client: pg.Client, findings: Findings): Promise
     const since = age === null ? "" : ` for ${counted(age, "second")}`;
     findings.warning(
       `process ${pid} (${who}, ${application || "no name"}) has held locks on the log${since}${Number(waiting) > 0 ? `, and ${counted(Number(waiting), "session")} wait for it` : ""}`,
-      `find out what it does; SELECT pg_terminate_backend(${pid}) ends it`,
+      `find out what it does; to end it: SELECT pg_terminate_backend(${pid})`,
     );
   }
 }
 
-/** A transaction that has touched the log for longer holds up partitions and pruning. */
+/** A transaction that holds locks on the log for longer delays new partitions and pruning. */
 const LONG_S = 300;

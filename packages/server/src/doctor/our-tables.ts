@@ -1,4 +1,4 @@
-/** The log, every partition, and the tables beside it. */
+/** Selects the log, its partitions, and the other tables of Seclog. */
 export const OUR_TABLES = `
   SELECT c.oid, c.relname::text AS name FROM pg_class c
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')

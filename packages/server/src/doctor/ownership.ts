@@ -1,11 +1,11 @@
-/** Whose the log is, and who else may create something in its place. */
+/** Checks who owns the log's objects, and who else may create objects beside them. */
 import type pg from "pg";
 import { foreignObjects } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** Says nothing when all is as it should: this is looked at by every role. */
+/** Reports problems only, since it runs for every role. */
 export async function checkOwnership(client: pg.Client, findings: Findings): Promise<void> {
   const foreign = await foreignObjects(client);
   for (const owner of new Set(foreign.map((object) => object.owner))) {
@@ -13,10 +13,10 @@ export async function checkOwnership(client: pg.Client, findings: Findings): Pro
     const [first] = theirs;
     if (first === undefined) continue;
     const others = theirs.length === 1 ? "" : ` and ${counted(theirs.length - 1, "other object")}`;
-    const danger = first.definer ? `, so whoever calls it acts with the rights of ${owner}` : "";
+    const danger = first.definer ? `, so every caller acts with the rights of ${owner}` : "";
     findings.fault(
       `${first.name}${others} of the log ${others === "" ? "belongs" : "belong"} to ${owner}, not to seclog_owner, as after a restore without owners${danger}`,
-      `run ${commandLine("setup")}, which gives them to seclog_owner`,
+      `run ${commandLine("setup")}, which returns them to seclog_owner`,
     );
   }
   const { rows } = await client.query<{ name: string }>(
@@ -27,7 +27,7 @@ export async function checkOwnership(client: pg.Client, findings: Findings): Pro
   );
   for (const { name } of rows) {
     findings.fault(
-      `${name === "PUBLIC" ? "everybody who may connect" : name} may create objects in the schema public`,
+      `${name === "PUBLIC" ? "every role that may connect" : name} may create objects in the schema public`,
       `as the schema's owner or a superuser: REVOKE CREATE ON SCHEMA public FROM ${name}`,
     );
   }
@@ -37,7 +37,7 @@ export async function checkOwnership(client: pg.Client, findings: Findings): Pro
   );
   for (const { name } of defaults.rows) {
     findings.warning(
-      `new partitions are given to ${name} by default`,
+      `${name} gets privileges on new partitions by default`,
       `ALTER DEFAULT PRIVILEGES FOR ROLE seclog_owner REVOKE ALL ON TABLES FROM ${name}; make it a member of seclog_reader if it should read`,
     );
   }

@@ -6,7 +6,7 @@ import type { Findings } from "./findings.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Whether every class has partitions for now and the time to come, and what fell outside. */
+/** Checks whether every class has partitions for now and for the future, and counts events outside them. */
 export async function checkPartitions(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ parent: string; bound: string }>(
     `SELECT p.relname::text AS parent, pg_get_expr(c.relpartbound, c.oid) AS bound
@@ -40,20 +40,20 @@ export async function checkPartitions(client: pg.Client, findings: Findings): Pr
     if (outside > 0) {
       findings.warning(
         `${counted(outside, "event")} in the default partition of ${parent}: a clock was wrong, or partitions were missing`,
-        "seclog seal takes over what is of the months that it makes, up to 300,000 events of each; look at the others' occurred_at",
+        "seclog seal moves them to the months that it creates, up to 300,000 events each; for the rest check occurred_at",
       );
     }
   }
   if (classes.length === 0) findings.fault("the log has no partitions", `run ${commandLine("setup")}`);
 }
 
-const PARTITIONS_ADVICE = "seclog seal makes them when it starts and hourly, and seclog setup does: run one of them";
+const PARTITIONS_ADVICE = "run seclog seal, which creates them at its start and hourly, or seclog setup";
 
 function timeOf(text: string): number {
   return Date.parse(`${text.slice(0, 19).replace(" ", "T")}Z`);
 }
 
-/** What no partition holds between now and the last one's end. */
+/** The gaps between now and the end of the last partition. */
 function gaps(
   ranges: readonly { readonly start: number; readonly end: number }[],
 ): { readonly from: string; readonly to: string }[] {
@@ -67,7 +67,7 @@ function gaps(
   return found;
 }
 
-/** Events of a retention class that no monthly partition holds; the conditions let PostgreSQL prune all those. */
+/** Counts a retention class's events outside its monthly partitions. The conditions let PostgreSQL skip those partitions. */
 async function countOutside(
   client: pg.Client,
   parent: string,

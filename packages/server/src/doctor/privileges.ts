@@ -6,7 +6,7 @@ import { listed } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 import { OUR_TABLES } from "./our-tables.ts";
 
-/** Whether the role may do what it must, and nothing else. */
+/** Checks whether the role has the privileges that it needs, and no others. */
 export async function checkPrivileges(client: pg.Client, role: AccessRole, findings: Findings): Promise<void> {
   const problems = await accessProblems(client, role);
   const { superuser, create, stamp, person } = await oneRow<{
@@ -23,10 +23,10 @@ export async function checkPrivileges(client: pg.Client, role: AccessRole, findi
      FROM pg_roles WHERE rolname = current_user`,
     [PERSONAL],
   );
-  // Who has all privileges has each.
+  // A superuser has every privilege, which is reported once.
   if (!superuser) {
     if (create) problems.push("it may create objects in the schema public");
-    if (stamp) problems.push("it may say itself when an event was stored (INSERT of created_at)");
+    if (stamp) problems.push("it may set an event's time of storage itself (INSERT of created_at)");
     if (role === "sealer" && person !== null) problems.push(`it may read ${person}, which name people`);
     const { rows } = await client.query<{ name: string; held: string }>(
       `SELECT t.name, string_agg(p.privilege, ', ') AS held FROM (${OUR_TABLES}) t,
@@ -34,7 +34,9 @@ export async function checkPrivileges(client: pg.Client, role: AccessRole, findi
        WHERE t.name LIKE 'security\\_event\\_log\\_%' AND has_table_privilege(t.oid, p.privilege) GROUP BY 1 ORDER BY 1`,
     );
     if (rows.length > 0)
-      problems.push(`it may ${rows[0]?.held} on ${listed(rows.map(({ name }) => name))}, past the log itself`);
+      problems.push(
+        `it may ${rows[0]?.held} on ${listed(rows.map(({ name }) => name))}, bypassing the log's own table`,
+      );
   }
   for (const [index, problem] of problems.entries()) {
     findings.fault(problem, index === problems.length - 1 ? RENEW : undefined);
@@ -42,13 +44,13 @@ export async function checkPrivileges(client: pg.Client, role: AccessRole, findi
   if (problems.length === 0) findings.ok(CAN[role]);
 }
 
-const RENEW = `run ${commandLine("setup")}, which puts the groups' privileges right, REVOKE what a login role was given itself, and find out who changed it`;
+const RENEW = `run ${commandLine("setup")}, which restores the groups' privileges, REVOKE what was granted to a login role directly, and find out who changed it`;
 
-/** What erasure blanks, and the sealer has no need of. */
+/** The columns that erasure blanks and the sealer does not need. */
 const PERSONAL = ["salt", ...columnsOf("personal").map(({ name }) => name)];
 
 const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",
   reader: "may read everything and change nothing",
-  sealer: "may read what leaves are made of and append to the tree, and nothing else",
+  sealer: "may read the columns of leaves and append to the tree, and nothing else",
 } as const;

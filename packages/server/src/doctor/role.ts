@@ -24,7 +24,7 @@ import { checkTriggers } from "./triggers.ts";
 
 const PERMISSION_DENIED = "42501";
 
-/** Connects as a role and looks at everything that it may see. */
+/** Connects as a role and checks everything that it may see. */
 export async function checkRole(role: Role, url: string, limits: PoolLimits): Promise<readonly Check[]> {
   const findings = new Findings(role);
   let session: Session;
@@ -60,9 +60,9 @@ export async function checkRole(role: Role, url: string, limits: PoolLimits): Pr
       }
     }
   } catch (error) {
-    // That a privilege is missing has been said above.
-    if (isCode(error, PERMISSION_DENIED)) findings.skipped("not looked at further");
-    else findings.fault(`a check could not be made: ${errorMessage(error)}`, "see the server's log");
+    // checkPrivileges has reported the missing privilege.
+    if (isCode(error, PERMISSION_DENIED)) findings.skipped("no further checks");
+    else findings.fault(`a check failed: ${errorMessage(error)}`, "see the server's log");
   } finally {
     await session.end();
   }

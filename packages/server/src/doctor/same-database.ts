@@ -3,7 +3,7 @@ import type { Session } from "../database/session.ts";
 import { type Check, Findings } from "./findings.ts";
 import { openSession } from "./open-session.ts";
 
-/** Whether a role sees the same database as the writer. */
+/** Checks whether a role connects to the same database as the writer. */
 export async function checkSameDatabase(
   writerUrl: string,
   role: "reader" | "sealer",
@@ -19,7 +19,7 @@ export async function checkSameDatabase(
     ] as const) {
       const session = await openSession(name, at);
       sessions.push(session);
-      // A standby has its primary's identifier.
+      // A standby has the identifier of its primary.
       const { rows } = await session.query<{ place: string }>(
         "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database() AS place",
       );
@@ -32,7 +32,7 @@ export async function checkSameDatabase(
       );
     }
   } catch {
-    // Whoever could not connect has been told; a server that keeps its identifier to itself cannot be compared.
+    // A failed connection was reported by checkRole; a server that hides its identifier cannot be compared.
   } finally {
     for (const session of sessions) await session.end();
   }

@@ -5,7 +5,7 @@ import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import type { Findings } from "./findings.ts";
 
-/** Whether the tables are there. */
+/** Checks whether the tables exist, and whether this program knows their schema. Returns whether they exist. */
 export async function checkSchema(client: pg.Client, findings: Findings): Promise<boolean> {
   const { there } = await oneRow<{ there: boolean }>(
     client,
@@ -13,7 +13,7 @@ export async function checkSchema(client: pg.Client, findings: Findings): Promis
   );
   if (!there) {
     findings.fault(
-      "the database has no tables of Seclog",
+      "the database has no Seclog tables",
       `run ${commandLine("setup")}, or correct the database's name in the URL`,
     );
     return false;
@@ -25,9 +25,9 @@ export async function checkSchema(client: pg.Client, findings: Findings): Promis
     );
     const warning = checkSchemaVersion(migrations(), applied ?? []);
     if (warning === undefined) findings.ok(`the schema is this program's (migration ${migrations().at(-1)?.id})`);
-    else findings.warning(warning, "use the newer seclog here, too");
+    else findings.warning(warning, "update seclog here as well");
   } catch (error) {
-    findings.fault(errorMessage(error), "the schema and this program do not fit each other");
+    findings.fault(errorMessage(error), "the schema and this program do not match");
   }
   return true;
 }

@@ -3,10 +3,10 @@ import { sealProgress } from "../integrity/stored-tree.ts";
 import { counted } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 
-/** Unsealed for longer than this is more than a sealer that takes its turn. */
+/** Longer than a handover between two sealers takes. */
 const UNSEALED_WARNING_S = 60;
 
-/** Whether somebody seals, and keeps up. */
+/** Checks whether a sealer runs and keeps up. */
 export async function checkSealing(client: pg.Client, findings: Findings): Promise<void> {
   const { size, sealedAt, oldestUnsealed } = await sealProgress(client);
   if (sealedAt === null) {
@@ -16,10 +16,10 @@ export async function checkSealing(client: pg.Client, findings: Findings): Promi
   const seconds = Math.floor(oldestUnsealed);
   if (seconds > UNSEALED_WARNING_S) {
     findings.warning(
-      `the oldest event that is not sealed was stored ${durationText(seconds)} ago`,
-      "is seclog seal running? What it prints says why it does not get on",
+      `the oldest unsealed event was stored ${durationText(seconds)} ago`,
+      "check that seclog seal is running; its output says what stops it",
     );
-  } else findings.ok(`the tree has ${size.toLocaleString("en")} leaves, and what is new is sealed in time`);
+  } else findings.ok(`the tree has ${size.toLocaleString("en")} leaves, and new events are sealed in time`);
 }
 
 function durationText(seconds: number): string {

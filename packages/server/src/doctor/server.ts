@@ -3,13 +3,13 @@ import { type Role, roleConfig, URL_VARIABLES } from "../config/environment.ts";
 import { oneRow } from "../database/failure.ts";
 import type { Findings } from "./findings.ts";
 
-/** What setup asks for, too. */
+/** The same as setup's. */
 const OLDEST_SERVER = 14;
-/** Clocks further apart than this make times of events hard to compare, and these many seconds are wrong. */
+/** Beyond the first, event times are hard to compare; beyond the second, a clock is wrong. */
 const CLOCK_WARNING_S = 2;
 const CLOCK_FAULT_S = 60;
 
-/** Version, encryption and clock. */
+/** Checks version, encryption and clock. */
 export async function checkServer(client: pg.Client, role: Role, url: string, findings: Findings): Promise<void> {
   const { host, port, ssl } = roleConfig(role, url);
   const server = await oneRow<{ version: string; number: number; name: string; database: string; tls: string | null }>(
@@ -23,25 +23,25 @@ export async function checkServer(client: pg.Client, role: Role, url: string, fi
   if (Math.floor(server.number / 10_000) < OLDEST_SERVER) {
     findings.fault(`PostgreSQL ${version} is too old`, `use PostgreSQL ${OLDEST_SERVER} or later`);
   }
-  // As we connected: the server sees a pooler's connection, which may be protected otherwise.
+  // Judges our own connection: behind a pooler, the server sees another one.
   if (ssl !== false)
     findings.ok(
       `the connection is encrypted${server.tls === null ? "" : ` (${server.tls})`}, the certificate was verified`,
     );
   else if (!/^(\/|127\.|localhost$|::1$)/.test(host ?? "")) {
     findings.warning(
-      "the connection is not encrypted, and the server is another machine",
-      `take sslmode=disable out of ${URL_VARIABLES[role]}`,
+      "the connection to another machine is not encrypted",
+      `remove sslmode=disable from ${URL_VARIABLES[role]}`,
     );
   }
   const before = Date.now();
   const { time } = await oneRow<{ time: string }>(client, "SELECT extract(epoch FROM clock_timestamp()) AS time");
   const after = Date.now();
-  // The answer was made at some moment between: only what is outside is a difference for sure.
+  // The server read its clock at some moment in between: only a time outside that span is certainly different.
   const seconds = Number(time) - (before + after) / 2000;
   const certain = Math.max(0, Math.abs(seconds) - (after - before) / 2000);
   const words = `the server's clock is ${Math.abs(seconds).toFixed(1)} s ${seconds > 0 ? "ahead of" : "behind"} this machine's`;
-  const advice = "let both machines keep their time by NTP";
+  const advice = "synchronize both machines with NTP";
   if (certain > CLOCK_FAULT_S) findings.fault(words, advice);
   else if (certain > CLOCK_WARNING_S) findings.warning(words, advice);
   else findings.ok("the clocks of the server and this machine agree");

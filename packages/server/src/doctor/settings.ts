@@ -1,7 +1,7 @@
 import type pg from "pg";
 import type { Findings } from "./findings.ts";
 
-/** Settings that somebody gave a role or the database, and that keep others from their work or show them something else. */
+/** Finds settings of a role or the database that could block other sessions or change what they see. */
 export async function checkSettings(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ role: string; setting: string }>(
     `SELECT coalesce(role.rolname::text, 'the database') AS role, setting
@@ -16,8 +16,8 @@ export async function checkSettings(client: pg.Client, findings: Findings): Prom
   );
   for (const { role, setting } of rows) {
     findings.warning(
-      `${role} has the setting ${setting}, which Seclog has not given it`,
-      "any role may set its own: find out who did, ALTER ROLE … RESET it, and change the role's password if nobody knows",
+      `${role} has the setting ${setting}, which Seclog did not make`,
+      "any role may set its own: find out who did, ALTER ROLE … RESET it, and if that stays unclear, change the role's password",
     );
   }
 }

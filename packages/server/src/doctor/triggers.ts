@@ -5,7 +5,7 @@ import { listed } from "../text/words.ts";
 import type { Findings } from "./findings.ts";
 import { OUR_TABLES } from "./our-tables.ts";
 
-/** Beside the log: what is changed by the functions of the schema only. */
+/** The other tables that only the schema's functions may change. */
 const GUARDED = [
   "security_event_quarantine",
   "security_event_seal",
@@ -18,7 +18,7 @@ const GUARDED = [
   "security_event_tree",
 ];
 
-/** Whether changes are refused. */
+/** Checks whether the tables refuse changes. */
 export async function checkTriggers(client: pg.Client, findings: Findings): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT t.name FROM (${OUR_TABLES}) t, unnest(ARRAY['seclog_append_only', 'seclog_no_truncate', 'seclog_own_only', 'seclog_commit']) AS wanted
@@ -40,8 +40,8 @@ export async function checkTriggers(client: pg.Client, findings: Findings): Prom
     findings.fault("the owner of the tables can log in, and could change them", "ALTER ROLE seclog_owner NOLOGIN");
   if (rows.length > 0) {
     findings.fault(
-      `changes are not refused on ${listed(rows.map(({ name }) => name))}: a trigger is missing or disabled`,
+      `${listed(rows.map(({ name }) => name))} would accept changes: a trigger is missing or disabled`,
       `find out who did that; ALTER TABLE … ENABLE TRIGGER ALL, or run ${commandLine("setup")}`,
     );
-  } else findings.ok("UPDATE, DELETE and TRUNCATE are refused on the log, every partition and what proves it");
+  } else findings.ok("the log, its partitions and its proofs refuse UPDATE, DELETE and TRUNCATE");
 }

@@ -2,16 +2,16 @@ import { readFileSync, rmSync } from "node:fs";
 import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The right to use a folder; `release` gives it up and never throws. */
+/** Exclusive use of a folder. `release` never throws. */
 export interface FolderLock {
   release(): void;
 }
 
 /**
- * Takes a folder for this process, by the file `owner.lock` in it. A lock whose process is gone is taken over. Processes
- * that cannot see each other, in two containers on one volume, are not kept apart.
+ * Locks a folder for this process, with the file `owner.lock` in it, and takes over a lock whose process has ended. It
+ * cannot separate processes that do not see each other, as in two containers on one volume.
  *
- * @param inUse makes the error for a folder that the living process `pid` has
+ * @param inUse creates the error for a folder that the running process `pid` has locked
  */
 export async function lockFolder(directory: string, inUse: (pid: number) => Error): Promise<FolderLock> {
   const file = join(directory, "owner.lock");
@@ -22,7 +22,7 @@ export async function lockFolder(directory: string, inUse: (pid: number) => Erro
     while (!(await linked(candidate, file))) {
       const text = await readFile(file, "utf8").catch(() => "");
       if (isAlive(text)) throw inUse(Number.parseInt(text, 10));
-      // Moved aside rather than removed: if another process replaced it since it was read, it is put back.
+      // Moved aside, not removed: if another process has replaced the lock since we read it, we put it back.
       const aside = `${candidate}.stale`;
       if (
         await rename(file, aside).then(
@@ -43,13 +43,13 @@ export async function lockFolder(directory: string, inUse: (pid: number) => Erro
       try {
         if (readFileSync(file, "utf8") === mine) rmSync(file);
       } catch {
-        // Gone already, with the folder or by hand.
+        // Already removed, with the folder or by hand.
       }
     },
   };
 }
 
-/** `link` makes the lock and its content appear at once, or not at all. */
+/** `link` creates the lock with its content in one step, or not at all. */
 async function linked(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
@@ -72,12 +72,12 @@ function isAlive(owner: string): boolean {
   return startTime(Number(pid)) === started;
 }
 
-/** When a process began, in clock ticks since boot; empty where it has ended or the system does not tell. */
+/** When a process started, in clock ticks since boot; empty if it has ended or the system does not say. */
 function startTime(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    // One that has ended keeps its number until its parent asks for it, which in a container may be never.
+    // A zombie keeps its number until its parent reaps it, which in a container may be never.
     return /[ZX]/.test(fields[0] ?? "") ? "" : (fields[19] ?? "");
   } catch {
     return "";

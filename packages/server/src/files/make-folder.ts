@@ -2,10 +2,10 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * As `mkdir -p`, for its owner alone. Node's own `recursive` never ends below /proc (Node 20).
+ * `mkdir -p` with access for the owner alone. Node's own `recursive` never returns below /proc (Node 20).
  *
- * The spool of `seclog` makes its folder likewise, by a file system that tests can break. It stands here again because
- * it is not part of a log's API.
+ * The spool of `seclog` creates its folder the same way, through a file system that tests can break. That function is
+ * not part of the log's API, so this package has its own.
  */
 export function makeFolder(path: string): void {
   try {

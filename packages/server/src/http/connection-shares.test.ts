@@ -3,9 +3,9 @@ import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { shareOf } from "./connection-shares.ts";
-import { type HttpService, type HttpServiceOptions, startHttpService, textAnswer } from "./service.ts";
+import { type HttpService, type HttpServiceOptions, startHttpService, textResponse } from "./service.ts";
 
-/** Loopback has 16 million addresses: two of them stand for two strangers. Other systems have one of them only. */
+/** Linux has 16 million loopback addresses, two of which act as two clients. Other systems have only one. */
 const onLinux = process.platform === "linux";
 const ATTACKER = "127.0.0.1";
 const OTHER = "127.0.0.2";
@@ -19,11 +19,11 @@ afterEach(async () => {
   service = undefined;
 });
 
-/** Starts a server whose time limits play no part unless they are named. */
+/** Starts a server whose time limits never strike unless a test sets them. */
 async function serve(options: Partial<HttpServiceOptions> = {}): Promise<number> {
   service = await startHttpService({
     listen: { host: "0.0.0.0", port: 0 },
-    answer: ({ body }) => textAnswer(200, `read ${body.length}`),
+    respond: ({ body }) => textResponse(200, `read ${body.length}`),
     mostBytes: 1_000,
     headerTimeoutMs: 600_000,
     onError: () => {},
@@ -47,7 +47,7 @@ async function open(port: number, count: number, text: string, localAddress = AT
   return opened;
 }
 
-/** The status of an answer, or the code of the failure. */
+/** The status of a response, or the code of the failure. */
 async function ask(port: number, localAddress = OTHER): Promise<number | string> {
   return await new Promise((done) => {
     const asked = request({ port, host: "127.0.0.1", localAddress, path: "/health", agent: false }, (response) => {
@@ -65,24 +65,24 @@ const WAITING: { readonly [what: string]: string } = {
   "that send nothing": "",
   "whose header never ends": "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
   "whose body never ends": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf",
-  "that were answered and stay": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+  "that stay open after a response": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 };
 
 describe.runIf(onLinux)("startHttpService(), with connections", () => {
-  it.each(Object.entries(WAITING))("%s - keep nobody else out, nor their own address", async (_, text) => {
+  it.each(Object.entries(WAITING))("%s - lock out no other address, nor their own", async (_, text) => {
     const port = await serve({ connections: { total: 40, perAddress: 30 } });
     const attack = await open(port, 100, text);
     await expect.poll(() => closed(attack)).toBeGreaterThanOrEqual(70);
     expect(await ask(port)).toBe(200);
     expect(await ask(port, ATTACKER)).toBe(200);
-    // Also while they come again and again.
+    // Even while they keep reconnecting.
     for (let round = 0; round < 5; round++) {
       await open(port, 60, text);
       expect(await ask(port)).toBe(200);
     }
   });
 
-  it("of many addresses - lets a newcomer in, and gives up the address that has most", async () => {
+  it("of many addresses - admits a newcomer, and closes one of the address that has the most", async () => {
     const port = await serve({ connections: { total: 40, perAddress: 30 } });
     const few = await open(port, 10, "", "127.0.0.3");
     const many = await open(port, 30, "", ATTACKER);
@@ -91,33 +91,33 @@ describe.runIf(onLinux)("startHttpService(), with connections", () => {
     expect(closed(few)).toBe(0);
   });
 
-  it("that are being answered - are not given up for others", async () => {
-    let answer = (): void => {};
+  it("that wait for our response - are not closed for others", async () => {
+    let respond = (): void => {};
     const waiting = new Promise<void>((done) => {
-      answer = done;
+      respond = done;
     });
     let asked = 0;
     const port = await serve({
       connections: { total: 10, perAddress: 10 },
-      answer: async ({ path }) => {
+      respond: async ({ path }) => {
         asked += 1;
         if (path === "/slow") await waiting;
-        return textAnswer(200, path);
+        return textResponse(200, path);
       },
     });
     const slow = await open(port, 5, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n", OTHER);
     await expect.poll(() => asked).toBe(5);
     await open(port, 60, "");
     expect(await ask(port)).toBe(200);
-    const answers = slow.map(async (socket) => String(await once(socket, "data")));
-    answer();
-    for (const text of await Promise.all(answers)) expect(text).toContain("200 OK");
+    const responses = slow.map(async (socket) => String(await once(socket, "data")));
+    respond();
+    for (const text of await Promise.all(responses)) expect(text).toContain("200 OK");
   });
 
-  it("that do not read their answers - keep nobody else out", async () => {
+  it("that do not read their responses - lock out no other address", async () => {
     const port = await serve({
       connections: { total: 10, perAddress: 10 },
-      answer: ({ path }) => ({ status: 200, body: Buffer.alloc(path === "/large" ? 16_000_000 : 1) }),
+      respond: ({ path }) => ({ status: 200, body: Buffer.alloc(path === "/large" ? 16_000_000 : 1) }),
     });
     const greedy = await open(port, 10, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
     for (const socket of greedy) socket.pause();
@@ -125,7 +125,7 @@ describe.runIf(onLinux)("startHttpService(), with connections", () => {
     expect(await ask(port)).toBe(200);
   });
 
-  it("that send nothing - are closed when a header should have come", async () => {
+  it("that send nothing - are closed at the header's time limit", async () => {
     const port = await serve({ headerTimeoutMs: 200 });
     const silent = [...(await open(port, 3, "")), ...(await open(port, 3, WAITING["whose body never ends"] ?? ""))];
     await expect.poll(() => closed(silent)).toBe(6);

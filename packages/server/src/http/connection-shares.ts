@@ -1,26 +1,26 @@
 /**
- * Who may hold how many connections of a server. Without shares one address keeps everybody out with as many connections as
- * the server takes, by sending nothing on them, or a header or a body that never ends.
+ * Shares a server's connections among addresses. Without shares, one address can occupy every connection by sending
+ * nothing, or a header or a body that never ends, and so lock out everyone else.
  *
- * - An address has its share; of IPv6 a /64, which is what one subscriber gets, is one address.
- * - Whoever waits for us is served; whoever we wait for goes first. Where there are too many connections, one that has not
- *   sent all of its request's header is closed, else one between two requests, else one whose body is still to come, else one
- *   that does not read its answer: the oldest one of the address that has most. So a newcomer gets in as long as anybody is
- *   waited for.
+ * - Each address has a share. An IPv6 /64, which is what one subscriber gets, counts as one address.
+ * - Clients that wait for us keep their connections; clients that we wait for lose theirs first. At the limit we close a
+ *   connection with an unfinished header, else one between two requests, else one with an unfinished body, else one whose
+ *   client does not read the response: the oldest one of the address that has the most. So a newcomer gets in as long as
+ *   we wait for any client.
  */
 import type { Socket } from "node:net";
 
-/** The most connections at a time. */
+/** The most open connections. */
 export interface ConnectionLimits {
-  /** Of all. @default 512 */
+  /** In total. @default 512 */
   readonly total?: number;
-  /** Of one address, or one /64 of IPv6. @default 64 */
+  /** From one address, or one IPv6 /64. @default 64 */
   readonly perAddress?: number;
 }
 
-/** What a connection is at, in the order in which they are given up; those that are answered are never. */
-const GIVEN_UP = ["header", "idle", "body", "sent"] as const;
-type Stage = (typeof GIVEN_UP)[number] | "answer";
+/** The stages in which a connection may be closed, the most expendable first; never while we respond. */
+const EXPENDABLE = ["header", "idle", "body", "sent"] as const;
+type Stage = (typeof EXPENDABLE)[number] | "response";
 
 interface Connection {
   readonly socket: Socket;
@@ -31,7 +31,7 @@ interface Connection {
 export class ConnectionShares {
   readonly #total: number;
   readonly #perAddress: number;
-  /** In the order in which they came. */
+  /** Oldest first. */
   readonly #connections = new Map<Socket, Connection>();
   readonly #counts = new Map<string, number>();
 
@@ -40,15 +40,15 @@ export class ConnectionShares {
     this.#perAddress = perAddress;
   }
 
-  /** Counts a new connection, and closes another one or itself where there are too many. */
+  /** Counts a new connection; at a limit, closes another connection or this one. */
   admit(socket: Socket): void {
     const address = shareOf(socket.remoteAddress);
     const ofAddress = (connection: Connection): boolean => connection.address === address;
-    if (this.#countOf(address) >= this.#perAddress && !this.#giveUp(ofAddress)) {
+    if (this.#countOf(address) >= this.#perAddress && !this.#closeOne(ofAddress)) {
       socket.destroy();
       return;
     }
-    if (this.#connections.size >= this.#total && !this.#giveUp(() => true)) {
+    if (this.#connections.size >= this.#total && !this.#closeOne(() => true)) {
       socket.destroy();
       return;
     }
@@ -57,15 +57,15 @@ export class ConnectionShares {
     socket.once("close", () => this.#forget(socket));
   }
 
-  /** Notes what a connection is at from now on. */
+  /** Sets the stage of a connection. */
   enter(socket: Socket, stage: Stage): void {
     const connection = this.#connections.get(socket);
     if (connection !== undefined) connection.stage = stage;
   }
 
-  /** Closes the one that can be missed best; `false` when all of them are being answered. */
-  #giveUp(among: (connection: Connection) => boolean): boolean {
-    for (const stage of GIVEN_UP) {
+  /** Closes the most expendable connection; `false` if we are responding on all of them. */
+  #closeOne(among: (connection: Connection) => boolean): boolean {
+    for (const stage of EXPENDABLE) {
       let chosen: Connection | undefined;
       for (const connection of this.#connections.values()) {
         if (connection.stage !== stage || !among(connection)) continue;
@@ -73,7 +73,7 @@ export class ConnectionShares {
           chosen = connection;
       }
       if (chosen === undefined) continue;
-      // Forgotten at once: the event comes later.
+      // Forgotten now: the close event comes later.
       this.#forget(chosen.socket);
       chosen.socket.destroy();
       return true;
@@ -95,7 +95,7 @@ export class ConnectionShares {
   }
 }
 
-/** What shares one share: an IPv4 address, also in IPv6, or the first 64 bits of an IPv6 address. */
+/** The key of a share: an IPv4 address, even if mapped to IPv6, or the first 64 bits of an IPv6 address. */
 export function shareOf(remoteAddress: string | undefined): string {
   const address = (remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
   if (!address.includes(":")) return address;

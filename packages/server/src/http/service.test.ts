@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { send, sendRaw } from "#test/support/http-client.ts";
-import { type HttpService, isLoopback, startHttpService, textAnswer } from "./service.ts";
+import { type HttpService, isLoopback, startHttpService, textResponse } from "./service.ts";
 
 async function serve(
   options: Partial<Parameters<typeof startHttpService>[0]> = {},
 ): Promise<HttpService & { readonly port: number }> {
   const service = await startHttpService({
     listen: { host: "127.0.0.1", port: 0 },
-    answer: ({ method, path, body }) => textAnswer(200, `${method} ${path} ${body.length}`),
+    respond: ({ method, path, body }) => textResponse(200, `${method} ${path} ${body.length}`),
     onError: () => {},
     ...options,
   });
@@ -15,7 +15,7 @@ async function serve(
 }
 
 describe("isLoopback()", () => {
-  it("knows this machine's own names, and nothing that looks like them", () => {
+  it("accepts this machine's own names, and no lookalikes", () => {
     for (const host of ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
       expect(isLoopback(host)).toBe(true);
     for (const host of [
@@ -33,7 +33,7 @@ describe("isLoopback()", () => {
 });
 
 describe("startHttpService()", () => {
-  it("answers only to its own host where that was asked", async () => {
+  it("responds only to its own host if configured so", async () => {
     const guarded = await serve({ ownHostOnly: true });
     for (const host of ["localhost", `127.0.0.1:${guarded.port}`, "[::1]:1"]) {
       expect((await send(guarded.port, "GET", "/", { headers: { host } })).status).toBe(200);
@@ -47,13 +47,13 @@ describe("startHttpService()", () => {
     await open.close(0);
   });
 
-  it("reads no more than it should, and says nothing of what went wrong inside", async () => {
+  it("reads no more than its limit, and hides internal errors", async () => {
     const errors: unknown[] = [];
     const service = await serve({
       mostBytes: 10,
-      answer: ({ body }) => {
+      respond: ({ body }) => {
         if (body.length > 5) throw new Error("a secret");
-        return textAnswer(200, body.toString());
+        return textResponse(200, body.toString());
       },
       onError: (error) => errors.push(error),
     });
@@ -71,7 +71,7 @@ describe("startHttpService()", () => {
     await service.close(0);
   });
 
-  it("says where it cannot listen", async () => {
+  it("names the address that it cannot listen on", async () => {
     const service = await serve();
     await expect(serve({ listen: { host: "127.0.0.1", port: service.port } })).rejects.toMatchObject({
       code: "SECLOG_CONFIG",

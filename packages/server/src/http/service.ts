@@ -1,7 +1,7 @@
 /**
- * A small HTTP server for what is read or posted by programs: strict in methods and paths, with limits on everything that
- * a stranger can send. Plain `node:http`: two or three fixed paths and raw bytes need neither a router, which would decode
- * paths, nor body parsers, which would have to be turned off.
+ * A small HTTP server for programs: strict about methods and paths, with limits on everything that a client can send.
+ * Plain `node:http`: two or three fixed paths and raw bytes need neither a router, which would decode paths, nor body
+ * parsers, which we would have to turn off.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -9,24 +9,24 @@ import { type AddressInfo, isIPv4 } from "node:net";
 import { errorMessage, SeclogError } from "seclog";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 
-/** Where a server listens. */
+/** The address to listen on. */
 export interface ListenAddress {
   readonly host: string;
-  /** 0 for any that is free. */
+  /** 0 for any free port. */
   readonly port: number;
 }
 
-/** What is asked. */
-export interface HttpQuestion {
+/** A request with its whole body. */
+export interface HttpRequest {
   readonly method: string;
-  /** The path as it was sent, with any query. */
+  /** The path as sent, with any query. */
   readonly path: string;
-  /** Empty where none was sent. */
+  /** Empty if none was sent. */
   readonly body: Buffer;
 }
 
-/** What is answered. Text is sent as such, bytes as they are. */
-export interface HttpAnswer {
+/** A response. Text is sent as UTF-8, bytes unchanged. */
+export interface HttpResponse {
   readonly status: number;
   readonly headers?: { readonly [name: string]: string };
   readonly body: string | Uint8Array;
@@ -34,49 +34,49 @@ export interface HttpAnswer {
 
 export interface HttpServiceOptions {
   readonly listen: ListenAddress;
-  /** May throw: the answer is 500 then, without a word of why. */
-  readonly answer: (question: HttpQuestion) => HttpAnswer | Promise<HttpAnswer>;
-  /** The largest body that is read, in bytes. @default 0 */
+  /** If it throws, the response is a bare 500. */
+  readonly respond: (request: HttpRequest) => HttpResponse | Promise<HttpResponse>;
+  /** The largest body to read, in bytes. @default 0 */
   readonly mostBytes?: number;
   /**
-   * Answer only requests to this machine itself when it listens on loopback, so that no web page can read it through a
-   * name that leads there (DNS rebinding).
+   * When listening on loopback, accept only requests whose Host is this machine, so that no web page can read the service
+   * through a name that resolves to it (DNS rebinding).
    * @default false
    */
   readonly ownHostOnly?: boolean;
-  /** How many connections there may be. */
+  /** Limits on open connections. */
   readonly connections?: ConnectionLimits;
-  /** How long a request's header may take, in milliseconds; all of the request has three times that. @default 5000 */
+  /** How long a request's header may take, in milliseconds; the whole request has three times that. @default 5000 */
   readonly headerTimeoutMs?: number;
-  /** Told what `answer` threw. */
+  /** Receives errors of `respond`. */
   readonly onError: (error: unknown) => void;
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface HttpService {
   /** `http://host:port`. */
   readonly url: string;
-  /** Takes no more requests, and resolves when those under way are answered, or cut after `graceMs`. */
+  /** Stops accepting requests; resolves once the running ones have completed, or are cut off after `graceMs`. */
   close(graceMs?: number): Promise<void>;
 }
 
 const HEADER_TIMEOUT_MS = 5_000;
-/** A connection that is asked for ever is closed now and then, so that its address does not keep it from others. */
+/** A busy connection closes after so many requests, so that its address does not hold it for ever. */
 const MOST_REQUESTS = 1_000;
 const CLOSE_GRACE_MS = 2_000;
 
-/** Whether only this machine itself gets there. */
+/** Whether a host can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/^\[(.*)\]$/, "$1").toLowerCase();
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
-/** An answer in words. */
-export function textAnswer(
+/** A plain-text response. */
+export function textResponse(
   status: number,
   text: string,
   headers: { readonly [name: string]: string } = {},
-): HttpAnswer {
+): HttpResponse {
   return { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers }, body: `${text}\n` };
 }
 
@@ -96,10 +96,10 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
       maxHeaderSize: 8_192,
     },
     (request, response) => {
-      respond(request, response).catch((error: unknown) => {
+      handle(request, response).catch((error: unknown) => {
         onError(error);
-        // Nothing was sent yet: an answer is written in one piece.
-        send(request, response, textAnswer(500, "internal error"));
+        // Nothing was sent yet: a response is written in one piece.
+        send(request, response, textResponse(500, "internal error"));
       });
     },
   );
@@ -107,7 +107,7 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
   server.maxRequestsPerSocket = MOST_REQUESTS;
   server.on("connection", (socket) => shares.admit(socket));
 
-  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
     shares.enter(socket, "body");
     response.once("close", () => shares.enter(socket, "idle"));
@@ -115,19 +115,19 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
       send(
         request,
         response,
-        textAnswer(421, "this server answers only to localhost; a proxy must send Host: localhost"),
+        textResponse(421, "this server responds only to localhost; a proxy must send Host: localhost"),
       );
       return;
     }
     const body = await readBody(request, mostBytes);
     if (body === undefined) {
       const headers = { connection: "close" };
-      send(request, response, textAnswer(413, `a request's body has at most ${mostBytes} bytes`, headers));
+      send(request, response, textResponse(413, `a request's body has at most ${mostBytes} bytes`, headers));
       return;
     }
-    shares.enter(socket, "answer");
+    shares.enter(socket, "response");
     const { method = "", url: path = "" } = request;
-    send(request, response, await options.answer({ method, path, body }));
+    send(request, response, await options.respond({ method, path, body }));
     shares.enter(socket, "sent");
   }
 
@@ -151,13 +151,13 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
   };
 }
 
-/** The body; `undefined` when it is larger than allowed. */
+/** The body; `undefined` if it exceeds `mostBytes`. */
 async function readBody(request: IncomingMessage, mostBytes: number): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // What is announced too large is not waited for.
+  // Do not wait for a body whose announced length is too large.
   if (Number(request.headers["content-length"] ?? 0) > mostBytes) return undefined;
-  // The stream is left open when too much came: the answer still has to go out on it.
+  // A body that is too large leaves the socket open: the response still has to go out.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     bytes += (chunk as Buffer).length;
     if (bytes > mostBytes) return undefined;
@@ -166,7 +166,7 @@ async function readBody(request: IncomingMessage, mostBytes: number): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: HttpResponse): void {
   if (response.headersSent || response.destroyed) return;
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   response.writeHead(status, { ...headers, "content-length": bytes.length, "x-content-type-options": "nosniff" });

@@ -1,4 +1,4 @@
-/** What `seclog prove` and `seclog keys rotate` do, called without a command, as a route of HTTP would. */
+/** The operations behind `seclog prove` and `seclog keys rotate`, called without a command, as an HTTP route would. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ afterAll(async () => {
 const open = () => Session.open({ role: "reader", url: database.readerUrl, purpose: "test", access: "READ ONLY" });
 
 describe("proveEvent()", () => {
-  it("returns a proof that the verifier accepts, and refuses what is not in the log", async () => {
+  it("returns a proof that the verifier accepts, and refuses an event that is not in the log", async () => {
     const session = await open();
     try {
       const [row] = await database.query<{ id: string }>("SELECT id FROM security_event_log WHERE seq = 17");
@@ -56,7 +56,7 @@ describe("proveEvent()", () => {
 });
 
 describe("numbersOfLeaves()", () => {
-  it("names the numbers of some leaves in the middle of a range", async () => {
+  it("returns the numbers of leaves in the middle of a range", async () => {
     const session = await open();
     try {
       const first = (await leafOf(session, source, "5")) ?? -1;

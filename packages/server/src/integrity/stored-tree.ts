@@ -3,13 +3,13 @@ import { type Checkpoint, HASH_BYTES, type TileReader, tilePath } from "seclog/m
 import { commandLine } from "../config/program.ts";
 import type { Queryable } from "../database/session.ts";
 
-/** A checkpoint with everybody's signatures. */
+/** A checkpoint with all its signatures. */
 export interface SignedCheckpoint extends Checkpoint {
   /** The signed note (https://c2sp.org/signed-note), the log's own signature first. */
   readonly note: string;
 }
 
-/** The tiles of the tree that is stored, for proofs. Partial tiles are the beginnings of those that are longer by now. */
+/** Reads the stored tree's tiles, for proofs. A partial tile is the beginning of one that has grown since. */
 export function storedTiles(database: Queryable): TileReader {
   return async (names) => {
     if (names.length === 0) return [];
@@ -23,7 +23,7 @@ export function storedTiles(database: Queryable): TileReader {
       if (!hashes || hashes.length < name.width * HASH_BYTES) {
         throw new SeclogError(
           "SECLOG_TREE",
-          `${tilePath(name)} is missing in the database, or too short: run ${commandLine("verify")}`,
+          `${tilePath(name)} is missing from the database, or too short: run ${commandLine("verify")}`,
         );
       }
       return hashes.subarray(0, name.width * HASH_BYTES);
@@ -31,7 +31,7 @@ export function storedTiles(database: Queryable): TileReader {
   };
 }
 
-/** The checkpoint of a size, the newest where none is named; `undefined` when there is none. */
+/** The checkpoint with `size` leaves, by default the newest; `undefined` if it does not exist. */
 export async function storedCheckpoint(database: Queryable, size?: number): Promise<SignedCheckpoint | undefined> {
   const { rows } = (await database.query(
     `SELECT c.size::text, c.origin, c.root, string_agg(s.line, '' ORDER BY s.name <> c.origin, s.created_at) AS lines
@@ -47,19 +47,19 @@ export async function storedCheckpoint(database: Queryable, size?: number): Prom
   return { origin, size: Number(row.size), root, note };
 }
 
-/** How far sealing is. */
+/** The progress of sealing. */
 export interface SealProgress {
   /** Leaves under the newest checkpoint. */
   readonly size: number;
-  /** When that was signed; `null` when nothing is sealed. */
+  /** When that checkpoint was signed; `null` if nothing is sealed. */
   readonly sealedAt: string | null;
-  /** Numbers that are stored and not sealed; somebody may have set a source's position beyond 2^53. */
+  /** Stored numbers that are not sealed; a bigint if a writer has set a source's position beyond 2^53. */
   readonly unsealed: number | bigint;
-  /** Seconds since the oldest of them was stored; 0 when there is none. */
+  /** Seconds since the oldest of them was stored; 0 if there are none. */
   readonly oldestUnsealed: number;
 }
 
-/** How far sealing is, as the reader and the sealer may ask. */
+/** Queries the progress of sealing, as the reader or the sealer. */
 export async function sealProgress(database: Queryable): Promise<SealProgress> {
   const { rows } = (await database.query(SEAL_STATE)) as {
     rows: { size: string; sealed_at: string | null; unsealed: string; age: string | null }[];

@@ -8,7 +8,7 @@ import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
 import { openSnapshot } from "./verify-snapshot.ts";
 
 describe("openSnapshot()", () => {
-  it("sees the record of a partition that is dropped while it begins", async () => {
+  it("sees the record of a partition dropped during its start", async () => {
     await using database = await createTestDatabase();
     const handler = postgresHandler({ url: database.writerUrl });
     await database.query("SELECT seclog_add_partition('standard', '2026-01-01Z')");

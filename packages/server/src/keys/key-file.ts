@@ -5,19 +5,22 @@ import { formatPrivateKey, type KEY_TYPES, NoteError, type NoteSigner, parsePriv
 import { commandLine } from "../config/program.ts";
 
 /**
- * The signer whose private key a file holds.
+ * Reads a private key from a file and returns its signer.
  *
- * @throws SeclogError `SECLOG_KEY` when others than the owner may read the file, or it holds no private key
+ * @throws SeclogError `SECLOG_KEY` if other users may read the file, or it does not hold a private key
  */
 export function readKeyFile(path: string): NoteSigner {
   let text: string;
   try {
     const stat = statSync(path);
     const { mode } = stat;
-    // A FIFO would be waited for, and no signal heard meanwhile.
+    // Reading a FIFO would block the process, and its signal handlers with it.
     if (!stat.isFile()) throw new SeclogError("SECLOG_KEY", `${path} is not a regular file: name the key file itself`);
     if ((mode & 0o077) !== 0) {
-      throw new SeclogError("SECLOG_KEY", `${path} can be read by others: chmod 600 it, and think of a new key`);
+      throw new SeclogError(
+        "SECLOG_KEY",
+        `${path} is readable by other users: chmod 600 it and rotate the key, which may have been copied`,
+      );
     }
     text = readFileSync(path, "utf8");
   } catch (cause) {
@@ -27,7 +30,7 @@ export function readKeyFile(path: string): NoteSigner {
   return parseKey(text, `the file ${path}`);
 }
 
-/** The signer of a private key as text. `from` says where the text came from. @throws SeclogError `SECLOG_KEY` that does not repeat the text */
+/** The signer of a private key as text; `from` names the text's origin. @throws SeclogError `SECLOG_KEY` that never quotes the text */
 export function parseKey(text: string, from: string): NoteSigner {
   try {
     return parsePrivateKey(text.trim());
@@ -41,9 +44,9 @@ export function parseKey(text: string, from: string): NoteSigner {
 }
 
 /**
- * Draws a private key and writes it to a new file that only its owner can read; synced before it is used.
+ * Generates a private key and writes it to a new file that only its owner can read, synced before use.
  *
- * @throws SeclogError `SECLOG_KEY` when there is such a file, or the name cannot be one
+ * @throws SeclogError `SECLOG_KEY` if the file exists, or the name is not valid for a key
  */
 export function writeKeyFile(path: string, name: string, type: keyof typeof KEY_TYPES = "ed25519"): NoteSigner {
   let text: string;
@@ -66,7 +69,7 @@ export function writeKeyFile(path: string, name: string, type: keyof typeof KEY_
     throw new SeclogError(
       "SECLOG_KEY",
       exists
-        ? `${path} exists, and a key is never written over: name another file`
+        ? `${path} exists, and a key is never overwritten: name another file`
         : `${path} cannot be written: ${errorMessage(cause)}`,
       { cause },
     );

@@ -12,7 +12,7 @@ export interface KeyOptions {
   readonly keyCommand?: string;
 }
 
-/** Where the key is looked up; with `_FILE` appended, where the name of a file that holds it is. */
+/** The variable that holds the key; with `_FILE` appended, the name of a file that holds it. */
 export const KEY_VARIABLE = "SECLOG_SEAL_KEY";
 const COMMAND_TIMEOUT_MS = 30_000;
 
@@ -23,19 +23,19 @@ const COMMAND_TIMEOUT_MS = 30_000;
  */
 export async function signingKey({ key, keyCommand }: KeyOptions): Promise<NoteSigner> {
   if (key !== undefined && keyCommand !== undefined) {
-    throw new SeclogError("SECLOG_CONFIG", "--key and --key-command are both given: which one is meant?");
+    throw new SeclogError("SECLOG_CONFIG", "--key and --key-command are both set: use one of them");
   }
   if (key !== undefined) return readKeyFile(key);
   if (keyCommand !== undefined) {
     try {
       const { stdout } = await promisify(execFile)("/bin/sh", ["-c", keyCommand], { timeout: COMMAND_TIMEOUT_MS });
-      return parseKey(stdout, "what --key-command printed");
+      return parseKey(stdout, "the output of --key-command");
     } catch (error) {
       if (error instanceof SeclogError) throw error;
       const { code, killed } = error as { code?: number | string; killed?: boolean };
       const why = killed
-        ? `gave no key within ${COMMAND_TIMEOUT_MS / 1000} s`
-        : `ended with ${code ?? errorMessage(error)}`;
+        ? `printed no key within ${COMMAND_TIMEOUT_MS / 1000} s`
+        : `exited with ${code ?? errorMessage(error)}`;
       throw new SeclogError("SECLOG_KEY", `--key-command ${why}: try it in a shell`);
     }
   }
@@ -43,6 +43,6 @@ export async function signingKey({ key, keyCommand }: KeyOptions): Promise<NoteS
   if (text !== undefined) return parseKey(text, KEY_VARIABLE);
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `the log's key is not named: give --key FILE, --key-command or ${KEY_VARIABLE}; make one with ${commandLine("keys generate")}`,
+    `no key: pass --key FILE or --key-command, or set ${KEY_VARIABLE}; make a key with ${commandLine("keys generate")}`,
   );
 }

@@ -1,7 +1,7 @@
 import { SeclogError } from "seclog";
 import { KEY_TYPES, NoteError, type NoteVerifier, parseVkey } from "seclog/merkle";
 
-/** Whose a public key is: a log's signs checkpoints, a witness's cosigns them. */
+/** A log's key signs checkpoints, a witness's key cosigns them. */
 export type KeyKind = keyof typeof KEY_TYPES;
 
 const KIND_NAMES: { readonly [K in KeyKind]: string } = {
@@ -9,17 +9,17 @@ const KIND_NAMES: { readonly [K in KeyKind]: string } = {
   cosignature: "a witness's key (Ed25519 cosignature)",
 };
 
-/** Of which kind a key is, by its vkey: the byte before the key itself. */
+/** The kind of a key, from its vkey: the byte before the key itself. */
 export function keyKind(vkey: string): KeyKind {
-  // Base64 may have a plus, too; names have none.
+  // Base64 may also contain a plus; names never do.
   const encoded = vkey.split("+").slice(2).join("+");
   return Buffer.from(encoded, "base64")[0] === KEY_TYPES.cosignature ? "cosignature" : "ed25519";
 }
 
 /**
- * A public key out of an option.
+ * Parses an option's public key.
  *
- * @param option its name, for the message
+ * @param option the option's name, for the message
  * @throws SeclogError `SECLOG_CONFIG`
  */
 export function publicKey(option: string, vkey: string, kind: KeyKind): NoteVerifier {

@@ -1,26 +1,26 @@
-/** How long each category of events is kept. */
+/** The retention class of each category: how long its events are kept. */
 import type pg from "pg";
 import { CATALOGUE, SeclogError } from "seclog";
 import type { OwnerConnection } from "../database/owner.ts";
 import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
 
-/** Which partitions events are in, and so what can be dropped. */
+/** Each class has its own partitions, which `prune` drops by month. */
 export const RETENTION_CLASSES = ["short", "standard", "long"] as const;
 
 export type RetentionClass = (typeof RETENTION_CLASSES)[number];
 
-/** The class of a category that nobody has set. */
+/** The class of a category without a setting. */
 export const DEFAULT_CLASS: RetentionClass = "standard";
 
-/** The classes of all categories that are known, in alphabetical order. */
+/** The classes of all known categories, in alphabetical order. */
 export interface CategoryClasses {
   readonly classes: ReadonlyMap<string, string>;
-  /** The categories whose class this call has changed. */
+  /** The categories whose class this call changed. */
   readonly changed: readonly string[];
 }
 
-/** The classes as they are. */
+/** Returns the current classes. */
 export async function listClasses(owner: OwnerConnection): Promise<CategoryClasses> {
   return await owner.transaction("ROLLBACK", async (client) => ({
     classes: sorted(await readClasses(client)),
@@ -29,9 +29,9 @@ export async function listClasses(owner: OwnerConnection): Promise<CategoryClass
 }
 
 /**
- * Sets the classes of categories; each change is on record. Events that are stored stay in the class they have.
+ * Sets the classes of categories and records each change. Stored events keep their class.
  *
- * @throws SeclogError `SECLOG_CONFIG` for a category that is not known, unless `allowUnknown`; nothing is changed then
+ * @throws SeclogError `SECLOG_CONFIG` for an unknown category, unless `allowUnknown`; then nothing has changed
  */
 export async function setClasses(
   owner: OwnerConnection,
@@ -66,8 +66,8 @@ function sorted(classes: ReadonlyMap<string, string>): ReadonlyMap<string, strin
 }
 
 /**
- * A misspelt category would be on record, and keep nothing. Known are those of the catalogue, those that were set before,
- * and those of the last month's events: searching all events could take hours.
+ * Refuses unknown categories: a misspelt one would be recorded and have no effect. Known are the categories of the
+ * catalogue, those set before, and those of the last month's events; searching all events could take hours.
  */
 async function refuseUnknown(client: pg.Client, wanted: readonly string[], known: readonly string[]): Promise<void> {
   for (const category of wanted) {
@@ -78,10 +78,10 @@ async function refuseUnknown(client: pg.Client, wanted: readonly string[], known
     );
     if (rows.length > 0) continue;
     const [like] = suggestions(category, known, 1);
-    const advice = like === undefined ? `the categories are ${known.join(", ")}.` : `did you mean ${like}?`;
+    const advice = like === undefined ? `known are ${known.join(", ")}.` : `did you mean ${like}?`;
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `there is no category ${quoted(category)}: ${advice} For a category of your own events add --allow-unknown`,
+      `unknown category ${quoted(category)}: ${advice} For a category of your own, add --allow-unknown`,
     );
   }
 }

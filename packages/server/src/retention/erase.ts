@@ -1,4 +1,4 @@
-/** Erasing a person: what the events say of them goes, the events and their proofs stay. */
+/** Erases a person: removes their data from events, keeps the events and their proofs. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
 import { isCode, oneRow } from "../database/failure.ts";
@@ -6,10 +6,10 @@ import type { OwnerConnection } from "../database/owner.ts";
 import { type OwnEvent, ownEvent } from "./own-event.ts";
 
 /**
- * Which events are meant; everything given must hold, and something must be. `actor` and `target` are the forms in which
- * the log may have an id, and mean what they mean in a filter of `search/`: `seclog_erase` has the condition in SQL, since
- * only a function of the schema may erase, `isNamed` of search/conditions.ts has it for those who look beforehand, and
- * test/removal.test.ts holds the two together ("means the same events by --actor and --target").
+ * Selects events; at least one condition is required, and an event must match all of them. `actor` and `target` are the
+ * stored forms of an id, with the same meaning as in a filter of `search/`. The condition exists twice: in `seclog_erase`,
+ * since only a function of the schema may erase, and in `isNamed` of search/conditions.ts, for previews.
+ * test/removal.test.ts holds the two together ("matches the same events for --actor and --target").
  */
 export interface ErasureCriteria {
   readonly actor?: readonly string[];
@@ -18,7 +18,7 @@ export interface ErasureCriteria {
   readonly ip?: string;
   readonly since?: Date;
   readonly until?: Date;
-  /** Events by their ids. */
+  /** Events by id. */
   readonly events?: readonly string[];
 }
 
@@ -29,24 +29,24 @@ export interface EraseOptions {
   readonly dryRun?: boolean;
 }
 
-/** What was erased, or would be. Times are UTC in the form of RFC 3339. */
+/** Counts what was erased, or would be. Times are UTC, in the form of RFC 3339. */
 export interface Erased {
   readonly erased: number;
-  /** Kept by a hold. */
+  /** Events kept by a hold. */
   readonly held: number;
   /** Records in quarantine. */
   readonly quarantined: number;
   readonly first_at: string | null;
   readonly last_at: string | null;
   readonly types: { readonly [type: string]: number };
-  /** The event by which it is on record; `null` for a dry run, and where there was nothing to erase. */
+  /** The event that records the erasure; `null` for a dry run, or if nothing was erased. */
   readonly recorded_as: OwnEvent | null;
 }
 
 /**
- * Erases the personal part of events, in one transaction that is on record by an event.
+ * Erases the personal part of events, in one transaction that an event records.
  *
- * @throws SeclogError `SECLOG_REMOVAL` when somebody else has the log locked; nothing was erased then
+ * @throws SeclogError `SECLOG_REMOVAL` if another session has the log locked; then nothing was erased
  */
 export async function erase(
   owner: OwnerConnection,
@@ -63,13 +63,13 @@ export async function erase(
     if (!isCode(error, "55P03")) throw error;
     throw new SeclogError(
       "SECLOG_REMOVAL",
-      "somebody else has the log locked: nothing was erased; try again, and see pg_stat_activity",
+      "another session has the log locked, so nothing was erased: try again, and see pg_stat_activity",
       { cause: error },
     );
   }
 }
 
-/** Whether records in quarantine are searched: they have neither a time nor a network to go by. */
+/** Whether the criteria can match records in quarantine, which have no time and no network to compare. */
 export function searchesQuarantine({ since, until, ip }: ErasureCriteria): boolean {
   const isNetwork = ip?.includes("/") === true && !ip.endsWith(ip.includes(":") ? "/128" : "/32");
   return since === undefined && until === undefined && !isNetwork;
@@ -93,7 +93,7 @@ async function eraseOnce(client: pg.Client, criteria: OneForm, reason: string, d
   return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
 }
 
-/** Each form of the actor's id with each of the target's: `seclog_erase` takes one of each. */
+/** Combines each form of the actor's id with each of the target's: `seclog_erase` takes one of each. */
 function eachForm({ actor = [], target = [], ...others }: ErasureCriteria): readonly OneForm[] {
   const targets = target.length === 0 ? [undefined] : target;
   const actors = actor.length === 0 ? [undefined] : actor;

@@ -1,4 +1,4 @@
-/** Holds: what keeps events from erasure and pruning, as long as a case asks for it. */
+/** Holds protect events from erasure and pruning for as long as a case requires. */
 import type pg from "pg";
 import { SeclogError } from "seclog";
 import { commandLine } from "../config/program.ts";
@@ -6,31 +6,31 @@ import { oneRow } from "../database/failure.ts";
 import type { OwnerConnection } from "../database/owner.ts";
 import type { RetentionClass } from "./classes.ts";
 
-/** A hold under its columns' names. Times are UTC in the form of RFC 3339; `null` is without an end. */
+/** A hold by column. Times are UTC, in the form of RFC 3339; `null` means unbounded. */
 export interface Hold {
   readonly id: number;
   readonly reason: string;
-  /** `null` for all. */
+  /** `null` for all classes. */
   readonly class: string | null;
   readonly since: string | null;
   readonly until: string | null;
   readonly placed_at: string;
-  /** `null` as long as it holds. */
+  /** `null` while in force. */
   readonly released_at: string | null;
 }
 
-/** What to hold, and why. */
+/** The events to hold, and the reason. */
 export interface HoldOptions {
   readonly reason: string;
   /** @default all */
   readonly class?: RetentionClass | undefined;
   /** @default the first event */
   readonly since?: Date | undefined;
-  /** @default without an end: events to come as well */
+  /** @default unbounded: covers future events */
   readonly until?: Date | undefined;
 }
 
-/** Places a hold; that is on record. */
+/** Places a hold and records it. */
 export async function placeHold(owner: OwnerConnection, options: HoldOptions): Promise<Hold> {
   const { reason, class: name, since, until } = options;
   return await owner.transaction("COMMIT", async (client) => {
@@ -45,20 +45,21 @@ export async function placeHold(owner: OwnerConnection, options: HoldOptions): P
 }
 
 /**
- * Ends a hold; that is on record.
+ * Releases a hold and records that.
  *
- * @throws SeclogError `SECLOG_REMOVAL` when there is none of the number, or it has ended
+ * @throws SeclogError `SECLOG_REMOVAL` if no hold has the number, or it was already released
  */
 export async function releaseHold(owner: OwnerConnection, id: number, reason: string): Promise<Hold> {
   return await owner.transaction("COMMIT", async (client) => {
-    const { ended } = await oneRow<{ ended: boolean }>(client, "SELECT public.seclog_release($1, $2) AS ended", [
-      id,
-      reason,
-    ]);
-    if (!ended) {
+    const { released } = await oneRow<{ released: boolean }>(
+      client,
+      "SELECT public.seclog_release($1, $2) AS released",
+      [id, reason],
+    );
+    if (!released) {
       throw new SeclogError(
         "SECLOG_REMOVAL",
-        `there is no hold ${id}, or it has ended: see ${commandLine("hold --list")}`,
+        `hold ${id} does not exist or was already released: see ${commandLine("hold --list")}`,
       );
     }
     return await holdOf(client, id);

@@ -1,4 +1,4 @@
-/** Dropping the months whose time has passed. What proves them stays. */
+/** Drops months past their retention. Keeps what proves them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { errorMessage } from "seclog";
@@ -8,41 +8,41 @@ import type { OwnerConnection } from "../database/owner.ts";
 import { RETENTION_CLASSES, type RetentionClass } from "./classes.ts";
 import { type OwnEvent, ownEvent } from "./own-event.ts";
 
-/** A span of time, as PostgreSQL's interval. */
+/** A span of time, as a PostgreSQL interval. */
 export type Age = `${number} ${"days" | "weeks" | "months" | "years"}`;
 
-/** A month of a retention class, in a partition of its own. */
+/** One month of a retention class: one partition. */
 export interface Month {
   readonly partition: string;
   readonly class: string;
   /** `2026-11` */
   readonly month: string;
   readonly rows: number;
-  /** Whether `rows` were counted, and not estimated. */
+  /** Whether `rows` is a count, not an estimate. */
   readonly exact: boolean;
   readonly sealed: boolean;
   readonly hold: { readonly id: number; readonly reason: string } | null;
 }
 
-/** What became of a month. */
+/** The outcome of dropping a month. */
 export interface PruneOutcome extends Month {
   readonly dropped: boolean;
-  /** Why it was not, or was already. */
+  /** Why the month stays, or was already gone. */
   readonly why: string | null;
   readonly recorded_as: OwnEvent | null;
 }
 
-/** What could be dropped. */
+/** The months that could be dropped. */
 export interface PrunePlan {
-  /** Months that ended before this, in the form of RFC 3339. */
+  /** The months ended before this time, in the form of RFC 3339. */
   readonly before: string;
   /** Oldest first. */
   readonly months: readonly Month[];
-  /** Events of the time that have no month of their own, by partition: they stay. */
+  /** Older events outside any monthly partition, by partition: they stay. */
   readonly outside: readonly { readonly partition: string; readonly rows: number }[];
 }
 
-/** The months that are older than `age`, whether or not they may be dropped. Changes nothing. */
+/** Lists the months older than `age`, whether or not they may be dropped. Changes nothing. */
 export async function planPrune(
   owner: OwnerConnection,
   age: Age,
@@ -54,15 +54,15 @@ export async function planPrune(
 export interface DropOptions {
   /** Why, for the record. */
   readonly reason: string;
-  /** Ends the wait between two attempts, and the months that are left are not tried. */
+  /** Ends the wait between two attempts and skips the remaining months. */
   readonly signal?: AbortSignal;
-  /** What is going on, in words. */
+  /** Receives the current step, in words. */
   readonly onProgress?: (what: string) => void;
 }
 
 /**
- * Drops months one after the other, each in a transaction of its own and on record by an event, and yields what became of
- * it. A month that is not sealed, on hold or in use stays, and the next one is tried.
+ * Drops months one after the other, each in its own transaction and recorded by an event, and yields each outcome. Skips a
+ * month that is not sealed, on hold or in use.
  */
 export async function* dropMonths(
   owner: OwnerConnection,
@@ -72,10 +72,10 @@ export async function* dropMonths(
   for (const month of months) yield await dropMonth(owner, month, options);
 }
 
-/** Where an estimate would be that small, one can as well count. */
+/** Below this estimate, counting is cheap enough. */
 const COUNT_UP_TO = 100_000;
 
-/** The months to drop, oldest first. This month and the last one stay: applications would make their partitions again. */
+/** The months to drop, oldest first. The current month and the one before stay: applications would recreate their partitions. */
 async function readPlan(client: pg.Client, age: Age, classes: readonly string[]): Promise<PrunePlan> {
   const cutoff = await client.query<{ before: string }>(
     `SELECT to_char(least(now() - $1::interval, date_trunc('month', now()) - interval '1 month'), 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS before`,
@@ -96,7 +96,7 @@ async function readPlan(client: pg.Client, age: Age, classes: readonly string[])
   const months: Month[] = [];
   for (const { partition, class: name, month, estimate } of found) {
     const exact = estimate < COUNT_UP_TO;
-    // The name is of a pattern that needs no quotes.
+    // The name matches a pattern that needs no quotes.
     const { rows } = await client.query<Pick<Month, "rows" | "sealed" | "hold">>(
       `SELECT ${exact ? `(SELECT count(*)::float8 FROM public.${partition})` : "$3::float8"} AS rows,
           NOT EXISTS (SELECT FROM public.security_event_source AS source
@@ -125,7 +125,7 @@ async function readPlan(client: pg.Client, age: Age, classes: readonly string[])
   return { before, months, outside };
 }
 
-/** How often a month is tried that somebody else has locked. Each attempt waits for the lock up to the connection's limit. */
+/** Attempts to drop a month that another session has locked. Each waits for the lock up to the connection's limit. */
 const ATTEMPTS = 5;
 const PAUSE_MS = 1_000;
 
@@ -136,7 +136,7 @@ async function dropMonth(
 ): Promise<PruneOutcome> {
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted();
-    const again = attempt === 1 ? "" : `: somebody else is using the log, attempt ${attempt} of ${ATTEMPTS}`;
+    const again = attempt === 1 ? "" : `: another session is using the log, attempt ${attempt} of ${ATTEMPTS}`;
     onProgress?.(`dropping ${month.partition}${again}`);
     try {
       return await owner.transaction("COMMIT", async (client) => {
@@ -151,19 +151,19 @@ async function dropMonth(
     } catch (error) {
       const stays = { ...month, dropped: false, recorded_as: null };
       if (isCode(error, "SL020")) {
-        return { ...stays, sealed: false, why: "it has events that are not sealed: is seclog seal running?" };
+        return { ...stays, sealed: false, why: "it has unsealed events: check that seclog seal is running" };
       }
       if (isCode(error, "SL021")) {
         const { cause } = error as Error;
-        return { ...stays, why: `${errorMessage(cause)}; ${commandLine("hold --release")} ends it` };
+        return { ...stays, why: `${errorMessage(cause)}; ${commandLine("hold --release")} releases it` };
       }
-      if (isCode(error, "SL022")) return { ...stays, dropped: true, why: "it was gone already" };
-      // Locked by somebody, perhaps in a circle.
+      if (isCode(error, "SL022")) return { ...stays, dropped: true, why: "already dropped" };
+      // Locked by another session, or a deadlock.
       if (!isCode(error, "55P03", "40P01")) throw error;
       if (attempt === ATTEMPTS) {
         return {
           ...stays,
-          why: `somebody has held the log locked for ${ATTEMPTS} attempts: a long query, a dump or an open transaction; see pg_stat_activity`,
+          why: `another session had the log locked during all ${ATTEMPTS} attempts: a long query, a dump or an open transaction; see pg_stat_activity`,
         };
       }
       await sleep(PAUSE_MS, undefined, signal === undefined ? {} : { signal });

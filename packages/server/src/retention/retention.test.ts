@@ -1,4 +1,4 @@
-/** The deeds without a command: what an HTTP route would call. test/removal.test.ts has what they do to the log, and how the commands report it. */
+/** Calls the operations without a command, as an HTTP route would. test/removal.test.ts covers their effect on the log, and the commands' output. */
 import { encodeEvent, type SecurityEvent } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { exampleBatch, exampleEvent } from "seclog/testing";
@@ -42,7 +42,7 @@ async function store(...events: Partial<SecurityEvent>[]): Promise<void> {
   await handler.close();
 }
 
-/** How many events name an actor. */
+/** The number of events that name an actor. */
 async function found(actor: string): Promise<number> {
   const reader = openReader(undefined, database.readerUrl);
   try {
@@ -56,7 +56,7 @@ async function found(actor: string): Promise<number> {
 }
 
 describe("erase()", () => {
-  it("counts what a search finds, changes nothing in a dry run, and is on record afterwards", async () => {
+  it("counts what a search finds, changes nothing in a dry run, and is recorded", async () => {
     await store({ actorId: "alice" }, { actorId: "bob", data: { userid: "alice" } }, { actorId: "alice2" });
     const criteria = { actor: ["alice"] };
     expect(await found("alice")).toBe(2);
@@ -71,7 +71,7 @@ describe("erase()", () => {
 });
 
 describe("placeHold(), listHolds() and releaseHold()", () => {
-  it("keep events from erasure until the hold ends", async () => {
+  it("protect events from erasure until the release", async () => {
     await store({ actorId: "held" });
     const hold = await placeHold(owner, { reason: "case 3", until: new Date("2100-01-01T00:00:00Z") });
     expect(hold).toMatchObject({ reason: "case 3", class: null, since: null, until: "2100-01-01T00:00:00Z" });
@@ -81,13 +81,13 @@ describe("placeHold(), listHolds() and releaseHold()", () => {
     expect(await erase(owner, { actor: ["held"] }, { reason: REASON })).toMatchObject({ erased: 1, held: 0 });
     await expect(releaseHold(owner, hold.id, "closed")).rejects.toMatchObject({
       code: "SECLOG_REMOVAL",
-      message: expect.stringContaining(`there is no hold ${hold.id}, or it has ended`),
+      message: expect.stringContaining(`hold ${hold.id} does not exist or was already released`),
     });
   });
 });
 
 describe("planPrune() and dropMonths()", () => {
-  it("plan without a change, drop what may be dropped, and end between two months when they are told to", async () => {
+  it("plan without changes, drop what may be dropped, and stop between two months on a signal", async () => {
     for (const month of ["2024-01", "2024-02", "2024-03"]) {
       await database.query("SELECT seclog_add_partition('standard', $1)", [`${month}-01T00:00:00Z`]);
     }
@@ -118,7 +118,7 @@ describe("planPrune() and dropMonths()", () => {
     expect(news).toEqual(["2024_01", "2024_02"].map((month) => `dropping security_event_log_standard_${month}`));
     expect(outcomes).toMatchObject([
       { month: "2024-01", dropped: true, rows: 1, why: null, recorded_as: ON_RECORD },
-      { month: "2024-02", dropped: false, why: expect.stringContaining("not sealed"), recorded_as: null },
+      { month: "2024-02", dropped: false, why: expect.stringContaining("unsealed"), recorded_as: null },
     ]);
     const left = await planPrune(owner, "1 years", ["standard"]);
     expect(left.months.map(({ month }) => month)).toEqual(["2024-02", "2024-03"]);
@@ -126,7 +126,7 @@ describe("planPrune() and dropMonths()", () => {
 });
 
 describe("listClasses() and setClasses()", () => {
-  it("set what differs, and refuse a category that nobody knows before anything is changed", async () => {
+  it("set only what differs, and refuse an unknown category before changing anything", async () => {
     const before = await listClasses(owner);
     expect([before.classes.get("authn"), before.changed]).toEqual(["standard", []]);
     const unknown = setClasses(
@@ -152,7 +152,7 @@ describe("listClasses() and setClasses()", () => {
 });
 
 describe("OwnerConnection", () => {
-  it("throws failures of the database as coded errors that keep PostgreSQL's code", async () => {
+  it("wraps database failures in coded errors that keep PostgreSQL's code", async () => {
     await expect(owner.transaction("ROLLBACK", (client) => client.query("SELECT 1 / 0"))).rejects.toMatchObject({
       code: "SECLOG_DATABASE",
       cause: { code: "22012" },

@@ -1,21 +1,21 @@
-/** A filter as the condition of a statement. */
+/** Turns a filter into the condition of a statement. */
 import { type RawBuilder, type SqlBool, sql } from "kysely";
 import type { EventFilter } from "./filter.ts";
 
-/** The condition on a row of `security_event_log` that a filter stands for. Every value is a parameter of the statement. */
+/** A filter's condition on rows of `security_event_log`. Every value becomes a parameter of the statement. */
 export function conditionOf(filter: EventFilter): RawBuilder<SqlBool> {
   const conditions: RawBuilder<SqlBool>[] = [];
   if (filter.since) conditions.push(sql`occurred_at >= ${filter.since.toISOString()}::timestamptz`);
   if (filter.until) conditions.push(sql`occurred_at < ${filter.until.toISOString()}::timestamptz`);
   if (filter.types) conditions.push(sql`event_type LIKE ANY (${filter.types.map(wildcards)}::text[])`);
   if (filter.level) conditions.push(sql`level >= ${filter.level}::security_event_level`);
-  // `=` where it can be, since only that uses the index.
+  // `=` for a single address, since only that uses the index.
   if (filter.ip) conditions.push(sql`ip_address ${filter.ip.includes("/") ? sql`<<=` : sql`=`} ${filter.ip}::inet`);
   if (filter.outcomes) conditions.push(sql`outcome::text = ANY (${filter.outcomes}::text[])`);
   if (filter.categories) conditions.push(sql`category = ANY (${filter.categories}::text[])`);
   if (filter.actor) conditions.push(isNamed(sql`actor_id`, '"userid":', filter.actor));
   if (filter.target) conditions.push(isNamed(sql`target_id`, 'userid":', filter.target));
-  // One that is not known is kept as it was sent, beside `_OTHER`.
+  // An unknown method is stored as sent, beside `_OTHER`.
   if (filter.methods) {
     conditions.push(
       sql`(method = ANY (${filter.methods}::text[]) OR upper(method_original) = ANY (${filter.methods}::text[]))`,
@@ -43,11 +43,11 @@ export function conditionOf(filter: EventFilter): RawBuilder<SqlBool> {
 }
 
 /**
- * Whether an id stands in its column, or in `data` under a name that ends in `key`. The target's names are `userid`,
+ * Whether an id is in its column, or in `data` under a name that ends in `key`. The target's names are `userid`,
  * `newuserid` and `onuserid`.
  *
- * `seclog_erase` has the same condition in SQL, letter for letter, so that a search shows beforehand what would be erased;
- * test/removal.test.ts holds the two together ("means the same events by --actor and --target").
+ * `seclog_erase` has the same condition in SQL, letter for letter, so that a search previews what would be erased.
+ * test/removal.test.ts holds the two together ("matches the same events for --actor and --target").
  */
 function isNamed(column: RawBuilder<unknown>, key: string, forms: readonly string[]): RawBuilder<SqlBool> {
   const conditions = forms.flatMap((id) => [
@@ -63,7 +63,7 @@ const TEXTS = sql.raw(
 );
 
 function containsText(text: string): RawBuilder<SqlBool> {
-  // Within `data` a quote or a line end is written as in JSON.
+  // In `data`, quotes and line ends are escaped as in JSON.
   const inJson = JSON.stringify(text).slice(1, -1);
   return sql`(${TEXTS} ILIKE ${`%${literally(text)}%`} OR data::text ILIKE ${`%${literally(inJson)}%`})`;
 }
@@ -72,7 +72,7 @@ function literally(text: string): string {
   return text.replace(/[\\%_]/g, "\\$&");
 }
 
-/** A pattern of LIKE for a text in which `*` stands for any text. */
+/** A LIKE pattern for a text in which `*` matches any text. */
 export function wildcards(text: string): string {
   return literally(text).replaceAll("*", "%");
 }

@@ -3,14 +3,14 @@ import type { Database } from "../database/reader.ts";
 import { conditionOf } from "./conditions.ts";
 import type { EventFilter } from "./filter.ts";
 
-/** How many events of a group there are, and how many occurrences they stand for. */
+/** The number of events in a group, and of the occurrences that they represent. */
 export interface Tally {
   readonly name: string;
   readonly events: number;
   readonly occurrences: number;
 }
 
-/** What events can be counted by. */
+/** The columns that events can be counted by. */
 const GROUPS: { readonly [G in "type" | "level" | "ip" | "hour"]: RawBuilder<string> } = {
   type: sql<string>`event_type`,
   level: sql<string>`level::text`,
@@ -21,7 +21,7 @@ const GROUPS: { readonly [G in "type" | "level" | "ip" | "hour"]: RawBuilder<str
 
 export type TallyGroup = keyof typeof GROUPS;
 
-/** Counts events by one of their columns, most frequent first; hours in their order, newest first. */
+/** Counts events by a column, most frequent first; hours newest first. */
 export async function countBy(
   database: Database,
   filter: EventFilter,
@@ -35,7 +35,7 @@ export async function countBy(
     .select([
       name.as("name"),
       sql<number>`count(*)`.as("events"),
-      // One row may stand for many occurrences, and may say anything.
+      // One row may represent many occurrences, and a hostile one may claim any number.
       sql<number>`least(sum(greatest(coalesce(count, 1), 1)), ${Number.MAX_SAFE_INTEGER})::bigint`.as("occurrences"),
     ])
     .groupBy(sql`1`)

@@ -14,25 +14,25 @@ import {
 import type { EventFilter } from "./filter.ts";
 import { findEvents } from "./find-events.ts";
 
-/** How far a source has come. */
+/** A source's position: the number of its last event. */
 interface Position {
   readonly id: string;
   readonly last_seq: number;
   readonly updated_at: string;
 }
 
-/** A source's position may become visible this much later than it says, while its commit waits for a standby. */
+/** How much later than its timestamp a position may become visible, while its commit waits for a standby. */
 const LATE_SECONDS = 60;
 
-/** How often all sources are looked at, and not only those that moved lately. */
+/** Every so many looks, look at all sources, not only at those that moved recently. */
 const LOOK_AT_ALL = 60;
 
 /**
  * Follows the log without missing or repeating an event.
  *
- * Times cannot do that: rows become visible in the order of commits, which is neither that of `created_at` nor of
- * `occurred_at`. But a source's position and its events are committed together, and its events are numbered without
- * a hole. So: where each source stood at the beginning, then whatever is beyond.
+ * Times cannot do that: rows become visible in commit order, which is neither that of `created_at` nor of `occurred_at`.
+ * But a source commits its position together with its events, and numbers them without gaps. So we note each source's
+ * position at the start and then read everything beyond it.
  */
 export class EventFollower {
   readonly #database: Database;
@@ -46,7 +46,7 @@ export class EventFollower {
     this.#filter = filter;
   }
 
-  /** Notes where every source stands, and returns the last `count` events up to there, or as many as fit into memory, oldest first. */
+  /** Notes every source's position, and returns the last `count` events before it, or as many as fit in memory, oldest first. */
   async begin(count: number): Promise<readonly EventRow[]> {
     return await this.#database
       .transaction()
@@ -64,7 +64,7 @@ export class EventFollower {
       });
   }
 
-  /** What has come since the last look, page by page: in the order of each source, and within a look by time. */
+  /** The events since the last look, in pages: one source after the other, each in the order of its numbers. */
   async *look(): AsyncGenerator<readonly EventRow[]> {
     const all = this.#looks++ % LOOK_AT_ALL === 0;
     for await (const sources of this.#sources(this.#database, all ? undefined : this.#newest)) {
@@ -75,7 +75,7 @@ export class EventFollower {
     }
   }
 
-  /** A source's events from where it was seen last: through so many rows at a time, whatever of them matches, and whatever numbers have none. */
+  /** A source's events beyond its noted position. Walks a bounded number of rows at a time, however few match and whatever numbers have no row. */
   async *#follow({ id, last_seq }: Position): AsyncGenerator<readonly EventRow[]> {
     const seen = this.#positions.get(id) ?? 0;
     if (seen >= last_seq) return;
@@ -100,7 +100,7 @@ export class EventFollower {
       }
       from = end;
       ended = end === undefined;
-      // What was shown is not shown again, should the next page fail.
+      // If the next page fails, a retry does not repeat the events already shown.
       if (end !== undefined) this.#positions.set(id, Number(end[0]));
     }
   }
@@ -131,6 +131,6 @@ export class EventFollower {
   }
 }
 
-/** How many sources are read at a time, and of how many pages the last events are. */
+/** How many sources to read at a time, and how many pages of last events at most. */
 const SOURCES = 10_000;
 const MOST_PAGES = 8;

@@ -1,9 +1,9 @@
 /**
- * Rows of the log for people and programs to look at.
+ * Rows of the log, for people and programs to read.
  *
- * A writer may have put anything into a column that its type holds: times before Christ or at infinity, numbers beyond what
- * JavaScript counts exactly, megabytes of JSON, nested beyond any stack. So nothing here takes a value for what Seclog writes:
- * each is shown as it is, as text where it has no other form, and `odd` names the columns whose values are none of Seclog's.
+ * A hostile writer may store anything that a column's type holds: times BC or at infinity, numbers beyond JavaScript's exact
+ * range, megabytes of JSON, nested deeper than any stack. So this file trusts no value: it returns each as stored, as text if
+ * it has no other form, and `odd` names the columns whose values Seclog never writes.
  */
 import { type Expression, type RawBuilder, type SqlBool, sql } from "kysely";
 import { COLUMN_LIST, type EventColumn } from "seclog/postgres/schema";
@@ -11,22 +11,22 @@ import type { Database, Tables } from "../database/reader.ts";
 
 type Log = Tables["security_event_log"];
 
-/** A row of the log under the columns' names: text, numbers (text beyond 2^53) and JSON (text where it is not what Seclog writes). */
+/** A row of the log by column: text, numbers (text beyond 2^53) and JSON (text if Seclog does not write such JSON). */
 export type EventRow = { readonly [C in keyof Omit<Log, "data" | "notes">]: Log[C] } & {
   readonly data: unknown;
   readonly notes: unknown;
-  /** The columns that hold what Seclog never writes; `null` where none does. */
+  /** The columns with values that Seclog never writes; `null` if there are none. */
   readonly odd: readonly string[] | null;
 };
 
-/** Microseconds and all, as events carry it; of other years as PostgreSQL reads it again: `… BC`, `infinity`. */
+/** A time with microseconds, as in events; unusual ones in a form that PostgreSQL reads back: `… BC`, `infinity`. */
 export function timeText(column: string): RawBuilder<string> {
   const time = sql.ref(column);
   return sql`coalesce(to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
     || CASE WHEN ${time} < '0001-01-01 00:00:00+00' THEN ' BC' ELSE '' END, ${time}::text)`;
 }
 
-/** In alphabetical order, which is that of the rows' members and so of the JSON that is printed. */
+/** In alphabetical order, which becomes the order of the rows' members and of the printed JSON. */
 const COLUMNS: readonly (readonly [name: string, expression: RawBuilder<unknown>])[] = [
   ...COLUMN_LIST.map((column) => [column.name, expressionOf(column)] as const),
   ["created_at", timeText("log.created_at")] as const,
@@ -47,7 +47,7 @@ function expressionOf({ name, kind }: EventColumn): RawBuilder<unknown> {
   }
 }
 
-/** What a row takes, as far as it can be long: without reading it, since PostgreSQL knows the length of what it stores apart. */
+/** The size of a row's variable-length columns, without reading them: PostgreSQL knows the length of values stored out of line. */
 const BYTES: RawBuilder<number> = sql.raw(
   COLUMN_LIST.filter(({ kind }) => kind === "text" || kind === "json")
     .map(({ name, kind }) => `coalesce(octet_length(${kind === "json" ? `${name}::text` : name}), 0)`)
@@ -55,7 +55,7 @@ const BYTES: RawBuilder<number> = sql.raw(
     .join(" + "),
 );
 
-/** In what order rows are read, and what identifies one. The last column tells rows apart that somebody copied. */
+/** The orders to read rows in, each of which identifies a row. The last column distinguishes copied rows. */
 const ORDERS = {
   time: ["occurred_at", "source_id", "seq", "retention"],
   number: ["seq", "occurred_at", "source_id", "retention"],
@@ -64,35 +64,35 @@ const TYPES = { occurred_at: "timestamptz", source_id: "uuid", seq: "bigint", re
 
 export const NUMBER_ORDER: (typeof ORDERS)["number"] = ORDERS.number;
 
-/** A row's place in an order. */
+/** A row's position in an order. */
 export type RowKey = readonly [string, string, string, string];
 
-/** Which rows. */
+/** Selects the rows of a page. */
 export interface PageOptions {
   readonly where: Expression<SqlBool>;
   readonly order: keyof typeof ORDERS;
   readonly direction: "asc" | "desc";
   readonly limit: number;
-  /** Only rows behind this one. */
+  /** Only rows after this one. */
   readonly after: RowKey | undefined;
 }
 
-/** Rows that were read together: as many as were asked for, or as fit into memory. */
+/** Rows read together: as many as requested, or as fit in memory. */
 export interface Page {
   readonly rows: readonly EventRow[];
-  /** The last row's place. */
+  /** The last row's position. */
   readonly last: RowKey | undefined;
-  /** Whether these are all that were asked for: what is long comes in more pages. */
+  /** Whether these are all requested rows; long rows take more pages. */
   readonly complete: boolean;
 }
 
-/** The most rows that are read at a time. */
+/** The most rows to read at a time. */
 export const PAGE_ROWS = 5_000;
 
-/** The most bytes of rows at a time, and one row more. */
+/** The most bytes to read at a time; a page may exceed it by one row. */
 const PAGE_BYTES = 16_777_216;
 
-/** Reads rows in an order, up to a limit and what fits into memory. */
+/** Reads rows in an order, up to a limit and as fit in memory. */
 export async function readPage(database: Database, options: PageOptions): Promise<Page> {
   const { where, order, direction, limit, after } = options;
   const keys = ORDERS[order];
@@ -118,7 +118,7 @@ export async function readPage(database: Database, options: PageOptions): Promis
   };
 }
 
-/** The condition for rows behind a place. The comparison of the first column alone is what prunes partitions. */
+/** The condition for rows after a position. The separate comparison of the first column lets PostgreSQL prune partitions. */
 export function beyond(
   keys: readonly (keyof typeof TYPES)[],
   direction: "asc" | "desc",
@@ -132,7 +132,7 @@ export function beyond(
     (${sql.join(keys.map((key) => sql.ref(`log.${key}`)))}) ${sql.raw(inclusive ? `${sign}=` : sign)} (${sql.join([first, ...others])})`;
 }
 
-/** Where a walk by number stands when so many rows have been read; `undefined` when there are fewer. */
+/** The position of a walk by number after so many rows; `undefined` if fewer remain. */
 export async function numberAfter(
   database: Database,
   where: RawBuilder<SqlBool>,
@@ -151,7 +151,7 @@ export async function numberAfter(
 type RawRow = { readonly [column: string]: unknown };
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
-/** An application's clock that is further ahead of the database's than this is wrong, or somebody wants to be on top. */
+/** An event further in the future than this comes from a wrong clock, or from a writer that wants to stay on top. */
 const AHEAD_MS = 86_400_000;
 
 function readRow(raw: RawRow): EventRow {
@@ -189,10 +189,10 @@ const RANGES: readonly (readonly [string, number, number])[] = [
   ["v", 1, 1],
 ];
 
-/** Deeper than this nothing of Seclog's is, and printing it could exhaust the stack. */
+/** Seclog never nests deeper, and printing deeper values could exhaust the stack. */
 const MOST_DEPTH = 200;
 
-/** The object; `undefined` for what Seclog does not write: other JSON, and an object that loses something when it is read, such as a name that stands there twice. */
+/** The object; `undefined` for JSON that Seclog never writes: other values, and objects that parsing would alter, such as one with a duplicate name. */
 function readJson(text: string): unknown {
   let depth = 0;
   for (let at = 0, inString = false; at < text.length; at++) {

@@ -4,11 +4,11 @@ import { quoted } from "../text/words.ts";
 import { parseTime } from "./moment.ts";
 import { networkOf } from "./network.ts";
 
-/** Which events are meant. Everything given must hold. Every text is in the form that the log keeps. */
+/** Selects events; an event must match every condition. Texts are in the log's stored form. */
 export interface EventFilter {
   readonly since?: Date;
   readonly until?: Date;
-  /** Any of these; `*` stands for any text. */
+  /** Any of these; `*` matches any text. */
   readonly types?: readonly string[];
   /** At least this severe. */
   readonly level?: Level;
@@ -17,12 +17,12 @@ export interface EventFilter {
   readonly categories?: readonly string[];
   /** An address, or a network in CIDR form. */
   readonly ip?: string;
-  /** The forms in which the log may have the id: that of the column and, of a long id, that of `data`, which keeps more. */
+  /** The id's stored forms: the column's and, for a long id, that of `data`, which keeps more of it. */
   readonly actor?: readonly string[];
   readonly target?: readonly string[];
   /** Any of these, in upper case. */
   readonly methods?: readonly string[];
-  /** A prefix, or with `*` a pattern for the whole path. */
+  /** A prefix, or a pattern with `*` for the whole path. */
   readonly path?: string;
   /** The whole template. */
   readonly route?: string;
@@ -31,11 +31,11 @@ export interface EventFilter {
   /** The request's host, with or without its port, or the machine's; in lower case. */
   readonly host?: string;
   readonly service?: string;
-  /** Anywhere in the texts of the event, whatever the case. */
+  /** Anywhere in the event's texts, in any case. */
   readonly text?: string;
 }
 
-/** The options as commander hands them over. */
+/** The options as commander parses them. */
 export interface FilterOptions {
   readonly since?: string;
   readonly until?: string;
@@ -56,7 +56,7 @@ export interface FilterOptions {
 }
 
 /**
- * Checks what was typed.
+ * Parses the options of a filter.
  *
  * @throws SeclogError `SECLOG_CONFIG` that names the option and the value
  */
@@ -65,7 +65,7 @@ export function parseFilter(options: FilterOptions, now: Date = new Date()): Eve
   const from = since === undefined ? undefined : parseTime("--since", since, now);
   const to = until === undefined ? undefined : parseTime("--until", until, now);
   if (from !== undefined && to !== undefined && from >= to) {
-    throw new SeclogError("SECLOG_CONFIG", `--since ${since} is not before --until ${until}: nothing could match`);
+    throw new SeclogError("SECLOG_CONFIG", `--since ${since} is not before --until ${until}: no event could match`);
   }
   const filter = {
     since: from,
@@ -92,15 +92,15 @@ function idForms(column: "actorId" | "targetId", id: string): readonly string[] 
   return [...new Set([storedText(column, id) ?? id, id])];
 }
 
-/** An option's value, if it was given. */
+/** Parses an option's value, if present. */
 function given<Value>(name: string, text: string | undefined, parse: (text: string) => Value): Value | undefined {
   if (text === undefined) return undefined;
   if (text === "") throw new SeclogError("SECLOG_CONFIG", `--${name} is empty: leave it out to match everything`);
-  if (text.includes("\0")) throw new SeclogError("SECLOG_CONFIG", `--${name} holds a NUL, which no event does`);
+  if (text.includes("\0")) throw new SeclogError("SECLOG_CONFIG", `--${name} contains a NUL, which no event does`);
   return parse(text);
 }
 
-/** The values of an option that may be given several times, or once with commas. */
+/** Parses an option that may be repeated, or list its values with commas. */
 function listOf<Value>(
   name: string,
   texts: readonly string[] | undefined,
@@ -112,7 +112,7 @@ function listOf<Value>(
 function parseLevel(text: string): Level {
   const level = text.toLowerCase();
   if (isLevel(level)) return level;
-  throw new SeclogError("SECLOG_CONFIG", `--level ${quoted(text)} is none of ${LEVELS.join(", ")}`);
+  throw new SeclogError("SECLOG_CONFIG", `--level ${quoted(text)} is not one of ${LEVELS.join(", ")}`);
 }
 
 function parseType(text: string): string {
@@ -120,14 +120,14 @@ function parseType(text: string): string {
   if (/^[a-z0-9_.:*-]{1,100}$/.test(type)) return type;
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `--type ${quoted(text)} cannot be an event type: they have a-z, 0-9 and _ . : -`,
+    `--type ${quoted(text)} cannot be an event type: types consist of a-z, 0-9 and _ . : -`,
   );
 }
 
 function parseOutcome(text: string): string {
   const known = OUTCOMES.find((outcome) => outcome === text.toLowerCase());
   if (known !== undefined) return known;
-  throw new SeclogError("SECLOG_CONFIG", `--outcome ${quoted(text)} is none of ${OUTCOMES.join(", ")}`);
+  throw new SeclogError("SECLOG_CONFIG", `--outcome ${quoted(text)} is not one of ${OUTCOMES.join(", ")}`);
 }
 
 function parseCategory(text: string): string {
@@ -135,11 +135,11 @@ function parseCategory(text: string): string {
   if (/^[a-z0-9_.:-]{1,40}$/.test(category)) return category;
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `--category ${quoted(text)} cannot be a category: they are as authn or session`,
+    `--category ${quoted(text)} cannot be a category: write one such as authn or session`,
   );
 }
 
-/** A token of RFC 9110; methods are kept as they were sent, and nearly all are sent in upper case. */
+/** A token of RFC 9110. The log stores methods as sent, and clients send nearly all in upper case. */
 function parseMethod(text: string): string {
   if (/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)) return text.toUpperCase();
   throw new SeclogError("SECLOG_CONFIG", `--method ${quoted(text)} cannot be a method: write GET or POST`);
@@ -150,36 +150,36 @@ function parseStatus(text: string): readonly [from: number, to: number] {
   if (class_ !== undefined) return [Number(class_) * 100, Number(class_) * 100 + 99];
   const [, first, last = first] = /^([1-9]\d\d)(?:-([1-9]\d\d))?$/.exec(text) ?? [];
   if (first !== undefined && Number(first) <= Number(last)) return [Number(first), Number(last)];
-  throw new SeclogError("SECLOG_CONFIG", `--status ${quoted(text)} is no status: write 403, 4xx or 400-499`);
+  throw new SeclogError("SECLOG_CONFIG", `--status ${quoted(text)} is not a status: write 403, 4xx or 400-499`);
 }
 
-/** An address as events have it, without port and brackets, or a network. A zone means something on one machine only. */
+/** An address in the form of events, without port and brackets, or a network. Zones are refused: they are local to one machine. */
 function parseNetwork(text: string): string {
   const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text.trim()) ?? [];
   const stored = address.includes("%") ? undefined : storedText("ipAddress", address);
   if (stored !== undefined) {
     if (bits === undefined) return stored;
-    // A network of IPv4 addresses in IPv6 (RFC 4291, 2.5.5.2) is one of those addresses.
+    // A network of IPv4-mapped addresses (RFC 4291, 2.5.5.2) is an IPv4 network.
     const offset = isIP(stored) === 4 && address.includes("::") ? 96 : 0;
     const most = isIP(stored) === 4 ? 32 : 128;
     const length = Number(bits) - offset;
     if (length >= 0 && length <= most) {
       const network = networkOf(stored, length);
       if (network === stored) return `${stored}/${length}`;
-      // PostgreSQL would take the whole network, and `erase` would erase it.
+      // PostgreSQL would match the whole network, and `erase` would erase it.
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `--ip ${quoted(text)} names one address and a network: write ${network}/${length} for the network, or ${stored}`,
+        `--ip ${quoted(text)} mixes an address and a network: write ${network}/${length} for the network, or ${stored}`,
       );
     }
   }
   throw new SeclogError(
     "SECLOG_CONFIG",
-    `--ip ${quoted(text)} is no address or network: write 203.0.113.9 or 10.0.0.0/8`,
+    `--ip ${quoted(text)} is not an address or a network: write 203.0.113.9 or 10.0.0.0/8`,
   );
 }
 
-/** What a filter looks for, as the log has it: for those who found nothing. */
+/** A filter in words, with its stored forms, to explain why nothing matched. */
 export function filterText(filter: EventFilter): string {
   const { since, until, types, level, outcomes, categories, ip, actor, target } = filter;
   const { methods, path, route, statuses, host, service, text } = filter;
@@ -204,7 +204,7 @@ export function filterText(filter: EventFilter): string {
   return parts.filter((part) => part !== undefined).join(", ");
 }
 
-/** A long id with both its ends: the log keeps the beginning and a hash. */
+/** A long id with both its ends: the stored form is its beginning and a hash. */
 function shownId(id: string): string {
   return id.length > 80 ? JSON.stringify(`${id.slice(0, 40)}…${id.slice(-24)}`) : JSON.stringify(id);
 }

@@ -3,23 +3,23 @@ import { conditionOf } from "./conditions.ts";
 import { type EventRow, PAGE_ROWS, type RowKey, readPage } from "./event-rows.ts";
 import type { EventFilter } from "./filter.ts";
 
-/** In what order and how many. */
+/** The order of events, and how many. */
 export interface EventPaging {
   readonly order: "newest" | "oldest";
   /** `Infinity` for all. */
   readonly limit: number;
 }
 
-/** Events that were read together. */
+/** Events read together. */
 export interface EventPage {
   readonly rows: readonly EventRow[];
-  /** Whether events behind these match that `limit` leaves out: known with the last page, `false` before. */
+  /** Whether more events match than `limit` allows: known with the last page, `false` before. */
   readonly more: boolean;
 }
 
 /**
- * The events that match, page by page, so that a result of any size needs the memory of one page. Each page continues
- * behind the last row of the one before; an offset would skip or repeat rows while events arrive.
+ * The matching events in pages, so that a result of any size needs the memory of one page. Each page continues after the
+ * last row of the one before; an offset would skip or repeat rows while events arrive.
  */
 export async function* findEvents(
   database: Database,
@@ -30,7 +30,7 @@ export async function* findEvents(
   const direction = order === "newest" ? "desc" : "asc";
   const where = conditionOf(filter);
   let after: RowKey | undefined;
-  // One row more than asked for shows whether there are more.
+  // One row beyond the limit shows whether more match.
   for (let left = limit + 1; left > 0; ) {
     signal?.throwIfAborted();
     const size = Math.min(left, PAGE_ROWS);

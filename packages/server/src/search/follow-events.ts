@@ -3,22 +3,22 @@ import { errorMessage, SeclogError } from "seclog";
 import type { EventFollower } from "./event-follower.ts";
 import type { EventRow } from "./event-rows.ts";
 
-/** How the log is followed. */
+/** Options of {@link followEvents}. */
 export interface FollowOptions {
-  /** How long to wait between two looks, in milliseconds. */
+  /** The pause between two looks, in milliseconds. */
   readonly intervalMs: number;
-  /** Ends it: the generator throws its reason, or an `AbortError`. */
+  /** Ends the generator, which throws the signal's reason or an `AbortError`. */
   readonly signal: AbortSignal;
-  /** The database failed, for the first time since it last answered; it is tried until it answers again. */
+  /** Called at the first failure of the database; retries follow until it recovers. */
   readonly onLost?: (message: string) => void;
-  /** The database answers again. Nothing was missed. */
+  /** Called when the database has recovered. No event was missed. */
   readonly onBack?: () => void;
 }
 
-/** After a failure the database is left alone for at least this long. */
+/** The shortest pause after a failure. */
 const RECONNECT_MS = 2_000;
 
-/** Every event that arrives from now on, until `signal` aborts. Outlives failures of the database, such as a restart. */
+/** Yields every event that arrives from now on, until `signal` aborts. Survives database failures, such as a restart. */
 export async function* followEvents(
   follower: EventFollower,
   { intervalMs, signal, onLost, onBack }: FollowOptions,

@@ -21,7 +21,7 @@ describe("parseTime()", () => {
     ["0001-01-01", "0001-01-01T00:00:00.000Z"],
     ["0096-02-29", "0096-02-29T00:00:00.000Z"],
     ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"],
-    // An hour that Central Europe skips.
+    // An hour that Central European time skips.
     ["2026-03-29T02:30", "2026-03-29T02:30:00.000Z"],
     ["2026-11-01T10:30+14:00", "2026-10-31T20:30:00.000Z"],
   ])("%s", (text, time) => {
@@ -41,11 +41,11 @@ describe("parseTime()", () => {
     "99999999w",
     "2026-11-01T10:30 Z",
   ])("refuses %j", (text) => {
-    expect(() => parseTime("--since", text, NOW)).toThrow(`--since ${JSON.stringify(text)} is no time`);
+    expect(() => parseTime("--since", text, NOW)).toThrow(`--since ${JSON.stringify(text)} is not a time`);
   });
 });
 
-describe("parseTime() of what is not in the calendar", () => {
+describe("parseTime() of dates outside the calendar", () => {
   it.each([
     ["2026-02-31", "2026-02 has the days 01 to 28"],
     ["2026-02-29", "2026-02 has the days 01 to 28"],
@@ -63,10 +63,10 @@ describe("parseTime() of what is not in the calendar", () => {
     ["2026-11-01T10:30+16:00", "offsets go from -15:59 to +15:59"],
     ["2026-11-01T10:30-02:60", "offsets go from -15:59 to +15:59"],
   ])("refuses %s: %s", (text, why) => {
-    expect(() => parseTime("--until", text, NOW)).toThrow(`--until ${JSON.stringify(text)} is no time: ${why}`);
+    expect(() => parseTime("--until", text, NOW)).toThrow(`--until ${JSON.stringify(text)} is not a time: ${why}`);
   });
 
-  it("takes every day of the calendar, and no other", () => {
+  it("accepts every day of the calendar, and no other", () => {
     const part = (most: number): fc.Arbitrary<string> =>
       fc.integer({ min: 0, max: most }).map((value) => String(value).padStart(2, "0"));
     fc.assert(

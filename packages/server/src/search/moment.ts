@@ -13,7 +13,7 @@ const SECONDS: ReadonlyMap<string, number> = new Map([
 const MOMENT = /^(\d{4}-(\d\d))-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
 
 /**
- * A time: so long ago, or a date with or without the time of day. Without an offset it is UTC, as everything that is printed.
+ * Parses a time: an age, or a date with or without the time of day. Without an offset it is UTC, like all output.
  *
  * @throws SeclogError `SECLOG_CONFIG`
  */
@@ -28,22 +28,22 @@ export function parseTime(option: string, text: string, now: Date): Date {
     if (wrong === undefined) time = Date.parse(moment[4] === undefined || moment[7] !== undefined ? text : `${text}Z`);
     else why = wrong;
   }
-  // The years that PostgreSQL and four digits have in common.
+  // The years 1 to 9999, which both PostgreSQL and four digits can express.
   if (time >= -62_135_596_800_000 && time < 253_402_300_800_000) return new Date(time);
-  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is no time: ${why}`);
+  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is not a time: ${why}`);
 }
 
-/** Why there is no such moment. JavaScript rolls the 31st of a shorter month, and the hour 24, over into the next day. */
+/** Why a moment does not exist. JavaScript would roll the 31st of a shorter month, or hour 24, over to the next day. */
 function notInCalendar(moment: RegExpExecArray): string | undefined {
   const [, yearAndMonth = "", month = "", day = "", hour = "00", minute = "00", second = "00", offset = "Z"] = moment;
   if (month < "01" || month > "12") return "months go from 01 to 12";
-  // The years 1 to 99 are 1901 to 1999 to it, which have the same leap years.
+  // Date.UTC takes the years 1 to 99 as 1901 to 1999, which have the same leap years.
   const days = new Date(Date.UTC(Number(yearAndMonth.slice(0, 4)), Number(month), 0)).getUTCDate();
   if (Number(day) < 1 || Number(day) > days) return `${yearAndMonth} has the days 01 to ${days}`;
   if (hour > "23") return "hours go from 00 to 23";
   if (minute > "59") return "minutes go from 00 to 59";
   if (second > "59") return "seconds go from 00 to 59; a leap second is not counted";
-  // UTC-12 to UTC+14 are in use; PostgreSQL knows no more than 15:59.
+  // UTC-12 to UTC+14 are in use; PostgreSQL accepts up to 15:59.
   if (offset !== "Z" && !/^.(?:0\d|1[0-5]):[0-5]\d$/.test(offset)) return "offsets go from -15:59 to +15:59";
   return undefined;
 }

@@ -2,10 +2,10 @@ import { isIPv4 } from "node:net";
 import { storedText } from "seclog";
 
 /**
- * The first address of the network that an address is in, in the form of the log.
+ * The first address of an address's network, in stored form.
  *
- * @param address an address in the form of the log
- * @param bits the network's length, 0 to 32 or 128
+ * @param address an address in stored form
+ * @param bits the prefix length, 0 to 32 or 128
  */
 export function networkOf(address: string, bits: number): string {
   const four = isIPv4(address);
@@ -18,7 +18,7 @@ export function networkOf(address: string, bits: number): string {
   return storedText("ipAddress", text) ?? text;
 }
 
-/** The eight groups of an IPv6 address; a URL writes none of them dotted. */
+/** The eight groups of an IPv6 address. A URL never writes any of them dotted. */
 function groupsOf(address: string): readonly number[] {
   const [left = [], right = []] = new URL(`http://[${address}]`).hostname
     .slice(1, -1)

@@ -62,7 +62,7 @@ async function insert(source: string, seq: number, event: Inserted): Promise<voi
   );
 }
 
-/** Stores an event as a writer does: with its source's position. */
+/** Stores an event as a writer does, with its source's position. */
 async function store(id: string, seq: number, type: string): Promise<void> {
   await insert(id, seq, { type });
   await server.query(
@@ -102,7 +102,7 @@ describe("findEvents()", () => {
     const seqs: number[] = [];
     const filter = parseFilter({ since: "1d", ...options });
     for await (const { rows } of findEvents(database, filter, { order: "oldest", limit: 100 })) {
-      // Without what the database has recorded itself.
+      // Without the log's own events.
       seqs.push(...rows.filter((row) => row.source_id === SOURCE_A).map((row) => row.seq));
     }
     return seqs;
@@ -115,7 +115,7 @@ describe("findEvents()", () => {
     [{ since: "2020-02-02T10:00:00Z", until: "2020-03-01" }, [6]],
     [{ type: ["authn_*"] }, [1, 2]],
     [{ type: ["malicious_csrf", "authn_login_success"] }, [2, 5]],
-    // In LIKE an underscore would be any letter.
+    // In LIKE, an underscore would match any letter.
     [{ type: ["a_thz*"] }, []],
     [{ type: ["authz*fail"] }, [3, 4]],
     [{ level: "error" }, [3, 4]],
@@ -164,7 +164,7 @@ describe("findEvents()", () => {
     expect(await found(options)).toEqual(expected);
   });
 
-  it("gives a row as the event has it", async () => {
+  it("returns a row with the event's values", async () => {
     const filter = parseFilter({ actor: "carol" });
     const { value } = await findEvents(database, filter, { order: "newest", limit: 1 }).next();
     expect(value?.rows[0]).toMatchObject({
@@ -215,7 +215,7 @@ describe("findEvents()", () => {
 });
 
 describe("EventFollower", () => {
-  it("goes on where it began, source by source, and does not repeat what a filter left out", async () => {
+  it("continues from its start, source by source, and does not reread what a filter left out", async () => {
     const source = "01a00000-0000-7000-8000-0000000000f1";
     const later = "01a00000-0000-7000-8000-0000000000f2";
     await store(source, 1, "follow_old");
@@ -239,7 +239,7 @@ describe("EventFollower", () => {
 });
 
 describe("followEvents()", () => {
-  it("yields what comes, outlives a lost connection, and ends with its signal", async () => {
+  it("yields what arrives, survives a lost connection, and ends with its signal", async () => {
     await using proxy = await PostgresProxy.start(Number(new URL(server.readerUrl).port));
     const reader = openReader(undefined, proxy.through(server.readerUrl));
     const follower = new EventFollower(reader, parseFilter({ type: ["outlive_*"] }));
@@ -273,7 +273,7 @@ describe("followEvents()", () => {
 });
 
 describe("summarize()", () => {
-  it("counts what a filter means by level, type, address and hour, and names the sources", async () => {
+  it("counts matching events by level, type, address and hour, and names the sources", async () => {
     const source = "01a00000-0000-7000-8000-0000000000f5";
     const at = new Date(Date.now() - 10_000).toISOString();
     const common = { at, level: "critical", more: { service: "tally" } };

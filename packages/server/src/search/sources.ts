@@ -2,10 +2,10 @@ import { sql } from "kysely";
 import type { Database } from "../database/reader.ts";
 import { timeText } from "./event-rows.ts";
 
-/** A log in one process, as the database knows it. */
+/** A source: one log in one process, as recorded in the database. */
 export interface SourceState {
   readonly id: string;
-  /** Whether these are the events of the database itself: that it was set up, what was taken away. */
+  /** Whether this is the log's own source, with the events of its setup and of removals. */
   readonly own: boolean;
   readonly service: string | null;
   readonly host: string | null;
@@ -17,7 +17,7 @@ export interface SourceState {
   readonly last_heartbeat: string | null;
 }
 
-/** The sources that were heard of last, with their service and host as their newest event has them. */
+/** The most recently active sources, with the service and host of their newest event. */
 export async function sourceStates(database: Database, limit: number): Promise<readonly SourceState[]> {
   return await database
     .with("latest", (db) =>
@@ -57,10 +57,10 @@ export async function sourceStates(database: Database, limit: number): Promise<r
     .execute();
 }
 
-/** How many there are in all. */
+/** The totals over all sources. */
 export interface SourceTotals {
   readonly sources: number;
-  /** Events that could not be stored and wait in quarantine for a person. */
+  /** Events that could not be stored and wait in quarantine for review. */
   readonly quarantined: number;
 }
 

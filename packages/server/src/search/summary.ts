@@ -3,24 +3,24 @@ import { countBy, type Tally } from "./count-events.ts";
 import type { EventFilter } from "./filter.ts";
 import { type SourceState, type SourceTotals, sourceStates, sourceTotals } from "./sources.ts";
 
-/** What a log has of a filter's events, and where they come from. */
+/** The matching events of a log, counted, and the sources of the log. */
 export interface LogSummary {
   readonly events: number;
-  /** What the events stand for: one may stand for many. */
+  /** The occurrences that the events represent: an event may represent many. */
   readonly occurrences: number;
   readonly level: readonly Tally[];
   readonly type: readonly Tally[];
   readonly ip: readonly Tally[];
   readonly hour: readonly Tally[];
   readonly totals: SourceTotals;
-  /** Whatever the filter, the ones that stored something last. */
+  /** The most recently active sources, regardless of the filter. */
   readonly sources: readonly SourceState[];
 }
 
-/** There are no more. */
+/** The number of levels. */
 const LEVELS = 5;
 
-/** Counts a filter's events by level, type, address and hour; `top` of each, and at least 24 hours. */
+/** Counts matching events by level, type, address and hour: `top` of each, and at least 24 hours. */
 export async function summarize(database: Database, filter: EventFilter, top: number): Promise<LogSummary> {
   const level = await countBy(database, filter, "level", LEVELS);
   return {

@@ -5,18 +5,18 @@ import { quoted } from "../text/words.ts";
 import { wildcards } from "./conditions.ts";
 import type { EventFilter } from "./filter.ts";
 
-/** How many of the newest events are looked through: a name that is not there would cost a search of the whole log. */
+/** How many of the newest events to search: an unknown name would cost a scan of the whole log. */
 const NEWEST = 10_000;
 
 const TYPES = Object.keys(CATALOGUE);
 const CATEGORIES = [...new Set(Object.values(CATALOGUE).map(({ category }) => category))];
 
-/** What is to say about the names in a filter that are likely misspelt. */
+/** Hints about names in a filter that are probably misspelt. */
 export async function unknownNames(database: Queryable, filter: EventFilter): Promise<readonly string[]> {
   return [...(await unknownTypes(database, filter.types)), ...(await notAmongNewest(database, filter))];
 }
 
-/** Names that nothing but an event could make known: no index finds one that is in no event. */
+/** Checks names that only events can confirm and that no index covers, so it searches just the newest events. */
 async function notAmongNewest(
   database: Queryable,
   { types = [], categories = [], service }: EventFilter,
@@ -24,7 +24,7 @@ async function notAmongNewest(
   const patterns = types.filter((type) => type.includes("*"));
   const doubtful = categories.filter((category) => !CATEGORIES.some((known) => known === category));
   if (patterns.length === 0 && doubtful.length === 0 && service === undefined) return [];
-  // Cut as no event has them: whatever somebody has put into a row, the answer is small.
+  // Cut to the lengths that events have, so that hostile rows cannot make the result large.
   const { rows } = (await database.query(
     `WITH newest AS MATERIALIZED (
       SELECT left(event_type, 100) AS type, left(category, 40) AS category, left(service, 256) AS service
@@ -40,32 +40,29 @@ async function notAmongNewest(
   const beginnings = [...new Set(TYPES.map((type) => `${type.split("_")[0]}_*`))];
   const newest = `the newest ${NEWEST.toLocaleString("en")} events`;
   return [
-    ...found.types.map((type) => hint(`No type of the catalogue or of ${newest} matches`, type, beginnings)),
+    ...found.types.map((type) => hint(`No type in the catalogue or in ${newest} matches`, type, beginnings)),
     ...doubtful
       .filter((category) => !found.categories.includes(category))
       .map((category) =>
-        hint(`There is no category of the catalogue or of ${newest} named`, category, [
-          ...CATEGORIES,
-          ...found.categories,
-        ]),
+        hint(`Neither the catalogue nor ${newest} have the category`, category, [...CATEGORIES, ...found.categories]),
       ),
     ...(service === undefined || found.services.includes(service)
       ? []
-      : [hint(`None of ${newest} is of the service`, service, found.services)]),
+      : [hint(`None of ${newest} has the service`, service, found.services)]),
   ];
 }
 
-/** Names out of the log come from strangers. */
+/** Builds a hint. Names from the log are untrusted text. */
 function hint(miss: string, name: string, known: readonly string[]): string {
   const [like] = suggestions(name, [...new Set(known)], 1);
   const some = known.slice(0, 5).map(quoted).join(", ");
-  const advice = like !== undefined ? `: did you mean ${quoted(like)}?` : some === "" ? "" : `: there are ${some}`;
+  const advice = like !== undefined ? `: did you mean ${quoted(like)}?` : some === "" ? "" : `: known are ${some}`;
   return visibleText(`${miss} ${quoted(name)}${advice}`);
 }
 
 /**
- * What is to say about types that a filter names and that neither the catalogue nor an event of the log has: a misspelt
- * type matches nothing, for ever, and looks as if all were well.
+ * Hints about types that neither the catalogue nor any event has: a misspelt type would never match, and look as if nothing
+ * had happened.
  */
 async function unknownTypes(database: Queryable, types: readonly string[] = []): Promise<readonly string[]> {
   const doubtful = types.filter((type) => !type.includes("*") && !Object.hasOwn(CATALOGUE, type));
@@ -82,6 +79,6 @@ async function unknownTypes(database: Queryable, types: readonly string[] = []):
       ...(like.length > 0 ? [`did you mean ${like.join(", ")}?`] : []),
       ...(parts.length > 0 ? [`--type '*${type}*' matches ${parts.length} types`] : []),
     ];
-    return `There is no type ${quoted(type)}, in the catalogue or in the log${advice.length > 0 ? `: ${advice.join(" ")}` : ""}`;
+    return `Unknown type ${quoted(type)}, in neither the catalogue nor the log${advice.length > 0 ? `: ${advice.join(" ")}` : ""}`;
   });
 }

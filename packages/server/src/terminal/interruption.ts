@@ -1,9 +1,9 @@
 import { isGone, OutputClosed } from "./print.ts";
 
-/** 128 + the signal's number, as shells have it. */
+/** 128 + the signal's number, as in shells. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** Somebody asked the program to end. */
+/** A signal asked the program to end. */
 export class Interrupted extends Error {
   readonly exitCode: number;
 
@@ -14,16 +14,16 @@ export class Interrupted extends Error {
 }
 
 /**
- * A second signal within this time is the same press of Ctrl-C: the terminal sends it to the whole process group, and
- * npm and npx hand theirs on to us as well.
+ * A second signal within this time belongs to the same Ctrl-C: the terminal signals the whole process group, and npm and
+ * npx forward theirs as well.
  */
 const SAME_PRESS_MS = 500;
 
 let stopping: AbortController | undefined;
 
 /**
- * Aborts when somebody presses Ctrl-C, asks the program to end, or stops reading what it prints. A second Ctrl-C
- * ends it at once. From the first call on, which a command makes that has something to put in order.
+ * Aborts on SIGINT, SIGTERM or SIGHUP, or when the reader of standard output closes it. A second Ctrl-C exits at once.
+ * The handlers exist from the first call on, so a command that needs no cleanup keeps the default behaviour.
  */
 export function interruption(): AbortSignal {
   if (stopping !== undefined) return stopping.signal;
@@ -53,12 +53,12 @@ export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>
     return await Promise.race([work, aborted]);
   } finally {
     signal.removeEventListener("abort", abort);
-    // It may still fail, for nobody.
+    // It may still fail after the race is over.
     work.catch(() => {});
   }
 }
 
-/** Yields what `items` do, as {@link unlessInterrupted} does with each; after an interruption nobody waits for the next one. */
+/** Yields the items under {@link unlessInterrupted}, so that an interruption does not wait for the next one. */
 export async function* eachUnlessInterrupted<T>(signal: AbortSignal, items: AsyncGenerator<T>): AsyncGenerator<T> {
   for (;;) {
     const next = await unlessInterrupted(signal, items.next());
@@ -67,7 +67,7 @@ export async function* eachUnlessInterrupted<T>(signal: AbortSignal, items: Asyn
   }
 }
 
-/** Resolves when somebody asks a server to end, which is no failure of it; rejects when its output cannot be written. */
+/** Resolves when a signal asks a server to end, which is not a failure; rejects when its output cannot be written. */
 export async function untilInterrupted(signal: AbortSignal): Promise<void> {
   try {
     await unlessInterrupted(signal, new Promise<never>(() => {}));

@@ -1,12 +1,12 @@
 import { textWidth } from "../text/width.ts";
 
-/** The terminal's width; 80 where there is none. */
+/** The terminal's width; 80 without a terminal. */
 export function lineWidth(): number {
-  const told = Number(process.env["COLUMNS"]);
-  return process.stdout.columns || (told >= 20 ? told : 80);
+  const columns = Number(process.env["COLUMNS"]);
+  return process.stdout.columns || (columns >= 20 ? columns : 80);
 }
 
-/** Text broken at spaces to fit the terminal, later lines indented. */
+/** Wraps text at spaces to the terminal's width, and indents the lines after the first. */
 export function wrapped(text: string, indent: string): string {
   const lines: string[] = [];
   let line = "";

@@ -1,17 +1,17 @@
 import { visibleText } from "seclog";
 import { notice } from "./print.ts";
 
-/** A server does not repeat a message for so long: anybody can send requests, and often. */
+/** How long a server does not repeat a message: any client can cause one, as often as it likes. */
 const REPEATED_MS = 60_000;
 
-/** Prints messages on standard error, and the same one again only after a while. */
+/** Prints messages to standard error, and repeats one only after a while. */
 export function occasionalNotice(): (text: string, more?: string) => void {
   let last = "";
-  let saidAt = Number.NEGATIVE_INFINITY;
+  let printedAt = Number.NEGATIVE_INFINITY;
   return (text, more = "") => {
-    if (text === last && performance.now() - saidAt < REPEATED_MS) return;
+    if (text === last && performance.now() - printedAt < REPEATED_MS) return;
     last = text;
-    saidAt = performance.now();
+    printedAt = performance.now();
     notice(visibleText(`seclog: ${text}${more}`));
   };
 }

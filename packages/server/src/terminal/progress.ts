@@ -1,7 +1,7 @@
 import { visibleText } from "seclog";
 import { cutText } from "../text/width.ts";
 
-/** One line on standard error that is written over as work goes on; nothing where there is no terminal. */
+/** One line on standard error, overwritten as work progresses; silent without a terminal. */
 export class Progress {
   #shown = false;
 

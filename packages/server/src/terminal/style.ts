@@ -3,7 +3,7 @@ import type { Level } from "seclog";
 /** SGR parameters (ECMA-48). */
 const STYLES = { bold: "1", dim: "2", red: "31", green: "32", yellow: "33", alarm: "1;31", plain: "" } as const;
 
-/** How a text stands out. */
+/** How to highlight a text. */
 export type Style = keyof typeof STYLES;
 
 export const LEVEL_STYLES: { readonly [L in Level]: Style } = {

@@ -25,22 +25,22 @@ describe("Table", () => {
     else process.env["COLUMNS"] = columns;
   });
 
-  it("is as wide as its values where they fit", () => {
+  it("is as wide as its values if they fit", () => {
     expect(new Table(COLUMNS).lines([{ a: "one", b: "two" }])).toBe("A   B\none two\n");
   });
 
-  it("takes from the widest column what is too much", () => {
+  it("shrinks the widest column first", () => {
     const text = new Table(COLUMNS).lines([{ a: "short", b: "far too long for twenty" }]);
     expect(text).toBe("A     B\nshort far too long …\n");
   });
 
-  it("keeps its widths for the rows that come later, and its titles once", () => {
+  it("keeps its widths for later rows, and prints its titles once", () => {
     const table = new Table(COLUMNS);
     table.lines([{ a: "123456", b: "x" }]);
     expect(table.lines([{ a: "1", b: "y" }])).toBe("1      y\n");
   });
 
-  it("lets a value that is too wide for its column have what those behind it leave, and the last one's end", () => {
+  it("lets a wide value use the blank space of later columns, and cuts the last one", () => {
     const table = new Table(COLUMNS);
     table.lines([{ a: "123456", b: "this fills the line" }]);
     expect(table.lines([{ a: "12345678", b: "short" }])).toBe("12345678 short\n");
@@ -48,7 +48,7 @@ describe("Table", () => {
     expect(table.lines([{ a: "12345678901234567", b: "as before" }])).toBe("1234567890123… as b…\n");
   });
 
-  it("keeps room for what is typical only where the first values leave some", () => {
+  it("reserves the typical width only if the first values leave room", () => {
     const columns = [
       { title: "A", value: (row: Row) => row.a, min: 3, typical: 12 },
       { title: "B", value: (row: Row) => row.b, min: 5, typical: 9 },
@@ -59,7 +59,7 @@ describe("Table", () => {
     expect(streamed("one", "a text of 16 ...")).toBe("one a text of 16 ...");
   });
 
-  it("counts columns and not characters", () => {
+  it("counts columns, not characters", () => {
     const lines = new Table(COLUMNS)
       .lines([{ a: "日本語日本語日本語日本語", b: "é\u0301🚨" }])
       .trimEnd()
@@ -68,7 +68,7 @@ describe("Table", () => {
     expect(lines[1]).toMatch(/^日.*… +é\u0301🚨$/u);
   });
 
-  it("lets nothing of a value reach the terminal as a command", () => {
+  it("lets no value reach the terminal as a control sequence", () => {
     const text = new Table(COLUMNS).lines([{ a: "\x1b[2J", b: "\u202e\n" }]);
     expect(text.split("\n")[1]).toBe("\\x1b[2J \\u202e\\n");
   });

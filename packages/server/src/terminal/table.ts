@@ -8,20 +8,20 @@ export interface Column<Row> {
   readonly title: string;
   readonly value: (row: Row) => string | number | null;
   readonly style?: (row: Row) => Style;
-  /** Numbers stand to the right. */
+  /** Right-aligned, for numbers. */
   readonly right?: boolean;
-  /** Narrower than this it never gets. @default its widest value */
+  /** The least width. @default its widest value */
   readonly min?: number;
-  /** The width to keep where the values are not known beforehand, as far as the line has room for it. */
+  /** The width to reserve for later rows when streaming, if the line has room. */
   readonly typical?: number;
 }
 
 const GAP = " ";
 
 /**
- * Rows under each other, no wider than the terminal: where the values need more room, columns with a `min` give way,
- * the widest first. The first rows decide the widths, so that the rest can be streamed. A value that is wider than its
- * column takes the blank of those behind it, and of the last one all but its `min`; what does not fit then ends in "…".
+ * Lays out rows no wider than the terminal. If the values need more room, columns with a `min` shrink, the widest first.
+ * The first rows set the widths, so that the rest can be streamed. A value wider than its column uses the blank space of
+ * the columns after it, and of the last one all but its `min`; text that still does not fit ends in "…".
  */
 export class Table<Row> {
   readonly #columns: readonly Column<Row>[];
@@ -33,7 +33,7 @@ export class Table<Row> {
     this.#streaming = options.streaming ?? false;
   }
 
-  /** The rows' lines, below the titles when they are the first. */
+  /** The rows' lines, with the titles above the first ones. */
   lines(rows: readonly Row[]): string {
     const cells = rows.map((row) => this.#columns.map((column) => visibleText(String(column.value(row) ?? ""))));
     let text = "";
@@ -73,16 +73,16 @@ export class Table<Row> {
   #line(cells: readonly string[], style: (column: Column<Row>) => Style = () => "plain"): string {
     const widths = this.#widths ?? [];
     const last = this.#columns.length - 1;
-    /** What is kept for the column whatever stands in front of it. */
+    /** The width reserved for a column, whatever the columns before it need. */
     const kept = (index: number): number => {
       const width = widths[index] ?? 0;
       const least = index === last ? Math.min(width, this.#columns[last]?.min ?? width) : width;
       return GAP.length + Math.min(textWidth(cells[index] ?? ""), least);
     };
     const taken = widths.reduce((sum, width) => sum + width, 0) + GAP.length * last;
-    /** What is free for a column and those behind it. */
+    /** The width left for this column and those after it. */
     let room = Math.max(taken, lineWidth());
-    /** How far the values before it reach into the column. */
+    /** How far earlier values reach into this column. */
     let over = 0;
     let line = "";
     for (const [index, column] of this.#columns.entries()) {

@@ -1,4 +1,4 @@
-/** The known names that are most like a name which is none of them: for `did you mean`. At most `most`, the likest first. */
+/** The known names most similar to an unknown one, for `did you mean`: at most `most`, the closest first. */
 export function suggestions(name: string, known: readonly string[], most: number = 3): readonly string[] {
   const likes = known.map((candidate) => ({ candidate, distance: unlikeness(name, candidate) }));
   return likes
@@ -8,16 +8,16 @@ export function suggestions(name: string, known: readonly string[], most: number
     .map(({ candidate }) => candidate);
 }
 
-/** How far apart two names are; infinite for names that nobody takes for each other. */
+/** The distance between two names; infinite if they are too different to confuse. */
 function unlikeness(name: string, candidate: string): number {
-  // A part of the name is what people remember: `login` of `authn_login_fail`.
+  // People remember a part of the name: `login` of `authn_login_fail`.
   if (name.length >= 3 && candidate.split(/[_.:-]/).includes(name)) return 0.5;
   const edits = editDistance(name, candidate);
   if (edits <= Math.max(1, Math.floor(name.length / 3))) return edits;
   return name.length >= 4 && candidate.includes(name) ? name.length : Number.POSITIVE_INFINITY;
 }
 
-/** Single characters to insert, delete, replace or swap with their neighbour (optimal string alignment). */
+/** The number of characters to insert, delete, replace or swap with a neighbour (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -15,12 +15,12 @@ export function counted(count: number | bigint, noun: string, plural = `${noun}s
   return `${count.toLocaleString("en")} ${Number(count) === 1 ? noun : plural}`;
 }
 
-/** A text from outside in quotes, cut to 60 characters: for messages that repeat it. */
+/** Untrusted text in quotes, cut to 60 characters, for messages that repeat it. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
-/** `a, b and 3 more`: the first six. */
+/** `a, b and 3 more`: lists the first six. */
 export function listed(list: readonly string[]): string {
   const shown = list.slice(0, 6).join(", ");
   return list.length > 6 ? `${shown} and ${list.length - 6} more` : shown;

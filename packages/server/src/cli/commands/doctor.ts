@@ -23,12 +23,12 @@ interface DoctorOptions {
 export function addDoctor(program: Command): void {
   program
     .command("doctor")
-    .description("connect as each role, and say what is wrong and what to do")
-    .option("--spool <directory>", "an application's spool.directory on this machine, too")
-    .option("--processes <number>", "how many processes of applications write", "1")
-    .option("--logs <number>", "how many logs each of them opens (createSecurityLog)", "1")
-    .option("--pool-max <number>", "the most connections of each log (poolMax)", "2")
-    .option("--json", "one JSON document: { ok, checks }")
+    .description("connect as each role; report what is wrong and how to fix it")
+    .option("--spool <directory>", "also check an application's spool.directory on this machine")
+    .option("--processes <number>", "how many application processes write", "1")
+    .option("--logs <number>", "how many logs each process opens (createSecurityLog)", "1")
+    .option("--pool-max <number>", "the most connections per log (poolMax)", "2")
+    .option("--json", "one JSON document: { ok, faults, warnings, checks }")
     .action(doctor);
 }
 
@@ -48,7 +48,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   if (Object.values(urls).every((url) => url === undefined) && spool === undefined) {
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `there is nothing to look at: set ${Object.values(URL_VARIABLES).join(", ")} (or the same with _FILE), or give --spool`,
+      `nothing to check: set ${Object.values(URL_VARIABLES).join(", ")} (or the same with _FILE), or pass --spool`,
     );
   }
   const signal = interruption();
@@ -91,6 +91,6 @@ function checkText({ status, finding, advice }: Check): string {
 
 function verdict(faults: number, warnings: number): string {
   if (faults > 0) return styled(`${counted(faults, "fault")}, ${counted(warnings, "warning")}.`, "alarm");
-  if (warnings > 0) return styled(`No fault, ${counted(warnings, "warning")}.`, "yellow");
+  if (warnings > 0) return styled(`No faults, ${counted(warnings, "warning")}.`, "yellow");
   return styled("All is well.", "green");
 }

@@ -28,10 +28,10 @@ interface EraseCommandOptions {
 export function addErase(program: Command): void {
   const command = program
     .command("erase")
-    .description("erase a person: what the events say of them goes, the events and their proofs stay");
-  addTimeOptions(addPersonOptions(command).option("--event <id...>", "events by their ids"))
+    .description("erase a person's data from events; keep the events and their proofs");
+  addTimeOptions(addPersonOptions(command).option("--event <id...>", "events by id"))
     .requiredOption("--reason <text>", "why, for the record")
-    .option("--yes", "do it; without this it only says what would be erased")
+    .option("--yes", "erase; without this, only print what would be erased")
     .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(run);
@@ -47,7 +47,7 @@ async function run(options: EraseCommandOptions): Promise<void> {
     if (options.json) await print(jsonLine({ dry_run: dryRun, ...result }));
     else {
       await print(report(result, criteria, dryRun));
-      if (dryRun) notice("Nothing was changed. The same with --yes erases it.");
+      if (dryRun) notice("Nothing was changed. Add --yes to erase.");
     }
   });
 }
@@ -57,18 +57,18 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseCommandO
     ["--actor", actor],
     ["--target", target],
   ] as const) {
-    if (text === "") throw new SeclogError("SECLOG_CONFIG", `${option} is empty: give the id that the events have`);
+    if (text === "") throw new SeclogError("SECLOG_CONFIG", `${option} is empty: pass the id as the events have it`);
   }
   for (const id of event ?? []) {
     if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `--event ${quoted(id)} is no event's id: it looks like 01936d2f-5c00-7000-8000-000000000001`,
+        `--event ${quoted(id)} is not an event id, such as 01936d2f-5c00-7000-8000-000000000001`,
       );
     }
   }
   if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
-    throw new SeclogError("SECLOG_CONFIG", "whom to erase is not said: give --actor, --target, --ip or --event");
+    throw new SeclogError("SECLOG_CONFIG", "nothing says whom to erase: pass --actor, --target, --ip or --event");
   }
   const filter = parseFilter({
     ...(actor === undefined ? {} : { actor }),
@@ -89,7 +89,7 @@ function report(result: Erased, criteria: ErasureCriteria, dryRun: boolean): str
     const sought = [filterText(criteria), events === undefined ? "" : `id ${events.join(" or ")}`].filter(
       (text) => text !== "",
     );
-    lines.push(`No events match: there is nothing to erase. Looked for ${sought.join(", ")}.`);
+    lines.push(`No events match, so there is nothing to erase. Searched for ${sought.join(", ")}.`);
   }
   if (erased > 0) {
     lines.push(`${verb} ${counted(erased, "event")} from ${minute(first_at)} to ${minute(last_at)} UTC`);
@@ -102,10 +102,10 @@ function report(result: Erased, criteria: ErasureCriteria, dryRun: boolean): str
   if (quarantined > 0) lines.push(`${verb} ${counted(quarantined, "record")} in quarantine`);
   if (held > 0) lines.push(`A hold keeps ${counted(held, "event")}: see ${commandLine("hold --list")}`);
   if (!searchesQuarantine(criteria)) {
-    lines.push("Records in quarantine were not looked at: they have neither a time nor a network to go by");
+    lines.push("Records in quarantine were not searched: they have no time and no network to match");
   }
   if (recorded_as !== null)
-    lines.push(`On record as log_erased, event ${recorded_as.id} (number ${recorded_as.seq} of the log itself)`);
+    lines.push(`On record as log_erased, event ${recorded_as.id} (number ${recorded_as.seq} of the log's own source)`);
   return `${lines.join("\n")}\n`;
 }
 

@@ -27,13 +27,13 @@ interface HoldCommandOptions {
 export function addHold(program: Command): void {
   program
     .command("hold")
-    .description("keep events from erasure and retention, as long as a case asks for it")
-    .option("--reason <text>", "why it is placed, or ends")
-    .option("--since <time>", "events from: 2026-11-22[T10:30[Z]] (UTC), 90d ago (default: the first)")
-    .option("--until <time>", "events up to, in the same forms (default: those to come as well)")
-    .option("--class <class>", `of one retention class: ${RETENTION_CLASSES.join(", ")} (default: all)`)
+    .description("protect events from erasure and retention, for as long as a case requires")
+    .option("--reason <text>", "why the hold is placed or released")
+    .option("--since <time>", "start: 2026-11-22[T10:30[Z]] (UTC), 90d ago (default: the first event)")
+    .option("--until <time>", "end, in the same forms (default: open, covers future events)")
+    .option("--class <class>", `one retention class: ${RETENTION_CLASSES.join(", ")} (default: all)`)
     .option("--list", "list the holds")
-    .option("--release <id>", "end the hold of this number")
+    .option("--release <id>", "release the hold with this number")
     .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(hold);
@@ -46,18 +46,18 @@ async function hold(options: HoldCommandOptions): Promise<void> {
     const result = await unlessInterrupted(signal, work(owner));
     if (options.json) await print(jsonLine(result));
     else if ("holds" in result) {
-      if (result.holds.length === 0) notice("There are no holds.");
+      if (result.holds.length === 0) notice("No holds.");
       else await print(holdTable(result.holds));
     } else {
-      const what = result.released_at === null ? "is placed, and on record" : "has ended, and that is on record";
-      await print(`Hold ${result.id} ${what}.\n`);
+      const verb = result.released_at === null ? "placed" : "released";
+      await print(`Hold ${result.id} ${verb}, and recorded in the log.\n`);
     }
   });
 }
 
 type Work = (owner: OwnerConnection) => Promise<Hold | { readonly holds: readonly Hold[] }>;
 
-/** What the options ask for. */
+/** Turns the options into the work they ask for. */
 function parseWork(options: HoldCommandOptions): Work {
   const { list, release, since, until } = options;
   const others = [since, until, options.class].some((value) => value !== undefined);
@@ -69,13 +69,13 @@ function parseWork(options: HoldCommandOptions): Work {
   }
   if (list) return async (owner) => ({ holds: await listHolds(owner) });
   if (options.reason === undefined)
-    throw new SeclogError("SECLOG_CONFIG", "--reason is missing: say why, for those who ask later");
+    throw new SeclogError("SECLOG_CONFIG", "--reason is missing: say why, for later readers of the record");
   const reason = parseReason(options.reason);
   if (release !== undefined) {
     if (!/^\d{1,15}$/.test(release))
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `--release ${quoted(release)} is no hold's number: see ${commandLine("hold --list")}`,
+        `--release ${quoted(release)} is not the number of a hold: see ${commandLine("hold --list")}`,
       );
     return (owner) => releaseHold(owner, Number(release), reason);
   }
@@ -91,12 +91,12 @@ function holdTable(holds: readonly Hold[]): string {
     { title: "HOLD", value: ({ id }) => id, right: true },
     { title: "CLASS", value: (row) => row.class ?? "all" },
     {
-      title: "EVENTS OF (UTC)",
+      title: "EVENTS (UTC)",
       value: ({ since, until }) => (since === null && until === null ? "any time" : `${day(since)} to ${day(until)}`),
     },
     { title: "PLACED", value: ({ placed_at }) => placed_at.slice(0, 10) },
     {
-      title: "ENDED",
+      title: "RELEASED",
       value: ({ released_at }) => released_at?.slice(0, 10) ?? "-",
       style: ({ released_at }) => (released_at === null ? "plain" : "dim"),
     },

@@ -14,21 +14,21 @@ export function addKeys(program: Command): void {
   const keys = program.command("keys").description("make, show and rotate the keys that sign checkpoints");
   keys
     .command("generate")
-    .description("draw a key, and print its public half for auditors")
+    .description("generate a key, and print its public half for auditors")
     .requiredOption("--out <file>", "the file to write the private key to; only you can read it")
     .requiredOption("--name <origin>", "the log's name: a URL without its scheme, such as example.com/shop-log")
     .option("--witness", "a key for seclog witness, whose signatures carry the time")
     .option("--json", "one JSON document")
     .action(generate);
   addKeyOptions(
-    keys.command("show [file]").description("print the public half of a key, from a file or as the others take it"),
+    keys.command("show [file]").description("print the public half of a key, from a file or the options below"),
   )
     .option("--json", "one JSON document")
     .action(show);
   addKeyOptions(
     keys
       .command("rotate")
-      .description("let a new key seal from here on: the newest checkpoint is signed by both")
+      .description("seal with a new key from here on: both keys sign the newest checkpoint")
       .requiredOption("--out <file>", "the file to write the new private key to"),
   )
     .option("--json", "one JSON document")
@@ -39,13 +39,13 @@ async function generate(options: { out: string; name: string; witness?: true; js
   const { vkey } = writeKeyFile(options.out, options.name, options.witness ? "cosignature" : "ed25519");
   if (options.json) return await print(jsonLine({ vkey, file: options.out }));
   await print(
-    `${vkey}\n\nThe private key is in ${options.out}: back it up where the database's administrators cannot read it.\nThe line above is its public half. Give it to whoever shall verify the log.\n`,
+    `${vkey}\n\nThe private key is in ${options.out}: back it up where the database's administrators cannot read it.\nThe line above is its public half: give it to everyone who will verify the log.\n`,
   );
 }
 
 async function show(file: string | undefined, options: KeyOptions & { json?: true }): Promise<void> {
   if (file !== undefined && (options.key !== undefined || options.keyCommand !== undefined)) {
-    throw new SeclogError("SECLOG_CONFIG", `the key is named twice, by ${file} and by an option: which one is meant?`);
+    throw new SeclogError("SECLOG_CONFIG", `the key is named twice, by ${file} and by an option: name it once`);
   }
   const { vkey, name } = await signingKey(file === undefined ? options : { key: file });
   await print(options.json ? jsonLine({ vkey, name }) : `${vkey}\n`);
@@ -59,7 +59,7 @@ async function rotate(options: KeyOptions & { out: string; json?: true }): Promi
     const { vkey, size } = await rotateKey(pool, old, options.out);
     if (options.json) return await print(jsonLine({ vkey, retired: old.vkey, size, file: options.out }));
     await print(
-      `${vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; that checkpoint is signed by both keys.\nStart the sealer with --key ${options.out}. Auditors give both public keys, the retired one first:\n  ${old.vkey}\n`,
+      `${vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; both keys signed that checkpoint.\nStart the sealer with --key ${options.out}. Auditors pass both public keys, the retired one first:\n  ${old.vkey}\n`,
     );
   } catch (error) {
     throw databaseError(error, "sealer");

@@ -16,9 +16,9 @@ interface ProveCommandOptions {
 export function addProve(program: Command): void {
   program
     .command("prove <event-id>")
-    .description("write a proof that an event is in the log, to be checked offline with seclog verify-proof")
+    .description("write a proof that an event is in the log; check it offline with seclog verify-proof")
     .option("--out <file>", "the file to write (default: standard output)")
-    .option("--redact", "leave the personal part out: who, from where, and the event's data")
+    .option("--redact", "leave out the personal part: who, from where, and the event's data")
     .action(prove);
 }
 

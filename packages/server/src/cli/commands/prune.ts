@@ -23,14 +23,14 @@ interface PruneCommandOptions {
 export function addPrune(program: Command): void {
   program
     .command("prune")
-    .description("drop the months whose time has passed; what proves them stays")
+    .description("drop months past their retention; keep what proves them")
     .requiredOption(
       "--older-than <age>",
-      "400d, 60w, 18m (months), 2y: months whose last day is older; this month and the last always stay",
+      "400d, 60w, 18m (months), 2y: drop months whose last day is older; the current month and the one before always stay",
     )
-    .option("--class <class...>", `of these retention classes only: ${RETENTION_CLASSES.join(", ")}`)
+    .option("--class <class...>", `only these retention classes: ${RETENTION_CLASSES.join(", ")}`)
     .requiredOption("--reason <text>", "why, for the record")
-    .option("--yes", "do it; without this it only says what would be dropped")
+    .option("--yes", "drop; without this, only print what would be dropped")
     .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(prune);
@@ -68,12 +68,10 @@ async function prune(options: PruneCommandOptions): Promise<void> {
       if (months.length === 0) await print(`No month of ${classes.join(", ")} ended before ${before.slice(0, 10)}.\n`);
       else if (!options.yes) await print(planTable(months));
       for (const { partition, rows } of outside) {
-        notice(
-          `${partition} has ${counted(rows, "event")} older than that, which have no month of their own: they stay.`,
-        );
+        notice(`${partition} has ${counted(rows, "event")} older than that, outside any monthly partition: they stay.`);
       }
       if (!options.yes && months.length > 0)
-        notice("Nothing was changed. The same with --yes drops what is sealed and not held.");
+        notice("Nothing was changed. Add --yes to drop the months that are sealed and not held.");
       if (stay > 0) notice(`${counted(stay, "month")} could not be dropped.`);
     } finally {
       progress.clear();
@@ -91,13 +89,16 @@ const UNITS = new Map([
 function parseAge(text: string): Age {
   const [, count, letter] = /^([1-9]\d{0,4})([dwmy])$/.exec(text) ?? [];
   for (const [known, unit] of UNITS) if (known === letter) return `${Number(count)} ${unit}`;
-  throw new SeclogError("SECLOG_CONFIG", `--older-than ${quoted(text)} is no age: write 400d, 60w, 18m (months) or 2y`);
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `--older-than ${quoted(text)} is not an age: write 400d, 60w, 18m (months) or 2y`,
+  );
 }
 
 function outcomeText({ partition, rows, dropped, why, recorded_as }: PruneOutcome): string {
   if (!dropped) return `${partition} stays: ${why}`;
   if (recorded_as === null) return `${partition}: ${why}`;
-  return `${partition} dropped: ${counted(rows, "event")}, on record as event ${recorded_as.id}`;
+  return `${partition} dropped: ${counted(rows, "event")}, recorded as event ${recorded_as.id}`;
 }
 
 function planTable(months: readonly Month[]): string {

@@ -25,10 +25,10 @@ interface QueryOptions extends FilterOptions {
 export function addQuery(program: Command): void {
   const command = program.command("query").description("print the events that match, newest first");
   addFilterOptions(addTimeOptions(command, "1d"))
-    .option("--limit <number>", "at most so many events, or all", "100")
+    .option("--limit <number>", "the most events to print, or all", "100")
     .addOption(new Option("--order <order>", "which first").choices(["newest", "oldest"]).default("newest"))
     .addOption(new Option("--json", "one JSON document: { events, more }").conflicts("ndjson"))
-    .option("--ndjson", "one JSON object on each line, in any amount")
+    .option("--ndjson", "one JSON object per line, streamed")
     .addOption(timeoutOption())
     .action(query);
 }
@@ -36,7 +36,7 @@ export function addQuery(program: Command): void {
 function parseLimit(text: string): number {
   if (text === "all") return Number.POSITIVE_INFINITY;
   if (/^\d{1,12}$/.test(text) && Number(text) > 0) return Number(text);
-  throw new SeclogError("SECLOG_CONFIG", `--limit ${quoted(text)} is neither a number from 1 on nor all`);
+  throw new SeclogError("SECLOG_CONFIG", `--limit ${quoted(text)} is neither a number from 1 nor all`);
 }
 
 async function query(options: QueryOptions): Promise<void> {
@@ -60,7 +60,7 @@ async function query(options: QueryOptions): Promise<void> {
     if (printed === 0) {
       for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) notice(hint);
       notice(`No events match: ${filterText(filter)}. The default is the last day; --since looks further back.`);
-    } else if (more) notice(`${counted(printed, "event")}; there are more: narrow it down, or --limit all.`);
+    } else if (more) notice(`${counted(printed, "event")}; more match: narrow the filter, or use --limit all.`);
   });
 }
 

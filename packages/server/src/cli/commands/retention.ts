@@ -18,9 +18,9 @@ interface RetentionOptions {
 export function addRetention(program: Command): void {
   program
     .command("retention")
-    .description("list how long each category of events is kept, or set it")
-    .argument("[change...]", "category=class, any number of them: authn=short privilege=long")
-    .option("--allow-unknown", "also a category of your own that no event has yet")
+    .description("list or set how long each category of events is kept")
+    .argument("[change...]", "category=class, repeatable: authn=short privilege=long")
+    .option("--allow-unknown", "accept a category of your own that no event has yet")
     .option(...DATABASE_OPTION)
     .option("--json", "one JSON document")
     .action(retention);
@@ -46,9 +46,9 @@ async function retention(assignments: readonly string[], options: RetentionOptio
     await print(table.lines([...classes, ["(any other)", DEFAULT_CLASS]]));
     if (changed.length > 0) {
       notice(
-        `Changed, and on record: ${changed.join(", ")}. Applications take it over at their next start; what is stored stays where it is.`,
+        `Changed and recorded: ${changed.join(", ")}. Applications apply it at their next start; stored events keep their class.`,
       );
-    } else if (wanted.size > 0) notice("Nothing had to be changed.");
+    } else if (wanted.size > 0) notice("Nothing to change.");
   });
 }
 

@@ -25,10 +25,10 @@ interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly json?: true;
 }
 
-/** How long the places that keep checkpoints may take at the end. */
+/** How long publishing the last checkpoints may take at the end. */
 const FLUSH_MS = 30_000;
 
-/** How often a sealer that nobody watches says how it is doing. */
+/** How often a sealer without a terminal reports its progress. */
 const REPORT_MS = 60_000;
 
 /** `seclog seal`. */
@@ -36,18 +36,21 @@ export function addSeal(program: Command): void {
   const command = program
     .command("seal")
     .description("make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C")
-    .option("--once", "seal what there is, and end");
+    .option("--once", "seal what is stored now, then exit");
   addPublishOptions(addKeyOptions(command))
-    .option("--interval <seconds>", "how long to wait when all is sealed", "0.5")
-    .option("--state <file>", "where it remembers what it signed last (default: KEY.sealed beside --key)")
-    .option("--json", "a JSON line for each checkpoint")
+    .option("--interval <seconds>", "how long to wait once everything is sealed", "0.5")
+    .option("--state <file>", "where to remember the last signed checkpoint (default: KEY.sealed beside --key)")
+    .option("--json", "one JSON line per checkpoint")
     .action(seal);
 }
 
 async function seal(options: SealCommandOptions): Promise<void> {
   const interval = Number(options.interval);
   if (!/^\d+(\.\d+)?$/.test(options.interval) || interval < 0.01 || interval > 3600) {
-    throw new SeclogError("SECLOG_CONFIG", `--interval ${options.interval} is no number of seconds from 0.01 to 3600`);
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `--interval ${options.interval} is not a number of seconds from 0.01 to 3600`,
+    );
   }
   const url = requireUrl("sealer");
   const signer = await signingKey(options);
@@ -60,7 +63,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
     notice(`sealing ${signer.name} with the key ${signer.vkey}`);
     if (state instanceof NoSealerState) {
       notice(
-        `${styled("warning:", "yellow", process.stderr)} without --state FILE a database that is rolled back while this is down is not noticed`,
+        `${styled("warning:", "yellow", process.stderr)} without --state FILE, a rollback of the database while the sealer is down goes unnoticed`,
       );
     }
   }
@@ -92,7 +95,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
         } else await report.show(age);
       },
       onTurn: (sealing) =>
-        notice(sealing ? "this is the sealer now" : "another sealer is at work; waiting to take over"),
+        notice(sealing ? "this process is the sealer now" : "another sealer is running; waiting to take over"),
       onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
     });
   } catch (error) {
@@ -105,7 +108,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
   if (options.json !== true) await print(report.summary());
 }
 
-/** On a connection of its own: a witness that must be shown a proof does not hold sealing up. */
+/** Publishes on a connection of its own, so that a witness that needs a proof does not delay sealing. */
 function openPublishing(
   url: string,
   { publishers, everyMs }: ConfiguredPublishers,
@@ -129,7 +132,7 @@ function warn(what: string): void {
   notice(`${styled("warning:", "yellow", process.stderr)} ${what}: run ${commandLine("verify")}`);
 }
 
-/** What a person sees of it: a line that is written over on a terminal, a line a minute elsewhere. */
+/** Progress for people: one line that is overwritten on a terminal, one line a minute elsewhere. */
 class SealReport {
   readonly #quiet: boolean;
   readonly #progress = new Progress();
@@ -154,7 +157,7 @@ class SealReport {
     this.#missing += missing;
     this.#doubled += doubled;
     this.#empty = empty;
-    // A hostile source can have any amount of either: they are told a minute's worth at a time.
+    // A hostile source can cause any number of either: report them once a minute.
     if (this.#missing + this.#doubled === 0 || performance.now() - this.#warned < REPORT_MS) return;
     this.#warned = performance.now();
     this.#progress.clear();
@@ -165,7 +168,7 @@ class SealReport {
   }
 
   #waiting(): string {
-    return this.#empty === 0 ? "" : `, and ${this.#empty.toLocaleString("en")} more without one wait`;
+    return this.#empty === 0 ? "" : `, and ${this.#empty.toLocaleString("en")} more are still waiting for one`;
   }
 
   async show(age: () => Promise<number>): Promise<void> {
@@ -173,7 +176,7 @@ class SealReport {
     if (!terminal && performance.now() - this.#reported < REPORT_MS) return;
     if (terminal && performance.now() - this.#reported < 250) return;
     this.#reported = performance.now();
-    const line = `${counted(this.#size, "leaf", "leaves")} sealed, the oldest event that is not is ${(await age()).toFixed(1)} s old`;
+    const line = `${counted(this.#size, "leaf", "leaves")} sealed, the oldest unsealed event is ${(await age()).toFixed(1)} s old`;
     if (terminal) this.#progress.show(line);
     else notice(line);
   }
@@ -196,7 +199,7 @@ class SealReport {
   }
 
   summary(): string {
-    if (this.#leaves === 0) return "Nothing was left to seal.\n";
+    if (this.#leaves === 0) return "Nothing to seal.\n";
     return `Sealed ${counted(this.#leaves, "leaf", "leaves")}; the tree has ${this.#size.toLocaleString("en")}.\n`;
   }
 }

@@ -18,16 +18,16 @@ interface SetupCommandOptions {
 export function addSetup(program: Command): void {
   program
     .command("setup")
-    .description("create the log's database, roles and tables, or bring them up to date; changes nothing twice")
-    .option("--database <name>", "its name (default: as in the writer's or reader's URL, else seclog)")
-    .option("--print-sql", "print the SQL for a DBA to run instead, without connecting and without secrets")
+    .description("create or update the log's database, roles and tables; safe to repeat")
+    .option("--database <name>", "its name (default: the one in the writer's or reader's URL, else seclog)")
+    .option("--print-sql", "print the SQL for a DBA to run, without connecting and without secrets")
     .option("--json", "one JSON document")
     .action(setup);
 }
 
 async function setup(options: SetupCommandOptions): Promise<void> {
   if (options.database?.trim() === "") {
-    throw new SeclogError("SECLOG_CONFIG", "--database is empty: give the database's name, or leave the option out");
+    throw new SeclogError("SECLOG_CONFIG", "--database is empty: name the database, or leave the option out");
   }
   const writerUrl = connectionUrl("writer");
   const readerUrl = connectionUrl("reader");
@@ -72,15 +72,13 @@ function summary(
 ): string {
   const { database, databaseCreated, migrationsApplied, partitionsCreated, serverVersion } = result;
   const changed = databaseCreated || migrationsApplied.length > 0 || partitionsCreated > 0;
-  const lines = [
-    `Database ${database} on PostgreSQL ${serverVersion}: ${changed ? "set up." : "nothing had to be changed."}`,
-  ];
+  const lines = [`Database ${database} on PostgreSQL ${serverVersion}: ${changed ? "set up." : "nothing to change."}`];
   if (databaseCreated) lines.push("  created the database");
   for (const name of migrationsApplied) lines.push(`  applied ${name}`);
   if (partitionsCreated > 0) lines.push(`  added ${counted(partitionsCreated, "partition")}`);
-  if (writerUrl === undefined) lines.push("No login for applications: set SECLOG_DATABASE_URL and run it again.");
-  if (readerUrl === undefined) lines.push("No login for readers: set SECLOG_READER_URL and run it again.");
-  if (sealerUrl === undefined) lines.push("No login for the sealer: set SECLOG_SEALER_URL and run it again.");
+  if (writerUrl === undefined) lines.push("No login for applications: set SECLOG_DATABASE_URL and run setup again.");
+  if (readerUrl === undefined) lines.push("No login for readers: set SECLOG_READER_URL and run setup again.");
+  if (sealerUrl === undefined) lines.push("No login for the sealer: set SECLOG_SEALER_URL and run setup again.");
   lines.push(`Next: ${commandLine("doctor")}`);
   return `${lines.join("\n")}\n`;
 }

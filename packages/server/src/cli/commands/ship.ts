@@ -18,7 +18,7 @@ interface ShipOptions {
 export function addShip(program: Command): void {
   program
     .command("ship")
-    .description("store the events that processes left in a spool when they died")
+    .description("store the events that dead processes left in a spool")
     .requiredOption("--spool <directory>", "the application's spool.directory")
     .option("--name <handler>", "the name of the application's PostgreSQL handler", "postgres")
     .option("--json", "one JSON document")
@@ -28,7 +28,7 @@ export function addShip(program: Command): void {
 async function ship(options: ShipOptions): Promise<void> {
   const signal = interruption();
   const handler = postgresHandler({ url: requireUrl("writer"), name: options.name });
-  // A misspelt directory must not look like a spool with nothing in it.
+  // Throws for a misspelt directory, which must not look like an empty spool.
   becomeOwner(inspectSpool(options.spool));
   const { sources } = inspectSpool(options.spool);
   const bytes = sources.reduce((sum, source) => sum + (source.owned ? 0 : source.bytes), 0);
@@ -47,7 +47,7 @@ async function ship(options: ShipOptions): Promise<void> {
         if (kind !== "retry" || message === lastFailure) return;
         lastFailure = message;
         progress.clear();
-        notice(`seclog: ${message}; trying again, Ctrl-C gives up`);
+        notice(`seclog: ${message}; retrying, Ctrl-C gives up`);
       },
     });
   } finally {
@@ -59,14 +59,14 @@ async function ship(options: ShipOptions): Promise<void> {
   if (result.quarantined > 0) {
     throw new SeclogError(
       "SECLOG_EVENT_REJECTED",
-      `${counted(result.quarantined, "event")} could not be stored and went to security_event_quarantine: look at the reasons there`,
+      `${counted(result.quarantined, "event")} could not be stored and are in security_event_quarantine: see the reasons there`,
     );
   }
 }
 
 /**
- * As root it takes the rights of the spool's owner, and no others: who may change what is in the folder must not be able to
- * lead root elsewhere by it. What only root may read was read before.
+ * As root, takes the rights of the spool's owner and no others: a user who can change the folder must not be able to
+ * redirect root to other files. Files that only root may read were read before.
  */
 function becomeOwner({ uid, gid }: SpoolState): void {
   if (process.geteuid?.() !== 0 || uid === 0) return;
@@ -77,7 +77,7 @@ function becomeOwner({ uid, gid }: SpoolState): void {
   } catch (cause) {
     throw new SeclogError(
       "SECLOG_SPOOL_DIRECTORY",
-      `the spool belongs to user ${uid}, whose rights this root may not take: run it as that user`,
+      `the spool belongs to user ${uid}, whose rights this root user cannot take: run ship as that user`,
       { cause },
     );
   }
@@ -86,13 +86,15 @@ function becomeOwner({ uid, gid }: SpoolState): void {
 function summary({ shipped, sources, finished, owned, waiting }: DrainResult): string {
   const left = sources - finished;
   const lines: string[] = [];
-  if (sources === 0) lines.push("Nothing was left behind.");
+  if (sources === 0) lines.push("Nothing to ship.");
   else if (shipped > 0 || waiting.length === 0) {
     lines.push(`${counted(shipped, "event")} shipped from ${counted(finished, "source")} left behind.`);
   }
-  if (left > 0) lines.push(`${counted(left, "source")} not finished: run it again.`);
+  if (left > 0) lines.push(`${counted(left, "source")} not finished: run ship again.`);
   if (waiting.length > 0) {
-    lines.push(`Kept for other handlers of the application: ${waiting.join(", ")}. It ships to them when it runs.`);
+    lines.push(
+      `Kept for the application's other handlers: ${waiting.join(", ")}. The application ships to them when it runs.`,
+    );
   }
   if (owned > 0) lines.push(`${counted(owned, "source")} of running processes left alone: they ship their own events.`);
   return `${lines.join("\n")}\n`;

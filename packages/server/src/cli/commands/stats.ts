@@ -95,7 +95,7 @@ async function stats(options: StatsOptions): Promise<void> {
 function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealProgress): string {
   if (sealedAt === null) return `\nNothing is sealed: ${commandLine("seal")} makes the log tamper-evident.\n`;
   const last = `${counted(size, "event")} sealed, last at ${minute(sealedAt)}`;
-  if (unsealed === 0) return `\n${last}; none is waiting.\n`;
+  if (unsealed === 0) return `\n${last}; none waiting.\n`;
   const waiting = `${unsealed.toLocaleString("en")} waiting, the oldest for ${duration(oldestUnsealed)}`;
   return `\n${last}; ${styled(waiting, oldestUnsealed > 60 ? "yellow" : "plain")}.\n`;
 }
@@ -131,11 +131,10 @@ function bar(share: number): string {
 }
 
 function sourceLines(rows: readonly SourceState[], totals: SourceTotals): string {
-  if (totals.sources === rows.length && rows.every((row) => row.own))
-    return "\nNo application has sent anything yet.\n";
+  if (totals.sources === rows.length && rows.every((row) => row.own)) return "\nNo application has sent events yet.\n";
   const year = new Date().toISOString().slice(0, 5);
   const table = new Table<SourceState>([
-    // The first half of a UUIDv7 is when it was made; the second tells sources apart.
+    // The first half of a UUIDv7 is its time; the second half distinguishes sources.
     { title: "SOURCE", value: (row) => `…${row.id.slice(-12)}` },
     { title: "SERVICE", value: (row) => [row.service, row.host].filter((part) => part !== null).join("@"), min: 8 },
     { title: "LAST SEQ", value: (row) => row.last_seq.toLocaleString("en"), right: true },

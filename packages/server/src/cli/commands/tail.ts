@@ -22,11 +22,11 @@ interface TailOptions extends FilterOptions {
 
 /** `seclog tail`. */
 export function addTail(program: Command): void {
-  const command = program.command("tail").description("print the last events, then every one as it arrives");
+  const command = program.command("tail").description("print the last events, then each new one as it arrives");
   addFilterOptions(command)
-    .option("-n, --lines <number>", "how many of the last events to begin with", "10")
+    .option("-n, --lines <number>", "how many of the last events to start with", "10")
     .option("--interval <seconds>", "how often to look", "0.5")
-    .option("--json", "one JSON object on each line")
+    .option("--json", "one JSON object per line")
     .action(tail);
 }
 
@@ -35,7 +35,10 @@ async function tail(options: TailOptions): Promise<void> {
   const count = parseCount("--lines", options.lines, 99_999, 0);
   const seconds = Number(options.interval);
   if (!(seconds >= 0.05 && seconds <= 3600)) {
-    throw new SeclogError("SECLOG_CONFIG", `--interval ${quoted(options.interval)} is not from 0.05 to 3600 seconds`);
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `--interval ${quoted(options.interval)} is not a number of seconds from 0.05 to 3600`,
+    );
   }
   const signal = interruption();
   const table = eventTable({ streaming: true });
@@ -46,18 +49,18 @@ async function tail(options: TailOptions): Promise<void> {
       const follower = new EventFollower(database, filter);
       const last = await unlessInterrupted(signal, follower.begin(count));
       for (const hint of await unlessInterrupted(signal, unknownNames(queriesOf(database), filter))) notice(hint);
-      // The titles come even when there is nothing below them yet.
+      // Print the titles even before the first event.
       if (!options.json || last.length > 0) await show(last);
       const pages = followEvents(follower, {
         intervalMs: seconds * 1000,
         signal,
-        onLost: (message) => notice(`seclog: ${message}; trying again`),
+        onLost: (message) => notice(`seclog: ${message}; retrying`),
         onBack: () => notice("seclog: the database is back"),
       });
       for await (const rows of eachUnlessInterrupted(signal, pages)) await show(rows);
     });
   } catch (error) {
-    // Ctrl-C is how this command ends; at once, also while a statement is under way.
+    // Ctrl-C is how this command ends: at once, even while a statement runs.
     if (error instanceof Interrupted) process.exit(0);
     throw error;
   }

@@ -21,9 +21,9 @@ const MOST_DATABASE_CONNECTIONS = 4;
 export function addTiles(program: Command): void {
   const command = program
     .command("tiles")
-    .description("serve the checkpoint and the tiles over HTTP to anyone who checks the log (c2sp.org/tlog-tiles)")
-    .option("--listen <host:port>", "where it listens", "127.0.0.1:7381")
-    .option("--entries", "serve the entries, too, which name hosts, routes and times");
+    .description("serve the checkpoint and the tiles over HTTP to verifiers of the log (c2sp.org/tlog-tiles)")
+    .option("--listen <host:port>", "the address to listen on", "127.0.0.1:7381")
+    .option("--entries", "also serve the entries, which name hosts, routes and times");
   addConnectionOptions(command).action(tiles);
 }
 
@@ -45,7 +45,7 @@ async function tiles(options: TilesOptions): Promise<void> {
       listen,
       connections,
       ownHostOnly: true,
-      answer: (question) => api.answer(question),
+      respond: (request) => api.respond(request),
       onError,
     });
     try {
@@ -59,6 +59,6 @@ async function tiles(options: TilesOptions): Promise<void> {
   } finally {
     if (!signal.aborted) await pool.end();
   }
-  // A question to a database that does not answer must not hold the end.
+  // A query that the database does not answer must not keep the process running.
   if (signal.aborted) process.exit();
 }

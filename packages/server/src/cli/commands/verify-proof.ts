@@ -16,13 +16,13 @@ interface VerifyProofOptions {
 export function addVerifyProof(program: Command): void {
   program
     .command("verify-proof <file>")
-    .description("check a proof that seclog prove has made, without the database")
-    .requiredOption("--vkey <key>", "the log's public key; again for each other one", collect)
-    .option("--witness <key>", "a witness's key: it must have signed the checkpoint; repeatable", collect)
+    .description("check a proof that seclog prove wrote, without the database")
+    .requiredOption("--vkey <key>", "the log's public key; repeat for each further key", collect)
+    .option("--witness <key>", "the key of a witness that must have signed the checkpoint; repeatable", collect)
     .option("--json", "one JSON document")
     .addHelpText(
       "after",
-      "\nEnds with 0 when the proof holds, with 1 when it does not, with 2 when a\nkey or the file cannot be read.",
+      "\nExits with 0 if the proof holds, 1 if it does not, 2 if a key or the file\ncannot be read.",
     )
     .action(async (file: string, options: VerifyProofOptions) => {
       const keys = asConfig(() => readKeys(options.vkey));

@@ -31,35 +31,30 @@ interface VerifyOptions {
 }
 
 const HELP = `
-The key comes from whoever runs the log, by another way than the database. After
-a rotation name the old keys too, the oldest first. Checkpoints that were kept
-elsewhere find a tail that was cut off, and a database that was rolled back;
-without one, that cannot be seen.
+Get the key from the log's operator by a path other than the database. After a
+rotation, name the old keys too, oldest first. Only checkpoints kept elsewhere
+reveal a truncated log or a rolled-back database.
 
-Reads as SECLOG_READER_URL, in one snapshot: sealing may go on. A file may be -
-for standard input or output.
+Connects with SECLOG_READER_URL and reads one snapshot, so sealing can continue.
+A file may be - for standard input or output.
 
 Exit codes:
   0  the log is what was sealed
-  1  something was changed, removed or inserted: it is said what
-  2  it cannot be done as asked: a key, a file or an option is wrong
-  3  it could not be finished: the database or a file cannot be read`;
+  1  something was changed, removed or inserted; the report says what
+  2  wrong input: a key, a file or an option
+  3  not finished: the database or a file cannot be read`;
 
 /** `seclog verify`. */
 export function addVerify(program: Command): void {
   program
     .command("verify")
-    .description("recompute the whole log from its rows, and say what is not as it was sealed")
-    .requiredOption("--vkey <key>", "the log's public key; again for each later one, in their order", collect)
-    .option(
-      "--checkpoint <file>",
-      "signed checkpoints that were kept elsewhere, any number in a file; repeatable",
-      collect,
-    )
-    .option("--from <file>", "the checkpoint of an earlier verification: only what came after it is read")
-    .option("--save <file>", "write the newest checkpoint that was verified there, for the next --from")
+    .description("recompute the whole log from its rows, and report what differs from what was sealed")
+    .requiredOption("--vkey <key>", "the log's public key; repeat for each later key, in order", collect)
+    .option("--checkpoint <file>", "signed checkpoints kept elsewhere, any number per file; repeatable", collect)
+    .option("--from <file>", "the checkpoint of an earlier verification: read only what came after it")
+    .option("--save <file>", "write the newest verified checkpoint to this file, for the next --from")
     .option("--export <folder>", "verify an export instead of the database")
-    .option("--write-export <folder>", "write all that is read into a new folder, for --export elsewhere")
+    .option("--write-export <folder>", "also write what is read to a new folder, for --export elsewhere")
     .option("--json", "one JSON document")
     .addHelpText("after", HELP)
     .action(verify);
@@ -94,7 +89,7 @@ async function verify(options: VerifyOptions): Promise<void> {
   process.exitCode = report.intact ? 0 : 1;
 }
 
-/** Opens the log that the options name, a database in one snapshot. */
+/** Opens the log that the options name; a database is read in one snapshot. */
 async function withLog(
   options: VerifyOptions,
   from: number,
@@ -114,7 +109,7 @@ async function withLog(
   }
 }
 
-/** What kept the verification from a verdict. Not an interruption, nor what only other options can fix. */
+/** Wraps an error that prevented a verdict. Interruptions and wrong options stay as they are. */
 function unfinished(thrown: unknown): unknown {
   const error = databaseError(thrown, "reader");
   if (error instanceof Interrupted || error instanceof OutputClosed || error instanceof OutputFailed) return error;

@@ -25,12 +25,12 @@ export function addWitness(program: Command): void {
   const command = program
     .command("witness")
     .description(
-      "cosign the checkpoints of other logs, as long as each continues the one before (c2sp.org/tlog-witness)",
+      "cosign the checkpoints of other logs if each is consistent with the one before (c2sp.org/tlog-witness)",
     )
     .requiredOption("--key <file>", `the witness's private key: ${commandLine("keys generate --witness")}`)
-    .requiredOption("--log <vkey...>", "the public key of a log to watch; several of them, or several times")
-    .requiredOption("--state <directory>", "where it remembers what it has cosigned: never lose, copy or restore it")
-    .option("--listen <host:port>", "where it listens", "127.0.0.1:7380");
+    .requiredOption("--log <vkey...>", "the public key of a log to watch; takes several, repeatable")
+    .requiredOption("--state <directory>", "where to remember what was cosigned: never lose, copy or restore it")
+    .option("--listen <host:port>", "the address to listen on", "127.0.0.1:7380");
   addConnectionOptions(command).action(witness);
 }
 
@@ -39,14 +39,17 @@ async function witness(options: WitnessCommandOptions): Promise<void> {
   const connections = connectionLimits(options);
   const signer = readKeyFile(options.key);
   if (keyKind(signer.vkey) !== "cosignature") {
-    throw new SeclogError("SECLOG_KEY", `${options.key} holds a log's key: a witness has one of its own`);
+    throw new SeclogError(
+      "SECLOG_KEY",
+      `${options.key} holds a log's key: make a witness key with ${commandLine("keys generate --witness")}`,
+    );
   }
   const logs = options.log.map((vkey) => publicKey("--log", vkey, "ed25519"));
   const own = logs.find(({ name }) => name === signer.name);
   if (own !== undefined) {
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `--log ${own.vkey} has the witness's own name: name the witness's key otherwise`,
+      `--log ${own.vkey} has the witness's own name: give the witness's key another name`,
     );
   }
   const signal = interruption();
@@ -75,8 +78,8 @@ async function witness(options: WitnessCommandOptions): Promise<void> {
       listen,
       connections,
       mostBytes: MOST_REQUEST_BYTES,
-      answer: (question) => subject.answer(question),
-      onError: (error) => say(`a request could not be answered: ${errorMessage(error)}`),
+      respond: (request) => subject.respond(request),
+      onError: (error) => say(`a request failed: ${errorMessage(error)}`),
     });
     try {
       await print(`${signer.vkey} ${service.url}\n`);

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { KEY_VARIABLE } from "../../keys/signing-key.ts";
 
-/** Adds the options that say where the log's private key is, as `signingKey` reads them. */
+/** Adds the options that locate the log's private key, as `signingKey` reads them. */
 export function addKeyOptions(command: Command): Command {
   return command
     .option(

@@ -11,20 +11,20 @@ export function parseListen(text: string): ListenAddress {
   const host = ipv6 ?? name;
   const port = Number(digits);
   if (host !== undefined && port <= 65_535) return { host, port };
-  throw new SeclogError("SECLOG_CONFIG", `--listen ${quoted(text)} is no HOST:PORT, such as 127.0.0.1:8080`);
+  throw new SeclogError("SECLOG_CONFIG", `--listen ${quoted(text)} is not HOST:PORT, such as 127.0.0.1:8080`);
 }
 
-/** The options of {@link connectionLimits}, as commander gives them. */
+/** The options of {@link connectionLimits}, as commander parses them. */
 export interface ConnectionOptions {
   readonly connections: string;
   readonly connectionsPerAddress: string;
 }
 
-/** Adds the options that say how many connections there may be. */
+/** Adds the options that limit connections. */
 export function addConnectionOptions(command: Command): Command {
   return command
-    .option("--connections <number>", "how many connections there may be", "512")
-    .option("--connections-per-address <number>", "how many of one address, or of one IPv6 /64", "64");
+    .option("--connections <number>", "the most open connections", "512")
+    .option("--connections-per-address <number>", "the most from one address, or one IPv6 /64", "64");
 }
 
 /** @throws SeclogError `SECLOG_CONFIG` */

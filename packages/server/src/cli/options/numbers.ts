@@ -10,17 +10,17 @@ import { quoted } from "../../text/words.ts";
 export function parseCount(option: string, text: string, most: number, least = 1): number {
   const value = Number(text);
   if (/^\d{1,15}$/.test(text) && value >= least && value <= most) return value;
-  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is no number from ${least} to ${most}`);
+  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is not a number from ${least} to ${most}`);
 }
 
 /** How long one statement may take. */
 export function timeoutOption(): Option {
-  return new Option("--timeout <seconds>", "how long the database may take for one page").default("30");
+  return new Option("--timeout <seconds>", "how long the database may take per page").default("30");
 }
 
 /** The milliseconds of `--timeout`. @throws SeclogError `SECLOG_CONFIG` */
 export function parseTimeout(text: string): number {
   const seconds = Number(text);
   if (/^\d{1,5}$/.test(text) && seconds > 0) return seconds * 1000;
-  throw new SeclogError("SECLOG_CONFIG", `--timeout ${quoted(text)} is no number of seconds from 1 to 99999`);
+  throw new SeclogError("SECLOG_CONFIG", `--timeout ${quoted(text)} is not a number of seconds from 1 to 99999`);
 }

@@ -24,11 +24,11 @@ function parse(...args: string[]): ReturnType<typeof publishersOf> {
 const names = (...args: string[]): string[] => parse(...args).publishers.map(({ name }) => name);
 
 describe("addPublishOptions() and publishersOf()", () => {
-  it("make nothing of nothing", () => {
+  it("create no publisher without options", () => {
     expect(parse()).toEqual({ publishers: [], everyMs: 10_000 });
   });
 
-  it("make every place, as often as it is named", () => {
+  it("create a publisher for every place named", () => {
     process.env["SECLOG_WEBHOOK_SECRET"] = SECRET;
     expect(
       names(
@@ -49,7 +49,7 @@ describe("addPublishOptions() and publishersOf()", () => {
     expect(parse("--publish-every", "2.5").everyMs).toBe(2_500);
   });
 
-  it("take the webhooks' secret from the environment or a file that it names, and no webhook without one", () => {
+  it("read the webhook secret from the environment or a file, and refuse a webhook without one", () => {
     expect(() => names("--webhook", "https://example.com")).toThrow("SECLOG_WEBHOOK_SECRET is not set");
     const folder = mkdtempSync(join(tmpdir(), "seclog-options-"));
     writeFileSync(join(folder, "secret"), `${SECRET}\n`);
@@ -61,16 +61,16 @@ describe("addPublishOptions() and publishersOf()", () => {
   });
 
   it.each([
-    [["--publish-every", "-1"], "is no number of seconds"],
-    [["--publish-every", "1e3"], "is no number of seconds"],
-    [["--publish-every", "86401"], "is no number of seconds"],
-    [["--witness", witness], "is not a witness's vkey, a space and its http(s):// URL"],
-    [["--witness", `${witness} nowhere`], "is not a witness's vkey"],
-    [["--witness", `${witness} https://w.example https://v.example`], "is not a witness's vkey"],
+    [["--publish-every", "-1"], "is not a number of seconds"],
+    [["--publish-every", "1e3"], "is not a number of seconds"],
+    [["--publish-every", "86401"], "is not a number of seconds"],
+    [["--witness", witness], "must be the witness's vkey, a space and its http(s):// URL"],
+    [["--witness", `${witness} nowhere`], "must be the witness's vkey"],
+    [["--witness", `${witness} https://w.example https://v.example`], "must be the witness's vkey"],
     [["--witness", `${log} https://w.example`], "is a log's key (Ed25519), not a witness's key"],
     [["--witness", `${witness.replace("w.example", "v.example")} https://w.example`], "does not belong"],
-    [["--witness", `${witness} https://me@w.example`], "has a user in it"],
-    [["--witness", `${witness} ftp://w.example`], "is not a witness's vkey"],
+    [["--witness", `${witness} https://me@w.example`], "contains a user"],
+    [["--witness", `${witness} ftp://w.example`], "must be the witness's vkey"],
   ])("refuse %j", (args, why) => {
     expect(() => parse(...args)).toThrow(
       expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining(why) }),

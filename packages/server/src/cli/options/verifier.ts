@@ -1,4 +1,4 @@
-/** What `seclog verify` and `verify-proof` lend the verifier: the program's terminal, and its way to refuse an option. */
+/** What `seclog verify` and `verify-proof` pass to the verifier: the program's terminal and its way to refuse an option. */
 import { InputError } from "@seclog/verify";
 import type { Page } from "@seclog/verify/program";
 import { SeclogError, visibleText } from "seclog";
@@ -7,7 +7,7 @@ import { styled } from "../../terminal/style.ts";
 
 export const page: Page = { styled: (text, style) => styled(text, style), wrapped, visible: visibleText };
 
-/** Runs what reads options' values. @throws SeclogError `SECLOG_CONFIG` for a key, a file or a folder that cannot be used */
+/** Runs a reader of option values. @throws SeclogError `SECLOG_CONFIG` for an unusable key, file or folder */
 export function asConfig<T>(read: () => T): T {
   try {
     return read();

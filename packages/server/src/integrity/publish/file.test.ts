@@ -7,7 +7,7 @@ import { MemoryTree, type SealedCheckpoint, seed } from "#test/support/sealed-tr
 import { filePublisher } from "./file.ts";
 import type { PublishContext } from "./publisher.ts";
 
-// With a character of two bytes, which a crash can cut in half.
+// Contains a two-byte character, which a crash can cut in half.
 const signer = parsePrivateKey(formatPrivateKey("log.example/b\u00fccher", seed()));
 const next = parsePrivateKey(formatPrivateKey("log.example/b\u00fccher", seed()));
 const tree = new MemoryTree(12);
@@ -27,7 +27,7 @@ const contextOf = (newest: number): PublishContext => ({
 });
 const append = async (path: string, checkpoint: SealedCheckpoint, newest = tree.size): Promise<void> =>
   await filePublisher(path).publish(checkpoint, contextOf(newest), AbortSignal.timeout(10_000));
-/** A checkpoint that two keys have signed, as at a rotation. */
+/** A checkpoint with the signatures of two keys, as after a rotation. */
 const both = (size: number): SealedCheckpoint => {
   const checkpoint = tree.checkpoint(signer, size);
   const { text, signatures } = parseNote(checkpoint.note);
@@ -35,7 +35,7 @@ const both = (size: number): SealedCheckpoint => {
 };
 
 describe("filePublisher()", () => {
-  it("appends notes with an empty line between, for everybody to read, and none twice", async () => {
+  it("appends notes with an empty line between them, readable by everyone, and none twice", async () => {
     const path = fresh();
     for (const size of [3, 3, 5, 5, 12]) await append(path, tree.checkpoint(signer, size));
     const notes = [3, 5, 12].map((size) => tree.checkpoint(signer, size).note);
@@ -43,14 +43,14 @@ describe("filePublisher()", () => {
     expect(statSync(path).mode & 0o777 & ~process.umask()).toBe(0o644 & ~process.umask());
   });
 
-  it("removes what a crash left of a note, wherever it was cut, and goes on", async () => {
+  it("removes a note that a crash cut short, wherever the cut is, and continues", async () => {
     const bytes = Buffer.from(`${both(3).note}\n${both(5).note}`);
     const path = fresh();
     for (let length = 0; length <= bytes.length; length++) {
       writeFileSync(path, bytes.subarray(0, length));
       await append(path, both(5));
       const notes = readFileSync(path, "utf8").split(/\n\n(?=log)/);
-      // Where one of two signatures was cut, the other one is enough.
+      // If one of two signatures was cut, the other one suffices.
       const opened = notes.map((note) => openNote(note.replace(/\n*$/, "\n"), [signer, next]).text.split("\n")[1]);
       expect(opened, `cut at ${length}`).toEqual(opened.length === 1 ? ["5"] : ["3", "5"]);
       const lost = length < Buffer.byteLength(both(3).note) - 1 && opened.length === 1;
@@ -58,7 +58,7 @@ describe("filePublisher()", () => {
     }
   });
 
-  it("removes zeros that a power loss left", async () => {
+  it("removes zeros left by a power loss", async () => {
     const path = fresh();
     writeFileSync(path, `${tree.checkpoint(signer, 3).note}\nlog.ex${"\0".repeat(4096)}`);
     await append(path, tree.checkpoint(signer, 5));
@@ -66,10 +66,10 @@ describe("filePublisher()", () => {
   });
 
   it.each([
-    ["a file of something else", "root:x:0:0::/root:/bin/sh\n"],
-    ["a note that somebody wrote under", `${tree.checkpoint(signer, 3).note}\nremember the milk\n`],
-    ["another log's file that was cut", `${tree.checkpoint(signer, 3).note}\nother.example\n3\nAAA`],
-    ["a large file of something else", "x\n".repeat(200_000)],
+    ["a foreign file", "root:x:0:0::/root:/bin/sh\n"],
+    ["a note with text below it", `${tree.checkpoint(signer, 3).note}\nremember the milk\n`],
+    ["another log's file, cut short", `${tree.checkpoint(signer, 3).note}\nother.example\n3\nAAA`],
+    ["a large foreign file", "x\n".repeat(200_000)],
   ])("does not touch %s", async (_, content) => {
     const path = fresh();
     writeFileSync(path, content);
@@ -79,7 +79,7 @@ describe("filePublisher()", () => {
 
   it("refuses a folder and a pipe", async () => {
     await expect(append(folder, tree.checkpoint(signer, 5))).rejects.toThrow("EISDIR");
-    await expect(append("/dev/null", tree.checkpoint(signer, 5))).rejects.toThrow("is no file");
+    await expect(append("/dev/null", tree.checkpoint(signer, 5))).rejects.toThrow("is not a regular file");
   });
 
   it("finds the last note of a large file", async () => {
@@ -93,7 +93,7 @@ describe("filePublisher()", () => {
     expect(readFileSync(path, "utf8").endsWith(`\n\n${tree.checkpoint(signer, 12).note}`)).toBe(true);
   });
 
-  it("raises the alarm when the file has seen more than the database, or something else", async () => {
+  it("raises the alarm if the file has seen a longer or a different log than the database", async () => {
     const path = fresh();
     await append(path, tree.checkpoint(signer, 12));
     const before = readFileSync(path, "utf8");
@@ -103,7 +103,7 @@ describe("filePublisher()", () => {
     });
     const other = new MemoryTree(12, "other");
     await expect(append(path, other.checkpoint(signer))).rejects.toThrow("history was rewritten");
-    // Another sealer was faster: no alarm, and nothing to do.
+    // Another sealer was faster: neither an alarm nor a write.
     await append(path, tree.checkpoint(signer, 5), 12);
     expect(readFileSync(path, "utf8")).toBe(before);
   });

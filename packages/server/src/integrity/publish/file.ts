@@ -1,9 +1,8 @@
 /**
- * Appends each checkpoint to a file: notes one after the other, with an empty line between two. Best on another machine's
- * disk.
+ * Appends each checkpoint to a file, with an empty line between notes. Best on another machine's disk.
  *
- * A note is written in one piece and synced. What a crash left of one is removed before the next is appended, and
- * only that: a file that ends in anything else is not touched.
+ * It writes and syncs each note in one piece. Before it appends the next, it removes a note that a crash cut short, and only
+ * that: it refuses a file that ends in anything else.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -12,7 +11,7 @@ import { SeclogError } from "seclog";
 import { type Checkpoint, NoteError, parseCheckpoint, parseNote } from "seclog/merkle";
 import { compareWithKept, type Publisher } from "./publisher.ts";
 
-/** No note is longer than this; so the last one is within the last so many bytes. */
+/** Longer than any note, so that this many bytes contain the last one. */
 const MOST_NOTE_BYTES = 128 * 1024;
 
 export function filePublisher(path: string): Publisher {
@@ -31,7 +30,7 @@ export function filePublisher(path: string): Publisher {
         if (kept?.origin === checkpoint.origin) {
           const standing = await compareWithKept(kept, checkpoint, context, path);
           if (standing !== "behind") {
-            // It may be the one that was not synced before a crash.
+            // A crash may have prevented its sync.
             await file.sync();
             return;
           }
@@ -50,7 +49,7 @@ export function filePublisher(path: string): Publisher {
 }
 
 async function openOrCreate(path: string): Promise<{ readonly file: FileHandle; readonly created: boolean }> {
-  // Not blocking: a named pipe without a reader would keep the thread for ever.
+  // Non-blocking: a named pipe without a reader would block the thread for ever.
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK;
   let created = false;
   let file: FileHandle;
@@ -63,7 +62,7 @@ async function openOrCreate(path: string): Promise<{ readonly file: FileHandle; 
   }
   if (!(await file.stat()).isFile()) {
     await file.close();
-    throw new SeclogError("SECLOG_PUBLISH", `${path} is no file`);
+    throw new SeclogError("SECLOG_PUBLISH", `${path} is not a regular file`);
   }
   return { file, created };
 }
@@ -71,7 +70,7 @@ async function openOrCreate(path: string): Promise<{ readonly file: FileHandle; 
 async function readWhole(file: FileHandle, buffer: Buffer, from: number): Promise<void> {
   for (let read = 0; read < buffer.length; ) {
     const { bytesRead } = await file.read(buffer, read, buffer.length - read, from + read);
-    if (bytesRead === 0) throw new SeclogError("SECLOG_PUBLISH", "the file became shorter while it was read");
+    if (bytesRead === 0) throw new SeclogError("SECLOG_PUBLISH", "the file shrank while it was read");
     read += bytesRead;
   }
 }
@@ -86,10 +85,10 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * The last whole note of the file's end, and where it ends within that.
+ * The last whole note in the tail of the file, and where it ends there.
  *
- * @param whole whether this is all of the file
- * @throws SeclogError `SECLOG_PUBLISH` when what follows is not a note of this log that was cut short
+ * @param whole whether the tail is the whole file
+ * @throws SeclogError `SECLOG_PUBLISH` if anything but the beginning of a note of this log follows it
  */
 function lastNote(
   tail: Buffer,
@@ -100,22 +99,22 @@ function lastNote(
   const text = tail.toString("latin1");
   const found = findLastNote(text, whole);
   const end = found?.end ?? 0;
-  // A file system may have made the file longer without its content: zeros.
+  // A file system may have extended the file without its content, with zeros.
   const rest = text.slice(end).replace(/\0+$/, "");
   const start = Buffer.from(`${origin}\n`).toString("latin1");
   const isBeginning = (part: string, of: string): boolean => part.startsWith(of) || of.startsWith(part);
-  // Cut in the next note, or in the second signature of this one.
+  // Cut short in the next note, or in the second signature of this one.
   const isTorn = isBeginning(rest.replace(/^\n/, ""), start) || (found !== undefined && isBeginning(rest, `${DASH} `));
   if (!isTorn || (found === undefined && !whole)) {
     throw new SeclogError(
       "SECLOG_PUBLISH",
-      `${path} ends in something that is no checkpoint of ${origin}: name another file`,
+      `${path} ends in something other than a checkpoint of ${origin}: name another file`,
     );
   }
   return { end, kept: found?.kept };
 }
 
-/** An em dash in UTF-8, read as Latin-1: so that places in the text are places in the file. */
+/** An em dash in UTF-8, read as Latin-1, so that offsets in the text are offsets in the file. */
 const DASH = "\u00e2\u0080\u0094";
 const SIGNATURE_LINE = /\u00e2\u0080\u0094 [^\n]+\n(?!\u00e2\u0080\u0094 [^\n]+\n)/g;
 

@@ -17,7 +17,7 @@ const before = { home: process.env["HOME"], nosystem: process.env["GIT_CONFIG_NO
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "seclog-git-"));
-  // Nobody has told this git who it is.
+  // A git without any configured identity.
   process.env["HOME"] = folder;
   process.env["GIT_CONFIG_NOSYSTEM"] = "1";
 });
@@ -48,7 +48,7 @@ const publish = async (directory: string, size: number, newest = 9, timeout = 20
   await gitPublisher(directory).publish(tree.checkpoint(signer, size), contextOf(newest), AbortSignal.timeout(timeout));
 
 describe("gitPublisher()", () => {
-  it("commits each checkpoint once, in a repository that nobody has configured", async () => {
+  it("commits each checkpoint once, in a repository without configuration", async () => {
     const path = repository();
     for (const size of [3, 3, 5]) await publish(path, size);
     expect(git(path, "log", "--format=%s|%an|%ae").split("\n")).toEqual([
@@ -60,7 +60,7 @@ describe("gitPublisher()", () => {
     expect(readdirSync(path).sort()).toEqual([".git", "checkpoint"]);
   });
 
-  it("leaves what others have staged, changed or left lying about as it is", async () => {
+  it("leaves staged, changed and untracked files untouched", async () => {
     const path = repository();
     for (const name of ["staged", "changed"]) writeFileSync(join(path, name), "1\n");
     writeFileSync(join(path, ".gitignore"), "check*\n");
@@ -79,7 +79,7 @@ describe("gitPublisher()", () => {
     expect(git(path, "show", "--name-only", "--format=", "HEAD~1")).toBe("checkpoint");
   });
 
-  it("asks no hook, no signature and no editor", async () => {
+  it("runs no hook, no signing and no editor", async () => {
     const path = repository();
     for (const hook of ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"]) {
       writeFileSync(join(path, ".git/hooks", hook), "#!/bin/sh\nexit 1\n");
@@ -90,7 +90,7 @@ describe("gitPublisher()", () => {
     expect(git(path, "log", "--format=%s")).toBe("log.example/shop 3");
   });
 
-  it("works in a folder of a larger repository, whatever environment a hook would have left", async () => {
+  it("works in a folder of a larger repository, despite the environment of a hook", async () => {
     const path = repository();
     mkdirSync(join(path, "logs"));
     process.env["GIT_DIR"] = "/nowhere";
@@ -102,10 +102,10 @@ describe("gitPublisher()", () => {
     expect(git(path, "ls-files")).toBe("logs/checkpoint");
   });
 
-  it("repeats no part of a remote's URL, which may hold a password or a token", async () => {
+  it("never quotes a remote's URL, which may hold a password or a token", async () => {
     const path = repository();
     await publish(path, 3);
-    // Nobody listens on port 1.
+    // Port 1 is closed.
     git(path, "remote", "add", "origin", "http://user:S3cretPart@127.0.0.1:1/S3cretPath?token=S3cretToken");
     git(path, "config", "branch.main.remote", "origin");
     git(path, "config", "branch.main.merge", "refs/heads/main");
@@ -114,7 +114,7 @@ describe("gitPublisher()", () => {
     expect(String(failure)).not.toMatch(/S3cret/);
   });
 
-  it("pushes where there is an upstream, also what an earlier push could not", async () => {
+  it("pushes to an upstream, including commits of an earlier failed push", async () => {
     const remote = repository("--bare");
     const path = repository();
     git(path, "remote", "add", "origin", remote);
@@ -134,7 +134,7 @@ describe("gitPublisher()", () => {
     expect(git(remote, "log", "--format=%s", "main").split("\n")).toEqual(["log.example/shop 5", "log.example/shop 3"]);
   });
 
-  it("ends git and all that it has started when it takes too long, and works again afterwards", async () => {
+  it("ends git and its child processes after a timeout, and works again afterwards", async () => {
     const remote = repository("--bare");
     const path = repository();
     const pid = join(folder, "hanging-pid");
@@ -147,14 +147,14 @@ describe("gitPublisher()", () => {
     await expect(publish(path, 3, 9, 3_000)).rejects.toThrow();
     expect(performance.now() - begun).toBeLessThan(8_000);
     const hanging = Number(readFileSync(pid, "utf8"));
-    // It is killed, and the system may take its time to end it.
+    // Killed, but the system may need time to end it.
     await expect.poll(() => isAlive(hanging), { timeout: 5_000 }).toBe(false);
     rmSync(join(remote, "hooks/pre-receive"));
     await publish(path, 5);
     expect(git(remote, "log", "--format=%s", "main").split("\n")).toHaveLength(2);
   });
 
-  it("raises the alarm when the repository has seen more than the database", async () => {
+  it("raises the alarm if the repository has seen more than the database", async () => {
     const path = repository();
     await publish(path, 9);
     await expect(publish(path, 5, 5)).rejects.toMatchObject({
@@ -165,7 +165,7 @@ describe("gitPublisher()", () => {
     expect(git(path, "log", "--format=%s")).toBe("log.example/shop 9");
   });
 
-  it("says so where there is no repository", async () => {
+  it("reports a missing repository", async () => {
     const path = join(folder, "plain");
     mkdirSync(path);
     await expect(publish(path, 3)).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-/** Commits each checkpoint to a git repository, as the file `checkpoint`, and pushes where the branch has an upstream. */
+/** Commits each checkpoint to a git repository, as the file `checkpoint`, and pushes if the branch has an upstream. */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { compareWithKept, type Publisher } from "./publisher.ts";
 
 const FILE = "checkpoint";
 
-/** The repository's own hooks and signing could ask somebody something. */
+/** Turns off the repository's hooks and signing, which could prompt for input. */
 const CONFIGURATION = [
   ["user.name", "seclog"],
   ["user.email", "seclog@localhost"],
@@ -23,7 +23,7 @@ const CONFIGURATION = [
 const KILL_AFTER_MS = 2_000;
 const MOST_OUTPUT = 16 * 1024;
 
-/** @param directory a folder in a work tree; other files there, staged or not, are left alone */
+/** @param directory a folder in a work tree; other files in it, staged or not, stay untouched */
 export function gitPublisher(directory: string): Publisher {
   return {
     name: `git ${directory}`,
@@ -37,12 +37,12 @@ export function gitPublisher(directory: string): Publisher {
         throw new SeclogError("SECLOG_PUBLISH", `git ${args[0]} failed: ${JSON.stringify(said)}`);
       };
       if ((await must("rev-parse", "--is-inside-work-tree")) !== "true") {
-        throw new SeclogError("SECLOG_PUBLISH", "it is no work tree");
+        throw new SeclogError("SECLOG_PUBLISH", "it is not a work tree");
       }
       const kept = await keptCheckpoint(join(directory, FILE), checkpoint.origin);
       if (kept !== undefined && (await compareWithKept(kept, checkpoint, context, directory)) === "ahead") return;
       await replaceFile(directory, checkpoint.note);
-      // Also when it is ignored. The file is in the index then, which --only leaves otherwise as it is.
+      // --force, since it may be ignored. --only below leaves the rest of the index untouched.
       await must("add", "--force", "--", FILE);
       if ((await git("diff", "--cached", "--quiet", "--", FILE)).code !== 0) {
         const message = `${checkpoint.origin} ${checkpoint.size}`;
@@ -52,14 +52,14 @@ export function gitPublisher(directory: string): Publisher {
       const ref = branch.stdout.trim();
       const upstream = branch.code === 0 ? await must("for-each-ref", "--format=%(upstream)", ref) : "";
       if (upstream === "") return;
-      // One that was never fetched has no commits that are known here.
+      // The commits of an upstream that was never fetched are unknown here.
       const ahead = await git("rev-list", "--max-count=1", "HEAD", "--not", upstream);
       if (ahead.code !== 0 || ahead.stdout.trim() !== "") await must("push", "--quiet");
     },
   };
 }
 
-/** What the file says now. Anything else than a checkpoint of this log is written over: it is in the history. */
+/** The checkpoint in the file. Anything other than a checkpoint of this log is overwritten: it stays in the history. */
 async function keptCheckpoint(path: string, origin: string): Promise<Checkpoint | undefined> {
   try {
     const kept = parseCheckpoint(parseNote(await readFile(path, "utf8")).text);
@@ -93,8 +93,8 @@ interface GitResult {
 }
 
 /**
- * Runs git in a session of its own: without a terminal nothing that it starts can ask for a password there, and all of it
- * ends together when `signal` aborts.
+ * Runs git in its own session: without a terminal, none of its processes can prompt for a password, and all of them end
+ * together when `signal` aborts.
  */
 async function runGit(directory: string, args: readonly string[], signal: AbortSignal): Promise<GitResult> {
   signal.throwIfAborted();
@@ -107,12 +107,12 @@ async function runGit(directory: string, args: readonly string[], signal: AbortS
     try {
       if (child.pid !== undefined) process.kill(-child.pid, name);
     } catch {
-      // All of it has ended.
+      // The processes have ended.
     }
   };
   let killer: NodeJS.Timeout | undefined;
   const abort = (): void => {
-    // Asked first: killed outright, git leaves its lock files behind.
+    // SIGTERM first: after SIGKILL, git leaves its lock files behind.
     kill("SIGTERM");
     killer = setTimeout(() => kill("SIGKILL"), KILL_AFTER_MS);
   };
@@ -134,12 +134,12 @@ async function runGit(directory: string, args: readonly string[], signal: AbortS
   } finally {
     clearTimeout(killer);
     signal.removeEventListener("abort", abort);
-    // Git may have ended before what it started has.
+    // Git may have ended before its child processes.
     if (signal.aborted) kill("SIGKILL");
   }
 }
 
-/** Without what a hook that started us would have git use instead of the directory's own repository. */
+/** Drops the variables of a hook that may have started us: they would point git away from the directory's repository. */
 function gitEnvironment(): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env };
   for (const name of ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"]) {

@@ -4,30 +4,30 @@ import type { Queryable } from "../../database/session.ts";
 import type { SignedCheckpoint } from "../stored-tree.ts";
 import { storedTiles } from "../stored-tree.ts";
 
-/** What a publisher may ask of the log. */
+/** A publisher's access to the log. */
 export interface PublishContext {
   /** For proofs of consistency. */
   readonly tiles: TileReader;
-  /** How many leaves the newest stored checkpoint has: more than the one in hand when another sealer was faster. */
+  /** The size of the newest stored checkpoint: larger than the one to publish if another sealer was faster. */
   newestSize(): Promise<number>;
-  /** Keeps a witness's signature of the checkpoint of `size`; `line` is a line of a signed note, with its newline. */
+  /** Stores a witness's signature of the checkpoint with `size` leaves; `line` is a line of a signed note, with its newline. */
   cosign(size: number, name: string, keyId: number, line: string): Promise<void>;
 }
 
 /**
- * A place outside the database where checkpoints are kept.
+ * A place outside the database that keeps checkpoints.
  *
- * `publish` resolves when the checkpoint is durable there, or was already; a place may be given the same one twice, and
- * leaves out those that came between. It rejects when that failed, with whatever it likes, and it MUST end soon after
- * `signal` aborts: until it has ended it is not called again. It must not block the thread.
+ * `publish` resolves once the checkpoint is durable there, or if it was already; it may receive the same one twice, and not
+ * every checkpoint. It rejects on failure, with any error. It MUST end soon after `signal` aborts: until then there is no
+ * further call. It MUST NOT block the thread.
  */
 export interface Publisher {
-  /** What and where, without secrets: for messages. No two of a log are the same. */
+  /** The kind and the place, without secrets, for messages; unique within a log. */
   readonly name: string;
   publish(checkpoint: SignedCheckpoint, context: PublishContext, signal: AbortSignal): Promise<void>;
 }
 
-/** The context of the log in a database, as the sealer. Not the sealer's own connection: publishing must not hold it up. */
+/** The context of a log in a database, as the sealer. Pass another connection than the sealer's, which publishing must not delay. */
 export function storedContext(database: Queryable): PublishContext {
   return {
     tiles: storedTiles(database),
@@ -43,15 +43,15 @@ export function storedContext(database: Queryable): PublishContext {
   };
 }
 
-/** Whether a place needs the checkpoint: `behind` when it does, `ahead` when it has a later one of the same log. */
+/** Whether a place needs the checkpoint: `behind` if it does, `ahead` if it has a later one of the same log. */
 export type Standing = "behind" | "same" | "ahead";
 
 /**
- * Compares a checkpoint with the one that a place has kept of the same log.
+ * Compares a checkpoint with the one that a place keeps of the same log.
  *
  * @param where the place, for the message
- * @throws SeclogError `SECLOG_ROLLBACK` when the place has seen a log that is longer than the stored one, or another one of
- *   this size: the one alarm that only a copy outside the database can give
+ * @throws SeclogError `SECLOG_ROLLBACK` if the place has seen a longer log than the stored one, or another one of this size:
+ *   an alarm that only a copy outside the database can raise
  */
 export async function compareWithKept(
   kept: Checkpoint,
@@ -64,7 +64,7 @@ export async function compareWithKept(
     if (sameHash(kept.root, checkpoint.root)) return "same";
     throw new SeclogError(
       "SECLOG_ROLLBACK",
-      `${where} has another log ${kept.origin} of ${kept.size} leaves than the database: history was rewritten after a rollback (SECLOG_ROLLBACK); nothing was published there`,
+      `${where} has a different log ${kept.origin} of ${kept.size} leaves than the database: history was rewritten after a rollback (SECLOG_ROLLBACK); nothing was published there`,
     );
   }
   const newest = await context.newestSize();
@@ -72,10 +72,10 @@ export async function compareWithKept(
   throw rolledBack(where, kept.origin, kept.size, newest);
 }
 
-/** The error for a place that has seen more than the database has. */
+/** The error if a place has seen more leaves than the database has. */
 export function rolledBack(where: string, origin: string, seen: number, stored: number): SeclogError {
   return new SeclogError(
     "SECLOG_ROLLBACK",
-    `${where} has seen the log ${origin} with ${seen} leaves, and the database has ${stored}: it was rolled back, or its tail was cut (SECLOG_ROLLBACK); nothing was published there`,
+    `${where} has seen the log ${origin} with ${seen} leaves, and the database has ${stored}: it was rolled back or truncated (SECLOG_ROLLBACK); nothing was published there`,
   );
 }

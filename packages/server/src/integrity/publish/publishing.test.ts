@@ -17,7 +17,7 @@ const context: PublishContext = {
   cosign: async () => {},
 };
 
-/** A place that notes what it is given and when, and does with it what a test wants. */
+/** A place that records each call and its time, and behaves as a test wants. */
 function place(name: string, work: (size: number, signal: AbortSignal) => Promise<void> = async () => {}) {
   const given: { readonly size: number; readonly at: number }[] = [];
   let under = 0;
@@ -52,7 +52,7 @@ async function eventually(check: () => boolean): Promise<void> {
 }
 
 describe("Publishing", () => {
-  it("gives the first checkpoint at once, then the newest, no more often than everyMs", async () => {
+  it("publishes the first checkpoint at once, then the newest, at most every everyMs", async () => {
     const one = place("one");
     const publishing = new Publishing([one.publisher], { context, everyMs: 200, onFailure: () => {} });
     publishing.offer(checkpoint(1));
@@ -67,7 +67,7 @@ describe("Publishing", () => {
     expect(publishing.status()).toMatchObject([{ name: "one", size: 30, error: undefined }]);
   });
 
-  it("lets a place that hangs, ignores its signal, or throws at once hold up neither the caller nor another place", async () => {
+  it("lets no place that hangs, ignores its signal, or throws delay the caller or another place", async () => {
     const hanging = place("hanging", never);
     const slow = place("slow", untilAborted);
     const bad = place("bad", () => {
@@ -110,7 +110,7 @@ describe("Publishing", () => {
     expect(state?.error?.message).toBe("hanging: it took longer than 0.06 seconds");
   });
 
-  it("waits longer after each failure, with jitter, and tries the newest again", async () => {
+  it("waits longer after each failure, with jitter, and retries the newest", async () => {
     let fail = true;
     const one = place("one", async () => {
       if (fail) throw new TypeError("fetch failed", { cause: new Error("ECONNREFUSED") });
@@ -131,7 +131,7 @@ describe("Publishing", () => {
     expect(publishing.status()).toMatchObject([{ size: 2, error: undefined }]);
   });
 
-  it("keeps the alarm of a rollback as what it is", async () => {
+  it("keeps the code of a rollback alarm", async () => {
     const one = place("one", async () => {
       throw new SeclogError("SECLOG_ROLLBACK", "rolled back");
     });
@@ -143,7 +143,7 @@ describe("Publishing", () => {
     await publishing.flush(0);
   });
 
-  it("publishes what waits before it ends, once, and nothing afterwards", async () => {
+  it("publishes the waiting checkpoint once when it ends, and nothing afterwards", async () => {
     const one = place("one");
     const failing = place("failing", async () => {
       throw new Error("no");
@@ -160,7 +160,7 @@ describe("Publishing", () => {
     expect(failing.sizes()).toEqual([1, 3]);
   });
 
-  it("refuses two places of one name", () => {
+  it("refuses two places with one name", () => {
     const { publisher } = place("one");
     expect(() => new Publishing([publisher, publisher], { context, onFailure: () => {} })).toThrow("named twice");
   });

@@ -1,14 +1,14 @@
 /**
- * Gives checkpoints to the places that keep them, without the sealer ever waiting for one.
+ * Publishes checkpoints to the places that keep them, without ever delaying the sealer.
  *
- * Each place has a lane: the newest checkpoint that waits, and at most one publication under way.
+ * Each place has a lane: the newest waiting checkpoint, and at most one running publication.
  *
- *   idle ── offer ──► waiting (for everyMs, or after failures for longer) ──► publishing ──► idle, or waiting again
- *                      ▲ a newer checkpoint takes the older one's place          │ fails, or takes too long:
- *                      └─────────────────────────────────────────────────────────┘ what it had waits again
+ *   idle ── offer ──► waiting (everyMs, or longer after failures) ──► publishing ──► idle, or waiting again
+ *                      ▲ a newer checkpoint replaces the older one       │ fails, or takes too long:
+ *                      └─────────────────────────────────────────────────┘ its checkpoint waits again
  *
- * A publication that takes too long counts as failed at once, but the lane is free only when it has ended: a place is
- * never asked two things at a time.
+ * A publication that takes too long counts as failed at once, but its lane stays busy until it ends: a place never handles
+ * two publications at a time.
  */
 import { errorMessage, SeclogError } from "seclog";
 import type { SignedCheckpoint } from "../stored-tree.ts";
@@ -20,22 +20,22 @@ export interface PublishingOptions {
   readonly everyMs?: number;
   /** How long one publication may take, in milliseconds. @default 30000 */
   readonly timeoutMs?: number;
-  /** Told of each failure; the checkpoint, or a newer one, is tried again by itself. */
+  /** Receives each failure; the checkpoint, or a newer one, is retried without further action. */
   readonly onFailure: (name: string, error: SeclogError) => void;
-  /** Told what a place has now. */
+  /** Receives a place's new size. */
   readonly onSuccess?: (name: string, size: number) => void;
   /** From 0 to below 1, for the jitter. @default Math.random */
   readonly random?: () => number;
 }
 
-/** How a place is doing. */
+/** The state of a place. */
 export interface PublisherStatus {
   readonly name: string;
-  /** Leaves of the newest checkpoint that it has, 0 before the first. */
+  /** Leaves of its newest checkpoint; 0 before the first. */
   readonly size: number;
-  /** When it got that, in milliseconds since the Unix epoch. */
+  /** When it received that checkpoint, in milliseconds since the Unix epoch. */
   readonly at: number | undefined;
-  /** Why the last publication failed; `undefined` after one that did not. */
+  /** Why the last publication failed; `undefined` after a success. */
   readonly error: SeclogError | undefined;
 }
 
@@ -47,24 +47,24 @@ const LONGEST_BACKOFF_MS = 5 * 60_000;
 export class Publishing {
   readonly #lanes: readonly Lane[];
 
-  /** @throws SeclogError `SECLOG_CONFIG` when two places have the same name */
+  /** @throws SeclogError `SECLOG_CONFIG` if two places have the same name */
   constructor(publishers: readonly Publisher[], options: PublishingOptions) {
     for (const { name } of publishers) {
       if (publishers.filter((other) => other.name === name).length > 1) {
-        throw new SeclogError("SECLOG_CONFIG", `${name} is named twice: once is enough`);
+        throw new SeclogError("SECLOG_CONFIG", `${name} is named twice: name it once`);
       }
     }
     this.#lanes = publishers.map((publisher) => new Lane(publisher, options));
   }
 
-  /** Takes note of a new checkpoint. Returns at once and never throws; what a place did not get before is left out. */
+  /** Queues a new checkpoint, in place of one that still waits. Returns at once and never throws. */
   offer(checkpoint: SignedCheckpoint): void {
     for (const lane of this.#lanes) lane.offer(checkpoint);
   }
 
   /**
-   * Ends publishing: gives the newest checkpoint to every place that lacks it, each once and without further waiting.
-   * Resolves when that is done, and after `deadlineMs` at the latest. Never rejects. What is offered later is not published.
+   * Ends publishing: sends the newest checkpoint to every place that lacks it, once and without further delay. Resolves when
+   * that is done, or after `deadlineMs`. Never rejects. Checkpoints offered later are not published.
    */
   async flush(deadlineMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
@@ -85,14 +85,14 @@ class Lane {
   readonly #publisher: Publisher;
   readonly #options: PublishingOptions;
   readonly #everyMs: number;
-  /** The newest checkpoint that the place lacks, as far as known. */
+  /** The newest checkpoint that the place is known to lack. */
   #waiting: SignedCheckpoint | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** The publication under way; it never rejects. */
+  /** The running publication; it never rejects. */
   #running: Promise<void> | undefined;
   #abort = new AbortController();
   #finishing = false;
-  /** When the next publication may begin, by `performance.now()`. */
+  /** When the next publication may start, by `performance.now()`. */
   #notBefore = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #size = 0;
@@ -115,7 +115,7 @@ class Lane {
     return { name: this.#publisher.name, size: this.#size, at: this.#at, error: this.#error };
   }
 
-  /** Publishes what waits as soon as the lane is free, once; then nothing any more. */
+  /** Publishes the waiting checkpoint once the lane is free, and nothing after it. */
   async finish(): Promise<void> {
     this.#finishing = true;
     clearTimeout(this.#timer);
@@ -137,7 +137,7 @@ class Lane {
     this.#timer = setTimeout(() => {
       if (this.#waiting !== undefined) void this.#start(this.#waiting);
     }, wait);
-    // Whoever ends without `flush` is not held up.
+    // The timer must not delay a process that ends without `flush`.
     this.#timer.unref();
   }
 
@@ -169,7 +169,7 @@ class Lane {
       this.#size = checkpoint.size;
       this.#at = Date.now();
       if (this.#waiting !== undefined && this.#waiting.size <= checkpoint.size) this.#waiting = undefined;
-      tell(() => this.#options.onSuccess?.(this.#publisher.name, checkpoint.size));
+      notify(() => this.#options.onSuccess?.(this.#publisher.name, checkpoint.size));
     } catch (error) {
       if (!overdue) this.#failed(checkpoint, error);
     } finally {
@@ -186,18 +186,18 @@ class Lane {
     this.#error = error;
     this.#waiting ??= checkpoint;
     this.#notBefore = performance.now() + Math.max(this.#everyMs, backoff);
-    tell(() => onFailure(this.#publisher.name, error));
+    notify(() => onFailure(this.#publisher.name, error));
   }
 }
 
-/** A failing callback is no failure of the place, and none of the sealer. */
-function tell(callback: () => void): void {
+/** Runs a callback: if it throws, neither the place nor the sealer has failed. */
+function notify(callback: () => void): void {
   try {
     callback();
   } catch {}
 }
 
-/** What a thrown value says, with what was beneath it: `fetch failed` alone helps nobody. */
+/** The message of a thrown value with that of its cause: `fetch failed` alone explains nothing. */
 function reasonOf(thrown: unknown): string {
   const { cause } = Object(thrown) as { cause?: unknown };
   const inner = cause instanceof AggregateError ? cause.errors[0] : cause;

@@ -49,7 +49,7 @@ const publish = async (path = "/hook", timeout = 10_000, publisher = webhookPubl
 const addressOf = (path: string): string => `http://127.0.0.1:${port}${path}`;
 
 describe("webhookPublisher()", () => {
-  it("posts the checkpoint, signed so that the verifying side of this library believes it", async () => {
+  it("posts the checkpoint with a signature that this library's verifier accepts", async () => {
     await publish();
     const [{ headers, body } = { headers: {}, body: "" }] = received;
     const message = JSON.parse(body);
@@ -65,7 +65,7 @@ describe("webhookPublisher()", () => {
     });
     openNote(message.data.checkpoint, [signer]);
     expect(headers["content-type"]).toBe("application/json");
-    // The header is `v1,<Base64>`, which the verifier takes for two signatures: the version's is none.
+    // The header is `v1,<Base64>`, which the verifier reads as two signatures, the version being an invalid one.
     const verify = hmacVerifier({
       secret: Buffer.from(secret.slice("whsec_".length), "base64"),
       header: "webhook-signature",
@@ -80,11 +80,11 @@ describe("webhookPublisher()", () => {
     ).toThrow("does not verify");
   });
 
-  it("sends the same message again, also after a restart under the same id", async () => {
+  it("retries with the same message, and keeps its id across a restart", async () => {
     let now = Date.now();
     const publisher = webhookPublisher(addressOf("/hook"), secret, () => (now += 5_000));
     status = 503;
-    await expect(publish("", 10_000, publisher)).rejects.toThrow('it answered 503: "not today\\u001b[31m"');
+    await expect(publish("", 10_000, publisher)).rejects.toThrow('it responded with 503: "not today\\u001b[31m"');
     status = 204;
     await publish("", 10_000, publisher);
     await publish();
@@ -94,41 +94,41 @@ describe("webhookPublisher()", () => {
     expect(received[1]?.headers["webhook-timestamp"]).not.toBe(received[0]?.headers["webhook-timestamp"]);
   });
 
-  it.each([301, 307, 400, 401, 500])("takes %d for a failure, and follows nothing", async (answer) => {
-    status = answer;
+  it.each([301, 307, 400, 401, 500])("treats %d as a failure, and follows no redirect", async (code) => {
+    status = code;
     await expect(publish()).rejects.toMatchObject({
       code: "SECLOG_PUBLISH",
-      message: expect.stringContaining(`${answer}`),
+      message: expect.stringContaining(`${code}`),
     });
     expect(received).toHaveLength(1);
   });
 
-  it("gives up when it is told to, and does not read an endless answer", async () => {
-    await expect(publish("/long")).rejects.toThrow("the answer has more than 65536 bytes");
+  it("stops on its signal, and does not read an endless response", async () => {
+    await expect(publish("/long")).rejects.toThrow("the response has more than 65536 bytes");
     status = 0;
     await expect(publish("/hook", 200)).rejects.toThrow();
   });
 
   it.each([
-    ["http://example.com/hook", "is not https"],
-    ["http://127.0.0.1.example.com/hook", "is not https"],
-    ["ftp://127.0.0.1/hook", "no https"],
-    ["https://key@example.com/hook", "has a user in it"],
-    ["nonsense", "no https"],
+    ["http://example.com/hook", "is neither https nor this machine"],
+    ["http://127.0.0.1.example.com/hook", "is neither https nor this machine"],
+    ["ftp://127.0.0.1/hook", "must be an https"],
+    ["https://key@example.com/hook", "contains a user"],
+    ["nonsense", "must be an https"],
   ])("refuses %s", (address, why) => {
     expect(() => webhookPublisher(address, secret)).toThrow(why);
   });
 
   it.each(["", "whsec_", "whsec_c2hvcnQ=", randomBytes(32).toString("base64"), `whsec_${"A".repeat(200)}`])(
-    "refuses a secret that is none, and does not repeat it",
+    "refuses an invalid secret, and does not quote it",
     (bad) => {
       expect(() => webhookPublisher("https://example.com/path-with-secret", bad)).toThrow(
-        /^SECLOG_WEBHOOK_SECRET is no secret of Standard Webhooks: whsec_ and the Base64 of 24 to 64 random bytes$/,
+        /^SECLOG_WEBHOOK_SECRET is not a Standard Webhooks secret: whsec_ and the Base64 of 24 to 64 random bytes$/,
       );
     },
   );
 
-  it("has a name that says where, and not with which path", () => {
+  it("has a name with the origin, but not the path", () => {
     expect(webhookPublisher("https://example.com/T0/secret?token=x", secret).name).toBe("webhook https://example.com");
   });
 });

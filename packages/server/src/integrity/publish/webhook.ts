@@ -1,21 +1,21 @@
 import { createHash, createHmac } from "node:crypto";
 import { SeclogError } from "seclog";
-import { answered, post } from "../../http/post.ts";
+import { post, responseText } from "../../http/post.ts";
 import { isLoopback } from "../../http/service.ts";
 import type { SignedCheckpoint } from "../stored-tree.ts";
 import type { Publisher } from "./publisher.ts";
 
-/** Bytes that a secret of Standard Webhooks has. */
+/** The length of a Standard Webhooks secret, in bytes. */
 const LEAST_SECRET_BYTES = 24;
 const MOST_SECRET_BYTES = 64;
 
 /**
- * POSTs each checkpoint as a message signed by Standard Webhooks (https://www.standardwebhooks.com): the same checkpoint has
- * the same `webhook-id` however often it is sent.
+ * POSTs each checkpoint as a message signed according to Standard Webhooks (https://www.standardwebhooks.com). A checkpoint
+ * keeps its `webhook-id` however often it is sent.
  *
- * @param address https, or http to this machine itself
+ * @param address https, or http to this machine
  * @param secret `whsec_` and Base64
- * @throws SeclogError `SECLOG_CONFIG` that repeats neither the secret nor the address's path, which may be one
+ * @throws SeclogError `SECLOG_CONFIG` that quotes neither the secret nor the address's path, which may be secret too
  */
 export function webhookPublisher(address: string, secret: string, now: () => number = Date.now): Publisher {
   const url = webhookUrl(address);
@@ -25,7 +25,7 @@ export function webhookPublisher(address: string, secret: string, now: () => num
     name: `webhook ${url.origin}`,
     async publish(checkpoint, _context, signal) {
       const id = messageId(checkpoint);
-      // A message that is sent again is the same to the byte.
+      // A retry sends the same bytes.
       if (last?.id !== id) last = { id, body: messageBody(checkpoint, now()) };
       const { body } = last;
       const time = String(Math.floor(now() / 1000));
@@ -37,8 +37,9 @@ export function webhookPublisher(address: string, secret: string, now: () => num
         "webhook-timestamp": time,
         "webhook-signature": `v1,${signature}`,
       };
-      const answer = await post(url, headers, body, signal);
-      if (answer.status < 200 || answer.status > 299) throw new SeclogError("SECLOG_PUBLISH", answered(answer));
+      const response = await post(url, headers, body, signal);
+      if (response.status < 200 || response.status > 299)
+        throw new SeclogError("SECLOG_PUBLISH", responseText(response));
     },
   };
 }
@@ -59,13 +60,16 @@ function messageBody({ origin, size, root, note }: SignedCheckpoint, at: number)
 function webhookUrl(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new SeclogError("SECLOG_CONFIG", "--webhook: that is no https:// URL");
+    throw new SeclogError("SECLOG_CONFIG", "--webhook must be an https:// URL");
   }
   if (url.username !== "" || url.password !== "") {
-    throw new SeclogError("SECLOG_CONFIG", `--webhook: the URL of ${url.host} has a user in it, which is not sent`);
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `--webhook: the URL of ${url.host} contains a user, which is never sent: remove it`,
+    );
   }
   if (url.protocol === "http:" && !isLoopback(url.hostname)) {
-    throw new SeclogError("SECLOG_CONFIG", `--webhook: ${url.origin} is not https, and not this machine itself`);
+    throw new SeclogError("SECLOG_CONFIG", `--webhook: ${url.origin} is neither https nor this machine`);
   }
   return url;
 }
@@ -76,7 +80,7 @@ function webhookKey(secret: string): Buffer {
   if (key.length < LEAST_SECRET_BYTES || key.length > MOST_SECRET_BYTES) {
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `SECLOG_WEBHOOK_SECRET is no secret of Standard Webhooks: whsec_ and the Base64 of ${LEAST_SECRET_BYTES} to ${MOST_SECRET_BYTES} random bytes`,
+      `SECLOG_WEBHOOK_SECRET is not a Standard Webhooks secret: whsec_ and the Base64 of ${LEAST_SECRET_BYTES} to ${MOST_SECRET_BYTES} random bytes`,
     );
   }
   return key;

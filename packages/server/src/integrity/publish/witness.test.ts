@@ -13,8 +13,8 @@ const timeless = parsePrivateKey(key, () => 0);
 const stranger = parsePrivateKey(formatPrivateKey("w.example/2", seed(), "cosignature"));
 const tree = new MemoryTree(300);
 
-/** A witness of which every answer is written by hand. */
-let answers: ((note: string) => { readonly status: number; readonly body: string })[];
+/** A witness with scripted responses. */
+let responses: ((note: string) => { readonly status: number; readonly body: string })[];
 let asked: string[];
 let kept: (readonly [number, string, number, string])[];
 let newest: number;
@@ -30,15 +30,15 @@ beforeAll(async () => {
     });
     request.on("end", () => {
       asked.push(body);
-      const answer = answers.shift()?.(body.slice(body.indexOf("\n\n") + 2));
-      response.writeHead(answer?.status ?? 500, { location: "http://127.0.0.1:9/" }).end(answer?.body);
+      const scripted = responses.shift()?.(body.slice(body.indexOf("\n\n") + 2));
+      response.writeHead(scripted?.status ?? 500, { location: "http://127.0.0.1:9/" }).end(scripted?.body);
     });
   });
   url = new URL(`http://127.0.0.1:${await listen(server)}/prefix/`);
 });
 afterAll(() => closeServer(server));
 beforeEach(() => {
-  answers = [];
+  responses = [];
   asked = [];
   kept = [];
   newest = tree.size;
@@ -66,8 +66,8 @@ const signed =
 const says = (status: number, body: string) => () => ({ status, body });
 
 describe("witnessPublisher()", () => {
-  it("keeps the witness's line as it stands in a note, and no stranger's", async () => {
-    answers = [signed(stranger, witness, stranger)];
+  it("stores the witness's line in the form of a note, and no other signature", async () => {
+    responses = [signed(stranger, witness, stranger)];
     await publish(300);
     const { text } = parseNote(tree.checkpoint(log).note);
     const line = formatNote({ text, signatures: [witness.sign(text)] }).slice(text.length + 1);
@@ -75,9 +75,9 @@ describe("witnessPublisher()", () => {
     expect(asked[0]).toBe(`old 0\n\n${tree.checkpoint(log).note}`);
   });
 
-  it("asks how far the witness is, then remembers", async () => {
+  it("learns the witness's size, then remembers it", async () => {
     const publisher = witnessPublisher(witness, url);
-    answers = [says(409, "100\n"), signed(witness), signed(witness)];
+    responses = [says(409, "100\n"), signed(witness), signed(witness)];
     await publish(200, publisher);
     await publish(300, publisher);
     expect(asked.map((body) => body.split("\n")[0])).toEqual(["old 0", "old 100", "old 200"]);
@@ -85,35 +85,31 @@ describe("witnessPublisher()", () => {
   });
 
   it.each([
-    ["no signature", says(200, ""), "no cosignature"],
-    ["a stranger's signature only", signed(stranger), "no cosignature"],
+    ["no signature", says(200, ""), "not a cosignature"],
+    ["a stranger's signature only", signed(stranger), "not a cosignature"],
     ["a signature without a time", signed(timeless), "has no time"],
-    [
-      "a signature of something else",
-      (note: string) => signed(witness)(note.replace(/\n\d+\n/, "\n299\n")),
-      "is false",
-    ],
-    ["nonsense", says(200, "<html>"), "no cosignature"],
-    ["a redirect", says(307, ""), "it answered 307: a redirect, which is not followed"],
-    ["that it does not know the log", says(404, "unknown\n"), 'it answered 404: "unknown"'],
-    ["that the signature is false", says(403, ""), "it answered 403"],
-    ["an endless answer", says(200, "x".repeat(100_000)), "more than 65536 bytes"],
-    ["a size that is none", says(409, "many\n"), "it answered 409"],
-  ])("takes %s for a failure, and keeps nothing", async (_, answer, why) => {
-    answers = [answer];
+    ["a signature of another text", (note: string) => signed(witness)(note.replace(/\n\d+\n/, "\n299\n")), "is false"],
+    ["nonsense", says(200, "<html>"), "not a cosignature"],
+    ["a redirect", says(307, ""), "it responded with 307: a redirect, which is not followed"],
+    ["an unknown log", says(404, "unknown\n"), 'it responded with 404: "unknown"'],
+    ["a rejected signature", says(403, ""), "it responded with 403"],
+    ["an endless response", says(200, "x".repeat(100_000)), "more than 65536 bytes"],
+    ["an invalid size", says(409, "many\n"), "it responded with 409"],
+  ])("treats %s as a failure, and stores nothing", async (_, response, why) => {
+    responses = [response];
     await expect(publish(300)).rejects.toMatchObject({ code: "SECLOG_PUBLISH", message: expect.stringContaining(why) });
     expect(kept).toEqual([]);
     expect(asked).toHaveLength(1);
   });
 
-  it("does not ask for ever when the witness says another size each time", async () => {
-    answers = [1, 2, 3, 4, 5].map((size) => says(409, `${size}\n`));
+  it("does not retry for ever if the witness reports a new size each time", async () => {
+    responses = [1, 2, 3, 4, 5].map((size) => says(409, `${size}\n`));
     await expect(publish(300)).rejects.toMatchObject({ code: "SECLOG_PUBLISH" });
     expect(asked).toHaveLength(3);
   });
 
-  it.each([409, 422])("raises the alarm when it answers %d with more leaves than the database has", async (status) => {
-    answers = [says(status, "301\n")];
+  it.each([409, 422])("raises the alarm on a %d with more leaves than the database has", async (status) => {
+    responses = [says(status, "301\n")];
     await expect(publish(300)).rejects.toMatchObject({
       code: "SECLOG_ROLLBACK",
       message: expect.stringMatching(
@@ -122,24 +118,24 @@ describe("witnessPublisher()", () => {
     });
   });
 
-  it("raises none when another sealer was faster", async () => {
+  it("raises no alarm if another sealer was faster", async () => {
     newest = 301;
-    answers = [says(409, "301\n")];
+    responses = [says(409, "301\n")];
     await publish(300);
     expect(kept).toEqual([]);
   });
 
-  it("raises the alarm when the witness does not believe the proof", async () => {
-    answers = [says(409, "100\n"), says(422, "the proof does not hold\n")];
+  it("raises the alarm if the witness does not accept the proof", async () => {
+    responses = [says(409, "100\n"), says(422, "the proof does not hold\n")];
     await expect(publish(300)).rejects.toMatchObject({
       code: "SECLOG_ROLLBACK",
       message: expect.stringContaining("continues the one of 100"),
     });
   });
 
-  it("tries again when the signature could not be kept", async () => {
+  it("retries if the signature could not be stored", async () => {
     const publisher = witnessPublisher(witness, url);
-    answers = [signed(witness), signed(witness)];
+    responses = [signed(witness), signed(witness)];
     const broken = { ...context, cosign: () => Promise.reject(new Error("the database has gone")) };
     const subject = tree.checkpoint(log);
     await expect(publisher.publish(subject, broken, AbortSignal.timeout(10_000))).rejects.toThrow("has gone");
@@ -148,9 +144,9 @@ describe("witnessPublisher()", () => {
     expect(kept).toHaveLength(1);
   });
 
-  it("asks again from the beginning where it knows of more than there is", async () => {
+  it("starts from the beginning if it remembers more leaves than the log has", async () => {
     const publisher = witnessPublisher(witness, url);
-    answers = [signed(witness), says(409, "300\n")];
+    responses = [signed(witness), says(409, "300\n")];
     await publish(300, publisher);
     newest = 200;
     await expect(publish(200, publisher)).rejects.toMatchObject({ code: "SECLOG_ROLLBACK" });

@@ -1,6 +1,6 @@
 /**
- * Submits checkpoints to a witness (https://c2sp.org/tlog-witness) and keeps its cosignatures. How far the witness is, is
- * remembered; after a start it says so itself.
+ * Submits checkpoints to a witness (https://c2sp.org/tlog-witness) and stores its cosignatures. It remembers the witness's
+ * size; after a start, the witness reports it.
  */
 import { SeclogError } from "seclog";
 import {
@@ -14,24 +14,28 @@ import {
   openNote,
   parseNote,
 } from "seclog/merkle";
-import { answered, type Posted, post } from "../../http/post.ts";
+import { type PostResponse, post, responseText } from "../../http/post.ts";
 import type { SignedCheckpoint } from "../stored-tree.ts";
 import { type PublishContext, type Publisher, rolledBack } from "./publisher.ts";
 
-/** Told a size once, the witness may be further a moment later, when another sealer has been there. */
+/** The witness may have moved on since it reported its size, if another sealer submitted meanwhile. */
 const MOST_TRIES = 3;
 
 /**
- * @param witness its key, of the kind `cosignature`
- * @param prefix the witness's submission prefix; http will do, since everything is signed
+ * @param witness the witness's key, of the kind `cosignature`
+ * @param prefix the witness's submission prefix; http suffices, since everything is signed
  */
 export function witnessPublisher(witness: NoteVerifier, prefix: URL): Publisher {
   const url = new URL(`${prefix.href.replace(/\/+$/, "")}/add-checkpoint`);
   const where = `witness ${witness.name}`;
   let known = 0;
 
-  async function submit(checkpoint: SignedCheckpoint, context: PublishContext, signal: AbortSignal): Promise<Posted> {
-    // It may have seen more than we have; that it will say.
+  async function submit(
+    checkpoint: SignedCheckpoint,
+    context: PublishContext,
+    signal: AbortSignal,
+  ): Promise<PostResponse> {
+    // The witness may have seen more than we have, and will say so.
     const old = Math.min(known, checkpoint.size);
     const proof = await consistencyProof(old, checkpoint.size, context.tiles);
     const lines = proof.map((hash) => `${Buffer.from(hash).toString("base64")}\n`).join("");
@@ -43,8 +47,8 @@ export function witnessPublisher(witness: NoteVerifier, prefix: URL): Publisher 
     name: where,
     async publish(checkpoint, context, signal) {
       for (let tries = 1; ; tries++) {
-        const answer = await submit(checkpoint, context, signal);
-        const { status, body } = answer;
+        const response = await submit(checkpoint, context, signal);
+        const { status, body } = response;
         if (status === 200) {
           const cosignature = openCosignature(checkpoint.note, body, witness);
           known = checkpoint.size;
@@ -55,7 +59,7 @@ export function witnessPublisher(witness: NoteVerifier, prefix: URL): Publisher 
         const size = /^(0|[1-9]\d{0,15})\n?$/.test(body) ? Number(body) : undefined;
         if ((status === 409 || status === 422) && size !== undefined && size > checkpoint.size) {
           const stored = await context.newestSize();
-          // Another sealer was faster; its checkpoint is the newer one.
+          // Another sealer was faster and has the newer checkpoint.
           if (stored >= size) return;
           throw rolledBack(where, checkpoint.origin, size, stored);
         }
@@ -63,21 +67,21 @@ export function witnessPublisher(witness: NoteVerifier, prefix: URL): Publisher 
           known = size;
           continue;
         }
-        if (status === 422) throw forked(where, checkpoint, known, answer);
-        throw new SeclogError("SECLOG_PUBLISH", answered(answer));
+        if (status === 422) throw forked(where, checkpoint, known, response);
+        throw new SeclogError("SECLOG_PUBLISH", responseText(response));
       }
     },
   };
 }
 
-function forked(where: string, { origin, size }: Checkpoint, known: number, answer: Posted): SeclogError {
+function forked(where: string, { origin, size }: Checkpoint, known: number, response: PostResponse): SeclogError {
   return new SeclogError(
     "SECLOG_ROLLBACK",
-    `${where} does not believe that the log ${origin} of ${size} leaves continues the one of ${known} that it has signed: the database was rolled back and went on otherwise, or is another one (SECLOG_ROLLBACK); ${answered(answer)}`,
+    `${where} does not accept that the log ${origin} of ${size} leaves continues the one of ${known} that it has signed: the database was rolled back and continued differently, or is another one (SECLOG_ROLLBACK); ${responseText(response)}`,
   );
 }
 
-/** The witness's signature in its answer, checked; those of others are left alone. */
+/** The witness's own signature in its response, verified. Ignores other signatures. */
 function openCosignature(note: string, lines: string, witness: NoteVerifier): NoteSignature {
   try {
     const { text } = parseNote(note);
@@ -87,7 +91,7 @@ function openCosignature(note: string, lines: string, witness: NoteVerifier): No
     throw new NoteError("the cosignature has no time");
   } catch (error) {
     if (!(error instanceof NoteError)) throw error;
-    throw new SeclogError("SECLOG_PUBLISH", `what it answered is no cosignature of ${witness.vkey}: ${error.message}`);
+    throw new SeclogError("SECLOG_PUBLISH", `the response is not a cosignature of ${witness.vkey}: ${error.message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-/** The sealer for programs that run it themselves; `seclog seal` is this with options. */
+/** The sealer, for programs that run it themselves. `seclog seal` adds options. */
 
 export { type RunSealerOptions, runSealer } from "./run.ts";
 export type { SealedStep, SealStep } from "./sealer.ts";

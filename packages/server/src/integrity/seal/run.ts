@@ -8,24 +8,24 @@ import { type SealedStep, Sealer, type SealerOptions } from "./sealer.ts";
 export interface RunSealerOptions extends SealerOptions {
   /** The sealer's connection URL. */
   readonly url: string;
-  /** Ends when everything is sealed that was there. */
+  /** Returns once everything stored at the start is sealed. */
   readonly once?: boolean;
   readonly signal: AbortSignal;
-  /** After each checkpoint, with the age in seconds of the oldest event that is not sealed; it must not throw, and sealing waits for it. */
+  /** Called after each checkpoint; `age` returns the seconds since the oldest unsealed event was stored. It must not throw; sealing waits for it. */
   readonly onSealed: (step: SealedStep, age: () => Promise<number>) => void | Promise<void>;
-  /** Another sealer is at work, or this one is now. */
+  /** Called when another sealer has the turn, and when this one takes it. */
   readonly onTurn?: (sealing: boolean) => void;
-  /** What failed and is tried again. */
+  /** Receives failures that are retried. */
   readonly onTrouble?: (error: unknown) => void;
 }
 
-/** How often a sealer that waits looks whether the other one has gone. */
+/** How often a waiting sealer tries to take the turn. */
 const STANDBY_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
-/** A sealer that says nothing for so long loses its connection, and what a step of it has locked. */
+/** A sealer that is silent for so long loses its connection, and with it the locks of its step. */
 const SILENCE_MS = 15_000;
 
-/** What no second try puts right. */
+/** Errors that a retry cannot fix. */
 const FATAL: ReadonlySet<string> = new Set([
   "SECLOG_CONFIG",
   "SECLOG_KEY",
@@ -37,10 +37,10 @@ const FATAL: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Seals until it is told to end: waits while another sealer is at work, takes over when that one has gone, and tries again
- * after failures of the database.
+ * Seals until `signal` aborts: waits while another sealer has the turn, takes over when that one ends, and retries after
+ * database failures.
  *
- * @throws SeclogError for what must be looked at by somebody: the tree must not be continued, or not with this key
+ * @throws SeclogError if an operator must act: the tree must not be continued, or not with this key
  */
 export async function runSealer(options: RunSealerOptions): Promise<void> {
   const { signal, once = false } = options;
@@ -54,7 +54,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
         url: options.url,
         purpose: "seclog seal",
         access: "READ WRITE",
-        // Whoever is stopped or cut off must not keep the tree locked.
+        // A sealer that is suspended or cut off must not keep the tree locked.
         idleTimeout: SILENCE_MS,
         settings: SETTINGS,
       });
@@ -66,7 +66,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
         const step = await current.step();
         wait = STANDBY_MS;
         if (step !== undefined) await options.onSealed(step, () => current.oldestUnsealed());
-        // Numbers without an event can be any amount: they are sealed little by little, and a run that ends does not wait.
+        // A source can have any amount of numbers without an event: they are sealed bit by bit, and `once` does not wait.
         if (current.isLooking) continue;
         if (once && (step === undefined || (!step.more && step.empty > 0))) return;
         if (step?.more !== true && !(once && step !== undefined)) await pause(options.intervalMs, signal);
@@ -85,7 +85,7 @@ export async function runSealer(options: RunSealerOptions): Promise<void> {
   }
 }
 
-/** Rows are found by (source, number), whatever the statistics of a young table say. */
+/** Forces index lookups by (source, number), whatever the statistics of a young table suggest. */
 const SETTINGS = [
   "enable_seqscan = off",
   "enable_bitmapscan = off",
@@ -98,9 +98,9 @@ const SETTINGS = [
 ] as const;
 
 /**
- * Waits until it is this sealer's turn, which the others leave to it when they end, or when they say nothing for some seconds.
+ * Waits for the turn, which another sealer returns when it ends, and loses when it is silent for some seconds.
  *
- * @param had whether it was this one's turn before
+ * @param had whether this sealer already had the turn
  */
 async function waitForTurn(sealer: Sealer, had: boolean, { signal, once, onTurn }: RunSealerOptions): Promise<void> {
   const began = performance.now();
@@ -108,9 +108,12 @@ async function waitForTurn(sealer: Sealer, had: boolean, { signal, once, onTurn 
   while (!(await sealer.takeTurn())) {
     if (!waited) onTurn?.(false);
     waited = true;
-    // One that was killed keeps its turn for as long as this at most.
+    // A killed sealer keeps the turn for at most this long.
     if (once === true && performance.now() - began > sealer.longestTurnMs) {
-      throw new SeclogError("SECLOG_DATABASE", "another sealer is at work: it seals what there is");
+      throw new SeclogError(
+        "SECLOG_DATABASE",
+        "another sealer is running and seals these events: stop it, or leave the work to it",
+      );
     }
     await pause(STANDBY_MS, signal);
     signal.throwIfAborted();
@@ -122,7 +125,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => {});
 }
 
-/** What the database's own refusals mean. */
+/** Translates the refusals of the schema's functions. */
 function judge(error: unknown): unknown {
   const { code, message } = error as { code?: string; message?: string };
   if (code === "SL011")

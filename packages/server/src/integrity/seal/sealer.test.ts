@@ -72,12 +72,12 @@ async function sealOnce(options: Partial<RunSealerOptions> = {}): Promise<Sealed
   return steps;
 }
 
-/** Past the triggers, as somebody who owns the server. */
+/** Runs a statement past the triggers, like an attacker who owns the server. */
 async function tamper(sql: string): Promise<void> {
   await database.query(`SET session_replication_role = replica; ${sql}; RESET session_replication_role`);
 }
 
-/** The entries of all sealed numbers, made another way than the sealer does. */
+/** The entries of all sealed numbers, built independently of the sealer. */
 async function entries(): Promise<string[]> {
   const rows = await database.query<EventRow & { leaf: string; hex: string; at: string; retention: string }>(
     `SELECT (first_leaf + log.seq - first_seq)::int AS leaf, encode(commitment, 'hex') AS hex, retention,
@@ -101,7 +101,7 @@ function naiveRoot(leaves: readonly Uint8Array[]): Uint8Array {
   return nodeHash(naiveRoot(leaves.slice(0, split)), naiveRoot(leaves.slice(split)));
 }
 
-/** Every checkpoint is signed, and continues the one before it. Gives their sizes. */
+/** Checks that every checkpoint is signed and continues the one before. Returns their sizes. */
 async function checkHistory(verifiers = [signer]): Promise<number[]> {
   const rows = await database.query<{ size: number; note: string }>(
     `SELECT size::int, origin || E'\\n' || size || E'\\n' || encode(root, 'base64') || E'\\n\\n' || string_agg(line, '') AS note
@@ -121,7 +121,7 @@ async function checkHistory(verifiers = [signer]): Promise<number[]> {
 }
 
 describe("runSealer()", () => {
-  it("seals every number of every source, the database's own included, under the root that RFC 6962 gives", async () => {
+  it("seals every number of every source, including the log's own, under the root of RFC 6962", async () => {
     const [one, two] = [newSource(), newSource()];
     await store(one, 1, 300);
     await store(two, 1, 5);
@@ -129,7 +129,7 @@ describe("runSealer()", () => {
     await store(two, 6, 20);
     const [second, ...none] = await sealOnce({ mostLeaves: 1000 });
     expect(none).toEqual([]);
-    // One is the database's own: that it was set up.
+    // One is the log's own setup event.
     expect(first?.leaves).toBe(306);
     expect(second?.checkpoint.size).toBe(326);
     const texts = await entries();
@@ -141,7 +141,7 @@ describe("runSealer()", () => {
     expect(await sealOnce()).toEqual([]);
   });
 
-  it("seals in steps what is too much for one", async () => {
+  it("seals in several steps what exceeds one", async () => {
     const source = newSource();
     await store(source, 1, 700);
     await store(newSource(), 1, 7);
@@ -177,7 +177,7 @@ describe("runSealer()", () => {
     );
   });
 
-  it("does not trip over rows that no honest program writes", async () => {
+  it("handles rows that no honest program writes", async () => {
     await database.query("ALTER TABLE security_event_log DROP CONSTRAINT security_event_log_values");
     const source = newSource();
     await store(source, 1, 3);
@@ -196,7 +196,7 @@ describe("runSealer()", () => {
     await checkHistory();
   });
 
-  it("gives each source its share, also beside one that runs ahead of all measure", async () => {
+  it("gives each source its share, even beside one that runs far ahead", async () => {
     const honest = newSource();
     await store(honest, 1, 50);
     const writer = new pg.Client({ connectionString: database.writerUrl });
@@ -218,7 +218,7 @@ describe("runSealer()", () => {
     expect(sealed).toEqual([{ last: 50 }]);
   });
 
-  it("moves a position over numbers that thousands of rows claim, and never over one without an event", async () => {
+  it("moves a position past numbers that thousands of rows claim, and never past one without an event", async () => {
     const source = newSource();
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
@@ -230,7 +230,7 @@ describe("runSealer()", () => {
         [source],
       );
     };
-    // More rows than are looked at for 99 of the 100 numbers.
+    // More rows than the sealer reads for 99 of the 100 numbers.
     await claim("1 + n % 99");
     const advance = async (): Promise<unknown> =>
       await writer.query("SELECT seclog_advance($1, 1, 'k', 1, 100)", [source]);
@@ -246,7 +246,7 @@ describe("runSealer()", () => {
     ]);
   });
 
-  it("reads one row of a number that thousands claim, also at one time and under classes that nobody knows", async () => {
+  it("reads one row of a number that thousands claim, even at the same time and under unknown classes", async () => {
     const honest = newSource();
     await store(honest, 1, 5);
     const crowded = newSource();
@@ -268,7 +268,7 @@ describe("runSealer()", () => {
     await checkHistory();
   });
 
-  it("lets numbers without an event wait behind everybody's events, and does not wait for them to end", async () => {
+  it("seals numbers without an event after all events, and returns without waiting for them", async () => {
     const honest = newSource();
     await store(honest, 1, 50);
     await tamper(
@@ -288,7 +288,7 @@ describe("runSealer()", () => {
     await checkHistory();
   });
 
-  it("looks at every source before it ends, however many are at rest", async () => {
+  it("looks at every source before it returns, however many are at rest", async () => {
     const honest = newSource();
     await store(honest, 1, 3);
     await tamper(
@@ -314,7 +314,7 @@ describe("runSealer()", () => {
         SELECT gen_random_uuid(), 1, 'x', '${new URL(database.writerUrl).username}' FROM generate_series(1, 9990)`,
     );
     await expect(open(11)).rejects.toMatchObject({ code: "SL006" });
-    // A source that is there is taken over all the same, and another login is not meant.
+    // An existing source is still taken over, and another login is not affected.
     await writer.query("SELECT seclog_open_source('01936d2f-5c00-7000-8000-0000000000fe', 1, 'k')");
     await open(9);
     await writer.query("SELECT seclog_open_source('01936d2f-5c00-7000-8000-0000000000fe', 2, 'k')");
@@ -322,7 +322,7 @@ describe("runSealer()", () => {
     await writer.end();
   });
 
-  it("takes for the database's own events none that a writer made up", async () => {
+  it("does not accept a writer's rows as the log's own events", async () => {
     await store(newSource(), 1, 1);
     const [{ own = "" } = {}] = await database.query<{ own: string }>(
       "SELECT own_source AS own FROM security_event_tree",
@@ -345,7 +345,7 @@ describe("runSealer()", () => {
     ]);
   });
 
-  it("is kept from its work by nothing that a writer can lock, and leaves it to another sealer at once when it ends", async () => {
+  it("is not blocked by any lock of a writer, and hands over to another sealer at once when it ends", async () => {
     await store(newSource(), 1, 3);
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
@@ -366,7 +366,7 @@ describe("runSealer()", () => {
     await writer.end();
   });
 
-  it("is not brought down by a row that cannot be read in one piece: there is none", async () => {
+  it("cannot be stopped by a row too large to read: the database refuses it", async () => {
     await store(newSource(), 1, 1);
     for (const column of ["route", "path", "host"]) {
       await expect(
@@ -378,11 +378,11 @@ describe("runSealer()", () => {
     }
   });
 
-  it("is not brought down by a value that takes little in the row and megabytes when it is read: there is none", async () => {
+  it("cannot be stopped by a value that is small in the row and megabytes when read: the database refuses it", async () => {
     const writer = new pg.Client({ connectionString: database.writerUrl });
     await writer.connect();
     try {
-      // Any role may describe a large object of its own, and so has a text that the server keeps compressed.
+      // Any role may comment on its own large object, and so obtain a text that the server keeps compressed.
       await writer.query("SELECT lo_create(777002)");
       await writer.query(
         `DO $$ BEGIN EXECUTE format('COMMENT ON LARGE OBJECT 777002 IS %L', repeat('a', 5000000)); END $$`,
@@ -402,7 +402,7 @@ describe("runSealer()", () => {
     }
   });
 
-  it("lets one of several seal, however they race", async () => {
+  it("lets one of several sealers seal, however they race", async () => {
     const source = newSource();
     const stop = new AbortController();
     let sealed = 0;
@@ -425,11 +425,11 @@ describe("runSealer()", () => {
     expect((await checkHistory()).at(-1)).toBe(301);
   });
 
-  it("keeps of two that both believe to be the sealer the one whose tree stood", async () => {
+  it("of two sealers that both believe to have the turn, keeps the one whose tree is current", async () => {
     const source = newSource();
     await store(source, 1, 10);
     let raced = false;
-    // At the moment when the first has signed, another one without the lock is through.
+    // Just after the first has signed, another one commits without the lock.
     const steps = await sealOnce({
       onStep: (step) => {
         if (step === "signed" && !raced) raced = true;
@@ -470,7 +470,7 @@ describe("runSealer()", () => {
     ).rejects.toMatchObject({ code });
   });
 
-  it("does not go on with another key, another log, a changed tile or a tree that was signed by nobody", async () => {
+  it("does not continue with another key, another log, a changed tile or an unsigned tree", async () => {
     await store(newSource(), 1, 300);
     await sealOnce();
     await store(newSource(), 1, 1);
@@ -489,7 +489,7 @@ describe("runSealer()", () => {
     await expect(sealOnce()).rejects.toMatchObject({ code: "SECLOG_TREE" });
   });
 
-  it("does not go on from a database that was rolled back, nor from one whose history was rewritten", async () => {
+  it("does not continue a database that was rolled back, or one with rewritten history", async () => {
     const file = join(folder, `memory-${sources}`);
     await store(newSource(), 1, 100);
     await sealOnce({ state: new SealerStateFile(file) });
@@ -502,7 +502,7 @@ describe("runSealer()", () => {
       await database.query<{ size: number }>("SELECT max(first_leaf)::int AS size FROM security_event_seal")
     )[0];
     expect(seals?.size).toBe(101);
-    // Back to the state of the first checkpoint, as a restored backup would have it.
+    // Back to the state of the first checkpoint, like a restored backup.
     const { root } = parseCheckpoint(openNote(early, [signer]).text);
     await tamper(
       `DELETE FROM security_event_seal WHERE first_leaf >= 101; DELETE FROM security_event_checkpoint WHERE size > 101;
@@ -511,7 +511,7 @@ describe("runSealer()", () => {
        UPDATE security_event_tree SET size = 101, root = '\\x${Buffer.from(root).toString("hex")}'`,
     );
     await expect(sealOnce({ state: new SealerStateFile(file) })).rejects.toMatchObject({ code: "SECLOG_ROLLBACK" });
-    // Without that state another history is signed: what was sealed before can be changed now.
+    // Without that state the sealer signs another history: sealed events can be changed.
     await tamper("UPDATE security_event_log SET method = 'PUT' WHERE seq = 7");
     await sealOnce({ mostLeaves: 1000 });
     await expect(sealOnce({ state: new SealerStateFile(file) })).rejects.toMatchObject({
@@ -520,14 +520,14 @@ describe("runSealer()", () => {
     });
   });
 
-  it("seals nothing more while it cannot remember", async () => {
+  it("seals nothing more while it cannot write its state", async () => {
     await store(newSource(), 1, 10);
     const state = new SealerStateFile(join(folder, "no-such-folder", "memory"));
     await expect(sealOnce({ state, mostLeaves: 3 })).rejects.toThrow("cannot be written");
     expect(await checkHistory()).toEqual([3]);
   });
 
-  it("takes over within seconds when the sealer is killed, and also when it is stopped", async () => {
+  it("takes over within seconds when the sealer is killed or suspended", async () => {
     const source = newSource();
     await store(source, 1, 10);
     const first = startSealer({});
@@ -550,7 +550,7 @@ describe("runSealer()", () => {
   });
 
   it.each<SealStep>(["begun", "checked", "read", "signed", "written", "committed", "remembered"])(
-    "killed when it has %s, is continued without a fork",
+    "killed after it has %s, is continued without a fork",
     async (step) => {
       const source = newSource();
       const memory = join(folder, `killed-${step}`);
@@ -559,7 +559,7 @@ describe("runSealer()", () => {
         const child = startSealer({ dieAt: step, memory, round });
         await once(child, "exit");
         expect(child.signalCode).toBe("SIGKILL");
-        // The next one would wait for the dead one's turn to run out; killed at the first step, it does.
+        // The next one would wait for the dead one's turn to expire; after a kill at the first step, it does.
         if (step !== "begun") await database.query("UPDATE security_event_sealer SET until = '-infinity'");
       }
       await sealOnce({ state: new SealerStateFile(memory) });
@@ -580,7 +580,7 @@ describe("runSealer()", () => {
       .toBe(size);
   }
 
-  /** A sealer in a process of its own, which kills itself at a step of the given round. */
+  /** A sealer in its own process, which kills itself at a step of the given round. */
   function startSealer(options: { dieAt?: SealStep; memory?: string; round?: number }): ChildProcess {
     const script = join(folder, "sealer.mjs");
     const dist = (name: string): string =>
@@ -594,7 +594,7 @@ describe("runSealer()", () => {
        let rounds = round ?? 0;
        await runSealer({
          url, signer: parsePrivateKey(key), state: memory ? new SealerStateFile(memory) : new NoSealerState(), intervalMs: 20,
-         // The second step of a round is one with nothing to seal, unless there is more.
+         // The second step of a round has nothing to seal, unless there is more.
          signal: AbortSignal.timeout(60000), onSealed() {},
          onStep(step) { if (step === dieAt && rounds-- <= 0) process.kill(process.pid, "SIGKILL"); },
          ...(round === undefined ? {} : { mostLeaves: 20 }),

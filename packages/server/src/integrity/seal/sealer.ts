@@ -1,22 +1,22 @@
 /**
- * The sealer: the one process at a time that appends to the tree and signs.
+ * The sealer: one process at a time that appends to the tree and signs it.
  *
- *   try for the turn ─► is the tree what was signed last? ─► what is there to seal? ─► leaves ─► tiles, root
- *          ▲                                                                                        │
- *          └── a moment ◄── published ◄── remembered ◄── COMMITTED ◄── seclog_seal ◄── signed ◄──────┘
+ *   take the turn ─► does the tree match the last signature? ─► find unsealed numbers ─► leaves ─► tiles, root
+ *          ▲                                                                                          │
+ *          └── pause ◄── published ◄── remembered ◄── COMMITTED ◄── seclog_seal ◄── signed ◄──────────┘
  *
- * What must never happen is two signed checkpoints of which neither continues the other. So:
+ * It must never sign two checkpoints that fork, where neither continues the other. So:
  *
- * - The tree moves by compare-and-set in the database: of two sealers that both believe it is their turn, one commits.
- *   The turn only saves the other the work.
+ * - The tree moves by compare-and-set in the database: if two sealers both believe that they have the turn, only one
+ *   commits. The turn only saves the other one the work.
  * - A checkpoint leaves the process after its commit, never before. A signature whose commit failed is forgotten with
- *   the process; whoever comes next starts from the tree that is stored.
- * - The newest stored checkpoint must bear the signature of the sealer's key. Nobody else's tree is continued.
- * - The sealer remembers, outside the database, the checkpoint that it signed last, and proves before it goes on that the
- *   stored tree still begins with that one. A database that was rolled back is not continued.
+ *   the process; the next sealer starts from the stored tree.
+ * - The newest stored checkpoint must carry a signature of the sealer's key: it never continues another signer's tree.
+ * - The sealer remembers its last signed checkpoint outside the database, and proves before it continues that the stored
+ *   tree begins with that one: it never continues a database that was rolled back.
  *
- * The state is written after the commit and before anything is published. Killed in between, the sealer finds at its next
- * start a tree that is ahead of its state and continues it: that is consistent.
+ * It writes the state after the commit and before publishing. If it is killed in between, the next start finds a tree ahead
+ * of the state and continues it, which is consistent.
  */
 import { randomUUID } from "node:crypto";
 import { SeclogError } from "seclog";
@@ -39,44 +39,44 @@ import type { SealerState } from "./state.ts";
 import { readEdge, readLeaves, readTree, type StoredTree, signatureLine, writeSeal } from "./tree-store.ts";
 import { Waiting } from "./waiting.ts";
 
-/** The moments of a seal at which a test may end the process. */
+/** The steps of a seal, at each of which a test may kill the process. */
 export type SealStep = "begun" | "checked" | "read" | "signed" | "written" | "committed" | "remembered";
 
 export interface SealerOptions {
-  /** Whose name is the log's origin. */
+  /** Its name is the log's origin. */
   readonly signer: NoteSigner;
   readonly state: SealerState;
-  /** Milliseconds between two looks at what there is to seal. */
+  /** Milliseconds between two looks for unsealed events. */
   readonly intervalMs: number;
-  /** The most leaves in one step; what is beyond follows at once. @default 10000 */
+  /** The most leaves per step; the rest follows at once. @default 10000 */
   readonly mostLeaves?: number;
-  /** Told of each step as it is reached. */
+  /** Called as each step is reached. */
   readonly onStep?: (step: SealStep) => void;
 }
 
-/** What a step did. */
+/** The result of a step. */
 export interface SealedStep {
   readonly checkpoint: SignedCheckpoint;
-  /** How many leaves it appended. */
+  /** The number of leaves appended. */
   readonly leaves: number;
-  /** How many of them say that a number was missing. */
+  /** The number of leaves that record a missing number. */
   readonly missing: number;
-  /** Numbers that several rows claim; there may be more of them. One row of each was sealed, `verify` names the others. */
+  /** A lower bound on the numbers that several rows claim. One row of each was sealed; `verify` names the others. */
   readonly doubled: number;
-  /** Whether there are more events to seal at once. */
+  /** Whether more events can be sealed at once. */
   readonly more: boolean;
-  /** Numbers without an event that wait behind everything else, as far as is known. */
+  /** Known numbers without an event, which wait behind everything else. */
   readonly empty: number;
 }
 
 const MOST_LEAVES = 10_000;
-/** For how much longer than it may rest a sealer has the turn, and how often it renews that, in milliseconds. */
+/** How long the turn outlasts the sealer's pause, and how often the sealer renews it, in milliseconds. */
 const TURN_MS = 4_000;
 const RENEW_MS = 1_000;
-/** How often partitions are looked at. */
+/** How often to create partitions. */
 const PARTITIONS_MS = 3_600_000;
 
-/** Seals on one connection, which it owns until the connection or it fails; then a new one is made of each. */
+/** Seals on one connection, which it owns. After a failure of either, create both anew. */
 export class Sealer {
   readonly #session: Session;
   readonly #options: SealerOptions;
@@ -86,7 +86,7 @@ export class Sealer {
   #tree: TreeAppender | undefined;
   #waiting = new Waiting();
   #checked = false;
-  /** Committed, and not yet remembered: before that is done nothing else is sealed. */
+  /** Committed but not yet remembered: until then, nothing else is sealed. */
   #unremembered: string | undefined;
 
   constructor(session: Session, options: SealerOptions) {
@@ -94,12 +94,12 @@ export class Sealer {
     this.#options = options;
   }
 
-  /** Milliseconds for which a turn lasts that is not renewed. */
+  /** How long a turn lasts without renewal, in milliseconds. */
   get longestTurnMs(): number {
     return TURN_MS + this.#options.intervalMs;
   }
 
-  /** Whether this is the sealer now. A turn that is not renewed is over after seconds. */
+  /** Takes or renews the turn; returns whether this sealer has it. A turn expires seconds after its last renewal. */
   async takeTurn(): Promise<boolean> {
     const now = performance.now();
     if (now - this.#renewed < RENEW_MS) return true;
@@ -108,7 +108,7 @@ export class Sealer {
     return taken;
   }
 
-  /** Gives the turn back. */
+  /** Returns the turn. */
   async endTurn(): Promise<void> {
     if (this.#renewed !== Number.NEGATIVE_INFINITY) await this.#turn(0);
     this.#renewed = Number.NEGATIVE_INFINITY;
@@ -123,8 +123,9 @@ export class Sealer {
   }
 
   /**
-   * Makes the partitions of the months ahead, in a transaction of its own: a new one keeps everybody out until it ends. Events
-   * need none, there are default ones, so nothing that fails here is in the way of sealing; `doctor` says what is missing.
+   * Creates the partitions of the months ahead, in a separate transaction, since a new partition locks out other sessions
+   * until the commit. Events fall back to default partitions, so a failure here does not stop sealing; `doctor` reports what
+   * is missing.
    */
   async makePartitions(): Promise<void> {
     if (performance.now() - this.#partitionsMade < PARTITIONS_MS) return;
@@ -132,21 +133,21 @@ export class Sealer {
     await this.#session.query("SELECT public.seclog_make_partitions()").catch(() => {});
   }
 
-  /** Whether a step would look at sources that none has looked at: there may be more to seal although a step found nothing. */
+  /** Whether some sources have not been looked at yet: there may be more to seal even if a step found nothing. */
   get isLooking(): boolean {
     return this.#waiting.isWalking;
   }
 
-  /** Seconds since the oldest event was stored that waits, as far as is known; 0 when none does. */
+  /** Seconds since the oldest event known to wait was stored; 0 if none waits. */
   async oldestUnsealed(): Promise<number> {
     return await this.#session.transaction((client) => this.#waiting.oldest(client));
   }
 
   /**
-   * Seals what is there, at most `mostLeaves`; `undefined` when there was nothing.
+   * Seals up to `mostLeaves` numbers; returns `undefined` if none were waiting.
    *
-   * @throws SeclogError `SECLOG_ROLLBACK`, `SECLOG_TREE` or `SECLOG_KEY` when the tree must not be continued; whatever the database
-   *   says otherwise. Nothing was appended then, unless the answer to the commit was lost, which the next step finds out.
+   * @throws SeclogError `SECLOG_ROLLBACK`, `SECLOG_TREE` or `SECLOG_KEY` if the tree must not be continued; otherwise the
+   *   database's errors. Then nothing was appended, unless the response to COMMIT was lost, which the next step finds out.
    */
   async step(): Promise<SealedStep | undefined> {
     if (this.#unremembered !== undefined) this.#remember(this.#unremembered);
@@ -196,7 +197,7 @@ export class Sealer {
     }
   }
 
-  /** The tree that stands, once it is sure that it may be continued. */
+  /** The stored tree, once it is certain that it may be continued. */
   async #continueTree(): Promise<StoredTree & { readonly tree: TreeAppender }> {
     const stored = await readTree(this.#session.client);
     if (this.#tree?.size !== stored.size || !sameHash(this.#tree.root(), stored.root)) {
@@ -206,7 +207,7 @@ export class Sealer {
     if (!sameHash(this.#tree.root(), stored.root)) {
       throw new SeclogError(
         "SECLOG_TREE",
-        `the tiles do not make the root of the tree of ${stored.size} leaves: somebody changed them; run ${commandLine("verify")}`,
+        `the tiles do not match the root of the tree of ${stored.size} leaves: they were changed; run ${commandLine("verify")}`,
       );
     }
     if (!this.#checked) {
@@ -223,7 +224,7 @@ export class Sealer {
       if (newest?.size !== size || !sameHash(newest.root, root)) {
         throw new SeclogError(
           "SECLOG_TREE",
-          `the tree has ${size} leaves, and the newest checkpoint ${newest?.size ?? "is missing"}: somebody changed one of them; run ${commandLine("verify")}`,
+          `the tree has ${size} leaves, and the newest checkpoint ${newest?.size ?? "is missing"}: one of them was changed; run ${commandLine("verify")}`,
         );
       }
       if (newest.origin !== signer.name) {
@@ -234,7 +235,7 @@ export class Sealer {
       } catch (cause) {
         throw new SeclogError(
           "SECLOG_KEY",
-          `the newest checkpoint, of ${size} leaves, is not signed by ${signer.vkey}: take the key that seals this log, or if there is none, see docs/operations.md`,
+          `the newest checkpoint, of ${size} leaves, is not signed by ${signer.vkey}: use the key that seals this log, or if it is lost, see docs/operations.md`,
           { cause },
         );
       }

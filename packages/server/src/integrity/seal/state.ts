@@ -3,22 +3,22 @@ import { dirname } from "node:path";
 import { errorMessage, SeclogError } from "seclog";
 import { NoteError, parseCheckpoint, parseNote } from "seclog/merkle";
 
-/** What the sealer signed last, outside the database, so that a rollback of the database shows. */
+/** The sealer's last signed checkpoint, kept outside the database, so that a rollback of the database shows. */
 export interface SealerState {
-  /** Where it is, for messages. */
+  /** The state's place, for messages. */
   readonly path: string;
-  /** The text of the checkpoint that was signed last; `undefined` when none was. */
+  /** The text of the last signed checkpoint; `undefined` before the first. */
   last(): string | undefined;
-  /** Keeps a signed checkpoint. @throws SeclogError when it cannot be kept: it must not be published then */
+  /** Keeps a signed checkpoint. @throws SeclogError if that fails; then the checkpoint must not be published */
   remember(note: string): void;
 }
 
-/** Keeps it in a file, as a signed note: what `seclog verify --checkpoint` takes as well. */
+/** Keeps the state in a file, as a signed note, which `seclog verify --checkpoint` accepts as well. */
 export class SealerStateFile implements SealerState {
   readonly path: string;
   #last: string | undefined;
 
-  /** @throws SeclogError `SECLOG_CONFIG` when the file cannot be read or holds no checkpoint */
+  /** @throws SeclogError `SECLOG_CONFIG` if the file cannot be read or does not hold a checkpoint */
   constructor(path: string) {
     this.path = path;
     try {
@@ -27,7 +27,7 @@ export class SealerStateFile implements SealerState {
       this.#last = text;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      const why = error instanceof NoteError ? `it holds no checkpoint: ${error.message}` : errorMessage(error);
+      const why = error instanceof NoteError ? `it does not hold a checkpoint: ${error.message}` : errorMessage(error);
       throw new SeclogError("SECLOG_CONFIG", `the sealer's state ${path} cannot be used: ${why}`, { cause: error });
     }
   }
@@ -57,7 +57,7 @@ export class SealerStateFile implements SealerState {
     } catch (cause) {
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `the sealer's state ${this.path} cannot be written: ${errorMessage(cause)}; sealing waits`,
+        `the sealer's state ${this.path} cannot be written: ${errorMessage(cause)}; sealing waits until it can`,
         { cause },
       );
     }
@@ -65,7 +65,7 @@ export class SealerStateFile implements SealerState {
   }
 }
 
-/** No state beyond the process: a rollback of the database while the sealer is down is found by verification only. */
+/** Keeps no state beyond the process: only verification finds a rollback of the database while the sealer is down. */
 export class NoSealerState implements SealerState {
   readonly path = "the sealer's state";
   #last: string | undefined;

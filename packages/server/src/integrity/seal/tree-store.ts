@@ -1,8 +1,8 @@
 /**
- * The sealer's side of the database: what there is to seal, and the one statement that seals it.
+ * The sealer's access to the database: reads the leaves to seal, and seals them in one statement.
  *
- * All of a seal is one transaction with one snapshot. A source's position and its rows are committed together, so a number
- * at or below the position that has no row in the snapshot is missing for good.
+ * A seal is one transaction with one snapshot. A source commits its position together with its rows, so a number up to the
+ * position that has no row in the snapshot is missing for good.
  */
 import type { Client } from "pg";
 import { type Checkpoint, edgeTiles, leafHash, type NoteSignature, type NoteVerifier, type Tile } from "seclog/merkle";
@@ -11,11 +11,11 @@ import { planOnce } from "../../database/session.ts";
 import { IN_WANTED_RANGE, type NumberRange, RAW_VALUES, rangeValues, WANTED_RANGES } from "../leaf-ranges.ts";
 import { storedTiles } from "../stored-tree.ts";
 
-/** The tree as the database has it. */
+/** The stored tree. */
 export interface StoredTree {
   readonly size: number;
   readonly root: Uint8Array;
-  /** The source of the database's own events. */
+  /** The source of the log's own events. */
   readonly ownSource: string;
 }
 
@@ -33,13 +33,12 @@ export async function readEdge(client: Client, size: number): Promise<Tile[]> {
   return names.map((name, index) => ({ ...name, hashes: hashes[index] as Uint8Array }));
 }
 
-/** What a leaf is made of, for a SELECT list. */
+/** The columns of a leaf, for a SELECT list. */
 const COLUMNS = ENTRY_COLUMNS.map((column) => `stored.${column}`).join(", ");
 
 /**
- * The event that is sealed of several rows with one number is the first by (occurred_at, retention), which is the index's own
- * order: however many rows claim a number, one is read of it. The limit of a range has room for one row too many, which
- * says that a number has several.
+ * Of several rows with one number, the first by (occurred_at, retention) is sealed. That is the index's order, so one row is
+ * read however many claim the number. The limit of a range has room for one extra row, which shows that a number has several.
  */
 const IN_ORDER = "ORDER BY stored.seq, stored.occurred_at, stored.retention";
 
@@ -49,26 +48,26 @@ function leavesQuery(condition: string, limit: string): string {
     ORDER BY place, number, log.occurred_at, log.retention`;
 }
 
-/** The prepared statements: of ranges, of single numbers, and of the database's own source, of which nobody else can insert a row as `own`. */
+/** The prepared statements: for ranges, for single numbers, and for the log's own source, whose retention class `own` no writer can insert. */
 const QUERIES = {
   leaves: leavesQuery("", "wanted.last_seq - wanted.first_seq + 2"),
   leaf: leavesQuery("", "1"),
   "own leaves": leavesQuery(" AND stored.retention = 'own'", "wanted.last_seq - wanted.first_seq + 2"),
 } as const;
 
-/** Numbers whose rows are held at a time. */
+/** How many numbers' rows to hold in memory at a time. */
 const CHUNK = 1_000;
 
-/** What a seal's ranges turned out to have. */
+/** The leaves of a seal's ranges. */
 export interface SealLeaves {
   readonly leaves: readonly Uint8Array[];
-  /** By range: how many of its numbers are an event or in quarantine. */
+  /** By range: how many of its numbers have an event or a record in quarantine. */
   readonly events: readonly number[];
   /** Numbers that several rows claim. */
   readonly doubled: number;
 }
 
-/** The leaf of every number of the ranges, in order. @param ownSource the database's own */
+/** Reads the leaf of every number of the ranges, in order. @param ownSource the log's own source */
 export async function readLeaves(
   client: Client,
   ranges: readonly NumberRange[],
@@ -88,7 +87,7 @@ export async function readLeaves(
 
 /** A range, or a part of one. */
 interface Part extends NumberRange {
-  /** Where the range stands among the others. */
+  /** The index of the whole range. */
   readonly index: number;
 }
 
@@ -113,7 +112,7 @@ function* chunksOf(ranges: readonly NumberRange[]): Generator<readonly Part[]> {
 async function readChunk(client: Client, parts: readonly Part[], ownSource: string): Promise<SealLeaves> {
   const found = new Map<string, Uint8Array>();
   const doubled = new Set<string>();
-  /** Reads the rows of some parts; says which of them have more than one for each number. */
+  /** Reads the rows of some parts; returns the parts that have more rows than numbers. */
   const read = async (query: keyof typeof QUERIES, wanted: readonly NumberRange[]): Promise<readonly NumberRange[]> => {
     if (wanted.length === 0) return [];
     const { rows } = await client.query<(string | null)[]>({
@@ -220,7 +219,7 @@ export async function writeSeal(client: Client, seal: Seal): Promise<void> {
   });
 }
 
-/** The line of a signature in a note. */
+/** A signature's line in a note. */
 export function signatureLine({ name, keyId, signature }: NoteSignature): string {
   const id = Buffer.alloc(4);
   id.writeUInt32BE(keyId);

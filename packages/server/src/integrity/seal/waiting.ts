@@ -1,61 +1,61 @@
 /**
- * Which sources have numbers that are not sealed, and whose turn it is.
+ * Finds the sources with unsealed numbers, and selects what to seal next.
  *
- * A log may know millions of sources, most of them at rest, and some of a writer that wants to be in the others' way. So nothing
- * here reads them all at once. The sources of each login role are walked in pages, along the index, by the time of their last
- * batch: what moved within the last minute at every look, all of them at the first look and then once in a while. What is found
- * to wait is kept in memory, up to a bound; a login beyond it is not walked further until some of that is sealed.
+ * A log may have millions of sources, most of them at rest, and some of a writer that tries to block the others. So this never
+ * reads them all at once. It walks the sources of each login role in pages, along the index, by the time of their last batch:
+ * at every look those that moved within the last minute, and at the first look, and periodically, all of them. It keeps waiting
+ * sources in memory up to a bound, and pauses a login's walk beyond it until some of them are sealed.
  *
- * Room in a step is shared among the logins that wait, and then among each login's sources. Numbers without an event come last
- * and few at a time: honest programs leave none, and a source may have any amount of them.
+ * A step is shared among the waiting logins, and each login's share among its sources. Numbers without an event come last and
+ * few at a time: honest programs leave none, and a hostile source may have any amount of them.
  */
 import type { Client } from "pg";
 import { planOnce } from "../../database/session.ts";
 import type { NumberRange } from "../leaf-ranges.ts";
 
-/** A source with numbers that wait. */
+/** A source with unsealed numbers. */
 interface WaitingSource {
   readonly id: string;
   readonly login: string;
-  /** The last number that is sealed, and the last that is stored. */
+  /** The last sealed number, and the last stored one. */
   sealed: number;
   end: number;
-  /** In its last turn not one number had an event. */
+  /** No number of its last turn had an event. */
   empty: boolean;
 }
 
-/** Where a walk stands: behind this source. */
+/** The position of a walk: after this source. */
 interface Place {
   readonly at: string;
   readonly id: string;
 }
 
-/** The walks over the sources of one login: over those that moved lately, and now and then over all. */
+/** The walks over one login's sources: over those that moved recently, and periodically over all. */
 interface Walks {
   recent: Place | undefined;
   all: Place | "done" | undefined;
-  /** Its sources that are known to wait, without those that have shown no event. */
+  /** The number of its waiting sources, except empty ones. */
   waiting: number;
 }
 
-/** What is to be sealed next. */
+/** The ranges to seal next. */
 export interface Selection {
   readonly ranges: readonly NumberRange[];
   /** Whether events remain that can be sealed at once. */
   readonly more: boolean;
 }
 
-/** A position may become visible this much later than it says, while its commit waits for a standby. */
+/** How much later than its timestamp a position may become visible, while its commit waits for a standby. */
 const LATE = "60 seconds";
-/** As the index has it: it is not known who opened the sources of an older log. */
+/** The index's expression. Sources of an older log have no login. */
 const LOGIN = "coalesce(source.login::text, '')";
-/** Sources that are looked at at a time. */
+/** Sources to look at per page. */
 const PAGE = 5_000;
-/** How many looks after the last sources at rest are walked through again. */
+/** Every so many looks, walk all sources again, even those at rest. */
 const LOOK_AT_ALL = 60;
-/** Sources that are kept in mind. */
+/** The most sources to keep in memory. */
 const MOST_KNOWN = 100_000;
-/** The most numbers in a step that have no event as far as is known, and of how many sources. */
+/** The most numbers of empty sources in a step, and the most such sources. */
 const MOST_EMPTY = 1_000;
 const MOST_EMPTY_SOURCES = 10;
 
@@ -64,7 +64,7 @@ export class Waiting {
   readonly #logins = new Map<string, Walks>();
   #looks = 0;
 
-  /** Looks at the next sources: at several pages, until something waits, all were looked at, or a second has passed. */
+  /** Reads pages of sources until one has events waiting, all were read, or a second has passed. */
   async look(client: Client): Promise<void> {
     const began = performance.now();
     await this.#findLogins(client);
@@ -76,7 +76,7 @@ export class Waiting {
     } while (this.isWalking && !this.#hasEvents() && performance.now() - began < 1_000);
   }
 
-  /** The next ranges, at most `most` numbers together. */
+  /** Selects the next ranges, at most `most` numbers in total. */
   next(most: number): Selection {
     const busy = [...this.#sources.values()].filter(({ empty }) => !empty);
     const empty = [...this.#sources.values()].filter((source) => source.empty).slice(0, MOST_EMPTY_SOURCES);
@@ -86,7 +86,7 @@ export class Waiting {
     return { ranges, more };
   }
 
-  /** Notes what was sealed. Who has had a turn and still waits stands behind the others. @param events by range: how many had one */
+  /** Notes what was sealed. A source that still waits moves behind the others. @param events by range: how many numbers had an event */
   sealed(ranges: readonly NumberRange[], events: readonly number[]): void {
     for (const [index, { sourceId, last }] of ranges.entries()) {
       const source = this.#sources.get(sourceId);
@@ -98,14 +98,14 @@ export class Waiting {
     this.#forget();
   }
 
-  /** Numbers that wait in sources whose last turn had not one event. */
+  /** The waiting numbers of empty sources. */
   get empty(): number {
     let numbers = 0;
     for (const { empty, sealed, end } of this.#sources.values()) if (empty) numbers += end - sealed;
     return numbers;
   }
 
-  /** Seconds since the oldest event was stored that is known to wait; 0 when none is. */
+  /** Seconds since the oldest event known to wait was stored; 0 if none waits. */
   async oldest(client: Client): Promise<number> {
     const waiting = [...this.#sources.values()].filter(({ empty }) => !empty).slice(0, MOST_AGED);
     if (waiting.length === 0) return 0;
@@ -121,7 +121,7 @@ export class Waiting {
     return Math.max(0, Number(rows[0]?.age ?? 0));
   }
 
-  /** Whether there are sources that nobody has looked at yet. */
+  /** Whether some sources have not been looked at yet. */
   get isWalking(): boolean {
     for (const { all, waiting } of this.#logins.values()) if (all !== "done" && waiting < PAGE) return true;
     return false;
@@ -135,7 +135,7 @@ export class Waiting {
   async #findLogins(client: Client): Promise<void> {
     const { rows } = await client.query<{ login: string }>({
       ...planOnce(client, "logins"),
-      // One after the other along the index: DISTINCT would read every source.
+      // Skips along the index from login to login: DISTINCT would read every source.
       text: `WITH RECURSIVE each (login) AS (
           (SELECT ${LOGIN} FROM public.security_event_source AS source ORDER BY ${LOGIN} LIMIT 1)
           UNION ALL
@@ -149,7 +149,7 @@ export class Waiting {
     }
   }
 
-  /** One page of each walk that is to go on. */
+  /** Reads the next page of each active walk. */
   async #page(client: Client): Promise<void> {
     const walks: { readonly login: string; readonly name: "recent" | "all"; readonly place: Place | undefined }[] = [];
     for (const [login, { recent, all, waiting }] of this.#logins) {
@@ -170,7 +170,7 @@ export class Waiting {
       const page = rows.filter(({ walk }) => Number(walk) === index + 1);
       const state = this.#logins.get(login) as Walks;
       const end = page.find(({ is_last }) => is_last);
-      // A page that is not full is the walk's last.
+      // A partial page is the last one of the walk.
       const place = end !== undefined && Number(end.place) === PAGE ? { at: end.updated_at, id: end.id } : undefined;
       if (name === "recent") state.recent = place;
       else state.all = place ?? "done";
@@ -193,13 +193,13 @@ export class Waiting {
     this.#count(source, 1);
   }
 
-  /** Those without an event hold up no walk, however many they are. */
+  /** Does not count empty sources, so that any number of them cannot pause a walk. */
   #count({ login, empty }: WaitingSource, by: number): void {
     const walks = this.#logins.get(login);
     if (walks !== undefined && !empty) walks.waiting += by;
   }
 
-  /** Beyond a bound, sources without an event are left to the next walk over all. */
+  /** Beyond the bound, drops empty sources, which the next walk over all will find again. */
   #forget(): void {
     let excess = this.#sources.size - MOST_KNOWN;
     for (const { id, empty } of this.#sources.values()) {
@@ -209,7 +209,7 @@ export class Waiting {
   }
 }
 
-/** Of how many sources the oldest event is looked for. */
+/** How many sources to search for the oldest event. */
 const MOST_AGED = 500;
 
 interface PageRow {
@@ -222,7 +222,7 @@ interface PageRow {
   readonly is_last: boolean;
 }
 
-/** Of each page: what waits, and its last source, which says where the walk is. */
+/** Selects the waiting sources of each page, and its last source, which marks the position of the walk. */
 const PAGE_QUERY = `SELECT walk::text, place::text, id::text, updated_at::text, last_seq::text, sealed::text, is_last FROM (
     SELECT wanted.walk, source.id, source.updated_at, source.last_seq, coalesce(sealed.last_seq, 0) AS sealed,
         row_number() OVER each AS place, lead(source.id) OVER each IS NULL AS is_last
@@ -236,7 +236,7 @@ const PAGE_QUERY = `SELECT walk::text, place::text, id::text, updated_at::text, 
       WINDOW each AS (PARTITION BY wanted.walk ORDER BY source.updated_at, source.id)) AS page
   WHERE last_seq > sealed OR is_last ORDER BY walk, place`;
 
-/** A share of the room for each login, and of that for each of its sources. */
+/** Shares the room among the logins, and each login's share among its sources. */
 function shared(sources: readonly WaitingSource[], room: number): NumberRange[] {
   const byLogin = new Map<string, WaitingSource[]>();
   for (const source of sources) {
@@ -259,7 +259,7 @@ function shared(sources: readonly WaitingSource[], room: number): NumberRange[] 
   });
 }
 
-/** What one does not need of its share the others get, the one that needs least first. Where there is not one for each, the first get one. */
+/** Splits `room` fairly: unused shares go to the others, smallest demand first. If there is not one for each, the first ones get it. */
 function shares(wanted: readonly number[], room: number): number[] {
   const given = wanted.map(() => 0);
   const asking = wanted.map((count, index) => ({ count, index })).slice(0, room);

@@ -4,18 +4,18 @@ import { commandLine } from "../../config/program.ts";
 import type { Queries } from "../../database/session.ts";
 import { IN_WANTED_RANGE, numbersOfLeaves, RAW_VALUES, rangeValues, WANTED_RANGES } from "../leaf-ranges.ts";
 
-/** The entries of a bundle are no longer all there. */
+/** Some entries of a bundle were pruned. */
 export class PrunedError extends Error {}
 
-/** An entry that is stored is not the one that was sealed. */
+/** A stored entry differs from the sealed one. */
 export class AlteredError extends Error {}
 
 /**
- * The entries of some leaves in a row, of one bundle. Where several rows claim a number, the one that was sealed is taken,
- * which is the one whose hash the tree has: a row that was added later is no reason to serve anything else.
+ * The entries of consecutive leaves of one bundle. If several rows claim a number, it takes the sealed one, whose hash is
+ * in the tree, so a row added later changes nothing.
  *
  * @param first the index of the first leaf
- * @param hashes of the leaves, as the tree has them
+ * @param hashes of the leaves, from the tree
  * @throws PrunedError, AlteredError
  */
 export async function readEntries(pool: Queries, first: number, hashes: Uint8Array): Promise<string[]> {
@@ -60,7 +60,8 @@ export async function readEntries(pool: Queries, first: number, hashes: Uint8Arr
     }
   }
   if (absent.length > 0) throw await whyAbsent(pool, absent);
-  if (entries.length !== count) throw new AlteredError(`leaves ${first} to ${first + count} are in no sealed range`);
+  if (entries.length !== count)
+    throw new AlteredError(`leaves ${first} to ${first + count} are outside every sealed range`);
   return entries;
 }
 
@@ -77,11 +78,11 @@ async function whyAbsent(
   const [unexplained] = rows;
   if (unexplained === undefined) return new PrunedError();
   return new AlteredError(
-    `number ${unexplained.seq} of source ${unexplained.source_id} is not stored as it was sealed: run ${commandLine("verify")}`,
+    `number ${unexplained.seq} of source ${unexplained.source_id} differs from what was sealed: run ${commandLine("verify")}`,
   );
 }
 
-/** A bundle as tlog-tiles has it: each entry after its length in two bytes. */
+/** A bundle of tlog-tiles: each entry after its length in two bytes. */
 export function entryBundle(entries: readonly string[]): Buffer {
   return Buffer.concat(
     entries.flatMap((entry) => {
@@ -93,7 +94,7 @@ export function entryBundle(entries: readonly string[]): Buffer {
   );
 }
 
-/** The leaf with which a tile of level 0 begins. */
+/** The first leaf of a tile of level 0. */
 export function firstLeaf(tile: number): number {
   return tile * TILE_WIDTH;
 }

@@ -10,7 +10,7 @@ import {
   sealAll,
   seed,
 } from "#test/support/sealed-tree.ts";
-import type { HttpAnswer } from "../../http/service.ts";
+import type { HttpResponse } from "../../http/service.ts";
 import { ReadApi } from "./read-api.ts";
 
 const log = parsePrivateKey(formatPrivateKey("log.example/shop", seed()));
@@ -22,7 +22,7 @@ const checkpoints: SealedCheckpoint[] = [];
 const entries: string[] = [];
 const sources: string[] = [];
 
-/** Two sources in turns, with a hole, a record in quarantine, ranges that begin and end within bundles. */
+/** Two alternating sources, with a hole, a record in quarantine, and ranges that begin and end inside bundles. */
 beforeAll(async () => {
   database = await createTestDatabase();
   const options = "-c timezone=UTC -c datestyle=ISO -c bytea_output=hex";
@@ -51,8 +51,8 @@ afterAll(async () => {
   await database[Symbol.asyncDispose]();
 });
 
-const get = async (path: string, method = "GET"): Promise<HttpAnswer> =>
-  await api.answer({ method, path, body: Buffer.alloc(0) });
+const get = async (path: string, method = "GET"): Promise<HttpResponse> =>
+  await api.respond({ method, path, body: Buffer.alloc(0) });
 const size = (): number => checkpoints.at(-1)?.size ?? 0;
 const name = (index: number, width: number): string =>
   `${String(index).padStart(3, "0")}${width === 256 ? "" : `.p/${width}`}`;
@@ -73,7 +73,7 @@ describe("ReadApi", () => {
     expect(await get("/checkpoint")).toMatchObject({ status: 200, body: checkpoints.at(-1)?.note });
   });
 
-  it("serves the tiles of every size that was signed, from which its root follows", async () => {
+  it("serves the tiles of every signed size, which yield its root", async () => {
     expect(checkpoints.length).toBe(3);
     for (const { size, root } of checkpoints) {
       const made = await treeRoot(
@@ -96,7 +96,7 @@ describe("ReadApi", () => {
     }
   });
 
-  it("serves every entry, so that its hash is the leaf", async () => {
+  it("serves every entry, whose hash is the leaf", async () => {
     expect(entries).toHaveLength(size());
     for (let index = 0; index * 256 < size(); index++) {
       const width = Math.min(256, size() - index * 256);
@@ -118,7 +118,7 @@ describe("ReadApi", () => {
     }
   });
 
-  it("serves nothing beyond the newest checkpoint, not even what is in the tile", async () => {
+  it("serves nothing beyond the newest checkpoint, not even hashes in the stored tile", async () => {
     const last = Math.floor(size() / 256);
     expect((await get(`/tile/0/${name(last, size() % 256)}`)).status).toBe(200);
     for (const path of [
@@ -132,7 +132,7 @@ describe("ReadApi", () => {
     ]) {
       expect((await get(path)).status, path).toBe(404);
     }
-    // Somebody has written hashes that nobody has signed.
+    // An attacker has written hashes that no key signed.
     const client = new pg.Client({ connectionString: database.adminUrl });
     await client.connect();
     await client.query("BEGIN");
@@ -172,22 +172,24 @@ describe("ReadApi", () => {
     "tile/0/000",
     "xtile/0/000",
     "",
-  ])("knows no %j", async (path) => {
+  ])("responds to %j with 404", async (path) => {
     expect((await get(path)).status).toBe(404);
   });
 
   it.each(["POST", "PUT", "DELETE", "OPTIONS", "get", ""])("refuses %j", async (method) => {
-    const answer = await get("/checkpoint", method);
-    expect(answer).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
+    const response = await get("/checkpoint", method);
+    expect(response).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
   });
 
-  it("serves no entries unless it was asked to", async () => {
+  it("serves entries only if configured", async () => {
     const closed = new ReadApi({ pool, entries: false, onError: () => {} });
-    expect((await closed.answer({ method: "GET", path: "/tile/entries/000", body: Buffer.alloc(0) })).status).toBe(404);
-    expect((await closed.answer({ method: "GET", path: "/tile/0/000", body: Buffer.alloc(0) })).status).toBe(200);
+    expect((await closed.respond({ method: "GET", path: "/tile/entries/000", body: Buffer.alloc(0) })).status).toBe(
+      404,
+    );
+    expect((await closed.respond({ method: "GET", path: "/tile/0/000", body: Buffer.alloc(0) })).status).toBe(200);
   });
 
-  it("takes the row that was sealed when others claim its number", async () => {
+  it("serves the sealed row if others claim its number", async () => {
     const [one = ""] = sources;
     for (const shift of ["-1 day", "1 day"]) {
       await database.query(
@@ -203,20 +205,20 @@ describe("ReadApi", () => {
     expect(split(body as Uint8Array)).toEqual(entries.slice(0, 256));
   });
 
-  it("says that an entry is not what was sealed, and not which", async () => {
+  it("reports an altered entry without naming it", async () => {
     const [one = ""] = sources;
     await tamper("UPDATE security_event_log SET host = 'elsewhere' WHERE source_id = $1 AND seq = 2", one);
     errors.length = 0;
     expect(await get("/tile/entries/000")).toMatchObject({
       status: 500,
-      body: "what is stored is not what was sealed\n",
+      body: "the stored log differs from what was sealed\n",
     });
-    expect(errors.join()).toContain(`number 2 of source ${one} is not stored as it was sealed`);
+    expect(errors.join()).toContain(`number 2 of source ${one} differs from what was sealed`);
     await tamper("UPDATE security_event_log SET host = 'h\u00f6st' WHERE source_id = $1 AND seq = 2", one);
     expect((await get("/tile/entries/000")).status).toBe(200);
   });
 
-  it("serves what an erasure left, and no bundle of what was pruned", async () => {
+  it("serves bundles after an erasure, and none with pruned entries", async () => {
     const [one = "", two = ""] = sources;
     await database.query("SELECT seclog_erase('u1', NULL, NULL, NULL, NULL, NULL, 'asked', false)");
     expect((await get("/tile/entries/000")).status).toBe(200);
@@ -228,33 +230,33 @@ describe("ReadApi", () => {
     expect(await get("/tile/entries/000")).toMatchObject({ status: 404, body: "pruned\n" });
     expect((await get("/tile/entries/001")).status).toBe(200);
     expect((await get("/tile/0/000")).status).toBe(200);
-    // An erasure explains no row that is gone.
+    // An erasure does not explain a missing row.
     await tamper("DELETE FROM security_event_log WHERE source_id = $1 AND seq = 3", two);
     expect((await get("/tile/entries/000")).status).toBe(500);
   });
 
-  it("answers 503 without a word of why when the database cannot be asked", async () => {
+  it("responds with a bare 503 if the database is unavailable", async () => {
     const url = new URL(database.readerUrl);
     url.password = "wrong";
     const broken = new pg.Pool({ connectionString: url.href });
     const told: string[] = [];
     const offline = new ReadApi({ pool: broken, entries: true, onError: (error) => told.push(String(error)) });
     for (const path of ["/checkpoint", "/tile/0/000", "/tile/entries/000"]) {
-      expect(await offline.answer({ method: "GET", path, body: Buffer.alloc(0) })).toMatchObject({
+      expect(await offline.respond({ method: "GET", path, body: Buffer.alloc(0) })).toMatchObject({
         status: 503,
-        body: "the database cannot be asked now\n",
+        body: "the database is unavailable\n",
       });
     }
     expect(told.join()).toContain("SECLOG_READER_URL");
     await broken.end();
   });
 
-  it("knows no checkpoint of a log that was never sealed", async () => {
+  it("has no checkpoint of a log that was never sealed", async () => {
     await using empty = await createTestDatabase();
     const emptyPool = new pg.Pool({ connectionString: empty.readerUrl });
     const fresh = new ReadApi({ pool: emptyPool, entries: true, onError: () => {} });
     for (const path of ["/checkpoint", "/tile/0/000.p/1", "/tile/entries/000.p/1"]) {
-      expect((await fresh.answer({ method: "GET", path, body: Buffer.alloc(0) })).status).toBe(404);
+      expect((await fresh.respond({ method: "GET", path, body: Buffer.alloc(0) })).status).toBe(404);
     }
     await emptyPool.end();
   });
@@ -268,7 +270,7 @@ async function addRowFor(source: string, seq: number): Promise<void> {
   );
 }
 
-/** Changes rows past the triggers that refuse it, as only a superuser can. */
+/** Changes rows past the triggers, as only a superuser can. */
 async function tamper(statement: string, source: string): Promise<void> {
   const client = new pg.Client({ connectionString: database.adminUrl });
   await client.connect();

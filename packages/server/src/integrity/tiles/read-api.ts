@@ -1,29 +1,29 @@
 /**
- * The log for everybody who checks it, as https://c2sp.org/tlog-tiles has it: the newest checkpoint, and the tiles of the
- * tree. Entries only where that was asked for: they name hosts, routes and times, though no person.
+ * Serves the log to verifiers according to https://c2sp.org/tlog-tiles: the newest checkpoint and the tree's tiles. Serves
+ * entries only on request: they name hosts, routes and times, though no people.
  */
 import { SeclogError } from "seclog";
 import { HASH_BYTES, levelWidth, parseTilePath, TILE_WIDTH, type TileName } from "seclog/merkle";
 import { databaseError } from "../../database/failure.ts";
 import type { Queries } from "../../database/session.ts";
-import { type HttpAnswer, type HttpQuestion, textAnswer } from "../../http/service.ts";
+import { type HttpRequest, type HttpResponse, textResponse } from "../../http/service.ts";
 import { storedCheckpoint, storedTiles } from "../stored-tree.ts";
 import { AlteredError, entryBundle, PrunedError, readEntries } from "./entries.ts";
 
 export interface ReadApiOptions {
   /** The reader's connections. */
   readonly pool: Queries;
-  /** Whether entries are served, too. */
+  /** Whether to serve entries as well. */
   readonly entries: boolean;
-  /** Told of what an answer does not say: what the database said, or that what is stored was altered. */
+  /** Receives the details that a response hides: the database's error, or which stored entry was altered. */
   readonly onError: (error: unknown) => void;
 }
 
-/** What is once served never changes. */
+/** Tiles and bundles never change once served. */
 const IMMUTABLE = "max-age=31536000, immutable";
 const BYTES = "application/octet-stream";
 
-const NOT_FOUND: HttpAnswer = textAnswer(404, "not found");
+const NOT_FOUND: HttpResponse = textResponse(404, "not found");
 
 export class ReadApi {
   readonly #options: ReadApiOptions;
@@ -32,8 +32,9 @@ export class ReadApi {
     this.#options = options;
   }
 
-  async answer({ method, path }: HttpQuestion): Promise<HttpAnswer> {
-    if (method !== "GET" && method !== "HEAD") return textAnswer(405, "only GET and HEAD here", { allow: "GET, HEAD" });
+  async respond({ method, path }: HttpRequest): Promise<HttpResponse> {
+    if (method !== "GET" && method !== "HEAD")
+      return textResponse(405, "only GET and HEAD here", { allow: "GET, HEAD" });
     try {
       if (path === "/checkpoint") return await this.#checkpoint();
       const bundle = /^\/tile\/entries\/(.+)$/.exec(path)?.[1];
@@ -46,7 +47,7 @@ export class ReadApi {
     }
   }
 
-  async #checkpoint(): Promise<HttpAnswer> {
+  async #checkpoint(): Promise<HttpResponse> {
     const newest = await storedCheckpoint(this.#options.pool);
     if (newest === undefined) return NOT_FOUND;
     return {
@@ -56,17 +57,17 @@ export class ReadApi {
     };
   }
 
-  async #tile(name: TileName): Promise<HttpAnswer> {
+  async #tile(name: TileName): Promise<HttpResponse> {
     const hashes = await this.#hashes(name);
     if (hashes === undefined) return NOT_FOUND;
     return { status: 200, headers: { "content-type": BYTES, "cache-control": `public, ${IMMUTABLE}` }, body: hashes };
   }
 
-  async #bundle(name: TileName): Promise<HttpAnswer> {
+  async #bundle(name: TileName): Promise<HttpResponse> {
     const hashes = await this.#hashes(name);
     if (hashes === undefined) return NOT_FOUND;
     const entries = await readEntries(this.#options.pool, name.index * TILE_WIDTH, hashes);
-    // For the one who asked: what retention takes away must not live on in caches that others share.
+    // Private: pruned entries must not live on in shared caches.
     return {
       status: 200,
       headers: { "content-type": BYTES, "cache-control": `private, ${IMMUTABLE}` },
@@ -74,7 +75,7 @@ export class ReadApi {
     };
   }
 
-  /** A tile's hashes; `undefined` when the newest checkpoint does not reach as far: what is beyond nobody has signed yet. */
+  /** A tile's hashes; `undefined` beyond the newest checkpoint, where nothing is signed yet. */
   async #hashes(name: TileName): Promise<Uint8Array | undefined> {
     const { rows } = await this.#options.pool.query<{ size: string | null }>(
       "SELECT max(size)::text AS size FROM public.security_event_checkpoint",
@@ -85,15 +86,14 @@ export class ReadApi {
     return hashes?.subarray(0, name.width * HASH_BYTES);
   }
 
-  #failure(error: unknown): HttpAnswer {
-    if (error instanceof PrunedError) return textAnswer(404, "pruned");
+  #failure(error: unknown): HttpResponse {
+    if (error instanceof PrunedError) return textResponse(404, "pruned");
     const known = databaseError(error, "reader");
     this.#options.onError(known);
     if (error instanceof AlteredError || (known instanceof SeclogError && known.code === "SECLOG_TREE")) {
-      return textAnswer(500, "what is stored is not what was sealed");
+      return textResponse(500, "the stored log differs from what was sealed");
     }
-    if (known instanceof SeclogError)
-      return textAnswer(503, "the database cannot be asked now", { "retry-after": "5" });
-    return textAnswer(500, "internal error");
+    if (known instanceof SeclogError) return textResponse(503, "the database is unavailable", { "retry-after": "5" });
+    return textResponse(500, "internal error");
   }
 }

@@ -1,14 +1,14 @@
 /**
- * What a witness has cosigned, on disk. Each log has a folder, named by the SHA-256 of its origin, and in it one file,
- * `checkpoint.<n>`: the newest checkpoint that was cosigned, with the signatures. The next one is `checkpoint.<n + 1>`:
+ * A witness's state on disk. Each log has a folder, named by the SHA-256 of its origin, with one file, `checkpoint.<n>`:
+ * the newest cosigned checkpoint with its signatures. The next one is `checkpoint.<n + 1>`:
  *
- *   open(tmp, O_EXCL) write fsync close ─► link(tmp, checkpoint.<n+1>) ─► fsync(folder) ─► nothing higher? ─► answered
- *                                          └ EEXIST: another was faster                    └ higher: withdrawn
+ *   open(tmp, O_EXCL) write fsync close ─► link(tmp, checkpoint.<n+1>) ─► fsync(folder) ─► nothing higher? ─► respond
+ *                                          └ EEXIST: another was faster                    └ higher: withdraw
  *
- * The hard link is the compare-and-set: it makes the whole file appear at once, and only where nobody else made that
- * number. So even two processes that cannot see each other, in two containers on one volume, never both go on from the
- * same checkpoint. One that slept so long that its number was made and removed by others finds a higher one. Killed
- * anywhere: before the link nothing happened; after it, the checkpoint stands, and nobody has its signature yet.
+ * The hard link is the compare-and-set: it creates the whole file at once, and only if the number is free. So even two
+ * processes that cannot see each other, in two containers on one volume, never both continue the same checkpoint. A process
+ * that slept while others created and removed its number finds a higher one. Killed before the link, it has changed nothing;
+ * killed after it, the checkpoint stands, and no client has its signature yet.
  */
 import { createHash, randomBytes } from "node:crypto";
 import nodeFs from "node:fs";
@@ -17,7 +17,7 @@ import { SeclogError } from "seclog";
 import { type Checkpoint, NoteError, type NoteVerifier, openNote, parseCheckpoint } from "seclog/merkle";
 import { makeFolder } from "../../files/make-folder.ts";
 
-/** The calls that are made: a parameter, so that a test can let any of them fail. */
+/** The file system calls in use: a parameter, so that a test can make any of them fail. */
 export type WitnessFs = Pick<
   typeof nodeFs,
   "closeSync" | "fsyncSync" | "linkSync" | "openSync" | "readFileSync" | "readdirSync" | "unlinkSync" | "writeSync"
@@ -25,13 +25,13 @@ export type WitnessFs = Pick<
 
 /** The newest checkpoint of a log. */
 export interface Cosigned extends Checkpoint {
-  /** How many times the log's state was replaced before; to be named when it is replaced again. */
+  /** Counts the replacements of the log's state; pass it to {@link WitnessState.replace}. */
   readonly revision: number;
   /** The checkpoint with the log's signature and the witness's. */
   readonly note: string;
 }
 
-/** The hash that stands for a log in paths: SHA-256 of its origin, in hexadecimal. */
+/** A log's name in paths: the SHA-256 of its origin, in hexadecimal. */
 export function originHash(origin: string): string {
   return createHash("sha256").update(origin).digest("hex");
 }
@@ -46,10 +46,10 @@ export class WitnessState {
   }
 
   /**
-   * To be called once before anything else: makes the log's folder, removes what a killed process left, and checks what
-   * is kept. A witness that begins again from nothing would sign anything.
+   * Call this first: it creates the log's folder, removes the leftovers of a killed process, and checks the stored
+   * checkpoint. A witness that lost its state would sign anything.
    *
-   * @throws SeclogError `SECLOG_CONFIG` when the state cannot be used
+   * @throws SeclogError `SECLOG_CONFIG` if the state is unusable
    */
   prepare(origin: string, known: readonly NoteVerifier[]): void {
     const folder = this.#folder(origin);
@@ -65,13 +65,13 @@ export class WitnessState {
       if (!(error instanceof NoteError)) throw error;
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `what the witness keeps of ${origin} is damaged (${folder}): ${error.message}; restore it, or make a new key and a new state`,
+        `the witness's state of ${origin} is damaged (${folder}): ${error.message}; restore it, or make a new key and a new state`,
         { cause: error },
       );
     }
   }
 
-  /** What was cosigned last. @throws NoteError when the file is damaged */
+  /** The newest cosigned checkpoint. @throws NoteError if the file is damaged */
   latest(origin: string): Cosigned | undefined {
     const folder = this.#folder(origin);
     for (;;) {
@@ -81,7 +81,7 @@ export class WitnessState {
       try {
         note = this.#fs.readFileSync(join(folder, fileName(revision)), "utf8");
       } catch (error) {
-        // Another process has replaced it in between.
+        // Another process has replaced it meanwhile.
         if ((error as NodeJS.ErrnoException).code === "ENOENT") continue;
         throw error;
       }
@@ -92,10 +92,10 @@ export class WitnessState {
   }
 
   /**
-   * Replaces what was cosigned last. When it returns `true` the new one is durable and may be given away.
+   * Replaces the newest cosigned checkpoint. Once it returns `true`, the new one is durable and may leave the process.
    *
-   * @param revision of what it replaces, 0 when there was none
-   * @returns whether nobody else was faster
+   * @param revision of the checkpoint to replace, 0 for the first one
+   * @returns `false` if another process was faster
    */
   replace(origin: string, revision: number, note: string): boolean {
     const folder = this.#folder(origin);
@@ -159,7 +159,7 @@ export class WitnessState {
     }
   }
 
-  /** What cannot be removed is only in the way: the highest number counts. */
+  /** A file that cannot be removed does no harm: the highest number counts. */
   #remove(path: string): void {
     try {
       this.#fs.unlinkSync(path);

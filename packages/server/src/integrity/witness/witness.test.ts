@@ -61,7 +61,7 @@ async function start(): Promise<void> {
   service = await startHttpService({
     listen: { host: "127.0.0.1", port: 0 },
     mostBytes: MOST_REQUEST_BYTES,
-    answer: (question) => subject.answer(question),
+    respond: (request) => subject.respond(request),
     onError: (error) => {
       throw error;
     },
@@ -78,7 +78,7 @@ const requestOf = async (from: MemoryTree, old: number, size: number, { note } =
 };
 
 describe("Witness", () => {
-  it("cosigns what continues, keeps it, and shows it to monitors", async () => {
+  it("cosigns a consistent checkpoint, keeps it, and serves it to monitors", async () => {
     const path = `/${originHash(log.name)}/checkpoint`;
     expect(await ask("GET", path)).toMatchObject({ status: 404 });
     let last: SealedCheckpoint | undefined;
@@ -91,13 +91,13 @@ describe("Witness", () => {
       [8, 40],
     ] as const) {
       last = tree.checkpoint(log, size);
-      const answer = await add(await requestOf(tree, old, size));
-      expect(answer.status, `${old} to ${size}: ${answer.body}`).toBe(200);
-      const opened = openNote(`${parseNote(last.note).text}\n${answer.body}`, [signer]);
+      const response = await add(await requestOf(tree, old, size));
+      expect(response.status, `${old} to ${size}: ${response.body}`).toBe(200);
+      const opened = openNote(`${parseNote(last.note).text}\n${response.body}`, [signer]);
       expect(opened.signatures).toHaveLength(1);
       expect(cosignatureTime(opened.signatures[0] as never)).toBe(1_679_315_147);
       const shown = await ask("GET", path);
-      expect(shown).toMatchObject({ status: 200, body: last.note + answer.body });
+      expect(shown).toMatchObject({ status: 200, body: last.note + response.body });
       expect(shown.headers["content-type"]).toBe("text/plain; charset=utf-8");
       expect(openNote(shown.body, [log, signer]).verified).toHaveLength(2);
     }
@@ -109,7 +109,7 @@ describe("Witness", () => {
     expect(inconsistent).toEqual([]);
   });
 
-  it("takes the specification's example request apart, and verifies its first signature's key only", async () => {
+  it("parses the specification's example request, and verifies only its first signature", async () => {
     const example = `old 20852014
 PlRNCrwHpqhGrupue0L7gxbjbMiKA9temvuZZDDpkaw=
 jrJZDmY8Y7SyJE0MWLpLozkIVMSMZcD5kvuKxPC3swk=
@@ -123,19 +123,19 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 \u2014 example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=
 \u2014 example.com/behind-the-sofa opLqBQsREYCgu6xQkYQwJr9fo45a62DN9EdmHXnZdXNqlcVGlCum2Wks+49/V6267UEjw6QUXTS5Rovnzv++qbSzm9Q=
 `;
-    // It has the form of a request, of a log that is not watched here.
+    // A valid request, of a log that is not watched here.
     expect(await add(example)).toMatchObject({ status: 404 });
-    // Watched under another key, whose name is the origin: nobody known has signed it.
+    // Watched under another key of the same name: no known key has signed it.
     const same = parsePrivateKey(formatPrivateKey("example.com/behind-the-sofa", seed()));
-    const answer = witness(undefined, { logs: [same] }).answer({
+    const response = witness(undefined, { logs: [same] }).respond({
       method: "POST",
       path: "/add-checkpoint",
       body: Buffer.from(example),
     });
-    expect(answer).toMatchObject({ status: 403 });
+    expect(response).toMatchObject({ status: 403 });
   });
 
-  /** At the time of each the witness has cosigned 7 leaves. */
+  /** Before each request, the witness has cosigned 7 leaves. */
   const hostile: readonly (readonly [string, number, () => string | Promise<string>])[] = [
     ["nothing", 400, () => ""],
     ["CRLF", 400, async () => (await requestOf(tree, 7, 8)).replaceAll("\n", "\r\n")],
@@ -144,7 +144,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ["no empty line", 400, async () => (await requestOf(tree, 7, 8)).replaceAll("\n\n", "\n")],
     ["no note", 400, () => "old 7\n\n"],
     ["no last newline", 400, async () => (await requestOf(tree, 7, 8)).slice(0, -1)],
-    ["an old size with a zero before it", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "old 07")],
+    ["an old size with a leading zero", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "old 07")],
     ["a negative old size", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "old -7")],
     ["an old size with a plus", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "old +7")],
     ["an old size in other digits", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "old \u0667")],
@@ -157,11 +157,11 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ["Old", 400, async () => (await requestOf(tree, 7, 8)).replace("old 7", "Old 7")],
     ["64 proof lines", 400, () => `old 7\n${base64(leafHash("x")).repeat(64)}\n${tree.checkpoint(log, 8).note}`],
     [
-      "63 proof lines, which are none",
+      "63 invalid proof lines",
       422,
       () => `old 7\n${base64(leafHash("x")).repeat(63)}\n${tree.checkpoint(log, 8).note}`,
     ],
-    ["a proof line that is no Base64", 400, () => `old 7\n${"!".repeat(44)}\n\n${tree.checkpoint(log, 8).note}`],
+    ["a proof line that is not Base64", 400, () => `old 7\n${"!".repeat(44)}\n\n${tree.checkpoint(log, 8).note}`],
     [
       "a proof line without padding",
       400,
@@ -179,7 +179,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ],
     ["a checkpoint without a root", 400, () => `old 7\n\n${signNote(`${log.name}\n8\n`, [log])}`],
     [
-      "a size with a zero before it",
+      "a size with a leading zero",
       400,
       () => `old 7\n\n${signNote(`${log.name}\n08\n${base64(leafHash("x"))}`, [log])}`,
     ],
@@ -191,7 +191,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ],
     ["an origin that is not watched", 404, async () => await requestOf(tree, 7, 8, tree.checkpoint(other, 8))],
     [
-      "an origin in other letters",
+      "an origin in another case",
       404,
       () =>
         `old 7\n\n${signNote(`${tree.checkpoint(log, 8).note.split("\n\n")[0]?.replace("shop", "Shop")}\n`, [log])}`,
@@ -219,10 +219,10 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ["a signature over another size", 403, async () => (await requestOf(tree, 7, 8)).replace("\n8\n", "\n9\n")],
     ["a shrinking log", 400, async () => await requestOf(tree, 7, 6)],
     ["an old size above the checkpoint's, before anything is compared", 400, async () => await requestOf(tree, 9, 8)],
-    ["an old size of before", 409, async () => await requestOf(tree, 1, 8)],
+    ["an old size from before", 409, async () => await requestOf(tree, 1, 8)],
     ["an old size that was not reached", 409, async () => await requestOf(tree, 8, 9)],
-    ["a beginning anew", 409, async () => await requestOf(tree, 0, 8)],
-    ["a smaller tree, told truly", 409, async () => await requestOf(tree, 3, 5)],
+    ["a restart from zero", 409, async () => await requestOf(tree, 0, 8)],
+    ["a smaller tree with a valid proof", 409, async () => await requestOf(tree, 3, 5)],
     ["another root at the same size", 422, async () => await requestOf(rewritten, 7, 7)],
     ["the same size, with a proof", 422, () => `old 7\n${base64(leafHash("x"))}\n${tree.checkpoint(log, 7).note}`],
     ["no proof", 422, () => `old 7\n\n${tree.checkpoint(log, 8).note}`],
@@ -233,7 +233,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ],
     ["a fork with its own proof", 422, async () => await requestOf(rewritten, 7, 12)],
     [
-      "a proof with one hash more",
+      "a proof with an extra hash",
       422,
       async () => (await requestOf(tree, 7, 12)).replace("\n\n", `\n${base64(leafHash("x"))}\n`),
     ],
@@ -241,29 +241,29 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ["more than 64 KiB", 413, async () => `${await requestOf(tree, 7, 8)}${"x".repeat(70_000)}`],
   ];
 
-  it.each(hostile)("answers %s with %d, and remembers what it had", async (what, status, make) => {
+  it.each(hostile)("responds to %s with %d, and keeps its state", async (what, status, make) => {
     for (const [old, size] of [
       [0, 3],
       [3, 7],
     ] as const) {
       expect((await add(await requestOf(tree, old, size))).status).toBe(200);
     }
-    const answer = await add(await make());
-    expect(answer.status, answer.body).toBe(status);
-    expect(answer.body).not.toContain("\u2014");
+    const response = await add(await make());
+    expect(response.status, response.body).toBe(status);
+    expect(response.body).not.toContain("\u2014");
     if (status === 409) {
-      expect(answer.body).toBe("7\n");
-      expect(answer.headers["content-type"]).toBe("text/x.tlog.size");
+      expect(response.body).toBe("7\n");
+      expect(response.headers["content-type"]).toBe("text/x.tlog.size");
     }
     expect(inconsistent).toHaveLength(status === 422 ? 1 : 0);
-    // A stranger can send anybody's checkpoint with a wrong proof: that proves nothing against the log.
+    // Any client can send a valid checkpoint with a wrong proof, which proves nothing against the log.
     expect(inconsistent.filter((why) => why.startsWith("proof:"))).toHaveLength(
       what === "another root at the same size" ? 1 : 0,
     );
     expect((await add(await requestOf(tree, 7, 8))).status).toBe(200);
   });
 
-  it("answers 422 for an empty tree with another root, and for a proof from the empty tree", async () => {
+  it("responds with 422 to an empty tree with another root, and to a proof from the empty tree", async () => {
     const empty = (root: Uint8Array): string =>
       `old 0\n\n${signNote(formatCheckpoint({ origin: log.name, size: 0, root }), [log])}`;
     expect((await add(empty(leafHash("x")))).status).toBe(422);
@@ -271,14 +271,14 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     expect((await add(empty(EMPTY_ROOT))).status).toBe(200);
   });
 
-  it("ignores the signatures of strangers, and gives none of them to monitors", async () => {
+  it("ignores signatures of unknown keys, and serves none of them to monitors", async () => {
     const note = signNote(parseNote(tree.checkpoint(log, 5).note).text, [other, log, other]);
     expect((await add(`old 0\n\n${note}`)).status).toBe(200);
     const shown = await ask("GET", `/${originHash(log.name)}/checkpoint`);
     expect(parseNote(shown.body).signatures.map(({ name }) => name)).toEqual([log.name, signer.name]);
   });
 
-  it("lets one of many racing requests through", async () => {
+  it("accepts one of many racing requests", async () => {
     expect((await add(await requestOf(tree, 0, 7))).status).toBe(200);
     const bodies = await Promise.all(
       Array.from(
@@ -286,10 +286,10 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
         async (_, i) => await requestOf(i % 2 ? tree : new MemoryTree(7).grow(9, `${i}`), 7, 9 + (i % 5)),
       ),
     );
-    const answers = await Promise.all(bodies.map(add));
-    const good = answers.map(({ status }, i) => ({ status, i })).filter(({ status }) => status === 200);
+    const responses = await Promise.all(bodies.map(add));
+    const good = responses.map(({ status }, i) => ({ status, i })).filter(({ status }) => status === 200);
     expect(good).toHaveLength(1);
-    const rest = new Set(answers.filter(({ status }) => status !== 200).map(({ status }) => status));
+    const rest = new Set(responses.filter(({ status }) => status !== 200).map(({ status }) => status));
     expect([...rest].every((status) => status === 409)).toBe(true);
   });
 
@@ -304,11 +304,11 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     ["GET", `/${originHash("never.example")}/checkpoint`, 404],
     ["GET", "/../etc/passwd/checkpoint", 404],
     ["PUT", `/${originHash(log.name)}/checkpoint`, 405],
-  ])("answers %s %s with %d", async (method, path, status) => {
+  ])("responds to %s %s with %d", async (method, path, status) => {
     expect((await ask(method, path, method === "GET" ? undefined : "x")).status).toBe(status);
   });
 
-  it("refuses a body that is announced or sent in pieces beyond the limit", async () => {
+  it("refuses a body whose announced or actual length exceeds the limit", async () => {
     const announced = await ask("POST", "/add-checkpoint", "x", { "content-length": 1 << 20 }).catch(String);
     expect(announced).toMatchObject({ status: 413 });
     const chunked = await ask("POST", "/add-checkpoint", "x".repeat(300_000), { "transfer-encoding": "chunked" }).catch(
@@ -318,7 +318,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     expect((await add(await requestOf(tree, 0, 7))).status).toBe(200);
   });
 
-  it("refuses to begin with a state that is damaged, of another log, or of other keys", async () => {
+  it("refuses to start with a state that is damaged, of another log, or of other keys", async () => {
     expect((await add(await requestOf(tree, 0, 7))).status).toBe(200);
     const file = join(state, originHash(log.name), "checkpoint.1");
     const good = readFileSync(file, "utf8");
@@ -333,7 +333,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     expect(() => witness(undefined, { signer: newKey })).not.toThrow();
   });
 
-  it("signs nothing inconsistent whichever call to the file system fails, nor does the next one", async () => {
+  it("signs nothing inconsistent whichever file system call fails, and neither does its successor", async () => {
     const calls = [
       "closeSync",
       "fsyncSync",
@@ -357,7 +357,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
         let subject = witness(broken);
         const post = (body: string): number | "thrown" => {
           try {
-            return subject.answer({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) }).status;
+            return subject.respond({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) }).status;
           } catch {
             return "thrown";
           }
@@ -386,13 +386,13 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     }
   });
 
-  it("notices another process that works on the same state without a lock", async () => {
+  it("notices another process that uses the same state without a lock", async () => {
     const [one, two] = [witness(), witness()];
     const post = (subject: Witness, body: string): number =>
-      subject.answer({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) }).status;
+      subject.respond({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) }).status;
     expect(post(one, await requestOf(tree, 0, 3))).toBe(200);
     expect(post(two, await requestOf(tree, 0, 3))).toBe(409);
-    // One that looked at the state, slept, and goes on when others have replaced it, twice.
+    // A process that read the state, slept, and continues after others have replaced it twice.
     const asleep = new WitnessState(state);
     const looked = asleep.latest(log.name);
     expect(post(two, await requestOf(tree, 3, 5))).toBe(200);
@@ -402,23 +402,24 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
     expect(readdirSync(join(state, originHash(log.name)))).toEqual(["checkpoint.3"]);
   });
 
-  it("gives no signature away when another process is faster at the last moment", async () => {
+  it("releases no signature if another process is faster at the last moment", async () => {
     const other = witness();
     const late = Object.create(nodeFs) as WitnessFs;
     const meanwhile = await requestOf(rewritten, 3, 9);
     (late as { linkSync: WitnessFs["linkSync"] }).linkSync = (from, to) => {
       if (to.toString().endsWith(".2")) {
-        other.answer({ method: "POST", path: "/add-checkpoint", body: Buffer.from(meanwhile) });
+        other.respond({ method: "POST", path: "/add-checkpoint", body: Buffer.from(meanwhile) });
       }
       nodeFs.linkSync(from, to);
     };
     const subject = witness(late);
-    const post = (body: string) => subject.answer({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) });
+    const post = (body: string) =>
+      subject.respond({ method: "POST", path: "/add-checkpoint", body: Buffer.from(body) });
     expect(post(await requestOf(tree, 0, 3)).status).toBe(200);
     expect(post(await requestOf(tree, 3, 8))).toMatchObject({ status: 409, body: "9\n" });
   });
 
-  it("removes what a killed process left", async () => {
+  it("removes the leftovers of a killed process", async () => {
     const place = join(state, originHash(log.name));
     writeFileSync(join(place, "tmp.1.abcdef"), "half a no");
     witness();
@@ -427,7 +428,7 @@ CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
 });
 
 describe("the example of tlog-cosignature", () => {
-  it("is a key and a line that are understood", () => {
+  it("has a key and a line that parse", () => {
     const line =
       "\u2014 witness.example.com/w1 jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA==";
     const { signatures } = parseNote(`x\n\n${line}\n`);

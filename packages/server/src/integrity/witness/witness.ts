@@ -1,6 +1,6 @@
 /**
- * A witness (https://c2sp.org/tlog-witness): it remembers the newest checkpoint that it has seen of each log, and signs a
- * newer one only when that continues it. Whoever trusts the witness knows then that the log showed everybody the same.
+ * A witness (https://c2sp.org/tlog-witness): it remembers the newest checkpoint of each log, and signs a newer one only if
+ * that continues it. A verifier that trusts the witness then knows that the log shows everyone the same history.
  */
 import {
   type Checkpoint,
@@ -17,27 +17,27 @@ import {
   sameHash,
   verifyConsistency,
 } from "seclog/merkle";
-import { type HttpAnswer, type HttpQuestion, textAnswer } from "../../http/service.ts";
+import { type HttpRequest, type HttpResponse, textResponse } from "../../http/service.ts";
 import { originHash, type WitnessState } from "./state.ts";
 
-/** The largest request that is read: 63 hashes and a note with a hundred signatures have room in it. */
+/** The largest request to read: room for 63 hashes and a note with a hundred signatures. */
 export const MOST_REQUEST_BYTES: number = 64 * 1024;
 
-/** More no honest tree needs. */
+/** Enough for any honest tree. */
 const MOST_PROOF_LINES = 63;
 
 export interface WitnessOptions {
-  /** Its key, of the kind `cosignature`. */
+  /** The witness's key, of the kind `cosignature`. */
   readonly signer: NoteSigner;
-  /** The keys of the logs that it watches; a log's origin is its keys' name. */
+  /** The keys of the watched logs; a log's origin is the name of its keys. */
   readonly logs: readonly NoteVerifier[];
   readonly state: WitnessState;
   /**
-   * Told of a checkpoint that a watched log has signed and that was not shown to continue what was cosigned. `proven`
-   * where two roots of one size are: then the log has lied. Else whoever asked may just have sent a wrong proof.
+   * Receives a checkpoint that a watched log has signed without a valid proof that it continues the cosigned one. `proven`
+   * if two roots of one size exist: then the log has lied. Otherwise the client may just have sent a wrong proof.
    */
   readonly onInconsistent: (why: string, note: string, proven: boolean) => void;
-  /** Told of each checkpoint that was cosigned. */
+  /** Receives each cosigned checkpoint. */
   readonly onCosigned?: (checkpoint: Checkpoint) => void;
 }
 
@@ -46,7 +46,7 @@ export class Witness {
   readonly #origins = new Map<string, NoteVerifier[]>();
   readonly #hashes = new Map<string, string>();
 
-  /** @throws SeclogError `SECLOG_CONFIG` when what it kept cannot be used */
+  /** @throws SeclogError `SECLOG_CONFIG` if the state is unusable */
   constructor(options: WitnessOptions) {
     this.#options = options;
     for (const log of options.logs) this.#origins.set(log.name, [...(this.#origins.get(log.name) ?? []), log]);
@@ -56,19 +56,19 @@ export class Witness {
     }
   }
 
-  answer({ method, path, body }: HttpQuestion): HttpAnswer {
+  respond({ method, path, body }: HttpRequest): HttpResponse {
     if (path === "/add-checkpoint") {
       return method === "POST" ? this.#addCheckpoint(body) : notAllowed("POST");
     }
     const [, hash = ""] = /^\/([0-9a-f]{64})\/checkpoint$/.exec(path) ?? [];
-    if (hash === "") return textAnswer(404, "there is no such page");
+    if (hash === "") return textResponse(404, "not found");
     return method === "GET" || method === "HEAD" ? this.#latest(hash) : notAllowed("GET, HEAD");
   }
 
-  #latest(hash: string): HttpAnswer {
+  #latest(hash: string): HttpResponse {
     const origin = this.#hashes.get(hash);
     const latest = origin === undefined ? undefined : this.#options.state.latest(origin);
-    if (latest === undefined) return textAnswer(404, "no checkpoint of that log was cosigned here");
+    if (latest === undefined) return textResponse(404, "this witness has cosigned no checkpoint of that log");
     return {
       status: 200,
       headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-cache" },
@@ -77,36 +77,36 @@ export class Witness {
   }
 
   /**
-   * The checks in the order of the specification. Nothing in here waits: from the look at what was cosigned last to its
-   * replacement no other request has a turn, and what another process does is noticed by the state.
+   * Checks in the order of the specification. Nothing here awaits: no other request runs between reading the last cosigned
+   * checkpoint and replacing it, and the state detects other processes.
    */
-  #addCheckpoint(body: Buffer): HttpAnswer {
+  #addCheckpoint(body: Buffer): HttpResponse {
     const { state, signer, onInconsistent, onCosigned } = this.#options;
     const request = parseRequest(body);
-    if (request === undefined) return textAnswer(400, "that is no add-checkpoint request");
+    if (request === undefined) return textResponse(400, "not an add-checkpoint request");
     const { old, proof, note, checkpoint } = request;
     const { origin, size, root } = checkpoint;
 
     const keys = this.#origins.get(origin);
-    if (keys === undefined) return textAnswer(404, "this witness does not watch that log");
+    if (keys === undefined) return textResponse(404, "this witness does not watch that log");
     let opened: ReturnType<typeof openNote>;
     try {
       opened = openNote(note, keys);
     } catch (error) {
       if (!(error instanceof NoteError)) throw error;
-      return textAnswer(403, error.message);
+      return textResponse(403, error.message);
     }
-    if (old > size) return textAnswer(400, "the old size is larger than the checkpoint's");
+    if (old > size) return textResponse(400, "the old size is larger than the checkpoint's");
 
     const latest = state.latest(origin) ?? { size: 0, root: EMPTY_ROOT, revision: 0 };
     if (old !== latest.size) return conflict(latest.size);
     if (!verifyConsistency(old, latest.root, size, root, proof)) {
       const proven = old === size && !sameHash(latest.root, root);
       const why = proven
-        ? `${origin} has signed two trees of ${size} leaves, which proves that it shows different logs`
-        : `a checkpoint of ${origin} with ${size} leaves was refused: it was not shown to continue the cosigned one of ${old}`;
+        ? `${origin} has signed two trees of ${size} leaves, which proves that it shows different histories`
+        : `a checkpoint of ${origin} with ${size} leaves was refused without a valid proof that it continues the cosigned one of ${old}`;
       onInconsistent(why, note, proven);
-      return textAnswer(422, "the proof of consistency does not hold");
+      return textResponse(422, "the consistency proof does not hold");
     }
 
     const cosignature = signer.sign(opened.text);
@@ -121,23 +121,23 @@ export class Witness {
   }
 }
 
-function conflict(size: number): HttpAnswer {
+function conflict(size: number): HttpResponse {
   return { status: 409, headers: { "content-type": "text/x.tlog.size" }, body: `${size}\n` };
 }
 
-function notAllowed(allow: string): HttpAnswer {
-  return textAnswer(405, `only ${allow} here`, { allow });
+function notAllowed(allow: string): HttpResponse {
+  return textResponse(405, `only ${allow} here`, { allow });
 }
 
 interface AddCheckpoint {
   readonly old: number;
   readonly proof: readonly Uint8Array[];
-  /** The checkpoint with its signatures, of which none was looked at. */
+  /** The checkpoint with its signatures, none of them verified. */
   readonly note: string;
   readonly checkpoint: Checkpoint;
 }
 
-/** Takes a request apart; `undefined` when it has not the form that the specification asks for. */
+/** Parses a request; `undefined` if it does not have the specified form. */
 function parseRequest(body: Buffer): AddCheckpoint | undefined {
   let text: string;
   try {
