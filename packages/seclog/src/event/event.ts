@@ -70,7 +70,7 @@ export interface PersonalPart {
   readonly targetType?: string;
   /** The nearest address that is not one of the application's own proxies; canonical text, without a zone. */
   readonly ipAddress?: string;
-  /** Where `ipAddress` was read: the socket, a header, or nowhere because the text is no address. */
+  /** Where `ipAddress` was read: the socket, a header, or nowhere because the text is not an address. */
   readonly ipSource?: IpSource;
   /** The addresses it was chosen from, client first, peer last, as they stood; at most 1,000 characters. */
   readonly ipChain?: string;

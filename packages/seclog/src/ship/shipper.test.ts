@@ -253,7 +253,7 @@ test.each(["saveCursor", "release"] as const)(
     const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], observer, ignored);
     void shipper.add(source);
     await expect.poll(() => tries, { timeout: 5_000 }).toBe(2);
-    expect(failures).toEqual([expect.stringMatching(/^retry: what was shipped of .* cannot be let go \(EACCES/)]);
+    expect(failures).toEqual([expect.stringMatching(/^retry: the shipped files of .* cannot be deleted \(EACCES/)]);
     failing = false;
     await expect.poll(() => kept, { timeout: 5_000 }).toBe(1);
     await shipper.stop();

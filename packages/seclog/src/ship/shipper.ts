@@ -281,7 +281,7 @@ export class Shipper {
 function cannotKeep({ id }: ShipSource, cause: unknown): SeclogError {
   return new SeclogError(
     "SECLOG_SPOOL_DIRECTORY",
-    `what was shipped of ${id} cannot be let go (${errorMessage(cause)}): mend that, or the spool fills`,
+    `the shipped files of ${id} cannot be deleted (${errorMessage(cause)}): repair the disk or the permissions, or the spool fills`,
     { cause },
   );
 }
