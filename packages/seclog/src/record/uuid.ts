@@ -34,3 +34,8 @@ export function uuidv7(micros: number): string {
   const variant = "89ab"[digits.charCodeAt(at) & 3];
   return `${cachedTime}${(0x7000 + fraction).toString(16)}-${variant}${digits.slice(at + 1, at + 4)}-${digits.slice(at + 4, at + DIGITS)}`;
 }
+
+/** The text of a UUID's 16 bytes. */
+export function uuidText(bytes: Buffer): string {
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

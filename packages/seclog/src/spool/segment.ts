@@ -85,6 +85,7 @@
  */
 import { crc32 } from "node:zlib";
 import { SeclogError } from "../event/errors.ts";
+import { uuidText } from "../record/uuid.ts";
 
 const FORMAT = 1;
 const MAGIC = Buffer.from(`SECLOG${String.fromCharCode(FORMAT)}\n`, "latin1");
@@ -146,9 +147,8 @@ export function decodeHeader(bytes: Buffer): SegmentHeader | undefined {
     );
   }
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
-  const id = bytes.toString("hex", 8, 24);
   return {
-    sourceId: `${id.slice(0, 8)}-${id.slice(8, 12)}-${id.slice(12, 16)}-${id.slice(16, 20)}-${id.slice(20)}`,
+    sourceId: uuidText(bytes.subarray(8, 24)),
     key: bytes.toString("hex", 24, 40),
     firstSeq: Number(bytes.readBigUInt64LE(40)),
     epoch: bytes.readUInt32LE(48),
