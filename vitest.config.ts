@@ -15,6 +15,7 @@ const folder = (name: string): string => fileURLToPath(new URL(`${name}/`, impor
 /** The tests of `npm run test:long`: slow ones, and those that then try more cases (`test/support/long.ts`). */
 const LONG = [
   "**/*.long.test.ts",
+  "packages/seclog/src/queues/envelope.test.ts",
   "packages/seclog/src/spool/*model.test.ts",
   "packages/verify/src/windows.test.ts",
   "test/crash.test.ts",

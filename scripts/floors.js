@@ -37,6 +37,7 @@ export const HOUSES = {
       ship: 3,
       pipeline: 4,
       handlers: 4,
+      queues: 4,
       postgres: 4,
       "postgres/schema": 4.5,
       capture: 4,

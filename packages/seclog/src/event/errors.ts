@@ -40,6 +40,9 @@ export const ERROR_CODES = {
   SECLOG_PUBLISH: "a checkpoint could not be kept elsewhere",
   SECLOG_REMOVAL: "events cannot be erased or pruned as asked",
   SECLOG_CLIENT_ADDRESS: "the addresses of clients are unknown, or anyone can forge them",
+  SECLOG_ENVELOPE: "the bytes are not an envelope of events, or were altered",
+  SECLOG_ENVELOPE_VERSION: "the envelope was written by a newer program",
+  SECLOG_ENVELOPE_KEY: "the envelope is not sealed with a queue key that is known here",
   SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
 } as const;
 
