@@ -102,7 +102,7 @@ it("seclog demo - points to npx @seclog/demo", async () => {
 
 it("seclog - prints command lines that work where they are printed", async () => {
   const { code, text } = await inProject("npx", ["@seclog/server", "seal"], sealer);
-  const printed = /make one with (.+) keys generate/.exec(text)?.[1] ?? "";
+  const printed = /make a key with (.+) keys generate/.exec(text)?.[1] ?? "";
   expect([code, printed]).toEqual([2, "npx @seclog/server"]);
   const [command = "", ...args] = printed.split(" ");
   expect(
@@ -124,6 +124,6 @@ it("seclog - calls itself seclog when installed globally", async () => {
   symlinkSync(join(project, "node_modules", "@seclog", "server", "bin", "seclog.js"), join(bin, "seclog"));
   const PATH = `${bin}:${process.env["PATH"]}`;
   expect((await inProject("seclog", ["seal"], { ...sealer, PATH })).text).toContain(
-    "make one with seclog keys generate",
+    "make a key with seclog keys generate",
   );
 });
