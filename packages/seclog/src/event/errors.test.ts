@@ -45,7 +45,7 @@ describe("errorMessage()", () => {
     ["a function", () => "secret", "a failure without a message (a function)"],
     ["an object", { status: 503, token: "secret" }, "a failure without a message (an object with status, token)"],
     ["an object without members", {}, "a failure without a message (an object)"],
-    ["a message that is no text", { message: undefined }, "a failure without a message (an object with message)"],
+    ["a message that is not text", { message: undefined }, "a failure without a message (an object with message)"],
     ["a cause that says nothing", new Error("", { cause: null }), "a failure without a message (Error)"],
     ["a message that throws", unreadable({}), "a failure whose message cannot be read"],
     ["what throws at every touch", untouchable, "a failure whose message cannot be read"],

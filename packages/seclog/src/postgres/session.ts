@@ -80,7 +80,7 @@ export class Session {
     });
   }
 
-  /** Runs a statement, or several when there are no values. Returns the rows. */
+  /** Runs a statement, or several if values are left out. Returns the rows. */
   async query(text: string, values?: unknown[]): Promise<unknown[]> {
     const { rows } = await this.#within(this.#timeouts.statement + GRACE_MS, () => this.#client.query(text, values));
     return rows;

@@ -28,7 +28,7 @@ export function isNoRoom(thrown: unknown): boolean {
 }
 
 /**
- * Does something that needs a small file, with the reserve's room when there is no other.
+ * Does something that needs a small file, with the reserve's room if the disk is full.
  *
  * @param work must leave nothing half done when it throws: it is retried
  * @throws the error of the last attempt

@@ -3,6 +3,7 @@ import { clearTimeout, setImmediate, setTimeout } from "../runtime/timers.ts";
 import { FrameMemory } from "./frames.ts";
 import type { SpoolFs } from "./fs.ts";
 import type { SpoolLimits } from "./limits.ts";
+import type { SpoolObserver } from "./observer.ts";
 import { OwnedDirectory } from "./owned-directory.ts";
 import type { Ownership } from "./ownership.ts";
 import { isNoRoom } from "./reserve.ts";
@@ -10,23 +11,6 @@ import { SegmentFiles } from "./segment-files.ts";
 import { Shared } from "./shared.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { closedError, refusedError, takenError, unwrittenError } from "./write-errors.ts";
-
-/** What the writer reports to its log. Called from the event loop, never from within `append`. */
-export interface SpoolObserver {
-  /** Everything up to `seq` is on disk. */
-  synced(seq: number): void;
-  /** The operating system refused; the events wait in memory and the writer retries. */
-  failed(error: SeclogError): void;
-  /** A write succeeded again after `failed`. */
-  recovered(): void;
-  /** The segments up to this number are complete: even the last one may be deleted. */
-  closed(number: number): void;
-  /**
-   * Another process took over the directory: writing here has ended. The frames that are not on disk are lost to
-   * it.
-   */
-  lost(): void;
-}
 
 /** How long written events wait to share a sync with later ones, if no call awaits them, in milliseconds. */
 const SYNC_DELAY_MS = 50;

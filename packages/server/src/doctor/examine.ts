@@ -20,7 +20,7 @@ export interface ExamineOptions {
 
 /** The findings. */
 export interface Examination {
-  /** Whether there are no faults. */
+  /** Whether no fault was found. */
   readonly ok: boolean;
   readonly faults: number;
   readonly warnings: number;
