@@ -9,6 +9,7 @@ import { jsonLine, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { type Style, styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
+import { Exit } from "../exit.ts";
 import { parseCount } from "../options/numbers.ts";
 
 interface DoctorOptions {
@@ -61,7 +62,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   progress.clear();
   if (options.json) await print(jsonLine({ ok, faults, warnings, checks }));
   else await print(`${reportText(checks)}\n${verdict(faults, warnings)}\n`);
-  if (!ok) process.exitCode = 1;
+  if (!ok) throw new Exit(1);
 }
 
 const SHOWN: { readonly [S in Check["status"]]: readonly [text: string, style: Style] } = {

@@ -8,6 +8,7 @@ import { Progress } from "../../terminal/progress.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
+import { Exit } from "../exit.ts";
 import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
 
 interface PruneCommandOptions {
@@ -59,10 +60,10 @@ async function prune(options: PruneCommandOptions): Promise<void> {
         if (!options.json) await print(`${outcomeText(outcome)}\n`);
       }
       const stay = outcomes.filter(({ dropped }) => !dropped).length;
-      if (stay > 0) process.exitCode = 1;
       if (options.json) {
         const partitions = options.yes ? outcomes : months;
         await print(jsonLine({ dry_run: options.yes !== true, before, partitions, default_partitions: outside }));
+        if (stay > 0) throw new Exit(1);
         return;
       }
       if (months.length === 0) await print(`No month of ${classes.join(", ")} ended before ${before.slice(0, 10)}.\n`);
@@ -72,7 +73,9 @@ async function prune(options: PruneCommandOptions): Promise<void> {
       }
       if (!options.yes && months.length > 0)
         notice("Nothing was changed. Add --yes to drop the months that are sealed and not held.");
-      if (stay > 0) notice(`${counted(stay, "month")} could not be dropped.`);
+      if (stay === 0) return;
+      notice(`${counted(stay, "month")} could not be dropped.`);
+      throw new Exit(1);
     } finally {
       progress.clear();
     }

@@ -11,6 +11,7 @@ import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
+import { Exit } from "../exit.ts";
 import { addFilterOptions } from "../options/filter.ts";
 import { parseCount } from "../options/numbers.ts";
 
@@ -61,7 +62,7 @@ async function tail(options: TailOptions): Promise<void> {
     });
   } catch (error) {
     // Ctrl-C is how this command ends: at once, even while a statement runs.
-    if (error instanceof Interrupted) process.exit(0);
+    if (error instanceof Interrupted) throw new Exit(0);
     throw error;
   }
 }

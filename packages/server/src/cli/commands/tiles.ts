@@ -8,6 +8,7 @@ import { ReadApi } from "../../integrity/tiles/read-api.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { print } from "../../terminal/print.ts";
+import { Exit } from "../exit.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
 interface TilesOptions extends ConnectionOptions {
@@ -60,5 +61,5 @@ async function tiles(options: TilesOptions): Promise<void> {
     if (!signal.aborted) await pool.end();
   }
   // A query that the database does not answer must not keep the process running.
-  if (signal.aborted) process.exit();
+  if (signal.aborted) throw new Exit(0);
 }

@@ -16,6 +16,7 @@ import { openSnapshot } from "../../integrity/verify-snapshot.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
+import { Exit } from "../exit.ts";
 import { collect } from "../options/collect.ts";
 import { asConfig, page } from "../options/verifier.ts";
 import { Unfinished } from "../unfinished.ts";
@@ -86,7 +87,7 @@ async function verify(options: VerifyOptions): Promise<void> {
   await print(options.json ? jsonLine(report) : reportText(report, page));
   const hint = options.json ? undefined : reportHint(report);
   if (hint !== undefined) notice(hint);
-  process.exitCode = report.intact ? 0 : 1;
+  if (!report.intact) throw new Exit(1);
 }
 
 /** Opens the log that the options name; a database is read in one snapshot. */

@@ -1,0 +1,173 @@
+/** The program as a function: parses arguments, runs the command that they name, and prints what went wrong. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
+import { refuseSecretArguments } from "../config/environment.ts";
+import { commandLine } from "../config/program.ts";
+import { Interrupted } from "../terminal/interruption.ts";
+import { wrapped } from "../terminal/line-width.ts";
+import { OutputClosed, OutputFailed } from "../terminal/print.ts";
+import { styled } from "../terminal/style.ts";
+import { suggestions } from "../text/suggest.ts";
+import { Exit } from "./exit.ts";
+import { Unfinished } from "./unfinished.ts";
+
+const HELP = `
+Environment (each also with _FILE appended: the name of a file that holds it):
+  SECLOG_ADMIN_URL      a role that may create databases and roles: setup,
+                        doctor, erase, prune, hold, retention
+  SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
+  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
+                        prove, tiles
+  SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
+  SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
+  SECLOG_SEAL_KEY       the log's private key: seal, keys rotate
+  NO_COLOR              turns colours off, even on a terminal
+  SECLOG_DEBUG          prints the stack of an error as well
+Put passwords here, never in arguments: every user on the machine can read
+those.
+
+Exit codes:
+  0    success; also when tail, seal, tiles or witness was stopped, or the
+       reader of the output closed it
+  1    failure, or doctor or verify found a problem, or prune kept a month that
+       it should have dropped
+  2    wrong input: an option, a URL or the spool directory
+  3    verify could not finish and has no verdict
+  130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+const EXIT_UNFINISHED = 3;
+
+/** Errors that only other arguments, another environment or another folder can fix. */
+const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
+
+/** Each loads on demand, so that a command does not pay for the libraries of the others. */
+const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
+  ["setup", async () => (await import("./commands/setup.ts")).addSetup],
+  ["doctor", async () => (await import("./commands/doctor.ts")).addDoctor],
+  ["ship", async () => (await import("./commands/ship.ts")).addShip],
+  ["tail", async () => (await import("./commands/tail.ts")).addTail],
+  ["query", async () => (await import("./commands/query.ts")).addQuery],
+  ["stats", async () => (await import("./commands/stats.ts")).addStats],
+  ["seal", async () => (await import("./commands/seal.ts")).addSeal],
+  ["keys", async () => (await import("./commands/keys.ts")).addKeys],
+  ["verify", async () => (await import("./commands/verify.ts")).addVerify],
+  ["prove", async () => (await import("./commands/prove.ts")).addProve],
+  ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
+  ["witness", async () => (await import("./commands/witness.ts")).addWitness],
+  ["tiles", async () => (await import("./commands/tiles.ts")).addTiles],
+  ["erase", async () => (await import("./commands/erase.ts")).addErase],
+  ["prune", async () => (await import("./commands/prune.ts")).addPrune],
+  ["hold", async () => (await import("./commands/hold.ts")).addHold],
+  ["retention", async () => (await import("./commands/retention.ts")).addRetention],
+  ["demo", async () => addDemo],
+]);
+
+/** People look for the demo here. Hidden, since it only says where the demo is. */
+function addDemo(program: Command): void {
+  program
+    .command("demo [arguments...]", { hidden: true })
+    .allowUnknownOption()
+    .action(() => {
+      throw new SeclogError("SECLOG_CONFIG", "the demo is a separate package: start it with npx @seclog/demo");
+    });
+}
+
+/** The program with the command that the arguments name, or with all commands if they name none. */
+async function createProgram(args: readonly string[]): Promise<Command> {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  const program = new Command("seclog")
+    .description("Operates a Seclog security event log.")
+    .version(version, "--version", "print the version")
+    .helpOption("-h, --help", "print this help, or a command's")
+    .helpCommand("help [command]", "print this help, or a command's")
+    .addHelpText("after", HELP)
+    .configureHelp({ helpWidth: Math.min(process.stdout.columns || 80, 100), sortSubcommands: false })
+    .showSuggestionAfterError()
+    .exitOverride()
+    // Errors are printed in one place, below.
+    .configureOutput({ outputError: () => {} });
+  const named = COMMANDS.get(args.find((argument) => !argument.startsWith("-")) ?? "");
+  for (const load of named === undefined ? COMMANDS.values() : [named]) (await load())(program);
+  for (const command of program.commands) command.copyInheritedSettings(program);
+  return program;
+}
+
+/** Refuses help for an unknown command: commander would print the help of the whole program. */
+function refuseUnknownHelp(args: readonly string[]): void {
+  const [first, second] = args.filter((argument) => !argument.startsWith("-"));
+  const asksHelp = args.includes("--help") || args.includes("-h");
+  const asked = first === "help" ? second : asksHelp ? first : undefined;
+  if (asked === undefined || asked === "help" || COMMANDS.has(asked)) return;
+  const [like] = suggestions(asked, [...COMMANDS.keys()], 1);
+  const advice = like === undefined ? `${commandLine("--help")} lists them` : `did you mean ${like}?`;
+  throw new SeclogError("SECLOG_CONFIG", `unknown command ${JSON.stringify(asked.slice(0, 60))}: ${advice}`);
+}
+
+/**
+ * Runs the command that the arguments name.
+ *
+ * @returns the exit code if the program has to end at once, since a query may be abandoned; `undefined` if the command
+ * has finished
+ */
+export async function run(args: readonly string[]): Promise<number | undefined> {
+  try {
+    refuseSecretArguments(args);
+    refuseUnknownHelp(args);
+    const program = await createProgram(args);
+    if (args.length === 0) program.help();
+    await program.parseAsync(args, { from: "user" });
+    return undefined;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/** Prints what went wrong and returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof OutputClosed) return 0;
+  if (error instanceof Interrupted || error instanceof Exit) return error.exitCode;
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    // commander's help on an empty command line counts as an error.
+    if (error.code !== "commander.help") complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
+    return EXIT_USAGE;
+  }
+  if (error instanceof Unfinished) {
+    complain(error.message, error.cause instanceof SeclogError ? error.cause.code : undefined);
+    debug(error);
+    return EXIT_UNFINISHED;
+  }
+  if (error instanceof SeclogError) {
+    complain(error.message, error.code);
+    debug(error);
+    return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAILED;
+  }
+  if (error instanceof OutputFailed) {
+    complain(error.message);
+    return EXIT_FAILED;
+  }
+  complain(errorMessage(error));
+  if (process.env["SECLOG_DEBUG"]) debug(error);
+  else process.stderr.write("This is a bug in seclog; SECLOG_DEBUG=1 prints where it happened.\n");
+  return EXIT_FAILED;
+}
+
+function complain(message: string, code?: string): void {
+  // The message may quote the database or an untrusted file.
+  const text = visibleText(message.replaceAll("\n", " ")) + (code === undefined ? "" : ` [${code}]`);
+  const shown = process.stderr.isTTY ? wrapped(text, "        ") : text;
+  process.stderr.write(`${styled("seclog:", "red", process.stderr)} ${shown}\n`);
+}
+
+function debug(error: unknown): void {
+  if (process.env["SECLOG_DEBUG"] && error instanceof Error) process.stderr.write(`${error.stack}\n${causes(error)}`);
+}
+
+function causes(error: Error): string {
+  return error.cause instanceof Error ? `caused by ${error.cause.stack}\n${causes(error.cause)}` : "";
+}
