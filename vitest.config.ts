@@ -34,6 +34,8 @@ export default defineConfig({
       ? LONG
       : ["packages/*/src/**/*.test.ts", "examples/*/src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts"],
     exclude: isLong ? [] : ["**/*.long.test.ts"],
+    // The built program, which tests run as it is (test/support/here.ts).
+    server: { deps: { external: [/\/packages\/server\/dist\//] } },
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // One more than the two cores that we measure on: tests also wait for processes and servers.
     maxWorkers: 3,

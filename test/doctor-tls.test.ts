@@ -1,10 +1,7 @@
 /** `seclog doctor` against a server with TLS. */
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runHere } from "./support/here.ts";
 import { type CertificateName, hasOpenssl, startTlsPostgres, type TlsPostgres } from "./support/tls-postgres.ts";
-
-const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 
 describe.skipIf(!hasOpenssl)("seclog doctor, against a server with TLS", () => {
   let server: TlsPostgres;
@@ -14,16 +11,13 @@ describe.skipIf(!hasOpenssl)("seclog doctor, against a server with TLS", () => {
   afterAll(async () => await server?.[Symbol.asyncDispose]());
 
   /** Its findings about the administrator's connection. */
-  function findings(): Promise<unknown[]> {
+  async function findings(): Promise<unknown[]> {
     const url = new URL(server.url);
     url.searchParams.set("sslrootcert", server.certificates.authority);
     const env = { PATH: process.env["PATH"], SECLOG_ADMIN_URL: url.href };
-    return new Promise((resolve) => {
-      execFile(process.execPath, [program, "doctor", "--json"], { env }, (_failure, stdout) => {
-        const { checks } = JSON.parse(stdout) as { checks: { area: string }[] };
-        resolve(checks.filter(({ area }) => area === "admin"));
-      });
-    });
+    const { stdout } = await runHere(["doctor", "--json"], env);
+    const { checks } = JSON.parse(stdout) as { checks: { area: string }[] };
+    return checks.filter(({ area }) => area === "admin");
   }
 
   it("reports that a certificate was verified", async () => {

@@ -1,7 +1,5 @@
-import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { CATALOGUE } from "../packages/seclog/src/event/catalogue.ts";
 import { defineEvents } from "../packages/seclog/src/event/define-events.ts";
@@ -10,6 +8,7 @@ import { LEVELS } from "../packages/seclog/src/event/level.ts";
 import { createSecurityLog } from "../packages/seclog/src/log/create-security-log.ts";
 import { filesBelow, root } from "../scripts/files.js";
 import { HOUSES } from "../scripts/floors.js";
+import { runHere } from "./support/here.ts";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
@@ -37,10 +36,6 @@ const COMMANDS = [
   ],
   ...["tiles", "erase", "prune", "hold", "retention"],
 ];
-
-async function run(command: string, args: readonly string[]): Promise<string> {
-  return (await promisify(execFile)(command, args)).stdout;
-}
 
 /** The anchors that GitHub makes from a page's headings. */
 function anchors(text: string): Set<string> {
@@ -96,12 +91,11 @@ describe("the documents", () => {
   });
 
   it("show commands only with options that they have and categories that exist", async () => {
-    const helps = new Map<string, Promise<string>>();
+    const helps = new Map<string, string>();
     const helpOf = async (command: string): Promise<string> => {
-      const program = join(root, "packages/server/bin/seclog.js");
-      const help = helps.get(command) ?? run(process.execPath, [program, ...command.split(" "), "--help"]);
+      const help = helps.get(command) ?? (await runHere([...command.split(" "), "--help"], {})).stdout;
       helps.set(command, help);
-      return await help;
+      return help;
     };
     const categories = new Set(Object.values(CATALOGUE).map(({ category }) => category));
     const wrong: string[] = [];

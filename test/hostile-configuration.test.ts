@@ -1,14 +1,12 @@
 /** Row 34 of the project's list of hostile inputs, configuration, which needs the whole product. */
-import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createSecurityLog, type SecurityLogOptions } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runHere } from "./support/here.ts";
 
-const program = fileURLToPath(new URL("../packages/server/bin/seclog.js", import.meta.url));
 const handler = { name: "none", handle: async () => {}, close: async () => {} };
 
 let folder: string;
@@ -46,9 +44,9 @@ describe("34: configuration", () => {
   it.each([
     ["query", "--url=postgresql://u:hunter2@h/d"],
     ["setup", "postgresql://u:hunter2@h/d"],
-  ])("is refused if an argument holds a password: seclog %s %s", (...args) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8" });
-    expect([status, stdout]).toEqual([2, ""]);
+  ])("is refused if an argument holds a password: seclog %s %s", async (...args) => {
+    const { code, stdout, stderr } = await runHere(args, {});
+    expect([code, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/argument 2 holds a password.*\[SECLOG_CONFIG\]/);
     expect(stderr).not.toContain("hunter2");
   });

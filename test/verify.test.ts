@@ -10,8 +10,10 @@ import { postgresHandler } from "seclog/postgres";
 import { exampleBatch, exampleEvent } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../scripts/files.js";
+import { runHere } from "./support/here.ts";
 import { newKey, ORIGIN, seal, sealerClient, storedNote } from "./support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import type { Environment, Result } from "./support/program.ts";
 
 const key = newKey();
 let database: TestDatabase;
@@ -39,20 +41,10 @@ afterAll(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function seclog(args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Result> {
+/** The program, which has only the reader's URL. */
+function seclog(args: readonly string[], environment: Environment = {}): Promise<Result> {
   const env = { PATH: process.env["PATH"], SECLOG_READER_URL: database.readerUrl, COLUMNS: "200", ...environment };
-  return new Promise((done) => {
-    const program = join(root, "packages/server/bin/seclog.js");
-    execFile(process.execPath, [program, ...args], { env, encoding: "utf8" }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : Number(error.code), stdout, stderr });
-    });
-  });
+  return runHere(args, env);
 }
 
 /** Runs the auditor's program, which has no database. */
