@@ -2,6 +2,7 @@
  * Each command as a process, which has to end by itself. The other tests run the program inside their own process
  * (`test/support/here.ts`): this one also shows that both print and return the same.
  */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,5 +66,17 @@ describe("seclog, as a process", LONG, () => {
     expect(process, process.stderr).toMatchObject({ code });
     expect(process.stdout + process.stderr).not.toBe("");
     expect(steady(process)).toEqual(steady(here));
+  });
+
+  it("lists the commands without loading what they need", () => {
+    const script = `import { createRequire } from "node:module";
+      const { run } = await import(${JSON.stringify(new URL("../../packages/server/dist/cli/run.js", import.meta.url))});
+      const loaded = (name) => Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes(name));
+      await run(["--help"]);
+      const before = loaded("/pg/");
+      await run(["query", "--help"]);
+      console.log(JSON.stringify({ before, after: loaded("/pg/") }));`;
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+    expect(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")).toEqual({ before: false, after: true });
   });
 });

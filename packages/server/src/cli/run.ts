@@ -9,6 +9,7 @@ import { wrapped } from "../terminal/line-width.ts";
 import { OutputClosed, OutputFailed } from "../terminal/print.ts";
 import { styled } from "../terminal/style.ts";
 import { suggestions } from "../text/suggest.ts";
+import { COMMANDS } from "./commands.ts";
 import { Exit } from "./exit.ts";
 import { Unfinished } from "./unfinished.ts";
 
@@ -43,39 +44,7 @@ const EXIT_UNFINISHED = 3;
 /** Errors that only other arguments, another environment or another folder can fix. */
 const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
 
-/** Each loads on demand, so that a command does not pay for the libraries of the others. */
-const COMMANDS: ReadonlyMap<string, () => Promise<(program: Command) => void>> = new Map([
-  ["setup", async () => (await import("./commands/setup.ts")).addSetup],
-  ["doctor", async () => (await import("./commands/doctor.ts")).addDoctor],
-  ["ship", async () => (await import("./commands/ship.ts")).addShip],
-  ["tail", async () => (await import("./commands/tail.ts")).addTail],
-  ["query", async () => (await import("./commands/query.ts")).addQuery],
-  ["stats", async () => (await import("./commands/stats.ts")).addStats],
-  ["seal", async () => (await import("./commands/seal.ts")).addSeal],
-  ["keys", async () => (await import("./commands/keys.ts")).addKeys],
-  ["verify", async () => (await import("./commands/verify.ts")).addVerify],
-  ["prove", async () => (await import("./commands/prove.ts")).addProve],
-  ["verify-proof", async () => (await import("./commands/verify-proof.ts")).addVerifyProof],
-  ["witness", async () => (await import("./commands/witness.ts")).addWitness],
-  ["tiles", async () => (await import("./commands/tiles.ts")).addTiles],
-  ["erase", async () => (await import("./commands/erase.ts")).addErase],
-  ["prune", async () => (await import("./commands/prune.ts")).addPrune],
-  ["hold", async () => (await import("./commands/hold.ts")).addHold],
-  ["retention", async () => (await import("./commands/retention.ts")).addRetention],
-  ["demo", async () => addDemo],
-]);
-
-/** People look for the demo here. Hidden, since it only says where the demo is. */
-function addDemo(program: Command): void {
-  program
-    .command("demo [arguments...]", { hidden: true })
-    .allowUnknownOption()
-    .action(() => {
-      throw new SeclogError("SECLOG_CONFIG", "the demo is a separate package: start it with npx @seclog/demo");
-    });
-}
-
-/** The program with the command that the arguments name, or with all commands if they name none. */
+/** The program with all commands listed, of which the one that the arguments name is loaded. */
 async function createProgram(args: readonly string[]): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
@@ -91,19 +60,29 @@ async function createProgram(args: readonly string[]): Promise<Command> {
     .exitOverride()
     // Errors are printed in one place, below.
     .configureOutput({ outputError: () => {} });
-  const named = COMMANDS.get(args.find((argument) => !argument.startsWith("-")) ?? "");
-  for (const load of named === undefined ? COMMANDS.values() : [named]) (await load())(program);
-  for (const command of program.commands) command.copyInheritedSettings(program);
+  const named = namedCommand(args);
+  for (const { name, arguments: required = "", summary, load } of COMMANDS) {
+    const command = program.command(`${name} ${required}`, { hidden: summary === undefined });
+    if (summary !== undefined) command.description(summary);
+    if (name === named) (await load())(command);
+  }
   return program;
+}
+
+/** The command that the arguments name, whether to run it or for its help. */
+function namedCommand(args: readonly string[]): string | undefined {
+  const [first, second] = args.filter((argument) => !argument.startsWith("-"));
+  return first === "help" ? second : first;
 }
 
 /** Refuses help for an unknown command: commander would print the help of the whole program. */
 function refuseUnknownHelp(args: readonly string[]): void {
-  const [first, second] = args.filter((argument) => !argument.startsWith("-"));
-  const asksHelp = args.includes("--help") || args.includes("-h");
-  const asked = first === "help" ? second : asksHelp ? first : undefined;
-  if (asked === undefined || asked === "help" || COMMANDS.has(asked)) return;
-  const [like] = suggestions(asked, [...COMMANDS.keys()], 1);
+  const asked = namedCommand(args);
+  const asksHelp =
+    args.includes("--help") || args.includes("-h") || args.find((arg) => !arg.startsWith("-")) === "help";
+  const names = COMMANDS.map(({ name }) => name);
+  if (!asksHelp || asked === undefined || asked === "help" || names.includes(asked)) return;
+  const [like] = suggestions(asked, names, 1);
   const advice = like === undefined ? `${commandLine("--help")} lists them` : `did you mean ${like}?`;
   throw new SeclogError("SECLOG_CONFIG", `unknown command ${JSON.stringify(asked.slice(0, 60))}: ${advice}`);
 }

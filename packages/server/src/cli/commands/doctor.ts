@@ -21,10 +21,8 @@ interface DoctorOptions {
 }
 
 /** `seclog doctor`. */
-export function addDoctor(program: Command): void {
-  program
-    .command("doctor")
-    .description("connect as each role; report what is wrong and how to fix it")
+export function addDoctor(command: Command): void {
+  command
     .option("--spool <directory>", "also check an application's spool.directory on this machine")
     .option("--processes <number>", "how many application processes write", "1")
     .option("--logs <number>", "how many logs each process opens (createSecurityLog)", "1")

@@ -25,10 +25,7 @@ interface EraseCommandOptions {
 }
 
 /** `seclog erase`. */
-export function addErase(program: Command): void {
-  const command = program
-    .command("erase")
-    .description("erase a person's data from events; keep the events and their proofs");
+export function addErase(command: Command): void {
   addTimeOptions(addPersonOptions(command).option("--event <id...>", "events by id"))
     .requiredOption("--reason <text>", "why, for the record")
     .option("--yes", "erase; without this, only print what would be erased")

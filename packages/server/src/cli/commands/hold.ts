@@ -24,10 +24,8 @@ interface HoldCommandOptions {
 }
 
 /** `seclog hold`. */
-export function addHold(program: Command): void {
-  program
-    .command("hold")
-    .description("protect events from erasure and retention, for as long as a case requires")
+export function addHold(command: Command): void {
+  command
     .option("--reason <text>", "why the hold is placed or released")
     .option("--since <time>", "start: 2026-11-22[T10:30[Z]] (UTC), 90d ago (default: the first event)")
     .option("--until <time>", "end, in the same forms (default: open, covers future events)")

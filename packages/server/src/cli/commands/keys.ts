@@ -10,8 +10,7 @@ import { jsonLine, print } from "../../terminal/print.ts";
 import { addKeyOptions } from "../options/key.ts";
 
 /** `seclog keys`. */
-export function addKeys(program: Command): void {
-  const keys = program.command("keys").description("make, show and rotate the keys that sign checkpoints");
+export function addKeys(keys: Command): void {
   keys
     .command("generate")
     .description("generate a key, and print its public half for auditors")

@@ -13,10 +13,8 @@ interface ProveCommandOptions {
 }
 
 /** `seclog prove`. */
-export function addProve(program: Command): void {
-  program
-    .command("prove <event-id>")
-    .description("write a proof that an event is in the log; check it offline with seclog verify-proof")
+export function addProve(command: Command): void {
+  command
     .option("--out <file>", "the file to write (default: standard output)")
     .option("--redact", "leave out the personal part: who, from where, and the event's data")
     .action(prove);

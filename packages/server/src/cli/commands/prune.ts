@@ -21,10 +21,8 @@ interface PruneCommandOptions {
 }
 
 /** `seclog prune`. */
-export function addPrune(program: Command): void {
-  program
-    .command("prune")
-    .description("drop months past their retention; keep what proves them")
+export function addPrune(command: Command): void {
+  command
     .requiredOption(
       "--older-than <age>",
       "400d, 60w, 18m (months), 2y: drop months whose last day is older; the current month and the one before always stay",

@@ -22,8 +22,7 @@ interface QueryOptions extends FilterOptions {
 }
 
 /** `seclog query`. */
-export function addQuery(program: Command): void {
-  const command = program.command("query").description("print the events that match, newest first");
+export function addQuery(command: Command): void {
   addFilterOptions(addTimeOptions(command, "1d"))
     .option("--limit <number>", "the most events to print, or all", "100")
     .addOption(new Option("--order <order>", "which first").choices(["newest", "oldest"]).default("newest"))

@@ -15,10 +15,8 @@ interface RetentionOptions {
 }
 
 /** `seclog retention`. */
-export function addRetention(program: Command): void {
-  program
-    .command("retention")
-    .description("list or set how long each category of events is kept")
+export function addRetention(command: Command): void {
+  command
     .argument("[change...]", "category=class, repeatable: authn=short privilege=long")
     .option("--allow-unknown", "accept a category of your own that no event has yet")
     .option(...DATABASE_OPTION)

@@ -32,11 +32,8 @@ const FLUSH_MS = 30_000;
 const REPORT_MS = 60_000;
 
 /** `seclog seal`. */
-export function addSeal(program: Command): void {
-  const command = program
-    .command("seal")
-    .description("make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C")
-    .option("--once", "seal what is stored now, then exit");
+export function addSeal(command: Command): void {
+  command.option("--once", "seal what is stored now, then exit");
   addPublishOptions(addKeyOptions(command))
     .option("--interval <seconds>", "how long to wait once everything is sealed", "0.5")
     .option("--state <file>", "where to remember the last signed checkpoint (default: KEY.sealed beside --key)")

@@ -15,10 +15,8 @@ interface SetupCommandOptions {
 }
 
 /** `seclog setup`. */
-export function addSetup(program: Command): void {
-  program
-    .command("setup")
-    .description("create or update the log's database, roles and tables; safe to repeat")
+export function addSetup(command: Command): void {
+  command
     .option("--database <name>", "its name (default: the one in the writer's or reader's URL, else seclog)")
     .option("--print-sql", "print the SQL for a DBA to run, without connecting and without secrets")
     .option("--json", "one JSON document")

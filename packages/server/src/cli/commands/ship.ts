@@ -15,10 +15,8 @@ interface ShipOptions {
 }
 
 /** `seclog ship`. */
-export function addShip(program: Command): void {
-  program
-    .command("ship")
-    .description("store the events that dead processes left in a spool")
+export function addShip(command: Command): void {
+  command
     .requiredOption("--spool <directory>", "the application's spool.directory")
     .option("--name <handler>", "the name of the application's PostgreSQL handler", "postgres")
     .option("--json", "one JSON document")

@@ -28,10 +28,7 @@ interface StatsOptions extends FilterOptions {
 const BAR = 24;
 
 /** `seclog stats`. */
-export function addStats(program: Command): void {
-  const command = program
-    .command("stats")
-    .description("count the events by type, level, address and hour, and list the sources");
+export function addStats(command: Command): void {
   addFilterOptions(addTimeOptions(command, "1d"))
     .option("--top <number>", "how many of each", "10")
     .option("--json", "one JSON document")

@@ -22,8 +22,7 @@ interface TailOptions extends FilterOptions {
 }
 
 /** `seclog tail`. */
-export function addTail(program: Command): void {
-  const command = program.command("tail").description("print the last events, then each new one as it arrives");
+export function addTail(command: Command): void {
   addFilterOptions(command)
     .option("-n, --lines <number>", "how many of the last events to start with", "10")
     .option("--interval <seconds>", "how often to look", "0.5")

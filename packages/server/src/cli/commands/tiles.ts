@@ -19,10 +19,8 @@ interface TilesOptions extends ConnectionOptions {
 const MOST_DATABASE_CONNECTIONS = 4;
 
 /** `seclog tiles`. */
-export function addTiles(program: Command): void {
-  const command = program
-    .command("tiles")
-    .description("serve the checkpoint and the tiles over HTTP to verifiers of the log (c2sp.org/tlog-tiles)")
+export function addTiles(command: Command): void {
+  command
     .option("--listen <host:port>", "the address to listen on", "127.0.0.1:7381")
     .option("--entries", "also serve the entries, which name hosts, routes and times");
   addConnectionOptions(command).action(tiles);

@@ -13,10 +13,8 @@ interface VerifyProofOptions {
 }
 
 /** `seclog verify-proof`. */
-export function addVerifyProof(program: Command): void {
-  program
-    .command("verify-proof <file>")
-    .description("check a proof that seclog prove wrote, without the database")
+export function addVerifyProof(command: Command): void {
+  command
     .requiredOption("--vkey <key>", "the log's public key; repeat for each further key", collect)
     .option("--witness <key>", "the key of a witness that must have signed the checkpoint; repeatable", collect)
     .option("--json", "one JSON document")

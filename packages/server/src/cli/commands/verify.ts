@@ -46,10 +46,8 @@ Exit codes:
   3  not finished: the database or a file cannot be read`;
 
 /** `seclog verify`. */
-export function addVerify(program: Command): void {
-  program
-    .command("verify")
-    .description("recompute the whole log from its rows, and report what differs from what was sealed")
+export function addVerify(command: Command): void {
+  command
     .requiredOption("--vkey <key>", "the log's public key; repeat for each later key, in order", collect)
     .option("--checkpoint <file>", "signed checkpoints kept elsewhere, any number per file; repeatable", collect)
     .option("--from <file>", "the checkpoint of an earlier verification: read only what came after it")

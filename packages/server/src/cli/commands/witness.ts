@@ -21,12 +21,8 @@ interface WitnessCommandOptions extends ConnectionOptions {
 }
 
 /** `seclog witness`. */
-export function addWitness(program: Command): void {
-  const command = program
-    .command("witness")
-    .description(
-      "cosign the checkpoints of other logs if each is consistent with the one before (c2sp.org/tlog-witness)",
-    )
+export function addWitness(command: Command): void {
+  command
     .requiredOption("--key <file>", `the witness's private key: ${commandLine("keys generate --witness")}`)
     .requiredOption("--log <vkey...>", "the public key of a log to watch; takes several, repeatable")
     .requiredOption("--state <directory>", "where to remember what was cosigned: never lose, copy or restore it")
