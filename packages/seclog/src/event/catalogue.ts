@@ -191,6 +191,14 @@ export interface CatalogueData {
     readonly rows?: number | undefined;
   };
   log_erased: ByRemoval;
+  /** Messages that nothing could store, and that an operator removed from a queue. */
+  dead_letters_dropped: {
+    readonly queue?: string | undefined;
+    readonly dropped?: number | undefined;
+    readonly reason?: string | undefined;
+    /** SHA-256 of the first 100 of them. */
+    readonly sha256?: readonly string[] | undefined;
+  };
   log_checkpoint: { readonly size?: number | undefined; readonly root?: string | undefined };
 }
 
@@ -345,6 +353,12 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
   log_read: entry("log", "info", "success", "The log was read."),
   log_export: entry("log", "warning", "success", "The log was exported."),
   log_erased: entry("log", "warning", "success", "A person's data were erased from the log."),
+  dead_letters_dropped: entry(
+    "log",
+    "warning",
+    "success",
+    "Messages of a queue that nothing could store were dropped.",
+  ),
   log_checkpoint: entry("log", "info", "success", "The log's state was signed."),
 });
 

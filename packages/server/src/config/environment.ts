@@ -2,8 +2,11 @@ import type { ClientConfig } from "pg";
 import { SeclogError } from "seclog";
 import { connectionConfig, optionalSecretUrl } from "seclog/postgres/schema";
 
-/** The roles that connect to the log's database: the administrator sets it up, the others write, read and seal events. */
-export type Role = "admin" | "writer" | "reader" | "sealer";
+/**
+ * The roles that connect to the log's database: the administrator sets it up, the others write, read and seal events, and
+ * store what comes out of a queue.
+ */
+export type Role = "admin" | "writer" | "reader" | "sealer" | "relay";
 
 /** The variable that holds each role's URL; with `_FILE` appended, the name of a file that holds it. */
 export const URL_VARIABLES: { readonly [R in Role]: string } = {
@@ -11,6 +14,7 @@ export const URL_VARIABLES: { readonly [R in Role]: string } = {
   writer: "SECLOG_DATABASE_URL",
   reader: "SECLOG_READER_URL",
   sealer: "SECLOG_SEALER_URL",
+  relay: "SECLOG_RELAY_URL",
 };
 
 /**

@@ -101,7 +101,7 @@ async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {
 }
 
 function namedDatabase(): string | undefined {
-  for (const role of ["writer", "reader", "sealer"] as const) {
+  for (const role of ["writer", "reader", "sealer", "relay"] as const) {
     const url = connectionUrl(role);
     const database = url === undefined ? undefined : roleConfig(role, url).database;
     if (database !== undefined) return database;

@@ -7,7 +7,8 @@ export async function checkLogins(client: pg.Client, findings: Findings): Promis
   const { rows } = await client.query<{ login: string; services: string[] }>(
     `WITH recent AS (
        SELECT id, login, last_seq FROM public.security_event_source
-       WHERE login IS NOT NULL AND updated_at > now() - interval '30 days' ORDER BY updated_at DESC LIMIT 1000
+       -- A relay stores the events of many applications with its one login.
+       WHERE login IS NOT NULL AND sender IS NULL AND updated_at > now() - interval '30 days' ORDER BY updated_at DESC LIMIT 1000
      ), named AS (
        SELECT login, (SELECT service FROM public.security_event_log AS log WHERE log.source_id = recent.id
          -- A hostile writer may have stored rows beyond a source's position.

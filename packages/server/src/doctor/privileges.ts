@@ -53,4 +53,5 @@ const CAN = {
   writer: "may insert events and move its own sources' positions, and nothing else",
   reader: "may read everything and change nothing",
   sealer: "may read the columns of leaves and append to the tree, and nothing else",
+  relay: "may insert events and move the positions of sources, and nothing else",
 } as const;

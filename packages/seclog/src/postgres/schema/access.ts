@@ -1,6 +1,6 @@
 /** The access that each role should have, and how the connected role differs from it. */
 import { RUN_SETUP } from "../advice.ts";
-import { OWNER, READER, SEALER, WRITER } from "./setup-sql.ts";
+import { OWNER, READER, RELAY, SEALER, WRITER } from "./setup-sql.ts";
 
 /** Runs a query: pg's Client and Pool have this shape. */
 export interface Queryable {
@@ -14,7 +14,14 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_quarantine(uuid, integer, text, bigint, text, bytea)", [WRITER]],
   ["public.seclog_confirm(uuid, integer, text, bigint, uuid[], timestamptz[], text[])", [WRITER]],
   ["public.seclog_ensure_partitions(integer)", [WRITER]],
-  ["public.seclog_describe()", [WRITER, READER, SEALER]],
+  ["public.seclog_describe()", [WRITER, READER, SEALER, RELAY]],
+  ["public.seclog_relay_position(uuid)", [RELAY]],
+  ["public.seclog_relay_open(uuid, integer, bytea, text)", [RELAY]],
+  ["public.seclog_relay_advance(uuid, bytea, bigint, bigint)", [RELAY]],
+  ["public.seclog_relay_quarantine(uuid, bytea, bigint, text, bytea)", [RELAY]],
+  ["public.seclog_relay_confirm(uuid, bytea, bigint, uuid[], timestamptz[], text[])", [RELAY]],
+  ["public.seclog_relay_pass(uuid, bytea, bigint, bigint, text)", [RELAY]],
+  ["public.seclog_relay_dropped(text, bigint, bytea[], text)", [RELAY]],
   [
     "public.seclog_seal(bigint, bytea, bigint, bytea, text, bigint, text, text, uuid[], bigint[], bigint[], smallint[], bigint[], bytea[])",
     [SEALER],
@@ -24,6 +31,10 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_take_turn(uuid, double precision)", [SEALER]],
   ["public.seclog_make_partitions(integer)", [SEALER]],
   ["public.seclog_removal_digest(bigint)", [READER]],
+  ["public.seclog_open(uuid, integer, bytea, text)", []],
+  ["public.seclog_move(uuid, integer, bytea, bigint, bigint)", []],
+  ["public.seclog_set_aside(uuid, integer, bytea, bigint, text, bytea)", []],
+  ["public.seclog_find(uuid, integer, bytea, bigint, uuid[], timestamptz[], text[])", []],
   ["public.seclog_add_partition(text, timestamptz)", []],
   ["public.seclog_own_event(text, text)", []],
   ["public.seclog_next_own_seq()", []],
@@ -36,7 +47,7 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
 
 /** The privilege of each group on each table. A group that is not listed has none. */
 const TABLES: { readonly [table: string]: { readonly [group: string]: string } } = {
-  security_event_log: { [WRITER]: "INSERT", [READER]: "SELECT", [SEALER]: "SELECT" },
+  security_event_log: { [WRITER]: "INSERT", [RELAY]: "INSERT", [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_source: { [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_quarantine: { [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_retention: { [READER]: "SELECT" },
@@ -53,9 +64,9 @@ const TABLES: { readonly [table: string]: { readonly [group: string]: string } }
 };
 
 /** The purpose of a connection. */
-export type AccessRole = "writer" | "reader" | "sealer";
+export type AccessRole = "writer" | "reader" | "sealer" | "relay";
 
-const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER };
+const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER, relay: RELAY };
 
 /**
  * The privileges that the connected role has and should not, or should have and lacks, in words. Empty when exactly
@@ -72,7 +83,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
           COALESCE((SELECT array_agg(r.rolname::text ORDER BY r.rolname) FROM pg_roles r
             WHERE r.rolname = ANY($1) AND pg_has_role(current_user, r.oid, 'MEMBER')), '{}') AS groups
         FROM pg_roles WHERE rolname = current_user`,
-      [[OWNER, WRITER, READER, SEALER]],
+      [[OWNER, WRITER, READER, SEALER, RELAY]],
     )
   ).rows as [{ name: string; groups: string[] } & { [attribute: string]: boolean }];
   const name = role.name;

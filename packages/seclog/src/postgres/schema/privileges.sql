@@ -14,7 +14,7 @@ BEGIN
     SELECT 'ROUTINE ' || oid::regprocedure FROM pg_proc
       WHERE pronamespace = 'public'::regnamespace AND proowner = 'seclog_owner'::regrole
   LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer', ours);
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer, seclog_relay', ours);
   END LOOP;
 END $$;
 
@@ -34,6 +34,24 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_ensure_partitions(integer),
   public.seclog_describe()
   TO seclog_writer;
+
+-- The relay inserts the same, and moves the position of any source whose key's SHA-256 it knows. It reads nothing.
+GRANT INSERT (
+  id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code,
+  allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id,
+  actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service,
+  environment, host, source_id, epoch, seq, v, salt, commitment, retention
+) ON public.security_event_log TO seclog_relay;
+GRANT EXECUTE ON FUNCTION
+  public.seclog_relay_position(uuid),
+  public.seclog_relay_open(uuid, integer, bytea, text),
+  public.seclog_relay_advance(uuid, bytea, bigint, bigint),
+  public.seclog_relay_quarantine(uuid, bytea, bigint, text, bytea),
+  public.seclog_relay_confirm(uuid, bytea, bigint, uuid[], timestamptz[], text[]),
+  public.seclog_relay_pass(uuid, bytea, bigint, bigint, text),
+  public.seclog_relay_dropped(text, bigint, bytea[], text),
+  public.seclog_describe()
+  TO seclog_relay;
 
 -- The reader reads.
 GRANT SELECT ON

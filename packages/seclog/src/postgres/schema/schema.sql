@@ -121,6 +121,7 @@ security_event_source (owner seclog_owner)
   opened_at timestamp with time zone NOT NULL DEFAULT now()
   updated_at timestamp with time zone NOT NULL DEFAULT now()
   login name COLLATE "C"
+  sender text
 security_event_tile (owner seclog_owner)
   level smallint NOT NULL
   tile bigint NOT NULL
@@ -298,31 +299,8 @@ CREATE OR REPLACE FUNCTION public.seclog_advance(source uuid, own_epoch integer,
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-DECLARE
-  hash bytea := sha256(convert_to(key, 'UTF8'));
-  known public.security_event_source;
 BEGIN
-  IF new_last_seq - first_seq >= 100000 THEN
-    RAISE EXCEPTION 'source % would pass % numbers at once, more than any batch has', source, new_last_seq - first_seq + 1
-      USING ERRCODE = 'invalid_parameter_value';
-  END IF;
-  IF first_seq >= 1 AND new_last_seq >= first_seq THEN
-    UPDATE public.security_event_source SET last_seq = new_last_seq, updated_at = clock_timestamp()
-      WHERE id = source AND epoch = own_epoch AND key_hash = hash AND last_seq = first_seq - 1;
-    IF FOUND THEN RETURN; END IF;
-  END IF;
-  SELECT * INTO known FROM public.security_event_source WHERE id = source;
-  IF NOT FOUND OR known.key_hash <> hash THEN
-    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
-  ELSIF known.epoch <> own_epoch THEN
-    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
-      USING ERRCODE = 'SL001';
-  ELSIF known.last_seq >= first_seq THEN
-    RAISE EXCEPTION 'source % has % already, events % to % were given', source, known.last_seq, first_seq, new_last_seq
-      USING ERRCODE = 'SL002';
-  END IF;
-  RAISE EXCEPTION 'source % ends at %, events % to % were given', source, known.last_seq, first_seq, new_last_seq
-    USING ERRCODE = 'SL003';
+  PERFORM public.seclog_move(source, coalesce(own_epoch, 0), sha256(convert_to(key, 'UTF8')), first_seq, new_last_seq);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_commit_quarantine()
@@ -342,37 +320,9 @@ CREATE OR REPLACE FUNCTION public.seclog_confirm(source uuid, own_epoch integer,
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-DECLARE
-  known public.security_event_source;
-  wanted record;
 BEGIN
-  SELECT * INTO known FROM public.security_event_source WHERE id = source;
-  IF NOT FOUND OR known.key_hash <> sha256(convert_to(key, 'UTF8')) THEN
-    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
-  ELSIF known.epoch <> own_epoch THEN
-    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
-      USING ERRCODE = 'SL001';
-  END IF;
-  -- By all of the unique index's columns: whoever may write can insert any number of rows of one number.
-  FOR wanted IN
-    SELECT first_seq + given.place - 1 AS seq, given.id, given.digest
-      FROM unnest(ids, times, digests) WITH ORDINALITY AS given (id, at, digest, place)
-      LEFT JOIN LATERAL (SELECT true AS is_stored FROM public.security_event_log AS log
-        WHERE log.source_id = source AND log.seq = first_seq + given.place - 1 AND log.occurred_at = given.at
-          AND log.retention IN ('short', 'standard', 'long') AND log.id = given.id LIMIT 1) AS found ON true
-      WHERE found.is_stored IS NULL ORDER BY given.place
-  LOOP
-    -- Each with a newer view than the rows above: a month that was dropped meanwhile is on record by now.
-    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_quarantine AS aside
-      WHERE aside.source_id = source AND aside.seq = wanted.seq AND (aside.salt IS NULL
-        OR wanted.id = '00000000-0000-0000-0000-000000000000' OR encode(sha256(aside.record), 'hex') = wanted.digest));
-    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_removed AS removed
-      WHERE removed.kind = 'pruned' AND removed.source_id = source AND removed.seqs @> wanted.seq);
-    CONTINUE WHEN wanted.id = '00000000-0000-0000-0000-000000000000' AND EXISTS (SELECT FROM public.security_event_log AS log
-      WHERE log.source_id = source AND log.seq = wanted.seq);
-    RETURN wanted.seq - 1;
-  END LOOP;
-  RETURN first_seq + cardinality(ids) - 1;
+  RETURN public.seclog_find(
+    source, coalesce(own_epoch, 0), sha256(convert_to(key, 'UTF8')), first_seq, ids, times, digests);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_cosign(at_size bigint, signer text, signer_id bigint, signature_line text)
@@ -511,6 +461,45 @@ BEGIN
     to_json(reason), erased + quarantined, public.seclog_removal_digest(recorded_as)));
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_find(source uuid, own_epoch integer, hash bytea, first_seq bigint, ids uuid[], times timestamp with time zone[], digests text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  known public.security_event_source;
+  wanted record;
+BEGIN
+  SELECT * INTO known FROM public.security_event_source WHERE id = source;
+  IF NOT FOUND OR known.key_hash IS DISTINCT FROM hash THEN
+    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
+  ELSIF known.epoch <> own_epoch THEN
+    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
+      USING ERRCODE = 'SL001';
+  END IF;
+  -- By all of the unique index's columns: whoever may write can insert any number of rows of one number.
+  FOR wanted IN
+    SELECT first_seq + given.place - 1 AS seq, given.id, given.digest
+      FROM unnest(ids, times, digests) WITH ORDINALITY AS given (id, at, digest, place)
+      LEFT JOIN LATERAL (SELECT true AS is_stored FROM public.security_event_log AS log
+        WHERE log.source_id = source AND log.seq = first_seq + given.place - 1 AND log.occurred_at = given.at
+          AND log.retention IN ('short', 'standard', 'long') AND log.id = given.id LIMIT 1) AS found ON true
+      WHERE found.is_stored IS NULL ORDER BY given.place
+  LOOP
+    -- Each with a newer view than the rows above: a month that was dropped meanwhile is on record by now.
+    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_quarantine AS aside
+      WHERE aside.source_id = source AND aside.seq = wanted.seq AND (aside.salt IS NULL
+        OR wanted.id = '00000000-0000-0000-0000-000000000000' OR encode(sha256(aside.record), 'hex') = wanted.digest));
+    CONTINUE WHEN EXISTS (SELECT FROM public.security_event_removed AS removed
+      WHERE removed.kind = 'pruned' AND removed.source_id = source AND removed.seqs @> wanted.seq);
+    CONTINUE WHEN wanted.id = '00000000-0000-0000-0000-000000000000' AND EXISTS (SELECT FROM public.security_event_log AS log
+      WHERE log.source_id = source AND log.seq = wanted.seq);
+    RETURN wanted.seq - 1;
+  END LOOP;
+  RETURN first_seq + cardinality(ids) - 1;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_hold(why text, class text, from_time timestamp with time zone, to_time timestamp with time zone)
  RETURNS bigint
  LANGUAGE plpgsql
@@ -580,6 +569,43 @@ BEGIN
   RETURN created;
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_move(source uuid, own_epoch integer, hash bytea, first_seq bigint, new_last_seq bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  known public.security_event_source;
+BEGIN
+  IF new_last_seq - first_seq >= 100000 THEN
+    RAISE EXCEPTION 'source % would pass % numbers at once, more than any batch has', source, new_last_seq - first_seq + 1
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Nobody has the key of the database's own source, but readers can read its hash.
+  IF first_seq >= 1 AND new_last_seq >= first_seq
+    AND NOT EXISTS (SELECT FROM public.security_event_tree WHERE own_source = source)
+  THEN
+    UPDATE public.security_event_source SET last_seq = new_last_seq, updated_at = clock_timestamp()
+      WHERE id = source AND epoch = coalesce(own_epoch, epoch) AND key_hash = hash AND last_seq = first_seq - 1;
+    IF FOUND THEN RETURN; END IF;
+  END IF;
+  SELECT * INTO known FROM public.security_event_source WHERE id = source;
+  IF NOT FOUND OR known.key_hash IS DISTINCT FROM hash
+    OR EXISTS (SELECT FROM public.security_event_tree WHERE own_source = source)
+  THEN
+    RAISE EXCEPTION 'source % is unknown or has another key', source USING ERRCODE = 'SL004';
+  ELSIF known.epoch <> own_epoch THEN
+    RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, own_epoch
+      USING ERRCODE = 'SL001';
+  ELSIF known.last_seq >= first_seq THEN
+    RAISE EXCEPTION 'source % has % already, events % to % were given', source, known.last_seq, first_seq, new_last_seq
+      USING ERRCODE = 'SL002';
+  END IF;
+  RAISE EXCEPTION 'source % ends at %, events % to % were given', source, known.last_seq, first_seq, new_last_seq
+    USING ERRCODE = 'SL003';
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_name_login()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -608,28 +634,41 @@ AS $function$
     WHERE source.id = (SELECT own_source FROM public.security_event_tree) FOR UPDATE
 $function$
 (owner seclog_owner)
-CREATE OR REPLACE FUNCTION public.seclog_open_source(source uuid, new_epoch integer, key text)
+CREATE OR REPLACE FUNCTION public.seclog_open(source uuid, new_epoch integer, hash bytea, relayed text)
  RETURNS bigint
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 DECLARE
-  hash bytea := sha256(convert_to(key, 'UTF8'));
   known public.security_event_source;
 BEGIN
-  INSERT INTO public.security_event_source (id, epoch, key_hash) VALUES (source, new_epoch, hash)
+  INSERT INTO public.security_event_source (id, epoch, key_hash, sender) VALUES (source, new_epoch, hash, relayed)
     ON CONFLICT (id) DO NOTHING;
   SELECT * INTO STRICT known FROM public.security_event_source WHERE id = source FOR UPDATE;
-  IF known.key_hash <> hash THEN
+  IF known.key_hash IS DISTINCT FROM hash OR EXISTS (SELECT FROM public.security_event_tree WHERE own_source = source) THEN
     RAISE EXCEPTION 'source % was registered with another key', source USING ERRCODE = 'SL004';
-  ELSIF known.epoch > new_epoch THEN
+  ELSIF known.sender <> relayed THEN
+    RAISE EXCEPTION 'source % was opened by %, and this comes from %', source,
+      CASE known.sender WHEN '' THEN 'plain envelopes' ELSE 'the queue key ' || to_json(known.sender) END,
+      CASE relayed WHEN '' THEN 'plain envelopes' ELSE 'the queue key ' || to_json(relayed) END USING ERRCODE = 'SL007';
+  ELSIF known.epoch > new_epoch AND relayed IS NULL THEN
     RAISE EXCEPTION 'source % has moved on to epoch %, this is %', source, known.epoch, new_epoch
       USING ERRCODE = 'SL001';
   ELSIF known.epoch < new_epoch THEN
     UPDATE public.security_event_source SET epoch = new_epoch, updated_at = clock_timestamp() WHERE id = source;
   END IF;
   RETURN known.last_seq;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_open_source(source uuid, new_epoch integer, key text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  RETURN public.seclog_open(source, new_epoch, sha256(convert_to(key, 'UTF8')), NULL);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_own_event(own_type text, own_data text)
@@ -727,14 +766,9 @@ CREATE OR REPLACE FUNCTION public.seclog_quarantine(source uuid, own_epoch integ
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-DECLARE
-  cut text := CASE WHEN octet_length(original) > 2097152
-    THEN format(' [cut: the first 2097152 of %s bytes]', octet_length(original)) ELSE '' END;
 BEGIN
-  -- Where it is there already the position has passed it, and seclog_advance says so.
-  INSERT INTO public.security_event_quarantine (source_id, seq, reason, record)
-    VALUES (source, bad_seq, left(why, 1000) || cut, substring(original FROM 1 FOR 2097152)) ON CONFLICT DO NOTHING;
-  PERFORM public.seclog_advance(source, own_epoch, key, bad_seq, bad_seq);
+  PERFORM public.seclog_set_aside(
+    source, coalesce(own_epoch, 0), sha256(convert_to(key, 'UTF8')), bad_seq, why, original);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_refuse_change()
@@ -762,6 +796,103 @@ BEGIN
   IF current_user = 'seclog_owner' THEN RETURN NEW; END IF;
   RAISE EXCEPTION 'only the log itself records events that retention leaves alone'
     USING ERRCODE = 'insufficient_privilege', TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_advance(source uuid, hash bytea, first_seq bigint, new_last_seq bigint)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM public.seclog_move(source, NULL, hash, first_seq, new_last_seq);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_confirm(source uuid, hash bytea, first_seq bigint, ids uuid[], times timestamp with time zone[], digests text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  RETURN public.seclog_find(source, NULL, hash, first_seq, ids, times, digests);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_dropped(queue text, dropped bigint, digests bytea[], why text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+BEGIN
+  IF num_nulls(queue, dropped, digests, why) > 0 OR dropped NOT BETWEEN 1 AND 9007199254740991
+    OR btrim(why) = '' OR cardinality(digests) > 100 OR 32 <> ANY (SELECT coalesce(octet_length(digest), 0) FROM unnest(digests) AS digest)
+  THEN
+    RAISE EXCEPTION 'dropped messages are recorded with the queue, a count from 1, at most 100 SHA-256 and a reason'
+      USING ERRCODE = 'invalid_parameter_value';
+  ELSIF (SELECT count(*) FROM (SELECT FROM public.security_event_log AS log
+      WHERE log.event_type = 'dead_letters_dropped' AND log.retention = 'own'
+        AND log.occurred_at > clock_timestamp() - interval '1 hour' LIMIT 1000) AS recent) = 1000
+  THEN
+    RAISE EXCEPTION 'dropped messages were recorded 1000 times within an hour'
+      USING ERRCODE = 'SL006', HINT = 'Another client may be using the relay''s password.';
+  END IF;
+  PERFORM public.seclog_own_event('dead_letters_dropped', format('{"dropped":%s,"queue":%s,"reason":%s,"sha256":[%s]}',
+    dropped, to_json(regexp_replace(left(queue, 200), '[[:cntrl:]]', ' ', 'g')),
+    to_json(regexp_replace(left(why, 1000), '[[:cntrl:]]', ' ', 'g')),
+    (SELECT string_agg(format('"%s"', encode(digest, 'hex')), ',' ORDER BY place)
+      FROM unnest(digests) WITH ORDINALITY AS given (digest, place))));
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_open(source uuid, new_epoch integer, hash bytea, sender text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  IF num_nulls(source, new_epoch, hash, sender) > 0 OR new_epoch < 1 OR octet_length(hash) <> 32
+    OR octet_length(sender) > 200
+  THEN
+    RAISE EXCEPTION 'a relay opens a source with an epoch from 1, a hash of 32 bytes and a sender of at most 200'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN public.seclog_open(source, new_epoch, hash, sender);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_pass(source uuid, hash bytea, from_seq bigint, to_seq bigint, why text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  IF to_seq - from_seq >= 100000 OR btrim(coalesce(why, '')) = '' THEN
+    RAISE EXCEPTION 'a relay passes at most 100000 numbers at once, and says why' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  INSERT INTO public.security_event_quarantine (source_id, seq, reason, record)
+    SELECT source, number, left(why, 1000), '' FROM generate_series(from_seq, to_seq) AS number ON CONFLICT DO NOTHING;
+  PERFORM public.seclog_move(source, NULL, hash, from_seq, to_seq);
+END $function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_position(source uuid)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  SELECT coalesce((SELECT last_seq FROM public.security_event_source WHERE id = source), 0)
+$function$
+(owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_relay_quarantine(source uuid, hash bytea, bad_seq bigint, why text, original bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM public.seclog_set_aside(source, NULL, hash, bad_seq, why, original);
 END $function$
 (owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_release(hold_id bigint, why text)
@@ -812,6 +943,7 @@ DECLARE
   most bigint := 2 * wanted + 1000;
   seen bigint;
   stored bigint;
+  aside bigint;
 BEGIN
   SELECT count(*), count(DISTINCT seq) INTO seen, stored FROM (
     SELECT log.seq FROM public.security_event_log AS log
@@ -825,10 +957,12 @@ BEGIN
         WHERE log.source_id = NEW.id AND log.seq = number LIMIT 1) AS one;
     IF stored = wanted THEN RETURN NULL; END IF;
   END IF;
-  SELECT stored + count(*) INTO stored FROM public.security_event_quarantine AS aside
-    WHERE aside.source_id = NEW.id AND aside.seq > OLD.last_seq AND aside.seq <= NEW.last_seq;
+  SELECT count(*) INTO aside FROM public.security_event_quarantine AS lost
+    WHERE lost.source_id = NEW.id AND lost.seq > OLD.last_seq AND lost.seq <= NEW.last_seq;
   -- The database's own event follows its number within one function.
-  IF stored = wanted OR NEW.id = (SELECT own_source FROM public.security_event_tree) THEN RETURN NULL; END IF;
+  IF aside = wanted OR stored + aside = wanted OR NEW.id = (SELECT own_source FROM public.security_event_tree) THEN
+    RETURN NULL;
+  END IF;
   RAISE EXCEPTION 'source % would pass numbers % to %, and only % of them have an event',
     NEW.id, OLD.last_seq + 1, NEW.last_seq, stored USING ERRCODE = 'SL005';
 END $function$
@@ -914,6 +1048,22 @@ BEGIN
   PERFORM set_config('seclog.maintenance', 'off', true);
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_set_aside(source uuid, own_epoch integer, hash bytea, bad_seq bigint, why text, original bytea)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+  cut text := CASE WHEN octet_length(original) > 2097152
+    THEN format(' [cut: the first 2097152 of %s bytes]', octet_length(original)) ELSE '' END;
+BEGIN
+  -- Where it is there already the position has passed it, and seclog_move says so.
+  INSERT INTO public.security_event_quarantine (source_id, seq, reason, record)
+    VALUES (source, bad_seq, left(why, 1000) || cut, substring(original FROM 1 FOR 2097152)) ON CONFLICT DO NOTHING;
+  PERFORM public.seclog_move(source, own_epoch, hash, bad_seq, bad_seq);
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_take_turn(who uuid, seconds double precision)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -939,22 +1089,32 @@ $function$
 -- Privileges
 
 CONNECT on the database to seclog_reader
+CONNECT on the database to seclog_relay
 CONNECT on the database to seclog_sealer
 CONNECT on the database to seclog_writer
 EXECUTE on seclog_advance(uuid,integer,text,bigint,bigint) to seclog_writer
 EXECUTE on seclog_confirm(uuid,integer,text,bigint,uuid[],timestamp with time zone[],text[]) to seclog_writer
 EXECUTE on seclog_cosign(bigint,text,bigint,text) to seclog_sealer
 EXECUTE on seclog_describe() to seclog_reader
+EXECUTE on seclog_describe() to seclog_relay
 EXECUTE on seclog_describe() to seclog_sealer
 EXECUTE on seclog_describe() to seclog_writer
 EXECUTE on seclog_ensure_partitions(integer) to seclog_writer
 EXECUTE on seclog_make_partitions(integer) to seclog_sealer
 EXECUTE on seclog_open_source(uuid,integer,text) to seclog_writer
 EXECUTE on seclog_quarantine(uuid,integer,text,bigint,text,bytea) to seclog_writer
+EXECUTE on seclog_relay_advance(uuid,bytea,bigint,bigint) to seclog_relay
+EXECUTE on seclog_relay_confirm(uuid,bytea,bigint,uuid[],timestamp with time zone[],text[]) to seclog_relay
+EXECUTE on seclog_relay_dropped(text,bigint,bytea[],text) to seclog_relay
+EXECUTE on seclog_relay_open(uuid,integer,bytea,text) to seclog_relay
+EXECUTE on seclog_relay_pass(uuid,bytea,bigint,bigint,text) to seclog_relay
+EXECUTE on seclog_relay_position(uuid) to seclog_relay
+EXECUTE on seclog_relay_quarantine(uuid,bytea,bigint,text,bytea) to seclog_relay
 EXECUTE on seclog_removal_digest(bigint) to seclog_reader
 EXECUTE on seclog_rotate_key(bigint,bytea,text,bigint,text,text) to seclog_sealer
 EXECUTE on seclog_seal(bigint,bytea,bigint,bytea,text,bigint,text,text,uuid[],bigint[],bigint[],smallint[],bigint[],bytea[]) to seclog_sealer
 EXECUTE on seclog_take_turn(uuid,double precision) to seclog_sealer
+INSERT (id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code, allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id, actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, salt, commitment, retention) on security_event_log to seclog_relay
 INSERT (id, occurred_at, event_type, level, category, outcome, method, method_original, path, route, status_code, allowed_methods, ip_address, ip_source, ip_chain, user_agent, request_host, request_id, trace_id, span_id, actor_id, actor_type, target_id, target_type, data, notes, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, salt, commitment, retention) on security_event_log to seclog_writer
 SELECT (id, epoch, last_seq, opened_at, updated_at, login) on security_event_source to seclog_sealer
 SELECT (id, occurred_at, created_at, event_type, level, category, outcome, method, route, status_code, allowed_methods, count, started_at, ended_at, logger, service, environment, host, source_id, epoch, seq, v, commitment, retention) on security_event_log to seclog_sealer
@@ -980,5 +1140,6 @@ SELECT on security_event_tile to seclog_sealer
 SELECT on security_event_tree to seclog_reader
 SELECT on security_event_tree to seclog_sealer
 USAGE on schema public to seclog_reader
+USAGE on schema public to seclog_relay
 USAGE on schema public to seclog_sealer
 USAGE on schema public to seclog_writer

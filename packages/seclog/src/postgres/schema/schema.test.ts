@@ -257,7 +257,7 @@ describe("setupDatabase()", () => {
     // The superuser created them earlier, so this administrator needs a grant.
     await as(
       database.serverUrl,
-      `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
+      `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
     );
     const adminUrl = Object.assign(new URL(database.serverUrl), { username: `dba_${name}`, password: "x" }).href;
     try {

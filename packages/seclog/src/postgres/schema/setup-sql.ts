@@ -12,18 +12,21 @@ export const WRITER = "seclog_writer";
 export const READER = "seclog_reader";
 /** The group whose members may seal: read the columns of leaves, and append to the tree. */
 export const SEALER = "seclog_sealer";
+/** The group whose members may store what comes out of a queue: `INSERT`, and the position of any source. */
+export const RELAY = "seclog_relay";
 
 const PURPOSES = {
   [OWNER]: "owns the security event log; cannot log in",
   [WRITER]: "may add security events and keep its own sources'' positions, nothing else",
   [READER]: "may read the security event log, nothing else",
   [SEALER]: "may append to the security event log''s Merkle tree, nothing else",
+  [RELAY]: "may add security events that come out of a queue and move any source''s position, nothing else",
 } as const;
 
 /** A login role and its group. */
 export interface LoginRole {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER | typeof SEALER;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY;
 }
 
 /** The groups. */
@@ -52,7 +55,7 @@ export function createDatabaseSql(database: string): string {
 export function accessSql(database: string): string[] {
   return [
     `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
-    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}`,
+    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY}`,
     ADMIT_SQL,
     "CREATE SCHEMA IF NOT EXISTS public",
     SCHEMA_ACCESS_SQL,
@@ -73,7 +76,7 @@ const SCHEMA_ACCESS_SQL = `DO $$
 BEGIN
   IF pg_has_role((SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE') THEN
     REVOKE ALL ON SCHEMA public FROM PUBLIC;
-    GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER};
+    GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY};
   END IF;
 END $$`;
 
@@ -95,6 +98,8 @@ export interface SetupSqlOptions {
   readonly reader?: string;
   /** The login role of the sealer. @default "seclog_seal" */
   readonly sealer?: string;
+  /** The login role of `seclog work`, which only a queue needs. @default "seclog_work" */
+  readonly relay?: string;
 }
 
 /**
@@ -105,6 +110,8 @@ export function setupSql(options: SetupSqlOptions = {}): string {
   const writer: LoginRole = { name: options.writer ?? "seclog_app", group: WRITER };
   const reader: LoginRole = { name: options.reader ?? "seclog_view", group: READER };
   const sealer: LoginRole = { name: options.sealer ?? "seclog_seal", group: SEALER };
+  const relay: LoginRole = { name: options.relay ?? "seclog_work", group: RELAY };
+  const logins = [writer, reader, sealer, relay];
   const statements = (list: readonly string[]): string => list.map((sql) => `${sql};\n`).join("");
   const name = quoteLiteral(database);
   return `-- Sets up the Seclog security event log. Run with psql as a superuser, or as a role with CREATEROLE and CREATEDB:
@@ -113,11 +120,10 @@ export function setupSql(options: SetupSqlOptions = {}): string {
 \\set ON_ERROR_STOP 1
 
 -- Roles
-${statements([...groupRolesSql(), ...loginRoleSql(writer), ...loginRoleSql(reader), ...loginRoleSql(sealer)])}\
--- Give the three login roles their passwords with psql's \\password, which does not send them in the clear:
---   \\password ${quoteIdentifier(writer.name)}
---   \\password ${quoteIdentifier(reader.name)}
---   \\password ${quoteIdentifier(sealer.name)}
+${statements([...groupRolesSql(), ...logins.flatMap(loginRoleSql)])}\
+-- Give the login roles their passwords with psql's \\password, which does not send them in the clear. Only a queue needs the
+-- last one:
+${logins.map(({ name }) => `--   \\password ${quoteIdentifier(name)}\n`).join("")}\
 
 -- Database
 SELECT ${quoteLiteral(createDatabaseSql(database))}

@@ -19,6 +19,7 @@ import {
   OWNER,
   quoteIdentifier,
   READER,
+  RELAY,
   recordMigrationSql,
   SEALER,
   WRITER,
@@ -39,7 +40,9 @@ export interface SetupOptions {
   readonly readerUrl?: string | undefined;
   /** The URL of the sealer. Its role may then append to the Merkle tree, with its password. */
   readonly sealerUrl?: string | undefined;
-  /** @default the database of `writerUrl`, `readerUrl` or `sealerUrl`, else `"seclog"` */
+  /** The URL of `seclog work`, which stores what comes out of a queue. Its role may then move any source's position. */
+  readonly relayUrl?: string | undefined;
+  /** @default the database of `writerUrl`, `readerUrl`, `sealerUrl` or `relayUrl`, else `"seclog"` */
   readonly database?: string | undefined;
   /** For `adminUrl`, see {@link TlsOption}. */
   readonly tls?: TlsOption | undefined;
@@ -68,6 +71,7 @@ const OPTIONS = [
   "writerUrl",
   "readerUrl",
   "sealerUrl",
+  "relayUrl",
   "database",
   "tls",
   "lockTimeout",
@@ -136,14 +140,14 @@ const ADVICE: { readonly [code: string]: string } = {
   "3D000":
     "SECLOG_ADMIN_URL must name an existing database, such as /postgres: setup connects there and creates the log's own",
   "42501":
-    "the role in SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB; if another administrator created the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer TO it WITH ADMIN OPTION; or have a DBA run the output of npx @seclog/server setup --print-sql",
+    "the role in SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB; if another administrator created the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO it WITH ADMIN OPTION; or have a DBA run the output of npx @seclog/server setup --print-sql",
   ECONNREFUSED: "is PostgreSQL running there?",
   ENOTFOUND: "check the host in SECLOG_ADMIN_URL",
 };
 
 interface Login {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER | typeof SEALER;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY;
   readonly password: string | undefined;
 }
 
@@ -155,6 +159,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
     ["writerUrl", options.writerUrl, WRITER],
     ["readerUrl", options.readerUrl, READER],
     ["sealerUrl", options.sealerUrl, SEALER],
+    ["relayUrl", options.relayUrl, RELAY],
   ] as const) {
     if (url === undefined) continue;
     // Only its names are used here, so its TLS settings are not checked.
@@ -164,13 +169,17 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
       throw configError(WHERE, key, `names the database ${config.database}, not ${database}`);
     }
     database = config.database;
-    if ([OWNER, WRITER, READER, SEALER].includes(name)) {
+    if ([OWNER, WRITER, READER, SEALER, RELAY].includes(name)) {
       throw configError(WHERE, key, `names the role ${name}, which is a group; choose another name, such as shop_log`);
     }
     if (name === admin.user)
       throw configError(WHERE, key, `names the administrator ${name}; it needs a role of its own`);
     if (logins.some((login) => login.name === name)) {
-      throw configError(WHERE, key, `names the role ${name} again; writer, reader and sealer each need their own`);
+      throw configError(
+        WHERE,
+        key,
+        `names the role ${name} again; writer, reader, sealer and relay each need their own`,
+      );
     }
     if (name.startsWith("pg_"))
       throw configError(WHERE, key, `names the role ${name}; PostgreSQL reserves names that begin with pg_`);

@@ -43,6 +43,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     writer: connectionUrl("writer"),
     reader: connectionUrl("reader"),
     sealer: connectionUrl("sealer"),
+    relay: connectionUrl("relay"),
   };
   if (Object.values(urls).every((url) => url === undefined) && spool === undefined) {
     throw new SeclogError(

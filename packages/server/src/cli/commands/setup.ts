@@ -30,17 +30,20 @@ async function setup(options: SetupCommandOptions): Promise<void> {
   const writerUrl = connectionUrl("writer");
   const readerUrl = connectionUrl("reader");
   const sealerUrl = connectionUrl("sealer");
+  const relayUrl = connectionUrl("relay");
   if (options.printSql) {
     const writer = writerUrl === undefined ? undefined : roleConfig("writer", writerUrl);
     const reader = readerUrl === undefined ? undefined : roleConfig("reader", readerUrl);
     const sealer = sealerUrl === undefined ? undefined : roleConfig("sealer", sealerUrl);
-    const database = options.database ?? writer?.database ?? reader?.database ?? sealer?.database;
+    const relay = relayUrl === undefined ? undefined : roleConfig("relay", relayUrl);
+    const database = options.database ?? writer?.database ?? reader?.database ?? sealer?.database ?? relay?.database;
     await print(
       setupSql({
         ...(database === undefined ? {} : { database }),
         ...(writer?.user === undefined ? {} : { writer: writer.user }),
         ...(reader?.user === undefined ? {} : { reader: reader.user }),
         ...(sealer?.user === undefined ? {} : { sealer: sealer.user }),
+        ...(relay?.user === undefined ? {} : { relay: relay.user }),
       }),
     );
     return;
@@ -54,6 +57,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
       writerUrl,
       readerUrl,
       sealerUrl,
+      relayUrl,
       database: options.database,
       onProgress: (what) => progress.show(`${what} …`),
     });
