@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   SECLOG_THREAD: "the shipper's thread cannot start, has ended, or does not answer",
   SECLOG_SOURCE_FENCED: "another process ships this source",
   SECLOG_SOURCE_SEIZED: "the store counts events of a source as stored that it does not have",
+  SECLOG_SOURCE_SENDER: "another sender's envelopes opened this source",
+  SECLOG_BATCH_EARLY: "events of the source before these have not arrived yet",
   SECLOG_STORE_BEHIND: "the store has less than it once acknowledged",
   SECLOG_SCHEMA_MISSING: "the database has no Seclog tables",
   SECLOG_SCHEMA_NEWER: "the database was set up by a newer, incompatible program",

@@ -20,7 +20,7 @@ export class CommitOrder {
    * Starts a call. `previousCommitted()` resolves once the call before it has committed, and rejects when that one
    * failed: then this call must not commit either.
    */
-  async run(work: (previousCommitted: () => Promise<void>) => Promise<void>): Promise<void> {
+  async run<T>(work: (previousCommitted: () => Promise<void>) => Promise<T>): Promise<T> {
     const previous = this.#last;
     const done = work(async () => {
       if (previous === undefined || (await previous.committed)) return;
@@ -29,7 +29,7 @@ export class CommitOrder {
     const call: Call = { settled: false, committed: done.then(...outcome) };
     this.#last = call;
     try {
-      await done;
+      return await done;
     } finally {
       call.settled = true;
       // The next call follows whichever call is still running.

@@ -7,7 +7,7 @@
  * spool and the stored rows have.
  */
 import { createHash } from "node:crypto";
-import { type BatchSource, HandlerError } from "../ship/handler.ts";
+import { HandlerError } from "../ship/handler.ts";
 import type { Session } from "./session.ts";
 
 /** Events per statement. */
@@ -18,27 +18,35 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** An id that no event has, for a record whose own cannot be read. */
 const NIL_UUID = "00000000-0000-0000-0000-000000000000";
 
+/** How to find events without reading the log: the values of each, in lists for the statement's parameters. */
+export interface Identities {
+  readonly ids: readonly string[];
+  readonly times: readonly string[];
+  /** SHA-256 of each record, which identifies it in quarantine. */
+  readonly digests: readonly string[];
+}
+
 /**
  * The number up to which the records from `firstSeq` on are stored, or in quarantine, or were removed by retention;
  * `firstSeq - 1` when not even the first one is.
+ *
+ * @param statement asks for some of them; see `source-store.ts`
  */
 export async function confirmedUpTo(
   session: Session,
-  { id, epoch, key }: BatchSource,
   firstSeq: number,
   records: readonly Uint8Array[],
+  statement: (firstSeq: number, identities: Identities) => readonly [text: string, values: unknown[]],
 ): Promise<number> {
   for (let from = 0; from < records.length; from += AT_ONCE) {
     const identities = records.slice(from, from + AT_ONCE).map(identityOf);
-    const [row] = await session.query("SELECT public.seclog_confirm($1, $2, $3, $4, $5, $6, $7) AS last_seq", [
-      id,
-      epoch,
-      key,
-      firstSeq + from,
-      identities.map((identity) => identity.id),
-      identities.map((identity) => identity.occurredAt),
-      identities.map((identity) => identity.digest),
-    ]);
+    const [row] = await session.query(
+      ...statement(firstSeq + from, {
+        ids: identities.map(({ id }) => id),
+        times: identities.map(({ occurredAt }) => occurredAt),
+        digests: identities.map(({ digest }) => digest),
+      }),
+    );
     const confirmed = Number((row as { last_seq: string }).last_seq);
     if (confirmed < firstSeq + from + identities.length - 1) return confirmed;
   }
@@ -46,17 +54,17 @@ export async function confirmedUpTo(
 }
 
 /** @param confirmed the last number known to be stored */
-export function seizedError({ id }: BatchSource, position: number, confirmed: number): HandlerError {
+export function seizedError(id: string, position: number, confirmed: number): HandlerError {
   return new HandlerError(
     "destination",
     `PostgreSQL: source ${id} stands at ${position} there, but event ${confirmed + 1} is not stored: a client with the ` +
-      "source's key moved its position, or rows were deleted; see docs/operations.md",
+      "source's key moved its position, a relay passed the number as lost, or rows were deleted; see docs/operations.md",
     { code: "SECLOG_SOURCE_SEIZED" },
   );
 }
 
 /** A row that is not this event has taken one of the numbers `from` to `to`. */
-export function clashError({ id }: BatchSource, from: number, to: number, cause: unknown): HandlerError {
+export function clashError(id: string, from: number, to: number, cause: unknown): HandlerError {
   const numbers = from === to ? `number ${from}` : `one of the numbers ${from} to ${to}`;
   const message = `PostgreSQL: ${numbers} of source ${id} has a row with the same time that is not this event's: another client inserted it, with a writer's login`;
   return new HandlerError("event", message, { cause });

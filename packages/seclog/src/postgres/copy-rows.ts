@@ -7,7 +7,6 @@
  */
 import { isUtf8 } from "node:buffer";
 import * as crypto from "node:crypto";
-import type { EventBatch } from "../ship/handler.ts";
 import { CORE_COLUMNS, LineReader, PERSONAL_COLUMNS, RecordError } from "./line-reader.ts";
 
 /** The columns that {@link CopyRows} fills, in its order. The database sets `created_at`. */
@@ -17,6 +16,14 @@ export const COPY_COLUMNS: readonly string[] = [
   "commitment",
   "retention",
 ];
+
+/** Consecutive events of one source. */
+export interface SourceRecords<S = { readonly id: string }> {
+  readonly source: S;
+  readonly firstSeq: number;
+  /** The canonical bytes of each event. */
+  readonly records: readonly Uint8Array[];
+}
 
 /** Rows are sent once they fill this many bytes, so that the event loop and the socket get their turn. */
 const CHUNK_BYTES = 65_536;
@@ -33,7 +40,7 @@ const NEWLINE = 0x0a;
  * @throws RecordError for a record that is not the canonical encoding of its event
  */
 export function* copyRows(
-  batch: EventBatch,
+  batch: SourceRecords,
   retention: ReadonlyMap<string, string>,
   from: number,
   to: number,

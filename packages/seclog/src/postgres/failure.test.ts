@@ -16,5 +16,8 @@ test.each([
   ["SECLOG_SCHEMA_NEWER", [1, 2, 3].map((id) => ({ id, breaking: id === 3 }))],
 ])("toHandlerError() - stops for %s, which waiting does not fix, and keeps its code", (code, applied) => {
   const thrown = thrownBy(() => checkSchemaVersion([{ id: 1 }, { id: 2 }], applied));
-  expect(toHandlerError(thrown)).toMatchObject({ kind: "destination", code });
+  expect(toHandlerError(thrown, { variable: "SECLOG_DATABASE_URL", role: "writer" })).toMatchObject({
+    kind: "destination",
+    code,
+  });
 });

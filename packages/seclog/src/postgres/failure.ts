@@ -9,7 +9,14 @@ const SQLSTATE = /^(?=.*\d)[0-9A-Z]{5}$/;
 interface Meaning {
   readonly kind: FailureKind;
   readonly code?: ErrorCode;
+  /** `$VARIABLE` and `$ROLE` stand for the {@link Login}'s. */
   readonly advice?: string;
+}
+
+/** Who connects: the variable of the URL, and the role. */
+export interface Login {
+  readonly variable: string;
+  readonly role: string;
 }
 
 /**
@@ -28,6 +35,8 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   },
   // A trigger or a rule added to the table suppresses rows.
   SL005: { kind: "destination", advice: RUN_DOCTOR },
+  // Raised for a relay only (0009-relay.sql).
+  SL007: { kind: "destination", code: "SECLOG_SOURCE_SENDER" },
   SL006: { kind: "retry", advice: "find out which other client uses this login" },
   // The event's fault: values that the table cannot hold, or that a constraint forbids.
   "22": { kind: "event" },
@@ -43,11 +52,11 @@ const MEANINGS: { readonly [prefix: string]: Meaning } = {
   "57": { kind: "retry" },
   // An operator must act.
   "0A": { kind: "destination" },
-  "28": { kind: "destination", advice: "check the user and the password in SECLOG_DATABASE_URL" },
+  "28": { kind: "destination", advice: "check the user and the password in $VARIABLE" },
   "3D": { kind: "destination", advice: `${RUN_SETUP}, or check the database's name` },
   "3F": { kind: "destination", advice: RUN_SETUP },
   "42": { kind: "destination", advice: RUN_DOCTOR },
-  "42501": { kind: "destination", advice: `${RUN_SETUP} to renew the writer's privileges` },
+  "42501": { kind: "destination", advice: `${RUN_SETUP} to renew the $ROLE's privileges` },
   "42P01": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
   "42883": { kind: "destination", code: "SECLOG_SCHEMA_MISSING", advice: RUN_SETUP },
   "42703": { kind: "destination", code: "SECLOG_SCHEMA_OLDER", advice: RUN_SETUP },
@@ -95,7 +104,7 @@ export function poolerAdvice(thrown: unknown): string | undefined {
 }
 
 /** Classifies an error thrown while storing. */
-export function toHandlerError(thrown: unknown): HandlerError {
+export function toHandlerError(thrown: unknown, { variable, role }: Login): HandlerError {
   if (thrown instanceof HandlerError) return thrown;
   // Our own: the schema does not fit this program, and waiting does not change that.
   if (thrown instanceof SeclogError) {
@@ -103,7 +112,8 @@ export function toHandlerError(thrown: unknown): HandlerError {
   }
   const code = errorCode(thrown);
   const meaning = meaningOf(code, thrown);
-  const advice = meaning.advice === undefined ? "" : `; ${meaning.advice}`;
+  const words = meaning.advice?.replace("$VARIABLE", variable).replace("$ROLE", role);
+  const advice = words === undefined ? "" : `; ${words}`;
   const state = SQLSTATE.test(code) ? ` (SQLSTATE ${code})` : "";
   return new HandlerError(meaning.kind, `PostgreSQL: ${errorMessage(thrown)}${state}${advice}`, {
     cause: thrown,
