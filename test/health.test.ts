@@ -92,7 +92,9 @@ describe("health()", () => {
     writeFileSync(
       path,
       `import { existsSync } from "node:fs";
-       const handle = async () => { while (existsSync(${JSON.stringify(block)})); };
+       const handle = async () => {
+         while (existsSync(${JSON.stringify(block)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+       };
        export const createHandler = () => ({ name: "shop", handle, close: async () => {} });`,
     );
     await using opened = open({ worker: { module: `file://${path}`, options: {} } });

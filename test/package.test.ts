@@ -92,15 +92,16 @@ describe("the packed library", () => {
     expect(compiled.stdout).toBe("");
   });
 
-  it.each(entries)("exports the same names to import and to require: %s", async (entry) => {
-    const script = (load: string): string => `
-      const load = ${load};
-      load.then((module) => console.log(JSON.stringify(Object.keys(module).sort())));`;
-    const imported = await inProject("names.mjs", script(`import("${entry}")`));
+  it("exports the same names to import and to require", async () => {
+    const script = (load: string): string => `(async () => {
+      const names = {};
+      for (const entry of ${JSON.stringify(entries)}) names[entry] = Object.keys(await ${load}(entry)).sort();
+      console.log(JSON.stringify(names));
+    })();`;
+    const imported = (await inProject("names.mjs", script("import"))) as { [entry: string]: string[] };
     // Node 20.19 and later can require ES modules.
-    const required = await inProject("names.cjs", script(`Promise.resolve(require("${entry}"))`));
-    expect(required).toEqual(imported);
-    if (entry !== THREAD) expect(imported).not.toEqual([]);
+    expect(await inProject("names.cjs", script("require"))).toEqual(imported);
+    expect(entries.filter((entry) => imported[entry]?.length === 0)).toEqual([THREAD]);
   });
 
   it.each(entries)("opens no socket, file, thread or timer at import, and changes no global: %s", async (entry) => {

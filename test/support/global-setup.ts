@@ -1,6 +1,7 @@
 /**
- * One PostgreSQL for all tests of a run, started by the first test that needs it: `test/support/postgres.ts` connects
- * to a small server here, which responds with the administrator's URL. Runs without such tests pay nothing.
+ * What the test files of a run share: a folder for packed packages (`test/support/pack.ts`), and one PostgreSQL, started
+ * by the first test that needs it. `test/support/postgres.ts` connects to a small server here, which responds with the
+ * administrator's URL. Runs without such tests pay nothing.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -19,6 +20,8 @@ declare module "vitest" {
     readonly postgresBroker: string;
     /** A database with Seclog's tables and without connections: every test's database is copied from it. */
     readonly templateDatabase: string;
+    /** A folder for the tarballs of our packages, each packed by the first test that installs it. */
+    readonly tarballs: string;
   }
 }
 
@@ -33,12 +36,14 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const tarballs = await mkdtemp(join(tmpdir(), "seclog-test-tarballs-"));
+  project.provide("tarballs", tarballs);
   project.provide("templateDatabase", TEMPLATE_DATABASE);
   project.provide("postgresBroker", `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   return async () => {
     server.close();
     await (await postgres?.catch(() => undefined))?.stop();
-    await rm(directory, { recursive: true, force: true });
+    for (const folder of [directory, tarballs]) await rm(folder, { recursive: true, force: true });
   };
 }
 

@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { inject } from "vitest";
 import { filesBelow, root } from "../../scripts/files.js";
 
 const run = promisify(execFile);
@@ -20,6 +21,19 @@ export function manifestOf(workspace: string): Manifest {
   return JSON.parse(readFileSync(join(root, "packages", workspace, "package.json"), "utf8")) as Manifest;
 }
 
+/** The tarball of `packages/<workspace>`, packed once in a run. */
+async function tarballOf(workspace: string): Promise<string> {
+  const tarballs = inject("tarballs");
+  const tarball = join(tarballs, `${workspace}.tgz`);
+  if (existsSync(tarball)) return tarball;
+  // Two test files may pack the same at once: the rename of either is whole.
+  const own = mkdtempSync(join(tarballs, `${workspace}-`));
+  const folder = join(root, "packages", workspace);
+  await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", own], { cwd: folder });
+  renameSync(filesBelow(own).find((path) => path.endsWith(".tgz")) ?? "", tarball);
+  return tarball;
+}
+
 /**
  * Packs `packages/<workspace>` and unpacks it into `modules`, with its programs in `.bin`. Its dependencies are linked
  * from the repository, except for our own packages: install those first. Resolves to the tarball's size in bytes.
@@ -30,8 +44,7 @@ export async function installPacked(workspace: string, modules: string): Promise
   mkdirSync(join(modules, ".bin"), { recursive: true });
   const unpacked = mkdtempSync(join(modules, ".pack-"));
   try {
-    await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", unpacked], { cwd: folder });
-    const tarball = filesBelow(unpacked).find((path) => path.endsWith(".tgz")) ?? "";
+    const tarball = await tarballOf(workspace);
     await run("tar", ["-xzf", tarball, "-C", unpacked]);
     mkdirSync(dirname(join(modules, name)), { recursive: true });
     renameSync(join(unpacked, "package"), join(modules, name));
