@@ -1,4 +1,4 @@
-import type { BuiltInHandlers } from "./ship/handler.ts";
+import type { BuiltInHandlers } from "./ship/worker.ts";
 
 /**
  * This package's handlers, for the shipper's thread. They are identified by name, not by their module's URL: in a

@@ -12,7 +12,8 @@ import { type ClientIpOptions, type ClientIpReader, createClientIp } from "../re
 import type { EventType } from "../record/facts.ts";
 import { createRedactor, type RedactOptions, type Redactor } from "../record/redact.ts";
 import type { Diagnostic } from "../record/security-log.ts";
-import { checkedHandlers, type SecurityEventHandler } from "../ship/handler.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
+import { checkedHandlers } from "./checked-handlers.ts";
 
 /** The options of `createSecurityLog`. */
 export interface SecurityLogOptions<Events extends EventDefinitions = Record<never, never>> {

@@ -1,7 +1,6 @@
 import { decodeEvent } from "../event/encode.ts";
-import { errorMessage, isError, isErrorCode, SeclogError } from "../event/errors.ts";
+import { SeclogError } from "../event/errors.ts";
 import type { SecurityEvent } from "../event/event.ts";
-import { configError } from "../event/options.ts";
 
 /** The source of the events, and the credentials to ship them. */
 export interface BatchSource {
@@ -106,11 +105,6 @@ export interface HandlerModule {
   createHandler(options: unknown): SecurityEventHandler | Promise<SecurityEventHandler>;
 }
 
-/** The handlers of this package, by the name that stands for their module's URL, such as `seclog:postgres`. */
-export interface BuiltInHandlers {
-  readonly [module: string]: (() => Promise<Partial<HandlerModule>>) | undefined;
-}
-
 /**
  * What a handler's failure means for the shipper:
  * - `"retry"`: nothing is wrong with the events; try again after a pause.
@@ -145,61 +139,6 @@ const DEFAULT_CODE = {
   event: "SECLOG_EVENT_REJECTED",
   destination: "SECLOG_HANDLER_STOPPED",
 } as const satisfies { readonly [K in FailureKind]: SeclogError["code"] };
-
-/**
- * What a handler threw, as the failure that it means: another try, unless it says otherwise. It is known by its members
- * and not by its class, since a handler that is bundled, or that belongs to another copy of the package, has a class of
- * its own.
- */
-export function failureOf(thrown: unknown): HandlerError {
-  const message = errorMessage(thrown);
-  const { isOwn, kind, code, stored } = membersOf(thrown);
-  if (isOwn && (thrown as HandlerError).message === message) return thrown as HandlerError;
-  const failure = new HandlerError(isKind(kind) ? kind : "retry", message, {
-    cause: thrown,
-    ...(isKind(kind) && isErrorCode(code) ? { code } : {}),
-  });
-  if (isKind(kind) && typeof stored === "number") failure.stored = stored;
-  return failure;
-}
-
-/** The members of a value that need not be an error, or that throws when it is read. */
-function membersOf(thrown: unknown): { isOwn?: boolean; kind?: unknown; code?: unknown; stored?: unknown } {
-  try {
-    if (!isError(thrown)) return {};
-    const { kind, code, stored } = thrown as { kind?: unknown; code?: unknown; stored?: unknown };
-    return { isOwn: thrown instanceof HandlerError, kind, code, stored };
-  } catch {
-    return {};
-  }
-}
-
-function isKind(value: unknown): value is FailureKind {
-  return typeof value === "string" && Object.hasOwn(DEFAULT_CODE, value);
-}
-
-/**
- * Checks that a log's handlers are handlers with distinct names.
- *
- * @throws SeclogError `SECLOG_CONFIG`
- */
-export function checkedHandlers(handlers: unknown): readonly SecurityEventHandler[] {
-  const refused = (problem: string): SeclogError => configError("createSecurityLog", "handlers", problem);
-  if (!Array.isArray(handlers) || handlers.length === 0) {
-    throw refused("must be a list of at least one, such as postgresHandler() of seclog/postgres");
-  }
-  const names = new Set<string>();
-  for (const handler of handlers as readonly (Partial<SecurityEventHandler> | null | undefined)[]) {
-    const name = handler?.name;
-    if (typeof name !== "string" || !/^[a-z0-9_-]{1,40}$/.test(name))
-      throw refused(`has one whose name ${JSON.stringify(name)} is not 1 to 40 characters of a-z, 0-9, _ -`);
-    if (typeof handler?.handle !== "function" || typeof handler.close !== "function")
-      throw refused(`has ${name}, which lacks handle() or close()`);
-    if (names.has(name)) throw refused(`has two that are named ${name}: give one another name`);
-    names.add(name);
-  }
-  return handlers as readonly SecurityEventHandler[];
-}
 
 /** A batch over canonical records; `events` are decoded on first use, once. */
 export function eventBatch(source: BatchSource, firstSeq: number, records: readonly Uint8Array[]): EventBatch {

@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
-import { failureOf, HandlerError } from "./handler.ts";
+import { failureOf } from "./failure.ts";
+import { HandlerError } from "./handler.ts";
 
 /** How long one call of a handler may take before its signal aborts, in milliseconds. */
 const HANDLE_TIMEOUT_MS = 120_000;

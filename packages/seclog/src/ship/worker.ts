@@ -12,7 +12,7 @@ import { spoolFs } from "../spool/fs.ts";
 import { type Ownership, RENEW_MS, renew } from "../spool/ownership.ts";
 import { Adoption } from "./adopt.ts";
 import { fileSource } from "./file-source.ts";
-import { type BuiltInHandlers, HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
+import { HandlerError, type HandlerModule, type SecurityEventHandler } from "./handler.ts";
 import { setNetworkDefaults } from "./network-defaults.ts";
 import { Progress } from "./progress.ts";
 import {
@@ -40,6 +40,11 @@ const HEALTH_MS = 200;
 
 /** The most events in one batch for a handler on the application's thread: about a millisecond of its event loop. */
 const MAIN_THREAD_BATCH = 100;
+
+/** The handlers of this package, by the name that stands for their module's URL, such as `seclog:postgres`. */
+export interface BuiltInHandlers {
+  readonly [module: string]: (() => Promise<Partial<HandlerModule>>) | undefined;
+}
 
 async function main(start: WorkerStart, builtIn: BuiltInHandlers): Promise<void> {
   if (start.seclog !== VERSION) {

@@ -1,7 +1,8 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { unreadable, untouchable } from "#test/support/odd-errors.ts";
-import { failureOf, HandlerError } from "./handler.ts";
+import { failureOf } from "./failure.ts";
+import { HandlerError } from "./handler.ts";
 
 /** As another copy of the package throws it: the members of a HandlerError, of a class of its own. */
 function foreign(members: object): unknown {
