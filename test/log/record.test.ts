@@ -39,6 +39,12 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ status: "ok", belowLevel: 1, recorded: 2, dropped: 0 });
   });
 
+  test("decides by the level that a call names, before the type's own", async () => {
+    await using log = open({ level: "warning" });
+    expect(log.recordSecurityEvent("authz_fail", undefined, { level: "info" }).id).toBeNull();
+    expect(log.recordSecurityEvent("authn_login_success", undefined, { level: "error" }).id).not.toBeNull();
+  });
+
   test("accepts a new level while it runs, and records the change whatever the level", async () => {
     await using log = open({ level: "error" });
     expect(log.level).toBe("error");

@@ -7,6 +7,7 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
 import { openPipeline } from "../pipeline/open-pipeline.ts";
 import type { Pipeline, PipelineNews } from "../pipeline/pipeline.ts";
+import { ADDRESS_OF } from "../record/address-of.ts";
 import { eventClock } from "../record/clock.ts";
 import { createDataEncoder } from "../record/data.ts";
 import type { EventType } from "../record/facts.ts";
@@ -134,16 +135,15 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
     const resolved = this.#recorder.resolve(type);
-    if (levelRank(resolved.definition.level) < this.#threshold && resolved.definition.category !== "log") {
-      const refined = this.#recorder.refinedLevel(resolved, data);
-      if (refined === undefined || levelRank(refined) < this.#threshold) {
-        this.#belowLevel += 1;
-        this.#recorder.skip(resolved, request);
-        return NOTHING_TO_WAIT_FOR;
-      }
+    if (resolved.definition.category !== "log" && !this.#recorder.reaches(resolved, data, this.#threshold)) {
+      this.#belowLevel += 1;
+      this.#recorder.skip(resolved, request);
+      return NOTHING_TO_WAIT_FOR;
     }
     return this.#record(resolved, request, data);
   };
+
+  readonly [ADDRESS_OF] = (request: object): string | undefined => this.#recorder.addressOf(request);
 
   get level(): Level {
     return this.#level;

@@ -1,6 +1,7 @@
 import type { Catalogue, DataOf } from "../event/catalogue.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { Outcome } from "../event/event.ts";
+import type { Level } from "../event/level.ts";
 
 /** An actor or a target: an id, or an id with its type. Ids are cut at 256 characters. */
 export type Party = string | number | bigint | { readonly id: string | number | bigint; readonly type?: string };
@@ -16,6 +17,11 @@ export interface EventFacts {
   readonly target?: Party | null | undefined;
   /** @default the type's own */
   readonly outcome?: Outcome | null | undefined;
+  /**
+   * How severe this occurrence is. Not for the log's own events.
+   * @default what the type's data determine, else the type's own
+   */
+  readonly level?: Level | null | undefined;
   /** The response's status. */
   readonly statusCode?: number | null | undefined;
   /** The methods that the path allows: a list, or the value of the `Allow` header. */

@@ -235,3 +235,19 @@ test.each([
   expect(event.data).toHaveProperty("startedAt");
   expect(event.notes?.flags).toEqual(["startedAt is not a date between 1970 and 9999"]);
 });
+
+test("the level of one call - replaces the type's, and is no data; anything else is flagged and stays there", () => {
+  expect(kept({ type: "malicious_cors", data: { level: "warning", origin: "https://evil.example" } })).toMatchObject({
+    level: "warning",
+    data: { origin: "https://evil.example" },
+  });
+  expect(kept({ type: "upload_validation", data: { result: "FAILED", level: "info" } }).level).toBe("info");
+  const odd = kept({ type: "malicious_cors", data: { level: "gold" } });
+  expect(odd).toMatchObject({ level: "critical", data: { level: "gold" } });
+  expect(odd.notes?.flags).toEqual(["level is not debug, info, warning, error or critical"]);
+  // The log's own events report levels as data.
+  expect(kept({ type: "log_level_changed", data: { level: "error", previous: "info" } })).toMatchObject({
+    level: "warning",
+    data: { level: "error", previous: "info" },
+  });
+});

@@ -3,7 +3,7 @@ import { dataIssues, type EventDefinition, type EventDefinitions, isEventTypeNam
 import { type CoreConstants, coreConstants, encodeCore, encodePersonal } from "../event/encode.ts";
 import { errorMessage } from "../event/errors.ts";
 import type { CorePart, Optional } from "../event/event.ts";
-import type { Level } from "../event/level.ts";
+import { isLevel, type Level, levelRank } from "../event/level.ts";
 import { cutText, NoteTaker } from "../event/text.ts";
 import { senderOf } from "./actor.ts";
 import { requestInContext, subjectOf } from "./addressed-request.ts";
@@ -16,7 +16,7 @@ import { emptyDraft } from "./draft.ts";
 import { nextSeq, type Position } from "./position.ts";
 import type { Redactor } from "./redact.ts";
 import { isRequest, requestFacts } from "./request.ts";
-import { FACTS, type Said, takeFacts } from "./said-facts.ts";
+import { FACTS, FACTS_OF_THE_LOG, type Said, takeFacts } from "./said-facts.ts";
 import { uuidv7 } from "./uuid.ts";
 
 /** What all events of a log have in common. */
@@ -91,9 +91,19 @@ export class Recorder {
     return { name, definition: UNKNOWN_DEFINITION, flag: `type ${shown} is not an event name` };
   }
 
-  /** The level that the data determine, if the type lets them. */
-  refinedLevel(type: ResolvedType, data: unknown): Level | undefined {
-    return refinement(type.definition, data ?? {})?.level;
+  /** Whether the level reaches a rank: the one that the call names, else the type's, else what the data determine. */
+  reaches({ definition }: ResolvedType, data: unknown, rank: number): boolean {
+    const said = data === undefined || data === null ? undefined : saidLevel(data);
+    if (said !== undefined) return levelRank(said) >= rank;
+    if (levelRank(definition.level) >= rank) return true;
+    const refined = refinement(definition, data ?? {})?.level;
+    return refined !== undefined && levelRank(refined) >= rank;
+  }
+
+  /** The client's address, as an event of this request would have it; `undefined` if it has none. Never throws. */
+  addressOf(request: object): string | undefined {
+    const { clientIp, redactor } = this.#options;
+    return requestFacts(subjectOf(request), clientIp, redactor, new NoteTaker()).ipAddress;
   }
 
   /** Marks the cause on a request whose event is below the level, so that capture does not record a refusal for it. */
@@ -144,14 +154,15 @@ export class Recorder {
 
     draft.outcome = definition.outcome;
     draft.level = definition.level;
-    let omit = FACTS;
+    const facts = definition.category === "log" ? FACTS_OF_THE_LOG : FACTS;
+    let omit = facts;
     if (typeof details === "object" && details !== null) {
       const refined = refinement(definition, details);
       draft.outcome = refined?.outcome ?? draft.outcome;
       draft.level = refined?.level ?? draft.level;
       for (const issue of dataIssues(definition, details)) notes.flag(issue);
-      const refused = takeFacts(details as Said, draft, redactor, notes);
-      if (refused !== undefined) omit = new Set([...FACTS].filter((name) => !refused.includes(name)));
+      const refused = takeFacts(details as Said, draft, redactor, notes, facts);
+      if (refused !== undefined) omit = new Set([...facts].filter((name) => !refused.includes(name)));
     }
     // Only if the call names no actor: a name that was refused must not become the context's actor.
     const named = draft.actorId !== undefined || !(omit.has("actor") && omit.has("userid"));
@@ -190,6 +201,16 @@ export class Recorder {
     const parts = coreConstants(event);
     this.#constants.set(type.name, { sourceId: event.sourceId, level: event.level, parts });
     return parts;
+  }
+}
+
+/** The level that a call names. */
+function saidLevel(data: unknown): Level | undefined {
+  try {
+    const { level } = Object(data) as { readonly level?: unknown };
+    return isLevel(level) ? level : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The facts in a call's data that have columns of their own. */
 import { isDate } from "node:util/types";
 import { OUTCOMES, type Outcome } from "../event/event.ts";
+import { isLevel } from "../event/level.ts";
 import type { NoteTaker } from "../event/text.ts";
 import { clean } from "./clean.ts";
 import type { Draft } from "./draft.ts";
@@ -16,6 +17,7 @@ type Take = (value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker) 
 /** The facts that have columns of their own. */
 const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])[] = [
   ["outcome", takeOutcome],
+  ["level", takeLevel],
   ["statusCode", takeStatusCode],
   ["allowedMethods", takeAllowedMethods],
   ["route", takeRoute],
@@ -35,6 +37,9 @@ const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])
 /** `data` is stored without these. */
 export const FACTS: ReadonlySet<string> = new Set(TAKES.map(([name]) => name));
 
+/** The log's own events report a level in their data; theirs is the type's. */
+export const FACTS_OF_THE_LOG: ReadonlySet<string> = new Set([...FACTS].filter((name) => name !== "level"));
+
 /**
  * Takes the facts from a call's data. Invalid ones are flagged and not used.
  *
@@ -45,9 +50,11 @@ export function takeFacts(
   into: Draft,
   redactor: Redactor,
   notes: NoteTaker,
+  names: ReadonlySet<string> = FACTS,
 ): readonly string[] | undefined {
   let refused: string[] | undefined;
   for (const [name, take] of TAKES) {
+    if (!names.has(name)) continue;
     let problem: string | undefined;
     try {
       const value = said[name];
@@ -70,6 +77,12 @@ export function takeFacts(
 function takeOutcome(value: unknown, into: Draft): string | undefined {
   if (!isOutcome(value)) return "is not success, failure or unknown";
   into.outcome = value;
+  return undefined;
+}
+
+function takeLevel(value: unknown, into: Draft): string | undefined {
+  if (!isLevel(value)) return "is not debug, info, warning, error or critical";
+  into.level = value;
   return undefined;
 }
 

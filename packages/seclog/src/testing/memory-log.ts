@@ -4,6 +4,7 @@ import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
 import type { SecurityLogOptions } from "../log/options.ts";
+import { ADDRESS_OF, type AddressKnowing } from "../record/address-of.ts";
 import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import type { SecurityLog } from "../record/security-log.ts";
@@ -84,6 +85,10 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
       handlers: [this.#collector],
     });
     this.recordSecurityEvent = this.#log.recordSecurityEvent;
+  }
+
+  get [ADDRESS_OF](): AddressKnowing[typeof ADDRESS_OF] {
+    return (this.#log as AddressKnowing)[ADDRESS_OF];
   }
 
   get name(): string {
