@@ -21,6 +21,7 @@ const STEPS = {
   lockfile: checkLockfile,
   documents: () =>
     node("scripts/events-page.js", "--check") &&
+    node("scripts/capture-table.js", "--check") &&
     tool("vitest/vitest.mjs", "run", "--reporter=dot", "test/documents.test.ts", "test/readme.test.ts"),
 };
 

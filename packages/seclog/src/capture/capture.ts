@@ -2,8 +2,14 @@
 import type { IncomingMessage } from "node:http";
 import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { NoteTaker } from "../event/text.ts";
+import { senderOf } from "../record/actor.ts";
+import { ADDRESS_OF, type AddressKnowing } from "../record/address-of.ts";
+import { subjectOf } from "../record/addressed-request.ts";
+import { currentContext } from "../record/context.ts";
 import type { Party } from "../record/facts.ts";
-import { DETECTED, DETECTORS, type Detector } from "./refusal.ts";
+import { DETECTED, DETECTORS, type Detector, LEVELS_OF_STRANGERS, OFF_BY_DEFAULT } from "./detectors.ts";
+import { NotFoundBursts } from "./not-found-bursts.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */
 export interface CaptureLog {
@@ -33,8 +39,8 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
    */
   readonly actor?: ActorOf<Request> | undefined;
   /**
-   * Which detectors are on: `{ wrongMethod: false }` turns one off.
-   * @default every one is on
+   * Which detectors are on: `{ wrongMethod: false }` turns one off, `{ badRequest: true }` one on.
+   * @default every one is on but `badRequest`
    */
   readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
   /**
@@ -56,6 +62,7 @@ export class Capture {
   readonly context: boolean;
   readonly actor: ((request: object) => unknown) | undefined;
   readonly #off: ReadonlySet<Detector>;
+  readonly #bursts: NotFoundBursts;
 
   /** @throws SeclogError `SECLOG_CONFIG` for anything but a log, and for an unknown option or detector. */
   constructor(log: CaptureLog, options: CaptureOptions<never> = {}) {
@@ -76,7 +83,10 @@ export class Capture {
     this.log = log;
     this.context = context;
     this.actor = actor as ((request: object) => unknown) | undefined;
-    this.#off = new Set(DETECTORS.filter((detector) => detect[detector] === false));
+    this.#off = new Set(DETECTORS.filter((detector) => !(detect[detector] ?? !OFF_BY_DEFAULT.has(detector))));
+    this.#bursts = new NotFoundBursts(({ request, ...facts }) =>
+      this.record("notFoundBurst", request, { ...facts, statusCode: 404 }),
+    );
   }
 
   detects(detector: Detector): boolean {
@@ -87,9 +97,23 @@ export class Capture {
   record(detector: Detector, request: object, facts: CaptureFacts): void {
     if (this.#off.has(detector)) return;
     try {
-      this.log.recordSecurityEvent(DETECTED[detector], request, facts);
+      const level = LEVELS_OF_STRANGERS[detector] ?? (detector === "forbidden" ? levelOfRefusal(request) : undefined);
+      this.log.recordSecurityEvent(DETECTED[detector], request, level === undefined ? facts : { level, ...facts });
     } catch {
       // The log reports its own failures to its diagnostics; the response is already given.
     }
   }
+
+  /** A request ended with 404 and for no other reason. */
+  countNotFound(request: object, peer: string | undefined): void {
+    if (this.#off.has("notFoundBurst")) return;
+    const address = (this.log as AddressKnowing)[ADDRESS_OF]?.(request) ?? peer;
+    if (address !== undefined) this.#bursts.add(address, request);
+  }
+}
+
+/** A user who is refused is worth waking somebody for; a stranger is refused by every door that is shut. */
+function levelOfRefusal(request: object): "warning" | undefined {
+  const actor = senderOf(subjectOf(request), currentContext(), new NoteTaker());
+  return actor === undefined || actor === null ? "warning" : undefined;
 }

@@ -1,17 +1,22 @@
 /**
  * Why a request was refused. The first of these that applies decides:
  *
- * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, an unreadable body);
- * 2. the application recorded an event that explains the refusal;
- * 3. the status (429, 401, 403, 413, 414, 415, 431, 405, 501);
- * 4. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
+ * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a token, an unreadable body);
+ * 2. the request itself gives an attack tool away, whatever was answered;
+ * 3. the application recorded an event that explains the refusal;
+ * 4. the request is an attack by its target (traversal, a scanner's probe), or a signed webhook, and was refused;
+ * 5. the status (429, 421, 401, 403, 413, 414, 415, 431, 405, 501, 500), and for 403 a foreign origin;
+ * 6. the path belongs to routes of other methods, and none of them answered: `illegal_request_method`, whatever the
  *    status. It takes precedence over an unreadable body where the framework reads bodies that no route would get.
  */
 import { METHODS } from "node:http";
 import type { CaptureFacts } from "./capture.ts";
+import type { Detector } from "./detectors.ts";
 import { rateLimitExceeded, rateLimitMaximum } from "./rate-limit.ts";
-import type { Detector, Refusal } from "./refusal.ts";
+import type { Refusal } from "./refusal.ts";
 import type { AskedRequest, RouteKnowledge } from "./routes.ts";
+import { attackToolOf, climbs, foreignOrigin, probes, signedBy } from "./signs.ts";
+import { contextFields } from "./validator-contexts.ts";
 
 /** What is known of a request when its response has ended. */
 export interface Answered extends AskedRequest {
@@ -24,7 +29,12 @@ export interface Answered extends AskedRequest {
   readonly unrouted: boolean;
   /** Whether an error passed other than "not found" and "method not allowed". */
   readonly failed: boolean;
+  /** The name of the last error that passed. */
+  readonly failure: string | undefined;
   readonly method: string;
+  /** The target as the client sent it. */
+  readonly target: string;
+  readonly headers: { readonly [name: string]: string | readonly string[] | undefined };
   readonly routes: RouteKnowledge | undefined;
   /** A header of the response. */
   readonly header: (name: string) => unknown;
@@ -48,30 +58,96 @@ const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
   [413, "malformed"],
   [414, "malformed"],
   [415, "malformed"],
+  [421, "host"],
   [429, "rateLimit"],
   [431, "malformed"],
+  [500, "serverError"],
   [501, "wrongMethod"],
 ]);
 
 /** May throw for a response or a router that its framework did not make. */
 export function judge(answered: Answered): readonly Finding[] {
-  const { statusCode, refusals, unrouted, routes, failed } = answered;
-  if (refusals !== undefined) {
-    return refusals.flatMap(({ detector, facts }) => {
-      const method = detector === "malformed" && unrouted ? judgeMethod(answered, false) : [];
-      return method.length > 0 ? method : [{ detector, facts: { ...facts, statusCode }, byError: true }];
-    });
+  const { statusCode, explained } = answered;
+  const tool = attackTool(answered);
+  const errors = judgeErrors(answered);
+  if (errors.length > 0) return tool === undefined ? errors : [...errors, tool];
+  if (tool !== undefined) return [tool];
+  if (explained) return [];
+  if (statusCode < 400) return answered.unrouted ? judgeMethod(answered, false) : [];
+  const sign = judgeSigns(answered);
+  return sign === undefined ? judgeStatus(answered) : [sign];
+}
+
+/** Whether a request must be judged although the application refused nothing. Called for every request. */
+export function isSuspicious(headers: Answered["headers"]): boolean {
+  return attackToolOf(headers["user-agent"] as string | undefined) !== undefined;
+}
+
+function attackTool({ headers, statusCode, detects }: Answered): Finding | undefined {
+  const toolname = detects("attackTool") ? attackToolOf(headers["user-agent"] as string | undefined) : undefined;
+  return toolname === undefined
+    ? undefined
+    : { detector: "attackTool", facts: { toolname, statusCode }, byError: true };
+}
+
+function judgeErrors(answered: Answered): readonly Finding[] {
+  const { statusCode, refusals, unrouted, headers } = answered;
+  if (refusals === undefined) return [];
+  return refusals.flatMap(({ detector, facts, ifRefused }) => {
+    if (ifRefused && (statusCode < 400 || statusCode >= 500)) return [];
+    const method = detector === "malformed" && unrouted ? judgeMethod(answered, false) : [];
+    if (method.length > 0) return method;
+    const origin = detector === "cors" && { origin: headers["origin"], referer: headers["referer"] };
+    // A login that failed may end in the same error as a token that is missing.
+    const byError = detector !== "unauthenticated" && detector !== "validation";
+    return [{ detector, facts: { ...facts, ...origin, statusCode }, byError }];
+  });
+}
+
+/** What a refused request gives away by itself. */
+function judgeSigns(answered: Answered): Finding | undefined {
+  const { statusCode, target, method, headers, detects } = answered;
+  if (statusCode >= 500) return undefined;
+  const found = (detector: Detector, facts: CaptureFacts): Finding => ({
+    detector,
+    facts: { ...facts, statusCode },
+    byError: false,
+  });
+  if (detects("traversal") && climbs(target)) return found("traversal", { reason: "traversal" });
+  if (detects("probe") && (statusCode === 404 || statusCode === 403 || statusCode === 410) && probes(target)) {
+    return found("probe", { reason: "probe" });
   }
-  if (answered.explained) return [];
+  if (detects("webhook") && (statusCode === 400 || statusCode === 401 || statusCode === 403)) {
+    const signed = signedBy(method, headers);
+    if (signed !== undefined) return found("webhook", { ...signed, reason: `refused with ${statusCode}` });
+  }
+  return undefined;
+}
+
+function judgeStatus(answered: Answered): readonly Finding[] {
+  const { statusCode, unrouted, routes, failed } = answered;
   if (routes?.refuses !== undefined) return judgeUnclaimed(answered, routes.refuses);
   const detector = detectorOf(answered);
   if (detector === "wrongMethod") return judgeMethod(answered, true);
+  if (detector === "serverError" && unrouted) {
+    const method = judgeMethod(answered, false);
+    if (method.length > 0) return method;
+  }
   if (detector !== undefined) {
     return [{ detector, facts: { ...factsOf(answered, detector), statusCode }, byError: false }];
   }
-  if (statusCode >= 400 && statusCode < 500 && methodIsUnknown(answered)) return judgeMethod(answered, true);
-  const routed = !unrouted && (failed || (statusCode >= 500 && statusCode !== 501));
-  return routed ? [] : judgeMethod(answered, false);
+  if (statusCode < 500 && methodIsUnknown(answered)) return judgeMethod(answered, true);
+  const routed = !unrouted && (failed || statusCode >= 500);
+  const method = routed ? [] : judgeMethod(answered, false);
+  if (method.length > 0) return method;
+  return statusCode === 400 || statusCode === 422 ? judgeInput(answered) : [];
+}
+
+/** The application refused input in its own words: express-validator left the fields on the request, others nothing. */
+function judgeInput({ request, statusCode, detects }: Answered): readonly Finding[] {
+  const fields = contextFields(request);
+  if (fields !== undefined) return [{ detector: "validation", facts: { fields, statusCode }, byError: false }];
+  return detects("badRequest") ? [{ detector: "badRequest", facts: { statusCode }, byError: false }] : [];
 }
 
 /** Over HTTP/1.1, Node's parser refuses such a method; HTTP/2 leaves that to the application. */
@@ -85,24 +161,27 @@ function judgeUnclaimed(
   refuses: (request: object, statusCode: number) => boolean,
 ): readonly Finding[] {
   const { statusCode, request, unrouted } = answered;
-  if (statusCode >= 400 && refuses(request, statusCode)) {
-    return [{ detector: "malformed", facts: { statusCode }, byError: false }];
-  }
+  if (refuses(request, statusCode)) return [{ detector: "malformed", facts: { statusCode }, byError: false }];
   // Fastify's "not found" runs no hooks for an unknown method.
   const unknown = statusCode === 404 && methodIsUnknown(answered);
   return unrouted || unknown ? judgeMethod(answered, unknown) : [];
 }
 
 function detectorOf(answered: Answered): Detector | undefined {
-  const { statusCode, request } = answered;
-  if (statusCode >= 400 && rateLimitExceeded(request, statusCode, answered.header)) return "rateLimit";
+  const { statusCode, request, headers, header, detects } = answered;
+  if (rateLimitExceeded(request, statusCode, header)) return "rateLimit";
+  if (statusCode === 403 && detects("origin") && header("access-control-allow-origin") === undefined) {
+    // A browser's page from elsewhere could not even read this answer: it is refused for what it is.
+    if (foreignOrigin(headers) !== undefined) return "origin";
+  }
   return STATUS_DETECTORS.get(statusCode);
 }
 
-function factsOf({ request, header }: Answered, detector: Detector): CaptureFacts {
+function factsOf({ request, header, headers, failure }: Answered, detector: Detector): CaptureFacts {
   if (detector === "rateLimit") return { max: rateLimitMaximum(request, header) };
   if (detector === "unauthenticated") return { scheme: schemeOf(header("www-authenticate")) };
-  return {};
+  if (detector === "origin") return { origin: headers["origin"] };
+  return detector === "serverError" ? { reason: failure } : {};
 }
 
 /** @param said whether the application itself named the method as the reason */

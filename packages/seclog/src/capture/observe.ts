@@ -16,8 +16,9 @@ import { awaitJudgement, judged } from "../record/judgements.ts";
 import { peerOfSocket } from "../record/peer.ts";
 import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
 import type { Capture } from "./capture.ts";
-import { type Finding, judge } from "./judge.ts";
-import { DETECTED, errorStatus, REFUSALS, type Refusal, refusalOf } from "./refusal.ts";
+import { DETECTED, REFUSALS } from "./detectors.ts";
+import { type Finding, isSuspicious, judge } from "./judge.ts";
+import { errorName, errorStatus, type Refusal, refusalOf } from "./refusal.ts";
 import { ObservedResponse } from "./response.ts";
 import type { RouteKnowledge } from "./routes.ts";
 
@@ -116,7 +117,8 @@ export class Observation extends RequestCauses {
     this.#ended = true;
     const response = this.#response;
     const { statusCode } = response;
-    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted) return;
+    const { headers } = this.#raw;
+    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted && !isSuspicious(headers)) return;
     try {
       this.#findings = judge({
         statusCode,
@@ -124,7 +126,10 @@ export class Observation extends RequestCauses {
         explained: this.#explained(),
         unrouted: this.unrouted,
         failed: this.#failed,
+        failure: errorName(this.#lastError),
         method: this.#raw.method ?? "",
+        target: (this.#raw as { readonly originalUrl?: string }).originalUrl ?? this.#raw.url ?? "",
+        headers,
         request: this.request,
         layer: this.#layer,
         routes: this.routes,
@@ -134,7 +139,10 @@ export class Observation extends RequestCauses {
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
     }
-    if (this.#findings.length === 0) return;
+    if (this.#findings.length === 0) {
+      if (statusCode === 404 && !this.#explained()) this.#capture.countNotFound(this.request, this.peer);
+      return;
+    }
     this.#endContext = currentContext();
     awaitJudgement(this.#record);
     // Behind everything that the end sets off and that waits for nothing outside, but before the next request is read, so

@@ -1,6 +1,7 @@
 /** A request that Node's parser refused: the request as far as it could be read, the reason, and the response. */
 import type { Socket } from "node:net";
 import { peerOfSocket } from "../record/peer.ts";
+import { observeWrites, statusOfHead } from "./socket-answer.ts";
 
 /** The request as far as it could be read, in the shape of an `IncomingMessage`. */
 export interface RefusedRequest {
@@ -42,36 +43,12 @@ export function parserRefusal(
       const statusCode = answerOfNode(code, socket);
       return { end: () => ({ code, request, statusCode }) };
     }
-    const answered = observeAnswer(socket);
-    return { end: () => ({ code, request, statusCode: answered() }) };
+    const answer = observeWrites(socket);
+    return { end: () => ({ code, request, statusCode: statusOfHead(answer.stop()) }) };
   } catch {
     // An error or a socket that is not Node's own.
     return undefined;
   }
-}
-
-/** Observes what is written to a connection until its status is read; `undefined` for anything but an HTTP response. */
-function observeAnswer(socket: Socket): () => number | undefined {
-  let first: unknown;
-  const restore = (["write", "end"] as const).map((name) => {
-    const own = Object.getOwnPropertyDescriptor(socket, name);
-    const original = socket[name] as (...values: unknown[]) => unknown;
-    const observed = (...values: unknown[]): unknown => {
-      first ??= values[0];
-      return Reflect.apply(original, socket, values);
-    };
-    Object.defineProperty(socket, name, { value: observed, configurable: true, writable: true });
-    return () => {
-      if (own === undefined) Reflect.deleteProperty(socket, name);
-      else Object.defineProperty(socket, name, own);
-    };
-  });
-  return () => {
-    for (const end of restore) end();
-    const text = typeof first === "string" || Buffer.isBuffer(first) ? first.toString("latin1", 0, 16) : "";
-    const [, status] = /^HTTP\/1\.[01] (\d{3})/.exec(text) ?? [];
-    return status === undefined ? undefined : Number(status);
-  };
 }
 
 /**

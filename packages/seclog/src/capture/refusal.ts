@@ -1,66 +1,15 @@
-/** Errors and events by which capture recognises why a request was refused. */
-import type { CatalogueData } from "../event/catalogue.ts";
-
-/** The detectors of capture. Each can be turned off by name in {@link CaptureOptions.detect}. */
-export const DETECTORS = [
-  "wrongMethod",
-  "unauthenticated",
-  "forbidden",
-  "csrf",
-  "rateLimit",
-  "webhook",
-  "malformed",
-] as const;
-
-/** One of {@link DETECTORS}. */
-export type Detector = (typeof DETECTORS)[number];
-
-/** The event that each detector records. */
-export const DETECTED: { readonly [D in Detector]: keyof CatalogueData } = {
-  wrongMethod: "illegal_request_method",
-  unauthenticated: "unauthenticated_request",
-  forbidden: "authz_fail",
-  csrf: "malicious_csrf",
-  rateLimit: "excess_rate_limit_exceeded",
-  webhook: "webhook_signature_failure",
-  malformed: "input_validation_fail",
-};
+/** Errors by which capture recognises why a request was refused. */
+import type { Detector } from "./detectors.ts";
+import { tokenReason } from "./token-errors.ts";
+import { uploadRefusal, validationFields } from "./validation-errors.ts";
 
 /** What an error reveals about the request that it ended. */
 export interface Refusal {
   readonly detector: Detector;
   readonly facts: { readonly reason: string; readonly fields?: readonly string[] };
+  /** Whether the refusal only counts if the response says so, too: the error may be the application's own failure. */
+  readonly ifRefused?: boolean;
 }
-
-/**
- * Events that explain why a request was refused. A request with one of them needs no second event for its status.
- */
-export const REFUSALS: ReadonlySet<string> = new Set<keyof CatalogueData>([
-  ...Object.values(DETECTED),
-  "authn_login_fail",
-  "authn_login_fail_max",
-  "authn_login_lock",
-  "authn_password_change_fail",
-  "authn_impossible_travel",
-  "authn_token_reuse",
-  "crypt_decrypt_fail",
-  "excess_sessions_exceeded",
-  "input_validation_discrete_fail",
-  "malicious_excess_404",
-  "malicious_extraneous",
-  "malicious_attack_tool",
-  "malicious_sqli",
-  "malicious_cors",
-  "malicious_direct_reference",
-  "mcp_prompt_injection",
-  "mcp_resource_exhaustion",
-  "mcp_tool_poisoning",
-  "sequence_fail",
-  "session_expired",
-  "session_use_after_expire",
-  "host_header_rejected",
-  "origin_rejected",
-]);
 
 /** `csrf-csrf` and `csurf`; `@fastify/csrf-protection`. */
 const CSRF_CODES: ReadonlySet<unknown> = new Set([
@@ -118,6 +67,20 @@ export function refusalOf(error: unknown): Refusal | undefined {
       const fields = code === "FST_ERR_VALIDATION" ? invalidFields(error as ErrorShape) : [];
       return { detector: "malformed", facts: { reason: code, ...(fields.length > 0 && { fields }) } };
     }
+    const token = tokenReason(error);
+    if (token !== undefined) return { detector: "unauthenticated", facts: { reason: token } };
+    const upload = uploadRefusal(error);
+    if (upload !== undefined) return { detector: "malformed", facts: upload };
+    const fields = validationFields(error);
+    if (fields !== undefined) {
+      return {
+        detector: "validation",
+        facts: { reason: String(name), ...(fields.length > 0 && { fields }) },
+        ifRefused: true,
+      };
+    }
+    const said = saidRefusal(error);
+    if (said !== undefined) return said;
     // A path that cannot be decoded (Express) and a body that is not JSON (older parsers) have no code of their own.
     if ((name === "URIError" || name === "SyntaxError") && errorStatus(error) === 400) {
       return { detector: "malformed", facts: { reason: name } };
@@ -126,6 +89,29 @@ export function refusalOf(error: unknown): Refusal | undefined {
     // A getter or a proxy threw: the value is none of the errors above.
   }
   return undefined;
+}
+
+/** Libraries and snippets that have nothing but a sentence: lusca, koa-csrf; the manual of `cors`. */
+function saidRefusal(error: ErrorShape & { readonly message?: unknown }): Refusal | undefined {
+  const { message } = error;
+  if (typeof message !== "string" || message.length > 200) return undefined;
+  if (/\b(?:csrf|xsrf)\b/i.test(message) && errorStatus(error) === 403) {
+    return { detector: "csrf", facts: { reason: message } };
+  }
+  if (/\bnot allowed by cors\b|\bcors\b.*\b(?:not allowed|denied|blocked|rejected|refused)\b/i.test(message)) {
+    return { detector: "cors", facts: { reason: "CORS" } };
+  }
+  return undefined;
+}
+
+/** The name of an error; `undefined` for anything else. */
+export function errorName(error: unknown): string | undefined {
+  try {
+    const { name } = Object(error) as ErrorShape;
+    return typeof name === "string" && /^\w{1,64}$/.test(name) ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The status that an error requests, as Express and Fastify read it. */

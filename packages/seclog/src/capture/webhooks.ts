@@ -3,7 +3,8 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { isUint8Array } from "node:util/types";
 import { SeclogError } from "../event/errors.ts";
 import type { CaptureLog } from "./capture.ts";
-import { DETECTED, refusalOf } from "./refusal.ts";
+import { DETECTED } from "./detectors.ts";
+import { refusalOf } from "./refusal.ts";
 
 export type { CaptureLog } from "./capture.ts";
 

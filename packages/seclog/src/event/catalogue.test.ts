@@ -28,6 +28,7 @@ const OTHERS = [
   ...[
     "host_header_rejected",
     "origin_rejected",
+    "sys_error",
     "log_started",
     "log_stopped",
     "log_heartbeat",

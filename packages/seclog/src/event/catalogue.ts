@@ -1,7 +1,7 @@
 /**
  * The types of event: those of the OWASP Application Logging Vocabulary, under the names that it prints
  * (https://cheatsheetseries.owasp.org/cheatsheets/Logging_Vocabulary_Cheat_Sheet.html, 57 events in 14 groups), five
- * refusals that it does not name, and the log's own. An application adds its own with `defineEvents`.
+ * refusals and one failure that it does not name, and the log's own. An application adds its own with `defineEvents`.
  *
  * The vocabulary's arguments are properties of `data` under the names it prints, all optional, as it asks. Its levels
  * INFO, WARN and CRITICAL are `info`, `warning` and `critical`. Outcomes are what OCSF 1.8 calls an event's status; a
@@ -139,6 +139,8 @@ export interface CatalogueData {
   unauthenticated_request: { readonly scheme?: string | undefined; readonly reason?: string | undefined };
   host_header_rejected: { readonly reason?: string | undefined };
   origin_rejected: { readonly origin?: string | undefined; readonly reason?: string | undefined };
+  /** `reason` is the name of the error, never its message. */
+  sys_error: { readonly reason?: string | undefined };
 
   log_started: {
     readonly program?: string | undefined;
@@ -335,6 +337,7 @@ export const CATALOGUE: { readonly [T in keyof CatalogueData]: EventDefinition<C
   unauthenticated_request: entry("authn", "warning", "failure", "A request without valid credentials was refused."),
   host_header_rejected: entry("request", "warning", "failure", "A request for a host that is not served was refused."),
   origin_rejected: entry("request", "warning", "failure", "A request from an origin that is not allowed was refused."),
+  sys_error: entry("sys", "error", "failure", "The application failed to answer a request."),
 
   log_started: entry("log", "info", "success", "The security log was opened."),
   log_stopped: entry("log", "info", "success", "The security log was closed."),

@@ -1,4 +1,14 @@
-/** For tests of applications that record events (`memoryLog`) and of custom handlers (`handlerContract`). */
+/**
+ * For tests of applications that record events (`memoryLog`), of custom handlers
+ * (`handlerContract`), and of captures for other frameworks (`captureContract`).
+ */
+export {
+  type CaptureContractCase,
+  type CaptureContractOptions,
+  type CaptureFixture,
+  CONTRACT,
+  captureContract,
+} from "./capture-contract.ts";
 export {
   EXAMPLE_SOURCE,
   type ExampleBatchOptions,

@@ -98,7 +98,8 @@ describe("wrong method", () => {
       app.setNotFoundHandler((_request, reply) => void reply.code(status).send("fallback"));
       await inject(app, { method: "PUT", url: "/page" });
       await inject(app, { method: "PUT", url: "/other" });
-      const expected = status === 405 ? [405, 405] : [status];
+      // Without a route, a 405 still names the method, and a 500 is a failure.
+      const expected = status === 405 || status === 500 ? [status, status] : [status];
       expect(
         calls.map(({ data }) => data["statusCode"]),
         String(status),
@@ -151,7 +152,7 @@ describe("wrong method", () => {
     const { app, calls } = application();
     app.get("/*", async () => "page");
     app.options("*", async () => "");
-    await inject(app, { method: "POST", url: "/wp-login.php" });
+    await inject(app, { method: "POST", url: "/unknown" });
     expect(calls).toEqual([]);
   });
 
@@ -445,7 +446,7 @@ test("hostile errors - the application responds as without capture", async () =>
     plain.setErrorHandler((_error, _request, reply) => void reply.code(500).send("mine"));
     const [with_, without] = [await inject(app, "/"), await plain.inject("/")];
     expect([with_.statusCode, with_.body]).toEqual([without.statusCode, without.body]);
-    expect(calls).toEqual([]);
+    expect(calls.map(({ type }) => type)).toEqual(["sys_error"]);
   }
 });
 

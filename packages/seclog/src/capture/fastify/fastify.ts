@@ -4,11 +4,11 @@ import { Capture, type CaptureLog, type CaptureOptions } from "../capture.ts";
 import { type Observation, observationOf, observe } from "../observe.ts";
 import { type WatchedServer, type WatchOptions, watch } from "../server.ts";
 import type { FastifyRoute } from "./routes.ts";
-import { type FastifyRouting, FastifyScope } from "./scope.ts";
+import { type FastifyRouting, FastifyScope, symbolOf } from "./scope.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
+export type { Detector } from "../detectors.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
-export type { Detector } from "../refusal.ts";
 
 /** The options of the plugin. */
 export interface FastifyCaptureOptions extends CaptureOptions<FastifyRequest> {
@@ -71,6 +71,7 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
   const watching: WatchOptions = {
     routes: scope.routes,
     covers: scope.covers,
+    dress: (request) => scope.dress(request),
     onRequest: (request, response) =>
       observeUnhooked(capture, scope, request as IncomingMessage, response as ServerResponse),
   };
@@ -114,15 +115,9 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
  * name. It does not expose them; those that another version keeps elsewhere are found with their first request.
  */
 function otherServers(app: FastifyApp): readonly WatchedServer[] {
-  let holder: object | null = app;
-  for (; holder !== null; holder = Object.getPrototypeOf(holder) as object | null) {
-    const key = Object.getOwnPropertySymbols(holder).find(
-      ({ description }) => description === "fastify.serverBindings",
-    );
-    const servers: unknown = key === undefined ? undefined : Reflect.get(holder, key);
-    if (Array.isArray(servers)) return servers as WatchedServer[];
-  }
-  return [];
+  const key = symbolOf(app, "fastify.serverBindings");
+  const servers: unknown = key === undefined ? undefined : Reflect.get(app, key);
+  return Array.isArray(servers) ? (servers as WatchedServer[]) : [];
 }
 
 /**
@@ -144,7 +139,7 @@ function observeUnhooked(
     // Another capture, nearer to the code that answers, may have it.
     const taken = observation.routes !== undefined && observation.routes.refuses === undefined;
     if (taken) return;
-    observation.claim(capture, request, scope.unhooked);
+    observation.claim(capture, raw === request ? scope.dress(raw) : request, scope.unhooked);
     observation.unrouted = raw !== request;
   } catch {
     // Not what Node emits.

@@ -25,6 +25,8 @@ export class FastifyScope {
   readonly root: FastifyRouting;
   readonly #app: FastifyRouting;
   readonly #known: FastifyRoutes;
+  /** Of the class of its requests; `null` if it cannot be found. */
+  #prototype: object | null | undefined;
 
   /** For requests that a hook of the scope has seen. */
   readonly routes: RouteKnowledge = { otherMethods: ({ request }) => this.#otherMethods(request) };
@@ -49,6 +51,22 @@ export class FastifyScope {
   /** Whether it is the application itself. */
   get whole(): boolean {
     return this.root === this.#app;
+  }
+
+  /**
+   * Fastify's request for one that Fastify does not see, such as an upgrade: of its own class, whose getters know which
+   * proxies to trust.
+   */
+  dress(raw: IncomingMessage): object {
+    if (this.#prototype === undefined) {
+      const key = symbolOf(this.#app, "fastify.Request");
+      const made = key === undefined ? undefined : (Reflect.get(this.#app, key) as { readonly prototype?: object });
+      this.#prototype = made?.prototype ?? null;
+    }
+    if (this.#prototype === null) return raw;
+    const request = Object.create(this.#prototype) as { raw: IncomingMessage };
+    request.raw = raw;
+    return request;
   }
 
   add(route: FastifyRoute): void {
@@ -77,16 +95,31 @@ export class FastifyScope {
   /** The router itself responds to a path that cannot be decoded or has too long a parameter, without any hook. */
   #routerRefuses(url: string, statusCode: number): boolean {
     const path = url.split(/[?#]/, 1)[0] ?? "";
-    try {
-      decodeURIComponent(path);
-    } catch {
-      return true;
-    }
+    if (!isDecodable(path)) return true;
     const { initialConfig } = this.#app;
     const longest = initialConfig.routerOptions?.maxParamLength ?? initialConfig.maxParamLength ?? LONGEST_PARAMETER;
     if (!path.split("/").some((part) => part.length > longest)) return false;
     // The application's own `frameworkErrors` may respond with another status, but only where a route has the path.
     return statusCode === 414 || this.#known.has(url);
+  }
+}
+
+/** A symbol of Fastify's by its description, wherever in the scopes around it stands. */
+export function symbolOf(app: object, description: string): symbol | undefined {
+  let holder: object | null = app;
+  for (; holder !== null; holder = Object.getPrototypeOf(holder) as object | null) {
+    const key = Object.getOwnPropertySymbols(holder).find((symbol) => symbol.description === description);
+    if (key !== undefined) return key;
+  }
+  return undefined;
+}
+
+/** Uses the text: a bundler drops a call whose result nobody uses, and with it what the call throws. */
+function isDecodable(path: string): boolean {
+  try {
+    return decodeURIComponent(path).length >= 0;
+  } catch {
+    return false;
   }
 }
 

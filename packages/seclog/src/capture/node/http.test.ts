@@ -55,6 +55,7 @@ describe("securityCapture()", () => {
       ["input_validation_fail", 415, undefined],
       ["excess_rate_limit_exceeded", 429, undefined],
       ["input_validation_fail", 431, undefined],
+      ["sys_error", 500, undefined],
       ["illegal_request_method", 501, undefined],
     ]);
   });

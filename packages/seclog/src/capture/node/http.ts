@@ -5,8 +5,8 @@ import { type Observation, observe } from "../observe.ts";
 import { type WatchedServer, watch } from "../server.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
+export type { Detector } from "../detectors.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
-export type { Detector } from "../refusal.ts";
 export type { WatchedServer } from "../server.ts";
 
 /** A listener of `http.createServer`, `https.createServer` or `http2.createServer`. */

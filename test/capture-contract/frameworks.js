@@ -1,0 +1,6 @@
+/** The frameworks that the capture contract is held with, in the order of the table. */
+import { express4Framework, express5Framework } from "./express.js";
+import { fastifyFramework } from "./fastify.js";
+import { http2Framework, httpFramework } from "./node.js";
+
+export const FRAMEWORKS = [express4Framework, express5Framework, fastifyFramework, httpFramework, http2Framework];
