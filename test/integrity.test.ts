@@ -62,18 +62,18 @@ describe("seclog keys", LONG, () => {
   it("never overwrites a key, and refuses one that others can read and text that is not a key", async () => {
     const before = readFileSync(at("a.key"), "utf8");
     const again = await seclog(["keys", "generate", "--out", at("a.key"), "--name", "x"]);
-    expect(again).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("never overwritten") });
+    expect(again).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("never overwritten") });
     expect(readFileSync(at("a.key"), "utf8")).toBe(before);
     writeFileSync(at("open.key"), before);
     chmodSync(at("open.key"), 0o644);
     const open = await seclog(["seal", "--once", "--key", at("open.key")]);
-    expect(open).toMatchObject({ code: 1, stderr: expect.stringContaining("chmod 600") });
+    expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining("chmod 600") });
     writeFileSync(at("none.key"), "PRIVATE+KEY+secret", { mode: 0o600 });
     const none = await seclog(["seal", "--once", "--key", at("none.key")]);
-    expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining("SECLOG_KEY") });
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("SECLOG_KEY") });
     expect(none.stderr).not.toContain("secret");
     expect(await seclog(["keys", "generate", "--out", at("b.key"), "--name", "has a space"])).toMatchObject({
-      code: 1,
+      code: 2,
     });
   });
 });
@@ -100,9 +100,9 @@ describe("seclog seal", LONG, () => {
   it.each([
     [["--once"], {}, 2, "npx @seclog/server keys generate"],
     [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both set"],
-    [["--once", "--key-command", "exit 3"], {}, 1, "exited with 3"],
+    [["--once", "--key-command", "exit 3"], {}, 2, "exited with 3"],
     [["--once", "--interval", "0"], {}, 2, "--interval 0"],
-    [["--once", "--key", "/nowhere/key"], {}, 1, "cannot be read"],
+    [["--once", "--key", "/nowhere/key"], {}, 2, "cannot be read"],
     [["--once"], { SECLOG_SEALER_URL: undefined }, 2, "SECLOG_SEALER_URL is not set"],
   ] as const)("says what is wrong with %j", async (args, environment, code, said) => {
     const result = await seclog(["seal", ...args], environment);
@@ -234,7 +234,7 @@ describe("seclog keys rotate", LONG, () => {
     const wrong = await makeKey("other.key");
     expect(wrong).not.toBe("");
     expect(await seclog(["keys", "rotate", "--key", at("other.key"), "--out", at("c.key")])).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining("not signed by"),
     });
     const rotated = await seclog(["keys", "rotate", "--key", at("a.key"), "--out", at("b.key"), "--json"]);
@@ -243,7 +243,7 @@ describe("seclog keys rotate", LONG, () => {
     expect(size).toBe(stored + 1);
     await store(1);
     expect(await seclog(["seal", "--once", "--key", at("a.key")])).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining(vkey),
     });
     expect(await seclog(["seal", "--once", "--key", at("b.key")])).toMatchObject({ code: 0 });

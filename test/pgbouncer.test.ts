@@ -160,7 +160,7 @@ describe.runIf(hasPgBouncer)("pool_mode = statement", LONG, () => {
     const urls = pooled(pooler);
     for (const command of [["setup"], ["query"], ["stats"], ["erase", "--actor", "x", "--reason", "y"]]) {
       const result = await runProgram(database, command, urls);
-      expect(result, command.join(" ")).toMatchObject({ code: 1, stderr: expect.stringContaining("set pool_mode") });
+      expect(result, command.join(" ")).toMatchObject({ code: 3, stderr: expect.stringContaining("set pool_mode") });
     }
     const messages: string[] = [];
     const log = createSecurityLog({

@@ -168,7 +168,7 @@ Would erase 1 record in quarantine
     await database.query(`GRANT CONNECT ON DATABASE ${database.name} TO ${name}`);
     try {
       const refused = await seclog(["erase", "--actor", "dora", ...REASON, "--yes"], { SECLOG_ADMIN_URL: adminUrl });
-      expect([refused.code, refused.stdout]).toEqual([1, ""]);
+      expect([refused.code, refused.stdout]).toEqual([3, ""]);
       expect(refused.stderr).toContain("may not act as seclog_owner");
       await database.query(`GRANT seclog_owner TO ${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`);
       expect(

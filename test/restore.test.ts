@@ -81,7 +81,7 @@ describe.runIf(debianPostgres !== undefined)("a restored log", LONG, () => {
       );
       const erase = await runProgram(urls, ["erase", "--actor", "before", "--reason", "ticket"]);
       expect(erase).toMatchObject({
-        code: 1,
+        code: 3,
         stderr: expect.stringMatching(/belongs to postgres, not to seclog_owner.*run .*setup/),
       });
       await continueLog(server, "from_plain");

@@ -126,8 +126,11 @@ describe("seclog verify", { timeout: 120_000 }, () => {
     const usage: readonly (readonly [readonly string[], RegExp])[] = [
       [[], /--vkey/],
       [["--vkey", key.vkey.slice(1)], /does not match its id/],
-      [["--vkey", newKey("w.example", "cosignature").vkey], /a witness's key/],
-      [["--vkey", key.vkey, "--vkey", newKey("other.example").vkey], /of two logs/],
+      [["--vkey", newKey("w.example", "cosignature").vkey], /belongs to a witness/],
+      [["--vkey", key.vkey, "--vkey", newKey("other.example").vkey], /belong to two logs/],
+      [["--vkey", key.vkey, "--vkey", key.vkey], /is named twice/],
+      [["--vkey", key.vkey, "--from", "-", "--checkpoint", "-"], /standard input can be read once/],
+      [["--vkey", key.vkey, "--json", "--save", "-"], /both print to standard output/],
       [["--vkey", key.vkey, "--checkpoint", strange], /checkpoint 1 of .* cannot be trusted: none of the keys named/],
       [["--vkey", key.vkey, "--from", path("gone")], /cannot be read/],
       [["--vkey", key.vkey, "--export", folder], /is not an export/],

@@ -100,17 +100,17 @@ describe("seclog, its arguments and environment", LONG, () => {
     }
   });
 
-  it("exits with 1 and advice if the database refuses, with a stack only under SECLOG_DEBUG", async () => {
+  it("exits with 3 and advice if the database refuses, with a stack only under SECLOG_DEBUG", async () => {
     const port = new URL(database.readerUrl).port;
     const refused = { SECLOG_READER_URL: `postgresql://nobody:hunter2@127.0.0.1:${port}/seclog` };
     const { code, stderr } = await seclog(["stats"], refused);
-    expect(code).toBe(1);
+    expect(code).toBe(3);
     expect(stderr).toMatch(/password authentication failed .*SECLOG_READER_URL \[SECLOG_DATABASE\]\n$/);
     const debugged = await seclog(["stats"], { ...refused, SECLOG_DEBUG: "1" });
     expect(debugged.stderr).toMatch(/\n {4}at /);
     expect(stderr + debugged.stderr).not.toContain("hunter2");
     const asWriter = await seclog(["query"], { SECLOG_READER_URL: database.writerUrl });
-    expect([asWriter.code, asWriter.stderr]).toEqual([1, expect.stringContaining("permission denied")]);
+    expect([asWriter.code, asWriter.stderr]).toEqual([3, expect.stringContaining("permission denied")]);
   });
 
   it("prints its help with the exit codes", async () => {

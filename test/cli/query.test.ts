@@ -132,7 +132,7 @@ describe("seclog query, stats and tail", LONG, () => {
   it("refuse a schema that is newer in a breaking way, or older", async () => {
     const ask = async (code: string): Promise<void> => {
       for (const command of ["query", "stats", "tail"]) {
-        expect(await seclog([command])).toEqual({ code: 1, stdout: "", stderr: expect.stringContaining(code) });
+        expect(await seclog([command])).toEqual({ code: 3, stdout: "", stderr: expect.stringContaining(code) });
       }
     };
     await database.query("INSERT INTO seclog_migration VALUES (9999, 'later', true, '')");

@@ -6,8 +6,8 @@ import { runDemo } from "./run-demo.ts";
 const HELP = `Usage: seclog-demo [--once]
 
 Starts a PostgreSQL of its own, a sample shop and its security log on this
-machine, does to the shop what happens to shops, and prints the events as they
-arrive in the database.
+machine, sends the shop ordinary and hostile requests, and prints the events as
+they arrive in the database.
 
 Options:
   --once      end when every expected event is stored
@@ -19,7 +19,7 @@ Environment:
   SECLOG_DATA_DIR  the folder of everything that it keeps (default: var)
 `;
 
-/** Runs the command line and resolves to the exit code; 2 for an unknown argument. */
+/** Runs the command line and resolves to the exit code; 2 for an unknown argument, 3 if the output cannot be written. */
 async function main(args: readonly string[]): Promise<number> {
   let options: { readonly once?: boolean; readonly help?: boolean; readonly version?: boolean };
   try {
@@ -31,10 +31,19 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`seclog-demo: ${(error as Error).message}\n\n${HELP}`);
     return 2;
   }
-  if (options.help) process.stdout.write(HELP);
-  else if (options.version) process.stdout.write(`${version()}\n`);
-  else return await runDemo({ once: options.once === true });
-  return 0;
+  if (options.help) return await print(HELP);
+  if (options.version) return await print(`${version()}\n`);
+  return await runDemo({ once: options.once === true });
+}
+
+/** Resolves to the exit code: a reader that closes the output has read enough. */
+async function print(text: string): Promise<number> {
+  const error = await new Promise<NodeJS.ErrnoException | null | undefined>((written) => {
+    process.stdout.write(text, written);
+  });
+  if (!error || error.code === "EPIPE") return 0;
+  process.stderr.write(`seclog-demo: standard output cannot be written: ${error.message}\n`);
+  return 3;
 }
 
 function version(): string {

@@ -1,6 +1,7 @@
 /** Checks a proof of one event (https://c2sp.org/tlog-proof) offline, with nothing but the log's key. */
 import { HASH_BYTES, hex, leafHash, pathLeads, sha256 } from "./hashing.ts";
 import { base64, type OpenedCheckpoint, openCheckpoint, VerifyError, type Vkey } from "./note.ts";
+import { requireLogKeys, requireWitnessKeys } from "./trust.ts";
 
 /** What a valid proof proves. */
 export interface ProvenEvent {
@@ -22,9 +23,12 @@ const LONGEST_PATH = 53;
  *
  * @param keys the log's keys; at least one must have signed the checkpoint
  * @param witnesses the keys of witnesses; all must have signed it
+ * @throws InputError when the keys are not those of one log, or the witnesses' keys not those of witnesses
  * @throws VerifyError that says why the proof does not hold
  */
 export function verifyProof(text: string, keys: readonly Vkey[], witnesses: readonly Vkey[] = []): ProvenEvent {
+  requireLogKeys(keys);
+  requireWitnessKeys(witnesses);
   const { extra, index, path, note } = readProof(text);
   const { core, commitment, stored, salt, personal } = readExtra(extra);
   // The commitment first, so that a changed event is reported as that.

@@ -12,7 +12,7 @@ import { SNAPSHOT_SQL } from "#test/support/snapshot.ts";
 import { databaseLog } from "./database-log.ts";
 import { EVENT_COLUMNS } from "./event-columns.ts";
 import { exportingLog, folderLog } from "./export-folder.ts";
-import { openCheckpoint, readVkey } from "./note.ts";
+import { InputError, openCheckpoint, readVkey } from "./note.ts";
 import type { RawLog } from "./raw-log.ts";
 import { type VerifyLogOptions, verifyLog } from "./verify-log.ts";
 import type { VerifyReport } from "./verify-report.ts";
@@ -189,6 +189,16 @@ describe("verifyLog()", () => {
     expect(report.findings).toEqual([]);
     expect(report.notes[0]).toContain("Removal 4");
     expect(report.notes[1]).toContain("1 event on record as erased or pruned is there again");
+  });
+
+  it("trusts no checkpoint that none of its keys has signed, whoever opened it", async () => {
+    const stranger = { ...elsewhere(kept.last)[0]!.checkpoint, signers: [] };
+    await expect(verifyAfter("", { from: stranger })).rejects.toThrow(InputError);
+    await expect(verifyAfter("", { elsewhere: [{ checkpoint: stranger, file: "kept.txt" }] })).rejects.toThrow(
+      "the checkpoint kept in kept.txt cannot be trusted: none of the keys named has signed it",
+    );
+    const other = { ...elsewhere(kept.last)[0]!.checkpoint, origin: "other.example" };
+    await expect(verifyAfter("", { from: other })).rejects.toThrow("belongs to the log other.example");
   });
 
   it("compares more checkpoints than a call can have arguments", async () => {

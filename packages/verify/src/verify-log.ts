@@ -28,6 +28,7 @@ import type { RawLog } from "./raw-log.ts";
 import { Removals } from "./removals.ts";
 import { WINDOW_LEAVES } from "./tile-names.ts";
 import { readTiles, windowHashes } from "./tiles.ts";
+import { requireLogKeys, requireTrusted } from "./trust.ts";
 import { closeWindow } from "./unmade-leaves.ts";
 import { readUnsealed, type Unsealed } from "./unsealed.ts";
 import type { VerifyReport } from "./verify-report.ts";
@@ -44,9 +45,22 @@ export interface VerifyLogOptions {
   readonly progress?: (done: number, size: number) => void;
 }
 
-/** Verifies a log. @throws VerifyError when it cannot be read as one */
-export function verifyLog(log: RawLog, options: VerifyLogOptions): Promise<VerifyReport> {
-  return new Verification(log, options).run();
+/**
+ * Verifies a log.
+ *
+ * @throws InputError when the keys are not those of one log, or none of them has signed a checkpoint that is given
+ * @throws VerifyError when it cannot be read as a log
+ */
+export async function verifyLog(log: RawLog, options: VerifyLogOptions): Promise<VerifyReport> {
+  const { keys, elsewhere = [], from } = options;
+  requireLogKeys(keys);
+  return await new Verification(log, {
+    ...options,
+    elsewhere: elsewhere.map(({ checkpoint, file }) => {
+      return { checkpoint: requireTrusted(checkpoint, keys, `the checkpoint kept in ${file}`), file };
+    }),
+    from: from === undefined ? undefined : requireTrusted(from, keys, "the checkpoint to begin with"),
+  }).run();
 }
 
 class Verification {

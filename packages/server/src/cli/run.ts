@@ -1,16 +1,16 @@
 /** The program as a function: parses arguments, runs the command that they name, and prints what went wrong. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { type ErrorCode, errorMessage, SeclogError, visibleText } from "seclog";
+import { errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
 import { Interrupted } from "../terminal/interruption.ts";
 import { wrapped } from "../terminal/line-width.ts";
-import { OutputClosed, OutputFailed } from "../terminal/print.ts";
+import { OutputClosed, OutputFailed, print } from "../terminal/print.ts";
 import { styled } from "../terminal/style.ts";
 import { suggestions } from "../text/suggest.ts";
 import { COMMANDS } from "./commands.ts";
-import { Exit } from "./exit.ts";
+import { Exit, exitCodeOf } from "./exit.ts";
 import { Unfinished } from "./unfinished.ts";
 
 const HELP = `
@@ -30,23 +30,22 @@ Put passwords here, never in arguments: every user on the machine can read
 those.
 
 Exit codes:
-  0    success; also when tail, seal, tiles or witness was stopped, or the
-       reader of the output closed it
-  1    failure, or doctor or verify found a problem, or prune kept a month that
-       it should have dropped
-  2    wrong input: an option, a URL or the spool directory
-  3    verify could not finish and has no verdict
+  0    done, and nothing is wrong; also when tail, seal, tiles or witness was
+       stopped, or the reader of the output had read enough
+  1    done, and the answer is no: doctor, verify, verify-proof or seal found a
+       problem, an event is not in the log, prune kept a month that it should
+       have dropped, ship set an event aside
+  2    wrong input: an option, a URL, a key or a folder
+  3    not finished, so there is no answer: the database, a file or the output
+       failed
   130  interrupted (Ctrl-C); 143 and 129 for SIGTERM and SIGHUP`;
 
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
-const EXIT_UNFINISHED = 3;
-
-/** Errors that only other arguments, another environment or another folder can fix. */
-const USAGE_CODES: ReadonlySet<string> = new Set<ErrorCode>(["SECLOG_CONFIG", "SECLOG_SPOOL_DIRECTORY"]);
-
-/** The program with all commands listed, of which the one that the arguments name is loaded. */
-async function createProgram(args: readonly string[]): Promise<Command> {
+/**
+ * The program with all commands listed, of which the one that the arguments name is loaded.
+ *
+ * @param help receives the help, or the version, instead of printing it
+ */
+async function createProgram(args: readonly string[], help: string[]): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
@@ -59,8 +58,12 @@ async function createProgram(args: readonly string[]): Promise<Command> {
     .configureHelp({ helpWidth: Math.min(process.stdout.columns || 80, 100), sortSubcommands: false })
     .showSuggestionAfterError()
     .exitOverride()
-    // Errors are printed in one place, below.
-    .configureOutput({ outputError: () => {} });
+    // Help and errors are printed in one place, below.
+    .configureOutput({
+      writeOut: (text) => help.push(text),
+      writeErr: (text) => help.push(text),
+      outputError: () => {},
+    });
   const named = namedCommand(args);
   for (const { name, arguments: required = "", summary, load } of COMMANDS) {
     const command = program.command(`${name} ${required}`, { hidden: summary === undefined });
@@ -95,46 +98,53 @@ function refuseUnknownHelp(args: readonly string[]): void {
  * has finished
  */
 export async function run(args: readonly string[]): Promise<number | undefined> {
+  const help: string[] = [];
   try {
     refuseSecretArguments(args);
     refuseUnknownHelp(args);
-    const program = await createProgram(args);
-    if (args.length === 0) program.help();
+    const program = await createProgram(args, help);
+    if (args.length === 0) program.help({ error: true });
     await program.parseAsync(args, { from: "user" });
     return undefined;
   } catch (error) {
-    return report(error);
+    try {
+      if (!(error instanceof CommanderError) || error.exitCode !== 0) return report(error, help.join(""));
+      await print(help.join(""));
+      return 0;
+    } catch (failed) {
+      return report(failed);
+    }
   }
 }
 
 /** Prints what went wrong and returns the exit code. */
-function report(error: unknown): number {
+function report(error: unknown, help = ""): number {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof Interrupted || error instanceof Exit) return error.exitCode;
   if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return 0;
-    // commander's help on an empty command line counts as an error.
-    if (error.code !== "commander.help") complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
-    return EXIT_USAGE;
+    // An incomplete command line is answered with the help.
+    if (error.code === "commander.help") process.stderr.write(help);
+    else complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
+    return 2;
   }
   if (error instanceof Unfinished) {
     complain(error.message, error.cause instanceof SeclogError ? error.cause.code : undefined);
     debug(error);
-    return EXIT_UNFINISHED;
+    return 3;
   }
   if (error instanceof SeclogError) {
     complain(error.message, error.code);
     debug(error);
-    return USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAILED;
+    return exitCodeOf(error);
   }
   if (error instanceof OutputFailed) {
     complain(error.message);
-    return EXIT_FAILED;
+    return 3;
   }
   complain(errorMessage(error));
   if (process.env["SECLOG_DEBUG"]) debug(error);
   else process.stderr.write("This is a bug in seclog; SECLOG_DEBUG=1 prints where it happened.\n");
-  return EXIT_FAILED;
+  return 3;
 }
 
 function complain(message: string, code?: string): void {

@@ -1,4 +1,4 @@
-import { isGone, OutputClosed } from "./print.ts";
+import { OutputClosed, outputError } from "./print.ts";
 
 /** 128 + the signal's number, as in shells. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -22,10 +22,12 @@ const SAME_PRESS_MS = 500;
 let stopping: AbortController | undefined;
 
 /**
- * Aborts on SIGINT, SIGTERM or SIGHUP, or when the reader of standard output closes it. A second Ctrl-C exits at once.
- * The handlers exist from the first call on, so a command that needs no cleanup keeps the default behaviour.
+ * Aborts on SIGINT, SIGTERM or SIGHUP, or when standard output fails. A second Ctrl-C exits at once. The handlers exist
+ * from the first call on, so a command that needs no cleanup keeps the default behaviour.
+ *
+ * @param finishes true for work that goes on when the reader of standard output closes it
  */
-export function interruption(): AbortSignal {
+export function interruption(finishes = false): AbortSignal {
   if (stopping !== undefined) return stopping.signal;
   const controller = new AbortController();
   stopping = controller;
@@ -37,7 +39,10 @@ export function interruption(): AbortSignal {
       controller.abort(new Interrupted(signal));
     });
   }
-  process.stdout.on("error", (error) => controller.abort(isGone(error) ? new OutputClosed() : error));
+  process.stdout.on("error", (error) => {
+    const reason = outputError(error);
+    if (!(finishes && reason instanceof OutputClosed)) controller.abort(reason);
+  });
   return controller.signal;
 }
 

@@ -1,6 +1,6 @@
 import { visibleJson } from "seclog";
 
-/** The reader closed the output (`| head`): the command exits with 0. */
+/** The reader closed the output (`| head`), because it has read enough. */
 export class OutputClosed extends Error {}
 
 /** Standard output is not writable, for example on a full disk. */
@@ -15,15 +15,24 @@ export async function print(text: string): Promise<void> {
   await new Promise<void>((written, failed) => {
     process.stdout.write(text, (error) => {
       if (error === null || error === undefined) written();
-      else if (isGone(error)) failed(new OutputClosed());
-      else failed(new OutputFailed(`standard output cannot be written: ${error.message}`));
+      else failed(outputError(error));
     });
   });
 }
 
-/** Whether standard output failed because its reader closed it, now or earlier. */
-export function isGone(error: NodeJS.ErrnoException): boolean {
-  return ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"].includes(error.code ?? "");
+/** As {@link print}, for a command that finishes its work even if the reader of its output has gone. */
+export async function printIfRead(text: string): Promise<void> {
+  try {
+    await print(text);
+  } catch (error) {
+    if (!(error instanceof OutputClosed)) throw error;
+  }
+}
+
+/** What a failed write to standard output means: its reader closed it, now or earlier, or it is not writable. */
+export function outputError(error: NodeJS.ErrnoException): OutputClosed | OutputFailed {
+  const isGone = ["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"].includes(error.code ?? "");
+  return isGone ? new OutputClosed() : new OutputFailed(`standard output cannot be written: ${error.message}`);
 }
 
 /** A value as one line of JSON, without characters that control a terminal. */

@@ -1,4 +1,12 @@
 /** Shared by the programs that verify: `seclog-verify`, and `seclog verify` and `verify-proof` of `@seclog/server`. */
-export { readCheckpoints, readKeys, readStart, readText, readWitnesses, saveCheckpoint } from "./inputs.ts";
+export {
+  readKeys,
+  readText,
+  readVerification,
+  readWitnesses,
+  saveCheckpoint,
+  type Verification,
+  type VerificationInputs,
+} from "./inputs.ts";
 export { proofDocument, proofText } from "./proof-text.ts";
 export { type Page, progressText, reportHint, reportText } from "./report-text.ts";

@@ -5,7 +5,7 @@ import { folderLog } from "../export-folder.ts";
 import { InputError, VerifyError } from "../note.ts";
 import { verifyProof } from "../proof.ts";
 import { verifyLog } from "../verify-log.ts";
-import { readCheckpoints, readKeys, readStart, readText, readWitnesses, saveCheckpoint } from "./inputs.ts";
+import { readKeys, readText, readVerification, readWitnesses, saveCheckpoint } from "./inputs.ts";
 import { proofDocument, proofText } from "./proof-text.ts";
 import { progressText, reportHint, reportText } from "./report-text.ts";
 import { jsonLine, page, showProgress } from "./terminal.ts";
@@ -34,7 +34,8 @@ Options of export:
                        notice a tail that was cut off or a rolled-back database
   --from <file>        the checkpoint of an earlier verification, at which the
                        export begins
-  --save <file>        write the newest verified checkpoint to this file
+  --save <file>        write the newest verified checkpoint to this file; with
+                       -, print it, and the report to standard error
 
 Options of proof:
   --witness <key>      the key of a witness that must have signed the
@@ -46,8 +47,8 @@ may be - for standard input or output.
 Exit codes:
   0  the log is what was sealed, the proof holds
   1  something was changed, removed or inserted; the proof does not hold
-  2  usage: a key, a file or an option is wrong
-  3  no verdict: a file of the export cannot be read
+  2  wrong input: a key, a file or an option
+  3  not finished, so there is no answer: a file or the output failed
 `;
 
 const EXIT = { intact: 0, wrong: 1, usage: 2, unfinished: 3 } as const;
@@ -60,14 +61,16 @@ const COMMON = { vkey: many, json: flag } as const;
 
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
-  if (command === undefined || args.some((arg) => arg === "--help" || arg === "-h" || arg === "help")) {
-    await print(HELP);
-    return command === undefined ? EXIT.usage : EXIT.intact;
+  if (command === undefined) {
+    process.stderr.write(HELP);
+    return EXIT.usage;
+  }
+  if (args.some((arg) => arg === "--help" || arg === "-h" || arg === "help")) {
+    return await conclude(EXIT.intact, () => print(HELP));
   }
   if (command === "--version") {
     const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-    await print(`${(JSON.parse(manifest) as { version: string }).version}\n`);
-    return EXIT.intact;
+    return await conclude(EXIT.intact, () => print(`${(JSON.parse(manifest) as { version: string }).version}\n`));
   }
   if (command === "export") return await verifyExport(rest);
   if (command === "proof") return await checkProof(rest);
@@ -78,21 +81,30 @@ async function verifyExport(args: readonly string[]): Promise<number> {
   const options = { ...COMMON, checkpoint: many, from: one, save: one } as const;
   const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
   const folder = onlyOne(positionals, "export <folder>");
-  const keys = readKeys(requireVkeys(values.vkey));
-  const from = values.from === undefined ? undefined : readStart(values.from, keys);
-  const elsewhere = (values.checkpoint ?? []).flatMap((file) =>
-    readCheckpoints(file, keys).map((checkpoint) => ({ checkpoint, file })),
-  );
+  const { save, json } = values;
+  const { keys, elsewhere, from } = readVerification({ ...values, vkey: requireVkeys(values.vkey) });
   const progress = (done: number, size: number): void => showProgress(progressText(done, size));
   const report = await verifyLog(folderLog(folder, from?.size ?? 0), { keys, elsewhere, from, progress });
   showProgress("");
-  if (values.save !== undefined && report.intact && report.newest_note !== null) {
-    saveCheckpoint(values.save, report.newest_note);
+  const note = report.intact ? report.newest_note : null;
+  const isSaved = save === undefined || save === "-" || note === null || saved(save, note);
+  return await conclude(!report.intact ? EXIT.wrong : isSaved ? EXIT.intact : EXIT.unfinished, async () => {
+    const hint = json ? undefined : reportHint(report);
+    if (hint !== undefined) process.stderr.write(`${page.wrapped(hint, "")}\n`);
+    if (save !== "-") return await print(json ? jsonLine(report) : reportText(report, page));
+    process.stderr.write(reportText(report, page));
+    await print(note ?? "");
+  });
+}
+
+function saved(file: string, note: string): boolean {
+  try {
+    saveCheckpoint(file, note);
+    return true;
+  } catch (error) {
+    complain(messageOf(error));
+    return false;
   }
-  await print(values.json ? jsonLine(report) : reportText(report, page));
-  const hint = values.json ? undefined : reportHint(report);
-  if (hint !== undefined) process.stderr.write(`${page.wrapped(hint, "")}\n`);
-  return report.intact ? EXIT.intact : EXIT.wrong;
 }
 
 async function checkProof(args: readonly string[]): Promise<number> {
@@ -104,10 +116,11 @@ async function checkProof(args: readonly string[]): Promise<number> {
   const text = readText(file);
   try {
     const proven = verifyProof(text, keys, witnesses);
-    await print(values.json ? jsonLine(proofDocument(proven)) : proofText(proven, page));
-    return EXIT.intact;
+    return await conclude(EXIT.intact, () =>
+      print(values.json ? jsonLine(proofDocument(proven)) : proofText(proven, page)),
+    );
   } catch (error) {
-    if (!(error instanceof VerifyError)) throw error;
+    if (!(error instanceof VerifyError) || error instanceof InputError) throw error;
     complain(`${file} proves nothing: ${error.message}`);
     return EXIT.wrong;
   }
@@ -134,9 +147,36 @@ function requireVkeys(vkeys: readonly string[] | undefined): readonly string[] {
   throw new InputError("name the log's public key with --vkey KEY: the log's operator has it");
 }
 
+/**
+ * Prints an answer and returns its exit code, which stands before the first line is printed. A reader that closes the
+ * output has read enough. An output that cannot be written leaves a good answer undelivered, and a bad one as it is.
+ */
+async function conclude(code: number, show: () => Promise<void>): Promise<number> {
+  try {
+    await show();
+  } catch (error) {
+    const { code: reason, message } = error as NodeJS.ErrnoException;
+    if (!(error instanceof OutputError)) throw error;
+    if (["EPIPE", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"].includes(reason ?? "")) return code;
+    complain(message);
+    return code === EXIT.intact ? EXIT.unfinished : code;
+  }
+  return code;
+}
+
+/** Standard output refused a write. */
+class OutputError extends Error {
+  readonly code: string | undefined;
+
+  constructor(cause: NodeJS.ErrnoException) {
+    super(`standard output cannot be written: ${cause.message}`, { cause });
+    this.code = cause.code;
+  }
+}
+
 function print(text: string): Promise<void> {
   return new Promise((written, failed) => {
-    process.stdout.write(text, (error) => (error ? failed(error) : written()));
+    process.stdout.write(text, (error) => (error ? failed(new OutputError(error)) : written()));
   });
 }
 
@@ -146,14 +186,18 @@ function complain(message: string): void {
   process.stderr.write(`seclog-verify: ${process.stderr.isTTY ? page.wrapped(text, "               ") : text}\n`);
 }
 
-// print() reports a failed write. Without a listener it would also end the process with 1, which is a verdict.
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+// print() reports a failed write. Without a listener it would also end the process with 1, which is an answer.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   showProgress("");
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const isUsage = error instanceof InputError;
   complain(isUsage ? `${message} (--help explains)` : `not verified: ${message}`);
   process.exitCode = isUsage ? EXIT.usage : EXIT.unfinished;

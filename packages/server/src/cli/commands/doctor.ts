@@ -9,7 +9,7 @@ import { jsonLine, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { type Style, styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
-import { Exit } from "../exit.ts";
+import { conclude, Exit } from "../exit.ts";
 import { parseCount } from "../options/numbers.ts";
 
 interface DoctorOptions {
@@ -59,9 +59,10 @@ async function doctor(options: DoctorOptions): Promise<void> {
     examine({ urls, limits, spool, signal, onProgress }),
   );
   progress.clear();
-  if (options.json) await print(jsonLine({ ok, faults, warnings, checks }));
-  else await print(`${reportText(checks)}\n${verdict(faults, warnings)}\n`);
-  if (!ok) throw new Exit(1);
+  const text = options.json
+    ? jsonLine({ ok, faults, warnings, checks })
+    : `${reportText(checks)}\n${verdict(faults, warnings)}\n`;
+  await conclude(ok ? undefined : new Exit(1), () => print(text));
 }
 
 const SHOWN: { readonly [S in Check["status"]]: readonly [text: string, style: Style] } = {

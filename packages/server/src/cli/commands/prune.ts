@@ -3,12 +3,12 @@ import { SeclogError } from "seclog";
 import { RETENTION_CLASSES } from "../../retention/classes.ts";
 import { type Age, dropMonths, type Month, type PruneOutcome, planPrune } from "../../retention/prune.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, notice, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print, printIfRead } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
-import { Exit } from "../exit.ts";
+import { conclude, Exit } from "../exit.ts";
 import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
 
 interface PruneCommandOptions {
@@ -39,7 +39,8 @@ async function prune(options: PruneCommandOptions): Promise<void> {
   const age = parseAge(options.olderThan);
   const classes = options.class?.map((text) => parseClass("--class", text)) ?? RETENTION_CLASSES;
   const reason = parseReason(options.reason);
-  const signal = interruption();
+  // Months that were to be dropped are dropped, whether or not the list of them is read.
+  const signal = interruption(true);
   const progress = new Progress();
   const onProgress = (what: string): void => progress.show(`${what} …`);
   await withOwner(signal, options.database, async (owner) => {
@@ -55,25 +56,28 @@ async function prune(options: PruneCommandOptions): Promise<void> {
       )) {
         progress.clear();
         outcomes.push(outcome);
-        if (!options.json) await print(`${outcomeText(outcome)}\n`);
+        if (!options.json) await printIfRead(`${outcomeText(outcome)}\n`);
       }
       const stay = outcomes.filter(({ dropped }) => !dropped).length;
-      if (options.json) {
-        const partitions = options.yes ? outcomes : months;
-        await print(jsonLine({ dry_run: options.yes !== true, before, partitions, default_partitions: outside }));
-        if (stay > 0) throw new Exit(1);
-        return;
-      }
-      if (months.length === 0) await print(`No month of ${classes.join(", ")} ended before ${before.slice(0, 10)}.\n`);
-      else if (!options.yes) await print(planTable(months));
-      for (const { partition, rows } of outside) {
-        notice(`${partition} has ${counted(rows, "event")} older than that, outside any monthly partition: they stay.`);
-      }
-      if (!options.yes && months.length > 0)
-        notice("Nothing was changed. Add --yes to drop the months that are sealed and not held.");
-      if (stay === 0) return;
-      notice(`${counted(stay, "month")} could not be dropped.`);
-      throw new Exit(1);
+      await conclude(stay > 0 ? new Exit(1) : undefined, async () => {
+        if (options.json) {
+          const partitions = options.yes ? outcomes : months;
+          await print(jsonLine({ dry_run: options.yes !== true, before, partitions, default_partitions: outside }));
+          return;
+        }
+        for (const { partition, rows } of outside) {
+          notice(
+            `${partition} has ${counted(rows, "event")} older than that, outside any monthly partition: they stay.`,
+          );
+        }
+        if (stay > 0) notice(`${counted(stay, "month")} could not be dropped.`);
+        if (months.length === 0)
+          await print(`No month of ${classes.join(", ")} ended before ${before.slice(0, 10)}.\n`);
+        else if (!options.yes) {
+          await print(planTable(months));
+          notice("Nothing was changed. Add --yes to drop the months that are sealed and not held.");
+        }
+      });
     } finally {
       progress.clear();
     }

@@ -11,7 +11,7 @@ import type { SealedStep } from "../../integrity/seal/sealer.ts";
 import { NoSealerState, type SealerState, SealerStateFile } from "../../integrity/seal/state.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
-import { jsonLine, notice, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print, printIfRead } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
@@ -53,7 +53,9 @@ async function seal(options: SealCommandOptions): Promise<void> {
   const signer = await signingKey(options);
   const state = sealerState(options);
   const places = publishersOf(options);
-  const signal = interruption();
+  const once = options.once === true;
+  // `--once` seals all, whether or not the list of checkpoints is read.
+  const signal = interruption(once);
   const report = new SealReport(options.json === true);
   const { publishing, pool } = openPublishing(url, places, report);
   if (options.json !== true) {
@@ -70,14 +72,14 @@ async function seal(options: SealCommandOptions): Promise<void> {
       signer,
       state,
       intervalMs: interval * 1000,
-      once: options.once === true,
+      once,
       signal,
       onSealed: async (step, age) => {
         publishing.offer(step.checkpoint);
         report.sealed(step);
         if (options.json) {
           const { size, root } = step.checkpoint;
-          await print(
+          await (once ? printIfRead : print)(
             jsonLine({
               size,
               root: Buffer.from(root).toString("base64"),

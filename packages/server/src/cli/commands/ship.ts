@@ -7,6 +7,7 @@ import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { bytesText, counted } from "../../text/words.ts";
+import { conclude } from "../exit.ts";
 
 interface ShipOptions {
   readonly spool: string;
@@ -51,15 +52,15 @@ async function ship(options: ShipOptions): Promise<void> {
   } finally {
     progress.clear();
   }
-  if (options.json) await print(jsonLine({ ...result, complete: !signal.aborted }));
-  else await print(summary(result));
-  signal.throwIfAborted();
-  if (result.quarantined > 0) {
-    throw new SeclogError(
-      "SECLOG_EVENT_REJECTED",
-      `${counted(result.quarantined, "event")} could not be stored and are in security_event_quarantine: see the reasons there`,
-    );
-  }
+  const text = options.json ? jsonLine({ ...result, complete: !signal.aborted }) : summary(result);
+  const rejected =
+    result.quarantined === 0
+      ? undefined
+      : new SeclogError(
+          "SECLOG_EVENT_REJECTED",
+          `${counted(result.quarantined, "event")} could not be stored and are in security_event_quarantine: see the reasons there`,
+        );
+  await conclude(signal.aborted ? signal.reason : rejected, () => print(text));
 }
 
 /**

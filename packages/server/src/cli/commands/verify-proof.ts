@@ -20,14 +20,14 @@ export function addVerifyProof(command: Command): void {
     .option("--json", "one JSON document")
     .addHelpText(
       "after",
-      "\nExits with 0 if the proof holds, 1 if it does not, 2 if a key or the file\ncannot be read.",
+      "\nExits with 0 if the proof holds, 1 if it does not, 2 if a key or the file\ncannot be read, 3 if the answer cannot be printed.",
     )
     .action(async (file: string, options: VerifyProofOptions) => {
       const keys = asConfig(() => readKeys(options.vkey));
       const witnesses = asConfig(() => readWitnesses(options.witness ?? []));
       const text = asConfig(() => readText(file));
       try {
-        const proven = verifyProof(text, keys, witnesses);
+        const proven = asConfig(() => verifyProof(text, keys, witnesses));
         await print(options.json ? jsonLine(proofDocument(proven)) : proofText(proven, page));
       } catch (error) {
         if (!(error instanceof VerifyError)) throw error;

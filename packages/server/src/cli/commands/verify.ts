@@ -1,22 +1,14 @@
-import { exportingLog, folderLog, type RawLog, type VerifyReport, verifyLog } from "@seclog/verify";
-import {
-  progressText,
-  readCheckpoints,
-  readKeys,
-  readStart,
-  reportHint,
-  reportText,
-  saveCheckpoint,
-} from "@seclog/verify/program";
+import { exportingLog, folderLog, InputError, type RawLog, type VerifyReport, verifyLog } from "@seclog/verify";
+import { progressText, readVerification, reportHint, reportText, saveCheckpoint } from "@seclog/verify/program";
 import type { Command } from "commander";
 import { errorMessage, SeclogError } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
 import { openSnapshot } from "../../integrity/verify-snapshot.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { jsonLine, notice, OutputClosed, OutputFailed, print } from "../../terminal/print.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
-import { Exit } from "../exit.ts";
+import { conclude, Exit } from "../exit.ts";
 import { collect } from "../options/collect.ts";
 import { asConfig, page } from "../options/verifier.ts";
 import { Unfinished } from "../unfinished.ts";
@@ -43,7 +35,8 @@ Exit codes:
   0  the log is what was sealed
   1  something was changed, removed or inserted; the report says what
   2  wrong input: a key, a file or an option
-  3  not finished: the database or a file cannot be read`;
+  3  not finished, so there is no answer: the database, a file or the output
+     failed`;
 
 /** `seclog verify`. */
 export function addVerify(command: Command): void {
@@ -51,7 +44,10 @@ export function addVerify(command: Command): void {
     .requiredOption("--vkey <key>", "the log's public key; repeat for each later key, in order", collect)
     .option("--checkpoint <file>", "signed checkpoints kept elsewhere, any number per file; repeatable", collect)
     .option("--from <file>", "the checkpoint of an earlier verification: read only what came after it")
-    .option("--save <file>", "write the newest verified checkpoint to this file, for the next --from")
+    .option(
+      "--save <file>",
+      "write the newest verified checkpoint to this file, for the next --from; with -, print it, and the report to standard error",
+    )
     .option("--export <folder>", "verify an export instead of the database")
     .option("--write-export <folder>", "also write what is read to a new folder, for --export elsewhere")
     .option("--json", "one JSON document")
@@ -60,13 +56,8 @@ export function addVerify(command: Command): void {
 }
 
 async function verify(options: VerifyOptions): Promise<void> {
-  const { keys, from, elsewhere } = asConfig(() => {
-    const keys = readKeys(options.vkey);
-    const from = options.from === undefined ? undefined : readStart(options.from, keys);
-    const files = options.checkpoint ?? [];
-    const elsewhere = files.flatMap((file) => readCheckpoints(file, keys).map((checkpoint) => ({ checkpoint, file })));
-    return { keys, from, elsewhere };
-  });
+  const { save, json } = options;
+  const { keys, from, elsewhere } = asConfig(() => readVerification(options));
   const signal = interruption();
   const bar = new Progress();
   const progress = (done: number, size: number): void => bar.show(progressText(done, size));
@@ -80,12 +71,15 @@ async function verify(options: VerifyOptions): Promise<void> {
   } finally {
     bar.clear();
   }
-  if (options.save !== undefined && report.intact && report.newest_note !== null)
-    save(options.save, report.newest_note);
-  await print(options.json ? jsonLine(report) : reportText(report, page));
-  const hint = options.json ? undefined : reportHint(report);
-  if (hint !== undefined) notice(hint);
-  if (!report.intact) throw new Exit(1);
+  const note = report.intact ? report.newest_note : null;
+  const unsaved = save === undefined || save === "-" || note === null ? undefined : unlessSaved(save, note);
+  await conclude(report.intact ? unsaved : new Exit(1), async () => {
+    const hint = json ? undefined : reportHint(report);
+    if (hint !== undefined) notice(hint);
+    if (save !== "-") return await print(json ? jsonLine(report) : reportText(report, page));
+    notice(reportText(report, page).trimEnd());
+    await print(note ?? "");
+  });
 }
 
 /** Opens the log that the options name; a database is read in one snapshot. */
@@ -111,15 +105,18 @@ async function withLog(
 /** Wraps an error that prevented a verdict. Interruptions and wrong options stay as they are. */
 function unfinished(thrown: unknown): unknown {
   const error = databaseError(thrown, "reader");
-  if (error instanceof Interrupted || error instanceof OutputClosed || error instanceof OutputFailed) return error;
+  if (error instanceof InputError) return new SeclogError("SECLOG_CONFIG", error.message, { cause: error });
+  if (error instanceof Interrupted) return error;
   if (error instanceof SeclogError && error.code === "SECLOG_CONFIG") return error;
   return new Unfinished(`not verified: ${errorMessage(error)}`, { cause: error });
 }
 
-function save(file: string, text: string): void {
+/** Why the checkpoint could not be saved; `undefined` if it was. */
+function unlessSaved(file: string, note: string): Unfinished | undefined {
   try {
-    saveCheckpoint(file, text);
+    saveCheckpoint(file, note);
+    return undefined;
   } catch (error) {
-    throw new Unfinished(errorMessage(error), { cause: error });
+    return new Unfinished(errorMessage(error), { cause: error });
   }
 }
