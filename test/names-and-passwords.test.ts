@@ -91,7 +91,13 @@ describe("setup and doctor", LONG, () => {
 });
 
 describe("a malformed URL", LONG, () => {
-  const variables = ["SECLOG_ADMIN_URL", "SECLOG_DATABASE_URL", "SECLOG_READER_URL", "SECLOG_SEALER_URL"];
+  const variables = [
+    "SECLOG_ADMIN_URL",
+    "SECLOG_DATABASE_URL",
+    "SECLOG_READER_URL",
+    "SECLOG_SEALER_URL",
+    "SECLOG_RELAY_URL",
+  ];
 
   const MALFORMED = [
     "postgresql://writer:?S3cretPart@db:x/seclog",

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { createSecurityLog } from "seclog";
-import { postgresHandler } from "seclog/postgres";
+import { postgresHandler, relayStore } from "seclog/postgres";
 import { setupDatabase } from "seclog/postgres/schema";
+import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isLong } from "./support/long.ts";
 import { hasPgBouncer, PgBouncer } from "./support/pgbouncer.js";
@@ -111,6 +112,34 @@ describe.runIf(hasPgBouncer).each(MODES)("pool_mode = %s", LONG, (mode) => {
     await succeed("prune", "--older-than", "90d", "--reason", "policy", "--yes");
     await succeed("verify", ...vkeys.flatMap((each) => ["--vkey", each]));
     expect(await leftOnConnections()).toEqual([]);
+  });
+
+  it("carries two relays that store one source", async () => {
+    await using pooler = await PgBouncer.start({ serverUrl: database.serverUrl, mode });
+    const url = pooler.through(database.relayUrl);
+    const stores = [relayStore({ url }), relayStore({ url })];
+    const sourceId = `01936d2f-5c00-7000-8000-00000000000${mode === "session" ? 1 : 2}`;
+    const source = { id: sourceId, epoch: 1, keyHash: "ab".repeat(32), acknowledged: 0, sender: "" };
+    try {
+      const signal = AbortSignal.timeout(60_000);
+      for (let firstSeq = 1; firstSeq <= 400; firstSeq += 20) {
+        const { records } = exampleBatch({ sourceId, firstSeq, count: 20 });
+        const store = (index: number): Promise<number> =>
+          stores[index % 2]?.store({ source, firstSeq, records }, signal) as Promise<number>;
+        // The same batch at both at once, as in a redelivery, and again.
+        expect(await Promise.all([store(0), store(1)])).toEqual([firstSeq + 19, firstSeq + 19]);
+        expect(await store(firstSeq)).toBe(firstSeq + 19);
+      }
+      expect(await stores[0]?.pass(source, 401, 410, "the queue was purged", signal)).toBe(410);
+      await stores[1]?.dropped({ queue: "q", dropped: 1, sha256: [], reason: "poison" }, signal);
+    } finally {
+      for (const store of stores) await store.close();
+    }
+    const [row] = await database.query(
+      "SELECT count(*)::int AS rows, count(DISTINCT seq)::int AS numbers FROM security_event_log WHERE source_id = $1",
+      [sourceId],
+    );
+    expect(row).toEqual({ rows: 400, numbers: 400 });
   });
 
   it("carries tail, serve and a sealer while the application writes", async () => {

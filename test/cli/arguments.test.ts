@@ -138,6 +138,9 @@ describe("seclog setup", LONG, () => {
     const { code, stdout } = await seclog(["setup", "--print-sql"], environment);
     expect(code).toBe(0);
     for (const name of ["shop_writer", "shop_reader", "shop_log", "security_event_log"]) expect(stdout).toContain(name);
+    expect(stdout).toContain('GRANT seclog_relay TO "seclog_work";');
+    const worker = { ...environment, SECLOG_RELAY_URL: "postgresql://shop_worker:hunter2@127.0.0.1:1/shop_log" };
+    expect((await seclog(["setup", "--print-sql"], worker)).stdout).toContain('GRANT seclog_relay TO "shop_worker";');
     expect(stdout).not.toContain("hunter2");
   });
 

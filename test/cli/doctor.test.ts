@@ -108,6 +108,31 @@ describe("seclog doctor", LONG, () => {
     }
   });
 
+  it("examines the relay if its URL is set, and does not ask for one", async () => {
+    const { stdout } = await seclog(["doctor"]);
+    expect(stdout).not.toContain("RELAY");
+    const relay = { SECLOG_RELAY_URL: database.relayUrl };
+    const report = await seclog(["doctor"], relay);
+    expect(report.stdout).toContain("may insert events and move the positions of sources, and nothing else");
+    await database.query("GRANT SELECT ON security_event_source TO seclog_relay");
+    await database.query(
+      "GRANT EXECUTE ON FUNCTION seclog_advance(uuid, integer, text, bigint, bigint) TO seclog_relay",
+    );
+    try {
+      const text = (await findings([], relay)).join("\n");
+      const name = new URL(database.relayUrl).username;
+      expect(text).toContain(`relay fault: ${name} may SELECT on security_event_source`);
+      expect(text).toContain(`relay fault: ${name} may call public.seclog_advance(`);
+    } finally {
+      await database.query("REVOKE SELECT ON security_event_source FROM seclog_relay");
+      await database.query(
+        "REVOKE EXECUTE ON FUNCTION seclog_advance(uuid, integer, text, bigint, bigint) FROM seclog_relay",
+      );
+    }
+    const elsewhere = await findings([], { SECLOG_RELAY_URL: database.writerUrl });
+    expect(elsewhere.join("\n")).toContain("is also a member of seclog_writer");
+  });
+
   it("compares processes × connections with the server's limit", async () => {
     const [{ free } = { free: 0 }] = await database.query<{ free: number }>(
       "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - current_setting('reserved_connections')::int AS free",

@@ -275,15 +275,11 @@ class PostgresRelay implements RelayStore {
       turn.decided = new Promise((resolve) => {
         decide = resolve;
       });
-      let seen: number | undefined;
-      const attempt = (continues: boolean, collision?: unknown): Promise<number> => {
+      const attempt = (continues: boolean): Promise<number> => {
         const wasOpen = known.opening !== undefined;
         return this.#store.withSession(source, known, signal, async (session) => {
           if (!continues) {
             const position = wasOpen ? await this.#store.readPosition(session, source, known) : known.position;
-            // Nothing was stored meanwhile: it was another row that collided.
-            if (position === seen) throw collision;
-            seen = position;
             // It is lower only when the server was replaced by an older copy.
             known.stored = Math.min(known.stored, position);
             if (firstSeq > position + 1) throw earlyError(source.id, firstSeq, position);
@@ -296,16 +292,16 @@ class PostgresRelay implements RelayStore {
       };
       const inTurn = async (): Promise<number> => {
         await previousDecided;
-        const continues = turn.claimed === firstSeq - 1 && known.opening !== undefined;
-        let collision: unknown;
-        for (let first = true; ; first = false) {
+        let continues = turn.claimed === firstSeq - 1 && known.opening !== undefined;
+        for (;;) {
           // Whether the call before was stored shows in the position.
-          if (!first || !continues) await previousCommitted().catch(() => {});
+          if (!continues) await previousCommitted().catch(() => {});
           try {
-            return await attempt(first && continues, collision);
+            return await attempt(continues);
           } catch (error) {
-            if (error === collision || !COLLISIONS.includes(errorCode(error))) throw error;
-            collision = error;
+            // Another process stored something: the position has moved since, or the store reports a clash next.
+            if (!COLLISIONS.includes(errorCode(error))) throw error;
+            continues = false;
           }
         }
       };

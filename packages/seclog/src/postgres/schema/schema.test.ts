@@ -113,6 +113,75 @@ describe("the schema", () => {
   });
 
   it.each([
+    "SELECT id FROM security_event_log",
+    "SELECT last_seq FROM security_event_source",
+    "SELECT record FROM security_event_quarantine",
+    "SELECT root FROM security_event_tree",
+    "UPDATE security_event_log SET path = ''",
+    "UPDATE security_event_source SET last_seq = 0",
+    "UPDATE security_event_source SET sender = 'mine'",
+    "DELETE FROM security_event_log",
+    "DELETE FROM security_event_source",
+    "TRUNCATE security_event_log",
+    `INSERT INTO ${month} (id) VALUES (gen_random_uuid())`,
+    "INSERT INTO security_event_log (created_at) VALUES (now())",
+    "INSERT INTO security_event_quarantine VALUES (gen_random_uuid(), 1, '', '')",
+    "INSERT INTO security_event_source (id, epoch, key_hash) VALUES (gen_random_uuid(), 1, '')",
+    "SELECT seclog_open_source(gen_random_uuid(), 1, 'x')",
+    "SELECT seclog_advance(gen_random_uuid(), 1, 'x', 1, 1)",
+    "SELECT seclog_quarantine(gen_random_uuid(), 1, 'x', 1, '', '')",
+    "SELECT seclog_confirm(gen_random_uuid(), 1, 'x', 1, '{}', '{}', '{}')",
+    "SELECT seclog_ensure_partitions()",
+    "SELECT seclog_open(gen_random_uuid(), 1, '', NULL)",
+    "SELECT seclog_move(gen_random_uuid(), NULL, '', 1, 1)",
+    "SELECT seclog_set_aside(gen_random_uuid(), NULL, '', 1, '', '')",
+    "SELECT seclog_find(gen_random_uuid(), NULL, '', 1, '{}', '{}', '{}')",
+    "SELECT seclog_own_event('log_erased', '{}')",
+    "SELECT seclog_next_own_seq()",
+    "SELECT seclog_seal(0, '', 1, '', '', 1, '', '', '{}', '{}', '{}', '{}', '{}', '{}')",
+    "SELECT seclog_take_turn(gen_random_uuid(), 60)",
+    "SELECT seclog_make_partitions(1)",
+    "SELECT seclog_add_partition('short', now())",
+    "SELECT seclog_erase('a', NULL, NULL, NULL, NULL, NULL, 'x', true)",
+    "SELECT seclog_prune('short', now(), 'x')",
+    "SELECT seclog_hold('x', NULL, NULL, NULL)",
+    "SELECT seclog_release(1, 'x')",
+    "SELECT seclog_keep('authz', 'short')",
+    "CREATE TABLE mine ()",
+    "CREATE TEMPORARY TABLE mine ()",
+    "SET ROLE seclog_owner",
+    "SET ROLE seclog_writer",
+    "ALTER TABLE security_event_log DISABLE TRIGGER ALL",
+    "SET session_replication_role = 'replica'",
+    "CREATE ROLE mine",
+  ])("the relay may not: %s", async (sql) => {
+    await expect(as(database.relayUrl, sql)).rejects.toMatchObject({ code: "42501" });
+  });
+
+  it("the relay inserts no event of the database's own", async () => {
+    const columns =
+      "id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, salt, commitment";
+    const insert = (retention: string): string => `INSERT INTO security_event_log (${columns}, retention)
+      VALUES (gen_random_uuid(), now(), 'log_erased', 'warning', 'log', 'success', 'security', gen_random_uuid(), 1, 1, 1, '', '', '${retention}')`;
+    await expect(as(database.relayUrl, insert("own"))).rejects.toMatchObject({ code: "42501" });
+    await as(database.relayUrl, insert("standard"));
+  });
+
+  it.each([
+    "seclog_relay_position(gen_random_uuid())",
+    "seclog_relay_open(gen_random_uuid(), 1, sha256(''), '')",
+    "seclog_relay_advance(gen_random_uuid(), sha256(''), 1, 1)",
+    "seclog_relay_quarantine(gen_random_uuid(), sha256(''), 1, '', '')",
+    "seclog_relay_confirm(gen_random_uuid(), sha256(''), 1, '{}', '{}', '{}')",
+    "seclog_relay_pass(gen_random_uuid(), sha256(''), 1, 1, 'x')",
+    "seclog_relay_dropped('q', 1, '{}', 'x')",
+  ])("writer, reader and sealer may not call %s", async (call) => {
+    for (const url of [database.writerUrl, database.readerUrl, database.sealerUrl]) {
+      await expect(as(url, `SELECT ${call}`)).rejects.toMatchObject({ code: "42501" });
+    }
+  });
+
+  it.each([
     "UPDATE security_event_log SET path = ''",
     "DELETE FROM security_event_log",
     "TRUNCATE security_event_log",
@@ -130,6 +199,7 @@ describe("the schema", () => {
     for (const [url, role] of [
       [database.writerUrl, "writer"],
       [database.readerUrl, "reader"],
+      [database.relayUrl, "relay"],
     ] as const) {
       const client = new pg.Client({ connectionString: url });
       await client.connect();
