@@ -44,6 +44,8 @@ export const HOUSES = {
       "capture/express": 4.5,
       "capture/fastify": 4.5,
       "capture/node": 4.5,
+      "capture/koa": 4.5,
+      "capture/hono": 4.5,
       bridges: 4,
       "built-in-handlers.ts": 5,
       log: 5,

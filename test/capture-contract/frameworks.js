@@ -1,6 +1,16 @@
 /** The frameworks that the capture contract is held with, in the order of the table. */
 import { express4Framework, express5Framework } from "./express.js";
 import { fastifyFramework } from "./fastify.js";
+import { honoFramework } from "./hono.js";
+import { koaFramework } from "./koa.js";
 import { http2Framework, httpFramework } from "./node.js";
 
-export const FRAMEWORKS = [express4Framework, express5Framework, fastifyFramework, httpFramework, http2Framework];
+export const FRAMEWORKS = [
+  express4Framework,
+  express5Framework,
+  fastifyFramework,
+  koaFramework,
+  honoFramework,
+  httpFramework,
+  http2Framework,
+];

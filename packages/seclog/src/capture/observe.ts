@@ -101,13 +101,19 @@ export class Observation extends RequestCauses {
     if (error === this.#lastError || this.#ended) return;
     this.#lastError = error;
     const refusal = refusalOf(error);
-    if (refusal === undefined) {
-      const status = errorStatus(error);
-      if (status !== 404 && status !== 405 && status !== 501) this.#failed = true;
-    } else if (!this.#refusals?.some(({ detector }) => detector === refusal.detector)) {
-      this.#refusals ??= [];
-      this.#refusals.push(refusal);
+    if (refusal !== undefined) {
+      this.sawRefusal(refusal);
+      return;
     }
+    const status = errorStatus(error);
+    if (status !== 404 && status !== 405 && status !== 501) this.#failed = true;
+  }
+
+  /** Something with a meaning of its own refuses the request. Of a kind, the first one counts. */
+  sawRefusal(refusal: Refusal): void {
+    if (this.#ended || this.#refusals?.some(({ detector }) => detector === refusal.detector)) return;
+    this.#refusals ??= [];
+    this.#refusals.push(refusal);
   }
 
   /** The response has ended, or the client is gone. */

@@ -278,8 +278,14 @@ function routeOf(request: Unknown, raw: Unknown): string | undefined {
   if (fastify !== undefined) return fastify;
   const koa = template(request._matchedRoute ?? request.routerPath);
   if (koa !== undefined) return koa;
-  const hono = asText(asObject(request.req)?.routePath);
-  return hono === "*" || hono === "/*" ? undefined : hono;
+  return honoRoute(asObject(request.req));
+}
+
+/** The last route that matched, which is not necessarily the one that answered: middleware may have refused. */
+function honoRoute(req: Unknown | undefined): string | undefined {
+  const routes = req?.matchedRoutes;
+  const path = asText(Array.isArray(routes) ? (Object(routes.at(-1)) as Unknown).path : req?.routePath);
+  return path === "*" || path === "/*" ? undefined : path;
 }
 
 function template(path: unknown): string | undefined {

@@ -2,6 +2,7 @@
  * Which methods an Express application has for a path, asked of its own router: what its layers match is what
  * Express would have matched, with its parameters, patterns and options.
  */
+import { allowedOf } from "../allowed.ts";
 import { catchesAll } from "../catch-all.ts";
 import type { OtherMethods } from "../routes.ts";
 
@@ -84,16 +85,7 @@ export function otherMethods(
   if (path === undefined) return undefined;
   const found = new Map<string, string | undefined>();
   if (!collect(stackOf(app), path, "", found, fallback, 0) && fallback !== undefined) return undefined;
-  // An `OPTIONS` route alone is a CORS preflight for everything.
-  if (found.size === 0 || (found.size === 1 && found.has("OPTIONS"))) return undefined;
-  const method = request.method ?? "";
-  if (method === "OPTIONS" || found.has(method) || (method === "HEAD" && found.has("GET"))) return undefined;
-  const allowed: string[] = [];
-  for (const name of found.keys()) {
-    allowed.push(name);
-    if (name === "GET" && !found.has("HEAD")) allowed.push("HEAD");
-  }
-  return { allowed, route: found.values().next().value };
+  return allowedOf(found, request.method ?? "");
 }
 
 /** The path that was routed: middleware may have rewritten `url`, and a nested router has the rest in `baseUrl`. */
