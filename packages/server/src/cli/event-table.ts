@@ -1,3 +1,4 @@
+/** Events for people and for programs: the columns of the table, and the members of an object of `--json`. */
 import { isLevel } from "seclog";
 import type { EventRow } from "../search/event-rows.ts";
 import { lineWidth } from "../terminal/line-width.ts";

@@ -1,3 +1,4 @@
+/** The roles' connection URLs, which only the environment holds: arguments with passwords are refused. */
 import type { ClientConfig } from "pg";
 import { SeclogError } from "seclog";
 import { connectionConfig, optionalSecretUrl } from "seclog/postgres/schema";

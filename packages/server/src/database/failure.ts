@@ -1,3 +1,4 @@
+/** PostgreSQL's errors: in words, with the next step, and by their codes. */
 import type pg from "pg";
 import { errorMessage, SeclogError } from "seclog";
 import { poolerAdvice, tlsAdvice } from "seclog/postgres/schema";

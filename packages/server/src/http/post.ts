@@ -1,3 +1,4 @@
+/** POSTs to other parties' servers, with a bound on what is read of a response. */
 import { SeclogError } from "seclog";
 
 /** A server's response to a POST. */

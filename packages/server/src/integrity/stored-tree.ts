@@ -1,3 +1,4 @@
+/** The tree as the database has it: tiles, the newest checkpoint, and how far sealing has come. */
 import { SeclogError } from "seclog";
 import { type Checkpoint, HASH_BYTES, type TileReader, tilePath } from "seclog/merkle";
 import { commandLine } from "../config/program.ts";

@@ -1,3 +1,4 @@
+/** Files that hold a private key: only their owner may read them, and none is ever overwritten. */
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from "node:fs";
 import { errorMessage, SeclogError } from "seclog";

@@ -1,3 +1,4 @@
+/** Where the log's private key comes from: a file, a command or the environment. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { errorMessage, SeclogError } from "seclog";

@@ -1,3 +1,4 @@
+/** Public keys as a user passes them, and what each kind of key signs. */
 import { SeclogError } from "seclog";
 import { KEY_TYPES, NoteError, type NoteVerifier, parseVkey } from "seclog/merkle";
 

@@ -1,3 +1,4 @@
+/** Which events a search finds: the options as typed, checked, and in words. */
 import { isIP } from "node:net";
 import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
 import { quoted } from "../text/words.ts";

@@ -1,3 +1,4 @@
+/** The sources of the log: how far each has come, and how many there are. */
 import { sql } from "kysely";
 import type { Database } from "../database/reader.ts";
 import { timeText } from "./event-rows.ts";

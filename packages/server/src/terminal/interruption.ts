@@ -1,3 +1,4 @@
+/** Ends a command on Ctrl-C, on the other signals that ask for it, and when the reader closes the output. */
 import { OutputClosed, outputError } from "./print.ts";
 
 /** 128 + the signal's number, as in shells. */

@@ -1,3 +1,4 @@
+/** The terminal's width, and text that fits in it. */
 import { textWidth } from "../text/width.ts";
 
 /** The terminal's width; 80 without a terminal. */

@@ -1,3 +1,4 @@
+/** Everything that the commands print: standard output at the pace of its reader, notices to standard error. */
 import { visibleJson } from "seclog";
 
 /** The reader closed the output (`| head`), because it has read enough. */

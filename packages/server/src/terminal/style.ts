@@ -1,3 +1,4 @@
+/** Colours, only where a terminal shows them. */
 import type { Level } from "seclog";
 
 /** SGR parameters (ECMA-48). */

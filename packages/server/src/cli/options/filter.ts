@@ -1,3 +1,4 @@
+/** The options that select events, by the commands that share them. */
 import type { Command } from "commander";
 import { LEVELS, OUTCOMES } from "seclog";
 

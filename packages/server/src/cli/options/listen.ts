@@ -1,3 +1,4 @@
+/** The options of commands that serve HTTP: where they listen, and how many connections they accept. */
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import type { ConnectionLimits } from "../../http/connection-shares.ts";

@@ -1,3 +1,4 @@
+/** Options that are numbers, and the limit of time that the commands share. */
 import { Option } from "commander";
 import { SeclogError } from "seclog";
 import { quoted } from "../../text/words.ts";

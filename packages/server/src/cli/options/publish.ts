@@ -1,3 +1,4 @@
+/** The options that say where checkpoints go, and the publishers that they configure. */
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { optionalSecretUrl } from "seclog/postgres/schema";

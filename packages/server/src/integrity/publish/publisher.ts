@@ -1,3 +1,4 @@
+/** The contract of publishers, and how a checkpoint compares with the one that was published before it. */
 import { SeclogError } from "seclog";
 import { type Checkpoint, sameHash, type TileReader } from "seclog/merkle";
 import type { Queryable } from "../../database/session.ts";

@@ -1,3 +1,4 @@
+/** What a sealer remembers between its runs: without it, a rollback of the database goes unnoticed. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { errorMessage, SeclogError } from "seclog";

@@ -1,3 +1,4 @@
+/** The entries below the tree, read again from the rows of the log. */
 import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { commandLine } from "../../config/program.ts";
