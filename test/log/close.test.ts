@@ -1,11 +1,11 @@
 /** What close() settles, waits for and leaves behind. */
 
 import { rmSync, writeFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, diagnostics, open, spool, types } from "../support/log-on-disk.ts";
 
 describe("close()", () => {
-  test("settles every promise, even one first read afterwards", async () => {
+  it("settles every promise, even one first read afterwards", async () => {
     const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
     for (const option of [{ directory: spool }, "memory"] as const) {
       const log = open({ spool: option, handlers: [stuck] });
@@ -20,7 +20,7 @@ describe("close()", () => {
     }
   });
 
-  test("refuses everything the application still records, even under the name of one of the log's own events", async () => {
+  it("refuses everything the application still records, even under the name of one of the log's own events", async () => {
     const log = open();
     const closing = log.close();
     for (const type of ["authz_fail", "log_started", "log_stopped"] as const) {
@@ -32,7 +32,7 @@ describe("close()", () => {
     expect(types()).toEqual(["log_started", "log_stopped"]);
   });
 
-  test("leaves nothing to flush when everything was stored", async () => {
+  it("leaves nothing to flush when everything was stored", async () => {
     const log = open();
     log.recordSecurityEvent("authz_fail");
     await log.close();
@@ -40,7 +40,7 @@ describe("close()", () => {
   });
 });
 
-test.each<[unknown, number]>([
+it.each<[unknown, number]>([
   [Number.POSITIVE_INFINITY, 0],
   [Number.NaN, 1],
   [2 ** 31, 1],
@@ -56,7 +56,7 @@ test.each<[unknown, number]>([
   expect(diagnostics.filter(({ code }) => code === "SECLOG_CONFIG")).toHaveLength(complaints);
 });
 
-test("close() - waits only a few seconds for a handler that does not close, in a log without a disk", async () => {
+it("close() - waits only a few seconds for a handler that does not close, in a log without a disk", async () => {
   const handler = { name: "stuck", handle: async () => {}, close: () => new Promise<void>(() => {}) };
   const log = open({ spool: "memory", handlers: [handler] });
   const begun = performance.now();
@@ -64,7 +64,7 @@ test("close() - waits only a few seconds for a handler that does not close, in a
   expect(performance.now() - begun).toBeLessThan(9_000);
 });
 
-test("close() - reports how many events in memory may not have been stored", async () => {
+it("close() - reports how many events in memory may not have been stored", async () => {
   const stuck = { name: "stuck", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
   const log = open({ spool: "memory", handlers: [stuck] });
   for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail", null, { n });

@@ -3,12 +3,12 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecurityLog, type SecurityLogOptions } from "seclog";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { diagnostics, folder, open, poll, spool, types } from "../support/log-on-disk.ts";
 
 describe("createSecurityLog()", () => {
   const handler = { name: "h", handle: () => Promise.resolve(), close: () => Promise.resolve() };
-  test.each<[string, object, RegExp]>([
+  it.each<[string, object, RegExp]>([
     ["an unknown key", { spol: {} }, /spol does not exist/],
     ["an unknown key of the spool", { spool: { directory: "x", size: 1 } }, /spool: size does not exist/],
     ["no handler", { handlers: [] }, /handlers must be a list of at least one/],
@@ -50,13 +50,13 @@ describe("createSecurityLog()", () => {
     );
   });
 
-  test.each([undefined, null, "./var/seclog", []])("refuses %j in the place of the options", (options) => {
+  it.each([undefined, null, "./var/seclog", []])("refuses %j in the place of the options", (options) => {
     expect(() => createSecurityLog(options as unknown as SecurityLogOptions)).toThrow(
       expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining("createSecurityLog needs") }),
     );
   });
 
-  test("refuses a spool folder that other users may write to, that is a link, or that cannot be created", () => {
+  it("refuses a spool folder that other users may write to, that is a link, or that cannot be created", () => {
     const at =
       (directory: string): (() => unknown) =>
       () =>
@@ -77,7 +77,7 @@ describe("createSecurityLog()", () => {
     expect(at(join(folder, "file"))).toThrow(expect.objectContaining({ code: "SECLOG_SPOOL_DIRECTORY" }));
   });
 
-  test("delivers diagnostics only after the call that caused them has returned", async () => {
+  it("delivers diagnostics only after the call that caused them has returned", async () => {
     const log = open({ onFull: "throw" });
     await log.close();
     diagnostics.length = 0;
@@ -88,14 +88,14 @@ describe("createSecurityLog()", () => {
     expect(diagnostics).toMatchObject([{ code: "SECLOG_CLOSED" }]);
   });
 
-  test("starts one shipper for many first uses at once", async () => {
+  it("starts one shipper for many first uses at once", async () => {
     await using log = open();
     await Promise.all(Array.from({ length: 50 }, async () => log.recordSecurityEvent("authz_fail").stored));
     expect(types().filter((type) => type === "log_started")).toHaveLength(1);
   });
 });
 
-test("createSecurityLog() - warns once, at the sixth log of a process", async () => {
+it("createSecurityLog() - warns once, at the sixth log of a process", async () => {
   const logs = Array.from({ length: 7 }, () => open());
   await poll(() => diagnostics.map(({ code }) => code)).toEqual(["SECLOG_MANY_LOGS"]);
   await Promise.all(logs.map((log) => log.close({ deadline: 0 })));

@@ -2,7 +2,7 @@
 
 import { rmSync, writeFileSync } from "node:fs";
 import type { SecurityEvent, SecurityEventHandler } from "seclog";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, open, poll, sink, spool } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";
 
@@ -14,7 +14,7 @@ describe("flush()", () => {
     close: () => Promise.resolve(),
   };
 
-  test.each(["disk", "memory"])("waits for required handlers only, with its spool on %s", async (where) => {
+  it.each(["disk", "memory"])("waits for required handlers only, with its spool on %s", async (where) => {
     const got: SecurityEvent[] = [];
     const log = open({ spool: where === "disk" ? { directory: spool } : "memory", handlers: [sink(got), stuck] });
     log.recordSecurityEvent("authz_fail");
@@ -23,20 +23,20 @@ describe("flush()", () => {
     await log.close({ deadline: 0 });
   });
 
-  test("refuses a deadline that is not a number, and accepts Infinity", async () => {
+  it("refuses a deadline that is not a number, and accepts Infinity", async () => {
     await using log = open();
     log.recordSecurityEvent("authz_fail");
     await expect(log.flush({ deadline: Number.NaN })).rejects.toMatchObject({ code: "SECLOG_CONFIG" });
     await log.flush({ deadline: Number.POSITIVE_INFINITY });
   });
 
-  test("has nothing to wait for when no handler is required", async () => {
+  it("has nothing to wait for when no handler is required", async () => {
     const log = open({ handlers: [stuck] });
     await log.flush({ deadline: 5_000 });
     await log.close({ deadline: 0 });
   });
 
-  test("does not wait for what dead processes left; the next close() does", async () => {
+  it("does not wait for what dead processes left; the next close() does", async () => {
     writeFileSync(control, "stuck");
     const dead = open();
     for (let n = 0; n < 100; n++) dead.recordSecurityEvent("authz_fail", null, { n });
@@ -71,7 +71,7 @@ describe("flush()", () => {
     expect(got.filter(({ sourceId }) => sourceId === dead.sourceId)).toHaveLength(102);
   });
 
-  test("says how many events were not stored by the deadline", async () => {
+  it("says how many events were not stored by the deadline", async () => {
     const log = open({ handlers: [{ ...stuck, required: true }] });
     for (let n = 0; n < 3; n++) log.recordSecurityEvent("authz_fail");
     await expect(log.flush({ deadline: 50 })).rejects.toMatchObject({

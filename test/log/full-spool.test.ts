@@ -2,11 +2,11 @@
 
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, delivered, open, poll, spool, types } from "../support/log-on-disk.ts";
 
 describe("a full spool", () => {
-  test("drops the newest, counts them, rejects their receipts, and reports that once it has room", async () => {
+  it("drops the newest, counts them, rejects their receipts, and reports that once it has room", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     await using log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
@@ -29,7 +29,7 @@ describe("a full spool", () => {
     await expect(log.recordSecurityEvent("authz_fail").durable).resolves.toBeUndefined();
   });
 
-  test("never takes more than maxBytes, however many events one turn records", async () => {
+  it("never takes more than maxBytes, however many events one turn records", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
@@ -42,7 +42,7 @@ describe("a full spool", () => {
     expect(taken).toBeGreaterThan(1.5 * MiB);
   });
 
-  test("does not keep close() from reporting what was dropped", async () => {
+  it("does not keep close() from reporting what was dropped", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     const log = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB } });
@@ -56,7 +56,7 @@ describe("a full spool", () => {
     expect(delivered().at(-1)).toMatchObject({ type: "log_stopped", data: { dropped } });
   });
 
-  test("counts what other processes have in the same folder", async () => {
+  it("counts what other processes have in the same folder", async () => {
     writeFileSync(control, "stuck");
     const MiB = 1024 * 1024;
     const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };
@@ -74,7 +74,7 @@ describe("a full spool", () => {
     await Promise.all([first.close({ deadline: 0 }), second.close({ deadline: 0 })]);
   });
 
-  test("accepts a log's closing events, however much other logs have written", async () => {
+  it("accepts a log's closing events, however much other logs have written", async () => {
     const MiB = 1024 * 1024;
     writeFileSync(control, "stuck");
     const other = open({ spool: { directory: spool, segmentBytes: MiB, maxBytes: 4 * MiB } });
@@ -95,7 +95,7 @@ describe("a full spool", () => {
     await other.close();
   });
 
-  test("is not full of stored events: open files with nothing left to ship are rotated", async () => {
+  it("is not full of stored events: open files with nothing left to ship are rotated", async () => {
     const MiB = 1024 * 1024;
     const limited = { directory: spool, segmentBytes: MiB, maxBytes: 2 * MiB };
     const text = "x".repeat(6_000);
@@ -113,7 +113,7 @@ describe("a full spool", () => {
     await Promise.all([first.close(), second.close()]);
   });
 
-  test.each([undefined, "throw", "drop"] as const)(
+  it.each([undefined, "throw", "drop"] as const)(
     "throws for a strict event with onFull %s, unless that is drop",
     async (onFull) => {
       writeFileSync(control, "stuck");
@@ -134,7 +134,7 @@ describe("a full spool", () => {
     },
   );
 
-  test("waits for the disk in a loop that never lets the event loop turn, within its memory and without a loss", async () => {
+  it("waits for the disk in a loop that never lets the event loop turn, within its memory and without a loss", async () => {
     await using log = open({ spool: { directory: spool, memoryBytes: 1024 * 1024 } });
     for (let n = 0; n < 20_000; n++) log.recordSecurityEvent("authz_fail", null, { n });
     expect(log.health().dropped).toBe(0);

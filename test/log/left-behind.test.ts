@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { rmSync, writeFileSync } from "node:fs";
 import type { SecurityEventHandler } from "seclog";
 import { drainSpool } from "seclog/spool";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   control,
   delivered,
@@ -20,7 +20,7 @@ import {
 import { sourcesIn } from "../support/sources.ts";
 
 describe("a spool left behind", () => {
-  test("by a killed process is shipped by the next one, completely and once", async () => {
+  it("by a killed process is shipped by the next one, completely and once", async () => {
     using file = temporaryScript(
       `import { createSecurityLog } from "seclog";
        const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
@@ -40,7 +40,7 @@ describe("a spool left behind", () => {
     expect(new Set(delivered().map(({ sourceId, seq }) => `${sourceId} ${seq}`)).size).toBe(delivered().length);
   });
 
-  test("by close() at its deadline is drained by drainSpool(), which leaves running processes alone", async () => {
+  it("by close() at its deadline is drained by drainSpool(), which leaves running processes alone", async () => {
     writeFileSync(control, "stuck");
     const log = open();
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -63,7 +63,7 @@ describe("a spool left behind", () => {
     expect(sourcesIn(spool)).toContain(living.sourceId);
   });
 
-  test("is drained by drainSpool() when no process runs", async () => {
+  it("is drained by drainSpool() when no process runs", async () => {
     writeFileSync(control, "stuck");
     const log = open();
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -78,7 +78,7 @@ describe("a spool left behind", () => {
     expect(sourcesIn(spool)).toEqual([]);
   });
 
-  test("is kept by drainSpool() for a handler that it does not call, and the application ships it", async () => {
+  it("is kept by drainSpool() for a handler that it does not call, and the application ships it", async () => {
     const stuck = { name: "other", handle: () => new Promise<void>(() => {}), close: () => Promise.resolve() };
     const log = open({ handlers: [threadHandler(), stuck] });
     for (let n = 0; n < 20; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -102,7 +102,7 @@ describe("a spool left behind", () => {
     await poll(() => sourcesIn(spool)).toEqual([next.sourceId]);
   });
 
-  test("does not occur when two logs share a folder: each has its own source", async () => {
+  it("does not occur when two logs share a folder: each has its own source", async () => {
     const [one, two] = [open(), open()];
     for (let n = 0; n < 100; n++) {
       one.recordSecurityEvent("authz_fail", null, { n });

@@ -4,7 +4,7 @@ import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SecurityEvent, SecurityEventHandler } from "seclog";
 import { drainSpool } from "seclog/spool";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, delivered, diagnostics, folder, lastWords, open, poll, sink, spool } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";
 
@@ -17,7 +17,7 @@ describe("a spool that is gone", () => {
     await new Promise((resolve) => setTimeout(resolve, 1_100));
   };
 
-  test("costs only the events recorded until a new one opens, which are counted and reported", async () => {
+  it("costs only the events recorded until a new one opens, which are counted and reported", async () => {
     const log = open();
     await log.recordSecurityEvent("authz_fail", null, { resource: "before" }).stored;
     const first = log.sourceId;
@@ -45,7 +45,7 @@ describe("a spool that is gone", () => {
     await log.close();
   });
 
-  test("for a moment costs nothing, and does not count as damaged", async () => {
+  it("for a moment costs nothing, and does not count as damaged", async () => {
     writeFileSync(control, "stuck");
     await using log = open();
     for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
@@ -58,7 +58,7 @@ describe("a spool that is gone", () => {
     expect(delivered().map(({ seq }) => seq)).toEqual(Array.from({ length: 21 }, (_, index) => index + 1));
   });
 
-  test("until the log has replaced it is shipped when it returns, although its process still runs", async () => {
+  it("until the log has replaced it is shipped when it returns, although its process still runs", async () => {
     writeFileSync(control, "stuck");
     const log = open();
     for (let n = 0; n < 20; n++) await log.recordSecurityEvent("authz_fail", null, { n }).durable;
@@ -81,7 +81,7 @@ describe("a spool that is gone", () => {
     await log.close();
   });
 
-  test("does not hold up close(), which reports what was dropped", async () => {
+  it("does not hold up close(), which reports what was dropped", async () => {
     const log = open();
     await log.recordSecurityEvent("authz_fail", null, {}).stored;
     await takeAway();
@@ -95,7 +95,7 @@ describe("a spool that is gone", () => {
     expect(log.health()).toMatchObject({ status: "failing", dropped: 2 });
   });
 
-  test.each([0, 1_100])(
+  it.each([0, 1_100])(
     "is noticed by the last write of close(), %i ms after the one before: a new one takes over, then the handlers close",
     async (pause) => {
       const calls: string[] = [];
@@ -118,7 +118,7 @@ describe("a spool that is gone", () => {
     },
   );
 
-  test.each([0, 1_100])(
+  it.each([0, 1_100])(
     "is noticed by the last write of the process, %i ms after the one before, which reports what it costs",
     (pause) => {
       const said = lastWords(`

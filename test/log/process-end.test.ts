@@ -2,11 +2,11 @@
 
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { control, lastWords, open, poll, spool, temporaryScript, types } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";
 
-test("recordSecurityEvent() - writes what the last turn of a process records to disk, and the next process ships it", async () => {
+it("recordSecurityEvent() - writes what the last turn of a process records to disk, and the next process ships it", async () => {
   const script = `
     import { createSecurityLog } from "seclog";
     const log = createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: () => new Promise(() => {}), close: async () => {} }] });
@@ -20,7 +20,7 @@ test("recordSecurityEvent() - writes what the last turn of a process records to 
   await poll(() => sourcesIn(spool)).toEqual([log.sourceId]);
 });
 
-test("recordSecurityEvent() - refuses what an exit listener records after the log has ended, since it could not be written", () => {
+it("recordSecurityEvent() - refuses what an exit listener records after the log has ended, since it could not be written", () => {
   const said = lastWords(
     `process.on("exit", () => console.log(log.recordSecurityEvent("authz_fail").id, log.health().dropped));
      process.exit();`,
@@ -28,7 +28,7 @@ test("recordSecurityEvent() - refuses what an exit listener records after the lo
   expect(said).toContain("null 1");
 });
 
-test("createSecurityLog() - does not keep the process alive", () => {
+it("createSecurityLog() - does not keep the process alive", () => {
   using file = temporaryScript(
     `import { createSecurityLog } from "seclog";
      createSecurityLog({ spool: { directory: ${JSON.stringify(spool)} }, handlers: [{ name: "test", handle: async () => {}, close: async () => {} }] }).recordSecurityEvent("authz_fail");`,
@@ -36,7 +36,7 @@ test("createSecurityLog() - does not keep the process alive", () => {
   expect(spawnSync(process.execPath, [file.path], { timeout: 20_000 }).status).toBe(0);
 });
 
-test("postgresHandler() - loads a module again that could not be read once", () => {
+it("postgresHandler() - loads a module again that could not be read once", () => {
   writeFileSync(control, "");
   // While the file `control` exists, the files of the package pg fail to load as if no descriptor were left.
   const hooks = `
@@ -70,7 +70,7 @@ test("postgresHandler() - loads a module again that could not be read once", () 
   expect([run.status, run.stderr]).toEqual([0, expect.stringContaining("ECONNREFUSED")]);
 });
 
-test("close() - counts and reports what a full disk refused", () => {
+it("close() - counts and reports what a full disk refused", () => {
   const said = lastWords(
     `await log.recordSecurityEvent("authz_fail", null, {}).stored;
      // More than the file may grow to, so that none of it is written.
@@ -90,7 +90,7 @@ test("close() - counts and reports what a full disk refused", () => {
   );
 });
 
-test("recordSecurityEvent() - throws for a strict type while the disk refuses, even if memory is full, whatever onFull says", (context) => {
+it("recordSecurityEvent() - throws for a strict type while the disk refuses, even if memory is full, whatever onFull says", (context) => {
   if (spawnSync("prlimit", ["--version"]).error !== undefined) context.skip("needs prlimit of util-linux");
   using file = temporaryScript(
     `import { execFileSync } from "node:child_process";

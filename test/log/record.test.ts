@@ -3,11 +3,11 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecurityLog, defineEvents, type SecurityEvent } from "seclog";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, delivered, open, sink, spool, threadHandler, types } from "../support/log-on-disk.ts";
 
 describe("recordSecurityEvent()", () => {
-  test("returns a receipt whose promises resolve on disk and in the handler, and numbers without a gap", async () => {
+  it("returns a receipt whose promises resolve on disk and in the handler, and numbers without a gap", async () => {
     await using log = open();
     const receipts = Array.from({ length: 500 }, (_, i) =>
       log.recordSecurityEvent("authz_fail", null, { resource: `r${i}` }),
@@ -26,7 +26,7 @@ describe("recordSecurityEvent()", () => {
     expect(events[1]?.id).toBe(receipts[0]?.id);
   });
 
-  test("counts what is below the level without recording it, and always records the log's own events", async () => {
+  it("counts what is below the level without recording it, and always records the log's own events", async () => {
     await using log = open({ level: "error" });
     const receipt = log.recordSecurityEvent("authn_login_fail", null, { userid: "ada" });
     expect(receipt.id).toBeNull();
@@ -39,13 +39,13 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ status: "ok", belowLevel: 1, recorded: 2, dropped: 0 });
   });
 
-  test("decides by the level that a call names, before the type's own", async () => {
+  it("decides by the level that a call names, before the type's own", async () => {
     await using log = open({ level: "warning" });
     expect(log.recordSecurityEvent("authz_fail", undefined, { level: "info" }).id).toBeNull();
     expect(log.recordSecurityEvent("authn_login_success", undefined, { level: "error" }).id).not.toBeNull();
   });
 
-  test("accepts a new level while it runs, and records the change whatever the level", async () => {
+  it("accepts a new level while it runs, and records the change whatever the level", async () => {
     await using log = open({ level: "error" });
     expect(log.level).toBe("error");
     log.level = "debug";
@@ -66,7 +66,7 @@ describe("recordSecurityEvent()", () => {
     ]);
   });
 
-  test("records any argument, however wrong, and flags it", async () => {
+  it("records any argument, however wrong, and flags it", async () => {
     await using log = open();
     const record = log.recordSecurityEvent as (
       type: unknown,
@@ -135,7 +135,7 @@ describe("recordSecurityEvent()", () => {
     expect(log.health()).toMatchObject({ recorded: 11, dropped: 0 });
   });
 
-  test("types the data of a call: known members are checked, and more may be added, even by an interface", async () => {
+  it("types the data of a call: known members are checked, and more may be added, even by an interface", async () => {
     interface MyData {
       resource: string;
       tenant: number;
@@ -160,7 +160,7 @@ describe("recordSecurityEvent()", () => {
     await log.close();
   });
 
-  test("ignores data that throw, below the level", () => {
+  it("ignores data that throw, below the level", () => {
     const log = createSecurityLog({ level: "warning", spool: "memory", handlers: [sink([])] });
     const hostile = {
       get result(): "FAILED" {
@@ -170,7 +170,7 @@ describe("recordSecurityEvent()", () => {
     expect(log.recordSecurityEvent("upload_validation", null, hostile).id).toBeNull();
   });
 
-  test("assigns a number and a time of its own to an event recorded by another one's toJSON()", async () => {
+  it("assigns a number and a time of its own to an event recorded by another one's toJSON()", async () => {
     const got: SecurityEvent[] = [];
     const log = createSecurityLog({ spool: "memory", handlers: [sink(got)] });
     log.recordSecurityEvent("authz_fail", null, {
@@ -193,7 +193,7 @@ describe("recordSecurityEvent()", () => {
     expect(times).toEqual([...times].sort());
   });
 
-  test("checks the data of an application's own events by their schema", async () => {
+  it("checks the data of an application's own events by their schema", async () => {
     const schema = {
       "~standard": {
         version: 1,
@@ -217,7 +217,7 @@ describe("recordSecurityEvent()", () => {
     expect(delivered()[1]?.notes).toBeUndefined();
   });
 
-  test("resolves `process` when written, and returns from `strict` when on disk", async () => {
+  it("resolves `process` when written, and returns from `strict` when on disk", async () => {
     await using log = open({ durability: { authz_fail: "process", sys_startup: "strict" } });
     await log.recordSecurityEvent("authz_fail").durable;
     const strict = log.recordSecurityEvent("sys_startup");
@@ -225,7 +225,7 @@ describe("recordSecurityEvent()", () => {
     expect(readdirSync(join(spool, log.sourceId))).toContain("00000001.seg");
   });
 
-  test("never causes an unhandled rejection by a receipt's promises, read or not", async () => {
+  it("never causes an unhandled rejection by a receipt's promises, read or not", async () => {
     const seen: unknown[] = [];
     const listener = (reason: unknown): number => seen.push(reason);
     process.on("unhandledRejection", listener);
@@ -244,7 +244,7 @@ describe("recordSecurityEvent()", () => {
 });
 
 describe("spool: memory", () => {
-  test("ships on the application's thread; durable means stored", async () => {
+  it("ships on the application's thread; durable means stored", async () => {
     const got: string[] = [];
     const log = createSecurityLog({
       spool: "memory",

@@ -4,12 +4,12 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EventBatch, SecurityEventHandler } from "seclog";
 import { HandlerError } from "seclog/handler";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { control, delivered, diagnostics, open, poll, spool, threadHandler } from "../support/log-on-disk.ts";
 import { sourcesIn } from "../support/sources.ts";
 
 describe("the shipper", () => {
-  test("resumes after its thread crashed, and delivers everything", async () => {
+  it("resumes after its thread crashed, and delivers everything", async () => {
     await using log = open();
     log.recordSecurityEvent("authz_fail", null, { n: 1 });
     await log.flush();
@@ -20,7 +20,7 @@ describe("the shipper", () => {
     expect(diagnostics.map(({ message }) => message)).toContainEqual(expect.stringContaining("thread ended"));
   });
 
-  test("retries while a handler is stuck, reports that in health(), and catches up", async () => {
+  it("retries while a handler is stuck, reports that in health(), and catches up", async () => {
     writeFileSync(control, "stuck");
     await using log = open();
     for (let n = 0; n < 50; n++) log.recordSecurityEvent("authz_fail", null, { n });
@@ -41,7 +41,7 @@ describe("the shipper", () => {
     expect(log.health()).toMatchObject({ status: "ok", handlers: [{ status: "ok", behind: 0, shipped: 51 }] });
   });
 
-  test("stops for a destination that an operator must fix, raises an alarm, and keeps the events", async () => {
+  it("stops for a destination that an operator must fix, raises an alarm, and keeps the events", async () => {
     writeFileSync(control, "stopped");
     await using log = open();
     await poll(() => log.health()).toMatchObject({ status: "failing", handlers: [{ status: "stopped" }] });
@@ -52,7 +52,7 @@ describe("the shipper", () => {
     await log.flush({ deadline: 20_000 });
   });
 
-  test("quarantines one poison event among 1,000, delivers the other 999, and reports it", async () => {
+  it("quarantines one poison event among 1,000, delivers the other 999, and reports it", async () => {
     writeFileSync(control, "poison:arsenic");
     await using log = open();
     for (let n = 0; n < 1_000; n++)
@@ -70,7 +70,7 @@ describe("the shipper", () => {
     expect(log.health()).toMatchObject({ recorded: 1_002, handlers: [{ quarantined: 2, behind: 0 }] });
   });
 
-  test("calls a handler that cannot leave the application's thread there, in order and in small batches", async () => {
+  it("calls a handler that cannot leave the application's thread there, in order and in small batches", async () => {
     const batches: EventBatch[] = [];
     const handler: SecurityEventHandler = {
       name: "here",
@@ -92,7 +92,7 @@ describe("the shipper", () => {
     expect(sourcesIn(spool)).toEqual([]);
   });
 
-  test("passes on one event's rejection by a handler on the application's thread", async () => {
+  it("passes on one event's rejection by a handler on the application's thread", async () => {
     const seen: number[] = [];
     const log = open({
       handlers: [

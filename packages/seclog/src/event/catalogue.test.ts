@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { EventInput } from "../record/facts.ts";
 import { ALIASES, CATALOGUE, CATEGORIES, canonicalType, definitionOf } from "./catalogue.ts";
 import { defineEvents } from "./define-events.ts";
@@ -49,7 +49,7 @@ const OTHERS = [
 ];
 
 describe("CATALOGUE", () => {
-  test("has the vocabulary's 57 events under its names and levels, our 19, and no other", () => {
+  it("has the vocabulary's 57 events under its names and levels, our 19, and no other", () => {
     const levels = { I: "info", W: "warning", C: "critical" } as const;
     const names = OWASP.filter((_, i) => i % 2 === 0);
     expect(names).toHaveLength(57);
@@ -59,7 +59,7 @@ describe("CATALOGUE", () => {
     expect(Object.keys(CATALOGUE).sort()).toEqual([...names, ...OTHERS].sort());
   });
 
-  test("defines every event completely, in a group that exists", () => {
+  it("defines every event completely, in a group that exists", () => {
     for (const [type, definition] of Object.entries<EventDefinition>(CATALOGUE)) {
       expect(isEventTypeName(type)).toBe(true);
       expect(LEVELS).toContain(definition.level);
@@ -70,7 +70,7 @@ describe("CATALOGUE", () => {
     }
   });
 
-  test("makes upload_validation critical and a failure if the file failed", () => {
+  it("makes upload_validation critical and a failure if the file failed", () => {
     expect(CATALOGUE.upload_validation.refine?.({ result: "FAILED" })).toEqual({
       level: "critical",
       outcome: "failure",
@@ -81,7 +81,7 @@ describe("CATALOGUE", () => {
 });
 
 describe("definitionOf()", () => {
-  test("finds the two misprints of the vocabulary under the heading's name", () => {
+  it("finds the two misprints of the vocabulary under the heading's name", () => {
     expect(Object.keys(ALIASES)).toEqual(["malicious_excess404", "permissions_changed"]);
     for (const [alias, type] of Object.entries(ALIASES)) {
       expect(definitionOf(alias)).toBe(CATALOGUE[type]);
@@ -90,21 +90,21 @@ describe("definitionOf()", () => {
     expect(canonicalType("authz_fail")).toBe("authz_fail");
   });
 
-  test("finds nothing on prototypes", () => {
+  it("finds nothing on prototypes", () => {
     for (const name of ["__proto__", "constructor", "toString", ""]) {
       expect(definitionOf(name, defineEvents({}))).toBeUndefined();
       expect(canonicalType(name)).toBe(name);
     }
   });
 
-  test("finds the application's own", () => {
+  it("finds the application's own", () => {
     const events = defineEvents({ refund_refused: { level: "error" } });
     expect(definitionOf("refund_refused", events)).toBe(events.refund_refused);
   });
 });
 
 describe("DataOf", () => {
-  test("types the catalogue's data and admits the common facts", () => {
+  it("types the catalogue's data and admits the common facts", () => {
     type Input = EventInput<"illegal_request_method", Record<never, never>>;
     const res: { statusCode: number; getHeader(name: string): number | string | string[] | undefined } = {
       statusCode: 405,

@@ -1,4 +1,4 @@
-import { describe, expect, expectTypeOf, test } from "vitest";
+import { describe, expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import type { EventInput, EventType } from "../record/facts.ts";
 import { CATALOGUE, type DataOf } from "./catalogue.ts";
@@ -6,7 +6,7 @@ import { defineEvents } from "./define-events.ts";
 import { dataIssues, type EventDefinition } from "./definition.ts";
 
 describe("defineEvents()", () => {
-  test("fills in the defaults", () => {
+  it("fills in the defaults", () => {
     expect(defineEvents({ a: {} }).a).toEqual({
       level: "warning",
       category: "custom",
@@ -16,7 +16,7 @@ describe("defineEvents()", () => {
     });
   });
 
-  test.each([
+  it.each([
     ["a name with spaces", { "Not a name": {} }, 'events["Not a name"]'],
     ["an empty name", { "": {} }, 'events[""]'],
     ["a type of the catalogue", { authz_fail: {} }, "authz_fail"],
@@ -34,7 +34,7 @@ describe("defineEvents()", () => {
     );
   });
 
-  test("accepts a schema of Zod, which types the data and checks them", () => {
+  it("accepts a schema of Zod, which types the data and checks them", () => {
     const events = defineEvents({
       refund_refused: { schema: z.object({ orderId: z.string(), cents: z.number().optional() }) },
       plain: { level: "info" },
@@ -63,7 +63,7 @@ describe("dataIssues()", () => {
   const schema = (validate: (value: unknown) => never) =>
     ({ ...CATALOGUE.authz_fail, schema: { "~standard": { version: 1, vendor: "test", validate } } }) as EventDefinition;
 
-  test("never throws, and reports a schema that does or is asynchronous", () => {
+  it("never throws, and reports a schema that does or is asynchronous", () => {
     expect(
       dataIssues(
         schema(() => {

@@ -1,5 +1,5 @@
 import canonicalize from "canonicalize";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { EVENT_COLUMNS } from "./columns.ts";
 import { decodeEvent, encodeCore, encodeEvent, encodePersonal, eventToJson } from "./encode.ts";
@@ -94,7 +94,7 @@ function columns(of: SecurityEvent, part: "core" | "personal"): Record<string, u
 const bytes = (value: string) => new TextEncoder().encode(value);
 
 describe("encodeEvent()", () => {
-  test("round-trips: decoding returns the event, and encoding that returns the same bytes", () => {
+  it("round-trips: decoding returns the event, and encoding that returns the same bytes", () => {
     fc.assert(
       fc.property(event, (original) => {
         const encoded = encodeEvent(original);
@@ -105,7 +105,7 @@ describe("encodeEvent()", () => {
     );
   });
 
-  test("writes two lines, each the RFC 8785 form of its part's columns", () => {
+  it("writes two lines, each the RFC 8785 form of its part's columns", () => {
     fc.assert(
       fc.property(event, (original) => {
         const [core, personal, ...rest] = encodeEvent(original).split("\n");
@@ -116,7 +116,7 @@ describe("encodeEvent()", () => {
     );
   });
 
-  test("equals its two parts encoded separately", () => {
+  it("equals its two parts encoded separately", () => {
     fc.assert(
       fc.property(event, ({ data, ...rest }) => {
         const json = data === undefined ? undefined : canonicalize(data);
@@ -132,11 +132,11 @@ const MINIMAL =
   '{"category":"authn","epoch":1,"event_type":"a","id":"x","level":"info","logger":"security","occurred_at":"t","outcome":"success","seq":1,"source_id":"s","v":1}';
 
 describe("decodeEvent()", () => {
-  test("reads the smallest event", () => {
+  it("reads the smallest event", () => {
     expect(decodeEvent(bytes(`${MINIMAL}\n{}`)).type).toBe("a");
   });
 
-  test.each([
+  it.each([
     ["no second line", MINIMAL],
     ["three lines", `${MINIMAL}\n{}\n{}`],
     ["a trailing newline", `${MINIMAL}\n{}\n`],
@@ -152,18 +152,18 @@ describe("decodeEvent()", () => {
     expect(() => decodeEvent(bytes(encoded))).toThrow(expect.objectContaining({ code: "SECLOG_EVENT_MALFORMED" }));
   });
 
-  test("refuses bytes that are not UTF-8", () => {
+  it("refuses bytes that are not UTF-8", () => {
     const broken = Buffer.concat([bytes(`${MINIMAL}\n{"path":"`), Buffer.from([0xff]), bytes('"}')]);
     expect(() => decodeEvent(broken)).toThrow(expect.objectContaining({ code: "SECLOG_EVENT_MALFORMED" }));
   });
 
-  test("refuses the format of a newer program with a code of its own", () => {
+  it("refuses the format of a newer program with a code of its own", () => {
     expect(() => decodeEvent(bytes(`${MINIMAL.replace('"v":1', '"v":2')}\n{}`))).toThrow(
       expect.objectContaining({ code: "SECLOG_EVENT_VERSION" }),
     );
   });
 
-  test("throws only its own errors, whatever the bytes", () => {
+  it("throws only its own errors, whatever the bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (noise) => {
         expect(() => decodeEvent(noise)).toThrow(expect.objectContaining({ name: "SeclogError" }));
@@ -172,7 +172,7 @@ describe("decodeEvent()", () => {
   });
 });
 
-test("eventToJson() - is one line with the columns' names", () => {
+it("eventToJson() - is one line with the columns' names", () => {
   fc.assert(
     fc.property(event, (original) => {
       const line = eventToJson(original);

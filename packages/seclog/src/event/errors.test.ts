@@ -1,11 +1,11 @@
 import { connect } from "node:net";
 import { runInNewContext } from "node:vm";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { unreadable, untouchable } from "#test/support/odd-errors.ts";
 import { errorMessage } from "./errors.ts";
 
 describe("errorMessage()", () => {
-  test("says which addresses of localhost refused", async () => {
+  it("says which addresses of localhost refused", async () => {
     const refused = await new Promise((resolve) => {
       connect({ host: "localhost", port: 1, autoSelectFamily: true }).once("error", resolve);
     });
@@ -18,7 +18,7 @@ describe("errorMessage()", () => {
 
   const itself = new Error("");
   itself.cause = itself;
-  test.each([
+  it.each([
     ["a message", new Error("no such table"), "no such table"],
     ["only a code", Object.assign(new Error(""), { code: "ECONNRESET" }), "ECONNRESET"],
     [

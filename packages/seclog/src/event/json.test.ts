@@ -1,9 +1,9 @@
 import canonicalize from "canonicalize";
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { canonicalJson, type JsonValue, jsonString } from "./json.ts";
 
-test("jsonString() - is JSON.stringify for every text", () => {
+it("jsonString() - is JSON.stringify for every text", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary" }), (text) => {
       expect(jsonString(text)).toBe(JSON.stringify(text));
@@ -13,7 +13,7 @@ test("jsonString() - is JSON.stringify for every text", () => {
   expect(jsonString('\u001f"\\')).toBe(JSON.stringify('\u001f"\\'));
 });
 
-test("canonicalJson() - is the form of RFC 8785 for every JSON value", () => {
+it("canonicalJson() - is the form of RFC 8785 for every JSON value", () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
       expect(canonicalJson(value as JsonValue)).toBe(canonicalize(value));
@@ -21,7 +21,7 @@ test("canonicalJson() - is the form of RFC 8785 for every JSON value", () => {
   );
 });
 
-test("canonicalJson() - sorts members by UTF-16 units, not by code points", () => {
+it("canonicalJson() - sorts members by UTF-16 units, not by code points", () => {
   // U+1F600 is D83D DE00 in UTF-16 and so comes before U+FB33.
   expect(canonicalJson({ "\ufb33": 1, "\u{1f600}": 2 })).toBe('{"\u{1f600}":2,"\ufb33":1}');
 });

@@ -1,11 +1,11 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { isLevel, LEVELS, levelRank } from "./level.ts";
 
-test("levelRank() - rises in the order of LEVELS", () => {
+it("levelRank() - rises in the order of LEVELS", () => {
   expect(LEVELS.map(levelRank)).toEqual([0, 1, 2, 3, 4]);
 });
 
-test("isLevel() - accepts the names and nothing else", () => {
+it("isLevel() - accepts the names and nothing else", () => {
   for (const level of LEVELS) expect(isLevel(level)).toBe(true);
   for (const other of ["WARNING", "warn", "", "constructor", "__proto__", 2, null, undefined, ["info"]]) {
     expect(isLevel(other)).toBe(false);

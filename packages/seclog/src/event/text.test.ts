@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { cutText, escapeText, keepText, NoteTaker, unescapeText } from "./text.ts";
 
@@ -8,7 +8,7 @@ const units = fc
   .map((codes) => String.fromCharCode(...codes));
 
 describe("keepText()", () => {
-  test("leaves plain text unchanged and notes nothing", () => {
+  it("leaves plain text unchanged and notes nothing", () => {
     const notes = new NoteTaker();
     for (const plain of ["", "plain", "C:\\dir", "\\u0000", "emoji \u{1f600}", "\u001b[31m\r\n\u202e"]) {
       expect(keepText(plain, "data.x", 100, notes)).toBe(plain);
@@ -16,13 +16,13 @@ describe("keepText()", () => {
     expect(notes.notes()).toBeUndefined();
   });
 
-  test("escapes NUL and lone surrogates, and then backslashes too, so that it is reversible", () => {
+  it("escapes NUL and lone surrogates, and then backslashes too, so that it is reversible", () => {
     const notes = new NoteTaker();
     expect(keepText("a\0b\ud800\\", "path", 100, notes)).toBe("a\\u0000b\\ud800\\\\");
     expect(notes.notes()).toEqual({ escaped: ["path"] });
   });
 
-  test("is well-formed, without NUL, and reversible, for every text", () => {
+  it("is well-formed, without NUL, and reversible, for every text", () => {
     fc.assert(
       fc.property(units, (text) => {
         const notes = new NoteTaker();
@@ -34,7 +34,7 @@ describe("keepText()", () => {
     );
   });
 
-  test("cuts at the limit, never within a surrogate pair, and notes the length", () => {
+  it("cuts at the limit, never within a surrogate pair, and notes the length", () => {
     fc.assert(
       fc.property(units, fc.integer({ min: 1, max: 20 }), (text, limit) => {
         const cut = cutText(text, limit);
@@ -53,18 +53,18 @@ describe("keepText()", () => {
 });
 
 describe("NoteTaker", () => {
-  test("has nothing until something is noted", () => {
+  it("has nothing until something is noted", () => {
     expect(new NoteTaker().notes()).toBeUndefined();
   });
 
-  test("notes each path once", () => {
+  it("notes each path once", () => {
     const notes = new NoteTaker();
     notes.redacted("data.a");
     notes.redacted("data.a");
     expect(notes.notes()).toEqual({ redacted: ["data.a"] });
   });
 
-  test("stays small, and says how many notes were left out", () => {
+  it("stays small, and says how many notes were left out", () => {
     const notes = new NoteTaker();
     for (let i = 0; i < 1000; i++) {
       notes.redacted(`data.${"k".repeat(500)}${i}`.slice(0, 40) + i);
@@ -76,7 +76,7 @@ describe("NoteTaker", () => {
     expect(taken?.flags).toEqual(["1900 more notes"]);
   });
 
-  test("removes secrets from flags before it cuts and escapes them", () => {
+  it("removes secrets from flags before it cuts and escapes them", () => {
     const notes = new NoteTaker((text) => text.replaceAll("hunter2", "*"));
     notes.flag(`${"x".repeat(297)}hunter2 \0`);
     notes.flag("hunter2 \0 \ud800");
@@ -87,7 +87,7 @@ describe("NoteTaker", () => {
     });
   });
 
-  test("keeps a path called __proto__ as a path", () => {
+  it("keeps a path called __proto__ as a path", () => {
     const notes = new NoteTaker();
     notes.truncated("__proto__", 3);
     expect(JSON.stringify(notes.notes())).toBe('{"truncated":{"__proto__":3}}');

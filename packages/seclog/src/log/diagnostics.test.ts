@@ -1,8 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import type { Diagnostic } from "../record/security-log.ts";
 import { Diagnostics } from "./diagnostics.ts";
 
-test("Diagnostics - suppresses and counts repetitions, but not what is reported once in a log's life", () => {
+it("Diagnostics - suppresses and counts repetitions, but not what is reported once in a log's life", () => {
   const delivered: Diagnostic[] = [];
   const diagnostics = new Diagnostics((diagnostic) => delivered.push(diagnostic));
   const report = (message: string, limited?: boolean): void =>

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { RENEW_MS } from "../spool/ownership.ts";
@@ -28,7 +28,7 @@ const nowhere = { ...handler, worker: { module: pathToFileURL("/nowhere/handler.
 const ignore = (): void => {};
 
 /** The calls by which a log creates its root, the source's directory, the handlers' cursors and the first segment. */
-test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
+it.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdatasyncSync"] as const)(
   "openPipeline() - says which folder it is when %s fails",
   (name) => {
     const fail = (): never => {
@@ -41,7 +41,7 @@ test.each(["lstatSync", "mkdirSync", "openSync", "writeSync", "fsyncSync", "fdat
   },
 );
 
-test.each(["cursor.h", "00000001.seg"])("openPipeline() - leaves nothing when %s cannot be made", (name) => {
+it.each(["cursor.h", "00000001.seg"])("openPipeline() - leaves nothing when %s cannot be made", (name) => {
   const fs: SpoolFs = {
     ...spoolFs,
     openSync: (path, flags, mode) => {
@@ -53,7 +53,7 @@ test.each(["cursor.h", "00000001.seg"])("openPipeline() - leaves nothing when %s
   expect(readdirSync(root)).toEqual([]);
 });
 
-test("openPipeline() - renews its ownership even if the shipper's thread cannot start", async () => {
+it("openPipeline() - renews its ownership even if the shipper's thread cannot start", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "Date"] });
   const pipeline = openPipeline(spoolOptions({ directory: root }), ID, [nowhere], ignore);
   vi.advanceTimersByTime(RENEW_MS);
@@ -61,7 +61,7 @@ test("openPipeline() - renews its ownership even if the shipper's thread cannot 
   await pipeline.close(0);
 });
 
-test("Pipeline.close() - does not wait for a thread that has ended", async () => {
+it("Pipeline.close() - does not wait for a thread that has ended", async () => {
   const reported: string[] = [];
   const report = (news: PipelineNews): void => {
     if (news.type === "failed" && news.message.includes("thread ended")) reported.push(news.message);

@@ -3,7 +3,7 @@ import { fc } from "#test/support/properties.ts";
 import { withoutCardNumbers } from "./card-numbers.ts";
 import { REDACTED } from "./redacted.ts";
 
-/** The numbers that issuers and payment providers publish for tests. None of them is or was anybody's. */
+/** Numbers that issuers and payment providers publish for tests. None of them ever belonged to a card. */
 const TEST_NUMBERS: readonly (readonly [issuer: string, number: string])[] = [
   ["Visa", "4111111111111111"],
   ["Visa", "4242424242424242"],
@@ -38,7 +38,7 @@ function withCheckDigit(head: string): string {
 
 const digits = (length: number) => fc.stringMatching(new RegExp(`^[0-9]{${length}}$`));
 
-/** A number of each issuer's: the first digits, and how many follow before the check digit. */
+/** Each issuer's ranges: the first digits, and how many follow before the check digit. */
 const CARDS: { readonly [issuer: string]: fc.Arbitrary<string> } = {
   visa: digits(14).map((rest) => `4${rest}`),
   visa19: digits(17).map((rest) => `4${rest}`),
@@ -54,7 +54,7 @@ const CARDS: { readonly [issuer: string]: fc.Arbitrary<string> } = {
   rupay: fc.tuple(fc.constantFrom("6074", "6521", "8200", "5085"), digits(11)).map((parts) => parts.join("")),
 };
 
-/** As the number is printed on the card. */
+/** The number grouped as on the card. */
 function grouped(number: string, sign: string): string {
   if (number.length === 15 || number.length === 14) return number.replace(/^(.{4})(.{6})/, `$1${sign}$2${sign}`);
   return number.replace(/(.{4})(?=.)/g, `$1${sign}`);

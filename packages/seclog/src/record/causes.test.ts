@@ -1,7 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { causesOf, hasCause, markCause, openCauses, RequestCauses } from "./causes.ts";
 
-test("markCause() - is seen on the raw request and through a framework's, once per type", () => {
+it("markCause() - marks the raw request and the framework's request alike, once per type", () => {
   const raw = {};
   const causes = new RequestCauses();
   openCauses(raw, causes);
@@ -14,7 +14,7 @@ test("markCause() - is seen on the raw request and through a framework's, once p
   );
 });
 
-test("markCause() - does nothing to a request that no capture saw, whatever it is", () => {
+it("markCause() - does nothing to a request that no capture observes, whatever its type", () => {
   const throwing = new Proxy(
     {},
     {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { type ClientIpOptions, createClientIp, parseAddress } from "./client-ip.ts";
 
@@ -9,7 +9,7 @@ function read(options: ClientIpOptions, peer: string | undefined, headers: { rea
 }
 
 describe("createClientIp()", () => {
-  test("takes the socket's peer by default, whatever the headers say", () => {
+  it("returns the socket's peer by default, whatever the headers contain", () => {
     expect(read({}, "::ffff:10.0.0.1", { "x-forwarded-for": "1.2.3.4", forwarded: "for=1.2.3.4" })).toEqual({
       ipAddress: "10.0.0.1",
       ipSource: "socket",
@@ -17,7 +17,7 @@ describe("createClientIp()", () => {
     expect(read({}, undefined)).toEqual({});
   });
 
-  test.each([
+  it.each([
     ["the nearest untrusted hop", "6.6.6.6, 203.0.113.7, 10.1.2.3", "203.0.113.7"],
     ["the furthest when all are trusted", "10.9.9.9, 10.1.2.3", "10.9.9.9"],
     ["a hop with a port", "203.0.113.7:4711", "203.0.113.7"],
@@ -25,7 +25,7 @@ describe("createClientIp()", () => {
     ["an IPv6 hop with a zone", "fe80::1%eth0", "fe80::1"],
     ["a mapped hop as IPv4", "203.0.113.7, ::ffff:10.1.2.3", "203.0.113.7"],
     ["a hop among blanks and tabs", "\t203.0.113.7 ,  10.1.2.3 ", "203.0.113.7"],
-  ])("x-forwarded-for: %s", (_, header, ipAddress) => {
+  ])("reads x-forwarded-for: %s", (_, header, ipAddress) => {
     expect(read(PROXIES, "127.0.0.1", { "x-forwarded-for": header })).toEqual({
       ipAddress,
       ipSource: "x-forwarded-for",
@@ -33,19 +33,19 @@ describe("createClientIp()", () => {
     });
   });
 
-  test.each(
+  it.each(
     [
       ...["unknown", "_hidden", "", "203.0.113.7.8", "300.1.1.1", "010.0.0.1", "localhost", "[::1", "1.2.3.4:99999999"],
       ...["203.0.113.7, unknown", "unknown, 10.1.2.3", "1.2.3.4;5.6.7.8", "::1::2", "0x7f000001", "1.2.3.4/8"],
     ].filter((header) => header !== ""),
-  )("x-forwarded-for: %s ends at what is no address", (header) => {
+  )("stops in x-forwarded-for at what is not an address: %s", (header) => {
     expect(read(PROXIES, "127.0.0.1", { "x-forwarded-for": header })).toEqual({
       ipSource: "invalid",
       ipChain: `${header}, 127.0.0.1`,
     });
   });
 
-  test("x-forwarded-for of an untrusted peer is not even read", () => {
+  it("does not even read x-forwarded-for of an untrusted peer", () => {
     const reader = createClientIp(PROXIES);
     const ip = reader.read("198.51.100.1", () => {
       throw new Error("must not be read");
@@ -53,7 +53,7 @@ describe("createClientIp()", () => {
     expect(ip).toEqual({ ipAddress: "198.51.100.1", ipSource: "socket" });
   });
 
-  test("a trusted peer without the header is the client", () => {
+  it("returns a trusted peer that sends no header", () => {
     expect(read(PROXIES, "10.0.0.1")).toEqual({ ipAddress: "10.0.0.1", ipSource: "socket" });
     expect(read(PROXIES, "10.0.0.1", { "x-forwarded-for": "  " })).toEqual({
       ipAddress: "10.0.0.1",
@@ -61,7 +61,7 @@ describe("createClientIp()", () => {
     });
   });
 
-  test("never believes what stands left of an untrusted hop", () => {
+  it("never trusts an address left of an untrusted hop", () => {
     const untrusted = fc.ipV4().filter((ip) => !/^(?:10|127)\./.test(ip));
     const xffReader = createClientIp(PROXIES);
     const forwardedReader = createClientIp({ ...PROXIES, header: "forwarded" });
@@ -81,7 +81,7 @@ describe("createClientIp()", () => {
     );
   });
 
-  test("never throws and never believes a direct client, whatever the header", () => {
+  it("never throws and never trusts a direct client, whatever the header", () => {
     fc.assert(
       fc.property(
         fc.string({ unit: "binary" }),
@@ -97,7 +97,7 @@ describe("createClientIp()", () => {
     );
   });
 
-  test("walks over 1,000 trusted hops and no further, in linear time", () => {
+  it("walks over 1,000 trusted hops and no further, in linear time", () => {
     const header = `6.6.6.6, 203.0.113.7, ${"10.0.0.1, ".repeat(998)}10.0.0.2`;
     expect(read(PROXIES, "10.0.0.3", { "x-forwarded-for": header }).ipAddress).toBe("203.0.113.7");
     expect(read(PROXIES, "10.0.0.3", { "x-forwarded-for": `203.0.113.7${", 10.0.0.1".repeat(5000)}` }).ipAddress).toBe(
@@ -106,7 +106,7 @@ describe("createClientIp()", () => {
     expect(read(PROXIES, "10.0.0.3", { "x-forwarded-for": ",".repeat(1_000_000) }).ipSource).toBe("invalid");
   });
 
-  test.each([
+  it.each([
     ["for=203.0.113.7;proto=https;by=10.0.0.9", "203.0.113.7"],
     ['for=6.6.6.6, For="203.0.113.7:80", for=10.1.2.3', "203.0.113.7"],
     ['for="[2001:db8::7]:4711"', "2001:db8::7"],
@@ -120,13 +120,13 @@ describe("createClientIp()", () => {
     ["for=_SEVKISEK", undefined],
     ["proto=https", undefined],
     ["notfor=203.0.113.7", undefined],
-  ])("forwarded: %s", (header, ipAddress) => {
+  ])("reads forwarded: %s", (header, ipAddress) => {
     const ip = read({ ...PROXIES, header: "Forwarded" }, "127.0.0.1", { forwarded: header });
     expect(ip.ipAddress).toBe(ipAddress);
     expect(ip.ipSource).toBe(ipAddress === undefined ? "invalid" : "forwarded");
   });
 
-  test("another header holds one address, and only the configured one is read", () => {
+  it("reads one address from another header, and only from the configured one", () => {
     const options = { ...PROXIES, header: "CF-Connecting-IP" };
     const headers = { "cf-connecting-ip": "203.0.113.7", "x-forwarded-for": "6.6.6.6", forwarded: "for=6.6.6.6" };
     expect(read(options, "10.0.0.1", headers)).toEqual({
@@ -137,13 +137,13 @@ describe("createClientIp()", () => {
     expect(read(options, "10.0.0.1", { "cf-connecting-ip": "203.0.113.7, 6.6.6.6" }).ipSource).toBe("invalid");
   });
 
-  test("a mapped network is the IPv4 network", () => {
+  it("treats a mapped network as the IPv4 network", () => {
     expect(read({ trust: ["::ffff:10.0.0.0/104"] }, "10.2.3.4", { "x-forwarded-for": "1.2.3.4" }).ipAddress).toBe(
       "1.2.3.4",
     );
   });
 
-  test.each([
+  it.each([
     [{ trust: ["10.0.0.0/33"] }, "10.0.0.0/33"],
     [{ trust: ["10.0.0.0/8/8"] }, "10.0.0.0/8/8"],
     [{ trust: ["10.0.0.0/"] }, "10.0.0.0/"],
@@ -167,7 +167,7 @@ describe("createClientIp()", () => {
 });
 
 describe("parseAddress()", () => {
-  test.each([
+  it.each([
     ["::FFFF:10.0.0.1", "10.0.0.1"],
     ["::ffff:a00:1", "10.0.0.1"],
     ["0:0:0:0:0:0:0:1", "::1"],
@@ -178,11 +178,11 @@ describe("parseAddress()", () => {
     ["2001:0db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
     ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
     ["64:ff9b::192.0.2.33", "64:ff9b::c000:221"],
-  ])("%s is %s, as PostgreSQL's inet prints it", (text, address) => {
+  ])("returns for %s the address %s, as PostgreSQL's inet prints it", (text, address) => {
     expect(parseAddress(text)).toBe(address);
   });
 
-  test("is settled: its result is its own form, and no zone or port is left", () => {
+  it("is idempotent: it leaves its own result unchanged, without zone or port", () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), fc.string()), (text) => {
         const address = parseAddress(text);

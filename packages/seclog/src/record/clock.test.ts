@@ -1,8 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventClock, formatMicros } from "./clock.ts";
 import { uuidv7 } from "./uuid.ts";
 
-/** A machine whose clocks are set by the test. */
+/** A machine whose clocks the test sets. */
 function machine(
   wall: number,
 ): { wall: number; monotonic: number } & { now: () => number; clock: ReturnType<typeof eventClock> } {
@@ -12,7 +12,7 @@ function machine(
 }
 
 describe("eventClock()", () => {
-  test("never repeats and never goes back, however often it is asked", () => {
+  it("never repeats and never goes back, however often it is read", () => {
     const clock = eventClock();
     let last = 0;
     for (let i = 0; i < 100_000; i++) {
@@ -23,7 +23,7 @@ describe("eventClock()", () => {
     expect(Math.abs(last / 1_000 - Date.now())).toBeLessThan(1_000);
   });
 
-  test("follows a wall clock that is set forward at once", () => {
+  it("follows at once a wall clock that is set forward", () => {
     const state = machine(1_000_000);
     state.now();
     state.monotonic += 5;
@@ -32,7 +32,7 @@ describe("eventClock()", () => {
     expect(state.clock.skew).toBe(0);
   });
 
-  test("goes on at its own pace when the wall clock is set back, says by how much, and meets it again", () => {
+  it("continues at its own pace when the wall clock is set back, reports by how much, and meets it again", () => {
     const state = machine(100_000_000);
     const first = state.now();
     state.wall -= 3_600_000;
@@ -50,7 +50,7 @@ describe("eventClock()", () => {
 describe("eventClock() of a machine whose year is wrong", () => {
   const YEARS = [-9999, 0, 1900, 1969, 2255, 9999, 10_000, 275_000];
 
-  test.each(YEARS)(
+  it.each(YEARS)(
     "%i: gives times that rise, have a year of four digits, and make ids; and says how wrong they are",
     (year) => {
       const wall = new Date(0).setUTCFullYear(year, 6, 1);
@@ -71,7 +71,7 @@ describe("eventClock() of a machine whose year is wrong", () => {
     },
   );
 
-  test.each(YEARS)("%i: follows the wall clock once that is right, or says how far ahead it is", (year) => {
+  it.each(YEARS)("%i: follows the wall clock once that is right, or reports how far ahead it is", (year) => {
     const state = machine(new Date(0).setUTCFullYear(year, 6, 1));
     state.now();
     const right = Date.UTC(2026, 10, 22);
@@ -84,7 +84,7 @@ describe("eventClock() of a machine whose year is wrong", () => {
 });
 
 describe("formatMicros()", () => {
-  test("prints RFC 3339 with six digits, over the end of a second", () => {
+  it("prints RFC 3339 with six digits, also across the end of a second", () => {
     const at = Date.UTC(2026, 10, 22, 19, 43, 22) * 1_000;
     expect(formatMicros(at + 123_456)).toBe("2026-11-22T19:43:22.123456Z");
     expect(formatMicros(at + 999_999)).toBe("2026-11-22T19:43:22.999999Z");
@@ -94,7 +94,7 @@ describe("formatMicros()", () => {
 });
 
 describe("uuidv7()", () => {
-  test("has version, variant and time of RFC 9562, sorts by time, and does not repeat", () => {
+  it("has the version, variant and time of RFC 9562, sorts by time, and never repeats", () => {
     const base = Date.UTC(2026, 10, 22) * 1_000;
     const ids = Array.from({ length: 5_000 }, (_, i) => uuidv7(base + i * 7));
     for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);

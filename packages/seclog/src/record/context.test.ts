@@ -1,15 +1,15 @@
 import { setImmediate } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { currentContext, currentRequest, runWithRequest, setActor } from "./context.ts";
 
-test("currentRequest() - is undefined outside of any request, and setActor() does nothing there", () => {
+it("currentRequest() - is undefined outside any request, where setActor() does nothing", () => {
   expect(currentRequest()).toBeUndefined();
   expect(currentContext()).toBeUndefined();
   setActor("u1");
   expect(currentContext()).toBeUndefined();
 });
 
-test("runWithRequest() - keeps concurrent requests apart, over awaits", async () => {
+it("runWithRequest() - keeps concurrent requests apart, across awaits", async () => {
   const seen = await Promise.all(
     [{ url: "/1" }, { url: "/2" }].map((request) =>
       runWithRequest(request, async () => {
@@ -28,7 +28,7 @@ test("runWithRequest() - keeps concurrent requests apart, over awaits", async ()
   expect(currentRequest()).toBeUndefined();
 });
 
-test("runWithRequest() - gives back what the function returns or throws", () => {
+it("runWithRequest() - returns what the function returns, and throws what it throws", () => {
   expect(runWithRequest({}, () => 5)).toBe(5);
   expect(() =>
     runWithRequest({}, () => {
@@ -38,7 +38,7 @@ test("runWithRequest() - gives back what the function returns or throws", () => 
   expect(currentContext()).toBeUndefined();
 });
 
-test("runWithRequest() - a request within a request is the inner one", () => {
+it("runWithRequest() - makes the inner request of two nested ones current", () => {
   const [outer, inner] = [{ url: "/outer" }, { url: "/inner" }];
   runWithRequest(outer, () => {
     expect(runWithRequest(inner, currentRequest)).toBe(inner);

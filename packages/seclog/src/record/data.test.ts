@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker, unescapeText } from "../event/text.ts";
@@ -17,7 +17,7 @@ function kept(data: unknown, encoder = encode): { readonly data: unknown; readon
 }
 
 describe("createDataEncoder()", () => {
-  test("plain data is what RFC 8785 makes of it, with no notes", () => {
+  it("encodes plain data as RFC 8785 does, without notes", () => {
     const text = fc.string({ maxLength: 6 });
     const value = fc.letrec<{ value: unknown }>((tie) => ({
       value: fc.oneof(
@@ -34,7 +34,7 @@ describe("createDataEncoder()", () => {
     fc.assert(
       fc.property(fc.dictionary(text, value), (data) => {
         const plain = JSON.parse(JSON.stringify(data));
-        // Names that redaction knows, which looks at their letters only.
+        // Names that redaction recognises by their letters alone.
         const letters = JSON.stringify(plain).replace(/[^a-z"]/gi, "");
         fc.pre(!/pass|pin|pan|tan|dsn|ssn|otp|pwd|sid|jti|auth|toJSON|uri|url/i.test(letters));
         const notes = new NoteTaker();
@@ -45,7 +45,7 @@ describe("createDataEncoder()", () => {
     );
   });
 
-  test("whatever it is given, it never throws and gives one canonical JSON object that PostgreSQL takes", () => {
+  it("never throws, and returns one canonical JSON object that PostgreSQL accepts, whatever the input", () => {
     fc.assert(
       fc.property(
         fc.anything({
@@ -78,7 +78,7 @@ describe("createDataEncoder()", () => {
     );
   });
 
-  test("no data and empty data are no data; what is no object becomes one", () => {
+  it("returns no data for empty data, and wraps what is not an object", () => {
     expect(kept(undefined).data).toBeUndefined();
     expect(kept(null).data).toBeUndefined();
     expect(kept({}).data).toBeUndefined();
@@ -88,13 +88,13 @@ describe("createDataEncoder()", () => {
     expect(kept(new Date(0)).data).toEqual({ value: "1970-01-01T00:00:00.000Z" });
   });
 
-  test("leaves out the top-level members that have columns, and only those", () => {
+  it("omits the top-level members that have columns, and only those", () => {
     const json = encode({ actor: "x", a: { actor: "y" } }, new NoteTaker(), new Set(["actor"]));
     expect(json).toBe('{"a":{"actor":"y"}}');
     expect(encode({ actor: "x" }, new NoteTaker(), new Set(["actor"]))).toBeUndefined();
   });
 
-  test("redacts by name at any depth, and says where", () => {
+  it("redacts by name at any depth, and notes where", () => {
     expect(
       kept({
         password: "hunter2",
@@ -117,7 +117,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("redacts what validators and entries say of a secret name", () => {
+  it("redacts the value that a validator's error or an entry pairs with a secret name", () => {
     expect(kept({ errors: [{ path: "password", value: "hunter2", msg: "short" }] }).data).toEqual({
       errors: [{ path: "password", value: "[redacted]", msg: "short" }],
     });
@@ -130,7 +130,7 @@ describe("createDataEncoder()", () => {
     expect(kept({ fields: ["password", "email"] }).data).toEqual({ fields: ["password", "email"] });
   });
 
-  test("never lets the value of a secret name through, wherever it is", () => {
+  it("never keeps the value of a secret name, wherever it is", () => {
     const wrap = fc.constantFrom<(inner: unknown) => unknown>(
       (inner) => ({ inner }),
       (inner) => [inner],
@@ -163,7 +163,7 @@ describe("createDataEncoder()", () => {
     );
   });
 
-  test("hashes session and token ids, so that equal ones stay equal", () => {
+  it("hashes session and token ids, so that equal ids stay equal", () => {
     const { data, notes } = kept({ sessionid: "s1", other: { sessionId: "s1" }, tokenid: "t1", session: { a: 1 } });
     const { sessionid, other, tokenid, session } = data as {
       sessionid: string;
@@ -182,7 +182,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("redacts the application's own paths", () => {
+  it("redacts the paths that the application configures", () => {
     const own = createDataEncoder(createRedactor({ paths: ["data.user.email", "data.items.*.code"] }));
     expect(kept({ user: { email: "a@b", id: 1 }, email: "c@d", items: [{ code: 1 }, { code: 2 }] }, own).data).toEqual({
       user: { email: "[redacted]", id: 1 },
@@ -191,7 +191,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("cuts the query off URLs, by type and by name", () => {
+  it("removes the query from URLs, by type and by name", () => {
     expect(
       kept({ a: new URL("https://u:p@x.example/p?token=1#f"), referer: "https://y.example/?q=1", url: "/z" }),
     ).toEqual({
@@ -200,7 +200,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("takes a number alone for a card's, except under the name of an id or a number", () => {
+  it("redacts a bare number as a card's, except under a name of an id or a number", () => {
     const card = 4111111111111111;
     const typed = { value: card, message: String(card), field: String(card), x: card, free: BigInt(card) };
     const kind = { cc: "4111111111111112", card: { brand: "visa" }, pan: 1, cardNo: "x", credit_card: [card] };
@@ -246,7 +246,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("a secret that the cut would part is redacted whole", () => {
+  it("redacts the whole of a secret that a cut would split", () => {
     const jwt = `eyJ${"a".repeat(40)}.eyJ${"b".repeat(40)}.${"c".repeat(40)}`;
     for (const secret of [jwt, "AKIAABCDEFGHIJKLMNOP", "4111111111111111", `sk_live_${"d".repeat(24)}`]) {
       for (let inside = 1; inside < secret.length; inside++) {
@@ -257,7 +257,7 @@ describe("createDataEncoder()", () => {
     }
   });
 
-  test("bytes are Base64, unless they hold a secret", () => {
+  it("encodes bytes as Base64, unless they contain a secret", () => {
     expect(kept({ b: Buffer.from([1, 2, 255]), d: new DataView(new ArrayBuffer(1)) })).toEqual({
       data: { b: "AQL/", d: "AA==" },
       notes: { converted: { "data.b": "base64", "data.d": "base64" } },
@@ -265,7 +265,7 @@ describe("createDataEncoder()", () => {
     expect(kept({ b: Buffer.from("Bearer abcdef123456") }).data).toEqual({ b: "[redacted]" });
   });
 
-  test("requests, sockets and streams are named, not walked", async () => {
+  it("names requests, sockets and streams without walking them", async () => {
     const { IncomingMessage } = await import("node:http");
     const { Socket } = await import("node:net");
     const request = new IncomingMessage(new Socket());
@@ -276,7 +276,7 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("objects whose toJSON calls the log again do not disturb each other", () => {
+  it("keeps objects apart whose toJSON() calls the log again", () => {
     const inner = { toJSON: () => kept({ b: { c: 1n } }).data };
     expect(kept({ a: { x: inner }, z: { y: 2n } })).toEqual({
       data: { a: { x: { b: { c: "1" } } }, z: { y: "2" } },
@@ -284,13 +284,13 @@ describe("createDataEncoder()", () => {
     });
   });
 
-  test("names that become equal when they are cut or escaped stay apart", () => {
+  it("keeps names distinct that would become equal when cut or escaped", () => {
     const long = "k".repeat(300);
     const { data } = kept({ [`${long}1`]: 1, [`${long}2`]: 2, "\0": 3, "\\u0000": 4 });
     expect(Object.values(data as object).sort()).toEqual([1, 2, 3, 4]);
   });
 
-  test("the hash of a cut text is that of the whole, and there is none when it holds a secret", () => {
+  it("hashes the whole of a text that it cuts, and omits the hash if the text contains a secret", () => {
     const text = "é".repeat(100_000);
     const { data, notes } = kept({ text, secret: 1, other: `password=hunter2 ${"x".repeat(100_000)}` });
     expect((data as { text: string }).text).toBe("é".repeat(DATA_LIMITS.text));
@@ -298,7 +298,7 @@ describe("createDataEncoder()", () => {
     expect(notes?.sha256).toEqual({ "data.text": createHash("sha256").update(text).digest("hex") });
   });
 
-  test("an escaped text can be read back", () => {
+  it("escapes text so that it can be decoded again", () => {
     const { data, notes } = kept({ a: "x\0\\y\udfff", b: "x\\y" });
     expect(notes).toEqual({ escaped: ["data.a"] });
     expect(unescapeText((data as { a: string }).a)).toBe("x\0\\y\udfff");

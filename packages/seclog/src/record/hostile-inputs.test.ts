@@ -1,10 +1,10 @@
 /**
- * What strangers send, and what is kept of it: one test per matter. The numbers are those of the project's list of
- * hostile inputs; the rows that need a whole log are tested with it, and 34 is in test/hostile-configuration.test.ts.
+ * What strangers send, and what an event keeps of it: one test per input. The numbers are those of the project's list
+ * of hostile inputs; rows that need a whole log are tested with it, and 34 is in test/hostile-configuration.test.ts.
  */
 import { createHash } from "node:crypto";
 import { Socket } from "node:net";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { EventNotes } from "../event/event.ts";
 import { keepText, NoteTaker } from "../event/text.ts";
 import { subjectOf } from "./addressed-request.ts";
@@ -203,11 +203,11 @@ function revoked(): object {
 }
 
 describe("values", () => {
-  test.each(ROWS)("%i: %s", (_row, _matter, input, data, notes) => {
+  it.each(ROWS)("%i: %s", (_row, _matter, input, data, notes) => {
     expect(kept(input)).toEqual([data, notes]);
   });
 
-  test("9: __proto__ and constructor are plain names and pollute nothing", () => {
+  it("9: __proto__ and constructor are plain names, and pollute nothing", () => {
     const input = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
     const notes = new NoteTaker();
     expect(encode(input, notes)).toBe('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
@@ -216,7 +216,7 @@ describe("values", () => {
     expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
   });
 
-  test("14: nesting of 100,000 is cut at 32", () => {
+  it("14: nesting of 100,000 levels is cut at 32", () => {
     const [data, notes] = kept(nested(100_000));
     expect(JSON.stringify(data)).toBe(`${'{"in":'.repeat(32)}"[Object]"${"}".repeat(32)}`);
     expect(Object.values(notes?.truncated ?? {})).toEqual([1]);
@@ -225,7 +225,7 @@ describe("values", () => {
     expect(JSON.stringify(kept({ list })[0])).toContain('"[Array]"');
   });
 
-  test("15: a text of 10 MB is cut, with its length and its hash", () => {
+  it("15: a text of 10 MB is cut, with its length and hash noted", () => {
     const text = "a".repeat(10_000_000);
     expect(kept({ text })).toEqual([
       { text: "a".repeat(DATA_LIMITS.text) },
@@ -236,7 +236,7 @@ describe("values", () => {
     ]);
   });
 
-  test("15: 200,000 members and a million items are cut, with their number", () => {
+  it("15: 200,000 members and a million items are cut, with their number noted", () => {
     const wide = Object.fromEntries(Array.from({ length: 200_000 }, (_, i) => [`k${i}`, i]));
     const [data, notes] = kept({ wide, list: new Array(1_000_000).fill(1), set: new Set(Array(1000).keys()) });
     const { wide: members, list, set } = data as { wide: object; list: unknown[]; set: unknown[] };
@@ -244,7 +244,7 @@ describe("values", () => {
     expect(notes?.truncated).toEqual({ "data.wide": 200_000, "data.list": 1_000_000, "data.set": 1000 });
   });
 
-  test("15: the whole stays below its limit, whatever is in it, and says what was cut", () => {
+  it("15: data stays below its limit, whatever it contains, and notes what was cut", () => {
     const bomb = (depth: number): unknown =>
       depth === 0 ? "x".repeat(5000) : Array.from({ length: 200 }, () => bomb(depth - 1));
     for (const value of [bomb(2), endless(), Array(200).fill({ ["k".repeat(200)]: "\0".repeat(8000) })]) {
@@ -257,13 +257,13 @@ describe("values", () => {
     }
   });
 
-  test("17: no name is ever written twice", () => {
+  it("17: no name is ever written twice", () => {
     const json = encode({ "a\0": 1, "a\\u0000": 2, ["k".repeat(300)]: 3, ["k".repeat(301)]: 4 }, new NoteTaker()) ?? "";
     expect(json.match(/"(?:[^"\\]|\\.)*":/g)?.length).toBe(Object.keys(JSON.parse(json)).length);
   });
 });
 
-/** Each member is another object like it. */
+/** Every member is another object like it. */
 function endless(): object {
   return new Proxy(
     {},
@@ -278,13 +278,13 @@ function endless(): object {
 describe("requests", () => {
   const XFF = { trust: ["loopback", "private"] };
 
-  test("3: bytes of a header that are no UTF-8 are text all the same", () => {
+  it("3: header bytes that are not UTF-8 become text", () => {
     // Node reads headers as Latin-1: each byte is a character.
     const agent = Buffer.from([0xff, 0xed, 0xa0, 0x80]).toString("latin1");
     expect(facts({ method: "GET", headers: { "user-agent": agent } }).userAgent).toBe(agent);
   });
 
-  test("4–7: what a path or a user agent holds stays text", () => {
+  it("4–7: a path or a user agent stays text, whatever it contains", () => {
     const nasty = "\u001b[31m\u202e<script>";
     expect(facts({ method: "GET", url: `/${nasty}`, headers: { "user-agent": nasty } })).toMatchObject({
       path: `/${nasty}`,
@@ -292,12 +292,12 @@ describe("requests", () => {
     });
   });
 
-  test("20: X-Forwarded-For of a direct client is ignored", () => {
+  it("20: X-Forwarded-For of a direct client is ignored", () => {
     expect(from("198.51.100.9", { "x-forwarded-for": "10.0.0.1" })).toEqual(["198.51.100.9", "socket"]);
     expect(from("198.51.100.9", { "x-forwarded-for": "10.0.0.1" }, XFF)).toEqual(["198.51.100.9", "socket"]);
   });
 
-  test("21: X-Forwarded-For of several headers, many hops, ports, brackets, zones and words", () => {
+  it("21: X-Forwarded-For is read across several headers, many hops, ports, brackets, zones and words", () => {
     const believed = (value: string | string[]) => from("10.0.0.1", { "x-forwarded-for": value }, XFF);
     expect(believed(["6.6.6.6", "203.0.113.7, 10.0.0.2"])).toEqual(["203.0.113.7", "x-forwarded-for"]);
     expect(believed(`203.0.113.7${", 10.0.0.2".repeat(900)}`)).toEqual(["203.0.113.7", "x-forwarded-for"]);
@@ -307,18 +307,18 @@ describe("requests", () => {
     expect(believed("6.6.6.6, unknown, 10.0.0.2")).toEqual([undefined, "invalid"]);
   });
 
-  test("22: a mapped IPv4 address is the IPv4 address", () => {
+  it("22: a mapped IPv4 address becomes the IPv4 address", () => {
     expect(from("::ffff:10.0.0.1", {})).toEqual(["10.0.0.1", "socket"]);
     expect(from("::ffff:10.0.0.1", { "x-forwarded-for": "::ffff:203.0.113.7" }, XFF)[0]).toBe("203.0.113.7");
   });
 
-  test("23: where Forwarded and X-Forwarded-For disagree, the configured one counts", () => {
+  it("23: the configured header decides where Forwarded and X-Forwarded-For disagree", () => {
     const headers = { forwarded: "for=203.0.113.7", "x-forwarded-for": "6.6.6.6" };
     expect(from("10.0.0.1", headers, { ...XFF, header: "forwarded" })).toEqual(["203.0.113.7", "forwarded"]);
     expect(from("10.0.0.1", headers, XFF)).toEqual(["6.6.6.6", "x-forwarded-for"]);
   });
 
-  test("24: no credential header and no query value is kept", () => {
+  it("24: no credential header and no query value is kept", () => {
     const headers = { authorization: "Bearer s3cr3t1", cookie: "sid=s3cr3t2", "x-api-key": "s3cr3t3" };
     const request = { method: "GET", url: "/a?token=s3cr3t4", headers, socket: {} };
     expect(facts(request)).toEqual({ method: "GET", path: "/a" });
@@ -326,7 +326,7 @@ describe("requests", () => {
     expect(JSON.stringify(data)).not.toContain("s3cr3t");
   });
 
-  test("25: no password is kept, in a body, an error's message or below any name", () => {
+  it("25: no password is kept, in a body, an error's message or below any name", () => {
     const error = new Error("login failed: password=hunter2");
     const [data, notes] = kept({
       error,
@@ -337,7 +337,7 @@ describe("requests", () => {
     expect(notes?.redacted).toHaveLength(5);
   });
 
-  test("26: of a request that is half gone, what there is, is kept", () => {
+  it("26: a request that is half gone keeps the facts that it still has", () => {
     expect(facts({ method: "GET", url: "/a", headers: {}, socket: new Socket().destroy() })).toEqual({
       method: "GET",
       path: "/a",
@@ -356,7 +356,7 @@ describe("requests", () => {
     expect(facts(revoked())).toEqual({});
   });
 
-  test("27: an id of a megabyte is cut, and one that climbs is text", () => {
+  it("27: an id of a megabyte is cut, and one with ../ stays text", () => {
     const notes = new NoteTaker();
     expect(keepText("u".repeat(1_000_000), "actorId", 256, notes)).toHaveLength(256);
     expect(keepText("../../", "targetId", 256, notes)).toBe("../../");

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { defineEvents } from "../event/define-events.ts";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
@@ -23,7 +23,7 @@ interface Call {
   readonly redact?: RedactOptions;
 }
 
-/** What is kept of one call. */
+/** What an event keeps of one call. */
 function kept({ type = "authz_fail", request, data, events = {}, redact }: Call): Partial<SecurityEvent> {
   const redactor = createRedactor(redact);
   const recorder = new Recorder({
@@ -49,19 +49,19 @@ const trap = (): never => {
   throw new Error("trap");
 };
 
-/** An object whose member of this name throws. */
+/** An object in which reading this member throws. */
 function trapped(name: string, others: object = {}): object {
   return Object.defineProperty({ ...others }, name, { get: trap, enumerable: true });
 }
 
-test("a fact that is null is none, and nothing is said about it", () => {
+it("recordSecurityEvent() - treats a fact that is null as absent, without a note", () => {
   const facts = ["outcome", "statusCode", "allowedMethods", "route", "count", "startedAt", "endedAt"];
   const parties = ["actor", "userid", "target"];
   const data = Object.fromEntries([...facts, ...parties].map((name) => [name, null]));
   expect(kept({ data })).toEqual({ ...kept({}), id: expect.any(String), occurredAt: expect.any(String) });
 });
 
-test("a flag holds no secret, and nothing that PostgreSQL cannot", () => {
+it("recordSecurityEvent() - keeps in a flag neither a secret nor a character that PostgreSQL refuses", () => {
   const validate = (message: string) => {
     const schema = {
       "~standard": { version: 1, vendor: "test", validate: () => ({ issues: [{ message }] }) },
@@ -74,12 +74,12 @@ test("a flag holds no secret, and nothing that PostgreSQL cannot", () => {
     redacted: ["notes.flags"],
     escaped: ["notes.flags"],
   });
-  // A secret on the limit of the flag's length leaves no half.
+  // A secret across the limit of the flag's length leaves no half.
   expect(JSON.stringify(validate(`${"x".repeat(185)} 4111111111111111`))).not.toContain("4111");
   expect(JSON.stringify(kept({ type: "Hack token=hunter2\0" }))).not.toMatch(/hunter2|\\u0000.*hunter|\0/);
 });
 
-test.each([
+it.each([
   ["outcome", trapped("outcome")],
   ["actor", { actor: trapped("id") }],
   ["allowedMethods", trapped("allowedMethods")],
@@ -88,7 +88,7 @@ test.each([
   ["startedAt", { startedAt: Object.assign(new Date(0), { getTime: trap }) }],
   ["target", trapped("target")],
   ["userid", trapped("userid")],
-])("a trap in %s costs that fact alone, and is flagged", (name, data) => {
+])("recordSecurityEvent() - loses only %s to a trap in it, and flags that", (name, data) => {
   const others = Object.getOwnPropertyDescriptors({ statusCode: 403, reason: "no role" });
   const event = kept({
     request: { method: "GET", url: "/a", headers: {} },
@@ -98,14 +98,14 @@ test.each([
   expect(event.notes?.flags).toEqual([`${name} could not be read`]);
 });
 
-test("a trap in what refines an event costs only the refinement", () => {
+it("recordSecurityEvent() - loses only the refinement to a trap in what refines an event", () => {
   expect(kept({ type: "upload_validation", data: trapped("result", { filename: "a" }) })).toMatchObject({
     level: "info",
     data: { filename: "a", result: "[Unserializable]" },
   });
 });
 
-test("paths redact the facts of a call, and say so", () => {
+it("redact.paths - redact the facts of a call, and note that", () => {
   const paths = ["actorId", "actorType", "targetId", "targetType", "allowedMethods", "route"];
   const party = { id: "a", type: "b" };
   const event = kept({
@@ -116,7 +116,7 @@ test("paths redact the facts of a call, and say so", () => {
   expect([...(event.notes?.redacted ?? [])].sort()).toEqual(paths.sort());
 });
 
-test("paths below data find also what is a fact elsewhere", () => {
+it("redact.paths - below data also match names that are facts elsewhere", () => {
   const event = kept({ data: { userid: "u1" }, redact: { paths: ["data.userid"] } });
   expect([event.actorId, event.data, event.notes?.redacted]).toEqual([
     undefined,
@@ -125,7 +125,7 @@ test("paths below data find also what is a fact elsewhere", () => {
   ]);
 });
 
-test("ids that look like a card's number stay as they are, wherever the application names them", () => {
+it("recordSecurityEvent() - keeps ids that look like card numbers, wherever the application names them", () => {
   const id = "4111111111111111";
   const event = kept({
     request: { method: "GET", url: `/orders/${id}`, headers: { "x-request-id": id, "user-agent": `app/${id}` } },
@@ -138,7 +138,7 @@ test("ids that look like a card's number stay as they are, wherever the applicat
   expect(event.notes).toBeUndefined();
 });
 
-test("a name redacts the column of that name, and says so", () => {
+it("redact.names - redact the column of that name, and note that", () => {
   const data = { userid: "ada@example.com", target: "t1", nested: { userid: "x" } };
   const event = kept({ data, redact: { names: ["userid", "trace_id"] }, request: traced });
   expect([event.actorId, event.targetId, event.traceId, event.data]).toEqual([
@@ -150,13 +150,13 @@ test("a name redacts the column of that name, and says so", () => {
   expect(event.notes).toEqual({ redacted: ["traceId", "actorId", "data.nested.userid"] });
 });
 
-test("an actor or a target with a secret is noted as redacted", () => {
+it("recordSecurityEvent() - notes an actor or a target with a secret as redacted", () => {
   const event = kept({ data: { actor: { id: "sk_live_abcdefgh12345678" }, target: "password=hunter22" } });
   expect([event.actorId, event.targetId]).toEqual([REDACTED, "password=[redacted]"]);
   expect(event.notes).toEqual({ redacted: ["actorId", "targetId"] });
 });
 
-test("what is no fact is flagged and stays in the data", () => {
+it("recordSecurityEvent() - flags an invalid fact and leaves it in the data", () => {
   expect(kept({ data: { userid: { a: 1 } } })).toMatchObject({
     data: { userid: { a: 1 } },
     notes: { flags: ["userid is not an id"] },
@@ -169,14 +169,14 @@ test("what is no fact is flagged and stays in the data", () => {
   expect(kept({ data: { actor: {}, userid: "u1" } })).toMatchObject({ actorId: "u1", data: { actor: {} } });
 });
 
-test("the members of an actor that are not kept are flagged by name", () => {
+it("recordSecurityEvent() - flags by name the members of an actor that it does not keep", () => {
   const event = kept({ data: { actor: { id: 1, type: "user", email: "a@example.com", roles: [] } } });
   expect([event.actorId, event.actorType, event.data]).toEqual(["1", "user", undefined]);
   expect(event.notes?.flags).toEqual(["of actor only id and type are kept, not email, roles"]);
   expect(kept({ data: { target: { id: 1, type: 5 } } }).notes?.flags).toEqual(["target.type is not a string"]);
 });
 
-test("what stands in the place of the request is quoted beside other data", () => {
+it("recordSecurityEvent() - quotes a value passed in place of the request, beside other data", () => {
   expect(kept({ request: "str", data: { a: 1 } })).toMatchObject({
     data: { a: 1 },
     notes: { flags: ['the request argument is not a request: {"value":"str"}'] },
@@ -187,7 +187,7 @@ test("what stands in the place of the request is quoted beside other data", () =
   );
 });
 
-test("the context's actor is taken where the call names none, and may be a trap too", () => {
+it("recordSecurityEvent() - uses the context's actor if the call names none, and survives a trap in it", () => {
   runWithRequest({ method: "GET", url: "/a", headers: {} }, () => {
     setActor("u1");
     expect(kept({}).actorId).toBe("u1");
@@ -203,8 +203,8 @@ test("the context's actor is taken where the call names none, and may be a trap 
   });
 });
 
-// Of the project's list of hostile inputs.
-test("19: the time is the clock's, whatever the data say", () => {
+// Row 19 of the project's list of hostile inputs.
+it("19: an event's time is the clock's, whatever the data contain", () => {
   const claimed = { occurredAt: "1999-01-01T00:00:00Z", occurred_at: new Date(0), created_at: Number.NaN, time: "-1" };
   const before = new Date().toISOString();
   const { occurredAt = "", data, notes } = kept({ data: claimed });
@@ -213,30 +213,25 @@ test("19: the time is the clock's, whatever the data say", () => {
   expect(notes).toEqual({ converted: { "data.created_at": "number" } });
 });
 
-test.each([
+it.each([
   [new Date(0), "1970-01-01T00:00:00.000000Z"],
   [new Date("2026-11-22T19:43:22.123Z"), "2026-11-22T19:43:22.123000Z"],
   [new Date("9999-12-31T23:59:59.999Z"), "9999-12-31T23:59:59.999000Z"],
-])("19: %s is a time that an event began", (startedAt, text) => {
+])("19: startedAt accepts %s", (startedAt, text) => {
   expect(kept({ data: { startedAt, endedAt: startedAt } })).toMatchObject({ startedAt: text, endedAt: text });
 });
 
-test.each([
-  new Date(-1),
-  new Date(253_402_300_800_000),
-  new Date(8.64e15),
-  new Date(Number.NaN),
-  Number.NaN,
-  0,
-  "soon",
-])("19: %s is none, and stays in the data", (startedAt) => {
-  const event = kept({ data: { startedAt } });
-  expect(event).not.toHaveProperty("startedAt");
-  expect(event.data).toHaveProperty("startedAt");
-  expect(event.notes?.flags).toEqual(["startedAt is not a date between 1970 and 9999"]);
-});
+it.each([new Date(-1), new Date(253_402_300_800_000), new Date(8.64e15), new Date(Number.NaN), Number.NaN, 0, "soon"])(
+  "19: %s is none, and stays in the data",
+  (startedAt) => {
+    const event = kept({ data: { startedAt } });
+    expect(event).not.toHaveProperty("startedAt");
+    expect(event.data).toHaveProperty("startedAt");
+    expect(event.notes?.flags).toEqual(["startedAt is not a date between 1970 and 9999"]);
+  },
+);
 
-test("the level of one call - replaces the type's, and is no data; anything else is flagged and stays there", () => {
+it("the level of one call - replaces the type's, and is no data; anything else is flagged and stays there", () => {
   expect(kept({ type: "malicious_cors", data: { level: "warning", origin: "https://evil.example" } })).toMatchObject({
     level: "warning",
     data: { origin: "https://evil.example" },

@@ -1,11 +1,11 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { createRedactor, REDACTED } from "./redact.ts";
 import { SECRET_PATTERNS, type SecretPattern } from "./secret-patterns.ts";
 
 const redactor = createRedactor();
 
-/** Secrets of each kind that is known by its text. None of them is or was real. */
+/** Secrets of each kind that is recognised by its text. None of them was ever real. */
 const hex = (length: number) => fc.stringMatching(new RegExp(`^[A-Za-z0-9]{${length}}$`));
 const luhn = (head: string) => {
   for (let check = 0; check <= 9; check++) {
@@ -29,12 +29,12 @@ const secrets: { readonly [kind: string]: fc.Arbitrary<string> } = {
   groupedCard: fc.stringMatching(/^5[1-5][0-9]{13}$/).map((head) => luhn(head).replace(/(.{4})(?=.)/g, "$1 ")),
 };
 
-/** Whatever may stand around a secret; a digit would make a card number another number. */
+/** What may surround a secret; a digit would turn a card number into another number. */
 const around = fc.string({ unit: "binary", maxLength: 30 }).map((text) => text.replace(/\d/g, "x"));
 
 describe("text()", () => {
   for (const [kind, secret] of Object.entries(secrets)) {
-    test(`never lets a ${kind} through, wherever it stands`, () => {
+    it(`never keeps a ${kind}, wherever it is`, () => {
       fc.assert(
         fc.property(around, secret, around, (before, planted, after) => {
           const safe = redactor.text(`${before} ${planted} ${after}`);
@@ -45,7 +45,7 @@ describe("text()", () => {
     });
   }
 
-  test.each([
+  it.each([
     ["Authorization: Bearer abcdef123456", "Authorization: [redacted]"],
     ["failed with Bearer mF_9.B5f-4.1JqM", "failed with Bearer [redacted]"],
     ["Basic dXNlcjpwYXNz", "Basic [redacted]"],
@@ -66,7 +66,7 @@ describe("text()", () => {
     expect(redactor.text(text)).toBe(safe);
   });
 
-  test.each([
+  it.each([
     "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Basic authentication is required",
     "the bearer token is missing",
@@ -91,7 +91,7 @@ describe("text()", () => {
     expect(redactor.text(text)).toBe(text);
   });
 
-  test.each([
+  it.each([
     "PRIVATE+KEY+example.com/log+c9db3c2a+AbCdEf",
     "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQ",
     "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",
@@ -99,18 +99,18 @@ describe("text()", () => {
     `hf_${"aB3".repeat(12)}`,
     `shpat_${"0a".repeat(16)}`,
     "sk-proj-Ab1_Cd2-Ef3Gh4Ij5Kl6",
-  ])("never lets %s through", (secret) => {
+  ])("never keeps %s", (secret) => {
     expect(redactor.text(`with ${secret} in it`)).toBe("with [redacted] in it");
   });
 
-  test("finds the account key of a connection string, and the signature of a signed URL", () => {
+  it("redacts the account key of a connection string, and the signature of a signed URL", () => {
     expect(redactor.text("AccountName=x;AccountKey=abcdefgh==;")).toBe("AccountName=x;AccountKey=[redacted]");
     expect(redactor.text("https://s3/x?X-Amz-Signature=abcdef&y=1")).toBe(
       "https://s3/x?X-Amz-Signature=[redacted]&y=1",
     );
   });
 
-  test("is done with it: redacting again changes nothing", () => {
+  it("is idempotent: redacting again changes nothing", () => {
     fc.assert(
       fc.property(around, fc.oneof(...Object.values(secrets)), (before, planted) => {
         const safe = redactor.text(`${before} password=${planted}`);
@@ -119,7 +119,7 @@ describe("text()", () => {
     );
   });
 
-  test("takes time in proportion to the text, whatever the text", () => {
+  it("takes time in proportion to the text, whatever the text", () => {
     // Each of these makes a pattern that backtracks without bound take minutes.
     for (const part of [
       "://",
@@ -137,7 +137,7 @@ describe("text()", () => {
     }
   });
 
-  test("rememberPlain() - remembers short texts only, and not more than a thousand", () => {
+  it("remembers only short plain texts, and at most a thousand", () => {
     const remembering = createRedactor();
     const long = "a".repeat(513);
     for (const text of ["Mozilla/5.0", long]) remembering.rememberPlain(text);
@@ -148,7 +148,7 @@ describe("text()", () => {
 });
 
 describe("id()", () => {
-  test("keeps every id, and no key", () => {
+  it("keeps every id and no key", () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 0n, max: 10n ** 20n }), fc.constantFrom("", "user:", "u-"), (number, prefix) => {
         expect(redactor.id(`${prefix}${number}`)).toBe(`${prefix}${number}`);
@@ -161,7 +161,7 @@ describe("id()", () => {
 });
 
 describe("rule()", () => {
-  test.each([
+  it.each([
     ...["password", "Passwd", "user_password", "newPassword", "PWD", "db-pwd", "secret", "client_secret", "x-api-key"],
     ...["apiKey", "authorization", "Cookie", "set-cookie", "token", "accessToken", "csrf_token", "otp", "userOtp"],
     ...[
@@ -177,18 +177,18 @@ describe("rule()", () => {
     ],
     ...["newPass", "userPass", "dbpass", "db_user_pass", "tokenValue", "accessTokens", "pwdHash", "passHash"],
     ...["authHeader", "cookieJar"],
-  ])("%s is redacted", (name) => {
+  ])("redacts %s", (name) => {
     expect(redactor.rule(name)).toBe("redact");
   });
 
-  test.each(["sessionId", "session_id", "tokenid", "tokenId", "connect.sid", "JSESSIONID", "jti"])(
+  it.each(["sessionId", "session_id", "tokenid", "tokenId", "connect.sid", "JSESSIONID", "jti"])(
     "%s is hashed",
     (name) => {
       expect(redactor.rule(name)).toBe("hash");
     },
   );
 
-  test.each([
+  it.each([
     "userid",
     "reason",
     ...["maxTokens", "tokenCount", "tokensUsed", "accessTokenCount"],
@@ -201,13 +201,13 @@ describe("rule()", () => {
     "",
     "__proto__",
     "constructor",
-  ])("%s is kept", (name) => {
+  ])("keeps %s", (name) => {
     expect(redactor.rule(name)).toBe("keep");
   });
 });
 
 describe("hash()", () => {
-  test("is equal for equal ids under one key and different under another", () => {
+  it("is equal for equal ids under one key, and differs under another", () => {
     const one = createRedactor({ key: "0123456789abcdef" });
     const same = createRedactor({ key: new TextEncoder().encode("0123456789abcdef") });
     const other = createRedactor();
@@ -219,7 +219,7 @@ describe("hash()", () => {
 });
 
 describe("options", () => {
-  test("add names, paths and patterns, and keep names", () => {
+  it("add names, paths and patterns, and allow names", () => {
     const own = createRedactor({
       names: ["iban"],
       allowNames: ["pin"],
@@ -239,7 +239,7 @@ describe("options", () => {
     expect(redactor.hasDataPaths).toBe(false);
   });
 
-  test("turn built-in patterns off, one by one", () => {
+  it("turn built-in patterns off, one by one", () => {
     const samples: { readonly [P in SecretPattern]: string } = {
       privateKey: "-----BEGIN PRIVATE KEY-----\nMIIEv",
       header: "Set-Cookie: theme=dark",
@@ -251,7 +251,7 @@ describe("options", () => {
       cardNumber: "paid with 4111111111111111",
     };
     for (const [pattern, text] of Object.entries(samples) as [SecretPattern, string][]) {
-      // Of a cookie, two patterns see something: the line, and the name.
+      // Two patterns match in a cookie: the line, and the name.
       const allowPatterns: SecretPattern[] = pattern === "header" ? [pattern, "assignment"] : [pattern];
       expect(createRedactor().text(text)).toContain(REDACTED);
       expect(createRedactor({ allowPatterns }).text(text)).toBe(text);
@@ -261,7 +261,7 @@ describe("options", () => {
     }
   });
 
-  test.each([
+  it.each([
     ["actor", "actorId"],
     ["actor_id", "actorId"],
     ["actorId", "actorId"],
@@ -280,12 +280,12 @@ describe("options", () => {
     ["url", "path"],
     ["originalUrl", "path"],
     ["x-request-id", "requestId"],
-  ])("the name %s stands for the column %s as well", (name, column) => {
+  ])("apply the name %s to the column %s as well", (name, column) => {
     expect(createRedactor({ names: [name] }).secretColumn(column)).toBe(true);
     expect(createRedactor({ names: ["other"] }).secretColumn(column)).toBe(false);
   });
 
-  test.each([
+  it.each([
     ...[
       "v",
       "id",
@@ -313,7 +313,7 @@ describe("options", () => {
       "ipSource",
     ],
     ...["data", "notes"],
-  ])("the name %s is refused, because its column cannot be redacted", (name) => {
+  ])("refuse the name %s, whose column cannot be redacted", (name) => {
     expect(() => createRedactor({ names: ["iban", name] })).toThrow(
       expect.objectContaining({
         code: "SECLOG_CONFIG",
@@ -323,13 +323,13 @@ describe("options", () => {
     expect(createRedactor({ paths: [`data.${name}`] }).secretPath(["data", name])).toBe(true);
   });
 
-  test("names may be in any alphabet", () => {
+  it("accept names in any alphabet", () => {
     const own = createRedactor({ names: ["\u043f\u0430\u0440\u043e\u043b\u044c"] });
     expect(own.rule("\u041f\u0430\u0440\u043e\u043b\u044c")).toBe("redact");
     expect(own.rule("\u0438\u043c\u044f")).toBe("keep");
   });
 
-  test.each([
+  it.each([
     ["a name that matches nothing", { names: ["--"] }, 'names has "--"'],
     ["a name that is longer than any is kept", { names: ["x".repeat(201)] }, "names has a name of 201 characters"],
     ["a name that is secret and not", { names: ["pin"], allowNames: ["PIN"] }, 'names and allowNames both have "pin"'],

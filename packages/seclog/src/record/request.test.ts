@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import express from "express";
 import express4 from "express4";
 import fastify from "fastify";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import type { EventNotes } from "../event/event.ts";
 import { NoteTaker } from "../event/text.ts";
@@ -35,7 +35,7 @@ const HEADERS = {
 };
 const COMMON = { requestHost: "shop.example", userAgent: "curl/8.0", requestId: "r-1", traceId: TRACE, spanId: SPAN };
 
-/** Sends one real request to a listener on 127.0.0.1 and waits for its answer. */
+/** Sends one real request to a listener on 127.0.0.1 and waits for its response. */
 async function send(
   listener: (request: IncomingMessage, response: ServerResponse) => void,
   path: string,
@@ -54,7 +54,7 @@ async function send(
 }
 
 describe("requestFacts() of real frameworks", () => {
-  test("node:http", async () => {
+  it("reads node:http", async () => {
     let before: unknown;
     await send((request, response) => {
       before = factsOf(request);
@@ -64,10 +64,10 @@ describe("requestFacts() of real frameworks", () => {
     expect(before).toEqual({ ...COMMON, method: "GET", path: "/a/b", ipAddress: "127.0.0.1", ipSource: "socket" });
   });
 
-  test.each([
+  it.each([
     ["Express 5", express],
     ["Express 4", express4 as unknown as typeof express],
-  ])("%s: the route's template with its mount, and the status once it is sent", async (_, framework) => {
+  ])("reads %s: the route's template with its mount, and the status once it is sent", async (_, framework) => {
     const seen: unknown[] = [];
     const app = framework();
     const orders = framework.Router({ mergeParams: true });
@@ -92,7 +92,7 @@ describe("requestFacts() of real frameworks", () => {
     ]);
   });
 
-  test("Fastify", async () => {
+  it("reads Fastify", async () => {
     let seen: unknown;
     const app = fastify();
     app.get("/users/:id", (request) => {
@@ -112,7 +112,7 @@ describe("requestFacts() of real frameworks", () => {
     });
   });
 
-  test("HTTP/2, also after its stream is gone", async () => {
+  it("reads HTTP/2, even after its stream is gone", async () => {
     const seen: unknown[] = [];
     const server = createHttp2Server((request, response) => {
       seen.push(factsOf(request));
@@ -139,7 +139,7 @@ describe("requestFacts() by shape", () => {
   const node = { method: "POST", url: "/x?y", headers: HEADERS, socket: { remoteAddress: "::ffff:192.0.2.1" } };
   const facts = { ...COMMON, method: "POST", path: "/x", ipAddress: "192.0.2.1", ipSource: "socket" };
 
-  test.each<[string, unknown, object]>([
+  it.each<[string, unknown, object]>([
     ["a plain object", node, facts],
     [
       "Koa",
@@ -171,12 +171,12 @@ describe("requestFacts() by shape", () => {
       { ...node, headers: { ...HEADERS, "user-agent": ["a", "b"] } },
       { ...facts, userAgent: "a, b" },
     ],
-  ])("%s", (_, request, expected) => {
+  ])("reads %s", (_, request, expected) => {
     expect(isRequest(request)).toBe(true);
     expect(factsOf(request)).toEqual(expected);
   });
 
-  test("Hono is not asked for a response that it does not have yet", () => {
+  it("does not ask Hono for a response that it does not have yet", () => {
     const context = {
       req: { raw: new Request("http://x/") },
       finalized: false,
@@ -187,26 +187,26 @@ describe("requestFacts() by shape", () => {
     expect(factsOf(context).statusCode).toBeUndefined();
   });
 
-  test.each([undefined, null, 5, "GET", {}, [], { reason: "x" }, { method: "GET" }, new Error("x"), new Map()])(
+  it.each([undefined, null, 5, "GET", {}, [], { reason: "x" }, { method: "GET" }, new Error("x"), new Map()])(
     "isRequest() - %s is none",
     (value) => {
       expect(isRequest(value)).toBe(false);
     },
   );
 
-  test.each([
+  it.each([
     ["get", "_OTHER"],
     ["QUERY", "QUERY"],
     ["PATCH", "PATCH"],
     ["PROPFIND", "_OTHER"],
     ["x".repeat(100), "_OTHER"],
-  ])("method %s is %s", (sent, method) => {
+  ])("reads the method %s as %s", (sent, method) => {
     const facts = factsOf({ ...node, method: sent });
     expect(facts.method).toBe(method);
     expect(facts.methodOriginal).toBe(method === "_OTHER" ? sent.slice(0, 64) : undefined);
   });
 
-  test.each([
+  it.each([
     ["/a?b=c", "/a"],
     ["/a#b", "/a"],
     ["/a;jsessionid=1/b;x=2?c", "/a/b"],
@@ -219,11 +219,11 @@ describe("requestFacts() by shape", () => {
     ["", ""],
     ["/reset/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "/reset/[redacted]"],
     ["/a/../../etc/passwd", "/a/../../etc/passwd"],
-  ])("target %s is path %s", (url, path) => {
+  ])("reads the target %s as the path %s", (url, path) => {
     expect(factsOf({ ...node, url }).path).toBe(path);
   });
 
-  test("no query value gets into any fact", () => {
+  it("keeps no query value in any fact", () => {
     fc.assert(
       fc.property(fc.webUrl({ withQueryParameters: true }), fc.webPath(), (url, path) => {
         const planted = "pl4nt3d";
@@ -241,27 +241,27 @@ describe("requestFacts() by shape", () => {
     );
   });
 
-  test.each([
+  it.each([
     ["upper case", `00-${TRACE.toUpperCase()}-${SPAN}-01`],
     ["version ff", `ff-${TRACE}-${SPAN}-01`],
     ["a zero trace", `00-${"0".repeat(32)}-${SPAN}-01`],
     ["a zero span", `00-${TRACE}-${"0".repeat(16)}-01`],
     ["version 00 with more fields", `00-${TRACE}-${SPAN}-01-x`],
     ["a list", `00-${TRACE}-${SPAN}-01, 00-${TRACE}-${SPAN}-01`],
-  ])("traceparent with %s is none", (_, traceparent) => {
+  ])("ignores a traceparent with %s", (_, traceparent) => {
     const facts = factsOf({ ...node, headers: { traceparent } });
     expect([facts.traceId, facts.spanId]).toEqual([undefined, undefined]);
   });
 
-  test("traceparent of a later version may have more fields", () => {
+  it("accepts more fields in a traceparent of a later version", () => {
     expect(factsOf({ ...node, headers: { traceparent: `01-${TRACE}-${SPAN}-01-more` } }).traceId).toBe(TRACE);
   });
 
-  test.each(["", "a b", "x".repeat(129), "<script>", "a\r\nb"])("x-request-id %j is none", (id) => {
+  it.each(["", "a b", "x".repeat(129), "<script>", "a\r\nb"])("ignores the x-request-id %j", (id) => {
     expect(factsOf({ ...node, headers: { "x-request-id": id } }).requestId).toBeUndefined();
   });
 
-  test("the application's own paths are redacted", () => {
+  it("redacts the paths that the application configures", () => {
     const redact = { paths: ["userAgent", "path", "ipAddress", "requestId", "requestHost"] };
     expect(factsOf(node, { redact })).toEqual({
       ...{ method: "POST", path: "[redacted]", userAgent: "[redacted]", requestHost: "[redacted]" },
@@ -270,18 +270,18 @@ describe("requestFacts() by shape", () => {
     });
   });
 
-  test("the application may redact the chain of addresses alone", () => {
+  it("can redact the chain of addresses alone", () => {
     const proxied = { ...node, headers: { "x-forwarded-for": "192.0.2.7" }, socket: { remoteAddress: "127.0.0.1" } };
     const facts = factsOf(proxied, { clientIp: { trust: ["loopback"] }, redact: { paths: ["ipChain"] } });
     expect(facts).toMatchObject({ ipAddress: "192.0.2.7", ipChain: "[redacted]", notes: { redacted: ["ipChain"] } });
   });
 
-  test("a secret that the cut would part is redacted whole", () => {
+  it("redacts the whole of a secret that a cut would split", () => {
     const agent = `${"u".repeat(500)} AKIAABCDEFGHIJKLMNOP`;
     expect(factsOf({ ...node, headers: { "user-agent": agent } }).userAgent).toBe(`${"u".repeat(500)} [redacted]`);
   });
 
-  test("long texts are cut and noted, and the chain keeps its right end", () => {
+  it("cuts long texts and notes that; of the chain it keeps the right end", () => {
     const facts = factsOf(
       {
         method: "GET",
@@ -296,7 +296,7 @@ describe("requestFacts() by shape", () => {
     expect(facts.notes?.truncated).toEqual({ path: 5001, userAgent: 5000, ipChain: 4520 });
   });
 
-  test("never throws, whatever has the shape of a request", () => {
+  it("never throws, whatever looks like a request", () => {
     const member = fc.oneof(
       fc.anything(),
       fc.string({ unit: "binary" }),

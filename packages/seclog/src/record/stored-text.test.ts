@@ -12,7 +12,7 @@ const columns = COLUMN_LIST.filter(
 ).map(({ member }) => member as TextColumn);
 
 describe("storedText()", () => {
-  it("is what an event keeps, whatever the text", () => {
+  it("returns what an event keeps of any text", () => {
     const redactor = createRedactor({ allowPatterns: SECRET_PATTERNS });
     fc.assert(
       fc.property(fc.constantFrom(...columns), fc.string({ unit: "binary", maxLength: 600 }), (column, text) => {
@@ -21,7 +21,7 @@ describe("storedText()", () => {
     );
   });
 
-  it("tells long ids apart that begin alike, within the limit, and says how long they were", () => {
+  it("keeps long ids distinct that begin alike, within the limit, and notes their length", () => {
     const notes = new NoteTaker();
     const ids = ["Jane", "Joan"].map((name) => `${"ou=people,".repeat(40)}cn=${name}`);
     const kept = ids.map((id) => clean(id, "actorId", createRedactor(), notes));
@@ -32,11 +32,11 @@ describe("storedText()", () => {
     }
     expect(kept).toEqual(ids.map((id) => storedText("actorId", id)));
     expect(notes.notes()).toEqual({ truncated: { actorId: 407 } });
-    // What a query prints can be given to the next one.
+    // A query accepts what an earlier one printed.
     expect(storedText("actorId", kept[0] ?? "")).toBe(kept[0]);
   });
 
-  it("has no hash of an id that had a secret in it", () => {
+  it("omits the hash of an id that contained a secret", () => {
     const id = `Bearer abcdef123456 ${"x".repeat(400)}`;
     expect(clean(id, "actorId", createRedactor(), new NoteTaker())).toMatch(/^Bearer \[redacted\] x+$/);
   });

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { writeCursor } from "../spool/cursor.ts";
 import { type SpoolFs, spoolFs } from "../spool/fs.ts";
 import { OwnerWatch, RENEW_MS, release } from "../spool/ownership.ts";
@@ -44,7 +44,7 @@ function leaveBehind(id: string): void {
   release(spoolFs, owned);
 }
 
-/** What adopts with `fs`, and the sources whose events came. */
+/** An adoption over `fs`, and the sources whose events arrived, in order. */
 function adopter(
   fs: SpoolFs,
   watch?: OwnerWatch,
@@ -88,7 +88,7 @@ function adopter(
   return { adoption, shipper, shipped, failures, bytes: () => bytes };
 }
 
-/** A file system of which a call fails as long as `failing` says so of its first argument. */
+/** A file system in which one call fails while `failing` returns true for its first argument. */
 function failingFs(name: "openSync" | "rmdirSync", failing: (path: unknown) => boolean): SpoolFs {
   const real = spoolFs[name] as (...args: unknown[]) => unknown;
   return Object.assign(
@@ -102,7 +102,7 @@ function failingFs(name: "openSync" | "rmdirSync", failing: (path: unknown) => b
   );
 }
 
-test("look() - ships the other sources while of one the owner's file cannot be made, and that one the next time", async () => {
+it("look() - ships the other sources while one source's owner file cannot be created, and ships that one at the next look", async () => {
   let failing = true;
   const fs = failingFs("openSync", (path) => failing && path === join(root, IDS[0] as string, "owner.2"));
   const { adoption, shipper, shipped, failures } = adopter(fs);
@@ -116,7 +116,7 @@ test("look() - ships the other sources while of one the owner's file cannot be m
   await shipper.stop();
 });
 
-test("look() - ships the other sources while of one the handler's cursor cannot be read, and that one when it can", async () => {
+it("look() - ships the other sources while one source's cursor cannot be read, and ships that one once it can", async () => {
   let failing = true;
   const fs = failingFs("openSync", (path) => failing && path === join(root, IDS[0] as string, "cursor.h"));
   const { adoption, shipper, shipped } = adopter(fs);
@@ -132,30 +132,27 @@ test("look() - ships the other sources while of one the handler's cursor cannot 
   await shipper.stop();
 });
 
-test.each([
+it.each([
   ["00000002.seg", "8G"],
   ["owner.999999999999", "0"],
   ["owner.1", "5G"],
-])(
-  "look() - names %s of %s in one source's folder as what is left behind, and ships the others",
-  async (name, size) => {
-    const path = join(root, IDS[0] as string, name);
-    execFileSync("truncate", ["-s", size, path]);
-    const { adoption, shipper, shipped, failures } = adopter(spoolFs);
-    expect(adoption.look()).toBe(1);
-    expect(failures).toEqual([expect.stringContaining(path)]);
-    expect(adoption.left()?.lastError).toMatchObject({
-      code: "SECLOG_SPOOL_DIRECTORY",
-      message: expect.stringContaining(path),
-    });
-    await expect.poll(() => shipped).toEqual([IDS[1]]);
-    await expect.poll(() => listSources(spoolFs, root)).toEqual([IDS[0]]);
-    rmSync(path);
-    await shipper.stop();
-  },
-);
+])("look() - reports %s of %s in a source's folder as left behind, and ships the other sources", async (name, size) => {
+  const path = join(root, IDS[0] as string, name);
+  execFileSync("truncate", ["-s", size, path]);
+  const { adoption, shipper, shipped, failures } = adopter(spoolFs);
+  expect(adoption.look()).toBe(1);
+  expect(failures).toEqual([expect.stringContaining(path)]);
+  expect(adoption.left()?.lastError).toMatchObject({
+    code: "SECLOG_SPOOL_DIRECTORY",
+    message: expect.stringContaining(path),
+  });
+  await expect.poll(() => shipped).toEqual([IDS[1]]);
+  await expect.poll(() => listSources(spoolFs, root)).toEqual([IDS[0]]);
+  rmSync(path);
+  await shipper.stop();
+});
 
-test("look() - ships also what a living owner that was taken for dead wrote until it noticed", async () => {
+it("look() - ships everything that a living owner, mistaken for dead, wrote before it noticed", async () => {
   const id = "0191f7a0-0000-7000-8000-000000000003";
   const owned = createSource(spoolFs, root, id);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
@@ -191,7 +188,7 @@ test("look() - ships also what a living owner that was taken for dead wrote unti
   await shipper.stop();
 });
 
-test("look() - ships sound sources beside any four that only somebody can mend, and no more than so many of these", async () => {
+it("look() - ships sound sources beside many that only an operator can fix, and holds a bounded number of those", async () => {
   const ids = Array.from({ length: 20 }, (_, n) => `0191f7a0-0000-7000-8000-0000000001${String(n).padStart(2, "0")}`);
   for (const id of ids) leaveBehind(id);
   const sound = ids[8] as string;
@@ -210,7 +207,7 @@ test("look() - ships sound sources beside any four that only somebody can mend, 
   await shipper.stop();
 });
 
-test("look() - ships sound sources beside any four that cannot be read", async () => {
+it("look() - ships sound sources beside four that cannot be read", async () => {
   const ids = Array.from({ length: 5 }, (_, n) => `0191f7a0-0000-7000-8000-0000000001${String(n).padStart(2, "0")}`);
   for (const id of ids) leaveBehind(id);
   const sound = ids[4] as string;
@@ -225,7 +222,7 @@ test("look() - ships sound sources beside any four that cannot be read", async (
   await shipper.stop();
 });
 
-test("a folder that is away for a moment ends nothing: each handler gets all of it", async () => {
+it("look() - delivers everything to each handler although a source's folder is away for a moment", async () => {
   const [id] = IDS as [string];
   const directory = join(root, id);
   let go = (): void => {};
@@ -248,7 +245,7 @@ test("a folder that is away for a moment ends nothing: each handler gets all of 
   await shipper.stop();
 });
 
-test("look() - leaves a source whose folder is gone, and finds it again when it comes back", async () => {
+it("look() - drops a source whose folder is gone, and picks it up again when the folder returns", async () => {
   const [id] = IDS as [string];
   const refused = [id];
   const { adoption, shipper, shipped } = adopter(spoolFs, undefined, refused);
@@ -267,8 +264,8 @@ test("look() - leaves a source whose folder is gone, and finds it again when it 
   await shipper.stop();
 });
 
-test.each(["something is in the way", "the folder itself cannot be removed"] as const)(
-  "look() - tries again to remove a source that was shipped when %s, and ships the others meanwhile",
+it.each(["something is in the way", "the folder itself cannot be removed"] as const)(
+  "look() - retries the removal of a shipped source when %s, and ships the others meanwhile",
   async (why) => {
     const [id] = IDS as [string];
     const inTheWay = join(root, id, "backup");
@@ -296,7 +293,7 @@ test.each(["something is in the way", "the folder itself cannot be removed"] as 
   },
 );
 
-test("look() - is no failure when another process takes or removes what this one is about to remove, or to read", async () => {
+it("look() - reports no failure when another process takes over or removes a source that this one is about to remove or read", async () => {
   const [first, second] = IDS as [string, string];
   const owner = { ...hostProcesses.self(), holder: "somebody else", key: "" };
   const fs: SpoolFs = {
@@ -318,7 +315,7 @@ test("look() - is no failure when another process takes or removes what this one
   await shipper.stop();
 });
 
-test("drainSpool() - says in the end what it could not remove", async () => {
+it("drainSpool() - reports at the end which source it could not remove", async () => {
   const [id] = IDS as [string];
   mkdirSync(join(root, id, "backup"));
   let stored = 0;
@@ -336,7 +333,7 @@ test("drainSpool() - says in the end what it could not remove", async () => {
   expect(stored).toBe(2);
 });
 
-/** A handler that takes everything, and how many events it was given. */
+/** A handler that accepts everything and counts the events. */
 function taker(name: string = "h"): { handler: SecurityEventHandler; stored: () => number } {
   let stored = 0;
   const handle: SecurityEventHandler["handle"] = async ({ records }) => {
@@ -345,7 +342,7 @@ function taker(name: string = "h"): { handler: SecurityEventHandler; stored: () 
   return { handler: { name, handle, close: () => Promise.resolve() }, stored: () => stored };
 }
 
-test("drainSpool() - looks again at what could not be taken over", async () => {
+it("drainSpool() - retries a source that it could not take over", async () => {
   rmSync(join(root, IDS[1] as string), { recursive: true });
   let failures = 1;
   const fs = failingFs("openSync", (path) => String(path).endsWith("owner.2") && failures-- > 0);
@@ -354,7 +351,7 @@ test("drainSpool() - looks again at what could not be taken over", async () => {
   expect(stored()).toBe(1);
 });
 
-test("drainSpool() - says in the end what it could not take over", async () => {
+it("drainSpool() - reports at the end why it could not take over a source", async () => {
   const [id] = IDS as [string];
   const fs = failingFs("openSync", (path) => path === join(root, id, "owner.2"));
   const { handler, stored } = taker();
@@ -365,7 +362,7 @@ test("drainSpool() - says in the end what it could not take over", async () => {
   expect(stored()).toBe(1);
 });
 
-test("drainSpool() - does not say that nothing is left when a segment is a link, which it names", async () => {
+it("drainSpool() - fails and names the segment that is a symbolic link, rather than report an empty spool", async () => {
   const [id] = IDS as [string];
   const segment = join(root, id, "00000001.seg");
   rmSync(segment);
@@ -375,7 +372,7 @@ test("drainSpool() - does not say that nothing is left when a segment is a link,
   );
 });
 
-test("drainSpool() - keeps no position of a handler that took nothing, for that would keep the source", async () => {
+it("drainSpool() - stores no position for a handler that accepted nothing, since that would keep the source forever", async () => {
   const [id] = IDS as [string];
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
   rmSync(join(root, id), { recursive: true });
@@ -403,7 +400,7 @@ test("drainSpool() - keeps no position of a handler that took nothing, for that 
   expect(listSources(spoolFs, root)).toEqual([]);
 });
 
-test("finished() - removes nothing that somebody else has taken over", async () => {
+it("finished() - removes no source that another process has taken over", async () => {
   const [id] = IDS as [string];
   let go = (): void => {};
   const held = new Promise<void>((resolve) => {
@@ -421,7 +418,7 @@ test("finished() - removes nothing that somebody else has taken over", async () 
   await shipper.stop();
 });
 
-test("look() - gives a source that is back to a handler only when that has let go of what it had of it", async () => {
+it("look() - passes a returned source to a handler only after the handler's earlier calls have settled", async () => {
   const [id] = IDS as [string];
   let atOnce = 0;
   let most = 0;
@@ -452,7 +449,7 @@ test("look() - gives a source that is back to a handler only when that has let g
   await shipper.stop();
 });
 
-test("look() - begins nothing when the shipper has stopped", async () => {
+it("look() - ships nothing after the shipper has stopped", async () => {
   const { adoption, shipper, shipped } = adopter(spoolFs);
   await shipper.stop();
   adoption.look();
@@ -461,7 +458,7 @@ test("look() - begins nothing when the shipper has stopped", async () => {
   adoption.release();
 });
 
-test("look() - ships all sources to a handler that is well while another one is down", async () => {
+it("look() - ships all sources to a healthy handler while another handler is down", async () => {
   for (let n = 3; n <= 9; n++) leaveBehind(`0191f7a0-0000-7000-8000-00000000000${n}`);
   const down: SecurityEventHandler = {
     name: "down",
@@ -480,7 +477,7 @@ test("look() - ships all sources to a handler that is well while another one is 
   await shipper.stop();
 });
 
-test("look() - takes nothing over that nobody would give up again", async () => {
+it("look() - takes over no source after the shipper has stopped, since nothing would release it", async () => {
   const { adoption, shipper } = adopter(spoolFs);
   await shipper.stop();
   adoption.release();
@@ -488,7 +485,7 @@ test("look() - takes nothing over that nobody would give up again", async () => 
   for (const id of IDS) expect(sourceIsOwned(spoolFs, root, id)).toBe(false);
 });
 
-test("drainSpool() - can ship in the same process what was away when it ended before", async () => {
+it("drainSpool() - ships, in the same process, a source whose folder was away when an earlier call ended", async () => {
   const [id] = IDS as [string];
   const handler = (handle: SecurityEventHandler["handle"]): SecurityEventHandler => ({
     name: "h",
@@ -504,7 +501,7 @@ test("drainSpool() - can ship in the same process what was away when it ended be
   const drained = drainSpool({ directory: root, handlers: [stuck], signal: controller.signal });
   await expect.poll(() => called).toBe(true);
   renameSync(join(root, id), join(root, "away"));
-  // It looks every second.
+  // drainSpool() looks every second.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   controller.abort();
   await drained;

@@ -4,7 +4,7 @@ import { unreadable, untouchable } from "#test/support/odd-errors.ts";
 import { failureOf } from "./failure.ts";
 import { HandlerError } from "./handler.ts";
 
-/** As another copy of the package throws it: the members of a HandlerError, of a class of its own. */
+/** A failure as another copy of the package throws it: a HandlerError's members on another class. */
 function foreign(members: object): unknown {
   return Object.assign(new Error("refused"), members);
 }
@@ -22,16 +22,16 @@ describe("failureOf()", () => {
     [{ kind: "destination", code: "EACCES" }, "destination", "SECLOG_HANDLER_STOPPED"],
     [{ kind: "toString", code: "SECLOG_STORE_BEHIND" }, "retry", "SECLOG_HANDLER_RETRY"],
     [{ code: "ECONNRESET" }, "retry", "SECLOG_HANDLER_RETRY"],
-  ])("knows the failure %o of another copy by its members", (members, kind, code) => {
+  ])("recognises the failure %o of another copy by its members", (members, kind, code) => {
     expect(failureOf(foreign(members))).toMatchObject({ kind, code, message: "refused" });
   });
 
-  it("keeps up to where a source is stored", () => {
+  it("keeps the number up to which a source is stored", () => {
     const members = { kind: "destination", code: "SECLOG_SOURCE_SEIZED", stored: 7 };
     expect(failureOf(foreign(members))).toMatchObject(members);
   });
 
-  it("knows an error of another realm, and survives whatever else was thrown", () => {
+  it("recognises an error of another realm, and survives any other thrown value", () => {
     const thrown: unknown = runInNewContext(`Object.assign(new Error("refused"), { kind: "event" })`);
     expect(failureOf(thrown)).toMatchObject({ kind: "event" });
     for (const odd of [undefined, null, "event", 7, { kind: "event" }, untouchable]) {
@@ -39,7 +39,7 @@ describe("failureOf()", () => {
     }
   });
 
-  it("says something for a failure that does not, and keeps its kind", () => {
+  it("supplies a message for a failure without a readable one, and keeps its kind", () => {
     expect(failureOf(new HandlerError("event", ""))).toMatchObject({
       kind: "event",
       message: "SECLOG_EVENT_REJECTED",

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { ModelFs } from "#test/support/model-fs.ts";
 import type { SeclogError } from "../event/errors.ts";
 import { writeCursor } from "../spool/cursor.ts";
@@ -13,7 +13,7 @@ let disk: ModelFs;
 let fs: SpoolFs;
 let warnings: SeclogError[];
 
-/** A source of which the events before 1001 are deleted, with a segment that nothing was written to. */
+/** A source whose events before 1001 are deleted; its one segment is empty. */
 beforeEach(() => {
   warnings = [];
   disk = new ModelFs(1);
@@ -22,7 +22,7 @@ beforeEach(() => {
   segment(7, 1_001, 1_000);
 });
 
-/** A segment with whole events, of which the first bytes are overwritten. */
+/** Writes a segment of whole events, then overwrites its first `garbled` bytes. Returns its size. */
 function segment(number: number, firstSeq: number, lastSeq: number, garbled: number = 0): number {
   const slab = frameSlab(64 * 1024);
   let end = 0;
@@ -62,18 +62,18 @@ function damageCursor(): void {
   disk.damage("/source/cursor.h", () => Buffer.alloc(64, "x"));
 }
 
-test("a handler that is new has nothing, also of what is deleted: a store knows no source of which the beginning is missing", () => {
+it("loadCursor() - starts a new handler at 0, even if the first events are deleted: a store refuses a source without its beginning", () => {
   expect(loadCursor()).toBe(0);
   expect(warnings).toEqual([]);
 });
 
-test("a handler whose cursor is damaged begins with the first event that is left, and that is told", () => {
+it("loadCursor() - starts a handler whose cursor is damaged at the first event that is left, and reports that", () => {
   damageCursor();
   expect(loadCursor()).toBe(1_000);
   expect(warnings).toMatchObject([{ code: "SECLOG_SPOOL_CORRUPT" }]);
 });
 
-test("nothing is taken for deleted where the oldest segment does not say where it begins: what is damaged there is told", () => {
+it("loadCursor() - assumes no deletion when the header of the oldest segment is damaged, so that the damage is reported", () => {
   damageCursor();
   writeCursor(fs, "/source", "other", 1_015);
   fs.unlinkSync(join("/source", segmentName(7)));
@@ -81,7 +81,7 @@ test("nothing is taken for deleted where the oldest segment does not say where i
   expect(loadCursor()).toBe(0);
 });
 
-test("what was deleted is told also when reading fails in the middle of it", () => {
+it("release() - reports every freed byte although reading fails halfway through", () => {
   const size = segment(8, 1_001, 1_010);
   for (const number of [9, 10, 11]) segment(number, 1_001 + 10 * (number - 8), 1_010 + 10 * (number - 8));
   let freed = 0;
@@ -96,11 +96,11 @@ test("what was deleted is told also when reading fails in the middle of it", () 
   expect(() => source.release(1_040)).toThrow("EMFILE");
   failing = false;
   source.release(1_040);
-  // The empty one, and all but the last.
+  // The empty segment, and all but the last one.
   expect(freed).toBe(HEADER_BYTES + 3 * size);
 });
 
-test("what is to be had later is no cursor that is missing", () => {
+it("loadCursor() - throws while the cursor cannot be opened, and does not take it for a missing one", () => {
   writeCursor(fs, "/source", "h", 1_005);
   const real = fs.openSync.bind(fs);
   fs = Object.assign(Object.create(fs) as SpoolFs, {
@@ -115,7 +115,7 @@ test("what is to be had later is no cursor that is missing", () => {
   expect(() => loadCursor()).toThrow("ENOENT");
 });
 
-test("a handler whose cursor is whole goes on behind it: what is missing there was not deleted by Seclog", () => {
+it("loadCursor() - continues after an intact cursor even if the next events are missing, which Seclog did not delete", () => {
   writeCursor(fs, "/source", "h", 3);
   expect(loadCursor()).toBe(3);
   expect(warnings).toEqual([]);

@@ -1,4 +1,4 @@
-/** A handler that writes into what it is given harms nobody but itself. */
+/** A handler that writes into its arguments harms only itself. */
 import { describe, expect, it } from "vitest";
 import type { SecurityEvent } from "../event/event.ts";
 import { createSecurityLog } from "../log/create-security-log.ts";
@@ -11,7 +11,7 @@ function open(...handlers: SecurityEventHandler[]): ReturnType<typeof createSecu
 }
 
 describe("EventBatch.records of a log in memory", () => {
-  it("are each handler's own, and whole again at each try", async () => {
+  it("are each handler's own copy, and intact again at every attempt", async () => {
     const seen: SecurityEvent[] = [];
     let tries = 0;
     const vandal: SecurityEventHandler = {
@@ -27,7 +27,7 @@ describe("EventBatch.records of a log in memory", () => {
     };
     const reader: SecurityEventHandler = {
       name: "reader",
-      // Behind the vandal, as it would be with a slow destination.
+      // Later than the vandal, as with a slow destination.
       handle: async (batch) => {
         await new Promise((resolve) => setTimeout(resolve, 20));
         seen.push(...batch.events);
@@ -42,7 +42,7 @@ describe("EventBatch.records of a log in memory", () => {
     expect(log.health().handlers).toMatchObject([{ quarantined: 0 }, { quarantined: 0 }]);
   });
 
-  it("leave the log its own account of a batch whose members a handler sets or deletes", async () => {
+  it("leave the log's own account intact although a handler sets or deletes a batch's members", async () => {
     const seen: number[] = [];
     const codes: unknown[] = [];
     let tries = 0;
@@ -85,7 +85,7 @@ describe("EventBatch.records of a log in memory", () => {
     expect(JSON.stringify(codes)).not.toContain("SECLOG_SPOOL_DIRECTORY");
   });
 
-  it("name the source in diagnostics although the handler's quarantine() changed what it was given", async () => {
+  it("name the source in diagnostics although the handler's quarantine() changed its argument", async () => {
     const kept: unknown[] = [];
     const vandal: SecurityEventHandler = {
       name: "vandal",
@@ -109,7 +109,7 @@ describe("EventBatch.records of a log in memory", () => {
     expect(log.health().handlers[0]).not.toHaveProperty("lastError");
   });
 
-  it("are quarantined as they were recorded, and telling of that ends", async () => {
+  it("are quarantined as recorded, and the reports about that end", async () => {
     const kept: QuarantinedRecord[] = [];
     const vandal: SecurityEventHandler = {
       name: "vandal",
@@ -127,7 +127,7 @@ describe("EventBatch.records of a log in memory", () => {
     log.recordSecurityEvent("authz_fail");
     await log.flush();
     await log.flush();
-    // Two events, and the two that tell of them; those are not told of again.
+    // Two events and the two events that report them, which are not reported again.
     expect(kept.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
     for (const { record } of kept) expect(Buffer.from(record).toString()).toMatch(/^\{"category":/);
     expect(log.health()).toMatchObject({ recorded: 4, handlers: [{ quarantined: 4 }] });

@@ -1,12 +1,12 @@
 import { EventEmitter } from "node:events";
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import { expect, test, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { ShippingNews } from "./news.ts";
 import { ShipThread } from "./ship-thread.ts";
 
 vi.mock("../runtime/timers.ts", () => import("#test/support/global-timers.ts"));
 
-/** What `new Worker` makes, or that it throws. */
+/** What `new Worker` returns, or the error that it throws. */
 let make: (port: MessagePort) => EventEmitter;
 
 vi.mock("node:worker_threads", async (original) => ({
@@ -32,7 +32,7 @@ const refuse = (): never => {
   throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
 };
 
-test.each(["at first", "again"])("a thread that cannot be started %s is tried again, and reported", async (when) => {
+it.each(["at first", "again"])("ShipThread - reports a thread that cannot be started %s, and retries", async (when) => {
   vi.useFakeTimers();
   const threads: Thread[] = [];
   const started = (port: MessagePort): Thread => {

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type CrashKind, type Fault, ModelFs } from "#test/support/model-fs.ts";
 import type { SpoolFs } from "../spool/fs.ts";
 import type { SpoolRead } from "../spool/reader.ts";
@@ -35,7 +35,7 @@ const leftBehind: ShipSource = {
   release: ignored,
 };
 
-test("Shipper.drain() - ends with a source that was left behind, not with its deadline", async () => {
+it("Shipper.drain() - ends when only a left-behind source remains, not at its deadline", async () => {
   let store = ignored;
   const handler = {
     name: "test",
@@ -53,7 +53,7 @@ test("Shipper.drain() - ends with a source that was left behind, not with its de
   await shipper.stop();
 });
 
-/** A living source in which the numbers from 1 on are damaged. */
+/** A living source whose numbers from 1 on are damaged. */
 function damaged(lastSeq: number): ShipSource {
   const read = (afterSeq: number): SpoolRead =>
     afterSeq < lastSeq ? { kind: "damage", firstSeq: afterSeq + 1, lastSeq, bytes: Buffer.alloc(0) } : { kind: "end" };
@@ -67,7 +67,7 @@ function damaged(lastSeq: number): ShipSource {
   };
 }
 
-test("Shipper - lets others have their turn while very much damage is kept, and stops in the middle of it", async () => {
+it("Shipper - yields to other work while it quarantines a lot of damage, and can stop halfway", async () => {
   let kept = 0;
   const handler = { name: "test", handle: async () => {}, close: async () => {} };
   const shipper = new Shipper([handler], silent, () => {
@@ -80,7 +80,7 @@ test("Shipper - lets others have their turn while very much damage is kept, and 
   expect(kept).toBeLessThan(10_000_000);
 });
 
-test("Shipper - keeps each number that is damaged, and reports once for those in a row", async () => {
+it("Shipper - quarantines every damaged number, and reports each run of them once", async () => {
   const reports: string[] = [];
   let kept = 0;
   const quarantined = (_: unknown, { seq, reason }: { seq: number; reason: string }): number =>
@@ -99,7 +99,7 @@ test("Shipper - keeps each number that is damaged, and reports once for those in
   ]);
 });
 
-test("Shipper.health() - is well again when a cursor can be read and there is nothing to ship", async () => {
+it("Shipper.health() - recovers when a cursor can be read again and nothing is left to ship", async () => {
   let failing = true;
   const source: ShipSource = {
     ...damaged(7),
@@ -122,7 +122,7 @@ test("Shipper.health() - is well again when a cursor can be read and there is no
   await shipper.stop();
 });
 
-test("Shipper - gives no batch again beside itself when reading the spool fails meanwhile", async () => {
+it("Shipper - never delivers a batch twice at the same time, even if reading the spool fails meanwhile", async () => {
   let failures = 1;
   const source: ShipSource = {
     ...leftBehind,
@@ -174,7 +174,7 @@ describe("keepQuarantined()", () => {
     fs.closeSync(root);
     return { disk, fs };
   };
-  /** The numbers on lines that are whole, and how many lines are not. */
+  /** The numbers on whole lines, and how many lines are torn. */
   const lines = (disk: ModelFs): { whole: number[]; torn: number } => {
     const whole: number[] = [];
     let torn = 0;
@@ -188,54 +188,60 @@ describe("keepQuarantined()", () => {
     return { whole, torn };
   };
 
-  test.each(["EIO", "ENOSPC", "SHORT"] as const)("whichever call fails (%s), what it said it has is there", (code) => {
-    for (const calls of ["write", "sync", "read"] as const) {
-      for (let after = 0; after < 12; after++) {
-        const { disk, fs } = withRoot(after);
-        keepQuarantined(fs, "/spool", "h", record(1));
-        disk.inject({ calls, after, count: 1, code } satisfies Fault);
-        const kept = [1];
-        for (const seq of [2, 2, 3, 3]) {
-          if (kept.includes(seq)) continue;
-          try {
-            keepQuarantined(fs, "/spool", "h", record(seq));
-            kept.push(seq);
-          } catch {
-            // The lane tries again.
+  it.each(["EIO", "ENOSPC", "SHORT"] as const)(
+    "has on disk what it acknowledged, whichever call fails with %s",
+    (code) => {
+      for (const calls of ["write", "sync", "read"] as const) {
+        for (let after = 0; after < 12; after++) {
+          const { disk, fs } = withRoot(after);
+          keepQuarantined(fs, "/spool", "h", record(1));
+          disk.inject({ calls, after, count: 1, code } satisfies Fault);
+          const kept = [1];
+          for (const seq of [2, 2, 3, 3]) {
+            if (kept.includes(seq)) continue;
+            try {
+              keepQuarantined(fs, "/spool", "h", record(seq));
+              kept.push(seq);
+            } catch {
+              // The lane retries.
+            }
           }
+          expect(kept).toEqual([1, 2, 3]);
+          // A torn line, or a whole one that was never acknowledged as on disk.
+          expect([...new Set(lines(disk).whole)], `${calls} ${after}`).toEqual(kept);
         }
-        expect(kept).toEqual([1, 2, 3]);
-        // Half a line, or a whole one of which it was not known that it is on disk.
-        expect([...new Set(lines(disk).whole)], `${calls} ${after}`).toEqual(kept);
       }
-    }
-  });
+    },
+  );
 
-  test.each(["kill", "power"] as const)("has what it said it has after a %s at any moment", (kind: CrashKind) => {
-    for (let seed = 0; seed < 20; seed++) {
-      for (let after = 0; after < 16; after++) {
-        const { disk, fs } = withRoot(seed);
-        disk.schedule(after, () => disk.crash(kind));
-        const kept: number[] = [];
-        try {
-          for (const seq of [1, 2]) {
-            keepQuarantined(fs, "/spool", "h", record(seq));
-            kept.push(seq);
+  it.each(["kill", "power"] as const)(
+    "has on disk what it acknowledged, after a %s at any moment",
+    (kind: CrashKind) => {
+      for (let seed = 0; seed < 20; seed++) {
+        for (let after = 0; after < 16; after++) {
+          const { disk, fs } = withRoot(seed);
+          disk.schedule(after, () => disk.crash(kind));
+          const kept: number[] = [];
+          try {
+            for (const seq of [1, 2]) {
+              keepQuarantined(fs, "/spool", "h", record(seq));
+              kept.push(seq);
+            }
+          } catch {
+            // The process has ended.
           }
-        } catch {
-          // The process has ended.
+          disk.crash(kind);
+          keepQuarantined(disk.process(), "/spool", "h", record(3));
+          const { whole, torn } = lines(disk);
+          expect(whole).toEqual(expect.arrayContaining([...kept, 3]));
+          expect(torn).toBeLessThanOrEqual(1);
         }
-        disk.crash(kind);
-        keepQuarantined(disk.process(), "/spool", "h", record(3));
-        const { whole, torn } = lines(disk);
-        expect(whole).toEqual(expect.arrayContaining([...kept, 3]));
-        expect(torn).toBeLessThanOrEqual(1);
       }
-    }
-  });
+    },
+  );
 });
 
-test.each(["saveCursor", "release"] as const)(
+it.each(["saveCursor", "release"] as const)(
   "Shipper - tries again by itself when %s() failed, and tells that once",
   async (name) => {
     let failing = true;
@@ -261,7 +267,7 @@ test.each(["saveCursor", "release"] as const)(
   },
 );
 
-test("Shipper.releaseAgain() - lets go although no handler has come further", async () => {
+it("Shipper.releaseAgain() - releases although no handler has made progress", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...leftBehind, limit: () => 1, release: (seq) => void released.push(seq) };
   const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], silent, ignored);
@@ -272,7 +278,7 @@ test("Shipper.releaseAgain() - lets go although no handler has come further", as
   await shipper.stop();
 });
 
-test("Shipper.add() - lets go of what its handlers had before", async () => {
+it("Shipper.add() - releases what its handlers had already stored", async () => {
   const released: number[] = [];
   const source: ShipSource = { ...damaged(7), loadCursor: () => 7, release: (seq) => void released.push(seq) };
   const shipper = new Shipper([{ name: "test", handle: async () => {}, close: async () => {} }], silent, ignored);
@@ -281,7 +287,7 @@ test("Shipper.add() - lets go of what its handlers had before", async () => {
   await shipper.stop();
 });
 
-test("Shipper.closeHandlers() - does not mind a handler that throws", async () => {
+it("Shipper.closeHandlers() - tolerates a handler that throws", async () => {
   const close = (): never => {
     throw new Error("made by the test");
   };
@@ -290,7 +296,7 @@ test("Shipper.closeHandlers() - does not mind a handler that throws", async () =
   await shipper.closeHandlers();
 });
 
-test("Shipper.closeHandlers() - waits a few seconds for a handler that does not close", async () => {
+it("Shipper.closeHandlers() - waits only a few seconds for a handler that does not close", async () => {
   vi.useFakeTimers();
   try {
     const handler = { name: "test", handle: async () => {}, close: () => new Promise<void>(ignored) };

@@ -1,6 +1,6 @@
 /**
- * What an application says to Node holds for its handlers, too, which run in the shipper's thread. Each is a process of
- * its own.
+ * An application's settings of Node also apply to its handlers, which run in the shipper's thread. Each test is a
+ * process.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 let folder: string;
 
-/** A handler that writes down what it sees in its thread. */
+/** A handler that records what it sees in its thread. */
 const REPORT = `
   import { writeFileSync } from "node:fs";
   import tls from "node:tls";
@@ -31,8 +31,8 @@ const REPORT = `
   });`;
 
 /**
- * What is said between threads by code that is not ours: of no shape, of another's, and of ours with what cannot be in
- * it.
+ * Messages that other code posts between threads: shapeless ones, ones in another format, and ones in ours with
+ * impossible contents.
  */
 const FOREIGN = `[
   null, undefined, 0, "ready", 1n, [], {}, { type: null }, { type: "ready" }, { type: "wake" }, { type: "stop" }, { type: "stopped" },
@@ -61,7 +61,7 @@ const script = (out: string, module: string, before = ""): string => `
   console.log(JSON.stringify({ ...JSON.parse(readFileSync(${JSON.stringify(out)}, "utf8")), rootsOfMain: roots }));`;
 
 beforeAll(() => {
-  // Where the packages are found, but for types: Node strips none below node_modules.
+  // Where the packages resolve, except for TypeScript, which Node does not strip below node_modules.
   folder = mkdtempSync(fileURLToPath(new URL("../../.settings-", import.meta.url)));
   const files = {
     "package.json": JSON.stringify({
@@ -175,7 +175,7 @@ describe("the shipper's thread", () => {
     await expect(settings([], { before })).resolves.toMatchObject({ preloaded: null });
   });
 
-  it.concurrent("has what was set in code before the log was created", async () => {
+  it.concurrent("has the settings that code changed before the log was created", async () => {
     const before = `
       tls.DEFAULT_MIN_VERSION = "TLSv1.3"; tls.DEFAULT_CIPHERS = "TLS_AES_256_GCM_SHA384"; dns.setDefaultResultOrder("ipv4first");
       net.setDefaultAutoSelectFamily(false); net.setDefaultAutoSelectFamilyAttemptTimeout(1234);`;

@@ -1,11 +1,11 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ModelFs } from "#test/support/model-fs.ts";
 import { readCursor, writeCursor } from "./cursor.ts";
 
 const PATH = "/cursor.h";
 
 describe("writeCursor()", () => {
-  test("returns the last number that was kept", () => {
+  it("returns the last number that was kept", () => {
     const fs = new ModelFs(1).process();
     expect(readCursor(fs, "/", "h").seq).toBe(0);
     expect(readCursor(fs, "/", "h").state).toBe("missing");
@@ -16,7 +16,7 @@ describe("writeCursor()", () => {
     }
   });
 
-  test("a power loss at any moment leaves this number or the one before", () => {
+  it("a power loss at any moment leaves this number or the one before", () => {
     for (let seed = 0; seed < 50; seed++) {
       for (let after = 0; after < 8; after++) {
         const disk = new ModelFs(seed);
@@ -36,7 +36,7 @@ describe("writeCursor()", () => {
     }
   });
 
-  test("is overwritten in place: a full disk, which takes neither a new file nor a longer one, does not refuse it", () => {
+  it("is overwritten in place: a full disk, which takes neither a new file nor a longer one, does not refuse it", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     for (const seq of [3, 5]) writeCursor(fs, "/", "h", seq);
@@ -52,7 +52,7 @@ describe("writeCursor()", () => {
     expect(disk.file(PATH)?.cache.length).toBe(size);
   });
 
-  test("a short write is not a cursor", () => {
+  it("a short write is not a cursor", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     writeCursor(fs, "/", "h", 3);
@@ -64,7 +64,7 @@ describe("writeCursor()", () => {
 });
 
 describe("readCursor()", () => {
-  test("a flipped bit, zeros or a cut never move it forward", () => {
+  it("a flipped bit, zeros or a cut never move it forward", () => {
     const disk = new ModelFs(1);
     const fs = disk.process();
     for (const seq of [300, 500]) writeCursor(fs, "/", "h", seq);

@@ -19,7 +19,7 @@
  * where they begin (`random`: somewhere else each time).
  */
 
-import { afterEach, describe, test, vi } from "vitest";
+import { afterEach, describe, it, vi } from "vitest";
 import { isLong } from "#test/support/long.ts";
 import { fc } from "#test/support/properties.ts";
 import { append, crash, flip, flushSync, keep, type Run, read, run } from "#test/support/spool-model/steps.ts";
@@ -230,11 +230,11 @@ afterEach(() => {
 });
 
 describe("the spool", () => {
-  test.each(Object.entries(FAILED))("keeps its model's promises; once it broke them: %s", async (_, sequence) => {
+  it.each(Object.entries(FAILED))("keeps its model's promises; once it broke them: %s", async (_, sequence) => {
     await check({ seed: 0, ...sequence });
   });
 
-  test("keeps its model's promises, whatever happens", async () => {
+  it("keeps its model's promises, whatever happens", async () => {
     await fc.assert(fc.asyncProperty(run, check), { numRuns: RUNS });
   });
 });

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { spoolFs } from "./fs.ts";
 import type { Ownership } from "./ownership.ts";
 import type { Processes, ThreadIdentity } from "./processes.ts";
@@ -85,27 +85,27 @@ describe("takeOver(), for an owner that cannot be looked up", () => {
     "no boot id": { boot: undefined, pid: 4_000_000 },
   };
 
-  test.each(Object.keys(OWNERS))("%s: is dead when its file has not changed for 15 s", (what) => {
+  it.each(Object.keys(OWNERS))("%s: is dead when its file has not changed for 15 s", (what) => {
     owner(OWNERS[what] ?? {});
     const look = watching();
     for (const ms of [0, 3_000, 3_000, 3_000, 3_000, 2_999]) expect(look(ms)).toBeUndefined();
     expect(look(1)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test.each(Object.keys(OWNERS))("%s: is alive as long as it renews its file, whatever the clocks say", (what) => {
+  it.each(Object.keys(OWNERS))("%s: is alive as long as it renews its file, whatever the clocks say", (what) => {
     owner(OWNERS[what] ?? {});
     const look = watching();
     for (let n = 0; n < 100; n++) expect(look(5_000, n % 2 === 0)).toBeUndefined();
   });
 
-  test("where /proc is hidden, the same host name and pid prove nothing", () => {
+  it("where /proc is hidden, the same host name and pid prove nothing", () => {
     owner({});
     const look = watching(() => "unknown");
     for (const ms of [0, 6_000, 6_000]) expect(look(ms)).toBeUndefined();
     expect(look(6_000)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test("allows for the time in which the watcher itself was stopped", () => {
+  it("allows for the time in which the watcher itself was stopped", () => {
     owner({ boot: "another" });
     const look = watching();
     for (const ms of [0, 3_600_000, 3_600_000]) expect(look(ms)).toBeUndefined();
@@ -113,7 +113,7 @@ describe("takeOver(), for an owner that cannot be looked up", () => {
     for (const ms of [0, 5_000, 5_000]) expect(look(ms)).toBeUndefined();
   });
 
-  test("is looked at again soon while unknown, and not while seen alive", () => {
+  it("is looked at again soon while unknown, and not while seen alive", () => {
     owner({ boot: "another" });
     let now = 0;
     const watch = new ownership.OwnerWatch(() => now);
@@ -129,7 +129,7 @@ describe("takeOver(), for an owner that cannot be looked up", () => {
   });
 });
 
-test.runIf(process.platform === "linux").each(["exit", "terminate"])(
+it.runIf(process.platform === "linux").each(["exit", "terminate"])(
   "a thread that ends (%s) is dead, and the process that continues is not",
   async (how) => {
     // Read as this thread reads its own; the faults try it with the built library.
@@ -166,7 +166,7 @@ const DAMAGED: { readonly [what: string]: string } = {
   "trailing zeros": `{"pid":1}${"\0".repeat(1_000)}`,
 };
 
-test.each(Object.keys(DAMAGED))(
+it.each(Object.keys(DAMAGED))(
   "a damaged owner's file (%s), whatever its number: names no owner, and is taken over after 15 s",
   (what) => {
     owner({});
@@ -187,12 +187,12 @@ test.each(Object.keys(DAMAGED))(
   },
 );
 
-test("a living thread's file whose thread is damaged names no owner", () => {
+it("a living thread's file whose thread is damaged names no owner", () => {
   owner({ thread: null });
   expect(ownership.isOwned(spoolFs, directory)).toBe(false);
 });
 
-test("the owner of a directory that was emptied does not take the next owner's file for its own", () => {
+it("the owner of a directory that was emptied does not take the next owner's file for its own", () => {
   const first = ownership.ownNew(spoolFs, directory, "first", "k");
   ownership.release(spoolFs, first);
   expect(takeOver()?.epoch).toBe(2);
@@ -202,7 +202,7 @@ test("the owner of a directory that was emptied does not take the next owner's f
   expect(ownership.stillOwns(spoolFs, first)).toBe(false);
 });
 
-test.runIf(process.platform === "linux")("a living process is not dead when it cannot be looked up now", async () => {
+it.runIf(process.platform === "linux")("a living process is not dead when it cannot be looked up now", async () => {
   const child = spawn(process.execPath, ["-e", "setTimeout(() => {}, 20_000)"]);
   try {
     const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1");
@@ -223,7 +223,7 @@ test.runIf(process.platform === "linux")("a living process is not dead when it c
   await expect.poll(takeOver, { timeout: 5_000 }).toMatchObject({ epoch: 2, unproven: false });
 });
 
-test("releaseHeld() - releases only what this process holds for that log", () => {
+it("releaseHeld() - releases only what this process holds for that log", () => {
   owner({ holder: "first" });
   ownership.releaseHeld(spoolFs, directory, "second");
   expect(takeOver()).toBeUndefined();

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { ModelFs } from "#test/support/model-fs.ts";
 import { writeCursor } from "./cursor.ts";
 import type { SpoolFs } from "./fs.ts";
@@ -70,7 +70,7 @@ function read(limit?: number, afterSeq = 0): string {
 }
 
 describe("SpoolReader", () => {
-  test.each([undefined, 8])(
+  it.each([undefined, 8])(
     "a folder that is away for any one call is neither damage nor the end (limit %s)",
     (limit) => {
       segment(1, 1, 4);
@@ -111,7 +111,7 @@ describe("SpoolReader", () => {
     },
   );
 
-  test("unreadable bytes are reported once, however often they are read, and however much was deleted since", () => {
+  it("unreadable bytes are reported once, however often they are read, and however much was deleted since", () => {
     segment(1, 1, 3);
     file(2, Buffer.alloc(500, "?"));
     writeCursor(fs, DIRECTORY, "ahead", 3);
@@ -122,7 +122,7 @@ describe("SpoolReader", () => {
     expect(read(undefined, 3)).toBe("!4");
   });
 
-  test("whole events are read even while the end cannot be kept", () => {
+  it("whole events are read even while the end cannot be kept", () => {
     segment(1, 1, 3);
     file(2, Buffer.alloc(500, "?"));
     const real = fs;
@@ -139,7 +139,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1-3 !4");
   });
 
-  test("without any number, the end is after what any handler has", () => {
+  it("without any number, the end is after what any handler has", () => {
     file(1, Buffer.alloc(500, "?"));
     writeCursor(fs, DIRECTORY, "ahead", 3);
     writeCursor(fs, DIRECTORY, "behind", 1);
@@ -149,7 +149,7 @@ describe("SpoolReader", () => {
     expect(read(undefined, 4)).toBe("");
   });
 
-  test("close() - closes a descriptor once, whatever the system returns", () => {
+  it("close() - closes a descriptor once, whatever the system returns", () => {
     segment(1, 1, 1);
     const closed: number[] = [];
     let refusing = false;
@@ -169,13 +169,13 @@ describe("SpoolReader", () => {
     expect(closed).toHaveLength(1);
   });
 
-  test("names every damaged record at a dead source's end whose head is whole", () => {
+  it("names every damaged record at a dead source's end whose head is whole", () => {
     segment(1, 1, 4);
     for (const index of [1, 2, 3]) flip(1, inPayload(index));
     expect(read()).toBe("1 !2 !3 !4");
   });
 
-  test("a damaged record with a whole head shows its number, whatever is missing before it", () => {
+  it("a damaged record with a whole head shows its number, whatever is missing before it", () => {
     segment(1, 1, 3);
     for (const index of [1, 2]) flip(1, inPayload(index) - FRAME_BYTES);
     segment(2, 4, 5);
@@ -185,7 +185,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1 !2-5");
   });
 
-  test("a head damaged in two places does not pass for a frame that was cut", () => {
+  it("a head damaged in two places does not pass for a frame that was cut", () => {
     segment(1, 1, 1);
     // The highest bits of the check and of the length: the check passes again.
     for (const at of [7, 15]) {
@@ -197,21 +197,21 @@ describe("SpoolReader", () => {
     expect(read()).toBe("!1");
   });
 
-  test("a segment that was just begun when the process died does not hide damage in the one before", () => {
+  it("a segment that was just begun when the process died does not hide damage in the one before", () => {
     segment(1, 1, 2);
     flip(1, inPayload(1));
     file(2, Buffer.alloc(0));
     expect(read()).toBe("1 !2");
   });
 
-  test("damage ends where a newer segment has what an abandoned one lost", () => {
+  it("damage ends where a newer segment has what an abandoned one lost", () => {
     segment(1, 1, 5);
     segment(2, 3, 6);
     for (const index of [1, 2, 3]) flip(1, inPayload(index));
     expect(read()).toBe("1 !2 3-6");
   });
 
-  test("a newer segment with a damaged header is placed by its first record", () => {
+  it("a newer segment with a damaged header is placed by its first record", () => {
     segment(1, 1, 5);
     segment(2, 9, 9);
     segment(3, 3, 9);
@@ -220,7 +220,7 @@ describe("SpoolReader", () => {
     expect(read()).toBe("1-9");
   });
 
-  test("reports no damage beyond the limit", () => {
+  it("reports no damage beyond the limit", () => {
     segment(1, 1, 4);
     for (const index of [0, 1, 2]) flip(1, inPayload(index));
     const reader = new SpoolReader(fs, DIRECTORY, 0);
@@ -237,7 +237,7 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
   const cut = (number: number, bytes: number): void =>
     disk.damage(join(DIRECTORY, segmentName(number)), (whole) => whole.subarray(0, bytes));
 
-  test.each([
+  it.each([
     ["only its header", HEADER_BYTES],
     ["nothing", 0],
     ["one record and a half", HEADER_BYTES + FRAME + 20],
@@ -251,7 +251,7 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
     for (let after = 5; after < 12; after++) expect(read(undefined, after)).toMatch(/12$/);
   });
 
-  test("finds the rest of a segment that was partly on disk", () => {
+  it("finds the rest of a segment that was partly on disk", () => {
     segment(1, 1, 9);
     segment(2, 6, 9);
     cut(2, HEADER_BYTES + 2 * FRAME);
@@ -260,7 +260,7 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
     expect(read(undefined, 8)).toBe("9");
   });
 
-  test("finds what several attempts left", () => {
+  it("finds what several attempts left", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     segment(3, 4, 9);
@@ -272,21 +272,21 @@ describe("SpoolReader, where a rewrite was cut off by the death of its process",
 });
 
 describe("SpoolReader, where segments that overlap are damaged", () => {
-  test("reports a rewrite that is damaged from its first event on", () => {
+  it("reports a rewrite that is damaged from its first event on", () => {
     segment(1, 1, 5);
     segment(2, 4, 8);
     flip(2, inHead(0), 5 * FRAME);
     expect(read()).toBe("1-5 !6");
   });
 
-  test("reports a rewrite in which every head is damaged", () => {
+  it("reports a rewrite in which every head is damaged", () => {
     segment(1, 1, 5);
     segment(2, 4, 8);
     for (let index = 0; index < 5; index++) flip(2, inHead(index));
     expect(read()).toBe("1-5 !6");
   });
 
-  test.each([0, 3])("does not report an event that an earlier segment has whole, after %i", (after) => {
+  it.each([0, 3])("does not report an event that an earlier segment has whole, after %i", (after) => {
     segment(1, 1, 9);
     segment(2, 4, 9);
     flip(1, inPayload(4));
@@ -294,7 +294,7 @@ describe("SpoolReader, where segments that overlap are damaged", () => {
     expect(read(undefined, after)).toBe(`${after + 1 === 4 ? "4" : "1-4"} !5 6-9`);
   });
 
-  test("reports what only an abandoned segment had, and reads what it has after that", () => {
+  it("reports what only an abandoned segment had, and reads what it has after that", () => {
     segment(1, 1, 1);
     segment(2, 2, 3);
     segment(3, 1, 1);
@@ -305,7 +305,7 @@ describe("SpoolReader, where segments that overlap are damaged", () => {
 });
 
 describe("SpoolReader, on a dead source, after a segment of garbage", () => {
-  test.each([6, 8_003])("reports the numbers up to %i once", (last) => {
+  it.each([6, 8_003])("reports the numbers up to %i once", (last) => {
     size = 1_000;
     segment(1, 1, 3);
     segment(2, 4, last);
@@ -316,7 +316,7 @@ describe("SpoolReader, on a dead source, after a segment of garbage", () => {
     expect(read(undefined, last + 3)).toBe("");
   });
 
-  test("reports one number, since it may have been any number of events, however often it is read", () => {
+  it("reports one number, since it may have been any number of events, however often it is read", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     flip(2, 0, 10_000);
@@ -324,7 +324,7 @@ describe("SpoolReader, on a dead source, after a segment of garbage", () => {
     for (const after of [4, 5, 6]) expect(read(undefined, after)).toBe("");
   });
 
-  test("trusts no head with a number that cannot be the next", () => {
+  it("trusts no head with a number that cannot be the next", () => {
     segment(1, 1, 2);
     // The highest bits of the check and of the number: the check passes again.
     for (const at of [7, 19]) {
@@ -336,19 +336,19 @@ describe("SpoolReader, on a dead source, after a segment of garbage", () => {
     expect(read()).toBe("1 !2");
   });
 
-  test("reports the number after those read, when no number is left", () => {
+  it("reports the number after those read, when no number is left", () => {
     segment(2, 4, 4);
     flip(2, 0, 10_000);
     expect(read(undefined, 3)).toBe("!4");
   });
 
-  test("reports one number for megabytes after the last event", () => {
+  it("reports one number for megabytes after the last event", () => {
     segment(1, 1, 3);
     disk.damage(join(DIRECTORY, segmentName(1)), (bytes) => Buffer.concat([bytes, Buffer.alloc(9 * 1024 * 1024, 7)]));
     expect(read()).toBe("1-3 !4");
   });
 
-  test.each([undefined, 3_000])("reads whole events after a header and a MiB of garbage, up to %s", (limit) => {
+  it.each([undefined, 3_000])("reads whole events after a header and a MiB of garbage, up to %s", (limit) => {
     size = 1_000;
     segment(1, 1, 3);
     segment(2, 4, 3_000);
@@ -358,7 +358,7 @@ describe("SpoolReader, on a dead source, after a segment of garbage", () => {
 });
 
 describe("SpoolReader, while the directory is away", () => {
-  test.each([0, 1])("reports neither a dead source's end nor damage, after %i reads", (reads) => {
+  it.each([0, 1])("reports neither a dead source's end nor damage, after %i reads", (reads) => {
     for (const number of [1, 2, 3]) segment(number, number, number);
     const reader = new SpoolReader(fs, DIRECTORY, 0);
     for (let count = 0; count < reads; count++) reader.read(undefined, 1, 1e6);
@@ -368,7 +368,7 @@ describe("SpoolReader, while the directory is away", () => {
     expect(read(undefined, reader.nextSeq - 1)).toBe(reads === 0 ? "1-3" : "2-3");
   });
 
-  test.each([0, 1])("reports no damage beside a writer, after %i reads", (reads) => {
+  it.each([0, 1])("reports no damage beside a writer, after %i reads", (reads) => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     segment(3, 7, 9);
@@ -388,7 +388,7 @@ describe("SpoolReader, while the directory is away", () => {
 });
 
 describe("SpoolReader beside a writer", () => {
-  test("damage found after records ends at the limit of that time", () => {
+  it("damage found after records ends at the limit of that time", () => {
     segment(1, 1, 7);
     for (const index of [1, 2, 3, 4]) flip(1, inPayload(index));
     const reader = new SpoolReader(fs, DIRECTORY, 0);
@@ -411,7 +411,7 @@ function deleteUpTo(seq: number): number {
 }
 
 describe("deleteShipped()", () => {
-  test("keeps a segment that reaches past the start of the next one", () => {
+  it("keeps a segment that reaches past the start of the next one", () => {
     segment(1, 1, 3);
     segment(2, 4, 9);
     segment(3, 6, 9);
@@ -421,7 +421,7 @@ describe("deleteShipped()", () => {
     expect(disk.names(DIRECTORY)).toEqual([segmentName(3)]);
   });
 
-  test.each([
+  it.each([
     ["payload", FRAME_BYTES],
     ["head", 0],
   ])("keeps a segment with a damaged event that is not reported yet, by its %s", (_, at) => {
@@ -433,7 +433,7 @@ describe("deleteShipped()", () => {
     expect(read(undefined, 1)).toBe("!2");
   });
 
-  test("is not held up by a damaged header", () => {
+  it("is not held up by a damaged header", () => {
     segment(1, 1, 3);
     segment(2, 4, 6);
     segment(3, 7, 9);
@@ -442,7 +442,7 @@ describe("deleteShipped()", () => {
     expect(disk.names(DIRECTORY)).toEqual([segmentName(3)]);
   });
 
-  test("reports what it freed although the next unlink is refused, and leaves no hole", () => {
+  it("reports what it freed although the next unlink is refused, and leaves no hole", () => {
     for (const number of [1, 2, 3, 4]) segment(number, number, number);
     disk.inject({ calls: "write", after: 1, count: 1, code: "EIO" });
     let freed = 0;
@@ -456,7 +456,7 @@ describe("deleteShipped()", () => {
 });
 
 describe("removeSource()", () => {
-  test.each([0, 1, 2, 3, 4])("repeats events and misses none when stopped after %i files", (after) => {
+  it.each([0, 1, 2, 3, 4])("repeats events and misses none when stopped after %i files", (after) => {
     for (const number of [1, 2, 3]) segment(number, number, number);
     disk.inject({ calls: "write", after, count: 1, code: "EIO" });
     try {

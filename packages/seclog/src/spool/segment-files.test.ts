@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ModelFs } from "#test/support/model-fs.ts";
 import { FrameMemory } from "./frames.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
@@ -126,7 +126,7 @@ function writeTo(files: SegmentFiles, frames: FrameMemory): void {
 }
 
 describe("SegmentFiles", () => {
-  test("a sync on this thread does not succeed over a failed one in the thread pool that is not reported yet", () => {
+  it("a sync on this thread does not succeed over a failed one in the thread pool that is not reported yet", () => {
     const { disk, files, frames } = onModelDisk();
     files.syncNow();
     writeTo(files, frames);
@@ -137,7 +137,7 @@ describe("SegmentFiles", () => {
     expect(files.syncedSeq).toBe(0);
   });
 
-  test.each(["EIO", "SHORT"] as const)("counts the bytes on disk even when a header is refused (%s)", (code) => {
+  it.each(["EIO", "SHORT"] as const)("counts the bytes on disk even when a header is refused (%s)", (code) => {
     const { disk, files, frames, bytesOnDisk } = onModelDisk();
     writeTo(files, frames);
     // The next segment's file is created, its header is not written.
@@ -146,7 +146,7 @@ describe("SegmentFiles", () => {
     expect(files.bytes).toBe(bytesOnDisk());
   });
 
-  test("syncs the directory and what was rotated out before it reports what follows as on disk", () => {
+  it("syncs the directory and what was rotated out before it reports what follows as on disk", () => {
     const held = new Held();
     for (let count = 0; count < 3; count++) held.write();
     const segments = held.segments;
@@ -162,7 +162,7 @@ describe("SegmentFiles", () => {
     expect(held.open).toEqual([]);
   });
 
-  test("a sync during which segments were abandoned proves nothing, and their files are closed when it ends", () => {
+  it("a sync during which segments were abandoned proves nothing, and their files are closed when it ends", () => {
     const held = new Held();
     held.write();
     const results: unknown[] = [];
@@ -178,7 +178,7 @@ describe("SegmentFiles", () => {
     expect(held.open).toEqual([]);
   });
 
-  test.each(["sync", "syncNow"] as const)(
+  it.each(["sync", "syncNow"] as const)(
     "abandons at once when no sync runs, and keeps what was written until a %s has all of it elsewhere",
     (how) => {
       const held = new Held();
@@ -201,7 +201,7 @@ describe("SegmentFiles", () => {
     },
   );
 
-  test("attempts without progress do not fill the disk", () => {
+  it("attempts without progress do not fill the disk", () => {
     const held = new Held();
     held.write();
     held.files.syncNow();
@@ -217,7 +217,7 @@ describe("SegmentFiles", () => {
     held.files.close();
   });
 
-  test("a sync that ends after a later one on this thread takes nothing back", () => {
+  it("a sync that ends after a later one on this thread takes nothing back", () => {
     const held = new Held();
     held.write();
     held.files.sync(() => {});
@@ -229,7 +229,7 @@ describe("SegmentFiles", () => {
     held.files.close();
   });
 
-  test("a sync on this thread does not rely on the directory's sync that is still under way", () => {
+  it("a sync on this thread does not rely on the directory's sync that is still under way", () => {
     const held = new Held();
     held.write();
     held.files.sync(() => {});
@@ -240,7 +240,7 @@ describe("SegmentFiles", () => {
     held.files.close();
   });
 
-  test("a directory whose descriptor cannot be closed is still synced", () => {
+  it("a directory whose descriptor cannot be closed is still synced", () => {
     const held = new Held();
     held.write();
     const results: unknown[] = [];
@@ -251,7 +251,7 @@ describe("SegmentFiles", () => {
     held.files.close();
   });
 
-  test("a close while a sync runs leaves the descriptors to its end", () => {
+  it("a close while a sync runs leaves the descriptors to its end", () => {
     const held = new Held();
     held.write();
     held.files.sync(() => {});

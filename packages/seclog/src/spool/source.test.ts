@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, unlinkSync, utimesSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { spoolFs } from "./fs.ts";
 import { OwnerWatch, release } from "./ownership.ts";
 import { encodeHeader } from "./segment.ts";
@@ -28,7 +28,7 @@ function header(format: number): Buffer {
 }
 
 describe("adoptSource()", () => {
-  test("leaves a source without an owner alone while another process may be creating or removing it", () => {
+  it("leaves a source without an owner alone while another process may be creating or removing it", () => {
     unlinkSync(join(directory, "owner.1"));
     const watch = new OwnerWatch();
     expect(adoptSource(spoolFs, root, ID, "other", watch)).toBeUndefined();
@@ -38,7 +38,7 @@ describe("adoptSource()", () => {
     expect(adoptSource(spoolFs, root, ID, "other", watch)).toMatchObject({ owned: { epoch: 2 } });
   });
 
-  test("leaves a newer program's source untouched, and reports it", () => {
+  it("leaves a newer program's source untouched, and reports it", () => {
     const bytes = header(2);
     bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60);
     writeFileSync(join(directory, "00000001.seg"), bytes);
@@ -48,7 +48,7 @@ describe("adoptSource()", () => {
     expect(readdirSync(directory).sort()).toEqual(["00000001.seg", "owner.1"]);
   });
 
-  test("does not take a damaged header for a newer one", () => {
+  it("does not take a damaged header for a newer one", () => {
     writeFileSync(join(directory, "00000001.seg"), header(2));
     expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())?.owned.epoch).toBe(2);
   });

@@ -2,7 +2,7 @@ import * as nodeFs from "node:fs";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SeclogError } from "../event/errors.ts";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { OwnerWatch, release, stillOwns, takeOver } from "./ownership.ts";
@@ -97,7 +97,7 @@ function failing<K extends keyof SpoolFs>(name: K, replace: (real: SpoolFs[K]) =
 const errno = (code: string): Error => Object.assign(new Error(`${code}: made by the test`), { code });
 
 describe("SpoolWriter and SpoolReader", () => {
-  test("return what was appended, over several segments", async () => {
+  it("return what was appended, over several segments", async () => {
     const { writer, directory } = open();
     await appendSlowly(writer, 3_000);
     writer.close();
@@ -108,7 +108,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(texts).toEqual(range(1, 3_000).map(payload));
   });
 
-  test("acknowledges an event of an unfinished turn only after a sync that covers it", async () => {
+  it("acknowledges an event of an unfinished turn only after a sync that covers it", async () => {
     const held: (() => void)[] = [];
     const { writer } = open(
       failing("fdatasync", () => ((_: number, done: (error: null) => void) => held.push(() => done(null))) as never),
@@ -131,7 +131,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("writes before the turn of the event loop ends, without being asked", async () => {
+  it("writes before the turn of the event loop ends, without being asked", async () => {
     const { writer, directory } = open();
     append(writer, 2);
     await new Promise((resolve) => setImmediate(resolve));
@@ -139,7 +139,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("resolves durable only after fdatasync has returned", async () => {
+  it("resolves durable only after fdatasync has returned", async () => {
     let release = (): void => {};
     const held = new Promise<void>((resolve) => {
       release = resolve;
@@ -165,7 +165,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("drops a torn tail of every length and keeps what is before it", async () => {
+  it("drops a torn tail of every length and keeps what is before it", async () => {
     const { writer, directory } = open();
     append(writer, 5);
     writer.close();
@@ -179,7 +179,7 @@ describe("SpoolWriter and SpoolReader", () => {
     }
   });
 
-  test("finds a flipped byte wherever it is, loses that record only, and names it", () => {
+  it("finds a flipped byte wherever it is, loses that record only, and names it", () => {
     const { writer, directory } = open();
     append(writer, 6);
     writer.close();
@@ -198,7 +198,7 @@ describe("SpoolWriter and SpoolReader", () => {
     }
   });
 
-  test("an error of fdatasync abandons the segment and writes again what it covered", async () => {
+  it("an error of fdatasync abandons the segment and writes again what it covered", async () => {
     let calls = 0;
     const fs = failing("fdatasync", (real) =>
       Object.assign(
@@ -227,7 +227,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory, 30)).toMatchObject({ seqs: range(1, 30), damaged: [] });
   });
 
-  test("a disk that refuses every write rejects durable, keeps the events, and continues when it takes them again", async () => {
+  it("a disk that refuses every write rejects durable, keeps the events, and continues when it takes them again", async () => {
     let refuse = false;
     const fs = failing(
       "writeSync",
@@ -254,7 +254,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readdirSync(directory).filter((name) => name.endsWith(".seg")).length).toBe(2);
   });
 
-  test("a short write is finished", async () => {
+  it("a short write is finished", async () => {
     const fs = failing(
       "writeSync",
       (real) =>
@@ -273,7 +273,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory).seqs).toEqual(range(1, 50));
   });
 
-  test("memory is bounded while the disk refuses", async () => {
+  it("memory is bounded while the disk refuses", async () => {
     const fs = failing(
       "writeSync",
       (real) =>
@@ -293,7 +293,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("a busy event loop does not pass for a stalling disk: nothing is refused", async () => {
+  it("a busy event loop does not pass for a stalling disk: nothing is refused", async () => {
     const { writer, directory } = open(spoolFs, { memoryBytes: 1e6, segmentBytes: 1e8 });
     append(writer, 1);
     await writer.durable(1, false);
@@ -311,7 +311,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory).seqs.length).toBe(writer.lastSeq);
   });
 
-  test("a disk that stalls while the event loop turns makes memory full, and is forgiven when it answers", async () => {
+  it("a disk that stalls while the event loop turns makes memory full, and is forgiven when it answers", async () => {
     let asked = false;
     let answer = (): void => {};
     const fs = failing("fdatasync", (real) =>
@@ -337,7 +337,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("strict: flushSync returns with the event on disk, or throws", () => {
+  it("strict: flushSync returns with the event on disk, or throws", () => {
     let refuse = false;
     const fs = failing("fdatasyncSync", (real) => (fd) => {
       if (refuse) throw errno("EIO");
@@ -355,7 +355,7 @@ describe("SpoolWriter and SpoolReader", () => {
     writer.close();
   });
 
-  test("a slab is not used again while one of its events is not on disk", async () => {
+  it("a slab is not used again while one of its events is not on disk", async () => {
     const { writer, directory } = open(spoolFs, { segmentBytes: 1e7, memoryBytes: 1e8 });
     for (let round = 0; round < 40; round++) {
       append(writer, 700);
@@ -367,7 +367,7 @@ describe("SpoolWriter and SpoolReader", () => {
     expect(readAll(directory).texts).toEqual(range(1, 28_000).map(payload));
   });
 
-  test("deleting takes only segments that were passed completely, and reading continues after them", async () => {
+  it("deleting takes only segments that were passed completely, and reading continues after them", async () => {
     const { writer, directory } = open();
     await appendSlowly(writer, 3_000);
     const before = readdirSync(directory).filter((name) => name.endsWith(".seg"));
@@ -382,7 +382,7 @@ describe("SpoolWriter and SpoolReader", () => {
 });
 
 describe("ownership", () => {
-  test("a living process's source is not taken over, a released one is, and the old owner notices", () => {
+  it("a living process's source is not taken over, a released one is, and the old owner notices", () => {
     openRoot(spoolFs, root);
     const owned = createSource(spoolFs, root, ID);
     expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())).toBeUndefined();
@@ -396,7 +396,7 @@ describe("ownership", () => {
     expect(listSources(spoolFs, root)).toEqual([]);
   });
 
-  test("a process with the same id and another start time is not the owner", () => {
+  it("a process with the same id and another start time is not the owner", () => {
     const owned = createSource(spoolFs, root, ID);
     const path = join(owned.directory, "owner.1");
     const owner = JSON.parse(readFileSync(path, "utf8")) as { start: string };
@@ -404,7 +404,7 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, owned.directory, "other", new OwnerWatch())?.epoch).toBe(2);
   });
 
-  test.each(["writeSync", "fsyncSync"] as const)(
+  it.each(["writeSync", "fsyncSync"] as const)(
     "a take-over that %s refused leaves nothing in the next one's way",
     (name) => {
       const owned = createSource(spoolFs, root, ID);
@@ -417,7 +417,7 @@ describe("ownership", () => {
     },
   );
 
-  test("the key is found even when the owner's file has another one", async () => {
+  it("the key is found even when the owner's file has another one", async () => {
     const { writer, directory } = open();
     append(writer, 1);
     writer.close();
@@ -428,7 +428,7 @@ describe("ownership", () => {
     expect(adoptSource(spoolFs, root, ID, "other", new OwnerWatch())?.key).toBe(owner.key);
   });
 
-  test("of many simultaneous attempts one succeeds", () => {
+  it("of many simultaneous attempts one succeeds", () => {
     const owned = createSource(spoolFs, root, ID);
     release(spoolFs, owned);
     const winners = range(1, 20).filter(
@@ -452,7 +452,7 @@ describe("ownership", () => {
     return { directory, renew };
   }
 
-  test.each([6 * 60_000, -3_600_000])("an owner elsewhere is watched, whatever the clocks say: %i ms", (age) => {
+  it.each([6 * 60_000, -3_600_000])("an owner elsewhere is watched, whatever the clocks say: %i ms", (age) => {
     const { directory, renew } = foreign(age);
     let now = 0;
     const watch = new OwnerWatch(() => now);
@@ -465,7 +465,7 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, directory, "other", watch)).toMatchObject({ epoch: 2, unproven: true });
   });
 
-  test("an owner that may be alive is not forgotten when its successor has left", () => {
+  it("an owner that may be alive is not forgotten when its successor has left", () => {
     const { directory } = foreign(6 * 60_000);
     let now = 0;
     const watch = new OwnerWatch(() => now);
@@ -477,7 +477,7 @@ describe("ownership", () => {
     expect(takeOver(spoolFs, directory, "next", watch)).toMatchObject({ epoch: 3, unproven: true });
   });
 
-  test("the writer notices before its next write that it was replaced", async () => {
+  it("the writer notices before its next write that it was replaced", async () => {
     const { writer, directory, calls } = open();
     append(writer, 1);
     await writer.durable(1, true);
@@ -489,7 +489,7 @@ describe("ownership", () => {
     expect(writer.unwrittenPayloads().map(String)).toEqual([payload(2), payload(3)]);
   });
 
-  test("the writer notices that it was replaced even after its clock was set back", async () => {
+  it("the writer notices that it was replaced even after its clock was set back", async () => {
     vi.setSystemTime(new Date("9999-01-01"));
     const { writer, directory } = open();
     append(writer, 1);
@@ -500,7 +500,7 @@ describe("ownership", () => {
     await expect(writer.durable(2, true)).rejects.toMatchObject({ code: "SECLOG_SPOOL_LOST" });
   });
 
-  test.each([-9_999, 1900, 1969, 9999, 275_000])("a clock in the year %i does not stop it", async (year) => {
+  it.each([-9_999, 1900, 1969, 9999, 275_000])("a clock in the year %i does not stop it", async (year) => {
     vi.setSystemTime(new Date(0).setUTCFullYear(year, 6, 1));
     const { writer, directory } = open();
     append(writer, 1_000);
@@ -508,7 +508,7 @@ describe("ownership", () => {
     expect(readAll(directory)).toMatchObject({ seqs: range(1, 1_000), damaged: [] });
   });
 
-  test("a root is durable with every folder above it that had to be created", () => {
+  it("a root is durable with every folder above it that had to be created", () => {
     const calls: string[] = [];
     const logged = <K extends keyof SpoolFs>(name: K): SpoolFs[K] =>
       ((...args: unknown[]) => {
@@ -530,7 +530,7 @@ describe("ownership", () => {
     expect(synced).toEqual([root, join(root, "var")]);
   });
 
-  test("a root that others may write to, or a link, is refused by name", () => {
+  it("a root that others may write to, or a link, is refused by name", () => {
     for (const mode of [0o777, 0o1777, 0o770, 0o702]) {
       nodeFs.chmodSync(root, mode);
       expect(() => openRoot(spoolFs, root)).toThrow(

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type SpoolFs, spoolFs } from "./fs.ts";
 import { type Ownership, OwnerWatch, release, takeOver } from "./ownership.ts";
 import { SpoolReader } from "./reader.ts";
@@ -22,7 +22,7 @@ afterEach(() => {
   rmSync(root, { recursive: true, force: true });
 });
 
-test("durable() - never resolves for what was written after another process took over, however late that is noticed", async () => {
+it("durable() - never resolves for what was written after another process took over, however late that is noticed", async () => {
   const owned = createSource(spoolFs, root, ID);
   vi.useFakeTimers({ toFake: ["Date"] });
   let asleep = false;
@@ -59,7 +59,7 @@ test("durable() - never resolves for what was written after another process took
   expect(writer.unwrittenPayloads()).toEqual([]);
 });
 
-test("unwrittenPayloads() - has nothing that a new owner may have read, even when its sync then fails", async () => {
+it("unwrittenPayloads() - has nothing that a new owner may have read, even when its sync then fails", async () => {
   const owned = createSource(spoolFs, root, ID);
   let failing = false;
   const fs: SpoolFs = {
@@ -94,7 +94,7 @@ test("unwrittenPayloads() - has nothing that a new owner may have read, even whe
   expect(writer.unwrittenPayloads().map(String)).toEqual([]);
 });
 
-test("unwrittenPayloads() - has what a full disk never took", async () => {
+it("unwrittenPayloads() - has what a full disk never took", async () => {
   const owned = createSource(spoolFs, root, ID);
   let full = false;
   const fs: SpoolFs = {
@@ -145,7 +145,7 @@ function unsynced(): { fs: SpoolFs; begin(): void; opened(): number } {
   return { fs, begin, opened: () => opened };
 }
 
-test("durable() - rejects when the disk fails to sync twice, and retries after longer and longer pauses", async () => {
+it("durable() - rejects when the disk fails to sync twice, and retries after longer and longer pauses", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
@@ -161,7 +161,7 @@ test("durable() - rejects when the disk fails to sync twice, and retries after l
   writer.close();
 });
 
-test("bytesWritten - does not grow with each attempt while the disk does not sync", async () => {
+it("bytesWritten - does not grow with each attempt while the disk does not sync", async () => {
   const disk = unsynced();
   const owned = createSource(disk.fs, root, ID);
   const observer = { synced: () => {}, failed: () => {}, recovered: () => {}, closed: () => {}, lost: () => {} };
@@ -180,7 +180,7 @@ test("bytesWritten - does not grow with each attempt while the disk does not syn
   writer.close();
 });
 
-test.each(["durable", "flushSync"] as const)(
+it.each(["durable", "flushSync"] as const)(
   "%s() - reports nothing as on disk that a new owner removed before the sync ended",
   async (how) => {
     const owned = createSource(spoolFs, root, ID);
@@ -288,7 +288,7 @@ async function syncHangs(failed: () => void = () => {}): Promise<{
   return { disk, owned, writer, durable, closed: () => closedNumber };
 }
 
-test("flush() - does not open more and more files while a sync hangs and writes are refused", async () => {
+it("flush() - does not open more and more files while a sync hangs and writes are refused", async () => {
   const { disk, writer, durable } = await syncHangs();
   disk.refuse = true;
   const before = disk.open;
@@ -306,7 +306,7 @@ test("flush() - does not open more and more files while a sync hangs and writes 
   await expect.poll(() => disk.open).toBe(0);
 });
 
-test("failing - ignores a sync that fails when another one has brought everything to disk", async () => {
+it("failing - ignores a sync that fails when another one has brought everything to disk", async () => {
   const calls: string[] = [];
   const { disk, writer, durable } = await syncHangs(() => calls.push("failed"));
   writer.flushSync();
@@ -317,7 +317,7 @@ test("failing - ignores a sync that fails when another one has brought everythin
   writer.close();
 });
 
-test("retire() - ends the segment when all of it is on disk, and later events are in another one", async () => {
+it("retire() - ends the segment when all of it is on disk, and later events are in another one", async () => {
   const owned = createSource(spoolFs, root, ID);
   let closed = 0;
   const freed: number[] = [];
@@ -353,7 +353,7 @@ test("retire() - ends the segment when all of it is on disk, and later events ar
   writer.close();
 });
 
-test("flush() - does not leave more and more files while a sync hangs and writes are refused", async () => {
+it("flush() - does not leave more and more files while a sync hangs and writes are refused", async () => {
   const { disk, owned, writer, durable } = await syncHangs();
   disk.refuse = true;
   writer.append(writer.lastSeq + 1, "after");
@@ -374,7 +374,7 @@ test("flush() - does not leave more and more files while a sync hangs and writes
   reader.close();
 });
 
-test("abandon - closes a failed segment all of which was on disk", async () => {
+it("abandon - closes a failed segment all of which was on disk", async () => {
   const { disk, owned, writer, durable, closed } = await syncHangs();
   writer.flushSync();
   disk.end(Object.assign(new Error("EIO"), { code: "EIO" }));

@@ -2,7 +2,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
 import express from "express";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, it } from "vitest";
 import { closeServer, listen, send } from "#test/support/http-client.ts";
 import { recordLogin, securityCapture } from "../capture/express/express.ts";
 import { securityCapture as captureHttp } from "../capture/node/http.ts";
@@ -15,7 +15,7 @@ afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
 
-test("memoryLog() - collects a captured application's events, one per cause, with the request's facts", async () => {
+it("memoryLog() - collects a captured application's events, one per cause, with the request's facts", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const app = express();
@@ -51,7 +51,7 @@ test("memoryLog() - collects a captured application's events, one per cause, wit
   expect(await security.events()).toEqual([]);
 });
 
-test("memoryLog() - has the client's address, even if the connection closed before the event was recorded", async () => {
+it("memoryLog() - has the client's address, even if the connection closed before the event was recorded", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const refuse = (_request: object, response: { statusCode: number; end(): unknown }): void => {
@@ -81,7 +81,7 @@ test("memoryLog() - has the client's address, even if the connection closed befo
   session.close();
 });
 
-test("memoryLog() - lets an event that a route handler records explain the status", async () => {
+it("memoryLog() - lets an event that a route handler records explain the status", async () => {
   const security = memoryLog();
   ends.push(() => security.close());
   const app = express();
@@ -98,7 +98,7 @@ test("memoryLog() - lets an event that a route handler records explain the statu
   expect(await security.events()).toHaveLength(1);
 });
 
-test("expectEvent() - waits for a later event, and reports what was recorded instead", async () => {
+it("expectEvent() - waits for a later event, and reports what was recorded instead", async () => {
   const events = defineEvents({ refund_refused: { level: "info" } });
   const security = memoryLog({ events });
   ends.push(() => security.close());

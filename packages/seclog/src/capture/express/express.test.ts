@@ -7,7 +7,7 @@ import express5 from "express";
 import { rateLimit } from "express-rate-limit";
 import { Webhook } from "standardwebhooks";
 import { Stripe } from "stripe";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { closeServer, listen, send, sendRaw } from "#test/support/http-client.ts";
 import { recordedCalls } from "#test/support/recorded-calls.ts";
 import type { EventDefinition } from "../../event/definition.ts";
@@ -17,7 +17,7 @@ import type { OutcomeLog } from "../outcomes.ts";
 import { hmacVerifier, verified } from "../webhooks.ts";
 import { type CaptureLog, checkAccess, recordLogin, securityCapture } from "./express.ts";
 
-/** It has no types of its own, and the tests use what both versions have. */
+/** Express 4 has no types of its own; the tests use what both versions have. */
 const express4 = createRequire(import.meta.url)("express4") as typeof express5;
 
 const servers: http.Server[] = [];
@@ -32,7 +32,7 @@ async function serve(app: http.RequestListener): Promise<number> {
   return await listen(server);
 }
 
-/** Waits until the server has seen what a client that does not wait for an answer has done. */
+/** Waits until the server has noticed what a client did that does not wait for a response. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
@@ -45,287 +45,289 @@ describe.each([
   ["5", express5],
   ["4", express4],
 ])("Express %s", (version, express) => {
-  /** An application with capture installed as the README says, and what it recorded. */
+  /** An application with capture installed as in the README, and what it recorded. */
   function application(options?: Parameters<typeof securityCapture>[1]) {
     const { log, calls } = recordedCalls();
     const app = express();
-    // Not to print the errors that the tests provoke.
+    // Keeps Express from printing the errors that the tests provoke.
     app.set("env", "test");
     app.use(securityCapture(log, options));
     return { app, log, calls };
   }
 
-  test("wrong method - a known path answered 404 gives the allowed methods and the route", async () => {
-    const { app, calls } = application();
-    app.get("/orders/:id", (_req, res) => void res.send("order"));
-    app.delete("/orders/:id", (_req, res) => void res.send("gone"));
-    const port = await serve(app);
-    const answer = await send(port, "POST", "/orders/7?token=secret");
-    expect(answer.status).toBe(404);
-    expect(calls).toMatchObject([
-      {
-        type: "illegal_request_method",
-        data: { statusCode: 404, allowedMethods: "GET, HEAD, DELETE", route: "/orders/:id" },
-      },
-    ]);
-  });
-
-  test("wrong method - nothing for what is served, for HEAD and OPTIONS, and for a path that is unknown", async () => {
-    const { app, calls } = application();
-    app.get("/orders", (_req, res) => void res.send("orders"));
-    app.post("/forms", (_req, res) => void res.status(422).send("no"));
-    const port = await serve(app);
-    expect((await send(port, "GET", "/orders")).status).toBe(200);
-    expect((await send(port, "HEAD", "/orders")).status).toBe(200);
-    expect((await send(port, "OPTIONS", "/orders")).status).toBe(200);
-    expect((await send(port, "POST", "/forms")).status).toBe(422);
-    expect((await send(port, "POST", "/nothing")).status).toBe(404);
-    expect(calls).toEqual([]);
-  });
-
-  test("wrong method - HEAD on a path that only takes POST", async () => {
-    const { app, calls } = application();
-    app.post("/orders", (_req, res) => void res.send("made"));
-    const port = await serve(app);
-    await send(port, "HEAD", "/orders");
-    expect(calls).toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "POST" } }]);
-  });
-
-  test("wrong method - in nested routers, with parameters in the mount path", async () => {
-    const { app, calls } = application();
-    const items = express.Router({ mergeParams: true });
-    items.get("/", (_req, res) => void res.send("items"));
-    items.put("/:item", (_req, res) => void res.send("put"));
-    const shops = express.Router();
-    shops.use("/shops/:shop/items", items);
-    app.use("/api", shops);
-    const port = await serve(app);
-    await send(port, "DELETE", "/api/shops/3/items");
-    await send(port, "POST", "/api/shops/3/items/9");
-    await send(port, "POST", "/api/shops/3/itemsy/9");
-    const route = version === "5" ? "/api/shops/:shop/items/:item" : undefined;
-    expect(calls).toMatchObject([
-      { type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } },
-      { type: "illegal_request_method", data: { allowedMethods: "PUT" } },
-    ]);
-    expect(calls[1]?.data["route"]).toBe(route);
-  });
-
-  test("wrong method - in mounted applications, whose middleware sees no request but the client's", async () => {
-    const { app, calls } = application();
-    const seen: string[] = [];
-    const reports = express();
-    reports.use((req, _res, next) => {
-      seen.push(req.originalUrl);
-      next();
+  describe("a wrong method", () => {
+    it("is recorded on a known path that responds with 404, with the allowed methods and the route", async () => {
+      const { app, calls } = application();
+      app.get("/orders/:id", (_req, res) => void res.send("order"));
+      app.delete("/orders/:id", (_req, res) => void res.send("gone"));
+      const port = await serve(app);
+      const answer = await send(port, "POST", "/orders/7?token=secret");
+      expect(answer.status).toBe(404);
+      expect(calls).toMatchObject([
+        {
+          type: "illegal_request_method",
+          data: { statusCode: 404, allowedMethods: "GET, HEAD, DELETE", route: "/orders/:id" },
+        },
+      ]);
     });
-    reports.get("/daily", (_req, res) => void res.send("report"));
-    const admin = express();
-    admin.use("/reports", reports);
-    admin.use((_err: unknown, _req: unknown, _res: unknown, next: () => void) => {
-      seen.push("error handler");
-      next();
+
+    it("is not recorded for a served path, for HEAD and OPTIONS, or for an unknown path", async () => {
+      const { app, calls } = application();
+      app.get("/orders", (_req, res) => void res.send("orders"));
+      app.post("/forms", (_req, res) => void res.status(422).send("no"));
+      const port = await serve(app);
+      expect((await send(port, "GET", "/orders")).status).toBe(200);
+      expect((await send(port, "HEAD", "/orders")).status).toBe(200);
+      expect((await send(port, "OPTIONS", "/orders")).status).toBe(200);
+      expect((await send(port, "POST", "/forms")).status).toBe(422);
+      expect((await send(port, "POST", "/nothing")).status).toBe(404);
+      expect(calls).toEqual([]);
     });
-    app.use("/admin", admin);
-    const port = await serve(app);
-    await send(port, "PATCH", "/admin/reports/daily");
-    await send(port, "PATCH", "/admin/reports/weekly");
-    expect(calls).toMatchObject([
-      { type: "illegal_request_method", data: { allowedMethods: "GET, HEAD", route: "/admin/reports/daily" } },
-    ]);
-    expect(calls).toHaveLength(1);
-    expect(seen).toEqual(["/admin/reports/daily", "/admin/reports/weekly"]);
-  });
 
-  test("wrong method - regular expressions, lists of paths, letter case and trailing slashes as the router has them", async () => {
-    const { app, calls } = application();
-    app.enable("case sensitive routing");
-    app.enable("strict routing");
-    // The settings count when the router is made, which installing the capture has done: a router of its own has them.
-    const strict = express.Router({ caseSensitive: true, strict: true });
-    strict.get("/Exact", (_req, res) => void res.send("exact"));
-    app.use(strict);
-    app.get(/^\/v\d+\/status$/, (_req, res) => void res.send("status"));
-    app.get(["/one", "/two"], (_req, res) => void res.send("either"));
-    const port = await serve(app);
-    await send(port, "POST", "/v12/status");
-    await send(port, "POST", "/two");
-    await send(port, "POST", "/Exact");
-    expect(typesOf(calls)).toEqual(Array(3).fill("illegal_request_method"));
-    await send(port, "POST", "/exact");
-    await send(port, "POST", "/Exact/");
-    expect(calls).toHaveLength(3);
-  });
+    it("is recorded for HEAD on a path that accepts only POST", async () => {
+      const { app, calls } = application();
+      app.post("/orders", (_req, res) => void res.send("made"));
+      const port = await serve(app);
+      await send(port, "HEAD", "/orders");
+      expect(calls).toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "POST" } }]);
+    });
 
-  test("wrong method - whatever status the application's own fallback answers, unless it succeeds", async () => {
-    for (const status of [400, 404, 405, 410, 418, 501]) {
+    it("is recorded in nested routers, with parameters in the mount path", async () => {
+      const { app, calls } = application();
+      const items = express.Router({ mergeParams: true });
+      items.get("/", (_req, res) => void res.send("items"));
+      items.put("/:item", (_req, res) => void res.send("put"));
+      const shops = express.Router();
+      shops.use("/shops/:shop/items", items);
+      app.use("/api", shops);
+      const port = await serve(app);
+      await send(port, "DELETE", "/api/shops/3/items");
+      await send(port, "POST", "/api/shops/3/items/9");
+      await send(port, "POST", "/api/shops/3/itemsy/9");
+      const route = version === "5" ? "/api/shops/:shop/items/:item" : undefined;
+      expect(calls).toMatchObject([
+        { type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } },
+        { type: "illegal_request_method", data: { allowedMethods: "PUT" } },
+      ]);
+      expect(calls[1]?.data["route"]).toBe(route);
+    });
+
+    it("is recorded in mounted applications, without sending their middleware a request of our own", async () => {
+      const { app, calls } = application();
+      const seen: string[] = [];
+      const reports = express();
+      reports.use((req, _res, next) => {
+        seen.push(req.originalUrl);
+        next();
+      });
+      reports.get("/daily", (_req, res) => void res.send("report"));
+      const admin = express();
+      admin.use("/reports", reports);
+      admin.use((_err: unknown, _req: unknown, _res: unknown, next: () => void) => {
+        seen.push("error handler");
+        next();
+      });
+      app.use("/admin", admin);
+      const port = await serve(app);
+      await send(port, "PATCH", "/admin/reports/daily");
+      await send(port, "PATCH", "/admin/reports/weekly");
+      expect(calls).toMatchObject([
+        { type: "illegal_request_method", data: { allowedMethods: "GET, HEAD", route: "/admin/reports/daily" } },
+      ]);
+      expect(calls).toHaveLength(1);
+      expect(seen).toEqual(["/admin/reports/daily", "/admin/reports/weekly"]);
+    });
+
+    it("follows the router's own regular expressions, lists of paths, letter case and trailing slashes", async () => {
+      const { app, calls } = application();
+      app.enable("case sensitive routing");
+      app.enable("strict routing");
+      // Settings apply when a router is created, and installing the capture created the application's: use another one.
+      const strict = express.Router({ caseSensitive: true, strict: true });
+      strict.get("/Exact", (_req, res) => void res.send("exact"));
+      app.use(strict);
+      app.get(/^\/v\d+\/status$/, (_req, res) => void res.send("status"));
+      app.get(["/one", "/two"], (_req, res) => void res.send("either"));
+      const port = await serve(app);
+      await send(port, "POST", "/v12/status");
+      await send(port, "POST", "/two");
+      await send(port, "POST", "/Exact");
+      expect(typesOf(calls)).toEqual(Array(3).fill("illegal_request_method"));
+      await send(port, "POST", "/exact");
+      await send(port, "POST", "/Exact/");
+      expect(calls).toHaveLength(3);
+    });
+
+    it("is recorded with any status of the application's own fallback, unless that succeeds", async () => {
+      for (const status of [400, 404, 405, 410, 418, 501]) {
+        const { app, calls } = application();
+        app.get("/page", (_req, res) => void res.send("page"));
+        app.use((_req, res) => void res.status(status).send("fallback"));
+        const port = await serve(app);
+        await send(port, "POST", "/page");
+        expect(calls, String(status)).toMatchObject([{ type: "illegal_request_method", data: { statusCode: status } }]);
+      }
+    });
+
+    it("is not recorded if later middleware serves the path, or every path", async () => {
+      for (const status of [200, 201, 302]) {
+        const { app, calls } = application();
+        app.get("/known", (_req, res) => void res.send("known"));
+        const api = express.Router();
+        api.get("/items", (_req, res) => void res.send("items"));
+        api.use((_req, res) => void res.status(status).json({ by: "the router's middleware" }));
+        app.use("/api", api);
+        app.use((_req, res) => void res.status(status).send("a proxy, or the page of a client-side application"));
+        const port = await serve(app);
+        for (const path of ["/known", "/api/items"]) expect((await send(port, "POST", path)).status).toBe(status);
+        expect(calls, String(status)).toEqual([]);
+      }
+    });
+
+    it("is not recorded if middleware responds to the path, with any status", async () => {
+      for (const status of [200, 302, 400, 409, 422]) {
+        const { app, calls } = application();
+        const answer: express5.RequestHandler = (_req, res) => void res.status(status).send("answer");
+        app.use((req, res, next) => (req.path === "/early" ? answer(req, res, next) : next()));
+        for (const path of ["/early", "/graphql", "/files/:id"]) app.get(path, (_req, res) => void res.send("page"));
+        app.use("/graphql", answer);
+        app.use("/files", express.Router().use(answer));
+        const everything = version === "5" ? "/{*rest}" : "*";
+        app.get("/migrated", (_req, res) => void res.send("page"));
+        app.all(everything, answer);
+        app.use((_req, res) => void res.sendStatus(404));
+        const port = await serve(app);
+        for (const path of ["/early", "/graphql", "/files/5", "/migrated"]) {
+          expect((await send(port, "POST", path)).status).toBe(status);
+        }
+        expect(calls, String(status)).toEqual([]);
+      }
+    });
+
+    it("is recorded if a route for all methods refuses it, with or without an Allow header", async () => {
+      const { app, calls } = application();
+      app
+        .route("/cart")
+        .get((_req, res) => void res.send("cart"))
+        .all((_req, res) => void res.set("Allow", "GET").sendStatus(405));
+      app.get("/page", (_req, res) => void res.send("page"));
+      app.all(version === "5" ? "/{*rest}" : "*", (_req, res) => void res.sendStatus(404));
+      const port = await serve(app);
+      await send(port, "PUT", "/cart");
+      await send(port, "PUT", "/page");
+      await send(port, "PUT", "/unknown");
+      expect(calls.map(({ type, data }) => [type, data["statusCode"], data["allowedMethods"]])).toEqual([
+        ["illegal_request_method", 405, "GET"],
+        ["illegal_request_method", 404, "GET, HEAD"],
+      ]);
+    });
+
+    it("is not recorded because of a catch-all page or a preflight for every path", async () => {
+      const { app, calls } = application();
+      const everything = version === "5" ? "/{*rest}" : "*";
+      app.options(everything, (_req, res) => void res.sendStatus(204));
+      app.get(everything, (_req, res) => void res.send("page"));
+      await send(await serve(app), "POST", "/unknown");
+      expect(calls).toEqual([]);
+    });
+
+    it("is recorded for a route of parameters alone, however many it has", async () => {
+      const { app, calls } = application();
+      app.get("/:owner/:repo/:branch", (_req, res) => void res.send("page"));
+      const port = await serve(app);
+      for (const path of ["/a/b/c", "/a/b", "/a/b/c/d"]) await send(port, "POST", path);
+      expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo/:branch"]);
+    });
+
+    it("is recorded behind a guard for all methods, unless the guard itself refuses", async () => {
+      for (const guard of ["app", "router"]) {
+        const { app, calls } = application();
+        const holder = guard === "app" ? app : express.Router();
+        holder.all(version === "5" ? "/api/*rest" : "/api/*", (req, res, next) => {
+          if (req.headers.authorization === undefined) res.status(400).send("who are you?");
+          else next();
+        });
+        if (holder !== app) app.use(holder);
+        app.get("/api/items", (_req, res) => void res.send("items"));
+        const port = await serve(app);
+        await send(port, "PUT", "/api/items");
+        expect(calls, guard).toEqual([]);
+        await send(port, "PUT", "/api/items", { headers: { authorization: "Bearer x" } });
+        expect(calls, guard).toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
+      }
+    });
+
+    it("is not recorded where the method is not the reason", async () => {
+      const { app, calls } = application();
+      app.get("/orders/:id", (_req, res) => void res.sendStatus(404));
+      app.options("/preflight", (_req, res) => void res.sendStatus(204));
+      app.all("/guarded", (_req, _res, next) => next());
+      app.use(express.Router().all("/watched", (_req, _res, next) => next()));
+      const invalid = Object.assign(new Error("not valid"), { status: 422 });
+      app.use("/checked", (_req, _res, next) => next(invalid));
+      app.get("/checked", (_req, res) => void res.send("checked"));
+      const mounted = express.Router();
+      mounted.get("/ms", (_req, res) => void res.send("never"));
+      app.use(/^\/ite/, mounted);
+      const port = await serve(app);
+      for (const method of ["GET", "HEAD"]) expect((await send(port, method, "/orders/7")).status).toBe(404);
+      for (const path of ["/preflight", "/guarded", "/watched", "/items"])
+        expect((await send(port, "POST", path)).status).toBe(404);
+      expect((await send(port, "POST", "/checked")).status).toBe(422);
+      expect(calls).toEqual([]);
+    });
+
+    it("is judged by the path as middleware rewrote it", async () => {
+      const { app, calls } = application();
+      app.use((req, _res, next) => {
+        req.url = req.url.replace(/^\/en\//, "/");
+        next();
+      });
+      app.get("/about", (_req, res) => void res.send("about"));
+      await send(await serve(app), "POST", "/en/about");
+      expect(calls).toMatchObject([{ type: "illegal_request_method", data: { route: "/about" } }]);
+    });
+
+    it("is recorded if the application passes on createError(404)", async () => {
       const { app, calls } = application();
       app.get("/page", (_req, res) => void res.send("page"));
-      app.use((_req, res) => void res.status(status).send("fallback"));
-      const port = await serve(app);
-      await send(port, "POST", "/page");
-      expect(calls, String(status)).toMatchObject([{ type: "illegal_request_method", data: { statusCode: status } }]);
-    }
-  });
+      app.use((_req, _res, next) => next(Object.assign(new Error("Not Found"), { status: 404 })));
+      await send(await serve(app), "POST", "/page");
+      expect(typesOf(calls)).toEqual(["illegal_request_method"]);
+    });
 
-  test("wrong method - nothing for what later middleware serves, for one path or for every one", async () => {
-    for (const status of [200, 201, 302]) {
+    it("is judged by routes added while the application runs", async () => {
       const { app, calls } = application();
-      app.get("/known", (_req, res) => void res.send("known"));
-      const api = express.Router();
-      api.get("/items", (_req, res) => void res.send("items"));
-      api.use((_req, res) => void res.status(status).json({ by: "the router's middleware" }));
-      app.use("/api", api);
-      app.use((_req, res) => void res.status(status).send("a proxy, or the page of a client-side application"));
+      app.get("/early", (_req, res) => void res.send("early"));
       const port = await serve(app);
-      for (const path of ["/known", "/api/items"]) expect((await send(port, "POST", path)).status).toBe(status);
-      expect(calls, String(status)).toEqual([]);
-    }
-  });
-
-  test("wrong method - middleware that answers a path has the method, whatever it answers", async () => {
-    for (const status of [200, 302, 400, 409, 422]) {
-      const { app, calls } = application();
-      const answer: express5.RequestHandler = (_req, res) => void res.status(status).send("answer");
-      app.use((req, res, next) => (req.path === "/early" ? answer(req, res, next) : next()));
-      for (const path of ["/early", "/graphql", "/files/:id"]) app.get(path, (_req, res) => void res.send("page"));
-      app.use("/graphql", answer);
-      app.use("/files", express.Router().use(answer));
-      const everything = version === "5" ? "/{*rest}" : "*";
-      app.get("/migrated", (_req, res) => void res.send("page"));
-      app.all(everything, answer);
-      app.use((_req, res) => void res.sendStatus(404));
-      const port = await serve(app);
-      for (const path of ["/early", "/graphql", "/files/5", "/migrated"]) {
-        expect((await send(port, "POST", path)).status).toBe(status);
-      }
-      expect(calls, String(status)).toEqual([]);
-    }
-  });
-
-  test("wrong method - answered by a route for all methods, with its own Allow header or without", async () => {
-    const { app, calls } = application();
-    app
-      .route("/cart")
-      .get((_req, res) => void res.send("cart"))
-      .all((_req, res) => void res.set("Allow", "GET").sendStatus(405));
-    app.get("/page", (_req, res) => void res.send("page"));
-    app.all(version === "5" ? "/{*rest}" : "*", (_req, res) => void res.sendStatus(404));
-    const port = await serve(app);
-    await send(port, "PUT", "/cart");
-    await send(port, "PUT", "/page");
-    await send(port, "PUT", "/unknown");
-    expect(calls.map(({ type, data }) => [type, data["statusCode"], data["allowedMethods"]])).toEqual([
-      ["illegal_request_method", 405, "GET"],
-      ["illegal_request_method", 404, "GET, HEAD"],
-    ]);
-  });
-
-  test("wrong method - a catch-all page and a preflight for everything make no path known", async () => {
-    const { app, calls } = application();
-    const everything = version === "5" ? "/{*rest}" : "*";
-    app.options(everything, (_req, res) => void res.sendStatus(204));
-    app.get(everything, (_req, res) => void res.send("page"));
-    await send(await serve(app), "POST", "/unknown");
-    expect(calls).toEqual([]);
-  });
-
-  test("wrong method - a route of parameters only has its methods, however many there are", async () => {
-    const { app, calls } = application();
-    app.get("/:owner/:repo/:branch", (_req, res) => void res.send("page"));
-    const port = await serve(app);
-    for (const path of ["/a/b/c", "/a/b", "/a/b/c/d"]) await send(port, "POST", path);
-    expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo/:branch"]);
-  });
-
-  test("wrong method - behind a guard for all methods, unless the guard itself refuses", async () => {
-    for (const guard of ["app", "router"]) {
-      const { app, calls } = application();
-      const holder = guard === "app" ? app : express.Router();
-      holder.all(version === "5" ? "/api/*rest" : "/api/*", (req, res, next) => {
-        if (req.headers.authorization === undefined) res.status(400).send("who are you?");
-        else next();
+      await send(port, "GET", "/early");
+      app.get("/late", (_req, res) => void res.send("late"));
+      app.get("/broken", () => {
+        throw Object.assign(new Error("x"), { code: "EBADCSRFTOKEN", status: 403 });
       });
-      if (holder !== app) app.use(holder);
-      app.get("/api/items", (_req, res) => void res.send("items"));
+      await send(port, "POST", "/late");
+      await send(port, "GET", "/broken");
+      expect(typesOf(calls)).toEqual(["illegal_request_method", "malicious_csrf"]);
+    });
+
+    it("is recorded from the raw bytes if Node's parser refuses it, with the methods of the path", async () => {
+      const { app, calls } = application();
+      app.get("/page", (_req, res) => void res.send("page"));
       const port = await serve(app);
-      await send(port, "PUT", "/api/items");
-      expect(calls, guard).toEqual([]);
-      await send(port, "PUT", "/api/items", { headers: { authorization: "Bearer x" } });
-      expect(calls, guard).toMatchObject([{ type: "illegal_request_method", data: { allowedMethods: "GET, HEAD" } }]);
-    }
-  });
-
-  test("wrong method - nothing where the method is not the reason", async () => {
-    const { app, calls } = application();
-    app.get("/orders/:id", (_req, res) => void res.sendStatus(404));
-    app.options("/preflight", (_req, res) => void res.sendStatus(204));
-    app.all("/guarded", (_req, _res, next) => next());
-    app.use(express.Router().all("/watched", (_req, _res, next) => next()));
-    const invalid = Object.assign(new Error("not valid"), { status: 422 });
-    app.use("/checked", (_req, _res, next) => next(invalid));
-    app.get("/checked", (_req, res) => void res.send("checked"));
-    const mounted = express.Router();
-    mounted.get("/ms", (_req, res) => void res.send("never"));
-    app.use(/^\/ite/, mounted);
-    const port = await serve(app);
-    for (const method of ["GET", "HEAD"]) expect((await send(port, method, "/orders/7")).status).toBe(404);
-    for (const path of ["/preflight", "/guarded", "/watched", "/items"])
-      expect((await send(port, "POST", path)).status).toBe(404);
-    expect((await send(port, "POST", "/checked")).status).toBe(422);
-    expect(calls).toEqual([]);
-  });
-
-  test("wrong method - the path as middleware rewrote it", async () => {
-    const { app, calls } = application();
-    app.use((req, _res, next) => {
-      req.url = req.url.replace(/^\/en\//, "/");
-      next();
+      await send(port, "GET", "/page");
+      const answer = await sendRaw(port, "FROB /page?x=1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: probe\r\n\r\n");
+      expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+      expect(calls).toMatchObject([
+        {
+          type: "illegal_request_method",
+          request: { method: "FROB", url: "/page?x=1", headers: { host: "shop.example", "user-agent": "probe" } },
+          data: { statusCode: 400, allowedMethods: "GET, HEAD", reason: "HPE_INVALID_METHOD" },
+        },
+      ]);
     });
-    app.get("/about", (_req, res) => void res.send("about"));
-    await send(await serve(app), "POST", "/en/about");
-    expect(calls).toMatchObject([{ type: "illegal_request_method", data: { route: "/about" } }]);
   });
 
-  test("wrong method - an application that passes createError(404) on", async () => {
-    const { app, calls } = application();
-    app.get("/page", (_req, res) => void res.send("page"));
-    app.use((_req, _res, next) => next(Object.assign(new Error("Not Found"), { status: 404 })));
-    await send(await serve(app), "POST", "/page");
-    expect(typesOf(calls)).toEqual(["illegal_request_method"]);
-  });
-
-  test("wrong method - routes that are added while the application runs", async () => {
-    const { app, calls } = application();
-    app.get("/early", (_req, res) => void res.send("early"));
-    const port = await serve(app);
-    await send(port, "GET", "/early");
-    app.get("/late", (_req, res) => void res.send("late"));
-    app.get("/broken", () => {
-      throw Object.assign(new Error("x"), { code: "EBADCSRFTOKEN", status: 403 });
-    });
-    await send(port, "POST", "/late");
-    await send(port, "GET", "/broken");
-    expect(typesOf(calls)).toEqual(["illegal_request_method", "malicious_csrf"]);
-  });
-
-  test("wrong method - one that Node's parser refuses is recorded from the raw bytes, with the methods of the path", async () => {
-    const { app, calls } = application();
-    app.get("/page", (_req, res) => void res.send("page"));
-    const port = await serve(app);
-    await send(port, "GET", "/page");
-    const answer = await sendRaw(port, "FROB /page?x=1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: probe\r\n\r\n");
-    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
-    expect(calls).toMatchObject([
-      {
-        type: "illegal_request_method",
-        request: { method: "FROB", url: "/page?x=1", headers: { host: "shop.example", "user-agent": "probe" } },
-        data: { statusCode: 400, allowedMethods: "GET, HEAD", reason: "HPE_INVALID_METHOD" },
-      },
-    ]);
-  });
-
-  test("401 and 403 - one event each, by status", async () => {
+  it("records 401 and 403 as one event each, by status", async () => {
     const { app, calls } = application();
     app.get("/private", (_req, res) => void res.set("WWW-Authenticate", 'Bearer realm="shop"').sendStatus(401));
     app.get("/admin", (_req, res) => void res.sendStatus(403));
@@ -338,7 +340,7 @@ describe.each([
     ]);
   });
 
-  test("401 on a path of other methods - the authentication is the cause", async () => {
+  it("names authentication as the cause of a 401 on a path of other methods", async () => {
     const { app, calls } = application();
     app.use((_req, res) => void res.sendStatus(401));
     app.get("/private", (_req, res) => void res.send("private"));
@@ -346,7 +348,7 @@ describe.each([
     expect(typesOf(calls)).toEqual(["unauthenticated_request"]);
   });
 
-  test("recordLogin() and checkAccess() - one call, and the status that follows gives no second event", async () => {
+  it("records one event for recordLogin() or checkAccess(), and none for the status that follows", async () => {
     const { app, log, calls } = application();
     app.post("/login", (req, res) => {
       recordLogin(log as OutcomeLog, req, { userid: "ada", success: req.query["ok"] === "1", reason: "password" });
@@ -367,7 +369,7 @@ describe.each([
     ]);
   });
 
-  test("a cause that the application records when it has answered gives one event", async () => {
+  it("records one event for a cause that the application records after it has responded", async () => {
     const { app, log, calls } = application();
     app.use((req, res, next) => {
       res.on("finish", () => {
@@ -402,7 +404,7 @@ describe.each([
     ]);
   });
 
-  test("an event that is no refusal does not hide the refusal that follows", async () => {
+  it("records a refusal after an event that is not a refusal", async () => {
     const { app, log, calls } = application();
     app.get("/file", (req, res) => {
       log.recordSecurityEvent("sensitive_read", req, {});
@@ -413,11 +415,11 @@ describe.each([
   });
 
   describe.each([
-    ["nobody answers the error", undefined],
-    ["the application's error handler answers 403", 403],
-    ["the application's error handler answers 200", 200],
-  ])("csrf-csrf when %s", (_title, status) => {
-    test("one malicious_csrf, also for the very first request", async () => {
+    ["no handler responds to the error", undefined],
+    ["the application's error handler responds with 403", 403],
+    ["the application's error handler responds with 200", 200],
+  ])("csrf-csrf if %s", (_title, status) => {
+    it("causes one malicious_csrf, even for the very first request", async () => {
       const { app, calls } = application();
       app.use(cookieParser());
       const { doubleCsrfProtection } = doubleCsrf({
@@ -443,7 +445,7 @@ describe.each([
     });
   });
 
-  test("an error handler of one route sees the same error, and so does capture", async () => {
+  it("observes an error that a route's own error handler responds to", async () => {
     const { app, calls } = application();
     app.get(
       "/route",
@@ -455,7 +457,7 @@ describe.each([
     expect(calls).toMatchObject([{ type: "malicious_csrf", data: { statusCode: 409 } }]);
   });
 
-  test("express-rate-limit - the refusal with its maximum, with the usual status and with another", async () => {
+  it("records express-rate-limit's refusal with its maximum, with the usual status and with another", async () => {
     for (const statusCode of [429, 503]) {
       const { app, calls } = application();
       app.use(rateLimit({ windowMs: 60_000, limit: 2, statusCode, validate: false }));
@@ -468,7 +470,7 @@ describe.each([
     }
   });
 
-  test("webhooks - Standard Webhooks and Stripe, rethrown to the framework, once each", async () => {
+  it("records webhook errors of Standard Webhooks and Stripe once each, although they reach the framework", async () => {
     const { app, log, calls } = application();
     const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     const stripe = new Stripe("sk_test_none");
@@ -501,7 +503,7 @@ describe.each([
     expect(calls).toHaveLength(2);
   });
 
-  test("malformed requests - what body parsers refuse and a path that cannot be decoded", async () => {
+  it("records a body that a parser refuses and a path that cannot be decoded as malformed", async () => {
     const { app, calls } = application();
     app.use(express.json({ limit: 20 }));
     app.post("/json/:name", (_req, res) => void res.send("ok"));
@@ -519,7 +521,7 @@ describe.each([
     ]);
   });
 
-  test("the verify function of a body parser - a wrong signature by our verifier, anything else as malformed", async () => {
+  it("records a body parser's verify() failure as a wrong signature if our verifier threw it, otherwise as malformed", async () => {
     const { app, calls } = application();
     const github = hmacVerifier({ secret: "s", header: "x-hub-signature-256", prefix: "sha256=" });
     const verify = (req: http.IncomingMessage, _res: unknown, body: Buffer): void => github(body, req.headers);
@@ -541,7 +543,7 @@ describe.each([
     ]);
   });
 
-  test("malformed requests - an upload that the client gives up is none", async () => {
+  it("does not record an upload that the client abandons as malformed", async () => {
     const { app, calls } = application();
     let failed = false;
     app.use(express.json());
@@ -558,7 +560,7 @@ describe.each([
     expect(calls).toEqual([]);
   });
 
-  test("detect - each detector can be turned off, and its refusals give no other event either", async () => {
+  it("turns off each detector by detect, and then records no other event for its refusals", async () => {
     const { app, calls } = application({
       detect: { wrongMethod: false, csrf: false, unauthenticated: false, forbidden: false, malformed: false },
     });
@@ -573,7 +575,7 @@ describe.each([
     expect(calls).toEqual([]);
   });
 
-  test("a client that hangs up before the answer hides nothing", async () => {
+  it("records the refusal of a client that hangs up before the response", async () => {
     const { app, calls } = application();
     let arrived = false;
     app.get("/slow", (req, res) => {
@@ -588,7 +590,7 @@ describe.each([
     expect(calls).toMatchObject([{ type: "authz_fail", data: { statusCode: 403 } }]);
   });
 
-  test("hostile errors - the application answers as without capture", async () => {
+  it("leaves the response as it is without capture, whatever error is thrown", async () => {
     const throwing = new Proxy(
       {},
       {
@@ -621,7 +623,7 @@ describe.each([
     }
   });
 
-  test("a log that throws does not reach the response", async () => {
+  it("keeps the errors of a log that throws out of the response", async () => {
     const app = express();
     const log: CaptureLog = {
       recordSecurityEvent() {
@@ -633,7 +635,7 @@ describe.each([
     expect(await send(await serve(app), "GET", "/")).toMatchObject({ status: 403, body: "no" });
   });
 
-  test("a response that is answered before next() and errors after it", async () => {
+  it("records one refusal if a route responds and then calls next()", async () => {
     const { app, calls } = application();
     app.get("/", (_req, res, next) => {
       res.sendStatus(401);
@@ -643,7 +645,7 @@ describe.each([
     expect(typesOf(calls)).toEqual(["unauthenticated_request"]);
   });
 
-  test("installed twice - still one event per request", async () => {
+  it("records one event per request even if installed twice", async () => {
     const { app, log, calls } = application();
     const router = express.Router();
     router.use(securityCapture(log));
@@ -653,7 +655,7 @@ describe.each([
     expect(typesOf(calls)).toEqual(["authz_fail"]);
   });
 
-  test("context - calls without a request find the current one, after awaits and body parsing", async () => {
+  it("finds the current request for calls without one, after awaits and body parsing", async () => {
     const { app, calls } = application();
     const seen: unknown[] = [];
     app.use(express.json());
@@ -672,7 +674,7 @@ describe.each([
   });
 });
 
-test("securityCapture() - an unknown option is refused by name", () => {
+it("securityCapture() - refuses an unknown option by name", () => {
   const { log } = recordedCalls();
   expect(() => securityCapture(log, { detect: { wrongMethods: false } } as object)).toThrow(/wrongMethods/);
   expect(() => securityCapture(log, { detects: {} } as object)).toThrow(/detects/);
@@ -680,7 +682,7 @@ test("securityCapture() - an unknown option is refused by name", () => {
   expect(() => securityCapture({} as CaptureLog)).toThrow(/createSecurityLog/);
 });
 
-test("securityCapture() - takes any log, whatever its own events are", () => {
+it("securityCapture() - accepts any log, whatever its own events", () => {
   const plain = recordedCalls().log as unknown as SecurityLog;
   const typed = plain as unknown as SecurityLog<{ readonly refund: EventDefinition<{ orderId: string }> }>;
   const handlers: express5.RequestHandler[] = [securityCapture(plain), securityCapture(typed)];
