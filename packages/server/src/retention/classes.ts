@@ -13,6 +13,16 @@ export type RetentionClass = (typeof RETENTION_CLASSES)[number];
 /** The class of a category without a setting. */
 export const DEFAULT_CLASS: RetentionClass = "standard";
 
+/** Returns the class. @param what whose class it is, for the message. @throws SeclogError `SECLOG_CONFIG` */
+export function requireClass(what: string, name: unknown): RetentionClass {
+  const known = RETENTION_CLASSES.find((one) => one === name);
+  if (known !== undefined) return known;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    `${what} ${quoted(String(name))} is not one of ${RETENTION_CLASSES.join(", ")}`,
+  );
+}
+
 /** The classes of all known categories, in alphabetical order. */
 export interface CategoryClasses {
   readonly classes: ReadonlyMap<string, string>;
@@ -31,13 +41,20 @@ export async function listClasses(owner: OwnerConnection): Promise<CategoryClass
 /**
  * Sets the classes of categories and records each change. Stored events keep their class.
  *
- * @throws SeclogError `SECLOG_CONFIG` for an unknown category, unless `allowUnknown`; then nothing has changed
+ * @throws SeclogError `SECLOG_CONFIG` for an unknown category, unless `allowUnknown`, for what cannot be a category, and
+ * for an unknown class; then nothing has changed
  */
 export async function setClasses(
   owner: OwnerConnection,
   wanted: ReadonlyMap<string, RetentionClass>,
   { allowUnknown = false }: { readonly allowUnknown?: boolean } = {},
 ): Promise<CategoryClasses> {
+  for (const [category, name] of wanted) {
+    if (!/^[a-z0-9_.:-]{1,40}$/.test(category)) {
+      throw new SeclogError("SECLOG_CONFIG", `${quoted(category)} cannot be a category: write one such as authn`);
+    }
+    requireClass(category, name);
+  }
   return await owner.transaction("COMMIT", async (client) => {
     const classes = await readClasses(client);
     if (!allowUnknown) await refuseUnknown(client, [...wanted.keys()], [...classes.keys()]);

@@ -3,6 +3,9 @@ import type pg from "pg";
 import { SeclogError } from "seclog";
 import { isCode, oneRow } from "../database/failure.ts";
 import type { OwnerConnection } from "../database/owner.ts";
+import { parseNetwork } from "../text/network.ts";
+import { quoted } from "../text/words.ts";
+import { requireReason, requireSpan } from "./checks.ts";
 import { type OwnEvent, ownEvent } from "./own-event.ts";
 
 /**
@@ -43,20 +46,50 @@ export interface Erased {
   readonly recorded_as: OwnEvent | null;
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * Checks what {@link erase} is to select, and returns it with the address in the form of the events.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for a value that no event has, and if nothing says whom to erase: a time alone
+ * would erase everyone
+ */
+export function requireCriteria(criteria: ErasureCriteria): ErasureCriteria {
+  const { actor, target, ip, events, since, until } = criteria;
+  const config = (what: string): SeclogError => new SeclogError("SECLOG_CONFIG", what);
+  for (const [name, forms] of Object.entries({ actor, target })) {
+    if (forms !== undefined && (forms.length === 0 || forms.some((form) => form === ""))) {
+      throw config(`the ${name} is empty: pass the id as the events have it`);
+    }
+  }
+  if (events?.length === 0) throw config("the list of events is empty: pass at least one id");
+  for (const id of events ?? []) {
+    if (UUID.test(id)) continue;
+    throw config(`${quoted(id)} is not an event's id, such as 01936d2f-5c00-7000-8000-000000000001`);
+  }
+  if (actor === undefined && target === undefined && ip === undefined && events === undefined) {
+    throw config("nothing says whom to erase: name an actor, a target, an address or events");
+  }
+  requireSpan(since, until);
+  return ip === undefined ? criteria : { ...criteria, ip: parseNetwork("the address", ip) };
+}
+
 /**
  * Erases the personal part of events, in one transaction that an event records.
  *
- * @throws SeclogError `SECLOG_REMOVAL` if another session has the log locked; then nothing was erased
+ * @throws SeclogError `SECLOG_CONFIG` for wrong criteria or no reason; `SECLOG_REMOVAL` if another session has the log locked; then nothing was erased
  */
 export async function erase(
   owner: OwnerConnection,
   criteria: ErasureCriteria,
   { reason, dryRun = false }: EraseOptions,
 ): Promise<Erased> {
+  const sought = requireCriteria(criteria);
+  requireReason(reason);
   try {
     return await owner.transaction(dryRun ? "ROLLBACK" : "COMMIT", async (client) => {
       const parts: Erased[] = [];
-      for (const each of eachForm(criteria)) parts.push(await eraseOnce(client, each, reason, dryRun));
+      for (const each of eachForm(sought)) parts.push(await eraseOnce(client, each, reason, dryRun));
       return parts.reduce(together);
     });
   } catch (error) {

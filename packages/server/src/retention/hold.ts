@@ -4,7 +4,9 @@ import { SeclogError } from "seclog";
 import { commandLine } from "../config/program.ts";
 import { oneRow } from "../database/failure.ts";
 import type { OwnerConnection } from "../database/owner.ts";
-import type { RetentionClass } from "./classes.ts";
+import { quoted } from "../text/words.ts";
+import { requireReason, requireSpan } from "./checks.ts";
+import { type RetentionClass, requireClass } from "./classes.ts";
 
 /** A hold by column. Times are UTC, in the form of RFC 3339; `null` means unbounded. */
 export interface Hold {
@@ -30,9 +32,12 @@ export interface HoldOptions {
   readonly until?: Date | undefined;
 }
 
-/** Places a hold and records it. */
+/** Places a hold and records it. @throws SeclogError `SECLOG_CONFIG` for a wrong reason, class or span */
 export async function placeHold(owner: OwnerConnection, options: HoldOptions): Promise<Hold> {
   const { reason, class: name, since, until } = options;
+  requireReason(reason);
+  if (name !== undefined) requireClass("the class", name);
+  requireSpan(since, until);
   return await owner.transaction("COMMIT", async (client) => {
     const { id } = await oneRow<{ id: string }>(client, "SELECT public.seclog_hold($1, $2, $3, $4) AS id", [
       reason,
@@ -47,9 +52,17 @@ export async function placeHold(owner: OwnerConnection, options: HoldOptions): P
 /**
  * Releases a hold and records that.
  *
- * @throws SeclogError `SECLOG_REMOVAL` if no hold has the number, or it was already released
+ * @throws SeclogError `SECLOG_CONFIG` for a wrong number or reason; `SECLOG_REMOVAL` if no hold has the number, or it was
+ * already released
  */
 export async function releaseHold(owner: OwnerConnection, id: number, reason: string): Promise<Hold> {
+  if (!Number.isSafeInteger(id) || id < 1) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `${quoted(String(id))} is not the number of a hold: see ${commandLine("hold --list")}`,
+    );
+  }
+  requireReason(reason);
   return await owner.transaction("COMMIT", async (client) => {
     const { released } = await oneRow<{ released: boolean }>(
       client,

@@ -1,15 +1,15 @@
 /** Drops months past their retention. Keeps what proves them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
-import { errorMessage } from "seclog";
+import { errorMessage, SeclogError } from "seclog";
 import { commandLine } from "../config/program.ts";
 import { isCode, oneRow } from "../database/failure.ts";
 import type { OwnerConnection } from "../database/owner.ts";
-import { RETENTION_CLASSES, type RetentionClass } from "./classes.ts";
+import { quoted } from "../text/words.ts";
+import { type Age, requireAge } from "./age.ts";
+import { requireReason } from "./checks.ts";
+import { RETENTION_CLASSES, type RetentionClass, requireClass } from "./classes.ts";
 import { type OwnEvent, ownEvent } from "./own-event.ts";
-
-/** A span of time, as a PostgreSQL interval. */
-export type Age = `${number} ${"days" | "weeks" | "months" | "years"}`;
 
 /** One month of a retention class: one partition. */
 export interface Month {
@@ -42,12 +42,19 @@ export interface PrunePlan {
   readonly outside: readonly { readonly partition: string; readonly rows: number }[];
 }
 
-/** Lists the months older than `age`, whether or not they may be dropped. Changes nothing. */
+/**
+ * Lists the months older than `age`, whether or not they may be dropped. Changes nothing.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for a wrong age or class
+ */
 export async function planPrune(
   owner: OwnerConnection,
   age: Age,
   classes: readonly RetentionClass[] = RETENTION_CLASSES,
 ): Promise<PrunePlan> {
+  requireAge(age);
+  // Their names become part of the statements.
+  for (const name of classes) requireClass("the class", name);
   return await owner.transaction("ROLLBACK", (client) => readPlan(client, age, classes));
 }
 
@@ -63,12 +70,21 @@ export interface DropOptions {
 /**
  * Drops months one after the other, each in its own transaction and recorded by an event, and yields each outcome. Skips a
  * month that is not sealed, on hold or in use.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for a wrong reason or month; then nothing was dropped
  */
 export async function* dropMonths(
   owner: OwnerConnection,
   months: readonly Month[],
   options: DropOptions,
 ): AsyncGenerator<PruneOutcome> {
+  requireReason(options.reason);
+  for (const month of months) {
+    requireClass("the class", month.class);
+    if (!/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month.month)) {
+      throw new SeclogError("SECLOG_CONFIG", `${quoted(month.month)} is not a month, such as 2026-11`);
+    }
+  }
   for (const month of months) yield await dropMonth(owner, month, options);
 }
 

@@ -1,9 +1,8 @@
 /** Which events a search finds: the options as typed, checked, and in words. */
-import { isIP } from "node:net";
 import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
+import { parseNetwork } from "../text/network.ts";
 import { quoted } from "../text/words.ts";
 import { parseTime } from "./moment.ts";
-import { networkOf } from "./network.ts";
 
 /** Selects events; an event must match every condition. Texts are in the log's stored form. */
 export interface EventFilter {
@@ -75,7 +74,7 @@ export function parseFilter(options: FilterOptions, now: Date = new Date()): Eve
     level: given("level", options.level, parseLevel),
     outcomes: listOf("outcome", options.outcome, parseOutcome),
     categories: listOf("category", options.category, parseCategory),
-    ip: given("ip", options.ip, parseNetwork),
+    ip: given("ip", options.ip, (text) => parseNetwork("--ip", text)),
     actor: given("actor", options.actor, (text) => idForms("actorId", text)),
     target: given("target", options.target, (text) => idForms("targetId", text)),
     methods: listOf("method", options.method, parseMethod),
@@ -152,32 +151,6 @@ function parseStatus(text: string): readonly [from: number, to: number] {
   const [, first, last = first] = /^([1-9]\d\d)(?:-([1-9]\d\d))?$/.exec(text) ?? [];
   if (first !== undefined && Number(first) <= Number(last)) return [Number(first), Number(last)];
   throw new SeclogError("SECLOG_CONFIG", `--status ${quoted(text)} is not a status: write 403, 4xx or 400-499`);
-}
-
-/** An address in the form of events, without port and brackets, or a network. Zones are refused: they are local to one machine. */
-function parseNetwork(text: string): string {
-  const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text.trim()) ?? [];
-  const stored = address.includes("%") ? undefined : storedText("ipAddress", address);
-  if (stored !== undefined) {
-    if (bits === undefined) return stored;
-    // A network of IPv4-mapped addresses (RFC 4291, 2.5.5.2) is an IPv4 network.
-    const offset = isIP(stored) === 4 && address.includes("::") ? 96 : 0;
-    const most = isIP(stored) === 4 ? 32 : 128;
-    const length = Number(bits) - offset;
-    if (length >= 0 && length <= most) {
-      const network = networkOf(stored, length);
-      if (network === stored) return `${stored}/${length}`;
-      // PostgreSQL would match the whole network, and `erase` would erase it.
-      throw new SeclogError(
-        "SECLOG_CONFIG",
-        `--ip ${quoted(text)} mixes an address and a network: write ${network}/${length} for the network, or ${stored}`,
-      );
-    }
-  }
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `--ip ${quoted(text)} is not an address or a network: write 203.0.113.9 or 10.0.0.0/8`,
-  );
 }
 
 /** A filter in words, with its stored forms, to explain why nothing matched. */

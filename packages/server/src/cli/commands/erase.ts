@@ -1,15 +1,21 @@
 import type { Command } from "commander";
-import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
-import { type Erased, type ErasureCriteria, erase, searchesQuarantine } from "../../retention/erase.ts";
+import { requireReason } from "../../retention/checks.ts";
+import {
+  type Erased,
+  type ErasureCriteria,
+  erase,
+  requireCriteria,
+  searchesQuarantine,
+} from "../../retention/erase.ts";
 import { filterText, parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
-import { counted, quoted } from "../../text/words.ts";
+import { counted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
 import { addPersonOptions, addTimeOptions } from "../options/filter.ts";
-import { DATABASE_OPTION, parseReason } from "../options/removal.ts";
+import { DATABASE_OPTION } from "../options/removal.ts";
 
 interface EraseCommandOptions {
   readonly actor?: string;
@@ -36,7 +42,7 @@ export function addErase(command: Command): void {
 
 async function run(options: EraseCommandOptions): Promise<void> {
   const criteria = parseCriteria(options);
-  const reason = parseReason(options.reason);
+  const reason = requireReason(options.reason);
   const dryRun = options.yes !== true;
   const signal = interruption();
   await withOwner(signal, options.database, async (owner) => {
@@ -50,23 +56,6 @@ async function run(options: EraseCommandOptions): Promise<void> {
 }
 
 function parseCriteria({ actor, target, ip, event, since, until }: EraseCommandOptions): ErasureCriteria {
-  for (const [option, text] of [
-    ["--actor", actor],
-    ["--target", target],
-  ] as const) {
-    if (text === "") throw new SeclogError("SECLOG_CONFIG", `${option} is empty: pass the id as the events have it`);
-  }
-  for (const id of event ?? []) {
-    if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) {
-      throw new SeclogError(
-        "SECLOG_CONFIG",
-        `--event ${quoted(id)} is not an event id, such as 01936d2f-5c00-7000-8000-000000000001`,
-      );
-    }
-  }
-  if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
-    throw new SeclogError("SECLOG_CONFIG", "nothing says whom to erase: pass --actor, --target, --ip or --event");
-  }
   const filter = parseFilter({
     ...(actor === undefined ? {} : { actor }),
     ...(target === undefined ? {} : { target }),
@@ -74,7 +63,7 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseCommandO
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   });
-  return event === undefined ? filter : { ...filter, events: event };
+  return requireCriteria(event === undefined ? filter : { ...filter, events: event });
 }
 
 function report(result: Erased, criteria: ErasureCriteria, dryRun: boolean): string {

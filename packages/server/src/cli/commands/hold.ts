@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import type { OwnerConnection } from "../../database/owner.ts";
-import { RETENTION_CLASSES } from "../../retention/classes.ts";
+import { requireReason } from "../../retention/checks.ts";
+import { RETENTION_CLASSES, requireClass } from "../../retention/classes.ts";
 import { type Hold, listHolds, placeHold, releaseHold } from "../../retention/hold.ts";
 import { parseFilter } from "../../search/filter.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
@@ -10,7 +11,7 @@ import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
-import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
+import { DATABASE_OPTION } from "../options/removal.ts";
 
 interface HoldCommandOptions {
   readonly reason?: string;
@@ -68,7 +69,7 @@ function parseWork(options: HoldCommandOptions): Work {
   if (list) return async (owner) => ({ holds: await listHolds(owner) });
   if (options.reason === undefined)
     throw new SeclogError("SECLOG_CONFIG", "--reason is missing: say why, for later readers of the record");
-  const reason = parseReason(options.reason);
+  const reason = requireReason(options.reason);
   if (release !== undefined) {
     if (!/^\d{1,15}$/.test(release))
       throw new SeclogError(
@@ -78,7 +79,7 @@ function parseWork(options: HoldCommandOptions): Work {
     return (owner) => releaseHold(owner, Number(release), reason);
   }
   const filter = parseFilter({ ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) });
-  const name = options.class === undefined ? undefined : parseClass("--class", options.class);
+  const name = options.class === undefined ? undefined : requireClass("the class", options.class);
   return (owner) => placeHold(owner, { reason, class: name, since: filter.since, until: filter.until });
 }
 

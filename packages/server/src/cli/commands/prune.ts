@@ -1,15 +1,16 @@
 import type { Command } from "commander";
-import { SeclogError } from "seclog";
-import { RETENTION_CLASSES } from "../../retention/classes.ts";
-import { type Age, dropMonths, type Month, type PruneOutcome, planPrune } from "../../retention/prune.ts";
+import { parseAge } from "../../retention/age.ts";
+import { requireReason } from "../../retention/checks.ts";
+import { RETENTION_CLASSES, requireClass } from "../../retention/classes.ts";
+import { dropMonths, type Month, type PruneOutcome, planPrune } from "../../retention/prune.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print, printIfRead } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { Table } from "../../terminal/table.ts";
-import { counted, quoted } from "../../text/words.ts";
+import { counted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
 import { conclude, Exit } from "../exit.ts";
-import { DATABASE_OPTION, parseClass, parseReason } from "../options/removal.ts";
+import { DATABASE_OPTION } from "../options/removal.ts";
 
 interface PruneCommandOptions {
   readonly olderThan: string;
@@ -37,8 +38,8 @@ export function addPrune(command: Command): void {
 
 async function prune(options: PruneCommandOptions): Promise<void> {
   const age = parseAge(options.olderThan);
-  const classes = options.class?.map((text) => parseClass("--class", text)) ?? RETENTION_CLASSES;
-  const reason = parseReason(options.reason);
+  const classes = options.class?.map((text) => requireClass("the class", text)) ?? RETENTION_CLASSES;
+  const reason = requireReason(options.reason);
   // Months that were to be dropped are dropped, whether or not the list of them is read.
   const signal = interruption(true);
   const progress = new Progress();
@@ -82,22 +83,6 @@ async function prune(options: PruneCommandOptions): Promise<void> {
       progress.clear();
     }
   });
-}
-
-const UNITS = new Map([
-  ["d", "days"],
-  ["w", "weeks"],
-  ["m", "months"],
-  ["y", "years"],
-] as const);
-
-function parseAge(text: string): Age {
-  const [, count, letter] = /^([1-9]\d{0,4})([dwmy])$/.exec(text) ?? [];
-  for (const [known, unit] of UNITS) if (known === letter) return `${Number(count)} ${unit}`;
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `--older-than ${quoted(text)} is not an age: write 400d, 60w, 18m (months) or 2y`,
-  );
 }
 
 function outcomeText({ partition, rows, dropped, why, recorded_as }: PruneOutcome): string {

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { DEFAULT_CLASS, listClasses, type RetentionClass, setClasses } from "../../retention/classes.ts";
+import { DEFAULT_CLASS, listClasses, type RetentionClass, requireClass, setClasses } from "../../retention/classes.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Table } from "../../terminal/table.ts";
 import { quoted } from "../../text/words.ts";
 import { withOwner } from "../connections.ts";
-import { DATABASE_OPTION, parseClass } from "../options/removal.ts";
+import { DATABASE_OPTION } from "../options/removal.ts";
 
 interface RetentionOptions {
   readonly allowUnknown?: true;
@@ -70,5 +70,5 @@ function parseAssignment(text: string): readonly [category: string, name: Retent
   if (category === undefined || name === undefined) {
     throw new SeclogError("SECLOG_CONFIG", `${quoted(text)} sets nothing: write category=class, such as authn=short`);
   }
-  return [category, parseClass(category, name)];
+  return [category, requireClass(category, name)];
 }
