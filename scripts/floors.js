@@ -70,6 +70,7 @@ export const HOUSES = {
       database: 1,
       search: 2,
       retention: 2,
+      spool: 2,
       http: 3,
       integrity: 4,
       doctor: 5,

@@ -6,7 +6,9 @@
  * apply it to another client's: a reader's `default_transaction_read_only` would stop an application. The startup message
  * carries no settings either: PgBouncer refuses `statement_timeout` there.
  */
+import type { Readable } from "node:stream";
 import pg from "pg";
+import copyStreams from "pg-copy-streams";
 import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/postgres/schema";
 import { type Role, roleConfig } from "../config/environment.ts";
 
@@ -126,6 +128,11 @@ export class Session implements Queries {
     values?: unknown[],
   ): Promise<pg.QueryResult<Row>> {
     return this.transaction((client) => client.query<Row>(statement, values));
+  }
+
+  /** The bytes of a `COPY … TO STDOUT`, in the transaction that has begun. */
+  copyTo(sql: string): Readable {
+    return this.client.query(copyStreams.to(sql));
   }
 
   async end(): Promise<void> {

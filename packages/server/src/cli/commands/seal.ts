@@ -2,13 +2,9 @@ import type { Command } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
-import { databaseError } from "../../database/failure.ts";
-import { SessionPool } from "../../database/session.ts";
-import { storedContext } from "../../integrity/publish/publisher.ts";
-import { Publishing } from "../../integrity/publish/publishing.ts";
-import { runSealer } from "../../integrity/seal/run.ts";
 import type { SealedStep } from "../../integrity/seal/sealer.ts";
 import { NoSealerState, type SealerState, SealerStateFile } from "../../integrity/seal/state.ts";
+import { sealAndPublish } from "../../integrity/seal-and-publish.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print, printIfRead } from "../../terminal/print.ts";
@@ -16,7 +12,7 @@ import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
 import { addKeyOptions } from "../options/key.ts";
-import { addPublishOptions, type ConfiguredPublishers, type PublishOptions, publishersOf } from "../options/publish.ts";
+import { addPublishOptions, type PublishOptions, publishersOf } from "../options/publish.ts";
 
 interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly once?: true;
@@ -24,9 +20,6 @@ interface SealCommandOptions extends KeyOptions, PublishOptions {
   readonly state?: string;
   readonly json?: true;
 }
-
-/** How long publishing the last checkpoints may take at the end. */
-const FLUSH_MS = 30_000;
 
 /** How often a sealer without a terminal reports its progress. */
 const REPORT_MS = 60_000;
@@ -57,7 +50,6 @@ async function seal(options: SealCommandOptions): Promise<void> {
   // `--once` seals all, whether or not the list of checkpoints is read.
   const signal = interruption(once);
   const report = new SealReport(options.json === true);
-  const { publishing, pool } = openPublishing(url, places, report);
   if (options.json !== true) {
     notice(`sealing ${signer.name} with the key ${signer.vkey}`);
     if (state instanceof NoSealerState) {
@@ -67,7 +59,8 @@ async function seal(options: SealCommandOptions): Promise<void> {
     }
   }
   try {
-    await runSealer({
+    await sealAndPublish({
+      ...places,
       url,
       signer,
       state,
@@ -75,7 +68,6 @@ async function seal(options: SealCommandOptions): Promise<void> {
       once,
       signal,
       onSealed: async (step, age) => {
-        publishing.offer(step.checkpoint);
         report.sealed(step);
         if (options.json) {
           const { size, root } = step.checkpoint;
@@ -95,31 +87,13 @@ async function seal(options: SealCommandOptions): Promise<void> {
       },
       onTurn: (sealing) =>
         notice(sealing ? "this process is the sealer now" : "another sealer is running; waiting to take over"),
-      onTrouble: (error) => report.trouble(databaseError(error, "sealer")),
+      onTrouble: (error) => report.trouble(error),
+      onNotPublished: (error) => report.notPublished(error.message),
     });
-  } catch (error) {
-    throw databaseError(error, "sealer");
   } finally {
     report.end();
-    await publishing.flush(FLUSH_MS);
-    await pool.end();
   }
   if (options.json !== true) await print(report.summary());
-}
-
-/** Publishes on a connection of its own, so that a witness that needs a proof does not delay sealing. */
-function openPublishing(
-  url: string,
-  { publishers, everyMs }: ConfiguredPublishers,
-  report: SealReport,
-): { readonly publishing: Publishing; readonly pool: SessionPool } {
-  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog seal, publishing", access: "READ WRITE" }, 1);
-  const publishing = new Publishing(publishers, {
-    context: storedContext(pool),
-    everyMs,
-    onFailure: (_, error) => report.notPublished(error.message),
-  });
-  return { publishing, pool };
 }
 
 function sealerState({ key, state }: SealCommandOptions): SealerState {

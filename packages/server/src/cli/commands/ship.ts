@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
-import { postgresHandler } from "seclog/postgres";
-import { type DrainResult, drainSpool, inspectSpool, type SpoolState } from "seclog/spool";
+import type { DrainResult } from "seclog/spool";
 import { requireUrl } from "../../config/environment.ts";
+import { shipSpool } from "../../spool/ship-spool.ts";
 import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
@@ -26,20 +26,17 @@ export function addShip(command: Command): void {
 
 async function ship(options: ShipOptions): Promise<void> {
   const signal = interruption();
-  const handler = postgresHandler({ url: requireUrl("writer"), name: options.name });
-  // Throws for a misspelt directory, which must not look like an empty spool.
-  becomeOwner(inspectSpool(options.spool));
-  const { sources } = inspectSpool(options.spool);
-  const bytes = sources.reduce((sum, source) => sum + (source.owned ? 0 : source.bytes), 0);
+  const url = requireUrl("writer");
   const progress = new Progress();
-  progress.show(`${bytesText(bytes)} to ship`);
   let lastFailure = "";
   let result: DrainResult;
   try {
-    result = await drainSpool({
+    result = await shipSpool({
       directory: options.spool,
-      handlers: [handler],
+      url,
+      name: options.name,
       signal,
+      onBegin: (bytes) => progress.show(`${bytesText(bytes)} to ship`),
       onProgress: ({ shipped, finished, sources: found }) =>
         progress.show(`${counted(shipped, "event")} shipped, ${finished} of ${counted(found, "source")} done`),
       onFailure: ({ message, kind }) => {
@@ -61,25 +58,6 @@ async function ship(options: ShipOptions): Promise<void> {
           `${counted(result.quarantined, "event")} could not be stored and are in security_event_quarantine: see the reasons there`,
         );
   await conclude(signal.aborted ? signal.reason : rejected, () => print(text));
-}
-
-/**
- * As root, takes the rights of the spool's owner and no others: a user who can change the folder must not be able to
- * redirect root to other files. Files that only root may read were read before.
- */
-function becomeOwner({ uid, gid }: SpoolState): void {
-  if (process.geteuid?.() !== 0 || uid === 0) return;
-  try {
-    process.setgroups?.([gid]);
-    process.setgid?.(gid);
-    process.setuid?.(uid);
-  } catch (cause) {
-    throw new SeclogError(
-      "SECLOG_SPOOL_DIRECTORY",
-      `the spool belongs to user ${uid}, whose rights this root user cannot take: run ship as that user`,
-      { cause },
-    );
-  }
 }
 
 function summary({ shipped, sources, finished, owned, waiting }: DrainResult): string {

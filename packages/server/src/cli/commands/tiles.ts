@@ -1,10 +1,7 @@
 import type { Command } from "commander";
 import { errorMessage } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
-import { databaseError } from "../../database/failure.ts";
-import { SessionPool } from "../../database/session.ts";
-import { startHttpService } from "../../http/service.ts";
-import { ReadApi } from "../../integrity/tiles/read-api.ts";
+import { serveTiles } from "../../integrity/tiles/serve.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { print } from "../../terminal/print.ts";
@@ -15,8 +12,6 @@ interface TilesOptions extends ConnectionOptions {
   readonly listen: string;
   readonly entries?: true;
 }
-
-const MOST_DATABASE_CONNECTIONS = 4;
 
 /** `seclog tiles`. */
 export function addTiles(command: Command): void {
@@ -31,33 +26,25 @@ async function tiles(options: TilesOptions): Promise<void> {
   const connections = connectionLimits(options);
   const url = requireUrl("reader");
   const signal = interruption();
-  const pool = new SessionPool(
-    { role: "reader", url, purpose: "seclog tiles", access: "READ ONLY" },
-    MOST_DATABASE_CONNECTIONS,
-  );
-  try {
-    await unlessInterrupted(signal, pool.ready());
-    const say = occasionalNotice();
-    const onError = (error: unknown): void => say(errorMessage(error));
-    const api = new ReadApi({ pool, entries: options.entries === true, onError });
-    const service = await startHttpService({
+  const say = occasionalNotice();
+  const service = await unlessInterrupted(
+    signal,
+    serveTiles({
+      url,
       listen,
       connections,
-      ownHostOnly: true,
-      respond: (request) => api.respond(request),
-      onError,
-    });
-    try {
-      await print(`${service.url}\n`);
-      await untilInterrupted(signal);
-    } finally {
-      await service.close();
-    }
-  } catch (error) {
-    throw databaseError(error, "reader");
+      entries: options.entries === true,
+      onError: (error) => say(errorMessage(error)),
+    }),
+  );
+  try {
+    await print(`${service.url}\n`);
+    await untilInterrupted(signal);
   } finally {
-    if (!signal.aborted) await pool.end();
+    // A query that the database does not answer must not keep the process running.
+    const closing = service.close();
+    if (signal.aborted) closing.catch(() => {});
+    else await closing;
   }
-  // A query that the database does not answer must not keep the process running.
-  if (signal.aborted) throw new Exit(0);
+  throw new Exit(0);
 }

@@ -1,10 +1,9 @@
-import { exportingLog, folderLog, InputError, type RawLog, type VerifyReport, verifyLog } from "@seclog/verify";
+import type { VerifyReport } from "@seclog/verify";
 import { progressText, readVerification, reportHint, reportText, saveCheckpoint } from "@seclog/verify/program";
 import type { Command } from "commander";
 import { errorMessage, SeclogError } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
-import { databaseError } from "../../database/failure.ts";
-import { openSnapshot } from "../../integrity/verify-snapshot.ts";
+import { verifyStoredLog } from "../../integrity/verify-stored-log.ts";
 import { Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
@@ -63,8 +62,11 @@ async function verify(options: VerifyOptions): Promise<void> {
   const progress = (done: number, size: number): void => bar.show(progressText(done, size));
   let report: VerifyReport;
   try {
-    report = await withLog(options, from?.size ?? 0, signal, (log) =>
-      unlessInterrupted(signal, verifyLog(log, { keys, elsewhere, from, progress })),
+    const source = options.export === undefined ? { url: requireUrl("reader") } : { folder: options.export };
+    const { writeExport } = options;
+    report = await unlessInterrupted(
+      signal,
+      verifyStoredLog({ source, writeExport, signal, keys, elsewhere, from, progress }),
     );
   } catch (error) {
     throw unfinished(error);
@@ -82,30 +84,8 @@ async function verify(options: VerifyOptions): Promise<void> {
   });
 }
 
-/** Opens the log that the options name; a database is read in one snapshot. */
-async function withLog(
-  options: VerifyOptions,
-  from: number,
-  signal: AbortSignal,
-  work: (log: RawLog) => Promise<VerifyReport>,
-): Promise<VerifyReport> {
-  const { export: folder, writeExport } = options;
-  const written = (log: RawLog): RawLog =>
-    writeExport === undefined ? log : asConfig(() => exportingLog(log, writeExport, from));
-  if (folder !== undefined) return work(written(asConfig(() => folderLog(folder, from))));
-  const { client, log } = await openSnapshot(requireUrl("reader"));
-  try {
-    return await work(written(log));
-  } finally {
-    // An interrupted COPY would have to be read to its end first.
-    if (!signal.aborted) await client.end().catch(() => {});
-  }
-}
-
 /** Wraps an error that prevented a verdict. Interruptions and wrong options stay as they are. */
-function unfinished(thrown: unknown): unknown {
-  const error = databaseError(thrown, "reader");
-  if (error instanceof InputError) return new SeclogError("SECLOG_CONFIG", error.message, { cause: error });
+function unfinished(error: unknown): unknown {
   if (error instanceof Interrupted) return error;
   if (error instanceof SeclogError && error.code === "SECLOG_CONFIG") return error;
   return new Unfinished(`not verified: ${errorMessage(error)}`, { cause: error });

@@ -5,7 +5,7 @@ import { exampleBatch } from "seclog/testing";
 import { describe, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
 import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
-import { openSnapshot } from "./verify-snapshot.ts";
+import { openSnapshot } from "./verify-stored-log.ts";
 
 describe("openSnapshot()", () => {
   it("sees the record of a partition dropped during its start", async () => {
@@ -21,9 +21,9 @@ describe("openSnapshot()", () => {
     await admin.query("BEGIN");
     await admin.query("SELECT seclog_prune('standard', '2026-01-01Z', 'thirty days')");
     const verified = (async () => {
-      const { client, log } = await openSnapshot(database.readerUrl);
+      const { session, log } = await openSnapshot(database.readerUrl);
       try {
-        const { rows } = await client.query(
+        const { rows } = await session.client.query(
           "SELECT relation::regclass::text AS name FROM pg_locks WHERE pid = pg_backend_pid()",
         );
         return {
@@ -31,7 +31,7 @@ describe("openSnapshot()", () => {
           report: await verifyLog(log, { keys: [readVkey(TEST_SIGNER.vkey)] }),
         };
       } finally {
-        await client.end();
+        await session.end();
       }
     })();
     for (;;) {
