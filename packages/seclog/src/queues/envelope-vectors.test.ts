@@ -1,11 +1,14 @@
+import { createHmac, hkdfSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { eventBatch } from "../ship/handler.ts";
 import { decodeEnvelope, encodeEnvelopes, encodeQuarantined } from "./envelope.ts";
+import { decodePosition, encodePosition } from "./position.ts";
 import { queueKey } from "./queue-key.ts";
 
 interface Vector {
   readonly name: string;
+  readonly queued: boolean;
   readonly sourceId: string;
   readonly epoch: number;
   readonly sourceKey: string;
@@ -26,6 +29,15 @@ interface Vector {
 interface Vectors {
   readonly keys: readonly { readonly id: string; readonly secret: string }[];
   readonly envelopes: readonly Vector[];
+  readonly positions: readonly {
+    readonly name: string;
+    readonly keyId: string | null;
+    readonly kind: "asked" | "stored";
+    readonly sourceId: string;
+    readonly seq: number;
+    readonly nonce: number;
+    readonly bytes: string;
+  }[];
   readonly refused: readonly {
     readonly name: string;
     readonly code: string;
@@ -51,11 +63,12 @@ describe("envelope-vectors.json", () => {
 
   it.each(vectors.envelopes)("$name: is read by decodeEnvelope()", (vector) => {
     const decoded = decodeEnvelope(hex(vector.bytes), { keys: keysOf(vector.keyId) });
-    const { sourceId: id, epoch, keyHash, acknowledged, firstSeq, lastSeq, keyId } = vector;
+    const { sourceId: id, epoch, keyHash, acknowledged, firstSeq, lastSeq, queued, keyId } = vector;
     expect(decoded).toMatchObject({
       source: { id, epoch, keyHash, acknowledged },
       firstSeq,
       lastSeq,
+      queued,
       keyId: keyId ?? undefined,
     });
     if (decoded.kind === "events") expect(decoded.records.map(String)).toEqual(vector.records);
@@ -63,9 +76,9 @@ describe("envelope-vectors.json", () => {
   });
 
   it.each(vectors.envelopes.filter(({ gzip }) => !gzip))("$name: is what Seclog writes, byte for byte", (vector) => {
-    const { sourceId: id, epoch, sourceKey: key, acknowledged, firstSeq, nonce, records, reason = "" } = vector;
+    const { sourceId: id, epoch, sourceKey: key, acknowledged, firstSeq, nonce, records, queued, reason = "" } = vector;
     const source = { id, epoch, key, acknowledged };
-    const options = { keys: keysOf(vector.keyId), maxBytes: 1_000_000, random: () => hex(nonce ?? "") };
+    const options = { keys: keysOf(vector.keyId), maxBytes: 1_000_000, queued, random: () => hex(nonce ?? "") };
     const envelope =
       records === undefined
         ? encodeQuarantined({ source, seq: firstSeq, reason, record: hex(vector.record ?? "") }, options)
@@ -81,12 +94,25 @@ describe("envelope-vectors.json", () => {
   });
 
   it.each(vectors.envelopes)("$name: is read by an implementation of the document alone", async (vector) => {
-    const { sourceId, epoch, keyHash, acknowledged, firstSeq, lastSeq, gzip, records, reason } = vector;
+    const { sourceId, epoch, keyHash, acknowledged, firstSeq, lastSeq, queued, gzip, records, reason } = vector;
     expect(await readByTheBook(hex(vector.bytes), secretsOf(vector.keyId))).toEqual({
-      ...{ sourceId, epoch, keyHash, acknowledged, firstSeq, lastSeq, gzip },
+      ...{ sourceId, epoch, keyHash, acknowledged, firstSeq, lastSeq, queued, gzip },
       ...{ keyId: vector.keyId, nonce: vector.nonce, derivedKey: vector.derivedKey },
       ...(records === undefined ? { reason, record: vector.record } : { records }),
     });
+  });
+
+  it.each(vectors.positions)("$name: is what Seclog writes and reads, and no bit of it can change", (vector) => {
+    const { keyId, kind, sourceId, seq, nonce, bytes } = vector;
+    const message = { kind, sourceId, seq, nonce };
+    expect(encodePosition(message, keysOf(keyId)).toString("hex")).toBe(bytes);
+    expect(decodePosition(hex(bytes), keysOf(keyId))).toMatchObject(message);
+    expect(positionByTheBook(hex(bytes), vectors.keys.find(({ id }) => id === keyId)?.secret)).toEqual(message);
+    for (let bit = 0; bit < hex(bytes).length * 8; bit++) {
+      const changed = hex(bytes);
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      expect(() => decodePosition(changed, keysOf(keyId))).toThrow(/position message/);
+    }
   });
 
   it.each(vectors.refused)("$name: is refused with $code", async ({ bytes, code, keyIds }) => {
@@ -115,8 +141,8 @@ async function readByTheBook(bytes: Uint8Array<ArrayBuffer>, known: ReadonlyMap<
   check(bytes.length >= 93 && text(bytes.subarray(0, 7)) === "SECLOGE", "not an envelope");
   check(view.getUint8(7) === 1, "another version");
   const flags = view.getUint8(8);
-  check(flags < 8, "an unknown flag");
-  const [gzip, sealed, quarantined] = [1, 2, 4].map((flag) => (flags & flag) !== 0);
+  check(flags < 16, "an unknown flag");
+  const [gzip, sealed, quarantined, queued] = [1, 2, 4, 8].map((flag) => (flags & flag) !== 0);
   const source = digits(9, 25)
     .match(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/)
     ?.slice(1)
@@ -162,7 +188,17 @@ async function readByTheBook(bytes: Uint8Array<ArrayBuffer>, known: ReadonlyMap<
   const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const body = gzip ? new Uint8Array(await new Response(unpacked).arrayBuffer()) : packed;
   check(body.length === size, "a body of another size");
-  const head = { sourceId: source, epoch, keyHash: digits(53, 85), acknowledged, firstSeq, lastSeq, gzip, ...seal };
+  const head = {
+    sourceId: source,
+    epoch,
+    keyHash: digits(53, 85),
+    acknowledged,
+    firstSeq,
+    lastSeq,
+    queued,
+    gzip,
+    ...seal,
+  };
   if (quarantined) {
     const end = body.indexOf(0);
     check(end >= 0, "a reason without an end");
@@ -183,6 +219,23 @@ async function readByTheBook(bytes: Uint8Array<ArrayBuffer>, known: ReadonlyMap<
   }
   check(at === body.length, "more than the records");
   return { ...head, records };
+}
+
+/** A reader of position messages, from the same page. */
+function positionByTheBook(bytes: Uint8Array<ArrayBuffer>, secret: string | undefined) {
+  const data = Buffer.from(bytes);
+  const [header, end] = [data.subarray(0, 49), data.subarray(49)];
+  if (secret === undefined) expect(end.readUInt32BE()).toBe(slowCrc32(header));
+  else {
+    const key = Buffer.from(hkdfSync("sha256", hex(secret), new Uint8Array(), "seclog position 1", 32));
+    expect(end.equals(createHmac("sha256", key).update(header).digest())).toBe(true);
+  }
+  return {
+    kind: data.readUInt8(8) === 1 ? "asked" : "stored",
+    sourceId: data.toString("hex", 9, 25).replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"),
+    seq: Number(data.readBigUInt64BE(25)),
+    nonce: Number(data.readBigUInt64BE(33)),
+  };
 }
 
 /** ISO 3309, bit by bit. */

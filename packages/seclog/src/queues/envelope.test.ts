@@ -61,6 +61,7 @@ describe("encodeEnvelopes()", () => {
         },
         firstSeq: 7,
         lastSeq: 36,
+        queued: false,
         keyId: keys[0]?.id,
         records: batch.records,
       });

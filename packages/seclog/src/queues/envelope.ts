@@ -37,6 +37,7 @@ const CRC_BYTES = 4;
 const GZIP = 1;
 const SEALED = 2;
 const QUARANTINED = 4;
+const QUEUED = 8;
 
 /** Where the fields of a header are. */
 const AT = {
@@ -62,6 +63,12 @@ export interface EncodeOptions {
   readonly maxBytes: number;
   /** Queue keys, the newest first, which seals. Without any, envelopes are plain: readable, and easily forged. @default [] */
   readonly keys?: readonly QueueKey[];
+  /**
+   * The sender deletes the events once the engine has them, and not when they are stored: nothing sends again what the
+   * engine loses.
+   * @default false
+   */
+  readonly queued?: boolean;
   /** Random bytes for nonces; a test passes its own. @default `randomBytes` of node:crypto */
   readonly random?: (size: number) => Uint8Array;
 }
@@ -83,6 +90,8 @@ interface Opened {
   readonly source: EnvelopeSource;
   readonly firstSeq: number;
   readonly lastSeq: number;
+  /** Its sender keeps no copy of the events: what is missing before them is lost, and not on its way again. */
+  readonly queued: boolean;
   /** The id of the key that sealed it; `undefined` for a plain envelope, which anyone may have written. */
   readonly keyId: string | undefined;
 }
@@ -157,6 +166,13 @@ export function decodeEnvelope(
   };
 }
 
+/** The source that an envelope or a position message claims, unchecked; `undefined` if it is neither. */
+export function sourceOf(bytes: Uint8Array): string | undefined {
+  const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const isOne = whole.length >= AT.epoch && /^SECLOG[EP]$/.test(whole.toString("latin1", 0, MAGIC.length));
+  return isOne ? uuidText(whole.subarray(AT.sourceId, AT.epoch)) : undefined;
+}
+
 function checkLimit(where: string, { maxBytes }: EncodeOptions): void {
   wholeNumber(where, "maxBytes", maxBytes, { default: maxBytes, min: LEAST_MAX_BYTES });
 }
@@ -205,7 +221,7 @@ function envelope(
   lastSeq: number,
   kind: number,
   body: Buffer,
-  { keys = [], random = randomBytes }: EncodeOptions,
+  { keys = [], queued = false, random = randomBytes }: EncodeOptions,
 ): Buffer {
   const zipped = body.length < GZIP_FROM_BYTES ? body : gzipSync(body, { level: 1 });
   const packed = zipped.length < body.length ? zipped : body;
@@ -213,7 +229,8 @@ function envelope(
   const header = Buffer.alloc(key === undefined ? HEADER_BYTES : SEALED_HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt8(VERSION, AT.version);
-  header.writeUInt8(kind | (packed === body ? 0 : GZIP) | (key === undefined ? 0 : SEALED), AT.flags);
+  const packing = (packed === body ? 0 : GZIP) | (key === undefined ? 0 : SEALED);
+  header.writeUInt8(kind | packing | (queued ? QUEUED : 0), AT.flags);
   header.write(source.id.replaceAll("-", ""), AT.sourceId, "hex");
   header.writeUInt32BE(source.epoch, AT.epoch);
   header.writeBigUInt64BE(BigInt(firstSeq), AT.firstSeq);
@@ -254,7 +271,8 @@ function readHeader(bytes: Buffer): Header {
   const least = isSealed ? SEALED_HEADER_BYTES + TAG_BYTES : HEADER_BYTES + CRC_BYTES;
   if (bytes.length < least) throw malformed(`it is cut off at ${bytes.length} bytes, it has at least ${least}`);
   if (bytes.length > least + MAX_BODY_BYTES) throw malformed(`it has ${bytes.length} bytes, more than any envelope`);
-  if (flags > (GZIP | SEALED | QUARANTINED)) throw malformed(`the flags ${flags} do not exist in version ${version}`);
+  if (flags > (GZIP | SEALED | QUARANTINED | QUEUED))
+    throw malformed(`the flags ${flags} do not exist in version ${version}`);
   const epoch = bytes.readUInt32BE(AT.epoch);
   const firstSeq = seqAt(bytes, AT.firstSeq);
   const lastSeq = seqAt(bytes, AT.lastSeq);
@@ -272,7 +290,8 @@ function readHeader(bytes: Buffer): Header {
   const id = uuidText(bytes.subarray(AT.sourceId, AT.epoch));
   const keyHash = bytes.toString("hex", AT.keyHash, AT.bodyBytes);
   const keyId = isSealed ? bytes.toString("hex", AT.keyId, AT.nonce) : undefined;
-  return { flags, bodyBytes, source: { id, epoch, keyHash, acknowledged }, firstSeq, lastSeq, keyId };
+  const queued = (flags & QUEUED) !== 0;
+  return { flags, bodyBytes, source: { id, epoch, keyHash, acknowledged }, firstSeq, lastSeq, queued, keyId };
 }
 
 function seqAt(bytes: Buffer, at: number): number {

@@ -40,6 +40,11 @@ export function queueKey(secret: Uint8Array): QueueKey {
   return { id: id.slice(0, 2 * KEY_ID_BYTES), secret: createSecretKey(secret) };
 }
 
+/** The key that signs position messages: another one than those that seal envelopes. */
+export function positionKey(key: QueueKey): Buffer {
+  return Buffer.from(hkdfSync("sha256", key.secret, new Uint8Array(), "seclog position 1", KEY_BYTES));
+}
+
 /** The ciphertext of `text` with its tag. `header`, which it authenticates too, and `nonce` go beside it in clear. */
 export function sealBytes(key: QueueKey, nonce: Uint8Array, header: Uint8Array, text: Uint8Array): Buffer {
   const { derived, iv } = derive(key, nonce);
