@@ -45,6 +45,10 @@ export const ERROR_CODES = {
   SECLOG_ENVELOPE: "the bytes are not an envelope of events, or were altered",
   SECLOG_ENVELOPE_VERSION: "the envelope was written by a newer program",
   SECLOG_ENVELOPE_KEY: "the envelope is not sealed with a queue key that is known here",
+  SECLOG_QUEUE: "the queue's engine does not do what was asked of it",
+  SECLOG_QUEUE_UNANSWERED: "no worker has stored the events of the queue in time",
+  SECLOG_QUEUE_LOST: "the queue no longer has events that were sent, and they are sent again",
+  SECLOG_QUEUE_UNSAFE: "the queue's engine, or the lack of a queue key, puts events at risk",
   SECLOG_WEBHOOK_SIGNATURE: "a webhook's signature does not verify",
 } as const;
 

@@ -1,0 +1,12 @@
+/** For programs that read queues, such as `seclog work`: the wire format, its keys, and where an engine has what. */
+export {
+  type DecodedEnvelope,
+  decodeEnvelope,
+  type EnvelopeSource,
+  sourceOf,
+} from "./queues/envelope.ts";
+export { decodePosition, encodePosition, isPositionMessage, type PositionMessage } from "./queues/position.ts";
+export { type QueueKey, queueKey } from "./queues/queue-key.ts";
+export { checkedQueue, keyLines, parseQueueKey } from "./queues/queue-options.ts";
+export { connectRedis, type RedisCommands } from "./queues/redis-commands.ts";
+export { REDIS_SHARDS, type RedisKeys, redisKeys, shardOf } from "./queues/redis-keys.ts";
