@@ -97,13 +97,14 @@ const PLACES = `WITH places AS (
  * @param {Iterable<Damaged>} [options.damaged] the only events that may be in quarantine
  * @param {boolean} [options.torn] a power cut took what was not synced, so incomplete events may be in quarantine as
  *   well. Had one been acknowledged, it would count as lost
+ * @param {number} [options.onRecord] how many numbers a queue lost and a worker put into quarantine as lost
  * @param {number} [options.setBack] how many milliseconds the fault set the clock back, perhaps during a call
  * @returns {Promise<Verdict>}
  */
 export async function check(
   ledgerFile,
   adminUrl,
-  { select = SECLOG_ROWS, damaged = [], torn = false, setBack = 0 } = {},
+  { select = SECLOG_ROWS, damaged = [], torn = false, setBack = 0, onRecord = 0 } = {},
 ) {
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
@@ -113,8 +114,10 @@ export async function check(
     const inQuarantine = new Set(quarantine.filter(({ record }) => !torn || isWhole(record)).map(({ place }) => place));
     let quarantined = 0;
     for (const { place, key } of damaged) if (inQuarantine.delete(place) && missing.delete(key)) quarantined++;
-    const unexpected = found.unexpected + inQuarantine.size;
-    return { ...found, lost: missing.size, twice: found.twice + both, unexpected, holes, quarantined };
+    const unexpected = found.unexpected + inQuarantine.size - onRecord;
+    const known = Math.min(missing.size, onRecord);
+    quarantined += known;
+    return { ...found, lost: missing.size - known, twice: found.twice + both, unexpected, holes, quarantined };
   } finally {
     await client.end();
   }

@@ -160,8 +160,8 @@ async function runFault(fault, lane) {
        * options are the checker's: what the fault damaged on purpose, what a cut may have torn, how far it set the
        * clock back; and `proven` when the fault has sealed and verified everything itself.
        */
-      async finish(world, { damaged, torn, setBack, proven = false } = {}) {
-        const verdict = await world.check({ damaged, torn, setBack });
+      async finish(world, { damaged, torn, setBack, onRecord, proven = false } = {}) {
+        const verdict = await world.check({ damaged, torn, setBack, onRecord });
         if (!proven && fault.control === undefined) result.problems.push(...(await proofProblems(world)));
         for (const column of SUMS) result[column] += verdict[column];
         if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);

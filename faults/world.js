@@ -31,7 +31,7 @@ export const NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/nowhere";
 
 const APPLICATIONS = new URL("applications/", import.meta.url);
 const file = (name) => fileURLToPath(new URL(name, import.meta.url));
-const PASSWORDS = { writer: "faults-writer", reader: "faults-reader", sealer: "faults-sealer" };
+const PASSWORDS = { writer: "faults-writer", reader: "faults-reader", sealer: "faults-sealer", relay: "faults-relay" };
 
 /** A PostgreSQL of our own, in a folder that is removed with it. It can be killed and restarted on the same port. */
 export class Server {
@@ -102,9 +102,10 @@ export class Server {
       writerUrl: urlOf("faults_writer", PASSWORDS.writer),
       readerUrl: urlOf("faults_reader", PASSWORDS.reader),
       sealerUrl: urlOf("faults_sealer", PASSWORDS.sealer),
+      relayUrl: urlOf("faults_relay", PASSWORDS.relay),
     };
-    const { writerUrl, readerUrl, sealerUrl } = urls;
-    await setupDatabase({ adminUrl: this.url, writerUrl, readerUrl, sealerUrl });
+    const { writerUrl, readerUrl, sealerUrl, relayUrl } = urls;
+    await setupDatabase({ adminUrl: this.url, writerUrl, readerUrl, sealerUrl, relayUrl });
     return urls;
   }
 
@@ -146,6 +147,8 @@ const APP = {
   closeDeadline: 60_000,
   spool: {},
   handler: {},
+  /** `{ engine, url, confirm, … }`: a queue's handler instead of PostgreSQL's. */
+  queue: undefined,
   durability: {},
   onFull: undefined,
   /** The shipper's thread crashes again and again. */
@@ -340,14 +343,16 @@ export class World {
    *   which it is killed, and the writer's URL (perhaps a proxy's)
    * @returns its process, with `exited` (its code or signal) and what it wrote to both streams
    */
-  startProgram(args, { wrap = [], deadline = 120_000, url = this.database.writerUrl } = {}) {
+  startProgram(args, { wrap = [], deadline = 120_000, url = this.database.writerUrl, env = {}, execArgv = [] } = {}) {
     const [command, ...before] = [...wrap, process.execPath];
-    const child = spawn(command, [...before, file("../packages/server/bin/seclog.js"), ...args], {
+    const child = spawn(command, [...before, ...execArgv, file("../packages/server/bin/seclog.js"), ...args], {
       env: {
         ...process.env,
         SECLOG_DATABASE_URL: url,
         SECLOG_READER_URL: this.database.readerUrl,
         SECLOG_SEALER_URL: this.database.sealerUrl,
+        SECLOG_RELAY_URL: this.database.relayUrl,
+        ...env,
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -6,6 +6,7 @@ import { createSecurityLog } from "seclog";
 import { postgresHandler } from "seclog/postgres";
 import { dataOf, eventSource, LOG, requestOf, stallMeter } from "../events.js";
 import { crashingHandler } from "./crashing-handler.js";
+import { queueHandler } from "./queue-handler.js";
 import { stallingHandler } from "./stalling-handler.js";
 
 const options = JSON.parse(process.env.FAULT_APP);
@@ -14,11 +15,17 @@ const events = eventSource(options);
 const stall = stallMeter();
 const state = { recorded: 0, acknowledged: 0, refused: 0, thrown: 0, rss: 0, failures: {} };
 
-const makeHandler = options.stalls ? stallingHandler : options.crashes ? crashingHandler : postgresHandler;
+const makeHandler = options.queue
+  ? queueHandler
+  : options.stalls
+    ? stallingHandler
+    : options.crashes
+      ? crashingHandler
+      : postgresHandler;
 const security = createSecurityLog({
   ...LOG,
   spool,
-  handlers: [makeHandler({ url: process.env.SECLOG_DATABASE_URL, ...handler })],
+  handlers: [await makeHandler({ url: process.env.SECLOG_DATABASE_URL, ...options.queue, ...handler })],
   durability: options.durability,
   onFull: options.onFull,
   diagnostics: ({ code }) => {

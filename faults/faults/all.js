@@ -18,6 +18,7 @@ import { POOLER_FAULTS } from "./pooler.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
+import { QUEUE_FAULTS } from "./queues.js";
 import { SEAL_FAULTS } from "./seal.js";
 import { SEIZED_FAULTS } from "./seized.js";
 import { SPOOL_FAULTS } from "./spool.js";
@@ -27,10 +28,7 @@ import { SYSCALL_FAULTS } from "./syscalls.js";
 import { THREAD_FAULTS } from "./threads.js";
 
 /** On the list, but what they harm does not exist yet. */
-const LATER = [
-  { number: 28, name: "queue broker down, emptied, redelivering", comesWith: "the queue handlers" },
-  { number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" },
-];
+const LATER = [{ number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" }];
 
 /** 1, 2, … 20a, 20b, …, then the numbers that start with a letter. */
 const byNumber = (a, b) => String(a.number).localeCompare(String(b.number), "en", { numeric: true });
@@ -45,6 +43,7 @@ export const FAULTS = [
   ...POWER_FAULTS,
   ...STATE_FAULTS,
   ...PROCESS_FAULTS,
+  ...QUEUE_FAULTS,
   ...SEAL_FAULTS,
   ...SEIZED_FAULTS,
   ...DISK_FAULTS,

@@ -250,7 +250,12 @@ class QueueHandler implements SecurityEventHandler {
     await this.#send(connection, source, message, AbortSignal.timeout(SEND_MS));
   }
 
-  async #send(connection: QueueConnection, { id }: SentSource, message: Uint8Array, signal: AbortSignal): Promise<void> {
+  async #send(
+    connection: QueueConnection,
+    { id }: SentSource,
+    message: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
     const failure = (): Error => new NoReply(`it did not acknowledge a message within ${SEND_MS / 1000} s`);
     await withinTime(connection.send(id, message, signal), SEND_MS, failure);
   }
@@ -366,6 +371,6 @@ function closed(title: string): HandlerError {
 }
 
 /** Clients repeat the URL that they could not reach. */
-export function withoutSecrets(message: string): string {
+function withoutSecrets(message: string): string {
   return message.replace(/(\w+:\/\/)[^\s@/]*@/g, "$1");
 }

@@ -121,7 +121,7 @@ function reconnectMs(times: number): number {
 }
 
 /** A module that is not installed, as Node and bundlers report it. */
-export function isMissing(error: unknown): boolean {
+function isMissing(error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
 }

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { RedisEngine } from "#faults/engines.js";
+import { RedisEngine } from "#faults/engines/redis.js";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
 import { exampleBatch } from "../testing/example-events.ts";
 import { decodeEnvelope } from "./envelope.ts";
@@ -149,7 +149,7 @@ describe.skipIf(missing !== undefined)("redisHandler()", () => {
       await answer(batch.source.id, 5);
       await done;
       await sender.close();
-      expect(await own.ping()).toBe("PONG");
+      expect(await (own as { ping(): Promise<string> }).ping()).toBe("PONG");
     } finally {
       if (own instanceof Redis) own.disconnect();
       else own.destroy();

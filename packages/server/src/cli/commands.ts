@@ -31,6 +31,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/ship.ts")).addShip,
   },
   {
+    name: "work",
+    summary: "store what a queue has in PostgreSQL: any number of workers, on any number of machines",
+    load: async () => (await import("./commands/work.ts")).addWork,
+  },
+  {
     name: "tail",
     summary: "print the last events, then each new one as it arrives",
     load: async () => (await import("./commands/tail.ts")).addTail,

@@ -21,7 +21,9 @@ Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
                         prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
-  SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor
+  SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor,
+                        work
+  SECLOG_QUEUE_URL      the queue: work; SECLOG_QUEUE_KEY, its senders' key
   SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook
   SECLOG_SEAL_KEY       the log's private key: seal, keys rotate
   NO_COLOR              turns colours off, even on a terminal

@@ -1,0 +1,9 @@
+/** Makes the handler of an engine, by the name of its subpath. */
+const HANDLERS = {
+  redis: async (options) => (await import("seclog/redis")).redisHandler(options),
+};
+
+/** @param options `engine`, and those of its handler */
+export async function queueHandler({ engine, ...options }) {
+  return await HANDLERS[engine](options);
+}

@@ -1,0 +1,90 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EngineProcess, freePort, isInstalled } from "./process.js";
+
+/** Redis, with an append-only file unless the settings say otherwise. */
+export class RedisEngine {
+  static title = "Redis";
+  folder = mkdtempSync(join(tmpdir(), "seclog-redis-"));
+  #process;
+
+  /** Why it cannot run here; `undefined` when it can. */
+  static needs() {
+    return isInstalled("redis-server") ? undefined : "redis-server is not installed";
+  }
+
+  /** @param {Record<string, string>} settings as in redis.conf */
+  static async start(settings = {}) {
+    const engine = new RedisEngine();
+    engine.port = await freePort();
+    const options = {
+      ...{ port: `${engine.port}`, bind: "127.0.0.1", dir: engine.folder, save: "", appendonly: "yes" },
+      ...settings,
+    };
+    const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+    engine.#process = new EngineProcess(["redis-server", ...args], async () => {
+      if ((await engine.run("PING")).trim() !== "PONG") throw new Error("no PONG");
+    });
+    await engine.up();
+    return engine;
+  }
+
+  get url() {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** Runs a command with redis-cli, which comes with the server. */
+  async run(...args) {
+    const child = spawn("redis-cli", ["-h", "127.0.0.1", "-p", `${this.port}`, ...args]);
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on("data", (text) => {
+        output += text;
+      });
+    }
+    const [code] = await once(child, "close");
+    if (code !== 0) throw new Error(output);
+    return output;
+  }
+
+  async up() {
+    await this.#process.up();
+  }
+  async kill() {
+    await this.#process.down("SIGKILL");
+  }
+  async down() {
+    await this.#process.down();
+  }
+
+  /** Removes everything, as a purge or the loss of its disk would. */
+  async wipe() {
+    await this.run("FLUSHALL");
+  }
+
+  /** How many messages wait, of the queue `seclog`. */
+  async waiting() {
+    let waiting = Number(await this.run("ZCARD", "{seclog}:later"));
+    for (let shard = 0; shard < 16; shard++) waiting += Number(await this.run("XLEN", `{seclog}:events:${shard}`));
+    return waiting;
+  }
+
+  /** Everything that a stranger who reaches the engine can see, as text. */
+  async dump() {
+    let text = "";
+    for (let shard = 0; shard < 16; shard++) text += await this.run("XRANGE", `{seclog}:events:${shard}`, "-", "+");
+    return text;
+  }
+
+  async end() {
+    await this.#process.down("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,44 @@
+import { errorMessage, SeclogError } from "seclog";
+import type { Consumer, ConsumerOptions } from "./consumer.ts";
+
+/** How to consume each engine, by the scheme of its URL. Each loads on demand, with the engine's client. */
+const ENGINES: { readonly [scheme: string]: (options: ConsumerOptions) => Promise<Consumer> } = {
+  redis: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
+  rediss: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
+};
+
+/**
+ * Checks that a URL names an engine.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`, which does not repeat the URL: it may hold a password
+ */
+export function checkQueueUrl(where: string, url: string): void {
+  const scheme = /^([a-z+]+):\/\//.exec(url)?.[1] ?? "";
+  if (Object.hasOwn(ENGINES, scheme)) return;
+  const schemes = Object.keys(ENGINES)
+    .map((name) => `${name}://`)
+    .join(", ");
+  throw new SeclogError("SECLOG_CONFIG", `${where} must begin with one of ${schemes}`);
+}
+
+/**
+ * Connects to the engine that the URL names.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`, also when the engine's client is not installed; otherwise `SECLOG_QUEUE`
+ */
+export async function openConsumer(options: ConsumerOptions): Promise<Consumer> {
+  const scheme = /^([a-z+]+):\/\//.exec(options.url)?.[1] ?? "";
+  const open = ENGINES[scheme];
+  if (open === undefined) throw new SeclogError("SECLOG_CONFIG", `no engine has URLs that begin with ${scheme}://`);
+  try {
+    return await open(options);
+  } catch (error) {
+    throw error instanceof SeclogError ? error : queueError(scheme, error);
+  }
+}
+
+/** An engine's failure, without the credentials that clients repeat. */
+export function queueError(title: string, error: unknown): SeclogError {
+  const message = errorMessage(error).replace(/(\w+:\/\/)[^\s@/]*@/g, "$1");
+  return new SeclogError("SECLOG_QUEUE", `the queue (${title}) says: ${message}`, { cause: error });
+}

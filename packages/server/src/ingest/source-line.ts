@@ -1,0 +1,285 @@
+/**
+ * The messages of one source on their way into the database, in the order of their numbers.
+ *
+ * One at a time, since a position only moves forward; messages that follow each other are stored in one transaction. A
+ * question is answered when all that came before it has been stored, or cannot be: its predecessors are missing.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { HandlerError } from "seclog/handler";
+import type { RelaySource, RelayStore } from "seclog/postgres";
+import type { DecodedEnvelope } from "seclog/queues";
+import type { DeadReason } from "./consumer.ts";
+import type { IntakeEvent } from "./intake-event.ts";
+
+/** A message that is held. */
+export interface Held {
+  readonly envelope: DecodedEnvelope;
+  readonly source: RelaySource;
+  /** Bytes of its records. */
+  readonly size: number;
+  /** When it came, on the monotonic clock. */
+  readonly since: number;
+  /** Called once: it is stored, or goes back, or to the dead letters. Never rejects. */
+  settle(how: "done" | "release" | DeadReason): Promise<void>;
+}
+
+/** Options of {@link SourceLine}. */
+export interface SourceLineOptions {
+  readonly store: RelayStore;
+  readonly signal: AbortSignal;
+  readonly earlyWaitMs: number;
+  readonly lostAfterMs: number;
+  readonly onEvent: (event: IntakeEvent) => void;
+  /** @param nonce of the question, 0 without one */
+  readonly answer: (seq: number, nonce: number) => Promise<void>;
+}
+
+interface Question {
+  readonly nonce: number;
+  readonly settle: () => Promise<void>;
+}
+
+/** The most events, and bytes of them, in one transaction. */
+const MOST_EVENTS = 4_000;
+const MOST_BYTES = 8 * 1024 * 1024;
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 15_000;
+
+/** How many numbers can be put on record as lost in one statement. */
+const MOST_PASSED = 100_000;
+
+/** The relay refuses these for good: the message claims a source that is not its sender's, or numbers that have other events. */
+const NOT_ITS_OWN: ReadonlySet<string> = new Set([
+  "SECLOG_SOURCE_FENCED",
+  "SECLOG_SOURCE_SENDER",
+  "SECLOG_SOURCE_SEIZED",
+]);
+
+export class SourceLine {
+  readonly #id: string;
+  readonly #options: SourceLineOptions;
+  readonly #held = new Set<Held>();
+  #questions: Question[] = [];
+  /** The last stored number, as far as is known; `undefined` before the database was asked. */
+  #position: number | undefined;
+  /** Since when the next number has been missing, on the monotonic clock. */
+  #missingSince: number | undefined;
+  #pauses = 0;
+  #active = false;
+  #running: Promise<void> = Promise.resolve();
+  #wake: (() => void) | undefined;
+
+  constructor(id: string, options: SourceLineOptions) {
+    this.#id = id;
+    this.#options = options;
+  }
+
+  get idle(): boolean {
+    return !this.#active;
+  }
+
+  add(held: Held): void {
+    this.#held.add(held);
+    this.#start();
+  }
+
+  ask(nonce: number, settle: () => Promise<void>): void {
+    this.#questions.push({ nonce, settle });
+    this.#start();
+  }
+
+  /** Waits for the running transaction, and gives the rest back. */
+  async stop(): Promise<void> {
+    this.#wake?.();
+    await this.#running;
+    for (const held of this.#held) await held.settle("release");
+    this.#held.clear();
+  }
+
+  #start(): void {
+    this.#wake?.();
+    if (this.#active) return;
+    this.#active = true;
+    this.#running = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const { signal, store } = this.#options;
+    while ((this.#held.size > 0 || this.#questions.length > 0) && !signal.aborted) {
+      try {
+        this.#position ??= await store.position(this.#id, signal);
+        const position = this.#position;
+        const next = this.#following(position);
+        if (next.length > 0) await this.#store(next, position);
+        else if (!(await this.#answerQuestions(position)) && this.#held.size > 0) await this.#missing(position);
+        this.#pauses = 0;
+      } catch (error) {
+        // Another worker may have stored it meanwhile.
+        this.#position = undefined;
+        await this.#failed(error);
+      }
+    }
+    // In the same turn as the check: what comes after it starts the next run.
+    this.#active = false;
+  }
+
+  /** The messages that continue at the position, or that it covers, up to one transaction's worth. */
+  #following(position: number): Held[] {
+    const sorted = [...this.#held].sort((a, b) => a.envelope.firstSeq - b.envelope.firstSeq);
+    const chosen: Held[] = [];
+    let [end, bytes] = [position, 0];
+    for (const held of sorted) {
+      const { firstSeq, lastSeq, kind } = held.envelope;
+      if (firstSeq > end + 1) break;
+      const first = chosen[0];
+      if (first !== undefined) {
+        const full = lastSeq - position > MOST_EVENTS || bytes + held.size > MOST_BYTES;
+        const differs = kind !== "events" || first.envelope.kind !== "events" || !sameSource(first.source, held.source);
+        if (full || differs) break;
+      }
+      chosen.push(held);
+      end = Math.max(end, lastSeq);
+      bytes += held.size;
+    }
+    return chosen;
+  }
+
+  /** Stores messages in one transaction; alone, when that fails because of an event. */
+  async #store(chosen: readonly Held[], position: number): Promise<void> {
+    const [first] = chosen as [Held];
+    const began = performance.now();
+    const end = Math.max(position, ...chosen.map(({ envelope }) => envelope.lastSeq));
+    try {
+      if (first.envelope.kind === "quarantined") this.#position = await this.#quarantine(first);
+      else this.#position = await this.#storeRecords(first.source, first.envelope.firstSeq, recordsOf(chosen));
+    } catch (error) {
+      if (error instanceof HandlerError && NOT_ITS_OWN.has(error.code)) {
+        this.#held.delete(first);
+        await first.settle({ code: error.code, message: error.message });
+        return;
+      }
+      throw error;
+    }
+    this.#missingSince = undefined;
+    const stored = this.#position;
+    if (stored < end) throw new HandlerError("retry", `source ${this.#id} is stored up to ${stored}, not ${end}`);
+    this.#options.onEvent({ kind: "stored", events: end - position, ms: performance.now() - began });
+    for (const held of chosen) this.#held.delete(held);
+    // The sender first: its events may leave the spool, and its next ones come sooner.
+    await this.#options.answer(stored, 0);
+    await Promise.all(chosen.map((held) => held.settle("done")));
+  }
+
+  /** Stores records; when one of them cannot be an event, finds it and puts it into quarantine. */
+  async #storeRecords(source: RelaySource, firstSeq: number, records: readonly Uint8Array[]): Promise<number> {
+    const { store, signal, onEvent } = this.#options;
+    try {
+      return await store.store({ source, firstSeq, records }, signal);
+    } catch (error) {
+      if (!(error instanceof HandlerError) || error.kind !== "event") throw error;
+      if (records.length > 1) {
+        const half = records.length >> 1;
+        await this.#storeRecords(source, firstSeq, records.slice(0, half));
+        return this.#storeRecords(source, firstSeq + half, records.slice(half));
+      }
+      const reason = error.message.slice(0, 1_000);
+      const record = records[0] ?? new Uint8Array();
+      onEvent({ kind: "quarantined", sourceId: this.#id, seq: firstSeq, reason });
+      return store.quarantine({ source, seq: firstSeq, reason, record }, signal);
+    }
+  }
+
+  async #quarantine({ envelope, source }: Held): Promise<number> {
+    if (envelope.kind !== "quarantined") throw new Error("not a record in quarantine");
+    const { firstSeq: seq, reason, record } = envelope;
+    this.#options.onEvent({ kind: "quarantined", sourceId: this.#id, seq, reason });
+    return this.#options.store.quarantine({ source, seq, reason, record }, this.#options.signal);
+  }
+
+  /** Answers the questions, once nothing is held that can be stored. Returns whether there was one. */
+  async #answerQuestions(position: number): Promise<boolean> {
+    const due = this.#questions;
+    this.#questions = [];
+    for (const { nonce, settle } of due) {
+      await this.#options.answer(position, nonce);
+      await settle();
+    }
+    return due.length > 0;
+  }
+
+  /** Everything that is held has a predecessor that is missing. */
+  async #missing(position: number): Promise<void> {
+    const { earlyWaitMs, lostAfterMs, onEvent, signal } = this.#options;
+    this.#missingSince ??= performance.now();
+    const oldest = Math.min(...[...this.#held].map(({ since }) => since));
+    const waited = performance.now() - oldest;
+    if (waited < earlyWaitMs) {
+      await this.#wait(earlyWaitMs - waited);
+      // The predecessor may have gone to another worker.
+      this.#position = undefined;
+      return;
+    }
+    const current = await this.#options.store.position(this.#id, signal);
+    if (current > position) {
+      this.#position = current;
+      this.#missingSince = undefined;
+      return;
+    }
+    const [first] = [...this.#held].sort((a, b) => a.envelope.firstSeq - b.envelope.firstSeq) as [Held];
+    if (first.envelope.queued && performance.now() - this.#missingSince >= lostAfterMs) {
+      await this.#pass(first, position);
+      return;
+    }
+    for (const held of [...this.#held].filter(({ since }) => performance.now() - since >= earlyWaitMs)) {
+      onEvent({ kind: "early" });
+      this.#held.delete(held);
+      await held.settle(held.envelope.queued ? "release" : "done");
+    }
+  }
+
+  /** The queue has lost what comes before this message, and its sender has no copy. */
+  async #pass({ envelope, source }: Held, position: number): Promise<void> {
+    const lastSeq = envelope.firstSeq - 1;
+    const reason = `lost in the queue: event ${envelope.firstSeq} came without it, and its sender keeps no copy (confirm: "queued")`;
+    for (let from = position + 1; from <= lastSeq; from += MOST_PASSED) {
+      const to = Math.min(lastSeq, from + MOST_PASSED - 1);
+      this.#position = await this.#options.store.pass(source, from, to, reason, this.#options.signal);
+    }
+    this.#missingSince = undefined;
+    this.#options.onEvent({ kind: "lost", sourceId: this.#id, firstSeq: position + 1, lastSeq });
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const failure = error instanceof HandlerError ? error : new HandlerError("retry", String(error), { cause: error });
+    if (this.#options.signal.aborted) return;
+    this.#options.onEvent({ kind: "trouble", error: failure });
+    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
+    await this.#wait(longest / 2 + Math.random() * (longest / 2), false);
+  }
+
+  /** Waits, until a message comes as well if `early`. */
+  async #wait(ms: number, early = true): Promise<void> {
+    const { signal } = this.#options;
+    const woken = new AbortController();
+    this.#wake = early ? () => woken.abort() : undefined;
+    await sleep(ms, undefined, { signal: AbortSignal.any([signal, woken.signal]) }).catch(() => {});
+    this.#wake = undefined;
+  }
+}
+
+function sameSource(a: RelaySource, b: RelaySource): boolean {
+  return a.keyHash === b.keyHash && a.sender === b.sender && a.epoch === b.epoch;
+}
+
+/** The records of messages that follow each other, without those that come twice. */
+function recordsOf(chosen: readonly Held[]): Uint8Array[] {
+  const records: Uint8Array[] = [];
+  let next = chosen[0]?.envelope.firstSeq ?? 0;
+  for (const { envelope } of chosen) {
+    if (envelope.kind !== "events") continue;
+    records.push(...envelope.records.slice(Math.max(0, next - envelope.firstSeq)));
+    next = Math.max(next, envelope.lastSeq + 1);
+  }
+  return records;
+}

@@ -1,0 +1,138 @@
+/** `seclog work` without a terminal: consumes a queue until it is asked to stop. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { SeclogError } from "seclog";
+import type { RelayStore } from "seclog/postgres";
+import type { SenderKey } from "../config/queue.ts";
+import type { Backlog, Consumer, ConsumerOptions } from "./consumer.ts";
+import { Intake, MOST_HELD } from "./intake.ts";
+import type { IntakeEvent } from "./intake-event.ts";
+import { openConsumer, queueError } from "./open-consumer.ts";
+
+/** Options of {@link Worker}. */
+export interface WorkerOptions {
+  readonly url: string;
+  /** The queue's name. */
+  readonly queue: string;
+  readonly store: RelayStore;
+  readonly keys: readonly SenderKey[];
+  readonly earlyWaitMs?: number;
+  readonly lostAfterMs?: number;
+  /** What happens, for metrics and messages. It must not throw. */
+  readonly onEvent: (event: WorkEvent) => void;
+}
+
+export type WorkEvent =
+  | IntakeEvent
+  | { readonly kind: "connected" }
+  /** The engine failed; the worker connects again. */
+  | { readonly kind: "engine"; readonly error: SeclogError };
+
+/** Why a worker is not ready; empty when it is. */
+export type Unready = readonly string[];
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** A failure to store counts until something is stored, or for so long, in milliseconds. */
+const TROUBLE_MS = 30_000;
+
+/** How long a stopping worker waits for the engine. */
+const CLOSE_MS = 5_000;
+
+/** A worker: one connection to an engine, one intake. */
+export class Worker {
+  readonly #options: WorkerOptions;
+  #consumer: Consumer | undefined;
+  #intake: Intake | undefined;
+  #engineTrouble = "connecting to the queue";
+  #storeTrouble: { readonly message: string; readonly at: number } | undefined;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+  }
+
+  /** Messages received, and neither stored nor given back. */
+  get held(): number {
+    return this.#intake?.held ?? 0;
+  }
+
+  /** Every reason for which nothing is stored at the moment. */
+  get unready(): Unready {
+    const reasons: string[] = [];
+    if (this.#engineTrouble !== "") reasons.push(this.#engineTrouble);
+    const trouble = this.#storeTrouble;
+    if (trouble !== undefined && performance.now() - trouble.at < TROUBLE_MS) reasons.push(trouble.message);
+    return reasons;
+  }
+
+  /** How much is waiting; `undefined` while the engine cannot be asked. */
+  async backlog(): Promise<Backlog | undefined> {
+    try {
+      return await this.#consumer?.backlog();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * Stores what the queue has, until `signal` aborts: then it finishes the running transactions, gives the rest back, and
+   * resolves. An engine or a database that fails is tried again.
+   *
+   * @throws SeclogError `SECLOG_CONFIG` when only another configuration can help
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    let pause = FIRST_PAUSE_MS;
+    while (!signal.aborted) {
+      try {
+        await this.#consume(signal, () => {
+          pause = FIRST_PAUSE_MS;
+        });
+      } catch (error) {
+        if (error instanceof SeclogError && error.code === "SECLOG_CONFIG") throw error;
+        if (signal.aborted) return;
+        const failure = error instanceof SeclogError ? error : queueError(this.#consumer?.title ?? "engine", error);
+        this.#engineTrouble = failure.message;
+        this.#options.onEvent({ kind: "engine", error: failure });
+        await sleep(pause / 2 + Math.random() * (pause / 2), undefined, { signal }).catch(() => {});
+        pause = Math.min(LONGEST_PAUSE_MS, pause * 2);
+      }
+    }
+  }
+
+  async #consume(signal: AbortSignal, onConnected: () => void): Promise<void> {
+    const { url, queue, onEvent } = this.#options;
+    const options: ConsumerOptions = {
+      url,
+      queue,
+      prefetch: MOST_HELD,
+      onTrouble: (error) => onEvent({ kind: "engine", error: queueError("engine", error) }),
+    };
+    const consumer = await openConsumer(options);
+    const { store, keys, earlyWaitMs, lostAfterMs } = this.#options;
+    const intake = new Intake({
+      store,
+      keys,
+      ...(earlyWaitMs === undefined ? {} : { earlyWaitMs }),
+      ...(lostAfterMs === undefined ? {} : { lostAfterMs }),
+      answer: (sourceId, message) => consumer.answer(sourceId, message),
+      onEvent: (event) => this.#note(event),
+    });
+    this.#consumer = consumer;
+    this.#intake = intake;
+    try {
+      this.#engineTrouble = "";
+      onConnected();
+      onEvent({ kind: "connected" });
+      await consumer.run((delivery) => intake.take(delivery), signal);
+    } finally {
+      await intake.stop();
+      await Promise.race([consumer.close().catch(() => {}), sleep(CLOSE_MS, undefined, { ref: false })]);
+    }
+  }
+
+  #note(event: IntakeEvent): void {
+    if (event.kind === "stored") this.#storeTrouble = undefined;
+    if (event.kind === "trouble") this.#storeTrouble = { message: event.error.message, at: performance.now() };
+    this.#options.onEvent(event);
+  }
+}
