@@ -99,7 +99,7 @@ describe("seclog seal", LONG, () => {
 
   it.each([
     [["--once"], {}, 2, "npx @seclog/server keys generate"],
-    [["--once", "--key", "x", "--key-command", "y"], {}, 2, "both set"],
+    [["--once", "--key", "x", "--key-command", "y"], {}, 2, "--key and --key-command are both set"],
     [["--once", "--key-command", "exit 3"], {}, 2, "exited with 3"],
     [["--once", "--interval", "0"], {}, 2, "--interval 0"],
     [["--once", "--key", "/nowhere/key"], {}, 2, "cannot be read"],

@@ -46,7 +46,7 @@ describe("seclog query", LONG, () => {
     const { code, stderr } = await seclog(["query", "--type", "login,authz_fail", "--status", "499"]);
     expect(code).toBe(0);
     expect(stderr).toMatch(/Unknown type "login".*did you mean authn_login_\w+, /);
-    expect(stderr).toContain("--type '*login*' matches ");
+    expect(stderr).toContain("the pattern '*login*' matches ");
     expect(stderr).not.toContain('"authz_fail"');
     expect(stderr).toMatch(/No events match: event_type login or authz_fail, status_code 499, from /);
     for (const command of ["query", "tail", "stats"]) {

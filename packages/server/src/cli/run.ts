@@ -8,6 +8,7 @@ import { Interrupted } from "../terminal/interruption.ts";
 import { wrapped } from "../terminal/line-width.ts";
 import { OutputClosed, OutputFailed, print } from "../terminal/print.ts";
 import { styled } from "../terminal/style.ts";
+import { InputError } from "../text/input-error.ts";
 import { suggestions } from "../text/suggest.ts";
 import { COMMANDS } from "./commands.ts";
 import { Exit, exitCodeOf } from "./exit.ts";
@@ -135,7 +136,7 @@ function report(error: unknown, help = ""): number {
     return 3;
   }
   if (error instanceof SeclogError) {
-    complain(error.message, error.code);
+    complain(error instanceof InputError ? error.worded(optionName) : error.message, error.code);
     debug(error);
     return exitCodeOf(error);
   }
@@ -147,6 +148,11 @@ function report(error: unknown, help = ""): number {
   if (process.env["SECLOG_DEBUG"]) debug(error);
   else process.stderr.write("This is a bug in seclog; SECLOG_DEBUG=1 prints where it happened.\n");
   return 3;
+}
+
+/** How the command line writes an input of a room: `keyCommand` is `--key-command`. */
+function optionName(input: string): string {
+  return `--${input.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function complain(message: string, code?: string): void {

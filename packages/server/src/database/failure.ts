@@ -20,7 +20,7 @@ const ADVICE: { readonly [code: string]: (variable: string) => string } = {
   "42P01": () => `run ${commandLine("setup")} with SECLOG_ADMIN_URL first`,
   "42703": () => `the tables are from an older seclog: run ${commandLine("setup")}`,
   "55P03": () => "another session has the log locked: try again, and see pg_stat_activity",
-  "57014": () => "narrow the time range with --since and --until, or raise --timeout",
+  "57014": () => "narrow the time range, or allow more time",
   "57P01": () => "the server shut down: try again when it is back",
   "53300": () => `the server has no free connection: see ${commandLine("doctor")}`,
 };

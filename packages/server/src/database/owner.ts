@@ -4,6 +4,7 @@ import { SeclogError } from "seclog";
 import { borrowOwner, checkName, foreignObjects } from "seclog/postgres/schema";
 import { connectionUrl, requireUrl, roleConfig, URL_VARIABLES } from "../config/environment.ts";
 import { commandLine } from "../config/program.ts";
+import { InputError } from "../text/input-error.ts";
 import { databaseError, isCode } from "./failure.ts";
 import { checkSchema, Session } from "./session.ts";
 
@@ -23,8 +24,8 @@ export class OwnerConnection {
    * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_DATABASE`
    */
   static async open(database: string | undefined, url: string = requireUrl("admin")): Promise<OwnerConnection> {
-    if (database?.trim() === "") throw new SeclogError("SECLOG_CONFIG", "--database is empty: name the database");
-    checkName("database", database ?? "", (problem) => new SeclogError("SECLOG_CONFIG", `--database ${problem}`));
+    if (database?.trim() === "") throw new InputError((named) => `${named("database")} is empty: name the database`);
+    checkName("database", database ?? "", (problem) => new InputError((named) => `${named("database")} ${problem}`));
     try {
       const session = await Session.open({
         role: "admin",

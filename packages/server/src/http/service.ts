@@ -6,7 +6,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIPv4 } from "node:net";
-import { errorMessage, SeclogError } from "seclog";
+import { errorMessage } from "seclog";
+import { InputError } from "../text/input-error.ts";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 
 /** The address to listen on. */
@@ -135,7 +136,9 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
   try {
     await once(server, "listening");
   } catch (cause) {
-    throw new SeclogError("SECLOG_CONFIG", `--listen ${listen.host}:${listen.port}: ${errorMessage(cause)}`, { cause });
+    throw new InputError((named) => `${named("listen")} ${listen.host}:${listen.port}: ${errorMessage(cause)}`, {
+      cause,
+    });
   }
   const { address, port, family } = server.address() as AddressInfo;
   return {

@@ -7,6 +7,7 @@ import { EVENT_SELECT, type EventRow } from "seclog/postgres";
 import { ENTRY_COLUMNS, eventEntry, personalLine } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
 import type { Session } from "../database/session.ts";
+import { InputError } from "../text/input-error.ts";
 import { leafOf } from "./leaf-ranges.ts";
 import { storedCheckpoint, storedTiles } from "./stored-tree.ts";
 
@@ -81,9 +82,10 @@ function committedLine(id: string, row: ProvenRow, salt: Buffer): string {
   const line = personalLine(row);
   const commitment = createHash("sha256").update(salt).update(line).digest("hex");
   if (row["raw_commitment"] === `\\x${commitment}` && !line.includes("\n")) return line;
-  throw new SeclogError(
-    "SECLOG_PROOF",
-    `the personal part of event ${id} is not what it commits to, or not in canonical form: run ${commandLine("verify")}, or prove the event without it (--redact)`,
+  throw new InputError(
+    (named) =>
+      `the personal part of event ${id} is not what it commits to, or not in canonical form: run ${commandLine("verify")}, or prove the event without it (${named("redact")})`,
+    { code: "SECLOG_PROOF" },
   );
 }
 

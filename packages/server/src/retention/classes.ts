@@ -1,7 +1,9 @@
 /** The retention class of each category: how long its events are kept. */
+
 import type pg from "pg";
 import { CATALOGUE, SeclogError } from "seclog";
 import type { OwnerConnection } from "../database/owner.ts";
+import { InputError } from "../text/input-error.ts";
 import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
 
@@ -96,9 +98,9 @@ async function refuseUnknown(client: pg.Client, wanted: readonly string[], known
     if (rows.length > 0) continue;
     const [like] = suggestions(category, known, 1);
     const advice = like === undefined ? `known are ${known.join(", ")}.` : `did you mean ${like}?`;
-    throw new SeclogError(
-      "SECLOG_CONFIG",
-      `unknown category ${quoted(category)}: ${advice} For a category of your own, add --allow-unknown`,
+    throw new InputError(
+      (named) =>
+        `unknown category ${quoted(category)}: ${advice} For a category of your own, add ${named("allowUnknown")}`,
     );
   }
 }

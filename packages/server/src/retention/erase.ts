@@ -71,7 +71,7 @@ export function requireCriteria(criteria: ErasureCriteria): ErasureCriteria {
     throw config("nothing says whom to erase: name an actor, a target, an address or events");
   }
   requireSpan(since, until);
-  return ip === undefined ? criteria : { ...criteria, ip: parseNetwork("the address", ip) };
+  return ip === undefined ? criteria : { ...criteria, ip: parseNetwork("ip", ip) };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Which events a search finds: the options as typed, checked, and in words. */
-import { isLevel, LEVELS, type Level, OUTCOMES, SeclogError, storedText } from "seclog";
+import { isLevel, LEVELS, type Level, OUTCOMES, storedText } from "seclog";
+import { InputError } from "../text/input-error.ts";
 import { parseNetwork } from "../text/network.ts";
 import { quoted } from "../text/words.ts";
 import { parseTime } from "./moment.ts";
@@ -62,10 +63,12 @@ export interface FilterOptions {
  */
 export function parseFilter(options: FilterOptions, now: Date = new Date()): EventFilter {
   const { since, until } = options;
-  const from = since === undefined ? undefined : parseTime("--since", since, now);
-  const to = until === undefined ? undefined : parseTime("--until", until, now);
+  const from = since === undefined ? undefined : parseTime("since", since, now);
+  const to = until === undefined ? undefined : parseTime("until", until, now);
   if (from !== undefined && to !== undefined && from >= to) {
-    throw new SeclogError("SECLOG_CONFIG", `--since ${since} is not before --until ${until}: no event could match`);
+    throw new InputError(
+      (named) => `${named("since")} ${since} is not before ${named("until")} ${until}: no event could match`,
+    );
   }
   const filter = {
     since: from,
@@ -74,7 +77,7 @@ export function parseFilter(options: FilterOptions, now: Date = new Date()): Eve
     level: given("level", options.level, parseLevel),
     outcomes: listOf("outcome", options.outcome, parseOutcome),
     categories: listOf("category", options.category, parseCategory),
-    ip: given("ip", options.ip, (text) => parseNetwork("--ip", text)),
+    ip: given("ip", options.ip, (text) => parseNetwork("ip", text)),
     actor: given("actor", options.actor, (text) => idForms("actorId", text)),
     target: given("target", options.target, (text) => idForms("targetId", text)),
     methods: listOf("method", options.method, parseMethod),
@@ -95,8 +98,8 @@ function idForms(column: "actorId" | "targetId", id: string): readonly string[] 
 /** Parses an option's value, if present. */
 function given<Value>(name: string, text: string | undefined, parse: (text: string) => Value): Value | undefined {
   if (text === undefined) return undefined;
-  if (text === "") throw new SeclogError("SECLOG_CONFIG", `--${name} is empty: leave it out to match everything`);
-  if (text.includes("\0")) throw new SeclogError("SECLOG_CONFIG", `--${name} contains a NUL, which no event does`);
+  if (text === "") throw new InputError((named) => `${named(name)} is empty: leave it out to match everything`);
+  if (text.includes("\0")) throw new InputError((named) => `${named(name)} contains a NUL, which no event does`);
   return parse(text);
 }
 
@@ -112,37 +115,35 @@ function listOf<Value>(
 function parseLevel(text: string): Level {
   const level = text.toLowerCase();
   if (isLevel(level)) return level;
-  throw new SeclogError("SECLOG_CONFIG", `--level ${quoted(text)} is not one of ${LEVELS.join(", ")}`);
+  throw new InputError((named) => `${named("level")} ${quoted(text)} is not one of ${LEVELS.join(", ")}`);
 }
 
 function parseType(text: string): string {
   const type = storedText("type", text) ?? text;
   if (/^[a-z0-9_.:*-]{1,100}$/.test(type)) return type;
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `--type ${quoted(text)} cannot be an event type: types consist of a-z, 0-9 and _ . : -`,
+  throw new InputError(
+    (named) => `${named("type")} ${quoted(text)} cannot be an event type: types consist of a-z, 0-9 and _ . : -`,
   );
 }
 
 function parseOutcome(text: string): string {
   const known = OUTCOMES.find((outcome) => outcome === text.toLowerCase());
   if (known !== undefined) return known;
-  throw new SeclogError("SECLOG_CONFIG", `--outcome ${quoted(text)} is not one of ${OUTCOMES.join(", ")}`);
+  throw new InputError((named) => `${named("outcome")} ${quoted(text)} is not one of ${OUTCOMES.join(", ")}`);
 }
 
 function parseCategory(text: string): string {
   const category = text.toLowerCase();
   if (/^[a-z0-9_.:-]{1,40}$/.test(category)) return category;
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `--category ${quoted(text)} cannot be a category: write one such as authn or session`,
+  throw new InputError(
+    (named) => `${named("category")} ${quoted(text)} cannot be a category: write one such as authn or session`,
   );
 }
 
 /** A token of RFC 9110. The log stores methods as sent, and clients send nearly all in upper case. */
 function parseMethod(text: string): string {
   if (/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(text)) return text.toUpperCase();
-  throw new SeclogError("SECLOG_CONFIG", `--method ${quoted(text)} cannot be a method: write GET or POST`);
+  throw new InputError((named) => `${named("method")} ${quoted(text)} cannot be a method: write GET or POST`);
 }
 
 function parseStatus(text: string): readonly [from: number, to: number] {
@@ -150,7 +151,7 @@ function parseStatus(text: string): readonly [from: number, to: number] {
   if (class_ !== undefined) return [Number(class_) * 100, Number(class_) * 100 + 99];
   const [, first, last = first] = /^([1-9]\d\d)(?:-([1-9]\d\d))?$/.exec(text) ?? [];
   if (first !== undefined && Number(first) <= Number(last)) return [Number(first), Number(last)];
-  throw new SeclogError("SECLOG_CONFIG", `--status ${quoted(text)} is not a status: write 403, 4xx or 400-499`);
+  throw new InputError((named) => `${named("status")} ${quoted(text)} is not a status: write 403, 4xx or 400-499`);
 }
 
 /** A filter in words, with its stored forms, to explain why nothing matched. */

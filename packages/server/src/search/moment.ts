@@ -1,4 +1,4 @@
-import { SeclogError } from "seclog";
+import { InputError } from "../text/input-error.ts";
 import { quoted } from "../text/words.ts";
 
 const SECONDS: ReadonlyMap<string, number> = new Map([
@@ -15,9 +15,10 @@ const MOMENT = /^(\d{4}-(\d\d))-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9}
 /**
  * Parses a time: an age, or a date with or without the time of day. Without an offset it is UTC, like all output.
  *
- * @throws SeclogError `SECLOG_CONFIG`
+ * @param input its name, for the message
+ * @throws InputError
  */
-export function parseTime(option: string, text: string, now: Date): Date {
+export function parseTime(input: string, text: string, now: Date): Date {
   const ago = /^(\d{1,9})([smhdw])$/.exec(text);
   const moment = MOMENT.exec(text);
   let time = Number.NaN;
@@ -30,7 +31,7 @@ export function parseTime(option: string, text: string, now: Date): Date {
   }
   // The years 1 to 9999, which both PostgreSQL and four digits can express.
   if (time >= -62_135_596_800_000 && time < 253_402_300_800_000) return new Date(time);
-  throw new SeclogError("SECLOG_CONFIG", `${option} ${quoted(text)} is not a time: ${why}`);
+  throw new InputError((named) => `${named(input)} ${quoted(text)} is not a time: ${why}`);
 }
 
 /** Why a moment does not exist. JavaScript would roll the 31st of a shorter month, or hour 24, over to the next day. */

@@ -77,7 +77,7 @@ async function unknownTypes(database: Queryable, types: readonly string[] = []):
     const parts = TYPES.filter((known) => known.includes(type));
     const advice = [
       ...(like.length > 0 ? [`did you mean ${like.join(", ")}?`] : []),
-      ...(parts.length > 0 ? [`--type '*${type}*' matches ${parts.length} types`] : []),
+      ...(parts.length > 0 ? [`the pattern '*${type}*' matches ${parts.length} types`] : []),
     ];
     return `Unknown type ${quoted(type)}, in neither the catalogue nor the log${advice.length > 0 ? `: ${advice.join(" ")}` : ""}`;
   });

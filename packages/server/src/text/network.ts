@@ -1,16 +1,17 @@
 /** Addresses and networks, in the form of the log's events. */
 import { isIP, isIPv4 } from "node:net";
-import { SeclogError, storedText } from "seclog";
+import { storedText } from "seclog";
+import { InputError } from "./input-error.ts";
 import { quoted } from "./words.ts";
 
 /**
  * An address in the form of events, without port and brackets, or a network. Zones are refused: they are local to one
  * machine.
  *
- * @param name what the message calls it
- * @throws SeclogError `SECLOG_CONFIG`
+ * @param input its name, for the message
+ * @throws InputError
  */
-export function parseNetwork(name: string, text: string): string {
+export function parseNetwork(input: string, text: string): string {
   const [, address = "", bits] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(text.trim()) ?? [];
   const stored = address.includes("%") ? undefined : storedText("ipAddress", address);
   if (stored !== undefined) {
@@ -23,15 +24,14 @@ export function parseNetwork(name: string, text: string): string {
       const network = networkOf(stored, length);
       if (network === stored) return `${stored}/${length}`;
       // PostgreSQL would match the whole network, and `erase` would erase it.
-      throw new SeclogError(
-        "SECLOG_CONFIG",
-        `${name} ${quoted(text)} mixes an address and a network: write ${network}/${length} for the network, or ${stored}`,
+      throw new InputError(
+        (named) =>
+          `${named(input)} ${quoted(text)} mixes an address and a network: write ${network}/${length} for the network, or ${stored}`,
       );
     }
   }
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `${name} ${quoted(text)} is not an address or a network: write 203.0.113.9 or 10.0.0.0/8`,
+  throw new InputError(
+    (named) => `${named(input)} ${quoted(text)} is not an address or a network: write 203.0.113.9 or 10.0.0.0/8`,
   );
 }
 

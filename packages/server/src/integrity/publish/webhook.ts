@@ -2,6 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { SeclogError } from "seclog";
 import { post, responseText } from "../../http/post.ts";
 import { isLoopback } from "../../http/service.ts";
+import { InputError } from "../../text/input-error.ts";
 import type { SignedCheckpoint } from "../stored-tree.ts";
 import type { Publisher } from "./publisher.ts";
 
@@ -60,16 +61,15 @@ function messageBody({ origin, size, root, note }: SignedCheckpoint, at: number)
 function webhookUrl(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new SeclogError("SECLOG_CONFIG", "--webhook must be an https:// URL");
+    throw new InputError((named) => `${named("webhook")} must be an https:// URL`);
   }
   if (url.username !== "" || url.password !== "") {
-    throw new SeclogError(
-      "SECLOG_CONFIG",
-      `--webhook: the URL of ${url.host} contains a user, which is never sent: remove it`,
+    throw new InputError(
+      (named) => `${named("webhook")}: the URL of ${url.host} contains a user, which is never sent: remove it`,
     );
   }
   if (url.protocol === "http:" && !isLoopback(url.hostname)) {
-    throw new SeclogError("SECLOG_CONFIG", `--webhook: ${url.origin} is neither https nor this machine`);
+    throw new InputError((named) => `${named("webhook")}: ${url.origin} is neither https nor this machine`);
   }
   return url;
 }
