@@ -46,6 +46,7 @@ export const HOUSES = {
       "capture/node": 4.5,
       "capture/koa": 4.5,
       "capture/hono": 4.5,
+      "capture/nestjs": 4.75,
       bridges: 4,
       "built-in-handlers.ts": 5,
       log: 5,
@@ -59,7 +60,12 @@ export const HOUSES = {
     entries: ["index.ts", "handler.ts", "spool.ts", "queues.ts"],
     ceilings: { capture: 1, bridges: 1 },
     starts: { "start-worker.ts": "seclog-worker.ts" },
-    owners: { pg: "postgres", "pg-copy-streams": "postgres" },
+    owners: {
+      pg: "postgres",
+      "pg-copy-streams": "postgres",
+      "@nestjs/common": "capture",
+      "@nestjs/core": "capture",
+    },
   },
   "packages/server": {
     floors: {

@@ -3,6 +3,7 @@ import { express4Framework, express5Framework } from "./express.js";
 import { fastifyFramework } from "./fastify.js";
 import { honoFramework } from "./hono.js";
 import { koaFramework } from "./koa.js";
+import { nestExpressFramework, nestFastifyFramework } from "./nestjs.js";
 import { http2Framework, httpFramework } from "./node.js";
 
 export const FRAMEWORKS = [
@@ -11,6 +12,8 @@ export const FRAMEWORKS = [
   fastifyFramework,
   koaFramework,
   honoFramework,
+  nestExpressFramework,
+  nestFastifyFramework,
   httpFramework,
   http2Framework,
 ];

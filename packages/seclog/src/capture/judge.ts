@@ -181,7 +181,7 @@ function factsOf({ request, header, headers, failure }: Answered, detector: Dete
   if (detector === "rateLimit") return { max: rateLimitMaximum(request, header) };
   if (detector === "unauthenticated") return { scheme: schemeOf(header("www-authenticate")) };
   if (detector === "origin") return { origin: headers["origin"] };
-  return detector === "serverError" ? { reason: failure } : {};
+  return detector === "serverError" || detector === "malformed" ? { reason: failure } : {};
 }
 
 /** @param said whether the application itself named the method as the reason */

@@ -65,7 +65,8 @@ export function captureContract(options: CaptureContractOptions): readonly Captu
 }
 
 async function runCase(one: CaptureCase, options: CaptureContractOptions, protocol: "http1" | "http2"): Promise<void> {
-  const log = memoryLog(options.log);
+  const problems: string[] = [];
+  const log = memoryLog({ ...options.log, diagnostics: ({ message }) => problems.push(message) });
   try {
     const fixture = await options.open(log, one.options ?? {});
     try {
@@ -79,6 +80,7 @@ async function runCase(one: CaptureCase, options: CaptureContractOptions, protoc
       const events = await recorded(log, one.events.length);
       assert.equal(events.length, one.events.length, `expected ${listed(one.events)}, recorded ${shown(events)}`);
       for (const [at, expected] of one.events.entries()) check(events[at], expected, status);
+      assert.deepEqual(problems, [], "the log reported problems");
     } finally {
       await fixture.close();
     }

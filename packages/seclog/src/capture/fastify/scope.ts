@@ -64,9 +64,12 @@ export class FastifyScope {
       this.#prototype = made?.prototype ?? null;
     }
     if (this.#prototype === null) return raw;
-    const request = Object.create(this.#prototype) as { raw: IncomingMessage };
-    request.raw = raw;
-    return request;
+    // Its other getters expect a route.
+    return Object.create(this.#prototype, {
+      raw: { value: raw },
+      server: { value: this.root },
+      routeOptions: { value: undefined },
+    }) as object;
   }
 
   add(route: FastifyRoute): void {
