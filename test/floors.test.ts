@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { floorProblems, importsOf, repositorySources } from "../scripts/floors.js";
+import { floorProblems, repositorySources } from "../scripts/floors.js";
+import { readSource } from "../scripts/imports.js";
 
 const library = "packages/seclog/src/";
 
@@ -10,9 +11,9 @@ function problemsOf(files: { readonly [path: string]: string }): string[] {
 
 describe("floorProblems()", () => {
   it("finds no upward import, cycle or undeclared dependency in this repository", () => {
-    const { sources, dependencies } = repositorySources();
+    const { sources, dependencies, entries } = repositorySources();
     expect(sources.size).toBeGreaterThan(10);
-    expect(floorProblems(sources, dependencies)).toEqual([]);
+    expect(floorProblems(sources, dependencies, entries)).toEqual([]);
   });
 
   it("names an upward import by file and line", () => {
@@ -135,8 +136,11 @@ describe("floorProblems()", () => {
     const program = (files: { readonly [path: string]: string }): string[] => {
       const home = "packages/server/src/";
       const sources = new Map(Object.entries(files).map(([path, text]) => [home + path, text]));
-      const dependencies = new Map([["packages/server", new Set(["pg", "commander", "seclog"])]]);
-      return floorProblems(sources, dependencies).map((problem) => problem.slice(home.length));
+      const names = new Set(["pg", "pg-copy-streams", "commander", "seclog"]);
+      const dependencies = new Map([["packages/server", Object.assign(names, { own: "@seclog/server" })]]);
+      return floorProblems(sources, dependencies, new Map([["seclog", new Set([".", "./postgres"])]])).map((problem) =>
+        problem.slice(home.length),
+      );
     };
 
     it.each([
@@ -151,7 +155,6 @@ describe("floorProblems()", () => {
       ["doctor", "cli", "doctor (floor 5) may not import cli (floor 6): only lower floors"],
       ["search", "terminal", "only cli/ may import terminal/"],
       ["doctor", "terminal", "only cli/ may import terminal/"],
-      ["files", "attic", "attic has no floor: give it one in scripts/floors.js"],
     ])("refuses an import from %s/ of %s/", (from, to, sentence) => {
       const files = { [`${from}/a.ts`]: `import { x } from "../${to}/b.ts";`, [`${to}/b.ts`]: "" };
       expect(program(files)).toEqual([`${from}/a.ts:1: ${sentence}`]);
@@ -184,6 +187,63 @@ describe("floorProblems()", () => {
       ]);
     });
 
+    it.each<[what: string, path: string, source: string, sentence: string]>([
+      ["itself by its name", "search/a.ts", 'import "@seclog/server/terminal/print";', "is this package"],
+      ["a door that is closed", "search/a.ts", 'import "seclog/internal/x";', "seclog does not export ./internal/x"],
+      ["pg by require", "search/a.ts", 'import pg = require("pg");', "only database/ may import pg"],
+      ["pg past the parser", "search/a.ts", 'import { createRequire } from "node:module";', "past these walls"],
+      ["what is computed", "search/a.ts", "await import(name);", "what this loads is computed"],
+      [
+        "copies of rows",
+        "search/a.ts",
+        'import type c from "pg-copy-streams";',
+        "only database/ may import pg-copy-streams",
+      ],
+      ["the process's output", "search/a.ts", "process.stdout.write(text);", "may use process.stdout"],
+      ["the process's errors", "search/a.ts", "const { stderr } = globalThis.process;", "may use process.stderr"],
+      ["the process by import", "search/a.ts", 'import { stdout } from "node:process";', "past these walls"],
+      ["console", "search/a.ts", "console.log(text);", "may use console"],
+      ["a folder without a floor", "attic/a.ts", "export const a = 1;", "attic has no floor"],
+      ["a file at the root", "stray.ts", "export const a = 1;", "stray.ts has no floor"],
+      [
+        "commands from their options",
+        "cli/options/a.ts",
+        'import "../commands/b.ts";',
+        "cli/options (floor 6.2) may not",
+      ],
+      [
+        "the program from a command",
+        "cli/commands/a.ts",
+        'import "../run.ts";',
+        "cli/commands (floor 6.4) may not import",
+      ],
+      [
+        "a command from a folder",
+        "cli/commands/x/a.ts",
+        'import "../b.ts";',
+        "no file of cli/commands/ may import another",
+      ],
+      ["the folder beside it", "integrity/seal/a.ts", 'import "../publish/b.ts";', "folders beside each other do not"],
+      ["a door from inside", "doctor/a.ts", 'import "../integrity/seal/index.ts";', "is for users of the package"],
+      ["code in a door", "integrity/seal/index.ts", "export const a = 1;", "only `export { … } from` belongs here"],
+      [
+        "a terminal for the demo",
+        "for-demo.ts",
+        'export { a } from "./terminal/b.ts";',
+        "only cli/ may import terminal/",
+      ],
+    ])("refuses %s", (_, path, source, sentence) => {
+      const others = [
+        "cli/commands/b.ts",
+        "cli/run.ts",
+        "integrity/publish/b.ts",
+        "integrity/seal/index.ts",
+        "terminal/b.ts",
+      ];
+      const problems = program({ ...Object.fromEntries(others.map((other) => [other, ""])), [path]: source });
+      expect(problems).toEqual([expect.stringContaining(sentence)]);
+    });
+
     it("refuses a command that imports another", () => {
       expect(
         program({
@@ -200,6 +260,41 @@ describe("floorProblems()", () => {
   });
 });
 
-it("importsOf() - ignores examples in comments", () => {
-  expect(importsOf(' * import { a } from "seclog";\n// import "x"\n * await import("y")\n')).toEqual([]);
+describe("readSource()", () => {
+  const specifiers = (source: string): readonly unknown[] =>
+    readSource(source).imports.map(({ specifier, line, types }) => [specifier, line, types]);
+
+  it("ignores examples in comments and in texts", () => {
+    const source = '/* import { a } from "seclog"; */\n// import "x"\nconst text = `import "y"; import("z")`;\n';
+    expect(specifiers(source)).toEqual([]);
+  });
+
+  it.each([
+    ["the second on a line", 'import "./a.ts"; import "./x.ts";', 1, false],
+    ["after code", 'const a = 1; export { b } from "./x.ts";', 1, false],
+    ["after a comment", '/** Text. */ import "./x.ts";', 1, false],
+    ["around a comment with a quote", 'import {\n  // it\'s\n  a, /* ; */\n} from "./x.ts";', 4, false],
+    ["types alone", 'import type { A } from "./x.ts";', 1, true],
+    ["a type among values", 'import { type A } from "./x.ts";', 1, false],
+    ["a type in place", 'let a: import("./x.ts").A;', 1, true],
+    ["require", 'import a = require("./x.ts");', 1, false],
+    ["createRequire", 'createRequire(import.meta.url)("./x.ts");', 1, false],
+    ["resolve of require", 'require.resolve("./x.ts");', 1, false],
+    ["getBuiltinModule", 'process.getBuiltinModule("./x.ts");', 1, false],
+    ["a template", "await import(`./x.ts`);", 1, false],
+    ["a comment within import()", 'await import(/* it */ "./x.ts");', 1, false],
+    ["import.meta.resolve", 'import.meta.resolve("./x.ts");', 1, false],
+    ["URL of a template", "new URL(`./x.ts`, import.meta.url);", 1, false],
+    ["a reference", '/// <reference types="./x.ts" />', 1, true],
+    ["a reference by path", '/// <reference path="x.ts" />', 1, true],
+  ])("reads %s", (_, source, line, types) => {
+    expect(specifiers(source).at(-1)).toEqual(["./x.ts", line, types]);
+  });
+
+  it.each(["import(name)", 'import("./" + name)', "new URL(name, import.meta.url)", "require(name)"])(
+    "reports that %s is computed",
+    (source) => {
+      expect(specifiers(source)).toEqual([[undefined, 1, false]]);
+    },
+  );
 });

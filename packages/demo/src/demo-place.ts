@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, readFileSync, renameSync, writeFileS
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { makeFolder } from "@seclog/server/internal/files/make-folder";
+import { makeFolder } from "@seclog/server/for-demo/folders";
 
 /** An error that the person at the terminal can fix; the message says how. */
 export class DemoError extends Error {}

@@ -1,11 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Database, openReader } from "@seclog/server/internal/database/reader";
-import { EventFollower } from "@seclog/server/internal/search/event-follower";
-import type { EventRow } from "@seclog/server/internal/search/event-rows";
-import { LEVEL_STYLES, styled } from "@seclog/server/internal/terminal/style";
-import { cutText, textWidth } from "@seclog/server/internal/text/width";
+import { cutText, type Database, EventFollower, type EventRow, openReader, textWidth } from "@seclog/server/for-demo";
 import { sql } from "kysely";
 import { isLevel, visibleText } from "seclog";
+import { styled } from "./terminal.ts";
 
 const POLL_MS = 50;
 
@@ -35,7 +32,7 @@ export class DemoTable {
 
   /** Prints the table's head, then every row as it arrives. */
   follow(): void {
-    process.stdout.write(`${styled(row("TIME", "LEVEL", "EVENT", "REQUEST", "CODE"), "bold")}\n`);
+    process.stdout.write(`${styled(row("TIME", "LEVEL", "EVENT", "REQUEST", "CODE"), "heading")}\n`);
     this.#loop = (async () => {
       while (!this.#following.signal.aborted) {
         await this.#look();
@@ -83,7 +80,7 @@ function line(event: EventRow): string {
     visibleText(request.join(" ")),
     String(event.status_code ?? ""),
   );
-  return styled(text, isLevel(event.level) ? LEVEL_STYLES[event.level] : "plain");
+  return styled(text, isLevel(event.level) ? event.level : "info");
 }
 
 /** 80 columns on any terminal, for the longest name of an event and the paths of the shop. */

@@ -4,7 +4,7 @@ import { readFile, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type FolderLock, lockFolder } from "@seclog/server/internal/files/folder-lock";
+import { type FolderLock, lockFolder } from "@seclog/server/for-demo/folders";
 import { EmbeddedPostgresError } from "./embedded-postgres-runtime.ts";
 
 /** A server whose owner was killed stops by itself; a large checkpoint may take it this long. */

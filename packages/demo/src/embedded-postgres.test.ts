@@ -207,7 +207,12 @@ describe("startEmbeddedPostgres() in a process of its own", { timeout: 240_000 }
       cpSync(join(dist, name), join(place, name));
     }
     const server = fileURLToPath(new URL("../../server/", import.meta.url));
-    for (const name of ["package.json", "dist/files/folder-lock.js", "dist/files/make-folder.js"]) {
+    for (const name of [
+      "package.json",
+      "dist/for-demo-folders.js",
+      "dist/files/folder-lock.js",
+      "dist/files/make-folder.js",
+    ]) {
       cpSync(join(server, name), join(place, "node_modules", "@seclog", "server", name));
     }
     writeFileSync(join(place, "package.json"), '{"type":"module"}');

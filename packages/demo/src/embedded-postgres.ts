@@ -25,7 +25,7 @@
  */
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeFolder } from "@seclog/server/internal/files/make-folder";
+import { makeFolder } from "@seclog/server/for-demo/folders";
 import { checkVersion, initialise, keepPassword } from "./embedded-postgres-cluster.ts";
 import { lockDirectory } from "./embedded-postgres-lock.ts";
 import { launch, type ServerOptions, stopServer } from "./embedded-postgres-process.ts";

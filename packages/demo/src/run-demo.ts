@@ -15,11 +15,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { commandLine } from "@seclog/server/internal/config/program";
-import { readKeyFile, writeKeyFile } from "@seclog/server/internal/keys/key-file";
-import type { EventRow } from "@seclog/server/internal/search/event-rows";
-import { interruption } from "@seclog/server/internal/terminal/interruption";
-import { counted } from "@seclog/server/internal/text/words";
+import { commandLine, counted, type EventRow, readKeyFile, writeKeyFile } from "@seclog/server/for-demo";
 import { runSealer, SealerStateFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres/schema";
@@ -27,6 +23,7 @@ import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, r
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
+import { Ended, endSignal } from "./terminal.ts";
 
 /** How {@link runDemo} runs. */
 export interface DemoOptions {
@@ -40,16 +37,20 @@ const ARRIVAL_DEADLINE_MS = 60_000;
 /** The longest that the shop may take to open, including its first passwords, and to hand over and end. */
 const SHOP_DEADLINE_MS = 60_000;
 
-/** Runs the demo and resolves to the exit code: 0, or 1 when it could not keep its promises. */
+/** Runs the demo and resolves to the exit code: 1 when it could not keep its promises, 3 when its output failed. */
 export async function runDemo(options: DemoOptions = {}): Promise<number> {
-  const signal = interruption();
+  const signal = endSignal(options.once === true);
   // Undone in reverse order, whatever happens.
   const undo: (() => Promise<void>)[] = [];
   let exitCode = 0;
   try {
     await demo(options, undo, signal);
   } catch (error) {
-    if (!signal.aborted) {
+    const { reason } = signal;
+    if (reason instanceof Ended) {
+      exitCode = reason.exitCode;
+      if (exitCode === 3) complain(reason.message);
+    } else {
       exitCode = 1;
       const expected = [DemoError, EmbeddedPostgresError, SeclogError].some((known) => error instanceof known);
       complain(expected ? errorMessage(error) : error instanceof Error ? String(error.stack) : errorMessage(error));

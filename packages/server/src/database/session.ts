@@ -13,7 +13,7 @@ import { type AppliedMigration, checkSchemaVersion, migrations } from "seclog/po
 import { type Role, roleConfig } from "../config/environment.ts";
 
 /** How long connecting may take, in milliseconds. */
-export const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 
 /** How long one statement may take before the database cancels it, in milliseconds. */
 export const STATEMENT_TIMEOUT_MS = 30_000;

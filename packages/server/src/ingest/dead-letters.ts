@@ -17,7 +17,7 @@ export interface ListedLetter {
 }
 
 /** How many are listed, retried or dropped at once. */
-export const MOST_LETTERS = 1_000;
+const MOST_LETTERS = 1_000;
 
 /** The oldest dead letters. */
 export async function listDeadLetters(dead: DeadLetters): Promise<readonly ListedLetter[]> {

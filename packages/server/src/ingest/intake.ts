@@ -33,7 +33,7 @@ export interface IntakeOptions {
 
 /** The most messages, and bytes of them before decompression, that an intake holds. */
 export const MOST_HELD = 256;
-export const MOST_HELD_BYTES: number = 64 * 1024 * 1024;
+const MOST_HELD_BYTES: number = 64 * 1024 * 1024;
 
 /** How long a message that only a newer program or another key can read is given back to others, in milliseconds. */
 const UNREADABLE_MS = 10_000;

@@ -12,7 +12,7 @@ import { quoted } from "../../text/words.ts";
 import { collect } from "./collect.ts";
 
 /** The variable that holds the secret that signs webhooks; with `_FILE` appended, the name of a file that holds it. */
-export const WEBHOOK_SECRET_VARIABLE = "SECLOG_WEBHOOK_SECRET";
+const WEBHOOK_SECRET_VARIABLE = "SECLOG_WEBHOOK_SECRET";
 
 /** The options of {@link addPublishOptions}, as commander parses them. */
 export interface PublishOptions {

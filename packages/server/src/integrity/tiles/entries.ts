@@ -1,5 +1,5 @@
 /** The entries below the tree, read again from the rows of the log. */
-import { HASH_BYTES, leafHash, sameHash, TILE_WIDTH } from "seclog/merkle";
+import { HASH_BYTES, leafHash, sameHash } from "seclog/merkle";
 import { ENTRY_COLUMNS, eventEntry, missingEntry, quarantineEntry } from "seclog/postgres/schema";
 import { commandLine } from "../../config/program.ts";
 import type { Queries } from "../../database/session.ts";
@@ -93,9 +93,4 @@ export function entryBundle(entries: readonly string[]): Buffer {
       return [length, bytes];
     }),
   );
-}
-
-/** The first leaf of a tile of level 0. */
-export function firstLeaf(tile: number): number {
-  return tile * TILE_WIDTH;
 }
