@@ -22,7 +22,7 @@ const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
 
 await bundle(join(root, "packages", "seclog"));
-copyDocuments(join(root, "packages", "seclog"), ["api.md", "deploy.md", "errors.md", "events.md"]);
+copyDocuments(join(root, "packages", "seclog"), ["api.md", "capture.md", "deploy.md", "errors.md", "events.md"]);
 copyDocuments(join(root, "packages", "server"), ["operations.md", "deploy.md", "errors.md"]);
 for (const folder of packageFolders()) {
   removeOrphans(folder);

@@ -55,6 +55,7 @@ export const HOUSES = {
       log: 5,
       "seclog-worker.ts": 6,
       testing: 6,
+      "register.ts": 7,
       "index.ts": 7,
       "handler.ts": 7,
       "spool.ts": 7,

@@ -4,7 +4,7 @@ import { fastifyFramework } from "./fastify.js";
 import { honoFramework } from "./hono.js";
 import { koaFramework } from "./koa.js";
 import { nestExpressFramework, nestFastifyFramework } from "./nestjs.js";
-import { http2Framework, httpFramework } from "./node.js";
+import { http2Framework, httpFramework, processFramework } from "./node.js";
 
 export const FRAMEWORKS = [
   express4Framework,
@@ -16,4 +16,5 @@ export const FRAMEWORKS = [
   nestFastifyFramework,
   httpFramework,
   http2Framework,
+  processFramework,
 ];

@@ -5,7 +5,7 @@ import { createServer as createHttp2Server } from "node:http2";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import jsonwebtoken from "jsonwebtoken";
-import { checkAccess, recordLogin, securityCapture, watchServer } from "seclog/http";
+import { captureProcess, checkAccess, recordLogin, securityCapture, watchServer } from "seclog/http";
 import { CONTRACT } from "seclog/testing";
 import { accepts, Person, publicFolder, refuseUpgrades, serve, stripe, userOf, webhook, whenGone } from "./shared.js";
 
@@ -35,6 +35,22 @@ export const httpFramework = {
     watchServer(log, server, options);
     refuseUpgrades(server);
     return await serve(server, remove);
+  },
+};
+
+export const processFramework = {
+  name: "any server, by captureProcess()",
+  log,
+  skip,
+  async open(log, options) {
+    const { listener, remove } = application(log);
+    const server = createServer(listener);
+    const stop = captureProcess(log, options);
+    refuseUpgrades(server);
+    return await serve(server, () => {
+      stop();
+      remove();
+    });
   },
 };
 

@@ -10,25 +10,30 @@ import type { WatchedServer } from "./server.ts";
 /** A server of `http`, `https` or `http2`, and the listeners that answer its requests. */
 export type NewServer = WatchedServer & { listeners(event: "request"): readonly unknown[] };
 
-const seen = new WeakSet<object>();
-const interested = new Set<(server: NewServer) => void>();
+/** Who wants to know, each with the servers that it knows. */
+const interested = new Map<(server: NewServer) => void, WeakSet<object>>();
+let subscribed = false;
 
 /**
- * Calls back with each HTTP server's first connection, before anything is read from it. One function counts once: pass
- * the same for every capture, since it is never forgotten.
+ * Calls back with each HTTP server's next connection, before anything is read from it, once for each server. One
+ * function counts once. Returns the function that stops it.
  */
-export function onNewServer(found: (server: NewServer) => void): void {
-  if (interested.size === 0) subscribe("net.server.socket", connected);
-  interested.add(found);
+export function onNewServer(found: (server: NewServer) => void): () => void {
+  if (!subscribed) subscribe("net.server.socket", connected);
+  subscribed = true;
+  interested.set(found, new WeakSet());
+  return () => void interested.delete(found);
 }
 
 function connected(message: unknown): void {
   try {
     const { server } = (message as { readonly socket: Socket & { readonly server?: NewServer } }).socket;
-    if (server === undefined || seen.has(server)) return;
-    seen.add(server);
-    if (!("requireHostHeader" in server || "updateSettings" in server)) return;
-    for (const found of interested) found(server);
+    if (server === undefined || !("requireHostHeader" in server || "updateSettings" in server)) return;
+    for (const [found, known] of interested) {
+      if (known.has(server)) continue;
+      known.add(server);
+      found(server);
+    }
   } catch {
     // Not a message of Node's.
   }

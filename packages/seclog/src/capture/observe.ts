@@ -67,6 +67,17 @@ export class Observation extends RequestCauses {
     this.#response.onEnd((closed, answered) => this.#end(closed, answered));
   }
 
+  /** Whether any other capture may have the request. */
+  loose = false;
+
+  /** A framework's capture takes over what the process's has begun. */
+  adopt(capture: Capture): void {
+    if (!this.loose) return;
+    this.loose = false;
+    this.#capture = capture;
+    this.actor = capture.actor;
+  }
+
   /** The framework hands the request to a part of the application that has a capture of its own: its options count. */
   claim(capture: Capture, request: object, routes: RouteKnowledge): void {
     this.#capture = capture;
@@ -192,9 +203,21 @@ export function observe(
   request: object,
 ): Observation {
   const known = causesOf(raw);
-  if (isObservation(known)) return known;
+  if (isObservation(known)) {
+    known.adopt(capture);
+    return known;
+  }
   const observation = new Observation(capture, request, raw, response);
   openCauses(raw, observation);
+  return observation;
+}
+
+/** Observes a request until the capture of its framework, which knows more of it, does so. Throws as `observe`. */
+export function observeLoosely(capture: Capture, raw: IncomingMessage, response: ServerResponse): Observation {
+  const known = causesOf(raw);
+  if (isObservation(known)) return known;
+  const observation = observe(capture, raw, response, raw);
+  observation.loose = true;
   return observation;
 }
 

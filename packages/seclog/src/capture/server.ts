@@ -25,6 +25,8 @@ export interface WatchedServer {
 export interface WatchOptions {
   /** Knows which methods a path has. */
   readonly routes?: RouteKnowledge | undefined;
+  /** Runs the application for every request, by `pass`; must not throw but what that throws. */
+  readonly around?: ((request: unknown, response: unknown, pass: () => boolean) => boolean) | undefined;
   /** Called with every request before the application; must not throw. */
   readonly onRequest?: ((request: unknown, response: unknown) => void) | undefined;
   /**
@@ -79,8 +81,16 @@ function watchEvents(server: WatchedServer, watchers: Watcher[]): () => void {
     if (event === "clientError") return recordClientError(server, watchers, values[0], values[1], pass);
     if (event === "upgrade") watchUpgrades(watchers, values[0], values[1]);
     if (event === "connect") return recordConnect(watchers, values[0], values[1], pass);
-    if (event === "request") for (const { onRequest } of watchers) onRequest?.(values[0], values[1]);
-    return pass();
+    if (event !== "request") return pass();
+    let run = pass;
+    for (const { onRequest, around } of watchers) {
+      onRequest?.(values[0], values[1]);
+      if (around !== undefined) {
+        const inner = run;
+        run = () => around(values[0], values[1], inner);
+      }
+    }
+    return run();
   }
   server.emit = emitWatched;
   return () => {

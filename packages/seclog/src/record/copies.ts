@@ -13,7 +13,7 @@ import type { Party } from "./facts.ts";
  * The version of the shared members: those of {@link Shared}, `RequestContext`, `RequestCauses` and capture's
  * `Observation`. Raise it when one of them changes: copies of different shapes share nothing, and report that.
  */
-export const SHAPE = 1;
+export const SHAPE = 2;
 
 /** The state of a request while it is being answered. */
 export interface RequestContext {

@@ -8,6 +8,7 @@ export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
 export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
 export type { WatchedServer } from "../server.ts";
+export { captureProcess } from "./process.ts";
 
 /** A listener of `http.createServer`, `https.createServer` or `http2.createServer`. */
 export type RequestListener<
