@@ -101,7 +101,7 @@ describe("seclog seal", LONG, () => {
     [["--once"], {}, 2, "npx @seclog/server keys generate"],
     [["--once", "--key", "x", "--key-command", "y"], {}, 2, "--key and --key-command are both set"],
     [["--once", "--key-command", "exit 3"], {}, 2, "exited with 3"],
-    [["--once", "--interval", "0"], {}, 2, "--interval 0"],
+    [["--once", "--interval", "0"], {}, 2, '--interval "0"'],
     [["--once", "--key", "/nowhere/key"], {}, 2, "cannot be read"],
     [["--once"], { SECLOG_SEALER_URL: undefined }, 2, "SECLOG_SEALER_URL is not set"],
   ] as const)("says what is wrong with %j", async (args, environment, code, said) => {

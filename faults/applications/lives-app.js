@@ -54,7 +54,7 @@ async function open({
     const key = `${life}-${n}`;
     const event = {
       key,
-      // Delivery "disk" and "process" by turns.
+      // Durability "disk" and "process" by turns.
       type: n % 2 === 1 ? "authz_fail" : "authz_change",
       log: LOG,
       outcome: "failure",

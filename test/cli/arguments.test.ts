@@ -54,6 +54,16 @@ describe("seclog, its arguments and environment", LONG, () => {
   });
 
   it.each([
+    [["serve"], "unknown command 'serve': it is tiles now"],
+    [["seal", "--memory", "x"], "unknown option '--memory': it is --state now"],
+    [["seal", "--append", "x"], "unknown option '--append': it is --checkpoint-file now"],
+    [["frobnicate"], "unknown command 'frobnicate'; npx @seclog/server --help lists what there is"],
+    [["keys", "gen"], "keys --help lists what there is"],
+    [["keys", "show", "a", "b"], "Expected 1 argument but got 2; npx @seclog/server keys show --help lists"],
+    [["verify"], "required option '--vkey <key>' not specified; npx @seclog/server verify --help lists"],
+    [["seal", "--interval", "x y"], '--interval "x y" is not a number of seconds'],
+    [["setup", "--print-sql", "--json"], "exclude each other"],
+    [["keys", "generate", "--out", "/nowhere/key", "--name", "https://log.example"], "leave out https://"],
     [["query", "--since", "yesterday"], '--since "yesterday" is not a time'],
     [["query", "--since", "2026-02-31x"], "is not a time"],
     [["query", "--since", "2026-02-31"], '--since "2026-02-31" is not a time: 2026-02 has the days 01 to 28'],
@@ -149,8 +159,10 @@ describe("seclog setup", LONG, () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       database: database.name,
-      databaseCreated: false,
-      migrationsApplied: [],
+      server_version: expect.any(String),
+      database_created: false,
+      migrations_applied: [],
+      partitions_created: 0,
       warnings: [],
     });
     expect((await seclog(["setup"])).stdout).toContain("nothing to change");

@@ -33,6 +33,11 @@ describe("createSecurityLog()", () => {
     ],
     ["a durability that is not an object", { durability: 5 }, /durability must be an object/],
     [
+      "a durability for all types",
+      { durability: "disk" },
+      /durability must be an object of event types, .*, not "disk"/,
+    ],
+    [
       "strict durability without a disk",
       { durability: { authz_fail: "strict" } },
       /authz_fail is "strict", which needs/,

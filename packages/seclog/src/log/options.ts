@@ -119,8 +119,8 @@ export function checkedOptions<Events extends EventDefinitions>(
   if (diagnostics !== undefined && typeof diagnostics !== "function") {
     throw config("diagnostics", "must be a function");
   }
-  const events = defineEvents(object("events", options.events) ?? {});
-  const durability = checkedDurability(object("durability", options.durability) ?? {}, events);
+  const events = defineEvents(object("events", options.events, "of event types and their definitions") ?? {});
+  const durability = checkedDurability(object("durability", options.durability, DURABILITY_FORM) ?? {}, events);
   if (onFull !== "drop" && onFull !== "throw") throw config("onFull", 'must be "drop" or "throw"');
   const heartbeat =
     options.heartbeat === false
@@ -167,10 +167,19 @@ function text(key: string, value: unknown): string | undefined {
   return value;
 }
 
-/** A nested object of options. */
-function object<T extends object>(key: string, value: T | undefined): T | undefined {
+const DURABILITY_FORM = 'of event types, such as { authn_login_success: "strict" }';
+
+/** A nested object of options. @param form what it holds, for the message */
+function object<T extends object>(key: string, value: T | undefined, form = "of options"): T | undefined {
   if (value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value))) return value;
-  throw config(key, "must be an object");
+  const given = value === null ? "null" : Array.isArray(value) ? "a list" : shortened(value);
+  throw config(key, `must be an object ${form}, not ${given}`);
+}
+
+/** A value as a message quotes it. */
+function shortened(value: unknown): string {
+  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
 function checkedDurability(

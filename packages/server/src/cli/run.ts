@@ -111,23 +111,23 @@ export async function run(args: readonly string[]): Promise<number | undefined> 
     return undefined;
   } catch (error) {
     try {
-      if (!(error instanceof CommanderError) || error.exitCode !== 0) return report(error, help.join(""));
+      if (!(error instanceof CommanderError) || error.exitCode !== 0) return report(error, args, help.join(""));
       await print(help.join(""));
       return 0;
     } catch (failed) {
-      return report(failed);
+      return report(failed, args);
     }
   }
 }
 
 /** Prints what went wrong and returns the exit code. */
-function report(error: unknown, help = ""): number {
+function report(error: unknown, args: readonly string[], help = ""): number {
   if (error instanceof OutputClosed) return 0;
   if (error instanceof Interrupted || error instanceof Exit) return error.exitCode;
   if (error instanceof CommanderError) {
     // An incomplete command line is answered with the help.
     if (error.code === "commander.help") process.stderr.write(help);
-    else complain(error.message.replace(/^error: /, ""), "SECLOG_CONFIG");
+    else complain(usageText(error, args), "SECLOG_CONFIG");
     return 2;
   }
   if (error instanceof Unfinished) {
@@ -148,6 +148,27 @@ function report(error: unknown, help = ""): number {
   if (process.env["SECLOG_DEBUG"]) debug(error);
   else process.stderr.write("This is a bug in seclog; SECLOG_DEBUG=1 prints where it happened.\n");
   return 3;
+}
+
+/** Names that were given up before 1.0, for those whose scripts still have them. */
+const RENAMED: ReadonlyMap<string, string> = new Map([
+  ["serve", "tiles"],
+  ["--memory", "--state"],
+  ["--append", "--checkpoint-file"],
+]);
+
+/** An error of commander, with the next step. */
+function usageText({ message }: CommanderError, args: readonly string[]): string {
+  const text = message.replace(/^error: /, "").replace(/\.$/, "");
+  const [, unknown = ""] = /^unknown (?:command|option) '([^'=]+)/.exec(text) ?? [];
+  const renamed = RENAMED.get(unknown);
+  if (renamed !== undefined) return `${text}: it is ${renamed} now`;
+  // Commander suggests a name that is spelled like it, or none.
+  const [command, inner] = args.filter((argument) => !argument.startsWith("-"));
+  const isKnown = COMMANDS.some(({ name }) => name === command);
+  const names = [isKnown ? command : undefined, command === "keys" && unknown !== inner ? inner : undefined];
+  const asked = names.filter((name) => name !== undefined).join(" ");
+  return `${text}; ${commandLine(asked === "" ? "--help" : `${asked} --help`)} lists what there is`;
 }
 
 /** How the command line writes an input of a room: `keyCommand` is `--key-command`. */

@@ -23,6 +23,6 @@ export async function checkContents(client: pg.Client, findings: Findings): Prom
   if (latest === null) findings.ok("no application has stored an event yet");
   else
     findings.ok(
-      `${counted(Number(sources), "source")}; last batch at ${latest.toISOString().slice(0, 19).replace("T", " ")} UTC`,
+      `${counted(Number(sources), "source")} of applications; last batch at ${latest.toISOString().slice(0, 19).replace("T", " ")} UTC`,
     );
 }

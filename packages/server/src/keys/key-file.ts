@@ -4,6 +4,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } fro
 import { errorMessage, SeclogError } from "seclog";
 import { formatPrivateKey, type KEY_TYPES, NoteError, type NoteSigner, parsePrivateKey } from "seclog/merkle";
 import { commandLine } from "../config/program.ts";
+import { quoted } from "../text/words.ts";
 
 /**
  * Reads a private key from a file and returns its signer.
@@ -42,6 +43,17 @@ export function parseKey(text: string, from: string): NoteSigner {
       `${from} does not hold a key: ${error.message}; make one with ${commandLine("keys generate")}`,
     );
   }
+}
+
+/**
+ * Makes the first key of a log or a witness, as {@link writeKeyFile} does.
+ *
+ * @throws SeclogError `SECLOG_KEY` also if the name has a scheme, which verifiers would take for another log's name
+ */
+export function makeKeyFile(path: string, name: string, type: keyof typeof KEY_TYPES): NoteSigner {
+  const [scheme] = /^[a-z][a-z0-9+.-]*:\/\//i.exec(name) ?? [];
+  if (scheme === undefined) return writeKeyFile(path, name, type);
+  throw new SeclogError("SECLOG_KEY", `the name ${quoted(name)} begins with a scheme: leave out ${scheme}`);
 }
 
 /**

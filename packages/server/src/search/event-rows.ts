@@ -32,6 +32,12 @@ const COLUMNS: readonly (readonly [name: string, expression: RawBuilder<unknown>
   ["created_at", timeText("log.created_at")] as const,
 ].sort(([a], [b]) => (a < b ? -1 : 1));
 
+/** The columns with times; the database sets `created_at`. */
+const TIME_COLUMNS: readonly string[] = [
+  ...COLUMN_LIST.filter(({ kind }) => kind === "time").map(({ name }) => name),
+  "created_at",
+];
+
 function expressionOf({ name, kind }: EventColumn): RawBuilder<unknown> {
   const column = sql.ref(name);
   switch (kind) {
@@ -165,7 +171,7 @@ function readRow(raw: RawRow): EventRow {
     if (value === undefined) odd.push(name);
     else row[name] = value;
   }
-  for (const name of ["occurred_at", "created_at", "started_at", "ended_at"]) {
+  for (const name of TIME_COLUMNS) {
     const text = raw[name];
     if (typeof text === "string" && !TIME.test(text)) odd.push(name);
   }

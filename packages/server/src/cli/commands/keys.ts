@@ -4,7 +4,7 @@ import { requireUrl } from "../../config/environment.ts";
 import { databaseError } from "../../database/failure.ts";
 import { SessionPool } from "../../database/session.ts";
 import { rotateKey } from "../../integrity/rotate-key.ts";
-import { writeKeyFile } from "../../keys/key-file.ts";
+import { makeKeyFile } from "../../keys/key-file.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
 import { jsonLine, print } from "../../terminal/print.ts";
 import { addKeyOptions } from "../options/key.ts";
@@ -35,7 +35,7 @@ export function addKeys(keys: Command): void {
 }
 
 async function generate(options: { out: string; name: string; witness?: true; json?: true }): Promise<void> {
-  const { vkey } = writeKeyFile(options.out, options.name, options.witness ? "cosignature" : "ed25519");
+  const { vkey } = makeKeyFile(options.out, options.name, options.witness ? "cosignature" : "ed25519");
   if (options.json) return await print(jsonLine({ vkey, file: options.out }));
   await print(
     `${vkey}\n\nThe private key is in ${options.out}: back it up where the database's administrators cannot read it.\nThe line above is its public half: give it to everyone who will verify the log.\n`,

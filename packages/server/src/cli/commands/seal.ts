@@ -10,7 +10,7 @@ import { interruption } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print, printIfRead } from "../../terminal/print.ts";
 import { Progress } from "../../terminal/progress.ts";
 import { styled } from "../../terminal/style.ts";
-import { counted } from "../../text/words.ts";
+import { counted, quoted } from "../../text/words.ts";
 import { addKeyOptions } from "../options/key.ts";
 import { addPublishOptions, type PublishOptions, publishersOf } from "../options/publish.ts";
 
@@ -39,7 +39,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
   if (!/^\d+(\.\d+)?$/.test(options.interval) || interval < 0.01 || interval > 3600) {
     throw new SeclogError(
       "SECLOG_CONFIG",
-      `--interval ${options.interval} is not a number of seconds from 0.01 to 3600`,
+      `--interval ${quoted(options.interval)} is not a number of seconds from 0.01 to 3600`,
     );
   }
   const url = requireUrl("sealer");

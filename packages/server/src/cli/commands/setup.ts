@@ -31,6 +31,9 @@ async function setup(options: SetupCommandOptions): Promise<void> {
   const readerUrl = connectionUrl("reader");
   const sealerUrl = connectionUrl("sealer");
   const relayUrl = connectionUrl("relay");
+  if (options.printSql && options.json) {
+    throw new SeclogError("SECLOG_CONFIG", "--print-sql and --json exclude each other: SQL has no JSON form");
+  }
   if (options.printSql) {
     const writer = writerUrl === undefined ? undefined : roleConfig("writer", writerUrl);
     const reader = readerUrl === undefined ? undefined : roleConfig("reader", readerUrl);
@@ -65,7 +68,26 @@ async function setup(options: SetupCommandOptions): Promise<void> {
     progress.clear();
   }
   for (const warning of result.warnings) notice(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
-  await print(options.json ? jsonLine(result) : summary(result, { writerUrl, readerUrl, sealerUrl }));
+  await print(options.json ? jsonLine(document(result)) : summary(result, { writerUrl, readerUrl, sealerUrl }));
+}
+
+/** The members have the names of the other commands' documents. */
+function document({
+  database,
+  serverVersion,
+  databaseCreated,
+  migrationsApplied,
+  partitionsCreated,
+  warnings,
+}: SetupResult): unknown {
+  return {
+    database,
+    server_version: serverVersion,
+    database_created: databaseCreated,
+    migrations_applied: migrationsApplied,
+    partitions_created: partitionsCreated,
+    warnings,
+  };
 }
 
 function summary(
