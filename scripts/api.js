@@ -18,7 +18,13 @@ const write = process.argv.includes("--write");
 const scratch = mkdtempSync(join(tmpdir(), "seclog-api-"));
 const problems = [];
 try {
-  for (const folder of packageFolders()) reportPackage(folder);
+  for (const folder of packageFolders()) {
+    try {
+      reportPackage(folder);
+    } catch (error) {
+      problems.push(`${relative(root, folder)}: api-extractor cannot read its declarations: ${error.message}`);
+    }
+  }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -17,13 +17,15 @@ import { rolldown } from "rolldown";
 import { filesBelow, packageFolders, root } from "./files.js";
 import { writeSqlModules } from "./sql-modules.js";
 
+/** The pages of the library and the program, in each of their packages. */
+const PAGES = ["api.md", "capture.md", "deploy.md", "errors.md", "events.md", "operations.md"];
+
 writeSqlModules();
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
 const { status } = spawnSync(process.execPath, [compiler, "-b"], { cwd: root, stdio: "inherit" });
 
 await bundle(join(root, "packages", "seclog"));
-copyDocuments(join(root, "packages", "seclog"), ["api.md", "capture.md", "deploy.md", "errors.md", "events.md"]);
-copyDocuments(join(root, "packages", "server"), ["operations.md", "deploy.md", "errors.md"]);
+for (const name of ["seclog", "server"]) copyDocuments(join(root, "packages", name));
 for (const folder of packageFolders()) {
   removeOrphans(folder);
   allowExecution(folder);
@@ -81,10 +83,17 @@ function onlyAscii(code) {
   return code.replace(/[^\0-\x7f]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** The pages that a package's messages and types name: its users have them in its folder. */
-function copyDocuments(folder, names) {
+/** The pages that messages and types name, and those that these pages link to: users have them in the package's folder. */
+function copyDocuments(folder) {
   mkdirSync(join(folder, "docs"), { recursive: true });
-  for (const name of names) copyFileSync(join(root, "docs", name), join(folder, "docs", name));
+  for (const name of PAGES) {
+    const text = readFileSync(join(root, "docs", name), "utf8");
+    // Of a link to a page that only the repository has, the text stays.
+    const linked = text.replace(/\[([^\]]*)\]\(([^)#:\s]+)(#[^)]*)?\)/g, (link, title, page) =>
+      PAGES.includes(page) ? link : title,
+    );
+    writeFileSync(join(folder, "docs", name), linked);
+  }
 }
 
 /** A declaration without a source at its place in `src` is left over from a file that was moved or deleted. */

@@ -11,21 +11,23 @@ import { join } from "node:path";
 import { root } from "./files.js";
 
 const STEPS = {
-  types: () => node("scripts/build.js") && tool("typescript/bin/tsc", "-p", "tsconfig.tests.json"),
+  types: () => built() && tool("typescript/bin/tsc", "-p", "tsconfig.tests.json"),
   style: () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."),
   spelling: () => tool("cspell/bin.mjs", "--quiet", "--no-progress", "--gitignore", "."),
   floors: () => node("scripts/floors.js"),
   unused: () => tool("knip/bin/knip.js", "--no-progress"),
-  exports: () => ["seclog", "verify", "server", "demo"].every(checkExports),
-  api: () => node("scripts/api.js"),
+  exports: () => built() && ["seclog", "verify", "server", "demo"].every(checkExports),
+  api: () => built() && node("scripts/api.js"),
   lockfile: checkLockfile,
   documents: () =>
+    built() &&
     node("scripts/events-page.js", "--check") &&
     node("scripts/capture-table.js", "--check") &&
     tool("vitest/vitest.mjs", "run", "--reporter=dot", "test/documents.test.ts", "test/readme.test.ts"),
 };
 
 let output = "";
+let isBuilt = false;
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !Object.hasOwn(STEPS, name));
 if (unknown.length > 0) {
@@ -57,6 +59,12 @@ function run(command, args, cwd = root) {
   const result = spawnSync(command, args, { cwd, encoding: "utf8", maxBuffer: 1 << 26 });
   output += `${result.stdout ?? ""}${result.stderr ?? ""}${result.error?.message ?? ""}`;
   return result.status === 0;
+}
+
+/** Builds once, for the steps that look at what is built: a verdict on an earlier build would say nothing. */
+function built() {
+  isBuilt ||= node("scripts/build.js");
+  return isBuilt;
 }
 
 function node(script, ...args) {

@@ -17,7 +17,13 @@ describe("releaseProblems()", () => {
     expect(releaseProblems(TREE)).toEqual([]);
   });
 
-  it.each([
+  it("accepts an exact version, and a release after its own candidate", () => {
+    const packages = [TREE.packages[0]!, { ...TREE.packages[1]!, dependencies: { seclog: "1.2.3" } }];
+    const changelog = `${CHANGELOG}\n## [1.2.3-rc.1] - 2026-11-01\n\n- a thing\n`;
+    expect(releaseProblems({ ...TREE, packages, changelog })).toEqual([]);
+  });
+
+  it.each<readonly [what: string, change: object, reason: string]>([
     [
       "a version that differs",
       { packages: [TREE.packages[0]!, { name: "@seclog/server", version: "1.2.2" }] },
@@ -37,6 +43,29 @@ describe("releaseProblems()", () => {
       "still lists changes",
     ],
     ["a missing tag", { tags: ["v1.2.2"] }, "not v1.2.3"],
+    ["two tags of versions", { tags: ["v1.2.3", "v1.2.4", "other"] }, "v1.2.3, v1.2.4, not v1.2.3 alone"],
+    ["a day that does not exist", { changelog: CHANGELOG.replace("2026-12-01", "2026-02-31") }, "no date"],
+    ["an empty section", { changelog: CHANGELOG.slice(0, CHANGELOG.indexOf("### Added")) }, "is empty"],
+    ["a section twice", { changelog: `${CHANGELOG}\n## [1.2.3] - 2026-11-01\n` }, "two sections [1.2.3]"],
+    ["a version below an older one", { changelog: `${CHANGELOG}\n## [1.10.0] - 2026-11-01\n` }, "which is newer"],
+    [
+      "a version below its release candidate's successor",
+      { changelog: `${CHANGELOG}\n## [2.0.0-rc.1] - 2026-11-01\n` },
+      "above [2.0.0-rc.1]",
+    ],
+    ...(["devDependencies", "peerDependencies", "optionalDependencies"] as const).map(
+      (kind) =>
+        [
+          `a stale range in ${kind}`,
+          { packages: [TREE.packages[0]!, { ...TREE.packages[1]!, [kind]: { seclog: "^1.2.2" } }] },
+          `^1.2.2 in ${kind}`,
+        ] as const,
+    ),
+    [
+      "a constant of another version",
+      { versions: { "event/version.ts": "1.2.2" } },
+      "event/version.ts has version 1.2.2",
+    ],
     ["changes that are not committed", { changes: " M README.md" }, "README.md"],
   ])("refuses %s", (_, change, reason) => {
     const problems = releaseProblems({ ...TREE, ...change });

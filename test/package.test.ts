@@ -52,7 +52,7 @@ describe("the packed library", () => {
     expect(files.filter((path) => path.includes(".test."))).toEqual([]);
     for (const path of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) expect(files).toContain(path);
     // Error messages name these pages, so they must be in the package.
-    for (const page of ["api", "deploy", "errors", "events"]) expect(files).toContain(`docs/${page}.md`);
+    for (const page of ["api", "deploy", "errors", "events", "operations"]) expect(files).toContain(`docs/${page}.md`);
     console.log(`packed ${Math.round(packed / 1024)} KiB, unpacked ${Math.round(unpacked / 1024)} KiB`);
     expect(packed).toBeLessThan(280 * 1024);
   });

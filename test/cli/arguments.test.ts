@@ -57,7 +57,7 @@ describe("seclog, its arguments and environment", LONG, () => {
     [["serve"], "unknown command 'serve': it is tiles now"],
     [["seal", "--memory", "x"], "unknown option '--memory': it is --state now"],
     [["seal", "--append", "x"], "unknown option '--append': it is --checkpoint-file now"],
-    [["frobnicate"], "unknown command 'frobnicate'; npx @seclog/server --help lists what there is"],
+    [["nonsense"], "unknown command 'nonsense'; npx @seclog/server --help lists what there is"],
     [["keys", "gen"], "keys --help lists what there is"],
     [["keys", "show", "a", "b"], "Expected 1 argument but got 2; npx @seclog/server keys show --help lists"],
     [["verify"], "required option '--vkey <key>' not specified; npx @seclog/server verify --help lists"],
