@@ -108,7 +108,10 @@ export const HOUSES = {
     printers: ["terminal", "cli"],
   },
   "packages/demo": {
-    loaders: { "embedded-postgres-runtime.ts": "finds the programs in the package for this machine" },
+    loaders: {
+      "embedded-postgres-runtime.ts": "finds the programs in the package for this machine",
+      "demo-queue.ts": "finds the program that it starts as workers",
+    },
   },
 };
 

@@ -4,6 +4,8 @@
  * - `needs()`: why it cannot run here; `start(settings)`: in a folder of its own, on a free port of 127.0.0.1
  * - `url`, `port`; `up()`, `down()`, `kill()` (SIGKILL): with what it kept on disk; `end()`: and removes the folder
  * - `wipe()`: loses everything, as by a purge or with its disk; `waiting()`: how many messages the queue `seclog` has
+ * - where an engine allows it: `inject(bytes)`: a stranger's message; `replay()`: every message that is there once more,
+ *   the newest first; `fill()`, `relieve()`: it takes nothing more, and does again
  * - `dump()`: all that a stranger who reaches it can read of the queue, as text
  */
 import { RedisEngine } from "./redis.js";

@@ -5,6 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineProcess, freePort, isInstalled } from "./process.js";
 
+/** Adds a message that is given in hexadecimal: redis-cli's arguments are text. */
+const HEX = `
+local bytes = string.gsub(ARGV[1], '..', function (pair) return string.char(tonumber(pair, 16)) end)
+return redis.call('XADD', KEYS[1], '*', 'm', bytes)`;
+
+const REPLAY = `
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-')) do
+  redis.call('XADD', KEYS[1], '*', unpack(entry[2]))
+end`;
+
 /** Redis, with an append-only file unless the settings say otherwise. */
 export class RedisEngine {
   static title = "Redis";
@@ -81,6 +91,24 @@ export class RedisEngine {
     let text = "";
     for (let shard = 0; shard < 16; shard++) text += await this.run("XRANGE", `{seclog}:events:${shard}`, "-", "+");
     return text;
+  }
+
+  /** Adds a message of a stranger, whose bytes may be any. */
+  async inject(bytes) {
+    await this.run("EVAL", HEX, "1", "{seclog}:events:3", bytes.toString("hex"));
+  }
+
+  /** Adds every message that is there once more, the newest first. */
+  async replay() {
+    for (let shard = 0; shard < 16; shard++) await this.run("EVAL", REPLAY, "1", `{seclog}:events:${shard}`);
+  }
+
+  /** Refuses writes, as a Redis does whose memory is used up. */
+  async fill() {
+    await this.run("CONFIG", "SET", "maxmemory", "1mb");
+  }
+  async relieve() {
+    await this.run("CONFIG", "SET", "maxmemory", "0");
   }
 
   async end() {

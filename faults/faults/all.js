@@ -18,6 +18,7 @@ import { POOLER_FAULTS } from "./pooler.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
+import { QUEUE_STRANGER_FAULTS } from "./queue-strangers.js";
 import { QUEUE_FAULTS } from "./queues.js";
 import { SEAL_FAULTS } from "./seal.js";
 import { SEIZED_FAULTS } from "./seized.js";
@@ -44,6 +45,7 @@ export const FAULTS = [
   ...STATE_FAULTS,
   ...PROCESS_FAULTS,
   ...QUEUE_FAULTS,
+  ...QUEUE_STRANGER_FAULTS,
   ...SEAL_FAULTS,
   ...SEIZED_FAULTS,
   ...DISK_FAULTS,

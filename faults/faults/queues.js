@@ -1,127 +1,9 @@
-/** Queues: what engines, workers and strangers do to events on their way. Each fault runs on every engine that is here. */
-import { randomBytes } from "node:crypto";
+/** Queues: what happens to engines and workers, and between them. Each fault runs on every engine that is here. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ENGINES } from "../engines/all.js";
 import { Partition } from "../engines/partition.js";
-
-/** The engines to run on: all that are installed, or those that `SECLOG_FAULT_ENGINES` names (`redis,nats`). */
-const CHOSEN = process.env.SECLOG_FAULT_ENGINES?.split(",");
-const engines = () =>
-  Object.entries(ENGINES).filter(([name, Engine]) => Engine.needs() === undefined && (CHOSEN?.includes(name) ?? true));
-
-/** Why no engine can be run. */
-const needs = () =>
-  engines().length > 0
-    ? undefined
-    : Object.values(ENGINES)
-        .map((Engine) => Engine.needs())
-        .join("; ");
-
-/**
- * Applications, an engine and workers. `during` disturbs them while events flow; afterwards everything must be stored.
- *
- * @param options `apps`, `workers`, `count` (events of each application), `confirm`, `settings` of the engine,
- *   `prepare(engine)` (resolves to what applications and workers connect to, such as a proxy), `end()`, `work` (more
- *   arguments of `seclog work`)
- */
-async function journey(context, [name, Engine], options = {}) {
-  const { apps = 3, workers = 2, count = context.short ? 1_500 : 33_400, confirm = "stored", during } = options;
-  const world = await context.world();
-  const engine = await Engine.start(options.settings);
-  const scene = new Scene(context, world, engine, name, { confirm, ...options });
-  try {
-    scene.urls = (await options.prepare?.(engine)) ?? scene.urls;
-    for (let i = 0; i < workers; i++) scene.startWorker();
-    await Promise.all(Array.from({ length: apps }, () => scene.startApp({ count })));
-    await during?.(scene);
-    for (const app of scene.apps) await app.done(300_000);
-    await scene.close();
-    if (confirm === "queued") await scene.empty();
-    await options.after?.(scene);
-    await scene.stopWorkers();
-  } finally {
-    for (const worker of scene.workers) if (!worker.ended) await worker.kill();
-    await options.end?.();
-    await engine.end();
-  }
-  await context.finish(world, options.checked?.(scene));
-  context.ran();
-}
-
-/** What takes part in a journey. */
-class Scene {
-  apps = [];
-  workers = [];
-  key = randomBytes(32).toString("base64");
-
-  constructor(context, world, engine, name, options) {
-    Object.assign(this, { context, world, engine, name, options });
-    this.urls = { app: engine.url, worker: engine.url };
-  }
-
-  async startApp(more = {}) {
-    const { confirm, handler } = this.options;
-    const queue = { engine: this.name, url: this.urls.app, confirm, queueKey: this.key, ...handler };
-    const app = await this.world.startApp({ perTurn: 50, pause: 1, inFlight: 5_000, ...more, queue });
-    this.apps.push(app);
-    return app;
-  }
-
-  startWorker({ env = {}, args = [], execArgv = [] } = {}) {
-    const worker = this.world.startProgram(
-      ["work", "--from", this.urls.worker, "--json", ...(this.options.work ?? []), ...args],
-      { env: { SECLOG_QUEUE_KEY: this.key, ...env }, execArgv, deadline: 900_000 },
-    );
-    this.workers.push(worker);
-    return worker;
-  }
-
-  /** Closes the applications: with `confirm: "stored"`, that waits until workers have stored everything. */
-  async close() {
-    await Promise.all(this.apps.filter((app) => !app.ended).map((app) => app.close()));
-  }
-
-  /** Resolves when so many rows are stored. */
-  async rows(count, deadline = 120_000) {
-    await this.until(async () => (await this.count()) >= count, deadline, `${count} rows`);
-  }
-
-  async count() {
-    return Number((await this.world.query("SELECT count(*) FROM security_event_log"))[0].count);
-  }
-
-  /** Resolves when nothing is left in the queue. */
-  async empty(deadline = 180_000) {
-    await this.until(async () => (await this.engine.waiting()) === 0, deadline, "an empty queue");
-  }
-
-  async until(condition, deadline, what) {
-    for (const end = performance.now() + deadline; !(await condition()); await sleep(100)) {
-      if (performance.now() > end) throw new Error(`not within ${deadline} ms: ${what}; workers: ${this.output}`);
-    }
-  }
-
-  get output() {
-    return this.workers.map(({ output }) => output.slice(-2_000)).join("\n");
-  }
-
-  async stopWorkers() {
-    for (const worker of this.workers.filter(({ ended }) => !ended)) {
-      worker.child.kill("SIGTERM");
-      const code = await worker.exited;
-      this.context.expect(
-        code === 0,
-        `a worker that was asked to stop exited with ${code}: ${worker.output.slice(-500)}`,
-      );
-    }
-  }
-}
-
-const each = async (context, run) => {
-  for (const engine of engines()) await run(context, engine);
-  const missing = Object.entries(ENGINES).filter(([name]) => !engines().some(([there]) => there === name));
-  for (const [name, Engine] of missing) context.note(`not on ${name}: ${Engine.needs() ?? "not chosen"}`);
-};
+import { PostgresProxy } from "../proxy.js";
+import { each, journey, needs } from "../queue-scene.js";
+import { isCommit, isCommitted } from "../server.js";
 
 const killed = {
   number: "28a",
@@ -156,7 +38,7 @@ const wiped = {
       journey(context, engine, {
         async during(scene) {
           for (const share of [0.2, 0.5]) {
-            await scene.rows(share * 3 * (context.short ? 1_500 : 33_400));
+            await scene.rows(share * scene.total);
             await scene.engine.wipe();
           }
         },
@@ -225,8 +107,7 @@ const partitioned = {
           return { app, worker };
         },
         async during(scene) {
-          const total = 3 * (context.short ? 1_500 : 33_400);
-          await scene.rows(0.1 * total);
+          await scene.rows(0.1 * scene.total);
           for (const how of ["cut", "swallow"]) {
             for (const partition of partitions) {
               partition[how]();
@@ -241,4 +122,128 @@ const partitioned = {
     }),
 };
 
-export const QUEUE_FAULTS = [killed, wiped, purged, partitioned];
+/** Between worker and PostgreSQL, through which half of a transaction may have gone. */
+const cutOff = {
+  number: "28e",
+  name: "queue: partitions between worker and PostgreSQL",
+  runs: { full: 1, short: 1 },
+  alone: true,
+  needs,
+  run: (context) =>
+    each(context, async (context, engine) => {
+      let proxy;
+      await journey(context, engine, {
+        async prepare(engine, { server, database }) {
+          proxy = await PostgresProxy.start(server.port);
+          return { app: engine.url, worker: engine.url, relay: proxy.through(database.relayUrl) };
+        },
+        async during(scene) {
+          for (let n = 1; n <= (context.short ? 6 : 40); n++) {
+            await scene.rows((n / (context.short ? 10 : 50)) * scene.total);
+            if (n % 3 > 0) proxy.cut();
+            else {
+              proxy.stall();
+              await sleep(1_000);
+              proxy.resume();
+            }
+          }
+        },
+        end: () => proxy?.end(),
+      });
+    }),
+};
+
+/** The steps of a worker, as PostgreSQL sees them; after the last one it has yet to answer and to acknowledge. */
+const STEPS = {
+  "before COPY": ({ from, type }) => from === "client" && type === "d",
+  "before COMMIT": isCommit,
+  "after COMMIT": isCommitted,
+};
+
+const killedAtEachStep = {
+  number: "28f",
+  name: "queue: a worker killed at each of its steps",
+  runs: { full: 1, short: 1 },
+  alone: true,
+  needs,
+  run: (context) =>
+    each(context, async (context, engine) => {
+      let proxy;
+      await journey(context, engine, {
+        workers: 1,
+        async prepare(engine, { server, database }) {
+          proxy = await PostgresProxy.start(server.port);
+          return { app: engine.url, worker: engine.url, relay: proxy.through(database.relayUrl) };
+        },
+        async during(scene) {
+          const rounds = context.short ? 1 : 8;
+          for (let round = 0; round < rounds; round++) {
+            for (const wanted of Object.values(STEPS)) {
+              // It may be too late for a step when everything is stored.
+              if ((await scene.count()) > 0.9 * scene.total) return;
+              await Promise.race([proxy.hold(wanted).met, sleep(20_000)]);
+              await scene.workers.at(-1).kill();
+              proxy.cut();
+              proxy.trap = undefined;
+              scene.startWorker();
+            }
+          }
+        },
+        end: () => proxy?.end(),
+      });
+    }),
+};
+
+/** A worker whose wall clock is a day ahead, and one whose clock is a day behind. */
+const anotherDay = {
+  number: "28g",
+  name: "queue: the clocks of two workers two days apart, one of them killed",
+  runs: { full: 1, short: 1 },
+  alone: true,
+  needs,
+  run: (context) =>
+    each(context, (context, engine) =>
+      journey(context, engine, {
+        workers: 0,
+        async during(scene) {
+          const day = 86_400_000;
+          const workers = [day, -day].map((offset) =>
+            scene.startWorker({
+              env: { CLOCK_JUMPS: JSON.stringify([[0, offset]]) },
+              execArgv: ["--import", new URL("../preloads/jumping-clock.js", import.meta.url).href],
+            }),
+          );
+          await scene.rows(0.3 * scene.total);
+          await workers[0].kill();
+          await scene.rows(0.9 * scene.total);
+        },
+      }),
+    ),
+};
+
+const full = {
+  number: "28h",
+  name: "queue: the engine is full for a while",
+  runs: { full: 1, short: 1 },
+  alone: true,
+  needs,
+  run: (context) =>
+    each(
+      context,
+      (context, engine) =>
+        journey(context, engine, {
+          workers: 0,
+          async during(scene) {
+            await scene.until(async () => (await scene.engine.waiting()) > 0, 60_000, "a message");
+            await scene.engine.fill();
+            await sleep(3_000);
+            scene.startWorker();
+            await sleep(2_000);
+            await scene.engine.relieve();
+          },
+        }),
+      "fill",
+    ),
+};
+
+export const QUEUE_FAULTS = [killed, wiped, purged, partitioned, cutOff, killedAtEachStep, anotherDay, full];

@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecurityLog, type SecurityLog } from "seclog";
+import type { SecurityEventHandler } from "seclog/handler";
 import { postgresHandler } from "seclog/postgres";
+import { redisHandler } from "seclog/redis";
 
 /**
  * The shop's security log. The store's address comes from `SECLOG_DATABASE_URL` (or the file that
@@ -11,7 +14,14 @@ export function openSecurityLog(directory: string): SecurityLog {
     service: "shop",
     level: "info",
     spool: { directory: join(directory, "seclog") },
-    handlers: [postgresHandler()],
+    handlers: [configuredHandler()],
     diagnostics: ({ level, code, message }) => console.error(`seclog ${level} ${code}: ${message}`),
   });
+}
+
+/** Where events go is configuration: through the queue of `SECLOG_QUEUE_URL` if it is set, else to the database. */
+function configuredHandler(): SecurityEventHandler {
+  const { SECLOG_QUEUE_URL: url, SECLOG_QUEUE_URL_FILE: file } = process.env;
+  const queue = file === undefined ? url : readFileSync(file, "utf8");
+  return queue?.startsWith("redis") ? redisHandler() : postgresHandler();
 }

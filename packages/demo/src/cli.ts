@@ -1,9 +1,10 @@
 /** `seclog-demo`: shows the log at work. Started by `bin/seclog-demo.js`. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { DEMO_QUEUES } from "./demo-queue.ts";
 import { runDemo } from "./run-demo.ts";
 
-const HELP = `Usage: seclog-demo [--once]
+const HELP = `Usage: seclog-demo [--once] [--queue redis|nats]
 
 Starts a PostgreSQL of its own, a sample shop and its security log on this
 machine, sends the shop ordinary and hostile requests, and prints the events as
@@ -11,6 +12,8 @@ they arrive in the database.
 
 Options:
   --once      end when every expected event is stored
+  --queue     send the events through redis-server or nats-server, if this
+              machine has it, and let two workers store them
   --version   print the version
   -h, --help  print this
 
@@ -21,11 +24,21 @@ Environment:
 
 /** Runs the command line and resolves to the exit code; 2 for an unknown argument, 3 if the output cannot be written. */
 async function main(args: readonly string[]): Promise<number> {
-  let options: { readonly once?: boolean; readonly help?: boolean; readonly version?: boolean };
+  let options: {
+    readonly once?: boolean;
+    readonly queue?: string;
+    readonly help?: boolean;
+    readonly version?: boolean;
+  };
   try {
     options = parseArgs({
       args: [...args],
-      options: { once: { type: "boolean" }, version: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+      options: {
+        once: { type: "boolean" },
+        queue: { type: "string" },
+        version: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
     }).values;
   } catch (error) {
     process.stderr.write(`seclog-demo: ${(error as Error).message}\n\n${HELP}`);
@@ -33,7 +46,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (options.help) return await print(HELP);
   if (options.version) return await print(`${version()}\n`);
-  return await runDemo({ once: options.once === true });
+  const queue = DEMO_QUEUES.find((name) => name === options.queue);
+  if (options.queue !== undefined && queue === undefined) {
+    process.stderr.write(`seclog-demo: --queue ${JSON.stringify(options.queue)} is neither redis nor nats\n\n${HELP}`);
+    return 2;
+  }
+  return await runDemo({ once: options.once === true, ...(queue === undefined ? {} : { queue }) });
 }
 
 /** Resolves to the exit code: a reader that closes the output has read enough. */

@@ -64,7 +64,10 @@ export async function checkPort(port: number): Promise<void> {
  * The connection URLs of the log's roles, in files that only we can read. The passwords are drawn once and kept; the
  * server's port differs at every start.
  */
-export function keepUrls(data: string, port: number): { readonly [R in "writer" | "reader" | "sealer"]: string } {
+export function keepUrls(
+  data: string,
+  port: number,
+): { readonly [R in "writer" | "reader" | "sealer" | "relay"]: string } {
   const url = (role: string): string => {
     const file = join(data, `${role}-url`);
     const password = keptPassword(file) ?? randomBytes(24).toString("base64url");
@@ -75,12 +78,13 @@ export function keepUrls(data: string, port: number): { readonly [R in "writer" 
   const writer = url("writer");
   const reader = url("reader");
   const sealer = url("sealer");
+  const relay = url("relay");
   const { username, password } = new URL(reader);
   writePrivately(
     join(data, "pg_service.conf"),
     `[seclog]\nhost=127.0.0.1\nport=${port}\ndbname=seclog\nuser=${username}\npassword=${password}\n`,
   );
-  return { writer, reader, sealer };
+  return { writer, reader, sealer, relay };
 }
 
 function keptPassword(file: string): string | undefined {
@@ -91,8 +95,12 @@ function keptPassword(file: string): string | undefined {
   }
 }
 
-/** Renames into place, so that a reader never sees half of it and an older file's wider mode is not kept. */
-function writePrivately(file: string, text: string): void {
+/**
+ * Writes a file that only its owner can read, and returns its path. Renames it into place, so that a reader never sees
+ * half of it and an older file's wider mode is not kept.
+ */
+export function writePrivately(file: string, text: string): string {
   writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
+  return file;
 }

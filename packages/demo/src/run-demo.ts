@@ -20,6 +20,7 @@ import { runSealer, SealerStateFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres/schema";
 import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
+import { type DemoQueue, type DemoQueueName, startQueue } from "./demo-queue.ts";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
@@ -29,6 +30,8 @@ import { Ended, endSignal } from "./terminal.ts";
 export interface DemoOptions {
   /** Ends by itself when every expected event is in the table. */
   readonly once?: boolean;
+  /** Sends the events through this engine and two workers. */
+  readonly queue?: DemoQueueName;
 }
 
 /** The longest that events may take from the last request to the table. */
@@ -89,6 +92,7 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
     writerUrl: urls.writer,
     readerUrl: urls.reader,
     sealerUrl: urls.sealer,
+    relayUrl: urls.relay,
   }).catch((error) => {
     throw new DemoError(
       `The database in ${place.data} could not be set up: ${errorMessage(error)}. Set SECLOG_DATA_DIR to a new folder, or remove this one, to start anew.`,
@@ -100,17 +104,24 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   undo.push(sealing.stop);
   say(`· sealing what is stored, as ${sealing.origin}`);
 
+  const queue = options.queue === undefined ? undefined : await startQueue(options.queue, place.data);
+  if (queue !== undefined) {
+    undo.push(queue.stop);
+    say(`· its events go through ${options.queue}, sealed, and two workers store them`);
+  }
+
   say("· opening the shop");
   const table = await DemoTable.open(urls.reader);
   undo.push(() => table.close());
-  const shop = await startShop(place, port, signal);
+  const shop = await startShop(place, port, queue?.environment, signal);
   undo.push(shop.stop);
   say(`· the shop is open at http://127.0.0.1:${shop.port}`);
-  const ended = Promise.race([shop.exited.then(() => "the shop"), postgres.exited.then(() => "PostgreSQL")]).then(
+  const stopped = Promise.race([shop.exited.then(() => "the shop"), postgres.exited.then(() => "PostgreSQL")]).then(
     (what) => {
       if (!signal.aborted) throw new DemoError(`${what} ended by itself: see its output above and in ${place.data}`);
     },
   );
+  const ended = Promise.race([stopped, ...(queue === undefined ? [] : [queue.failed])]);
   // It takes part in a race below; until then a rejection must not count as unhandled.
   ended.catch(() => {});
 
@@ -229,7 +240,12 @@ interface Shop {
   stop(): Promise<void>;
 }
 
-async function startShop(place: Place, port: number, signal: AbortSignal): Promise<Shop> {
+async function startShop(
+  place: Place,
+  port: number,
+  queue: DemoQueue["environment"] | undefined,
+  signal: AbortSignal,
+): Promise<Shop> {
   const { SECLOG_ADMIN_URL: _admin, NODE_ENV: _production, ...environment } = process.env;
   const child = spawn(process.execPath, [join(place.shop, "dist", "server.js")], {
     cwd: place.shop,
@@ -239,7 +255,8 @@ async function startShop(place: Place, port: number, signal: AbortSignal): Promi
       PORT: String(port),
       SHOP_DATA_DIR: place.shopData,
       SECLOG_DATABASE_URL: undefined,
-      SECLOG_DATABASE_URL_FILE: join(place.data, "writer-url"),
+      // Through a queue, the shop has no access to the database at all.
+      ...(queue ?? { SECLOG_DATABASE_URL_FILE: join(place.data, "writer-url") }),
     },
     detached: true,
     stdio: ["ignore", "ignore", "inherit", "ipc"],

@@ -1,4 +1,5 @@
 /** For authors of handlers: the contract, the failures that the shipper understands, and a batch to test with. */
+export { failureOf } from "./ship/failure.ts";
 export {
   type BatchSource,
   type EventBatch,

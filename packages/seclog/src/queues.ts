@@ -2,7 +2,11 @@
 export {
   type DecodedEnvelope,
   decodeEnvelope,
+  type EncodeOptions,
+  type Envelope,
   type EnvelopeSource,
+  encodeEnvelopes,
+  encodeQuarantined,
   sourceOf,
 } from "./queues/envelope.ts";
 export { decodePosition, encodePosition, isPositionMessage, type PositionMessage } from "./queues/position.ts";

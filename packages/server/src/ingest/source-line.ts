@@ -5,7 +5,7 @@
  * question is answered when all that came before it has been stored, or cannot be: its predecessors are missing.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { HandlerError } from "seclog/handler";
+import { failureOf, HandlerError } from "seclog/handler";
 import type { RelaySource, RelayStore } from "seclog/postgres";
 import type { DecodedEnvelope } from "seclog/queues";
 import type { DeadReason } from "./consumer.ts";
@@ -154,12 +154,11 @@ export class SourceLine {
       if (first.envelope.kind === "quarantined") this.#position = await this.#quarantine(first);
       else this.#position = await this.#storeRecords(first.source, first.envelope.firstSeq, recordsOf(chosen));
     } catch (error) {
-      if (error instanceof HandlerError && NOT_ITS_OWN.has(error.code)) {
-        this.#held.delete(first);
-        await first.settle({ code: error.code, message: error.message });
-        return;
-      }
-      throw error;
+      const { code, message } = failureOf(error);
+      if (!NOT_ITS_OWN.has(code)) throw error;
+      this.#held.delete(first);
+      await first.settle({ code, message });
+      return;
     }
     this.#missingSince = undefined;
     const stored = this.#position;
@@ -177,13 +176,14 @@ export class SourceLine {
     try {
       return await store.store({ source, firstSeq, records }, signal);
     } catch (error) {
-      if (!(error instanceof HandlerError) || error.kind !== "event") throw error;
+      const failure = failureOf(error);
+      if (failure.kind !== "event") throw failure;
       if (records.length > 1) {
         const half = records.length >> 1;
         await this.#storeRecords(source, firstSeq, records.slice(0, half));
         return this.#storeRecords(source, firstSeq + half, records.slice(half));
       }
-      const reason = error.message.slice(0, 1_000);
+      const reason = failure.message.slice(0, 1_000);
       const record = records[0] ?? new Uint8Array();
       onEvent({ kind: "quarantined", sourceId: this.#id, seq: firstSeq, reason });
       return store.quarantine({ source, seq: firstSeq, reason, record }, signal);
@@ -251,9 +251,8 @@ export class SourceLine {
   }
 
   async #failed(error: unknown): Promise<void> {
-    const failure = error instanceof HandlerError ? error : new HandlerError("retry", String(error), { cause: error });
     if (this.#options.signal.aborted) return;
-    this.#options.onEvent({ kind: "trouble", error: failure });
+    this.#options.onEvent({ kind: "trouble", error: failureOf(error) });
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
     await this.#wait(longest / 2 + Math.random() * (longest / 2), false);
   }

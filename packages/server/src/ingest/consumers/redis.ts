@@ -42,6 +42,15 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'L
   redis.call('ZREM', KEYS[1], member)
 end`;
 
+/** A script that acknowledges a message, deletes it and does one thing more, if the message is still to be settled. */
+function settling(script: string): string {
+  return `
+if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+redis.call('XDEL', KEYS[1], ARGV[2])
+${script}
+return 1`;
+}
+
 /** Renews a lease for so many milliseconds, or returns it (0). Returns 1 while the caller has it. */
 const RENEW = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -125,7 +134,7 @@ class RedisConsumer implements Consumer {
   /** Renews the leases, and takes or returns some so that every live worker has its share. */
   async #keepLeases(take: (delivery: Delivery) => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const now = Date.now();
+      const now = await this.#now();
       await this.#commands.run(["ZADD", this.#keys.workers, String(now), this.#name]);
       await this.#commands.run(["ZREMRANGEBYSCORE", this.#keys.workers, "-inf", String(now - LEASE_MS)]);
       const workers = Math.max(1, Number(await this.#commands.run(["ZCARD", this.#keys.workers])));
@@ -142,6 +151,12 @@ class RedisConsumer implements Consumer {
       await this.#commands.run(["EVAL", REQUEUE, "1", this.#keys.later, String(now)]);
       await sleep(RENEW_MS, undefined, { signal }).catch(() => {});
     }
+  }
+
+  /** Redis's clock, in milliseconds since the epoch: the workers' own may differ by days. */
+  async #now(): Promise<number> {
+    const [seconds, micros] = (await this.#commands.run(["TIME"])) as unknown[];
+    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
   }
 
   async #take(shard: number): Promise<boolean> {
@@ -200,26 +215,35 @@ class RedisConsumer implements Consumer {
     const bytes = fields.get("m") ?? Buffer.alloc(0);
     const before = Number(fields.get("a")?.toString() ?? "0");
     const queuedAt = queuedAtOf({ id, fields });
-    const remove = async (): Promise<void> => {
-      await this.#commands.run(["XACK", stream, GROUP, id]);
-      await this.#commands.run(["XDEL", stream, id]);
+    /** Removes the message and does one thing more, unless another worker has done so. */
+    const settle = async (
+      script: string,
+      keys: readonly string[],
+      args: readonly (string | Buffer)[],
+    ): Promise<void> => {
+      const names = [stream, ...keys];
+      await this.#commands.run(["EVAL", settling(script), String(names.length), ...names, GROUP, id, ...args]);
     };
     return {
       bytes,
       attempts: 1 + before + claimed,
       queuedAt,
-      done: remove,
+      done: () => settle("", [], []),
       release: async (delayMs) => {
         const again = `${stream} ${before + claimed + 1} ${queuedAt} ${randomUUID()} `;
-        const due = String(Date.now() + delayMs);
-        await this.#commands.run(["ZADD", this.#keys.later, due, Buffer.concat([Buffer.from(again), bytes])]);
-        await remove();
+        const due = String((await this.#now()) + delayMs);
+        await settle(
+          "redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])",
+          [this.#keys.later],
+          [due, Buffer.concat([Buffer.from(again), bytes])],
+        );
       },
-      bury: async ({ code, message }) => {
-        const why = ["m", bytes, "code", code, "why", message, "at", String(Date.now()), "s", String(shard)];
-        await this.#commands.run(["XADD", this.#keys.dead, "*", ...why]);
-        await remove();
-      },
+      bury: ({ code, message }) =>
+        settle(
+          "redis.call('XADD', KEYS[2], '*', 'm', ARGV[3], 'code', ARGV[4], 'why', ARGV[5], 'at', ARGV[6], 's', ARGV[7])",
+          [this.#keys.dead],
+          [bytes, code, message, String(Date.now()), String(shard)],
+        ),
     };
   }
 }
