@@ -8,5 +8,6 @@ import type { BuiltInHandlers } from "./ship/worker.ts";
 export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:postgres": () => import("./postgres/handler.ts"),
   "seclog:file": () => import("./handlers/file/file-handler.ts"),
+  "seclog:kafka": () => import("./queues/kafka.ts"),
   "seclog:redis": () => import("./queues/redis.ts"),
 };

@@ -9,6 +9,26 @@ export {
   encodeQuarantined,
   sourceOf,
 } from "./queues/envelope.ts";
+export {
+  type KafkaAdmin,
+  type KafkaBatch,
+  type KafkaClient,
+  type KafkaConsumer,
+  type KafkaMessage,
+  type KafkaProducer,
+  type KafkaRecord,
+  kafkaClient,
+} from "./queues/kafka-client.ts";
+export { KafkaTail } from "./queues/kafka-tail.ts";
+export {
+  type KafkaTopics,
+  kafkaCode,
+  kafkaPartitioner,
+  kafkaSettings,
+  kafkaTopics,
+  makeKafkaTopics,
+  positionPartitioner,
+} from "./queues/kafka-topics.ts";
 export { decodePosition, encodePosition, isPositionMessage, type PositionMessage } from "./queues/position.ts";
 export { type QueueKey, queueKey } from "./queues/queue-key.ts";
 export { checkedQueue, keyLines, parseQueueKey } from "./queues/queue-options.ts";
