@@ -3,6 +3,8 @@ import type { Consumer, ConsumerOptions } from "./consumer.ts";
 
 /** How to consume each engine, by the scheme of its URL. Each loads on demand, with the engine's client. */
 const ENGINES: { readonly [scheme: string]: (options: ConsumerOptions) => Promise<Consumer> } = {
+  kafka: async (options) => (await import("./consumers/kafka.ts")).kafkaConsumer(options),
+  "kafka+ssl": async (options) => (await import("./consumers/kafka.ts")).kafkaConsumer(options),
   redis: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
   rediss: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
 };
