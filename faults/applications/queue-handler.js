@@ -1,5 +1,6 @@
 /** Makes the handler of an engine, by the name of its subpath. */
 const HANDLERS = {
+  kafka: async (options) => (await import("seclog/kafka")).kafkaHandler(options),
   redis: async (options) => (await import("seclog/redis")).redisHandler(options),
 };
 

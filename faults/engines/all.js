@@ -8,6 +8,7 @@
  *   the newest first; `fill()`, `relieve()`: it takes nothing more, and does again
  * - `dump()`: all that a stranger who reaches it can read of the queue, as text
  */
+import { KafkaEngine } from "./kafka.js";
 import { RedisEngine } from "./redis.js";
 
-export const ENGINES = { redis: RedisEngine };
+export const ENGINES = { redis: RedisEngine, kafka: KafkaEngine };

@@ -8,10 +8,11 @@ export class Partition {
   #target;
   #mode = "open";
 
-  static async start(target) {
+  /** @param port where it listens; 0 for any */
+  static async start(target, port = 0) {
     const partition = new Partition();
     partition.#target = target;
-    partition.#server.listen(0, "127.0.0.1");
+    partition.#server.listen(port, "127.0.0.1");
     await once(partition.#server, "listening");
     return partition;
   }

@@ -102,7 +102,10 @@ const partitioned = {
       };
       await journey(context, engine, {
         async prepare(engine) {
-          partitions.push(await Partition.start(engine.port), await Partition.start(engine.port));
+          // A broker of Kafka says itself where its clients connect, so it has proxies of its own.
+          for (let i = 0; i < 2; i++) {
+            partitions.push((await engine.partition?.()) ?? (await Partition.start(engine.port)));
+          }
           const [app, worker] = partitions.map((partition) => through(engine, partition));
           return { app, worker };
         },
