@@ -1,14 +1,14 @@
 import { createHmac } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { Stripe } from "stripe";
-import { describe, expect, test } from "vitest";
+import { describe, expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { recordedCalls } from "#test/support/recorded-calls.ts";
 import type { CaptureLog } from "./capture.ts";
 import { type HmacOptions, hmacVerifier, verified } from "./webhooks.ts";
 
 describe("verified()", () => {
-  test("returns the result, and records nothing when the signature is right", () => {
+  it("returns the result, and records nothing when the signature is right", () => {
     const { log, calls } = recordedCalls();
     const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
     const now = new Date();
@@ -21,7 +21,7 @@ describe("verified()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("records what Standard Webhooks and Stripe throw and reject with, and rethrows it", async () => {
+  it("records what Standard Webhooks and Stripe throw and reject with, and rethrows it", async () => {
     const { log, calls } = recordedCalls();
     const request = {};
     const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -47,7 +47,7 @@ describe("verified()", () => {
     ]);
   });
 
-  test("records by name what an unknown verifier throws, never its message, and ignores broken JSON", () => {
+  it("records by name what an unknown verifier throws, never its message, and ignores broken JSON", () => {
     const { log, calls } = recordedCalls();
     const thrown: unknown[] = [new RangeError("secret text"), "text", undefined, new SyntaxError("no JSON")];
     for (const error of thrown) {
@@ -64,7 +64,7 @@ describe("verified()", () => {
     expect(calls.map(({ data }) => data["reason"])).toEqual(["RangeError", undefined, undefined]);
   });
 
-  test("a log that throws does not replace the signature's error", () => {
+  it("a log that throws does not replace the signature's error", () => {
     const log: CaptureLog = {
       recordSecurityEvent() {
         throw new Error("the log is broken");
@@ -82,7 +82,7 @@ describe("hmacVerifier()", () => {
   const sign = (secret: string, content: string, encoding: "hex" | "base64" = "hex"): string =>
     createHmac("sha256", secret).update(content).digest(encoding);
 
-  test("the example in GitHub's documentation", () => {
+  it("the example in GitHub's documentation", () => {
     // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     const verify = hmacVerifier({
       secret: "It's a Secret to Everybody",
@@ -98,7 +98,7 @@ describe("hmacVerifier()", () => {
     expect(() => verify("Hello, World?", { "x-hub-signature-256": signature })).toThrow(/no signature matches/);
   });
 
-  test("Slack's way of signing the time, and messages that are too old or from the future", () => {
+  it("Slack's way of signing the time, and messages that are too old or from the future", () => {
     let now = 1_531_420_618;
     const options: HmacOptions = {
       secret: "8f742231b10e8888abcd99yyyzzz85a5",
@@ -126,7 +126,7 @@ describe("hmacVerifier()", () => {
     expect(() => verify(body, { "x-slack-signature": headers["x-slack-signature"] })).toThrow(/timestamp is missing/);
   });
 
-  test("several secrets while one replaces another, and several signatures in one header", () => {
+  it("several secrets while one replaces another, and several signatures in one header", () => {
     const verify = hmacVerifier({ secret: ["old", "new"], header: "s", encoding: "base64", prefix: "v1=" });
     for (const secret of ["old", "new"])
       verify("body", { s: `v1=${sign("other", "body", "base64")},v1=${sign(secret, "body", "base64")}` });
@@ -134,7 +134,7 @@ describe("hmacVerifier()", () => {
     expect(() => verify("body", { s: sign("new", "body", "base64") })).toThrow(/expected form/);
   });
 
-  test("the error has a code of the table, and the parsed body and the empty secret are the caller's mistakes", () => {
+  it("the error has a code of the table, and the parsed body and the empty secret are the caller's mistakes", () => {
     const verify = hmacVerifier({ secret: "s", header: "x-signature" });
     expect(() => verify("body", {})).toThrow(expect.objectContaining({ code: "SECLOG_WEBHOOK_SIGNATURE" }));
     expect(() => verify({} as string, { "x-signature": "00" })).toThrow(TypeError);
@@ -145,7 +145,7 @@ describe("hmacVerifier()", () => {
     }
   });
 
-  test("refuses every other signature, whatever is sent", () => {
+  it("refuses every other signature, whatever is sent", () => {
     const verify = hmacVerifier({ secret: "the secret", header: "x-signature" });
     const right = sign("the secret", "body");
     verify("body", { "x-signature": right });

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { toHandlerError } from "./failure.ts";
 import { checkSchemaVersion } from "./schema-version.ts";
 
@@ -10,7 +10,7 @@ const thrownBy = (action: () => unknown): unknown => {
   }
 };
 
-test.each([
+it.each([
   ["SECLOG_SCHEMA_MISSING", []],
   ["SECLOG_SCHEMA_OLDER", [{ id: 1, breaking: false }]],
   ["SECLOG_SCHEMA_NEWER", [1, 2, 3].map((id) => ({ id, breaking: id === 3 }))],

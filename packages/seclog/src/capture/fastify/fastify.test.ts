@@ -14,7 +14,7 @@ import Fastify, {
   type LightMyRequestResponse,
 } from "fastify";
 import { Webhook } from "standardwebhooks";
-import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { send, sendRaw } from "#test/support/http-client.ts";
 import { recordedCalls } from "#test/support/recorded-calls.ts";
 import { createSecurityLog } from "../../log/create-security-log.ts";
@@ -56,7 +56,7 @@ function typesOf(calls: readonly { readonly type: string }[]): string[] {
 }
 
 describe("wrong method", () => {
-  test("a 404 on a known path records the allowed methods and the route, once, as the framework's own request", async () => {
+  it("a 404 on a known path records the allowed methods and the route, once, as the framework's own request", async () => {
     const { app, calls } = application();
     app.register(
       async (scope) => {
@@ -76,7 +76,7 @@ describe("wrong method", () => {
     expect(calls[0]?.request).toHaveProperty("raw.httpVersion", "1.1");
   });
 
-  test("records nothing for served requests and unknown paths", async () => {
+  it("records nothing for served requests and unknown paths", async () => {
     const { app, calls } = application();
     app.get("/orders", async () => "orders");
     app.post("/teapot", async (_request, reply) => reply.code(418).send("short"));
@@ -91,7 +91,7 @@ describe("wrong method", () => {
     expect(calls).toEqual([]);
   });
 
-  test("the application's own not-found handler, whatever it answers", async () => {
+  it("the application's own not-found handler, whatever it answers", async () => {
     for (const status of [200, 301, 400, 404, 405, 500]) {
       const { app, calls } = application();
       app.get("/page", async () => "page");
@@ -108,7 +108,7 @@ describe("wrong method", () => {
     }
   });
 
-  test("follows the router's options, patterns, wildcards, optional parameters and hosts", async () => {
+  it("follows the router's options, patterns, wildcards, optional parameters and hosts", async () => {
     const { app, calls } = application({ routerOptions: { caseSensitive: false, ignoreTrailingSlash: true } });
     app.get("/Exact", async () => "x");
     app.get("/files/*", async () => "x");
@@ -137,7 +137,7 @@ describe("wrong method", () => {
     expect(calls).toHaveLength(known.length + 1);
   });
 
-  test("a route that has the method, but another version, is not refused for the method", async () => {
+  it("a route that has the method, but another version, is not refused for the method", async () => {
     const { app, calls } = application();
     app.route({ method: "GET", url: "/items", constraints: { version: "1.0.0" }, handler: async () => "x" });
     app.put("/items", async () => "x");
@@ -148,7 +148,7 @@ describe("wrong method", () => {
     expect(calls).toMatchObject([{ data: { allowedMethods: "PUT" } }]);
   });
 
-  test("a catch-all page and a preflight for everything do not make paths known", async () => {
+  it("a catch-all page and a preflight for everything do not make paths known", async () => {
     const { app, calls } = application();
     app.get("/*", async () => "page");
     app.options("*", async () => "");
@@ -156,14 +156,14 @@ describe("wrong method", () => {
     expect(calls).toEqual([]);
   });
 
-  test("a route of parameters only has its methods, however many there are", async () => {
+  it("a route of parameters only has its methods, however many there are", async () => {
     const { app, calls } = application();
     app.get("/:owner/:repo/:branch?", async () => "page");
     for (const url of ["/a/b", "/a/b/c", "/a", "/a/b/c/d"]) await app.inject({ method: "POST", url });
     expect(calls.map(({ data }) => data["route"])).toEqual(["/:owner/:repo", "/:owner/:repo/:branch"]);
   });
 
-  test("is the cause even where the body, which no route would have received, cannot be read", async () => {
+  it("is the cause even where the body, which no route would have received, cannot be read", async () => {
     const { app, calls } = application({ bodyLimit: 10 });
     app.get("/page", async () => "page");
     app.post("/form", async () => "made");
@@ -185,7 +185,7 @@ describe("wrong method", () => {
     expect(typesOf(calls)).toEqual(Array(2 * bodies.length - 1).fill("input_validation_fail"));
   });
 
-  test("records an unreadable body as such where wrong methods are not detected", async () => {
+  it("records an unreadable body as such where wrong methods are not detected", async () => {
     const { app, calls } = application({}, { detect: { wrongMethod: false } });
     app.get("/page", async () => "page");
     const headers = { "content-type": "application/json" };
@@ -193,14 +193,14 @@ describe("wrong method", () => {
     expect(typesOf(calls)).toEqual(["input_validation_fail"]);
   });
 
-  test("records nothing for an unanswered preflight", async () => {
+  it("records nothing for an unanswered preflight", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
     expect((await inject(app, { method: "OPTIONS", url: "/page" })).statusCode).toBe(404);
     expect(calls).toEqual([]);
   });
 
-  test("records one that Node's parser refuses, with the methods of the path", async () => {
+  it("records one that Node's parser refuses, with the methods of the path", async () => {
     const { app, calls } = application();
     app.get("/page", async () => "page");
     const port = await listening(app);
@@ -216,7 +216,7 @@ describe("wrong method", () => {
   });
 });
 
-test("401 and 403 - by status, and not when the handler recorded the cause by one call", async () => {
+it("401 and 403 - by status, and not when the handler recorded the cause by one call", async () => {
   const { app, log, calls } = application();
   app.get("/private", async (_request, reply) => reply.code(401).header("www-authenticate", "Basic").send());
   app.get("/admin", async () => {
@@ -242,7 +242,7 @@ test("401 and 403 - by status, and not when the handler recorded the cause by on
   expect(calls).toHaveLength(4);
 });
 
-test.each([true, false])("a cause recorded after the response makes one event, on a socket: %s", async (socket) => {
+it.each([true, false])("a cause recorded after the response makes one event, on a socket: %s", async (socket) => {
   const { app, log, calls } = application();
   app.addHook("onResponse", async (request, reply) => {
     if (reply.statusCode === 403) checkAccess(log as OutcomeLog, request, false, { userid: "ada" });
@@ -260,7 +260,7 @@ test.each([true, false])("a cause recorded after the response makes one event, o
   ]);
 });
 
-test("a log that is flushed or closed right after the response has the refusal", async () => {
+it("a log that is flushed or closed right after the response has the refusal", async () => {
   for (const end of ["flush", "close"] as const) {
     const events: string[] = [];
     const log = createSecurityLog({
@@ -285,7 +285,7 @@ test("a log that is flushed or closed right after the response has the refusal",
   }
 });
 
-test("headers of the answer - the scheme of a 401 and the methods of a 405, on a socket", async () => {
+it("headers of the answer - the scheme of a 401 and the methods of a 405, on a socket", async () => {
   const { app, calls } = application();
   app.get("/private", async (_request, reply) => reply.code(401).header("WWW-Authenticate", "Basic").send());
   app.all("/cart", async (_request, reply) => reply.code(405).header("Allow", "GET, POST").send());
@@ -298,7 +298,7 @@ test("headers of the answer - the scheme of a 401 and the methods of a 405, on a
   ]);
 });
 
-test.each([undefined, 403, 200])(
+it.each([undefined, 403, 200])(
   "@fastify/csrf-protection - one malicious_csrf when the error handler answers %s",
   async (status) => {
     const { app, calls } = application();
@@ -317,7 +317,7 @@ test.each([undefined, 403, 200])(
 );
 
 /** Without a socket `inject` finds all headers in the response; Node forgets the arguments of `writeHead`. */
-test.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a socket: %s", async (socket) => {
+it.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a socket: %s", async (socket) => {
   const { app, calls } = application();
   app.register(rateLimit, { max: 1, ban: 1 });
   app.after(() => {
@@ -331,7 +331,7 @@ test.each([true, false])("@fastify/rate-limit - the refusal and the ban, on a so
   ]);
 });
 
-test("webhooks - an error of Standard Webhooks that the handler throws", async () => {
+it("webhooks - an error of Standard Webhooks that the handler throws", async () => {
   const { app, calls } = application();
   const webhook = new Webhook("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
   app.post("/hook", async (request) => webhook.verify("{}", request.headers as Record<string, string>));
@@ -341,7 +341,7 @@ test("webhooks - an error of Standard Webhooks that the handler throws", async (
   ]);
 });
 
-test("malformed requests - bodies, schemas and paths that cannot be decoded", async () => {
+it("malformed requests - bodies, schemas and paths that cannot be decoded", async () => {
   const { app, calls } = application({ bodyLimit: 30 });
   const schema = { body: { type: "object", required: ["name"], properties: { name: { type: "string" } } } };
   app.post("/json", { schema }, async () => "ok");
@@ -361,7 +361,7 @@ test("malformed requests - bodies, schemas and paths that cannot be decoded", as
   ]);
 });
 
-test.each([
+it.each([
   ["the application", ""],
   ["a scope", "/x"],
 ])("paths that the router refuses, in %s, also where frameworkErrors answers in its own way", async (_, prefix) => {
@@ -390,7 +390,7 @@ test.each([
   }
 });
 
-test("detect - each detector can be turned off", async () => {
+it("detect - each detector can be turned off", async () => {
   const { app, calls } = application({}, { detect: { wrongMethod: false, forbidden: false, unauthenticated: false } });
   app.get("/403", async (_request, reply) => reply.code(403).send());
   app.get("/401", async (_request, reply) => reply.code(401).send());
@@ -400,7 +400,7 @@ test("detect - each detector can be turned off", async () => {
   expect(calls).toEqual([]);
 });
 
-test("it covers the whole application, and knows routes registered before it, after it and in scopes", async () => {
+it("it covers the whole application, and knows routes registered before it, after it and in scopes", async () => {
   const { log, calls } = recordedCalls();
   const app = Fastify();
   apps.push(app);
@@ -431,7 +431,7 @@ test("it covers the whole application, and knows routes registered before it, af
   expect(typesOf(calls)).toEqual(["authz_fail"]);
 });
 
-test("hostile errors - the application responds as without capture", async () => {
+it("hostile errors - the application responds as without capture", async () => {
   for (const error of ["text", 7, null, undefined, Object.freeze(new Error("frozen")), Object.create(null)]) {
     const { app, calls } = application();
     app.get("/", () => {
@@ -450,7 +450,7 @@ test("hostile errors - the application responds as without capture", async () =>
   }
 });
 
-test("context - calls without a request find the current one, even after a body was read", async () => {
+it("context - calls without a request find the current one, even after a body was read", async () => {
   const { app, calls } = application();
   app.addHook("onRequest", async () => setActor("ada"));
   app.post("/", async (request) => {
@@ -463,7 +463,7 @@ test("context - calls without a request find the current one, even after a body 
   expect(calls).toEqual([]);
 });
 
-test("securityCapture - a missing log and an unknown detector stop the application", async () => {
+it("securityCapture - a missing log and an unknown detector stop the application", async () => {
   const app = Fastify();
   await expect(app.register(securityCapture, { log: {} as CaptureLog }).ready()).rejects.toThrow(/createSecurityLog/);
   const other = Fastify();
@@ -490,7 +490,7 @@ describe("http2", () => {
     return { calls, client, send };
   }
 
-  test("a wrong method, and methods that no router knows, on paths that are known and on others", async () => {
+  it("a wrong method, and methods that no router knows, on paths that are known and on others", async () => {
     const { calls, send } = await http2Application((app) => app.get("/page", async () => "page"));
     for (const method of ["PUT", "FROB", "get"]) {
       for (const path of ["/page", "/other"]) expect(await send(method, path)).toBe(404);
@@ -506,7 +506,7 @@ describe("http2", () => {
       ]);
   });
 
-  test("a stream that is reset before a slow refusal is still recorded", async () => {
+  it("a stream that is reset before a slow refusal is still recorded", async () => {
     const arrived = new EventEmitter();
     const { calls, client } = await http2Application((app) => {
       app.get("/slow", async (request, reply) => {
@@ -524,14 +524,14 @@ describe("http2", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("a path that cannot be decoded", async () => {
+  it("a path that cannot be decoded", async () => {
     const { calls, send } = await http2Application((app) => app.get("/page", async () => "page"));
     expect(await send("GET", "/%E0%A4%A")).toBe(400);
     await expect.poll(() => calls).toMatchObject([{ type: "input_validation_fail", data: { statusCode: 400 } }]);
   });
 });
 
-test("the parser's refusals have the status that Fastify's own listener answers, or the application's", async () => {
+it("the parser's refusals have the status that Fastify's own listener answers, or the application's", async () => {
   const mine: FastifyServerOptions = {
     clientErrorHandler: (_error, socket) => void socket.end("HTTP/1.1 499 Mine\r\n\r\n"),
   };
@@ -569,7 +569,7 @@ describe("the servers of localhost", () => {
     onTestFinished(() => spy.mockRestore());
   }
 
-  test.each(["application", "scope"])(
+  it.each(["application", "scope"])(
     "are all watched, from before the first request, by the capture of the %s",
     async (where) => {
       twoAddresses();
@@ -611,7 +611,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
 
   const refuse = (code: number) => async (_request: unknown, reply: FastifyReply) => reply.code(code).send();
 
-  test("a capture in a scope covers its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
+  it("a capture in a scope covers its routes and the wrong methods on their paths, and leaves the rest alone", async () => {
     for (const prefix of ["/admin", ""]) {
       const { log, calls } = recordedCalls();
       const app = Fastify();
@@ -651,7 +651,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     }
   });
 
-  test("refusals without a hook, of the router and the parser, belong to a scope below its prefix", async () => {
+  it("refusals without a hook, of the router and the parser, belong to a scope below its prefix", async () => {
     const { log, calls } = recordedCalls();
     const app = Fastify();
     apps.push(app);
@@ -686,7 +686,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     );
   });
 
-  test("several captures: each scope has its own, the innermost records, and no refusal is recorded twice", async () => {
+  it("several captures: each scope has its own, the innermost records, and no refusal is recorded twice", async () => {
     const [outer, one, two] = [recordedCalls(), recordedCalls(), recordedCalls()];
     const app = Fastify();
     apps.push(app);
@@ -715,7 +715,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     ]);
   });
 
-  test("a capture that is registered late does not take another scope's response for the router's", async () => {
+  it("a capture that is registered late does not take another scope's response for the router's", async () => {
     const { log, calls } = recordedCalls();
     const app = Fastify();
     apps.push(app);
@@ -729,7 +729,7 @@ describe.each(["inject", "a socket"])("scopes, by %s", (by) => {
     expect(typesOf(calls)).toEqual(["authz_fail"]);
   });
 
-  test("a server of the application's own making", async () => {
+  it("a server of the application's own making", async () => {
     const { app, calls } = application({ serverFactory: (handler) => createServer((req, res) => handler(req, res)) });
     app.get("/admin", refuse(403));
     const port = await listening(app);

@@ -1,5 +1,5 @@
 import Fastify from "fastify";
-import { expect, test } from "vitest";
+import { expect, it } from "vitest";
 import { fc } from "#test/support/properties.ts";
 import { FastifyRoutes } from "./routes.ts";
 
@@ -44,7 +44,7 @@ function example(url: string, paths: string[], others: Partial<Options> = {}): [
   return [url, paths, { caseSensitive: true, ignoreTrailingSlash: false, ignoreDuplicateSlashes: false, ...others }];
 }
 
-test("a path belongs to a route exactly when Fastify's router takes it there, known by hook or by print", async () => {
+it("a path belongs to a route exactly when Fastify's router takes it there, known by hook or by print", async () => {
   await fc.assert(
     fc.asyncProperty(
       route,

@@ -6,7 +6,7 @@ import https from "node:https";
 import net, { type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { closeServer, listen, send, sendRaw } from "#test/support/http-client.ts";
 import { recordedCalls } from "#test/support/recorded-calls.ts";
 import { hasOpenssl, makeCertificates } from "#test/support/tls-postgres.ts";
@@ -40,7 +40,7 @@ const statusListener: http.RequestListener = (request, response) => {
 };
 
 describe("securityCapture()", () => {
-  test("records by status, with the Allow header of the listener", async () => {
+  it("records by status, with the Allow header of the listener", async () => {
     const { log, calls } = recordedCalls();
     const port = await listen(serverOf(securityCapture(log, statusListener)));
     for (const status of [200, 302, 400, 401, 403, 404, 405, 413, 414, 415, 429, 431, 500, 501]) {
@@ -60,7 +60,7 @@ describe("securityCapture()", () => {
     ]);
   });
 
-  test("reads the headers passed to writeHead, in each form that it accepts", async () => {
+  it("reads the headers passed to writeHead, in each form that it accepts", async () => {
     const { log, calls } = recordedCalls();
     const heads: readonly ((response: http.ServerResponse) => unknown)[] = [
       (response) => response.writeHead(405, { Allow: "GET" }),
@@ -83,7 +83,7 @@ describe("securityCapture()", () => {
     ]);
   });
 
-  test("returns what the listener returns, throws what it throws, and keeps its receiver", () => {
+  it("returns what the listener returns, throws what it throws, and keeps its receiver", () => {
     const { log } = recordedCalls();
     const receiver = {};
     const listener = function (this: unknown, request: object): unknown {
@@ -98,7 +98,7 @@ describe("securityCapture()", () => {
     }
   });
 
-  test("still calls the listener for requests without a socket and values that are not responses", () => {
+  it("still calls the listener for requests without a socket and values that are not responses", () => {
     const { log } = recordedCalls();
     let called = 0;
     const wrapped = securityCapture<object, object, void>(log, () => {
@@ -140,7 +140,7 @@ describe("securityCapture()", () => {
       return (answer as http2.IncomingHttpHeaders)[":status"];
     }
 
-    test("records one event for a response that is read", async () => {
+    it("records one event for a response that is read", async () => {
       const { calls, client } = await serve((_request, response) => {
         response.statusCode = 403;
         response.end("no");
@@ -150,7 +150,7 @@ describe("securityCapture()", () => {
       expect(calls).toHaveLength(1);
     });
 
-    test.each<[title: string, answer: (response: http2.Http2ServerResponse) => void]>([
+    it.each<[title: string, answer: (response: http2.Http2ServerResponse) => void]>([
       [
         "statusCode and end()",
         (response) => {
@@ -176,7 +176,7 @@ describe("securityCapture()", () => {
       }
     });
 
-    test("a connection that breaks before a slow refusal is still recorded", async () => {
+    it("a connection that breaks before a slow refusal is still recorded", async () => {
       const arrived = new EventEmitter();
       const { calls, client } = await serve((request, response) => {
         request.stream.on("error", () => {});
@@ -190,7 +190,7 @@ describe("securityCapture()", () => {
       await expect.poll(() => calls).toMatchObject([{ type: "unauthenticated_request", data: { statusCode: 401 } }]);
     });
 
-    test("a response that the stream sends by itself, and one that is never sent", async () => {
+    it("a response that the stream sends by itself, and one that is never sent", async () => {
       const { calls, client } = await serve((request, response) => {
         if (request.url === "/stream") {
           response.stream.respond({ ":status": 403 });
@@ -204,7 +204,7 @@ describe("securityCapture()", () => {
       expect(calls).toHaveLength(1);
     });
 
-    test("a method that HTTP/1.1's parser would refuse is recorded when the application refuses it", async () => {
+    it("a method that HTTP/1.1's parser would refuse is recorded when the application refuses it", async () => {
       const { calls, client } = await serve((request, response) => {
         response.statusCode = Number(request.url.slice(1));
         response.end();
@@ -225,7 +225,7 @@ describe("securityCapture()", () => {
         .toEqual([...expected, ...expected, ...expected]);
     });
 
-    test.runIf(kind === "h2 over TLS")("a client of HTTP/1.1 on the same port", async () => {
+    it.runIf(kind === "h2 over TLS")("a client of HTTP/1.1 on the same port", async () => {
       const { calls, port } = await serve((_request, response) => {
         response.statusCode = 403;
         response.end();
@@ -239,7 +239,7 @@ describe("securityCapture()", () => {
     });
   });
 
-  test("a client that does not read its response does not delay the event for long", async () => {
+  it("a client that does not read its response does not delay the event for long", async () => {
     const { log, calls } = recordedCalls();
     const port = await listen(
       serverOf(
@@ -256,7 +256,7 @@ describe("securityCapture()", () => {
     socket.destroy();
   });
 
-  test("a response that is torn down halfway", async () => {
+  it("a response that is torn down halfway", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(
       securityCapture(log, (_request: http.IncomingMessage, response: http.ServerResponse) => {
@@ -301,7 +301,7 @@ describe("watchServer()", () => {
     ],
   ];
 
-  test.each(hostile)(
+  it.each(hostile)(
     "%s - is recorded, and answered as by an unwatched server",
     async (_title, bytes, type, status, reason) => {
       const { log, calls } = recordedCalls();
@@ -319,7 +319,7 @@ describe("watchServer()", () => {
     },
   );
 
-  test("a request without Host - is recorded where Node refuses it, and nowhere else", async () => {
+  it("a request without Host - is recorded where Node refuses it, and nowhere else", async () => {
     const { log, calls } = recordedCalls();
     const strict = serverOf(statusListener);
     const lax = serverOf(statusListener, { requireHostHeader: false });
@@ -346,7 +346,7 @@ describe("watchServer()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("method, target and headers of the refused request line, after another request in the same packet", async () => {
+  it("method, target and headers of the refused request line, after another request in the same packet", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     watchServer(log, server);
@@ -367,7 +367,7 @@ describe("watchServer()", () => {
     ]);
   });
 
-  test("a listener of the application answers in its own words, and its status is recorded", async () => {
+  it("a listener of the application answers in its own words, and its status is recorded", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     server.on("clientError", (_error, socket) => socket.end("HTTP/1.1 418 Mine\r\n\r\n"));
@@ -376,7 +376,7 @@ describe("watchServer()", () => {
     expect(calls).toMatchObject([{ type: "illegal_request_method", data: { statusCode: 418 } }]);
   });
 
-  test("a request that never ends is recorded, a connection without a byte is not", async () => {
+  it("a request that never ends is recorded, a connection without a byte is not", async () => {
     const { log, calls } = recordedCalls();
     const options = { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20 };
     const server = serverOf(statusListener, options);
@@ -390,7 +390,7 @@ describe("watchServer()", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("connections that break or are closed in the middle of a request are not attacks", async () => {
+  it("connections that break or are closed in the middle of a request are not attacks", async () => {
     const { log, calls } = recordedCalls();
     let errors = 0;
     const server = serverOf(statusListener);
@@ -412,7 +412,7 @@ describe("watchServer()", () => {
     expect(calls).toEqual([]);
   });
 
-  test("stops on request, and leaves the server as it was", async () => {
+  it("stops on request, and leaves the server as it was", async () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     const emit = server.emit;
@@ -427,7 +427,7 @@ describe("watchServer()", () => {
     expect(calls).toHaveLength(1);
   });
 
-  test("values that are not errors or sockets change nothing", () => {
+  it("values that are not errors or sockets change nothing", () => {
     const { log, calls } = recordedCalls();
     const server = serverOf(statusListener);
     server.on("clientError", () => {});

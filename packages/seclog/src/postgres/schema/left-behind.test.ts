@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { createTestDatabase } from "#test/support/postgres.ts";
 import { drainSpool } from "../../ship/drain-spool.ts";
 import { spoolFs } from "../../spool/fs.ts";
@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-test("drainSpool() - stores what is left of a source in a database new to it, and records what was deleted before", async () => {
+it("drainSpool() - stores what is left of a source in a database new to it, and records what was deleted before", async () => {
   await using database = await createTestDatabase();
   const owned = createSource(spoolFs, root, ID);
   const limits = { segmentBytes: 2_000, maxBytes: 1e9, memoryBytes: 1e6 };

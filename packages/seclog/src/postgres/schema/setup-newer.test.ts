@@ -1,6 +1,6 @@
 /** Setup by a program older than the schema: it leaves alone what it does not know. */
 import { spawnSync } from "node:child_process";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { setupDatabase } from "./setup.ts";
 import { setupSql } from "./setup-sql.ts";
@@ -28,7 +28,7 @@ async function readerMayRead(): Promise<boolean> {
   return row?.may ?? false;
 }
 
-test("setupDatabase() - warns, and revokes no privilege that it does not know", async () => {
+it("setupDatabase() - warns, and revokes no privilege that it does not know", async () => {
   const { warnings } = await setupDatabase({ adminUrl: database.serverUrl, database: database.name });
   expect(warnings).toEqual([
     expect.stringMatching(/newer seclog \(migration 9999, .*privileges and triggers were left/),
@@ -36,7 +36,7 @@ test("setupDatabase() - warns, and revokes no privilege that it does not know", 
   expect(await readerMayRead()).toBe(true);
 });
 
-test("setupSql() - does the same, and its guard lets a schema of its own pass", async (context) => {
+it("setupSql() - does the same, and its guard lets a schema of its own pass", async (context) => {
   const { name } = database;
   const script = setupSql({ database: name, writer: `w_${name}`, reader: `r_${name}`, sealer: `s_${name}` });
   const run = (): ReturnType<typeof spawnSync> =>
