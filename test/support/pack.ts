@@ -14,6 +14,7 @@ export interface Manifest {
   readonly exports: { readonly [entry: string]: unknown };
   readonly bin?: { readonly [name: string]: string };
   readonly dependencies?: { readonly [name: string]: string };
+  readonly peerDependencies?: { readonly [name: string]: string };
 }
 
 /** The manifest of one of our packages: the folder `packages/<workspace>`. */
