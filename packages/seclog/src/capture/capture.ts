@@ -4,12 +4,17 @@ import type { CatalogueData } from "../event/catalogue.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { NoteTaker } from "../event/text.ts";
 import { senderOf } from "../record/actor.ts";
-import { ADDRESS_OF, type AddressKnowing } from "../record/address-of.ts";
 import { subjectOf } from "../record/addressed-request.ts";
+import { causesOf, markCause } from "../record/causes.ts";
 import { currentContext } from "../record/context.ts";
 import type { Party } from "../record/facts.ts";
+import { IDENTIFY, type Identifying } from "../record/identity.ts";
+import type { CaptureFacts } from "./capture-facts.ts";
 import { DETECTED, DETECTORS, type Detector, LEVELS_OF_STRANGERS, OFF_BY_DEFAULT } from "./detectors.ts";
+import { Folding } from "./folding.ts";
 import { NotFoundBursts } from "./not-found-bursts.ts";
+
+export type { CaptureFacts } from "./capture-facts.ts";
 
 /** The log that capture records to: any `SecurityLog`, whatever its own events are. */
 export interface CaptureLog {
@@ -19,9 +24,6 @@ export interface CaptureLog {
     data: CaptureFacts,
   ) => unknown;
 }
-
-/** The facts that capture adds to an event. */
-export type CaptureFacts = { readonly [key: string]: unknown };
 
 /** Options of every adapter. `Request` is the framework's own. */
 export interface CaptureOptions<Request extends object = IncomingMessage> {
@@ -49,6 +51,12 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
    * @default true
    */
   readonly context?: boolean | undefined;
+  /**
+   * Whether equal events become one with a `count`, once there are more than ten within a minute: those of one type,
+   * detector, address, route, status and actor. Events of durability `"strict"` never do.
+   * @default true
+   */
+  readonly fold?: boolean | undefined;
 }
 
 /** A method, so that it may expect more than `Request`: the application knows what its middleware adds. */
@@ -63,19 +71,21 @@ export class Capture {
   readonly actor: ((request: object) => unknown) | undefined;
   readonly #off: ReadonlySet<Detector>;
   readonly #bursts: NotFoundBursts;
+  readonly #fold: boolean;
+  readonly #folding: Folding;
 
   /** @throws SeclogError `SECLOG_CONFIG` for anything but a log, and for an unknown option or detector. */
   constructor(log: CaptureLog, options: CaptureOptions<never> = {}) {
     if (typeof log?.recordSecurityEvent !== "function") {
       throw configError("securityCapture", "log", "must be what createSecurityLog returned");
     }
-    rejectUnknownOptions("securityCapture", options, ["actor", "detect", "context"]);
-    const { actor, detect = {}, context = true } = options;
+    rejectUnknownOptions("securityCapture", options, ["actor", "detect", "context", "fold"]);
+    const { actor, detect = {}, context = true, fold = true } = options;
     if (actor !== undefined && typeof actor !== "function") {
       throw configError("securityCapture", "actor", `must be a function, not ${String(actor)}`);
     }
     rejectUnknownOptions("securityCapture: detect", detect, DETECTORS);
-    for (const [key, value] of Object.entries({ ...detect, context })) {
+    for (const [key, value] of Object.entries({ ...detect, context, fold })) {
       if (typeof value !== "boolean" && value !== undefined) {
         throw configError("securityCapture", key, `must be true or false, not ${String(value)}`);
       }
@@ -84,6 +94,14 @@ export class Capture {
     this.context = context;
     this.actor = actor as ((request: object) => unknown) | undefined;
     this.#off = new Set(DETECTORS.filter((detector) => !(detect[detector] ?? !OFF_BY_DEFAULT.has(detector))));
+    this.#fold = fold;
+    this.#folding = new Folding(({ type, request, facts }) => {
+      try {
+        log.recordSecurityEvent(type, request, facts);
+      } catch {
+        // As in `record`.
+      }
+    });
     this.#bursts = new NotFoundBursts(({ request, ...facts }) =>
       this.record("notFoundBurst", request, { ...facts, statusCode: 404 }),
     );
@@ -98,18 +116,40 @@ export class Capture {
     if (this.#off.has(detector)) return;
     try {
       const level = LEVELS_OF_STRANGERS[detector] ?? (detector === "forbidden" ? levelOfRefusal(request) : undefined);
-      this.log.recordSecurityEvent(DETECTED[detector], request, level === undefined ? facts : { level, ...facts });
+      const said = level === undefined ? facts : { level, ...facts };
+      if (detector !== "notFoundBurst" && this.#folds(detector, request, said)) return;
+      this.log.recordSecurityEvent(DETECTED[detector], request, said);
     } catch {
       // The log reports its own failures to its diagnostics; the response is already given.
     }
   }
 
+  /** Whether an event is one of too many that are equal, and will be part of one with a count. */
+  #folds(detector: Detector, request: object, facts: CaptureFacts): boolean {
+    const type = DETECTED[detector];
+    const identity = this.#fold ? (this.log as Identifying)[IDENTIFY]?.(type, request) : undefined;
+    if (identity === undefined || !identity.foldable) return false;
+    const { address, actor } = identity;
+    const route = facts["route"] ?? identity.route;
+    const key = [detector, facts["statusCode"], address, route, nameOf(actor)].join("\n");
+    // A folded event is recorded later, outside the request's context.
+    const whole = actor === undefined || actor === null || "actor" in facts ? facts : { actor, ...facts };
+    if (this.#folding.passes(key, { type, request, facts: whole })) return false;
+    markCause(causesOf(request), type);
+    return true;
+  }
+
   /** A request ended with 404 and for no other reason. */
   countNotFound(request: object, peer: string | undefined): void {
     if (this.#off.has("notFoundBurst")) return;
-    const address = (this.log as AddressKnowing)[ADDRESS_OF]?.(request) ?? peer;
+    const address = (this.log as Identifying)[IDENTIFY]?.(DETECTED.notFoundBurst, request)?.address ?? peer;
     if (address !== undefined) this.#bursts.add(address, request);
   }
+}
+
+/** An actor as part of a key. */
+function nameOf(actor: unknown): string {
+  return typeof actor === "object" && actor !== null ? String((actor as { readonly id?: unknown }).id) : String(actor);
 }
 
 /** A user who is refused is worth waking somebody for; a stranger is refused by every door that is shut. */

@@ -7,11 +7,11 @@ import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
 import { openPipeline } from "../pipeline/open-pipeline.ts";
 import type { Pipeline, PipelineNews } from "../pipeline/pipeline.ts";
-import { ADDRESS_OF } from "../record/address-of.ts";
 import { eventClock } from "../record/clock.ts";
 import { createDataEncoder } from "../record/data.ts";
 import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
+import { IDENTIFY, type Identity } from "../record/identity.ts";
 import { judgeNow } from "../record/judgements.ts";
 import { NO_REQUEST, Recorder } from "../record/recorder.ts";
 import type { Diagnostic, Receipt, SecurityLog } from "../record/security-log.ts";
@@ -143,7 +143,11 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     return this.#record(resolved, request, data);
   };
 
-  readonly [ADDRESS_OF] = (request: object): string | undefined => this.#recorder.addressOf(request);
+  readonly [IDENTIFY] = (type: string, request: object): Identity => {
+    const { name, definition } = this.#recorder.resolve(type);
+    const foldable = (this.#durability.get(name) ?? definition.durability) !== "strict";
+    return { ...this.#recorder.identify(request), foldable };
+  };
 
   get level(): Level {
     return this.#level;

@@ -13,9 +13,10 @@ import { type EventClock, formatMicros } from "./clock.ts";
 import { currentContext } from "./context.ts";
 import type { DataEncoder } from "./data.ts";
 import { emptyDraft } from "./draft.ts";
+import type { Identity } from "./identity.ts";
 import { nextSeq, type Position } from "./position.ts";
 import type { Redactor } from "./redact.ts";
-import { isRequest, requestFacts } from "./request.ts";
+import { isRequest, requestFacts, requestIdentity } from "./request.ts";
 import { FACTS, FACTS_OF_THE_LOG, type Said, takeFacts } from "./said-facts.ts";
 import { uuidv7 } from "./uuid.ts";
 
@@ -100,10 +101,11 @@ export class Recorder {
     return refined !== undefined && levelRank(refined) >= rank;
   }
 
-  /** The client's address, as an event of this request would have it; `undefined` if it has none. Never throws. */
-  addressOf(request: object): string | undefined {
-    const { clientIp, redactor } = this.#options;
-    return requestFacts(subjectOf(request), clientIp, redactor, new NoteTaker()).ipAddress;
+  /** What an event of this request would have in common with others. Never throws. */
+  identify(request: object): Omit<Identity, "foldable"> {
+    const subject = subjectOf(request);
+    const actor = senderOf(subject, currentContext(), new NoteTaker());
+    return { ...requestIdentity(subject, this.#options.clientIp), actor };
   }
 
   /** Marks the cause on a request whose event is below the level, so that capture does not record a refusal for it. */

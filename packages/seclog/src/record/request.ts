@@ -93,6 +93,23 @@ export function requestFacts(
   return facts;
 }
 
+/** The client's address and the route's template; of a request that throws, neither. Never throws. */
+export function requestIdentity(
+  { request, remoteAddress }: RequestSubject,
+  clientIp: ClientIpReader,
+): { readonly address: string | undefined; readonly route: string | undefined } {
+  try {
+    const raw = rawRequest(request as Unknown);
+    const peer = remoteAddress ?? peerOf(request as Unknown, raw);
+    return {
+      address: clientIp.read(peer, headersOf(raw), request).ipAddress,
+      route: routeOf(request as Unknown, raw),
+    };
+  } catch {
+    return { address: undefined, route: undefined };
+  }
+}
+
 function readFacts(
   request: Unknown,
   { remoteAddress }: RequestSubject,

@@ -61,8 +61,8 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
   let capture: Capture;
   try {
     // `prefix` and the log options are register's own, for every plugin.
-    const { log, actor, detect, context } = options;
-    capture = new Capture(log, { actor, detect, context });
+    const { log, actor, detect, context, fold } = options;
+    capture = new Capture(log, { actor, detect, context, fold });
   } catch (error) {
     done(error as Error);
     return;

@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import http from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import express from "express";
+import fc from "fast-check";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { closeServer, listen, send } from "#test/support/http-client.ts";
+import type { SecurityEvent } from "../event/event.ts";
+import { createSecurityLog } from "../log/create-security-log.ts";
+import { judgeNow } from "../record/judgements.ts";
+import type { EventBatch } from "../ship/handler.ts";
+import { securityCapture } from "./express/express.ts";
+import { type Folded, Folding } from "./folding.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+const EVENT: Folded = { type: "authz_fail", request: {}, facts: { statusCode: 403 } };
+
+function folding() {
+  const told: Folded[] = [];
+  const fold = new Folding((event) => told.push(event));
+  let atOnce = 0;
+  const add = (times: number, key = "k"): void => {
+    for (let time = 0; time < times; time++) if (fold.passes(key, EVENT)) atOnce += 1;
+  };
+  const counts = (): number[] => told.map(({ facts }) => Number(facts["count"]));
+  const recorded = (): number => atOnce + counts().reduce((sum, count) => sum + count, 0);
+  return { add, told, counts, recorded, atOnce: () => atOnce };
+}
+
+describe("Folding", () => {
+  it("lets the first ten pass at once, and counts the others", () => {
+    const { add, counts, atOnce } = folding();
+    add(10);
+    expect([atOnce(), counts()]).toEqual([10, []]);
+    add(31);
+    expect([atOnce(), counts()]).toEqual([10, [10, 20]]);
+    judgeNow();
+    expect(counts()).toEqual([10, 20, 1]);
+  });
+
+  it("leaves some twenty rows of a million equal events, whose counts add up", () => {
+    const { add, counts, recorded, atOnce } = folding();
+    add(1_000_000);
+    judgeNow();
+    // A slow machine may need a few minutes' windows.
+    expect(atOnce() + counts().length).toBeLessThan(200);
+    expect(recorded()).toBe(1_000_000);
+  });
+
+  it("never holds more of a kind than it has recorded, and loses none of more kinds than it remembers", () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(3_000), fc.integer({ min: 1, max: 200 })), { maxLength: 60 }), (rounds) => {
+        const { add, recorded } = folding();
+        let sent = 0;
+        for (const [kind, times] of rounds) {
+          add(times, `kind ${kind}`);
+          sent += times;
+          expect(sent - recorded()).toBeLessThanOrEqual(recorded());
+        }
+        judgeNow();
+        expect(recorded()).toBe(sent);
+      }),
+    );
+    const { add, recorded } = folding();
+    for (let kind = 0; kind < 2_500; kind++) add(15, `kind ${kind}`);
+    judgeNow();
+    expect(recorded()).toBe(2_500 * 15);
+  });
+});
+
+describe("a flood", () => {
+  async function flooded(options: Parameters<typeof securityCapture>[1], durability?: "strict") {
+    const events: SecurityEvent[] = [];
+    const directory = mkdtempSync(join(tmpdir(), "seclog-flood-"));
+    onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+    const log = createSecurityLog({
+      spool: durability === undefined ? "memory" : { directory },
+      heartbeat: false,
+      handlers: [
+        {
+          name: "collector",
+          handle: async (batch: EventBatch) =>
+            void events.push(...batch.events.filter(({ category }) => category !== "log")),
+          close: async () => {},
+        },
+      ],
+      ...(durability !== undefined && { durability: { unauthenticated_request: durability } }),
+    });
+    const app = express();
+    app.set("trust proxy", "loopback");
+    app.use(securityCapture(log, options));
+    app.use((req, res) => void res.sendStatus(req.path === "/admin" ? 403 : 401));
+    const server = http.createServer(app);
+    onTestFinished(() => closeServer(server));
+    const port = await listen(server);
+    const flood = async (times: number, path: string, address: string): Promise<void> => {
+      for (let time = 0; time < times; time++) {
+        await send(port, "GET", path, { headers: { "x-forwarded-for": address } });
+      }
+    };
+    return { log, events, flood };
+  }
+
+  const total = (events: readonly SecurityEvent[]): number =>
+    events.reduce((sum, { count = 1 }) => sum + Number(count), 0);
+
+  it("leaves few rows, whose counts add up for each address and type", async () => {
+    const { log, events, flood } = await flooded({});
+    await flood(300, "/private", "203.0.113.1");
+    await flood(40, "/private", "203.0.113.2");
+    await flood(15, "/admin", "203.0.113.1");
+    await log.close();
+    const of = (type: string, address: string) =>
+      events.filter((event) => event.type === type && event.ipAddress === address);
+    for (const [type, address, times] of [
+      ["unauthenticated_request", "203.0.113.1", 300],
+      ["unauthenticated_request", "203.0.113.2", 40],
+      ["authz_fail", "203.0.113.1", 15],
+    ] as const) {
+      expect(total(of(type, address)), `${type} of ${address}`).toBe(times);
+    }
+    expect(events.length).toBeLessThan(60);
+    const folded = events.find(({ count }) => count !== undefined);
+    expect(folded).toMatchObject({ statusCode: 401, level: "warning", path: "/private" });
+    expect(String(folded?.startedAt) <= String(folded?.endedAt)).toBe(true);
+  });
+
+  it("is recorded event by event where they are strict, or where folding is off", async () => {
+    for (const [options, durability] of [
+      [{ fold: false }, undefined],
+      [{}, "strict"],
+    ] as const) {
+      const { log, events, flood } = await flooded(options, durability);
+      await flood(30, "/private", "203.0.113.1");
+      await log.close();
+      expect(events).toHaveLength(30);
+    }
+  });
+});
