@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify` or `-- envelope` runs one. Takes about
+ * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope` or `-- capture` runs one. Takes about
  * a quarter of an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
  */
 import { cpus } from "node:os";
 import { benchAgainst } from "./against.js";
 import { benchCall } from "./call.js";
+import { benchCapture } from "./capture.js";
 import { benchEnvelope } from "./envelope.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
@@ -39,3 +40,4 @@ if (isWanted("seal-hostile")) await benchSealHostile();
 if (isWanted("rivals")) await benchRivals();
 if (isWanted("verify")) await benchVerify();
 if (isWanted("envelope")) benchEnvelope();
+if (isWanted("capture")) await benchCapture();
