@@ -9,7 +9,7 @@
  * Nothing here may change what the application does: every entry point swallows its own failures.
  */
 import type { EventEmitter } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { IncomingMessage, type ServerResponse } from "node:http";
 import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
 import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { awaitJudgement, judged } from "../record/judgements.ts";
@@ -18,8 +18,9 @@ import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/t
 import type { Capture } from "./capture.ts";
 import { DETECTED, REFUSALS } from "./detectors.ts";
 import { type Finding, isSuspicious, judge } from "./judge.ts";
+import { observePrototypes } from "./prototypes.ts";
 import { errorName, errorStatus, type Refusal, refusalOf } from "./refusal.ts";
-import { ObservedResponse } from "./response.ts";
+import { isNodes, ObservedResponse } from "./response.ts";
 import type { RouteKnowledge } from "./routes.ts";
 
 /**
@@ -63,6 +64,7 @@ export class Observation extends RequestCauses {
     // Asked for now, since a connection may be closed by the time of the judgement: by the end of the answer, by a client
     // that hangs up, and always for HTTP/2. A connection asks the system once.
     this.peer = peerOfSocket(raw.socket);
+    observePrototypes();
     this.#response = new ObservedResponse(response);
     this.#response.onEnd((closed, answered) => this.#end(closed, answered));
   }
@@ -93,13 +95,31 @@ export class Observation extends RequestCauses {
   enter<Result>(fn: () => Result): Result {
     if (this.#context === undefined) {
       this.#context = { request: this.request };
-      const { stream } = this.#raw as { readonly stream?: EventEmitter };
-      for (const emitter of [this.#raw, this.#rawResponse, stream]) {
-        if (emitter !== undefined) bindEvents(emitter, this.#context);
+      if (!(this.#raw instanceof IncomingMessage)) bindEvents(this.#raw, this.#context);
+      if (!isNodes(this.#rawResponse)) {
+        bindEvents(this.#rawResponse, this.#context);
+        const { stream } = this.#raw as { readonly stream?: EventEmitter };
+        if (stream !== undefined) bindEvents(stream, this.#context);
       }
     }
     this.#context.request = this.request;
     return currentContext()?.request === this.request ? fn() : runInContext(this.#context, fn);
+  }
+
+  /** See `prototypes.ts`. */
+  get bound(): RequestContext | undefined {
+    return this.#context;
+  }
+
+  /** See `prototypes.ts`. */
+  headWritten(values: readonly unknown[]): void {
+    this.#response.headWritten(values);
+  }
+
+  /** See `prototypes.ts`. */
+  responseEmits(event: unknown): void {
+    if (event === "prefinish") this.#end(false, true);
+    else if (event === "close") this.#end(true, this.#response.answered);
   }
 
   /** The request came to a layer of middleware, for frameworks that have them. */
@@ -155,6 +175,10 @@ export class Observation extends RequestCauses {
       });
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
+    }
+    if (this.request === this.#raw && this.routes?.dress !== undefined) {
+      this.request = this.routes.dress(this.#raw);
+      if (this.#context !== undefined) this.#context.request = this.request;
     }
     if (this.#findings.length === 0) {
       if (statusCode === 404 && !this.#explained()) this.#capture.countNotFound(this.request, this.peer);

@@ -3,7 +3,7 @@
  * kinds differ: HTTP/1.1 emits `prefinish` within `response.end()`, even when the client has gone. HTTP/2 emits nothing
  * of the kind, forgets the response to a stream that was reset, and lets the stream respond by itself.
  */
-import type { ServerResponse } from "node:http";
+import { ServerResponse } from "node:http";
 
 /** The parts that only an HTTP/2 response has. */
 interface Http2Part {
@@ -17,13 +17,18 @@ export class ObservedResponse {
 
   constructor(response: ServerResponse) {
     this.#response = response;
+    if (isNodes(response)) return;
     const writeHead = response.writeHead as (...values: unknown[]) => ServerResponse;
     response.writeHead = (...values: unknown[]) => {
       const result = Reflect.apply(writeHead, response, values);
-      // The headers come last, after the status and perhaps its text.
-      this.#head = { statusCode: values[0], headers: values.length > 1 ? values.at(-1) : undefined };
+      this.headWritten(values);
       return result;
     };
+  }
+
+  /** The arguments of `writeHead`: the headers come last, after the status and perhaps its text. */
+  headWritten(values: readonly unknown[]): void {
+    this.#head = { statusCode: values[0], headers: values.length > 1 ? values.at(-1) : undefined };
   }
 
   get statusCode(): number {
@@ -48,13 +53,15 @@ export class ObservedResponse {
   }
 
   /**
-   * Calls back when the application ends the response, and when the connection closes.
+   * Calls back when the application ends the response, and when the connection closes. Not for a response of HTTP/1.1:
+   * `prototypes.ts` tells what those emit.
    *
    * @param closed whether the connection did
    * @param answered whether the application has responded, or begun to
    */
   onEnd(ended: (closed: boolean, answered: boolean) => void): void {
     const response = this.#response;
+    if (isNodes(response)) return;
     response.on("prefinish", () => ended(false, true));
     response.on("close", () => ended(true, this.answered));
     if (response.stream === undefined) return;
@@ -71,6 +78,11 @@ export class ObservedResponse {
     this.#response.once("finish", sent);
     this.#response.once("close", sent);
   }
+}
+
+/** Whether `prototypes.ts` observes it. */
+export function isNodes(response: object): boolean {
+  return response instanceof ServerResponse;
 }
 
 /**

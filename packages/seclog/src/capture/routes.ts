@@ -1,3 +1,5 @@
+import type { IncomingMessage } from "node:http";
+
 /** A request for which the routes are consulted. */
 export interface AskedRequest {
   /** The framework's own request, or Node's where no framework saw it. */
@@ -23,4 +25,6 @@ export interface RouteKnowledge {
    * malformed. The status of any other response proves nothing about those.
    */
   readonly refuses?: (request: object, statusCode: number) => boolean;
+  /** Makes the framework's request of Node's, if the framework has not: only where there is an event to record. */
+  readonly dress?: (request: IncomingMessage) => object;
 }

@@ -37,6 +37,11 @@ export function openCauses(request: object, causes: RequestCauses): void {
   (request as MarkedRequest)[CAUSES] = causes;
 }
 
+/** The list of a raw request itself. May throw for a hostile one. */
+export function causesAt(request: object): RequestCauses | undefined {
+  return (request as MarkedRequest)[CAUSES];
+}
+
 /** The list of a request, or of the raw request inside a framework's; `undefined` if capture did not see it. */
 export function causesOf(request: object): RequestCauses | undefined {
   const marked = request as MarkedRequest;

@@ -139,7 +139,7 @@ function observeUnhooked(
     // Another capture, nearer to the code that answers, may have it.
     const taken = observation.routes !== undefined && observation.routes.refuses === undefined;
     if (taken) return;
-    observation.claim(capture, raw === request ? scope.dress(raw) : request, scope.unhooked);
+    observation.claim(capture, request, scope.unhooked);
     observation.unrouted = raw !== request;
   } catch {
     // Not what Node emits.

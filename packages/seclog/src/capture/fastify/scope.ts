@@ -34,6 +34,7 @@ export class FastifyScope {
   /** For requests that no hook has seen. */
   readonly unhooked: RouteKnowledge = {
     ...this.routes,
+    dress: (request) => this.dress(request),
     refuses: (request, statusCode) => this.#routerRefuses(rawOf(request).url ?? "", statusCode),
   };
 
