@@ -6,8 +6,8 @@ export const PROBES: RegExp = new RegExp(
   [
     String.raw`/\.(?:env|git|svn|hg|bzr|aws|ssh|docker|kube|vscode|idea|npmrc|htaccess|htpasswd|DS_Store|bash_history)(?:$|[./_?-])`,
     String.raw`/(?:wp-(?:login|admin|config|content|includes|json)|wordpress|xmlrpc\.php|wlwmanifest\.xml)`,
-    String.raw`/(?:phpmyadmin|phpinfo|pma|adminer|myadmin)(?:$|[./?-])`,
-    String.raw`/(?:vendor/phpunit|cgi-bin|server-status|actuator/|_ignition/|telescope/requests|solr/admin|HNAP1|boaform)`,
+    `/(?:phpmyadmin|phpinfo|pma|adminer|myadmin)(?:$|[./?-])`,
+    `/(?:vendor/phpunit|cgi-bin|server-status|actuator/|_ignition/|telescope/requests|solr/admin|HNAP1|boaform)`,
     String.raw`/(?:etc/passwd|etc/shadow|proc/self/|win\.ini|boot\.ini|id_rsa|web\.config|credentials\.json)`,
     String.raw`/(?:config|backup|dump|database|db|shell|cmd|eval-stdin)\.(?:php|sql|bak|old|zip|tar\.gz|jsp|aspx?)(?:$|\?)`,
     String.raw`/owa/auth|/autodiscover/|/remote/login|/manager/html|/jmx-console|/invoker/|/cgi/|/login\.action`,
