@@ -231,12 +231,14 @@ class QueueHandler implements SecurityEventHandler {
       await this.#ask(connection, source);
     } catch (error) {
       source.trouble = errorMessage(error);
-      if (error instanceof NoReply && connection !== undefined) this.#drop(connection);
+      if (error instanceof NoReply && connection !== undefined) await this.#drop(connection);
     }
   }
 
-  /** Leaves a connection that may be dead: the next call opens another one. */
-  #drop(dead: QueueConnection): void {
+  /** Leaves a connection that may be dead, unless another call has: the next one opens another. */
+  async #drop(dead: QueueConnection): Promise<void> {
+    const opening = this.#connection;
+    if ((await opening?.catch(() => undefined)) !== dead || this.#connection !== opening) return;
     this.#connection = undefined;
     for (const source of this.#sources.values()) source.watched = false;
     dead.close().catch(() => {});
@@ -257,7 +259,12 @@ class QueueHandler implements SecurityEventHandler {
     signal: AbortSignal,
   ): Promise<void> {
     const failure = (): Error => new NoReply(`it did not acknowledge a message within ${SEND_MS / 1000} s`);
-    await withinTime(connection.send(id, message, signal), SEND_MS, failure);
+    try {
+      await withinTime(connection.send(id, message, signal), SEND_MS, failure);
+    } catch (error) {
+      if (error instanceof NoReply) await this.#drop(connection);
+      throw error;
+    }
   }
 
   /** A position message has come. */
