@@ -10,4 +10,5 @@ export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:file": () => import("./handlers/file/file-handler.ts"),
   "seclog:kafka": () => import("./queues/kafka.ts"),
   "seclog:redis": () => import("./queues/redis.ts"),
+  "seclog:nats": () => import("./queues/nats.ts"),
 };

@@ -1,0 +1,119 @@
+/** A connection to NATS, by the shape that the clients of NATS share: `@nats-io/transport-node` 3, and `nats` 2 before it. */
+import { configError } from "../event/options.ts";
+import { readConfiguredFile } from "../spool/files.ts";
+
+/** A connection that the application has made: `await connect({ servers })` of `@nats-io/transport-node`. */
+export interface NatsClient {
+  /** What the server says about itself. */
+  readonly info?: { readonly max_payload: number; readonly cluster?: string | undefined } | undefined;
+  request(subject: string, payload?: Uint8Array, options?: { timeout: number }): Promise<{ readonly data: Uint8Array }>;
+  subscribe(
+    subject: string,
+    options?: { callback?: (error: Error | null, message: { readonly data: Uint8Array }) => void },
+  ): { unsubscribe(): void };
+  flush(): Promise<void>;
+  isClosed(): boolean;
+}
+
+/** A connection that Seclog has made. */
+export interface NatsConnection extends NatsClient {
+  publish(subject: string, payload?: Uint8Array): void;
+  /** Resolves when it has ended for good, with the reason if that was a failure. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: the client's own type
+  closed(): Promise<void | Error>;
+  close(): Promise<void>;
+}
+
+const CONNECT_MS = 10_000;
+/** A connection without a sign of life ends after two such pauses, in milliseconds: a silent partition is noticed by that. */
+const PING_MS = 2_000;
+const RECONNECT_MS = 500;
+
+/**
+ * Connects to `nats://user:password@host:4222,host:4222`, or to `tls://`, which refuses servers without TLS. Parameters:
+ * `credentials` (a file with a user's JWT and seed), `ca`, `cert` and `key` (PEM files).
+ *
+ * @param reconnect whether a lost connection is made again, for ever
+ * @throws SeclogError `SECLOG_CONFIG` when the client is not installed
+ */
+export async function connectNats(where: string, url: string, reconnect: boolean): Promise<NatsConnection> {
+  const { servers, secure, user, pass, token, parameters } = natsAddress(where, url);
+  const file = (name: string): string | undefined => parameters.get(name) ?? undefined;
+  const [credentials, caFile, certFile, keyFile] = [file("credentials"), file("ca"), file("cert"), file("key")];
+  // In a `try`, so that bundlers take a missing client for what it is: optional.
+  try {
+    const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
+    const authenticator =
+      credentials === undefined
+        ? undefined
+        : credsAuthenticator(new TextEncoder().encode(readConfiguredFile(credentials)));
+    return await connect({
+      servers: [...servers],
+      name: where,
+      timeout: CONNECT_MS,
+      pingInterval: PING_MS,
+      maxPingOut: 2,
+      reconnect,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: RECONNECT_MS,
+      reconnectJitter: RECONNECT_MS,
+      ...(user === undefined ? {} : { user, pass: pass ?? "" }),
+      ...(token === undefined ? {} : { token }),
+      ...(authenticator === undefined ? {} : { authenticator }),
+      ...(secure ? { tls: withoutUndefined({ caFile, certFile, keyFile }) } : {}),
+    });
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    if (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND") throw error;
+    throw configError(where, "url", "needs the client of NATS: npm install @nats-io/transport-node");
+  }
+}
+
+interface NatsAddress {
+  readonly servers: readonly string[];
+  readonly secure: boolean;
+  readonly user: string | undefined;
+  readonly pass: string | undefined;
+  readonly token: string | undefined;
+  readonly parameters: URLSearchParams;
+}
+
+const PARAMETERS: ReadonlySet<string> = new Set(["credentials", "ca", "cert", "key"]);
+
+/**
+ * The parts of a URL. A name without a password is a token, as in NATS's own tools.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`, which does not repeat it
+ */
+export function natsAddress(where: string, url: string): NatsAddress {
+  const [, scheme, names, hosts, query] = /^(nats|tls):\/\/(?:([^@/]*)@)?([^/?@]+)\/?(?:\?(.*))?$/.exec(url) ?? [];
+  if (hosts === undefined) {
+    throw configError(where, "url", "must be nats://host:4222 or tls://host:4222, several hosts separated by commas");
+  }
+  const parameters = new URLSearchParams(query);
+  for (const name of parameters.keys()) {
+    if (!PARAMETERS.has(name)) {
+      throw configError(where, "url", `has an unknown parameter ${JSON.stringify(name)}: credentials, ca, cert, key`);
+    }
+  }
+  const files = ["ca", "cert", "key"].filter((name) => parameters.has(name));
+  if (scheme === "nats" && files.length > 0) {
+    throw configError(where, "url", `has ${files.join(", ")}, which need TLS: begin it with tls://`);
+  }
+  const [first, second] = (names ?? "").split(":", 2).map(decodeURIComponent);
+  const named = first !== undefined && first !== "";
+  return {
+    servers: hosts.split(","),
+    secure: scheme === "tls",
+    user: named && second !== undefined ? first : undefined,
+    pass: second,
+    token: named && second === undefined ? first : undefined,
+    parameters,
+  };
+}
+
+function withoutUndefined(files: { readonly [name: string]: string | undefined }): { [name: string]: string } {
+  return Object.fromEntries(
+    Object.entries(files).flatMap(([name, path]) => (path === undefined ? [] : [[name, path]])),
+  );
+}
