@@ -2,6 +2,7 @@
 const HANDLERS = {
   kafka: async (options) => (await import("seclog/kafka")).kafkaHandler(options),
   redis: async (options) => (await import("seclog/redis")).redisHandler(options),
+  nats: async (options) => (await import("seclog/nats")).natsHandler(options),
 };
 
 /** @param options `engine`, and those of its handler */

@@ -9,6 +9,7 @@
  * - `dump()`: all that a stranger who reaches it can read of the queue, as text
  */
 import { KafkaEngine } from "./kafka.js";
+import { NatsEngine } from "./nats.js";
 import { RedisEngine } from "./redis.js";
 
-export const ENGINES = { redis: RedisEngine, kafka: KafkaEngine };
+export const ENGINES = { redis: RedisEngine, nats: NatsEngine, kafka: KafkaEngine };

@@ -7,6 +7,8 @@ const ENGINES: { readonly [scheme: string]: (options: ConsumerOptions) => Promis
   "kafka+ssl": async (options) => (await import("./consumers/kafka.ts")).kafkaConsumer(options),
   redis: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
   rediss: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
+  nats: async (options) => (await import("./consumers/nats.ts")).natsConsumer(options),
+  tls: async (options) => (await import("./consumers/nats.ts")).natsConsumer(options),
 };
 
 /**

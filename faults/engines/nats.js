@@ -1,0 +1,133 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { EngineProcess, freePort, isInstalled } from "./process.js";
+
+/** Runs something with a connection to a server. */
+async function asked(url, run, options = {}) {
+  const connection = await connect({ servers: url, reconnect: false, timeout: 5_000, ...options });
+  try {
+    return await run(await jetstreamManager(connection, { timeout: 5_000 }), connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** A server of NATS with JetStream. */
+class NatsServer {
+  /** @param {Record<string, unknown>} settings as in nats-server's configuration */
+  constructor(folder, port, settings = {}) {
+    this.folder = folder;
+    this.port = port;
+    const file = join(folder, "nats.json");
+    const jetstream = { store_dir: join(folder, "jetstream"), max_mem: "256M", max_file: "2G" };
+    writeFileSync(file, JSON.stringify({ host: "127.0.0.1", port, jetstream, ...settings }));
+    this.process = new EngineProcess(["nats-server", "-c", file], () => this.#ready(settings));
+  }
+
+  get url() {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  /** One that wants a password takes commands once it refuses a connection without. */
+  async #ready(settings) {
+    if (settings.authorization !== undefined || settings.tls !== undefined) {
+      const { output } = this.process;
+      if (!output.includes("Server is ready")) throw new Error("not ready");
+      return;
+    }
+    await asked(this.url, (manager) => manager.getAccountInfo());
+  }
+
+  loseDisk() {
+    rmSync(join(this.folder, "jetstream"), { recursive: true, force: true });
+  }
+}
+
+/** NATS JetStream: one server. */
+export class NatsEngine {
+  static title = "NATS";
+  folder = mkdtempSync(join(tmpdir(), "seclog-nats-"));
+  #server;
+  #wipes = 0;
+
+  /** Why it cannot run here; `undefined` when it can. */
+  static needs() {
+    return isInstalled("nats-server") ? undefined : "nats-server is not installed";
+  }
+
+  /** @param {Record<string, unknown>} settings as in nats-server's configuration */
+  static async start(settings = {}) {
+    const engine = new NatsEngine();
+    engine.port = await freePort();
+    engine.#server = new NatsServer(engine.folder, engine.port, settings);
+    await engine.up();
+    return engine;
+  }
+
+  get url() {
+    return this.#server.url;
+  }
+  get pid() {
+    return this.#server.process.pid;
+  }
+  async up() {
+    await this.#server.process.up();
+  }
+  async kill() {
+    await this.#server.process.down("SIGKILL");
+  }
+  async down() {
+    await this.#server.process.down();
+  }
+
+  /** Removes everything: a purge of the running server at first, then its disk, in turn. */
+  async wipe() {
+    if (this.#wipes++ % 2 === 0) {
+      await asked(this.url, async (manager) => {
+        for await (const { config } of manager.streams.list()) await manager.streams.purge(config.name);
+      });
+      return;
+    }
+    await this.kill();
+    this.#server.loseDisk();
+    await this.up();
+  }
+
+  async waiting() {
+    return await waiting(this.url);
+  }
+  async dump() {
+    return await dump(this.url);
+  }
+
+  async end() {
+    await this.#server.process.down("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** How many messages wait, of the queue `seclog`; 0 before there is one. */
+async function waiting(url) {
+  return await asked(url, async (manager) => {
+    for await (const { config, state } of manager.streams.list()) {
+      if (config.name === "seclog_events") return state.messages;
+    }
+    return 0;
+  });
+}
+
+/** Everything that a stranger who reaches the engine can see, as text. */
+async function dump(url) {
+  return await asked(url, async (manager) => {
+    let text = "";
+    const { state } = await manager.streams.info("seclog_events");
+    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      const message = await manager.streams.getMessage("seclog_events", { seq });
+      if (message !== null) text += `${message.subject} ${Buffer.from(message.data).toString("latin1")}\n`;
+    }
+    return text;
+  });
+}
