@@ -122,7 +122,11 @@ describe("seclog witness", () => {
     });
     expect(await end(first.child, "SIGTERM")).toBe(0);
     // Killed, it leaves its lock behind, which must not block the next process.
-    const second = await startProgram(argumentsOf(path, "order"));
+    const second = await startProgram([...argumentsOf(path, "order"), "--json"]);
+    expect(JSON.parse(second.line)).toEqual({
+      vkey: signer.vkey,
+      listening: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/),
+    });
     await end(second.child, "SIGKILL");
     const third = await startProgram(argumentsOf(path, "order"));
     expect(await end(third.child, "SIGINT")).toBe(0);
@@ -298,8 +302,11 @@ describe("a log in PostgreSQL", () => {
     await addQuarantined(database, source);
     await addEvents(database, source, 3, 2);
     const { size, root, note } = await sealAll(database, log);
-    const server = await startProgram(["tiles", "--listen", "127.0.0.1:0"], { SECLOG_READER_URL: database.readerUrl });
-    const port = Number(new URL(server.line).port);
+    const server = await startProgram(["tiles", "--listen", "127.0.0.1:0", "--json"], {
+      SECLOG_READER_URL: database.readerUrl,
+    });
+    const { listening } = JSON.parse(server.line) as { listening: string };
+    const port = Number(new URL(listening).port);
     const get = (path: string, headers = {}): Promise<Answer> => send(port, "GET", path, { headers });
     const checkpoint = await get("/checkpoint");
     expect(checkpoint).toMatchObject({ status: 200, body: note });
@@ -311,7 +318,7 @@ describe("a log in PostgreSQL", () => {
       await Promise.all(
         names.map(async ({ level, index, width }) => {
           const path = `tile/${level}/${String(index).padStart(3, "0")}${width === 256 ? "" : `.p/${width}`}`;
-          const response = await fetch(`${server.line}/${path}`);
+          const response = await fetch(`${listening}/${path}`);
           expect(response.status, path).toBe(200);
           expect(response.headers.get("content-type")).toBe("application/octet-stream");
           expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");

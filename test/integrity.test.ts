@@ -131,6 +131,15 @@ describe("seclog prove", LONG, () => {
     expect(await seclog(["prove", id, "--out", at("event.proof")])).toMatchObject({ code: 0, stdout: "" });
     const whole = parseTlogProof(readFileSync(at("event.proof"), "utf8"));
     const redacted = parseTlogProof((await seclog(["prove", id, "--redact"])).stdout);
+    const { stdout, stderr } = await seclog(["prove", id, "--out", at("json.proof"), "--json"]);
+    expect([readFileSync(at("json.proof"), "utf8"), stderr]).toEqual([readFileSync(at("event.proof"), "utf8"), ""]);
+    expect(JSON.parse(stdout)).toEqual({
+      ...{ id, index: whole.index, size: expect.any(Number), redacted: false, file: at("json.proof") },
+      proof: readFileSync(at("event.proof"), "utf8"),
+    });
+    const printed = JSON.parse((await seclog(["prove", id, "--redact", "--json"])).stdout);
+    expect(printed).toMatchObject({ redacted: true, file: null });
+    expect(parseTlogProof(printed.proof)).toEqual(redacted);
     const lines = Buffer.from(whole.extra ?? [])
       .toString()
       .split("\n");

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newKey } from "#test/support/naive-sealer.ts";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
-import { Session, SessionPool } from "../database/session.ts";
+import { Session } from "../database/session.ts";
 import { leafOf, numbersOfLeaves } from "./leaf-ranges.ts";
 import { proveEvent } from "./prove.ts";
 import { filePublisher } from "./publish/file.ts";
@@ -46,17 +46,23 @@ describe("proveEvent()", () => {
   it("returns a proof that the verifier accepts, and refuses an event that is not in the log", async () => {
     const session = await open();
     try {
+      const url = database.readerUrl;
       const [row] = await database.query<{ id: string }>("SELECT id FROM security_event_log WHERE seq = 17");
+      const id = row?.id ?? "";
       const keys = [readVkey(TEST_SIGNER.vkey)];
-      const proven = verifyProof(await proveEvent(session, row?.id ?? ""), keys);
+      const { proof, ...facts } = await proveEvent({ url, id: id.toUpperCase() });
+      const proven = verifyProof(proof, keys);
       expect(proven.core).toMatchObject({ seq: 17, source_id: source });
       expect(proven.index).toBe(await leafOf(session, source, "17"));
-      expect(verifyProof(await proveEvent(session, row?.id ?? "", { redact: true }), keys)).not.toHaveProperty(
-        "personal",
-      );
-      await expect(proveEvent(session, "17")).rejects.toMatchObject({ code: "SECLOG_CONFIG" });
+      expect(facts).toEqual({ id, index: proven.index, size: 21, redacted: false });
+      const redacted = await proveEvent({ url, id, redact: true });
+      expect(redacted.redacted).toBe(true);
+      expect(verifyProof(redacted.proof, keys)).not.toHaveProperty("personal");
+      await expect(proveEvent({ url: "nowhere", id: "17" })).rejects.toMatchObject({ code: "SECLOG_CONFIG" });
       const stranger = "01936d2f-0000-7000-8000-000000000000";
-      await expect(proveEvent(session, stranger)).rejects.toMatchObject({ code: "SECLOG_PROOF" });
+      await expect(proveEvent({ url, id: stranger })).rejects.toMatchObject({ code: "SECLOG_PROOF" });
+      const refused = proveEvent({ url: url.replace(/:[^:@]+@/, ":wrong@"), id });
+      await expect(refused).rejects.toMatchObject({ code: "SECLOG_DATABASE" });
     } finally {
       await session.end();
     }
@@ -152,18 +158,14 @@ describe("serveTiles() and serveWitness()", () => {
 
 describe("rotateKey()", () => {
   it("has both keys sign the newest checkpoint, and refuses a key that does not seal", async () => {
-    const pool = new SessionPool({ role: "sealer", url: database.sealerUrl, purpose: "test", access: "READ WRITE" }, 1);
-    try {
-      const { vkey, size } = await rotateKey(pool, TEST_SIGNER, join(folder, "next.key"));
-      const signatures = await database.query<{ name: string }>(
-        "SELECT name FROM security_event_signature WHERE size = (SELECT max(size) FROM security_event_checkpoint)",
-      );
-      expect([signatures.length, vkey.startsWith(`${TEST_SIGNER.name}+`), size]).toEqual([2, true, 26]);
-      await expect(rotateKey(pool, TEST_SIGNER, join(folder, "next.key"))).rejects.toMatchObject({
-        code: "SECLOG_KEY",
-      });
-    } finally {
-      await pool.end();
-    }
+    const options = { url: database.sealerUrl, retiring: TEST_SIGNER, file: join(folder, "next.key") };
+    const { vkey, size } = await rotateKey(options);
+    const signatures = await database.query<{ name: string }>(
+      "SELECT name FROM security_event_signature WHERE size = (SELECT max(size) FROM security_event_checkpoint)",
+    );
+    expect([signatures.length, vkey.startsWith(`${TEST_SIGNER.name}+`), size]).toEqual([2, true, 26]);
+    await expect(rotateKey(options)).rejects.toMatchObject({ code: "SECLOG_KEY" });
+    const refused = rotateKey({ ...options, url: options.url.replace(/:[^:@]+@/, ":wrong@") });
+    await expect(refused).rejects.toMatchObject({ code: "SECLOG_DATABASE" });
   });
 });

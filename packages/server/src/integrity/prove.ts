@@ -6,13 +6,58 @@ import { formatTlogProof, inclusionProof, leafHash, verifyInclusion } from "secl
 import { EVENT_SELECT, type EventRow } from "seclog/postgres";
 import { ENTRY_COLUMNS, eventEntry, personalLine } from "seclog/postgres/schema";
 import { commandLine } from "../config/program.ts";
-import type { Session } from "../database/session.ts";
+import { databaseError } from "../database/failure.ts";
+import { Session } from "../database/session.ts";
 import { InputError } from "../text/input-error.ts";
 import { leafOf } from "./leaf-ranges.ts";
 import { storedCheckpoint, storedTiles } from "./stored-tree.ts";
 
-/** Returns an event's id in the column's form. @throws SeclogError `SECLOG_CONFIG` when the text is not a UUID */
-export function checkEventId(id: string): string {
+export interface ProveEventOptions {
+  /** The reader's connection URL. */
+  readonly url: string;
+  /** The event's id. */
+  readonly id: string;
+  /** Leaves out the personal part: who, from where, and the event's data. @default false */
+  readonly redact?: boolean;
+}
+
+/** A proof that an event is in the log. */
+export interface EventProof {
+  /** The event's id, in lower case. */
+  readonly id: string;
+  /** The event's leaf. */
+  readonly index: number;
+  /** Leaves of the checkpoint in the proof. */
+  readonly size: number;
+  /** Whether the personal part is left out, or was erased before. */
+  readonly redacted: boolean;
+  /** The text of the proof (https://c2sp.org/tlog-proof), for a file. */
+  readonly proof: string;
+}
+
+/**
+ * Proves that an event is a leaf of the newest checkpoint's tree.
+ *
+ * @throws SeclogError `SECLOG_PROOF` when the event does not exist, is not sealed yet, or is not what was sealed;
+ *   `SECLOG_TREE` when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID, before it connects; and for every
+ *   database failure
+ */
+export async function proveEvent({ url, id, redact = false }: ProveEventOptions): Promise<EventProof> {
+  const event = checkEventId(id);
+  let session: Session | undefined;
+  try {
+    session = await Session.open({ role: "reader", url, purpose: "seclog prove", access: "READ ONLY" });
+    // One snapshot: the row, its range and the checkpoint must agree.
+    return await session.transaction((client) => proofOf(client, event, redact), { isolation: "REPEATABLE READ" });
+  } catch (error) {
+    throw databaseError(error, "reader");
+  } finally {
+    await session?.end();
+  }
+}
+
+/** Returns an event's id in the column's form. */
+function checkEventId(id: string): string {
   const event = id.toLowerCase();
   if (/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(event)) return event;
   throw new SeclogError(
@@ -21,26 +66,8 @@ export function checkEventId(id: string): string {
   );
 }
 
-export interface ProveOptions {
-  /** Leaves out the personal part: who, from where, and the event's data. @default false */
-  readonly redact?: boolean;
-}
-
-/**
- * The text of a proof (https://c2sp.org/tlog-proof) that the event is a leaf of the newest checkpoint's tree.
- *
- * @param session the reader's session
- * @throws SeclogError `SECLOG_PROOF` when the event does not exist, is not sealed yet, or is not what was sealed;
- *   `SECLOG_TREE` when the tree lacks tiles; `SECLOG_CONFIG` when the id is not a UUID
- */
-export async function proveEvent(session: Session, id: string, { redact = false }: ProveOptions = {}): Promise<string> {
-  const event = checkEventId(id);
-  // One snapshot: the row, its range and the checkpoint must agree.
-  return await session.transaction((client) => proofOf(client, event, redact), { isolation: "REPEATABLE READ" });
-}
-
 /** Proves the first row with this id that is what was sealed. */
-async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<string> {
+async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<EventProof> {
   const rows = await rowsOf(client, id);
   const checkpoint = await storedCheckpoint(client);
   let isChanged = false;
@@ -57,7 +84,13 @@ async function proofOf(client: pg.Client, id: string, redact: boolean): Promise<
     }
     const extra = [entry];
     if (!redact && row.salt !== null) extra.push(row.salt.toString("hex"), committedLine(id, row, row.salt));
-    return formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note });
+    return {
+      id,
+      index,
+      size: checkpoint.size,
+      redacted: extra.length === 1,
+      proof: formatTlogProof({ extra: Buffer.from(extra.join("\n")), index, proof, checkpoint: checkpoint.note }),
+    };
   }
   if (isChanged) {
     throw new SeclogError(

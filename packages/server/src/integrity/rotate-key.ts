@@ -2,7 +2,8 @@
 import { SeclogError } from "seclog";
 import { NoteError, type NoteSigner, openNote, parseNote } from "seclog/merkle";
 import { commandLine } from "../config/program.ts";
-import type { Queries } from "../database/session.ts";
+import { databaseError } from "../database/failure.ts";
+import { type Queries, SessionPool } from "../database/session.ts";
 import { writeKeyFile } from "../keys/key-file.ts";
 import { signatureLine } from "./seal/tree-store.ts";
 import { storedCheckpoint } from "./stored-tree.ts";
@@ -15,19 +16,32 @@ export interface KeyRotation {
   readonly size: number;
 }
 
+export interface RotateKeyOptions {
+  /** The sealer's connection URL. */
+  readonly url: string;
+  /** The key that seals now. */
+  readonly retiring: NoteSigner;
+  /** Where to write the new private key; it must not exist. */
+  readonly file: string;
+}
+
 /**
  * Generates a new key and signs the newest checkpoint with both keys. From then on only the new one seals.
  *
- * @param database the sealer's connection
- * @param old the key that seals now
- * @param file where to write the new private key; it must not exist
- * @throws SeclogError `SECLOG_KEY` when nothing has been sealed yet, `old` does not seal this log, or the file exists;
- *   `SECLOG_TREE` when the newest checkpoint is missing
+ * @throws SeclogError `SECLOG_KEY` when nothing has been sealed yet, `retiring` does not seal this log, or the file
+ *   exists; `SECLOG_TREE` when the newest checkpoint is missing; and for every database failure
  */
-export async function rotateKey(database: Queries, old: NoteSigner, file: string): Promise<KeyRotation> {
-  await checkSeals(database, old);
-  const next = writeKeyFile(file, old.name);
-  return { vkey: next.vkey, size: await signBoth(database, old, next) };
+export async function rotateKey({ url, retiring, file }: RotateKeyOptions): Promise<KeyRotation> {
+  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog keys rotate", access: "READ WRITE" }, 1);
+  try {
+    await checkSeals(pool, retiring);
+    const next = writeKeyFile(file, retiring.name);
+    return { vkey: next.vkey, size: await signBoth(pool, retiring, next) };
+  } catch (error) {
+    throw databaseError(error, "sealer");
+  } finally {
+    await pool.end();
+  }
 }
 
 async function checkSeals(database: Queries, signer: NoteSigner): Promise<void> {

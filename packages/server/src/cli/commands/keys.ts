@@ -1,8 +1,6 @@
 import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { requireUrl } from "../../config/environment.ts";
-import { databaseError } from "../../database/failure.ts";
-import { SessionPool } from "../../database/session.ts";
 import { rotateKey } from "../../integrity/rotate-key.ts";
 import { makeKeyFile } from "../../keys/key-file.ts";
 import { type KeyOptions, signingKey } from "../../keys/signing-key.ts";
@@ -53,16 +51,9 @@ async function show(file: string | undefined, options: KeyOptions & { json?: tru
 async function rotate(options: KeyOptions & { out: string; json?: true }): Promise<void> {
   const url = requireUrl("sealer");
   const old = await signingKey(options);
-  const pool = new SessionPool({ role: "sealer", url, purpose: "seclog keys rotate", access: "READ WRITE" }, 1);
-  try {
-    const { vkey, size } = await rotateKey(pool, old, options.out);
-    if (options.json) return await print(jsonLine({ vkey, retired: old.vkey, size, file: options.out }));
-    await print(
-      `${vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; both keys signed that checkpoint.\nStart the sealer with --key ${options.out}. Auditors pass both public keys, the retired one first:\n  ${old.vkey}\n`,
-    );
-  } catch (error) {
-    throw databaseError(error, "sealer");
-  } finally {
-    await pool.end();
-  }
+  const { vkey, size } = await rotateKey({ url, retiring: old, file: options.out });
+  if (options.json) return await print(jsonLine({ vkey, retired: old.vkey, size, file: options.out }));
+  await print(
+    `${vkey}\n\nThis key seals ${old.name} from ${size.toLocaleString("en")} leaves on; both keys signed that checkpoint.\nStart the sealer with --key ${options.out}. Auditors pass both public keys, the retired one first:\n  ${old.vkey}\n`,
+  );
 }

@@ -4,12 +4,13 @@ import { requireUrl } from "../../config/environment.ts";
 import { serveTiles } from "../../integrity/tiles/serve.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
-import { print } from "../../terminal/print.ts";
+import { jsonLine, print } from "../../terminal/print.ts";
 import { Exit } from "../exit.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
 interface TilesOptions extends ConnectionOptions {
   readonly listen: string;
+  readonly json?: true;
   readonly entries?: true;
 }
 
@@ -18,7 +19,7 @@ export function addTiles(command: Command): void {
   command
     .option("--listen <host:port>", "the address to listen on", "127.0.0.1:7381")
     .option("--entries", "also serve the entries, which name hosts, routes and times");
-  addConnectionOptions(command).action(tiles);
+  addConnectionOptions(command).option("--json", "one JSON document").action(tiles);
 }
 
 async function tiles(options: TilesOptions): Promise<void> {
@@ -38,7 +39,7 @@ async function tiles(options: TilesOptions): Promise<void> {
     }),
   );
   try {
-    await print(`${service.url}\n`);
+    await print(options.json ? jsonLine({ listening: service.url }) : `${service.url}\n`);
     await untilInterrupted(signal);
   } finally {
     // A query that the database does not answer must not keep the process running.

@@ -6,7 +6,7 @@ import { readKeyFile } from "../../keys/key-file.ts";
 import { publicKey } from "../../keys/vkeys.ts";
 import { interruption, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
-import { print } from "../../terminal/print.ts";
+import { jsonLine, print } from "../../terminal/print.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 
 interface WitnessCommandOptions extends ConnectionOptions {
@@ -14,6 +14,7 @@ interface WitnessCommandOptions extends ConnectionOptions {
   readonly log: readonly string[];
   readonly state: string;
   readonly listen: string;
+  readonly json?: true;
 }
 
 /** `seclog witness`. */
@@ -23,7 +24,7 @@ export function addWitness(command: Command): void {
     .requiredOption("--log <vkey...>", "the public key of a log to watch; takes several, repeatable")
     .requiredOption("--state <directory>", "where to remember what was cosigned: never lose, copy or restore it")
     .option("--listen <host:port>", "the address to listen on", "127.0.0.1:7380");
-  addConnectionOptions(command).action(witness);
+  addConnectionOptions(command).option("--json", "one JSON document").action(witness);
 }
 
 async function witness(options: WitnessCommandOptions): Promise<void> {
@@ -43,7 +44,9 @@ async function witness(options: WitnessCommandOptions): Promise<void> {
     onError: (error) => say(`a request failed: ${errorMessage(error)}`),
   });
   try {
-    await print(`${signer.vkey} ${service.url}\n`);
+    await print(
+      options.json ? jsonLine({ vkey: signer.vkey, listening: service.url }) : `${signer.vkey} ${service.url}\n`,
+    );
     await untilInterrupted(signal);
   } finally {
     await service.close();
