@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope` or `-- capture` runs one. Takes about
+ * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture` or
+ * `-- queue` runs one. Takes about
  * a quarter of an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
  */
@@ -13,6 +14,7 @@ import { benchEnvelope } from "./envelope.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
+import { benchQueue } from "./queue.js";
 import { benchRivals } from "./rivals.js";
 import { benchSeal } from "./seal.js";
 import { benchSealHostile } from "./seal-hostile.js";
@@ -41,3 +43,4 @@ if (isWanted("rivals")) await benchRivals();
 if (isWanted("verify")) await benchVerify();
 if (isWanted("envelope")) benchEnvelope();
 if (isWanted("capture")) await benchCapture();
+if (isWanted("queue")) await benchQueue({ engines: process.env.SECLOG_BENCH_ENGINES?.split(",") });

@@ -1,8 +1,10 @@
 /**
  * The messages of one source on their way into the database, in the order of their numbers.
  *
- * One at a time, since a position only moves forward; messages that follow each other are stored in one transaction. A
- * question is answered when all that came before it has been stored, or cannot be: its predecessors are missing.
+ * Messages that follow each other are stored in one transaction. Two transactions are under way: PostgreSQL takes the rows
+ * of the second while the first commits, and the store commits them in order. When one fails, the line waits for the other,
+ * reads the position again and starts from there. A question is answered when all that came before it has been stored, or
+ * cannot be: its predecessors are missing.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { failureOf, HandlerError } from "seclog/handler";
@@ -34,6 +36,14 @@ export interface SourceLineOptions {
   readonly answer: (seq: number, nonce: number) => Promise<void>;
 }
 
+interface Transaction {
+  readonly chosen: readonly Held[];
+  /** The last number once it has committed. */
+  readonly end: number;
+  settled: boolean;
+  done: Promise<void>;
+}
+
 interface Question {
   readonly nonce: number;
   readonly settle: () => Promise<void>;
@@ -42,6 +52,9 @@ interface Question {
 /** The most events, and bytes of them, in one transaction. */
 const MOST_EVENTS = 4_000;
 const MOST_BYTES = 8 * 1024 * 1024;
+
+/** Transactions of one source at a time. */
+const UNDER_WAY = 2;
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 15_000;
@@ -68,6 +81,8 @@ export class SourceLine {
   #pauses = 0;
   #active = false;
   #running: Promise<void> = Promise.resolve();
+  /** Settles when the sender and the engine have heard of what is stored. */
+  #settling: Promise<unknown> = Promise.resolve();
   #wake: (() => void) | undefined;
 
   constructor(id: string, options: SourceLineOptions) {
@@ -93,6 +108,7 @@ export class SourceLine {
   async stop(): Promise<void> {
     this.#wake?.();
     await this.#running;
+    await this.#settling;
     for (const held of this.#held) await held.settle("release");
     this.#held.clear();
   }
@@ -106,22 +122,70 @@ export class SourceLine {
 
   async #run(): Promise<void> {
     const { signal, store } = this.#options;
-    while ((this.#held.size > 0 || this.#questions.length > 0) && !signal.aborted) {
+    const underWay: Transaction[] = [];
+    while ((this.#held.size > 0 || this.#questions.length > 0 || underWay.length > 0) && !signal.aborted) {
       try {
         this.#position ??= await store.position(this.#id, signal);
-        const position = this.#position;
-        const next = this.#following(position);
-        if (next.length > 0) await this.#store(next, position);
-        else if (!(await this.#answerQuestions(position)) && this.#held.size > 0) await this.#missing(position);
-        this.#pauses = 0;
+        if (await this.#advance(underWay, this.#position)) this.#pauses = 0;
       } catch (error) {
+        await this.#takeBack(underWay);
         // Another worker may have stored it meanwhile.
         this.#position = undefined;
         await this.#failed(error);
       }
     }
+    if (underWay.length > 0) await this.#takeBack(underWay);
     // In the same turn as the check: what comes after it starts the next run.
     this.#active = false;
+  }
+
+  /** Waits for transactions, and holds again what they did not store. */
+  async #takeBack(underWay: Transaction[]): Promise<void> {
+    const outcomes = await Promise.allSettled(underWay.map(({ done }) => done));
+    for (const [index, { chosen }] of underWay.splice(0).entries()) {
+      if (outcomes[index]?.status === "rejected") for (const held of chosen) this.#held.add(held);
+    }
+  }
+
+  /** One step. Returns whether something was stored, or nothing is wrong with waiting. */
+  async #advance(underWay: Transaction[], position: number): Promise<boolean> {
+    const last = underWay.at(-1);
+    const next = underWay.length < UNDER_WAY ? this.#following(last?.end ?? position) : [];
+    if (next.length > 0) {
+      underWay.push(this.#begin(next, last?.end ?? position));
+      return false;
+    }
+    const [first] = underWay;
+    if (first === undefined) {
+      if (!(await this.#answerQuestions(position)) && this.#held.size > 0) await this.#missing(position);
+      return true;
+    }
+    // More may come that the second transaction can take.
+    if (underWay.length < UNDER_WAY) await Promise.race([first.done, this.#woken()]);
+    if (underWay.length === UNDER_WAY || first.settled) {
+      await first.done;
+      underWay.shift();
+      return true;
+    }
+    return false;
+  }
+
+  #begin(chosen: readonly Held[], position: number): Transaction {
+    for (const held of chosen) this.#held.delete(held);
+    const end = Math.max(position, ...chosen.map(({ envelope }) => envelope.lastSeq));
+    const transaction: Transaction = { chosen, end, settled: false, done: Promise.resolve() };
+    transaction.done = this.#store(chosen, position, end).finally(() => {
+      transaction.settled = true;
+    });
+    transaction.done.catch(() => {});
+    return transaction;
+  }
+
+  /** Resolves when the next message comes. */
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   /** The messages that continue at the position, or that it covers, up to one transaction's worth. */
@@ -145,29 +209,33 @@ export class SourceLine {
     return chosen;
   }
 
-  /** Stores messages in one transaction; alone, when that fails because of an event. */
-  async #store(chosen: readonly Held[], position: number): Promise<void> {
+  /** Stores messages in one transaction. A message that claims what is not its own is buried, and the others follow. */
+  async #store(chosen: readonly Held[], position: number, end: number): Promise<void> {
     const [first] = chosen as [Held];
     const began = performance.now();
-    const end = Math.max(position, ...chosen.map(({ envelope }) => envelope.lastSeq));
+    let stored: number;
     try {
-      if (first.envelope.kind === "quarantined") this.#position = await this.#quarantine(first);
-      else this.#position = await this.#storeRecords(first.source, first.envelope.firstSeq, recordsOf(chosen));
+      if (first.envelope.kind === "quarantined") stored = await this.#quarantine(first);
+      else stored = await this.#storeRecords(first.source, first.envelope.firstSeq, recordsOf(chosen));
     } catch (error) {
       const { code, message } = failureOf(error);
       if (!NOT_ITS_OWN.has(code)) throw error;
-      this.#held.delete(first);
       await first.settle({ code, message });
+      for (const held of chosen.slice(1)) this.#held.add(held);
+      // What was begun behind it does not follow any more.
+      this.#position = undefined;
       return;
     }
-    this.#missingSince = undefined;
-    const stored = this.#position;
     if (stored < end) throw new HandlerError("retry", `source ${this.#id} is stored up to ${stored}, not ${end}`);
+    this.#position = Math.max(this.#position ?? 0, stored);
+    this.#missingSince = undefined;
     this.#options.onEvent({ kind: "stored", events: end - position, ms: performance.now() - began });
-    for (const held of chosen) this.#held.delete(held);
-    // The sender first: its events may leave the spool, and its next ones come sooner.
-    await this.#options.answer(stored, 0);
-    await Promise.all(chosen.map((held) => held.settle("done")));
+    // The sender first: its events may leave the spool, and its next ones come sooner. The next batch waits for neither.
+    this.#settling = Promise.all([
+      this.#settling,
+      this.#options.answer(stored, 0),
+      ...chosen.map((held) => held.settle("done")),
+    ]);
   }
 
   /** Stores records; when one of them cannot be an event, finds it and puts it into quarantine. */
@@ -185,16 +253,18 @@ export class SourceLine {
       }
       const reason = failure.message.slice(0, 1_000);
       const record = records[0] ?? new Uint8Array();
+      const position = await store.quarantine({ source, seq: firstSeq, reason, record }, signal);
       onEvent({ kind: "quarantined", sourceId: this.#id, seq: firstSeq, reason });
-      return store.quarantine({ source, seq: firstSeq, reason, record }, signal);
+      return position;
     }
   }
 
   async #quarantine({ envelope, source }: Held): Promise<number> {
     if (envelope.kind !== "quarantined") throw new Error("not a record in quarantine");
     const { firstSeq: seq, reason, record } = envelope;
+    const position = await this.#options.store.quarantine({ source, seq, reason, record }, this.#options.signal);
     this.#options.onEvent({ kind: "quarantined", sourceId: this.#id, seq, reason });
-    return this.#options.store.quarantine({ source, seq, reason, record }, this.#options.signal);
+    return position;
   }
 
   /** Answers the questions, once nothing is held that can be stored. Returns whether there was one. */
