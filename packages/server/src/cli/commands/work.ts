@@ -15,7 +15,6 @@ import { interruption } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";
-import { Table } from "../../terminal/table.ts";
 import { counted } from "../../text/words.ts";
 import { parseListen } from "../options/listen.ts";
 import { parseCount } from "../options/numbers.ts";
@@ -150,7 +149,7 @@ async function deadLetters(
     const letters = await listDeadLetters(consumer.dead);
     if (json) await print(letters.map(jsonLine).join(""));
     else if (letters.length === 0) await print("No dead letters.\n");
-    else await print(`${lettersTable().lines(letters)}${nextStep(letters)}`);
+    else await print(`${letters.map(letterLines).join("")}${nextStep(letters)}`);
   } finally {
     await consumer.close();
   }
@@ -160,13 +159,11 @@ function idsOf(given: readonly string[]): readonly string[] | "all" {
   return given.length === 1 && given[0] === "all" ? "all" : given;
 }
 
-function lettersTable(): Table<ListedLetter> {
-  return new Table<ListedLetter>([
-    { title: "ID", value: ({ id }) => id },
-    { title: "BURIED", value: ({ at }) => at.toISOString().slice(0, 19) },
-    { title: "SOURCE", value: ({ sourceId }) => sourceId?.slice(0, 8) ?? "-" },
-    { title: "WHY", value: ({ message }) => message, min: 20 },
-  ]);
+/** Two lines for each, since a reason is long. */
+function letterLines({ id, at, bytes, sourceId, message }: ListedLetter): string {
+  const from = sourceId === undefined ? "" : `, source ${sourceId}`;
+  const head = `${id}  ${at.toISOString().slice(0, 19)}Z  ${counted(bytes, "byte")}${from}`;
+  return `${styled(visibleText(head), "bold")}\n  ${visibleText(message)}\n`;
 }
 
 function nextStep([first]: readonly ListedLetter[]): string {
