@@ -95,7 +95,9 @@ export function refusalOf(error: unknown): Refusal | undefined {
 function saidRefusal(error: ErrorShape & { readonly message?: unknown }): Refusal | undefined {
   const { message } = error;
   if (typeof message !== "string" || message.length > 200) return undefined;
-  if (/\b(?:csrf|xsrf)\b/i.test(message) && errorStatus(error) === 403) {
+  // lusca sets the status on the response, not on its error.
+  const csrf = /^CSRF token (?:missing|mismatch)$/.test(message);
+  if (csrf || (/\b(?:csrf|xsrf)\b/i.test(message) && errorStatus(error) === 403)) {
     return { detector: "csrf", facts: { reason: message } };
   }
   if (/\bnot allowed by cors\b|\bcors\b.*\b(?:not allowed|denied|blocked|rejected|refused)\b/i.test(message)) {

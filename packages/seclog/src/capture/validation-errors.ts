@@ -24,7 +24,8 @@ interface ValidationError {
   readonly errors?: unknown;
   readonly path?: unknown;
   readonly arkErrors?: unknown;
-  readonly failures?: unknown;
+  /** Ajv marks its errors, which have no name. */
+  readonly ajv?: unknown;
 }
 
 const MOST_FIELDS = 20;
@@ -34,7 +35,8 @@ const MOST_FIELDS = 20;
  * error of another kind. May throw for an error whose getters do.
  */
 export function validationFields(error: object): readonly string[] | undefined {
-  const { name, issues, inner, details, errors, path, arkErrors } = error as ValidationError;
+  const { name, issues, inner, details, errors, path, arkErrors, ajv } = error as ValidationError;
+  if (ajv === true) return fieldsOf(errors);
   switch (name) {
     // Zod 3 and 4; its own core; Valibot; Standard Schema's.
     case "ZodError":
@@ -44,11 +46,10 @@ export function validationFields(error: object): readonly string[] | undefined {
       return fieldsOf(issues);
     case "TraversalError":
       return fieldsOf(arkErrors);
-    // Yup lists its errors in `inner`, Joi in `details`, Ajv and Mongoose in `errors`.
+    // Yup lists its errors in `inner`, Joi in `details`, Mongoose by field in `errors`.
     case "ValidationError":
       if (Array.isArray(inner) && inner.length > 0) return fieldsOf(inner);
       if (Array.isArray(details)) return fieldsOf(details);
-      if (Array.isArray(errors) && errors.some((one) => typeof one === "object")) return fieldsOf(errors);
       if (typeof path === "string") return [path];
       return typeof errors === "object" && errors !== null && !Array.isArray(errors) ? keysOf(errors) : [];
     case "StructError":
