@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecurityLog, type SecurityLog } from "seclog";
 import type { SecurityEventHandler } from "seclog/handler";
+import { natsHandler } from "seclog/nats";
 import { postgresHandler } from "seclog/postgres";
 import { redisHandler } from "seclog/redis";
 
@@ -23,5 +24,6 @@ export function openSecurityLog(directory: string): SecurityLog {
 function configuredHandler(): SecurityEventHandler {
   const { SECLOG_QUEUE_URL: url, SECLOG_QUEUE_URL_FILE: file } = process.env;
   const queue = file === undefined ? url : readFileSync(file, "utf8");
-  return queue?.startsWith("redis") ? redisHandler() : postgresHandler();
+  if (queue?.startsWith("redis")) return redisHandler();
+  return queue?.startsWith("nats") ? natsHandler() : postgresHandler();
 }

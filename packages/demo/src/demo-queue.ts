@@ -56,7 +56,7 @@ const ENGINES: { readonly [N in DemoQueueName]: Engine } = {
         "-c",
         writePrivately(
           join(folder, "nats.conf"),
-          `listen: "127.0.0.1:${port}"\n jetstream { store_dir: ${JSON.stringify(folder)} }\nauthorization { user: demo, password: ${JSON.stringify(password)} }\n`,
+          `listen: "127.0.0.1:${port}"\n log_file: ${JSON.stringify(join(folder, "nats.log"))}\n jetstream { store_dir: ${JSON.stringify(folder)} }\nauthorization { user: demo, password: ${JSON.stringify(password)} }\n`,
         ),
       ],
       input: "",
