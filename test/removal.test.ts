@@ -308,8 +308,8 @@ Would erase 1 record in quarantine
 
   it.each([
     [["erase", "--actor", "x"], "--reason"],
-    [["erase", "--actor", "x", "--reason", " "], "the reason is empty"],
-    [["erase", ...REASON], "nothing says whom to erase"],
+    [["erase", "--actor", "x", "--reason", " "], "--reason is empty: say why"],
+    [["erase", ...REASON], "nothing says whom to erase: add --actor, --target, --ip or --event"],
     [["erase", "--since", "1d", ...REASON], "nothing says whom to erase"],
     [["erase", "--actor", "", ...REASON], "--actor is empty"],
     [["erase", "--target", "", ...REASON], "--target is empty"],
@@ -320,16 +320,13 @@ Would erase 1 record in quarantine
     [["erase", "--actor", "x", "--database", "", ...REASON], "--database is empty"],
     [["prune", ...REASON], "--older-than"],
     [["prune", "--older-than", "1d"], "--reason"],
-    [["prune", "--older-than", "0d", ...REASON], '"0d" is not an age'],
+    [["prune", "--older-than", "0d", ...REASON], '--older-than "0d" is not an age'],
     [["prune", "--older-than", "18", ...REASON], "is not an age"],
-    [
-      ["prune", "--older-than", "1d", "--class", "own", ...REASON],
-      'the class "own" is not one of short, standard, long',
-    ],
+    [["prune", "--older-than", "1d", "--class", "own", ...REASON], '--class "own" is not one of short, standard, long'],
     [["hold"], "--reason is missing"],
     [["hold", "--list", "--release", "1"], "one thing at a time"],
     [["hold", "--release", "one", ...REASON], '--release "one" is not the number of a hold'],
-    [["hold", "--class", "all", ...REASON], 'the class "all" is not one of'],
+    [["hold", "--class", "all", ...REASON], '--class "all" is not one of'],
     [["retention", "authn=short", "authn=long"], '"authn" is set twice, to short and to long: name each category once'],
     [["retention", "autn=long"], 'unknown category "autn": did you mean authn?'],
     [["retention", "orders=long"], 'unknown category "orders": known are authn, authz,'],
@@ -345,7 +342,10 @@ Would erase 1 record in quarantine
 
 it("seclog erase refuses a reason that is too long", LONG, async () => {
   const { code, stderr } = await seclog(["erase", "--actor", "x", "--reason", "y".repeat(1001)]);
-  expect([code, stderr]).toEqual([2, expect.stringContaining("the reason has 1001 characters; the limit is 1000")]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringContaining("--reason has 1001 characters, more than 1000: shorten it"),
+  ]);
 });
 
 describe("seclog prune", LONG, () => {

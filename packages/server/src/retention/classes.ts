@@ -15,13 +15,12 @@ export type RetentionClass = (typeof RETENTION_CLASSES)[number];
 /** The class of a category without a setting. */
 export const DEFAULT_CLASS: RetentionClass = "standard";
 
-/** Returns the class. @param what whose class it is, for the message. @throws SeclogError `SECLOG_CONFIG` */
-export function requireClass(what: string, name: unknown): RetentionClass {
+/** Returns the class. @param category whose class it is, for the message. @throws SeclogError `SECLOG_CONFIG` */
+export function requireClass(name: unknown, category?: string): RetentionClass {
   const known = RETENTION_CLASSES.find((one) => one === name);
   if (known !== undefined) return known;
-  throw new SeclogError(
-    "SECLOG_CONFIG",
-    `${what} ${quoted(String(name))} is not one of ${RETENTION_CLASSES.join(", ")}`,
+  throw new InputError(
+    (named) => `${category ?? named("class")} ${quoted(String(name))} is not one of ${RETENTION_CLASSES.join(", ")}`,
   );
 }
 
@@ -55,7 +54,7 @@ export async function setClasses(
     if (!/^[a-z0-9_.:-]{1,40}$/.test(category)) {
       throw new SeclogError("SECLOG_CONFIG", `${quoted(category)} cannot be a category: write one such as authn`);
     }
-    requireClass(category, name);
+    requireClass(name, category);
   }
   return await owner.transaction("COMMIT", async (client) => {
     const classes = await readClasses(client);

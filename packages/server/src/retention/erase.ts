@@ -3,6 +3,7 @@ import type pg from "pg";
 import { SeclogError } from "seclog";
 import { isCode, oneRow } from "../database/failure.ts";
 import type { OwnerConnection } from "../database/owner.ts";
+import { InputError } from "../text/input-error.ts";
 import { parseNetwork } from "../text/network.ts";
 import { quoted } from "../text/words.ts";
 import { requireReason, requireSpan } from "./checks.ts";
@@ -22,7 +23,7 @@ export interface ErasureCriteria {
   readonly since?: Date;
   readonly until?: Date;
   /** Events by id. */
-  readonly events?: readonly string[];
+  readonly event?: readonly string[];
 }
 
 export interface EraseOptions {
@@ -55,20 +56,24 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
  * would erase everyone
  */
 export function requireCriteria(criteria: ErasureCriteria): ErasureCriteria {
-  const { actor, target, ip, events, since, until } = criteria;
-  const config = (what: string): SeclogError => new SeclogError("SECLOG_CONFIG", what);
+  const { actor, target, ip, event, since, until } = criteria;
   for (const [name, forms] of Object.entries({ actor, target })) {
     if (forms !== undefined && (forms.length === 0 || forms.some((form) => form === ""))) {
-      throw config(`the ${name} is empty: pass the id as the events have it`);
+      throw new InputError((named) => `${named(name)} is empty: pass the id as the events have it`);
     }
   }
-  if (events?.length === 0) throw config("the list of events is empty: pass at least one id");
-  for (const id of events ?? []) {
+  if (event?.length === 0) throw new InputError((named) => `${named("event")} is empty: pass at least one id`);
+  for (const id of event ?? []) {
     if (UUID.test(id)) continue;
-    throw config(`${quoted(id)} is not an event's id, such as 01936d2f-5c00-7000-8000-000000000001`);
+    throw new InputError(
+      (named) => `${named("event")} ${quoted(id)} is not an event's id, such as 01936d2f-5c00-7000-8000-000000000001`,
+    );
   }
-  if (actor === undefined && target === undefined && ip === undefined && events === undefined) {
-    throw config("nothing says whom to erase: name an actor, a target, an address or events");
+  if (actor === undefined && target === undefined && ip === undefined && event === undefined) {
+    throw new InputError(
+      (named) =>
+        `nothing says whom to erase: add ${named("actor")}, ${named("target")}, ${named("ip")} or ${named("event")}`,
+    );
   }
   requireSpan(since, until);
   return ip === undefined ? criteria : { ...criteria, ip: parseNetwork("ip", ip) };
@@ -115,13 +120,13 @@ interface OneForm extends Omit<ErasureCriteria, "actor" | "target"> {
 }
 
 async function eraseOnce(client: pg.Client, criteria: OneForm, reason: string, dryRun: boolean): Promise<Erased> {
-  const { actor, target, ip, events, since, until } = criteria;
+  const { actor, target, ip, event, since, until } = criteria;
   const row = await oneRow<Omit<Erased, "recorded_as"> & { readonly recorded_as: string | null }>(
     client,
     `SELECT erased::float8, held::float8, quarantined::float8, types, recorded_as,
         to_char(first_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS first_at, to_char(last_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS last_at
       FROM public.seclog_erase($1, $2, $3, $4, $5, $6, $7, $8)`,
-    [actor ?? null, target ?? null, ip ?? null, events ?? null, since ?? null, until ?? null, reason, dryRun],
+    [actor ?? null, target ?? null, ip ?? null, event ?? null, since ?? null, until ?? null, reason, dryRun],
   );
   return { ...row, recorded_as: row.recorded_as === null ? null : await ownEvent(client, row.recorded_as) };
 }

@@ -36,7 +36,7 @@ export interface HoldOptions {
 export async function placeHold(owner: OwnerConnection, options: HoldOptions): Promise<Hold> {
   const { reason, class: name, since, until } = options;
   requireReason(reason);
-  if (name !== undefined) requireClass("the class", name);
+  if (name !== undefined) requireClass(name);
   requireSpan(since, until);
   return await owner.transaction("COMMIT", async (client) => {
     const { id } = await oneRow<{ id: string }>(client, "SELECT public.seclog_hold($1, $2, $3, $4) AS id", [

@@ -43,19 +43,19 @@ export interface PrunePlan {
 }
 
 /**
- * Lists the months older than `age`, whether or not they may be dropped. Changes nothing.
+ * Lists the months older than an age, whether or not they may be dropped. Changes nothing.
  *
  * @throws SeclogError `SECLOG_CONFIG` for a wrong age or class
  */
 export async function planPrune(
   owner: OwnerConnection,
-  age: Age,
+  olderThan: Age,
   classes: readonly RetentionClass[] = RETENTION_CLASSES,
 ): Promise<PrunePlan> {
-  requireAge(age);
+  requireAge(olderThan);
   // Their names become part of the statements.
-  for (const name of classes) requireClass("the class", name);
-  return await owner.transaction("ROLLBACK", (client) => readPlan(client, age, classes));
+  for (const name of classes) requireClass(name);
+  return await owner.transaction("ROLLBACK", (client) => readPlan(client, olderThan, classes));
 }
 
 export interface DropOptions {
@@ -80,7 +80,7 @@ export async function* dropMonths(
 ): AsyncGenerator<PruneOutcome> {
   requireReason(options.reason);
   for (const month of months) {
-    requireClass("the class", month.class);
+    requireClass(month.class);
     if (!/^\d{4}-(?:0[1-9]|1[0-2])$/.test(month.month)) {
       throw new SeclogError("SECLOG_CONFIG", `${quoted(month.month)} is not a month, such as 2026-11`);
     }

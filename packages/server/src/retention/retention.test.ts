@@ -151,7 +151,7 @@ describe("listClasses() and setClasses()", () => {
   });
 });
 
-describe("every deed", () => {
+describe("every operation", () => {
   const soon = new Date("2100-01-01T00:00:00Z");
   const now = new Date("2026-01-01T00:00:00Z");
   const month = { partition: "p", class: "standard", month: "2024-01", rows: 0, exact: true, sealed: true, hold: null };
@@ -161,10 +161,10 @@ describe("every deed", () => {
   it.each<[what: string, deed: () => Promise<unknown>, says: RegExp]>([
     ["erase() of nobody", () => erase(owner, {}, { reason: REASON }), /nothing says whom to erase/],
     ["erase() by time alone", () => erase(owner, { since: now }, { reason: REASON }), /nothing says whom to erase/],
-    ["erase() of an empty actor", () => erase(owner, { actor: [""] }, { reason: REASON }), /the actor is empty/],
-    ["erase() of no target", () => erase(owner, { target: [] }, { reason: REASON }), /the target is empty/],
-    ["erase() of no event", () => erase(owner, { events: [] }, { reason: REASON }), /list of events is empty/],
-    ["erase() of a wrong id", () => erase(owner, { events: ["7"] }, { reason: REASON }), /"7" is not an event's id/],
+    ["erase() of an empty actor", () => erase(owner, { actor: [""] }, { reason: REASON }), /actor is empty/],
+    ["erase() of no target", () => erase(owner, { target: [] }, { reason: REASON }), /target is empty/],
+    ["erase() of no event", () => erase(owner, { event: [] }, { reason: REASON }), /event is empty/],
+    ["erase() of a wrong id", () => erase(owner, { event: ["7"] }, { reason: REASON }), /"7" is not an event's id/],
     [
       "erase() of a wrong address",
       () => erase(owner, { ip: "localhost" }, { reason: REASON }),
@@ -176,8 +176,8 @@ describe("every deed", () => {
       () => erase(owner, { actor: ["a"], since: soon, until: now }, { reason: REASON }),
       /since 2100\S+ is not before until 2026/,
     ],
-    ["erase() without a reason", () => erase(owner, { actor: ["a"] }, { reason: " " }), /the reason is empty/],
-    ["placeHold() without a reason", () => placeHold(owner, { reason: "" }), /the reason is empty/],
+    ["erase() without a reason", () => erase(owner, { actor: ["a"] }, { reason: " " }), /reason is empty/],
+    ["placeHold() without a reason", () => placeHold(owner, { reason: "" }), /reason is empty/],
     ["placeHold() for 5 MB of reasons", () => placeHold(owner, { reason: "x".repeat(5e6) }), /has 5000000 characters/],
     ["placeHold() for a NUL", () => placeHold(owner, { reason: "a\0b" }), /contains a NUL/],
     [
@@ -188,11 +188,11 @@ describe("every deed", () => {
     ["placeHold() backwards", () => placeHold(owner, { reason: "a", since: soon, until: now }), /is not before until/],
     ["placeHold() at no time", () => placeHold(owner, { reason: "a", until: new Date("x") }), /until is not a time/],
     ["releaseHold() of no number", () => releaseHold(owner, Number.NaN, "a"), /"NaN" is not the number of a hold/],
-    ["releaseHold() without a reason", () => releaseHold(owner, 1, ""), /the reason is empty/],
+    ["releaseHold() without a reason", () => releaseHold(owner, 1, ""), /reason is empty/],
     ["planPrune() of no age", () => planPrune(owner, any("tomorrow")), /"tomorrow" is not an age/],
     ["planPrune() of a negative age", () => planPrune(owner, any("-40 years")), /"-40 years" is not an age/],
     ["planPrune() of SQL", () => planPrune(owner, "1 years", any(["x; drop"])), /"x; drop" is not one of/],
-    ["dropMonths() without a reason", () => dropMonths(owner, [month], { reason: "" }).next(), /the reason is empty/],
+    ["dropMonths() without a reason", () => dropMonths(owner, [month], { reason: "" }).next(), /reason is empty/],
     [
       "dropMonths() of no month",
       () => dropMonths(owner, [{ ...month, month: "2024-13" }], { reason: REASON }).next(),

@@ -63,7 +63,7 @@ function parseCriteria({ actor, target, ip, event, since, until }: EraseCommandO
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
   });
-  return requireCriteria(event === undefined ? filter : { ...filter, events: event });
+  return requireCriteria(event === undefined ? filter : { ...filter, event });
 }
 
 function report(result: Erased, criteria: ErasureCriteria, dryRun: boolean): string {
@@ -71,8 +71,8 @@ function report(result: Erased, criteria: ErasureCriteria, dryRun: boolean): str
   const verb = dryRun ? "Would erase" : "Erased";
   const lines: string[] = [];
   if (erased + held + quarantined === 0) {
-    const { events } = criteria;
-    const sought = [filterText(criteria), events === undefined ? "" : `id ${events.join(" or ")}`].filter(
+    const { event } = criteria;
+    const sought = [filterText(criteria), event === undefined ? "" : `id ${event.join(" or ")}`].filter(
       (text) => text !== "",
     );
     lines.push(`No events match, so there is nothing to erase. Searched for ${sought.join(", ")}.`);

@@ -79,7 +79,7 @@ function parseWork(options: HoldCommandOptions): Work {
     return (owner) => releaseHold(owner, Number(release), reason);
   }
   const filter = parseFilter({ ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) });
-  const name = options.class === undefined ? undefined : requireClass("the class", options.class);
+  const name = options.class === undefined ? undefined : requireClass(options.class);
   return (owner) => placeHold(owner, { reason, class: name, since: filter.since, until: filter.until });
 }
 

@@ -38,7 +38,7 @@ export function addPrune(command: Command): void {
 
 async function prune(options: PruneCommandOptions): Promise<void> {
   const age = parseAge(options.olderThan);
-  const classes = options.class?.map((text) => requireClass("the class", text)) ?? RETENTION_CLASSES;
+  const classes = options.class?.map((text) => requireClass(text)) ?? RETENTION_CLASSES;
   const reason = requireReason(options.reason);
   // Months that were to be dropped are dropped, whether or not the list of them is read.
   const signal = interruption(true);

@@ -70,5 +70,5 @@ function parseAssignment(text: string): readonly [category: string, name: Retent
   if (category === undefined || name === undefined) {
     throw new SeclogError("SECLOG_CONFIG", `${quoted(text)} sets nothing: write category=class, such as authn=short`);
   }
-  return [category, requireClass(category, name)];
+  return [category, requireClass(name, category)];
 }
