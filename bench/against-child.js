@@ -90,6 +90,8 @@ const measures = {
 
 /** Stores rows from a spool in a database of its own. */
 async function store() {
+  // The older tree of a comparison has the entries of its time: setupDatabase() was in seclog/postgres, drainSpool() in
+  // seclog/ship.
   const [{ postgresHandler }, { setupDatabase }, { drainSpool }] = await Promise.all([
     load("seclog/postgres"),
     load("seclog/postgres/schema").catch(() => load("seclog/postgres")),
