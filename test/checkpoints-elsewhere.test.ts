@@ -204,7 +204,7 @@ describe("seclog witness", () => {
       if (shown.status === 404) continue;
       const [, size = "", root = ""] = openNote(shown.body, [signer, log]).text.split("\n");
       const winner = forks.find(({ tree }) => Buffer.from(tree.root(Number(size))).toString("base64") === root);
-      expect(winner, `round ${round}: it shows a tree that nobody has`).toBeDefined();
+      expect(winner, `round ${round}: it shows a tree that does not exist`).toBeDefined();
       base = (winner as (typeof forks)[0]).tree.first(Number(size));
     }
     expect(kills).toBeGreaterThan(4);

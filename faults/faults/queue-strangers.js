@@ -8,7 +8,7 @@ const POISON = [
   Buffer.alloc(0),
   randomBytes(300),
   Buffer.from("SECLOGE\x01\x00 and then something else"),
-  // A plain envelope of a source that nobody has; a position that nobody stored.
+  // A plain envelope of a source that does not exist; a position that was never stored.
   Buffer.from(
     "5345434c4f4745010001936d2f5c0070008000000000000001000000010000000000000001000000000000000100000000000000003eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f900000007000000037b7d0aaaaaaaaa",
     "hex",

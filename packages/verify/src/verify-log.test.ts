@@ -191,7 +191,7 @@ describe("verifyLog()", () => {
     expect(report.notes[1]).toContain("1 event on record as erased or pruned is there again");
   });
 
-  it("trusts no checkpoint that none of its keys has signed, whoever opened it", async () => {
+  it("trusts no checkpoint that none of its keys has signed, even one that was opened before", async () => {
     const stranger = { ...elsewhere(kept.last)[0]!.checkpoint, signers: [] };
     await expect(verifyAfter("", { from: stranger })).rejects.toThrow(InputError);
     await expect(verifyAfter("", { elsewhere: [{ checkpoint: stranger, file: "kept.txt" }] })).rejects.toThrow(

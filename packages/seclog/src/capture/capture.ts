@@ -152,7 +152,7 @@ function nameOf(actor: unknown): string {
   return typeof actor === "object" && actor !== null ? String((actor as { readonly id?: unknown }).id) : String(actor);
 }
 
-/** A user who is refused is worth waking somebody for; a stranger is refused by every door that is shut. */
+/** A refused user deserves an alert; strangers are refused all day. */
 function levelOfRefusal(request: object): "warning" | undefined {
   const actor = senderOf(subjectOf(request), currentContext(), new NoteTaker());
   return actor === undefined || actor === null ? "warning" : undefined;

@@ -18,15 +18,15 @@ afterEach(() => vi.restoreAllMocks());
 const EVENT: Folded = { type: "authz_fail", request: {}, facts: { statusCode: 403 } };
 
 function folding() {
-  const told: Folded[] = [];
-  const fold = new Folding((event) => told.push(event));
+  const folded: Folded[] = [];
+  const fold = new Folding((event) => folded.push(event));
   let atOnce = 0;
   const add = (times: number, key = "k"): void => {
     for (let time = 0; time < times; time++) if (fold.passes(key, EVENT)) atOnce += 1;
   };
-  const counts = (): number[] => told.map(({ facts }) => Number(facts["count"]));
+  const counts = (): number[] => folded.map(({ facts }) => Number(facts["count"]));
   const recorded = (): number => atOnce + counts().reduce((sum, count) => sum + count, 0);
-  return { add, told, counts, recorded, atOnce: () => atOnce };
+  return { add, folded, counts, recorded, atOnce: () => atOnce };
 }
 
 describe("Folding", () => {

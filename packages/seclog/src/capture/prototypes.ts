@@ -7,8 +7,8 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { causesAt } from "../record/causes.ts";
 import { currentRequest, type RequestContext, runInContext } from "../record/context.ts";
 
-/** The part of an observation that is told. */
-export interface Told {
+/** What an observation receives from the prototypes. */
+export interface Receiver {
   /** The context in which listeners run; `undefined` if no capture wants one. */
   readonly bound: RequestContext | undefined;
   /** The response emits an event, before its listeners run. */
@@ -28,7 +28,7 @@ export function observePrototypes(): void {
   const request = IncomingMessage.prototype as { emit: Emit };
   const emitOfRequest = request.emit;
   request.emit = function (...values) {
-    const context = toldOf(this)?.bound;
+    const context = receiverOf(this)?.bound;
     if (context === undefined || currentRequest() === context.request)
       return Reflect.apply(emitOfRequest, this, values);
     return runInContext(context, () => Reflect.apply(emitOfRequest, this, values));
@@ -36,27 +36,27 @@ export function observePrototypes(): void {
   const response = ServerResponse.prototype as unknown as { emit: Emit; writeHead: (...values: unknown[]) => unknown };
   const emitOfResponse = response.emit;
   response.emit = function (...values) {
-    const told = toldOf((this as ServerResponse).req);
-    if (told === undefined) return Reflect.apply(emitOfResponse, this, values);
-    const context = told.bound;
+    const receiver = receiverOf((this as ServerResponse).req);
+    if (receiver === undefined) return Reflect.apply(emitOfResponse, this, values);
+    const context = receiver.bound;
     if (context === undefined || currentRequest() === context.request) {
-      told.responseEmits(values[0]);
+      receiver.responseEmits(values[0]);
       return Reflect.apply(emitOfResponse, this, values);
     }
     return runInContext(context, () => {
-      told.responseEmits(values[0]);
+      receiver.responseEmits(values[0]);
       return Reflect.apply(emitOfResponse, this, values);
     });
   };
   const { writeHead } = response;
   response.writeHead = function (this: unknown, ...values) {
     const result = Reflect.apply(writeHead, this, values);
-    toldOf((this as ServerResponse).req)?.headWritten(values);
+    receiverOf((this as ServerResponse).req)?.headWritten(values);
     return result;
   };
 }
 
-function toldOf(request: unknown): Told | undefined {
+function receiverOf(request: unknown): Receiver | undefined {
   const causes = typeof request === "object" && request !== null ? causesAt(request) : undefined;
-  return causes !== undefined && "headWritten" in causes ? (causes as unknown as Told) : undefined;
+  return causes !== undefined && "headWritten" in causes ? (causes as unknown as Receiver) : undefined;
 }

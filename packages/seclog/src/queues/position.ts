@@ -19,7 +19,7 @@ export interface PositionMessage {
   readonly sourceId: string;
   /** The last number that is stored, 0 for none and in a question. */
   readonly seq: number;
-  /** Chosen by who asks, from 1 to 2^53 - 1; 0 in an answer that was not asked for. */
+  /** Chosen by the sender that asks, from 1 to 2^53 - 1; 0 in an answer to no request. */
   readonly nonce: number;
 }
 

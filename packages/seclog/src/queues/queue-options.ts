@@ -15,8 +15,8 @@ export interface QueueOptions {
    */
   readonly confirm?: "stored" | "queued" | undefined;
   /**
-   * 32 random bytes (`openssl rand -base64 32`) in base64 or hexadecimal, which workers share, so that nobody else reads
-   * or forges events in the engine. A list: the first one seals, and answers signed with any are believed. `false` sends
+   * 32 random bytes (`openssl rand -base64 32`) in base64 or hexadecimal, which workers share: without it, events in the
+   * engine can be neither read nor forged. A list: the first one seals, and answers signed with any are believed. `false` sends
    * plain envelopes, which need no key; without a decision, production (`NODE_ENV`) refuses to start, and others warn.
    * @default `SECLOG_QUEUE_KEY`, or the file that `SECLOG_QUEUE_KEY_FILE` names
    */

@@ -57,7 +57,7 @@ function adopter(
   const handler: SecurityEventHandler = {
     name: "h",
     handle: async ({ source, records }) => {
-      if (refused.includes(source.id)) throw new HandlerError("destination", "only somebody can mend it");
+      if (refused.includes(source.id)) throw new HandlerError("destination", "only an operator can fix it");
       shipped.push(...records.map(() => source.id));
     },
     close: () => Promise.resolve(),
@@ -295,7 +295,7 @@ it.each(["something is in the way", "the folder itself cannot be removed"] as co
 
 it("look() - reports no failure when another process takes over or removes a source that this one is about to remove or read", async () => {
   const [first, second] = IDS as [string, string];
-  const owner = { ...hostProcesses.self(), holder: "somebody else", key: "" };
+  const owner = { ...hostProcesses.self(), holder: "another holder", key: "" };
   const fs: SpoolFs = {
     ...spoolFs,
     rmdirSync: (path) => {
@@ -410,7 +410,7 @@ it("finished() - removes no source that another process has taken over", async (
   const { adoption, shipper, failures } = adopter(spoolFs, undefined, [], [slow]);
   adoption.look();
   const owner = JSON.parse(readFileSync(join(root, id, "owner.2"), "utf8")) as object;
-  writeFileSync(join(root, id, "owner.3"), JSON.stringify({ ...owner, holder: "somebody else" }));
+  writeFileSync(join(root, id, "owner.3"), JSON.stringify({ ...owner, holder: "another holder" }));
   go();
   await expect.poll(() => adoption.size).toBe(0);
   expect(listSources(spoolFs, root)).toEqual([id]);

@@ -24,7 +24,7 @@ it("Session.transaction() - overrides the time limits set for a role", async () 
 });
 
 describe("Session.open() and SessionPool.ready()", () => {
-  it("refuse an unknown schema, unless told to accept any", async () => {
+  it("refuse an unknown schema, except where any is accepted", async () => {
     await using server = await createTestDatabase();
     const options = { role: "reader", url: server.readerUrl, purpose: "test", access: "READ ONLY" } as const;
     const pool = new SessionPool(options, 1);

@@ -66,7 +66,7 @@ async function chosen(dead: DeadLetters, ids: readonly string[] | "all"): Promis
     if (letter === undefined) {
       throw new SeclogError(
         "SECLOG_CONFIG",
-        `there is no dead letter ${JSON.stringify(id)} among the oldest ${MOST_LETTERS}`,
+        `dead letter ${JSON.stringify(id)} is not among the oldest ${MOST_LETTERS}: list them with --dead-letters`,
       );
     }
     return letter;

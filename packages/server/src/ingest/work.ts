@@ -33,7 +33,7 @@ export type Unready = readonly string[];
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
-/** A failure to store counts until something is stored, or for so long, in milliseconds. */
+/** How long a failure to store counts, in milliseconds, unless something is stored before. */
 const TROUBLE_MS = 30_000;
 
 /** How long a stopping worker waits for the engine. */

@@ -158,8 +158,8 @@ describe("every operation", () => {
   /** Past the types, as a caller without them would call it. */
   const any = <T>(value: unknown): T => value as T;
 
-  it.each<[what: string, deed: () => Promise<unknown>, says: RegExp]>([
-    ["erase() of nobody", () => erase(owner, {}, { reason: REASON }), /nothing says whom to erase/],
+  it.each<[what: string, operation: () => Promise<unknown>, says: RegExp]>([
+    ["erase() without a person", () => erase(owner, {}, { reason: REASON }), /nothing says whom to erase/],
     ["erase() by time alone", () => erase(owner, { since: now }, { reason: REASON }), /nothing says whom to erase/],
     ["erase() of an empty actor", () => erase(owner, { actor: [""] }, { reason: REASON }), /actor is empty/],
     ["erase() of no target", () => erase(owner, { target: [] }, { reason: REASON }), /target is empty/],
@@ -200,8 +200,8 @@ describe("every operation", () => {
     ],
     ["setClasses() of no class", () => setClasses(owner, new Map([["authn", any("ever")]])), /"ever" is not one of/],
     ["setClasses() of no category", () => setClasses(owner, new Map([["A B", "long"]])), /"A B" cannot be a category/],
-  ])("refuses %s before it asks the database", async (_, deed, says) => {
-    await expect(deed()).rejects.toMatchObject({ code: "SECLOG_CONFIG", message: expect.stringMatching(says) });
+  ])("refuses %s before it asks the database", async (_, operation, says) => {
+    await expect(operation()).rejects.toMatchObject({ code: "SECLOG_CONFIG", message: expect.stringMatching(says) });
   });
 });
 

@@ -104,7 +104,7 @@ export const ATTACK_CASES: readonly CaptureCase[] = casesOf({
     answers: [404],
     events: [{ type: "malicious_excess_404", level: "warning", count: BURST }],
   },
-  "an error that nobody expected": {
+  "an unexpected error": {
     run: async (client) => (await client.send("GET", "/broken")).status,
     answers: [500],
     events: [{ type: "sys_error", level: "error", route: "/broken" }],

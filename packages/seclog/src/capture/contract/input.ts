@@ -19,7 +19,7 @@ export const INPUT_CASES: readonly CaptureCase[] = casesOf({
     answers: [413],
     events: [INVALID],
   },
-  "415: a body of a type or encoding that nobody reads": {
+  "415: a body of an unsupported type or encoding": {
     run: async (client) =>
       (
         await client.send("POST", "/orders", {

@@ -1,4 +1,4 @@
-/** The contract's cases of methods: those that a path does not have, those that nobody has, and what is served. */
+/** The contract's cases of methods: those that a path lacks, those that no path has, and those that are served. */
 import { type CaptureCase, casesOf, HTTP1 } from "./case.ts";
 
 const ORDER = { route: "/api/orders/:id", allowed: ["GET", "HEAD", "DELETE"] } as const;

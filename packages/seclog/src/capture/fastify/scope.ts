@@ -118,7 +118,7 @@ export function symbolOf(app: object, description: string): symbol | undefined {
   return undefined;
 }
 
-/** Uses the text: a bundler drops a call whose result nobody uses, and with it what the call throws. */
+/** Uses the text: a bundler drops a call whose result is unused, and with it what the call throws. */
 function isDecodable(path: string): boolean {
   try {
     return decodeURIComponent(path).length >= 0;

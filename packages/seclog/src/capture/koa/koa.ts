@@ -119,7 +119,7 @@ const emitting = new WeakSet<object>();
 
 /**
  * Koa and its users emit an error that was handled, by convention. Observed rather than listened for: Koa logs errors
- * itself only where nobody listens.
+ * itself only if it has no listener for them.
  */
 function watchErrors(app: KoaApp): void {
   if (emitting.has(app)) return;

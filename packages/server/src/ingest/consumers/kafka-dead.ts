@@ -25,7 +25,7 @@ export const ACKS_MS = 8_000;
 
 /** How long it may take until the topic is read, in milliseconds: joining a group takes three seconds. */
 const JOIN_MS = 20_000;
-/** The last records may have been compacted away: the end has come when nothing does for so long, in milliseconds. */
+/** The last records may have been compacted away, so this many milliseconds without a record count as the end. */
 const END_MS = 2_000;
 
 export class KafkaDeadLetters implements DeadLetters {

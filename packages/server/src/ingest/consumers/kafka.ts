@@ -26,7 +26,7 @@ import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "
 import { ACKS_MS, KafkaDeadLetters, type KafkaParts } from "./kafka-dead.ts";
 import { AssignedOffsets, placeName } from "./kafka-offsets.ts";
 
-/** The least that brokers accept unless they are told otherwise (`group.min.session.timeout.ms`). */
+/** The shortest session that brokers accept by default (`group.min.session.timeout.ms`). */
 const SESSION_MS = 6_000;
 const HEARTBEAT_MS = 1_000;
 /** How long a worker may take to notice that the partitions are spread anew. */

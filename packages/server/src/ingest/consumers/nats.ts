@@ -21,12 +21,12 @@ import {
 import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
 import { buryNats, natsDeadLetters } from "./nats-dead-letters.ts";
 
-/** A consumer that has asked for nothing and acknowledged nothing for so long is deleted. */
+/** The server deletes a consumer after this time without a request or an acknowledgement. */
 const INACTIVE_MS = 3_000;
-/** A message whose worker has not said for so long that it holds it is delivered again. Newer servers add this to the above. */
+/** When a message is delivered again whose worker has not said that it holds it. Newer servers add it to the above. */
 const ACK_WAIT_MS = 5_000;
 const RENEW_MS = 1_000;
-/** A worker that has given no sign of life for so long does not count. */
+/** A worker counts as gone after this time without a sign of life. */
 const ALIVE_MS = 3_500;
 /** How long a request waits for messages. */
 const EXPIRES_MS = 2_000;

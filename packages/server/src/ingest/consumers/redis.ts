@@ -23,7 +23,7 @@ const LEASE_MS = 5_000;
 const RENEW_MS = 1_000;
 /** How long a read waits for messages. */
 const BLOCK_MS = 500;
-/** The newest position of a source is kept for so long, in seconds: whoever misses it asks. */
+/** How long the newest position of a source is kept, in seconds; a sender that misses it asks. */
 const POSITION_SECONDS = 3_600;
 /** How many messages one read brings. */
 const AT_ONCE = 32;

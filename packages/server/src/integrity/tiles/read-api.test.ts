@@ -239,15 +239,15 @@ describe("ReadApi", () => {
     const url = new URL(database.readerUrl);
     url.password = "wrong";
     const broken = new pg.Pool({ connectionString: url.href });
-    const told: string[] = [];
-    const offline = new ReadApi({ pool: broken, entries: true, onError: (error) => told.push(String(error)) });
+    const reported: string[] = [];
+    const offline = new ReadApi({ pool: broken, entries: true, onError: (error) => reported.push(String(error)) });
     for (const path of ["/checkpoint", "/tile/0/000", "/tile/entries/000"]) {
       expect(await offline.respond({ method: "GET", path, body: Buffer.alloc(0) })).toMatchObject({
         status: 503,
         body: "the database is unavailable\n",
       });
     }
-    expect(told.join()).toContain("SECLOG_READER_URL");
+    expect(reported.join()).toContain("SECLOG_READER_URL");
     await broken.end();
   });
 

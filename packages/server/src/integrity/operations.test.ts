@@ -27,7 +27,7 @@ const batch = exampleBatch({ count: 20 });
 const source = batch.source.id;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "seclog-deeds-"));
+  folder = mkdtempSync(join(tmpdir(), "seclog-operations-"));
   database = await createTestDatabase();
   const handler = postgresHandler({ url: database.writerUrl });
   await handler.handle(batch, AbortSignal.timeout(20_000));
