@@ -20,7 +20,8 @@ export interface CorePart {
   /** UUIDv7 (RFC 9562), lower case with hyphens; its first 48 bits are the milliseconds of `occurredAt`. */
   readonly id: string;
   /**
-   * When it was recorded, by the application's clock: `2026-11-22T19:43:22.123456Z`. Strictly increasing in a source.
+   * When it was recorded, by the application's clock: `2026-11-22T19:43:22.123456Z`. Strictly increasing in a source,
+   * except for events that the call dated, up to seven days back.
    */
   readonly occurredAt: string;
   /** The log that recorded it: a UUIDv7, new each time a process opens a log. */

@@ -22,6 +22,13 @@ export interface EventFacts {
    * @default what the type's data determine, else the type's own
    */
   readonly level?: Level | null | undefined;
+  /**
+   * When it happened, for an event that is recorded afterwards: at most seven days ago, and not in the future. Anything
+   * else is flagged and stays in the data; then, as without it, the time of the call applies. Not for the log's own
+   * events.
+   * @default the time of the call
+   */
+  readonly occurredAt?: Date | null | undefined;
   /** The response's status. */
   readonly statusCode?: number | null | undefined;
   /** The methods that the path allows: a list, or the value of the `Allow` header. */

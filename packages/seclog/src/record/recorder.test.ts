@@ -203,6 +203,29 @@ it("recordSecurityEvent() - uses the context's actor if the call names none, and
   });
 });
 
+it("the time of one call - replaces the clock's within seven days, also in the id", () => {
+  const occurredAt = new Date(Date.now() - 86_400_000);
+  const event = kept({ data: { occurredAt, a: 1 } });
+  expect(event).toMatchObject({ occurredAt: occurredAt.toISOString().replace("Z", "000Z"), data: { a: 1 } });
+  expect(Number.parseInt((event.id ?? "").replace("-", "").slice(0, 12), 16)).toBe(occurredAt.getTime());
+  expect(event).not.toHaveProperty("notes");
+  // The log's own events have the clock's.
+  expect(kept({ type: "log_stopped", data: { occurredAt } }).data).toHaveProperty("occurredAt");
+});
+
+it.each([
+  ["eight days ago", -8 * 86_400_000],
+  ["in an hour", 3_600_000],
+])("19: a time that the call names %s is not believed", (_, offset) => {
+  const occurredAt = new Date(Date.now() + offset);
+  const event = kept({ data: { occurredAt } });
+  expect(Math.abs(Date.parse(event.occurredAt ?? "") - Date.now())).toBeLessThan(60_000);
+  expect(event).toMatchObject({
+    data: { occurredAt: occurredAt.toISOString() },
+    notes: { flags: ["occurredAt is not a date of the last seven days"] },
+  });
+});
+
 // Row 19 of the project's list of hostile inputs.
 it("19: an event's time is the clock's, whatever the data contain", () => {
   const claimed = { occurredAt: "1999-01-01T00:00:00Z", occurred_at: new Date(0), created_at: Number.NaN, time: "-1" };
@@ -210,7 +233,10 @@ it("19: an event's time is the clock's, whatever the data contain", () => {
   const { occurredAt = "", data, notes } = kept({ data: claimed });
   expect(occurredAt >= before.slice(0, -1) && occurredAt < "2255").toBe(true);
   expect(data).toEqual({ ...claimed, occurred_at: "1970-01-01T00:00:00.000Z", created_at: "NaN" });
-  expect(notes).toEqual({ converted: { "data.created_at": "number" } });
+  expect(notes).toEqual({
+    converted: { "data.created_at": "number" },
+    flags: ["occurredAt is not a date of the last seven days"],
+  });
 });
 
 it.each([

@@ -172,14 +172,17 @@ export class Recorder {
     if (actor !== undefined && actor !== null) takeFacts({ actor }, draft, redactor, notes);
     const json = encodeData(details, notes, omit);
 
-    const micros = clock.now();
+    const dated = draft.occurredAt;
+    const micros = dated === undefined ? clock.now() : Date.parse(dated) * 1_000;
     const id = uuidv7(micros);
     const seq = nextSeq(position);
-    if (clock.skew > 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
-    if (clock.skew < 0) notes.flag(`the clock is past 2254: occurred_at is ${-clock.skew} ms behind it`);
+    if (dated === undefined) {
+      draft.occurredAt = formatMicros(micros);
+      if (clock.skew > 0) notes.flag(`the clock was set back: occurred_at is ${clock.skew} ms ahead of it`);
+      if (clock.skew < 0) notes.flag(`the clock is past 2254: occurred_at is ${-clock.skew} ms behind it`);
+    }
 
     draft.id = id;
-    draft.occurredAt = formatMicros(micros);
     draft.sourceId = position.sourceId;
     draft.epoch = position.epoch;
     draft.seq = seq;

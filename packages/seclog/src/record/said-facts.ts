@@ -18,6 +18,7 @@ type Take = (value: unknown, into: Draft, redactor: Redactor, notes: NoteTaker) 
 const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])[] = [
   ["outcome", takeOutcome],
   ["level", takeLevel],
+  ["occurredAt", takeOccurredAt],
   ["statusCode", takeStatusCode],
   ["allowedMethods", takeAllowedMethods],
   ["route", takeRoute],
@@ -37,8 +38,15 @@ const TAKES: readonly (readonly [name: keyof EventFacts | "userid", take: Take])
 /** `data` is stored without these. */
 export const FACTS: ReadonlySet<string> = new Set(TAKES.map(([name]) => name));
 
-/** The log's own events report a level in their data; theirs is the type's. */
-export const FACTS_OF_THE_LOG: ReadonlySet<string> = new Set([...FACTS].filter((name) => name !== "level"));
+/** The log's own events report a level in their data; theirs is the type's, and their time the clock's. */
+export const FACTS_OF_THE_LOG: ReadonlySet<string> = new Set(
+  [...FACTS].filter((name) => name !== "level" && name !== "occurredAt"),
+);
+
+/**
+ * How far back a call may date its event: into the month before at most, which retention never drops.
+ */
+const EARLIEST_MS = 7 * 86_400_000;
 
 /**
  * Takes the facts from a call's data. Invalid ones are flagged and not used.
@@ -86,6 +94,15 @@ function takeLevel(value: unknown, into: Draft): string | undefined {
   return undefined;
 }
 
+/** Never ahead of the clock: an event of next year would head every list until then. */
+function takeOccurredAt(value: unknown, into: Draft): string | undefined {
+  const ms = milliseconds(value);
+  const now = Date.now();
+  if (!(ms >= now - EARLIEST_MS && ms <= now)) return "is not a date of the last seven days";
+  into.occurredAt = rfc3339(ms);
+  return undefined;
+}
+
 function takeStatusCode(value: unknown, into: Draft): string | undefined {
   if (typeof value !== "number" || !Number.isInteger(value) || value < 100 || value > 999) {
     return "is not a number from 100 to 999";
@@ -115,11 +132,19 @@ function takeCount(value: unknown, into: Draft): string | undefined {
 
 /** Four-digit years only: PostgreSQL and RFC 3339 agree on those. */
 function takeMoment(value: unknown, name: "startedAt" | "endedAt", into: Draft): string | undefined {
-  const ms = isDate(value) ? value.getTime() : Number.NaN;
+  const ms = milliseconds(value);
   if (!(ms >= 0 && ms < 253_402_300_800_000)) return "is not a date between 1970 and 9999";
-  // Not via microseconds, which are inexact after 2255.
-  into[name] = `${new Date(ms).toISOString().slice(0, -1)}000Z`;
+  into[name] = rfc3339(ms);
   return undefined;
+}
+
+function milliseconds(value: unknown): number {
+  return isDate(value) ? value.getTime() : Number.NaN;
+}
+
+/** Not via microseconds, which are inexact after 2255. */
+function rfc3339(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, -1)}000Z`;
 }
 
 function party(
