@@ -56,6 +56,7 @@ export const HOUSES = {
       "seclog-worker.ts": 6,
       testing: 6,
       "register.ts": 7,
+      "pino.ts": 7,
       "index.ts": 7,
       "handler.ts": 7,
       "spool.ts": 7,
