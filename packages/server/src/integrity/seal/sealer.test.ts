@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { encodeEvent } from "seclog";
@@ -533,7 +532,7 @@ describe("runSealer()", () => {
     const first = startSealer({});
     await sealedUpTo(11);
     const second = startSealer({});
-    await sleep(500);
+    await expect.poll(async () => (await sealerSessions()).length).toBe(2);
     const killed = performance.now();
     first.kill("SIGKILL");
     await store(source, 11, 10);
@@ -559,14 +558,21 @@ describe("runSealer()", () => {
         const child = startSealer({ dieAt: step, memory, round });
         await once(child, "exit");
         expect(child.signalCode).toBe("SIGKILL");
-        // The next one would wait for the dead one's turn to expire; after a kill at the first step, it does.
-        if (step !== "begun") await database.query("UPDATE security_event_sealer SET until = '-infinity'");
+        // The next one waits for the dead one's turn to expire; after a kill at the first step, it has to.
+        const until = step === "begun" ? "clock_timestamp() + interval '500 ms'" : "'-infinity'";
+        await database.query(`UPDATE security_event_sealer SET until = ${until}`);
       }
       await sealOnce({ state: new SealerStateFile(memory) });
       expect((await checkHistory()).at(-1)).toBe(101);
       expect(parseCheckpoint(openNote(readFileSync(memory, "utf8"), [signer]).text).size).toBe(101);
     },
   );
+
+  async function sealerSessions(): Promise<readonly unknown[]> {
+    return await database.query(
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'seclog seal'",
+    );
+  }
 
   async function sealedUpTo(size: number): Promise<void> {
     await expect
