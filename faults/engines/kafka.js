@@ -252,6 +252,47 @@ export class KafkaEngine {
     return texts.join("\n");
   }
 
+  /** Adds a message of a stranger, whose bytes may be any. */
+  async inject(bytes) {
+    await this.#produce([{ partition: 3, value: bytes }]);
+  }
+
+  /** Adds every message that is there once more, the newest first. */
+  async replay() {
+    const messages = await this.messages(`${QUEUE}.events`);
+    await this.#produce(messages.reverse().map(({ partition, key, value }) => ({ partition, key, value })));
+  }
+
+  /** Refuses messages, as a cluster does that has too few replicas. */
+  async fill() {
+    await this.#requireReplicas("2");
+  }
+  async relieve() {
+    await this.#requireReplicas("1");
+  }
+
+  async #requireReplicas(value) {
+    const configEntries = [
+      { name: "min.insync.replicas", value },
+      { name: "message.timestamp.type", value: "LogAppendTime" },
+    ];
+    await administered([this.broker], (admin) =>
+      admin.alterConfigs({ validateOnly: false, resources: [{ type: 2, name: `${QUEUE}.events`, configEntries }] }),
+    );
+  }
+
+  async #produce(messages) {
+    const createPartitioner =
+      () =>
+      ({ message }) =>
+        message.partition;
+    const producer = testClient([this.broker]).producer({ createPartitioner });
+    await producer.connect();
+    // One by one: together they may be more than a broker takes.
+    for (const message of messages) await producer.send({ topic: `${QUEUE}.events`, messages: [message] });
+    await producer.disconnect();
+  }
+
   async end() {
     await this.#node.down("SIGKILL");
     rmSync(this.folder, { recursive: true, force: true });

@@ -29,7 +29,12 @@ export interface KafkaMessage {
 export interface KafkaProducer {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
-  send(record: { topic: string; acks: number; timeout: number; messages: KafkaMessage[] }): Promise<unknown>;
+  send(record: {
+    topic: string;
+    acks: number;
+    timeout: number;
+    messages: KafkaMessage[];
+  }): Promise<readonly { readonly logAppendTime?: string }[]>;
 }
 
 /** A message that was received. */

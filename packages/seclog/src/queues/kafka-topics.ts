@@ -81,6 +81,8 @@ export async function makeKafkaTopics(
   const missing = names.filter((name) => !there.includes(topics[name]));
   if (missing.length === 0) return;
   const replicationFactor = Math.min(3, (await admin.describeCluster()).brokers.length);
+  // By the broker's clock: it refuses messages whose sender's is an hour ahead.
+  const clock = { "message.timestamp.type": "LogAppendTime" };
   const safety = replicationFactor === 3 ? { "min.insync.replicas": "2" } : {};
   try {
     await admin.createTopics({
@@ -88,7 +90,7 @@ export async function makeKafkaTopics(
         topic: topics[name],
         numPartitions: name === "dead" ? 1 : PARTITIONS,
         replicationFactor,
-        configEntries: Object.entries({ ...MADE[name], ...safety }).map(([name, value]) => ({ name, value })),
+        configEntries: Object.entries({ ...MADE[name], ...clock, ...safety }).map(([name, value]) => ({ name, value })),
       })),
     });
   } catch (error) {

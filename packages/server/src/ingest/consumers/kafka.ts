@@ -13,6 +13,7 @@ import { SeclogError } from "seclog";
 import {
   type KafkaBatch,
   type KafkaConsumer,
+  type KafkaMessage,
   type KafkaProducer,
   type KafkaRecord,
   kafkaClient,
@@ -72,6 +73,8 @@ class KafkaQueueConsumer implements Consumer {
   #assigned: AssignedOffsets = new AssignedOffsets(Promise.resolve(new Map()));
   /** Until when a partition of what was given back waits, and for which message. On the monotonic clock. */
   readonly #waits = new Map<number, { readonly offset: string; readonly until: number }>();
+  /** How far the brokers' clock is ahead of this one, in milliseconds. */
+  #ahead = 0;
   #committing: Promise<void> | undefined;
   #stopping = false;
 
@@ -131,7 +134,7 @@ class KafkaQueueConsumer implements Consumer {
 
   async answer(sourceId: string, message: Uint8Array): Promise<void> {
     const messages = [{ key: sourceId, value: Buffer.from(message) }];
-    await this.#answers.send({ topic: this.#parts.topics.stored, acks: 1, timeout: ACKS_MS, messages });
+    await this.#send(this.#answers, this.#parts.topics.stored, 1, messages);
   }
 
   async backlog(): Promise<Backlog> {
@@ -222,7 +225,7 @@ class KafkaQueueConsumer implements Consumer {
         if (this.#stopping) return;
         const headers = { attempts: String(attempts), queued: String(queuedAt), delay: String(delayMs) };
         const messages = [{ key: String(record.key), value: bytes, headers }];
-        await producer.send({ topic: topics.later, acks: -1, timeout: ACKS_MS, messages });
+        await this.#send(producer, topics.later, -1, messages);
         settled();
       },
       bury: async (reason) => {
@@ -234,13 +237,20 @@ class KafkaQueueConsumer implements Consumer {
     };
   }
 
+  /** Sends, and reads the brokers' clock. */
+  async #send(producer: KafkaProducer, topic: string, acks: number, messages: KafkaMessage[]): Promise<void> {
+    const [sent] = await producer.send({ topic, acks, timeout: ACKS_MS, messages });
+    const time = Number(sent?.logAppendTime ?? -1);
+    if (time > 0) this.#ahead = time - Date.now();
+  }
+
   /** In how many milliseconds a message that was given back is due: after its delay at the latest, whatever the clocks say. */
   #dueIn(partition: number, record: KafkaRecord): number {
     const delay = numberIn(record, "delay");
     if (delay === undefined) return 0;
     let wait = this.#waits.get(partition);
     if (wait?.offset !== record.offset) {
-      const rest = Math.min(delay, Number(record.timestamp) + delay - Date.now());
+      const rest = Math.min(delay, Number(record.timestamp) + delay - Date.now() - this.#ahead);
       wait = { offset: record.offset, until: performance.now() + rest };
       this.#waits.set(partition, wait);
     }
