@@ -99,6 +99,7 @@ export interface KafkaAdmin {
   disconnect(): Promise<void>;
   listTopics(): Promise<string[]>;
   createTopics(options: {
+    readonly waitForLeaders: boolean;
     topics: {
       topic: string;
       numPartitions: number;

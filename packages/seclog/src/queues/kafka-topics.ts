@@ -1,7 +1,8 @@
 /** The topics of a queue: senders and workers must agree on them, and either makes those that are missing. */
 import { crc32 } from "node:zlib";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import type { KafkaAdmin, KafkaPartitioner } from "./kafka-client.ts";
+import { monotonicNow, sleep } from "../runtime/timers.ts";
+import type { KafkaAdmin, KafkaClient, KafkaPartitioner } from "./kafka-client.ts";
 
 /** The names of a queue's topics, and of its workers' group. */
 export interface KafkaTopics {
@@ -73,19 +74,34 @@ const MADE: { readonly [name in "events" | "later" | "stored" | "dead"]: Readonl
  * @throws SeclogError `SECLOG_QUEUE` when a topic is missing and cannot be made
  */
 export async function makeKafkaTopics(
-  admin: KafkaAdmin,
+  client: KafkaClient,
   topics: KafkaTopics,
   names: readonly (keyof typeof MADE)[],
 ): Promise<void> {
-  const there = await admin.listTopics();
-  const missing = names.filter((name) => !there.includes(topics[name]));
-  if (missing.length === 0) return;
+  // Its own: an administrator of kafkajs that has seen a topic which is gone can do nothing else.
+  const admin = client.admin();
+  try {
+    await admin.connect();
+    const there = await admin.listTopics();
+    const missing = names.filter((name) => !there.includes(topics[name]));
+    if (missing.length > 0) await makeTopics(admin, topics, missing);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function makeTopics(
+  admin: KafkaAdmin,
+  topics: KafkaTopics,
+  missing: readonly (keyof typeof MADE)[],
+): Promise<void> {
   const replicationFactor = Math.min(3, (await admin.describeCluster()).brokers.length);
   // By the broker's clock: it refuses messages whose sender's is an hour ahead.
   const clock = { "message.timestamp.type": "LogAppendTime" };
   const safety = replicationFactor === 3 ? { "min.insync.replicas": "2" } : {};
   try {
     await admin.createTopics({
+      waitForLeaders: false,
       topics: missing.map((name) => ({
         topic: topics[name],
         numPartitions: name === "dead" ? 1 : PARTITIONS,
@@ -100,6 +116,21 @@ export async function makeKafkaTopics(
       `the topics ${list} are missing and cannot be made: ${kafkaReason(error)}; let an administrator make them`,
       { cause: error },
     );
+  }
+  await Promise.all(missing.map((name) => ready(admin, topics[name])));
+}
+
+/** How long brokers may take to agree on the leaders of a new topic, in milliseconds. */
+const READY_MS = 15_000;
+
+/** Resolves when all partitions of a topic have a leader. */
+async function ready(admin: KafkaAdmin, topic: string): Promise<void> {
+  for (const deadline = monotonicNow() + READY_MS; ; await sleep(50)) {
+    try {
+      if ((await admin.fetchTopicOffsets(topic)).length > 0) return;
+    } catch (error) {
+      if (monotonicNow() > deadline) throw error;
+    }
   }
 }
 

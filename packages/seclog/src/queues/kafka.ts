@@ -111,9 +111,8 @@ async function open(client: KafkaClient, settings: QueueSettings): Promise<Queue
   const admin = client.admin();
   const producer = client.producer({ allowAutoTopicCreation: false, createPartitioner: kafkaPartitioner });
   try {
-    await admin.connect();
-    await makeKafkaTopics(admin, topics, ["events", "stored"]);
-    await producer.connect();
+    await makeKafkaTopics(client, topics, ["events", "stored"]);
+    await Promise.all([admin.connect(), producer.connect()]);
     if (settings.confirm === "queued") await warnOfLoss(admin, topics.events);
     return new KafkaConnection(client, admin, producer, topics, await largestMessage(admin, topics));
   } catch (error) {
@@ -124,6 +123,7 @@ async function open(client: KafkaClient, settings: QueueSettings): Promise<Queue
 
 class KafkaConnection implements QueueConnection {
   maxBytes: number;
+  readonly #client: KafkaClient;
   readonly #admin: KafkaAdmin;
   readonly #producer: KafkaProducer;
   readonly #topics: KafkaTopics;
@@ -132,6 +132,7 @@ class KafkaConnection implements QueueConnection {
   #restartAt = 0;
 
   constructor(client: KafkaClient, admin: KafkaAdmin, producer: KafkaProducer, topics: KafkaTopics, maxBytes: number) {
+    this.#client = client;
     this.#admin = admin;
     this.#producer = producer;
     this.#topics = topics;
@@ -153,7 +154,7 @@ class KafkaConnection implements QueueConnection {
       // Its batch comes again, in smaller parts.
       if (code === "MESSAGE_TOO_LARGE") this.maxBytes = await largestMessage(this.#admin, this.#topics);
       if (code !== "UNKNOWN_TOPIC_OR_PARTITION") throw error;
-      await makeKafkaTopics(this.#admin, this.#topics, ["events", "stored"]);
+      await makeKafkaTopics(this.#client, this.#topics, ["events", "stored"]);
       await this.#produce(sourceId, message);
     }
   }

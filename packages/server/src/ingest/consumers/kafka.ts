@@ -47,8 +47,8 @@ export async function kafkaConsumer(options: ConsumerOptions): Promise<Consumer>
   const answers = client.producer({ allowAutoTopicCreation: false, createPartitioner: positionPartitioner });
   const parts: KafkaParts = { client, admin, producer, topics };
   try {
+    await makeKafkaTopics(client, topics, ["events", "later", "stored", "dead"]);
     await admin.connect();
-    await makeKafkaTopics(admin, topics, ["events", "later", "stored", "dead"]);
     const policy = (await kafkaSettings(admin, topics.dead, ["cleanup.policy"])).get("cleanup.policy");
     if (policy !== undefined && policy !== "compact") {
       throw new SeclogError(
