@@ -3,16 +3,19 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Kafka } from "kafkajs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Kafka, Partitioners } from "kafkajs";
 import { KAFKA_LIBRARY } from "./fetch-kafka.js";
 import { Partition } from "./partition.js";
 import { EngineProcess, freePort, isInstalled } from "./process.js";
+
+const QUEUE = "seclog";
 
 /** A JVM that starts fast and stays small. */
 const JAVA = ["java", "-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"];
 
 /** A broker of Apache Kafka, which is also the controller of its cluster, or one of them. */
-class KafkaNode {
+export class KafkaNode {
   #process;
 
   /**
@@ -74,12 +77,9 @@ class KafkaNode {
   }
 }
 
-/** Rejects while a broker does not answer. */
+/** Rejects while a broker, or the coordinator of the workers' group, does not answer. */
 async function answering(broker) {
-  await administered([broker], async (admin) => {
-    const { brokers } = await admin.describeCluster();
-    if (brokers.length === 0) throw new Error("no broker has registered");
-  });
+  await administered([broker], (admin) => admin.fetchOffsets({ groupId: `${QUEUE}-work` }));
 }
 
 /** A client that gives up fast. */
@@ -89,13 +89,13 @@ function testClient(brokers) {
     clientId: "seclog-test",
     connectionTimeout: 1_000,
     requestTimeout: 5_000,
-    retry: { retries: 2, initialRetryTime: 50 },
+    retry: { retries: 3, initialRetryTime: 100 },
     logLevel: 0,
   });
 }
 
 /** Runs commands of an administrator. */
-async function administered(brokers, run) {
+export async function administered(brokers, run) {
   const admin = testClient(brokers).admin();
   try {
     await admin.connect();
@@ -105,17 +105,45 @@ async function administered(brokers, run) {
   }
 }
 
-/** A new id for a cluster: a UUID in base64, as Kafka writes it. */
-function clusterId() {
-  return randomBytes(16).toString("base64url");
+/** A new id for a cluster: a UUID in base64, as Kafka writes it. A program takes one that begins with - for an option. */
+export function clusterId() {
+  return randomBytes(16).toString("base64url").replace(/^-/, "_");
 }
 
-const QUEUE = "seclog";
+/** Runs again while brokers have not agreed on something new yet. */
+export async function settled(run) {
+  for (const deadline = performance.now() + 30_000; ; await sleep(200)) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error.retriable ?? error.cause?.retriable) || performance.now() > deadline) throw error;
+    }
+  }
+}
+
+/** How many messages wait, by an administrator. */
+export async function waitingIn(admin) {
+  const topics = [`${QUEUE}.events`, `${QUEUE}.later`];
+  const there = (await admin.listTopics()).filter((topic) => topics.includes(topic));
+  const committed = await admin.fetchOffsets({ groupId: `${QUEUE}-work`, topics: there });
+  let waiting = 0;
+  for (const topic of there) {
+    const { partitions } = committed.find((one) => one.topic === topic);
+    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      const offset = Number(partitions.find((one) => one.partition === partition)?.offset ?? -1);
+      waiting += Number(high) - Math.max(offset, Number(low));
+    }
+  }
+  return waiting;
+}
 
 /** Apache Kafka: one broker with KRaft. */
 export class KafkaEngine {
   static title = "Kafka";
   folder = mkdtempSync(join(tmpdir(), "seclog-kafka-"));
+  port = 0;
+  /** Of the listener that asks for SASL PLAIN: `seclog`, `sesame-4711`. */
+  saslPort = 0;
   #node;
   /** Listeners that are reached through a proxy: a broker tells its clients where to connect. */
   #doors = [];
@@ -191,40 +219,38 @@ export class KafkaEngine {
 
   /** Loses everything: its topics the first time, its disk the next, and so on. */
   async wipe() {
-    if (this.#wiped++ % 2 === 0) {
-      await administered([this.broker], async (admin) => {
-        const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${QUEUE}.`));
-        await admin.deleteTopics({ topics });
-      });
-      return;
-    }
+    if (this.#wiped++ % 2 === 0) return this.purge();
     await this.kill();
     rmSync(this.#node.data, { recursive: true });
     await this.up();
   }
 
-  /** How many messages wait, of the queue `seclog`. */
-  async waiting() {
-    const topics = [`${QUEUE}.events`, `${QUEUE}.later`];
-    return administered([this.broker], async (admin) => {
-      const there = (await admin.listTopics()).filter((topic) => topics.includes(topic));
-      const committed = await admin.fetchOffsets({ groupId: `${QUEUE}-work`, topics: there });
-      let waiting = 0;
-      for (const topic of there) {
-        const { partitions } = committed.find((one) => one.topic === topic);
-        for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-          const offset = Number(partitions.find((one) => one.partition === partition)?.offset ?? -1);
-          waiting += Number(high) - Math.max(offset, Number(low));
-        }
-      }
-      return waiting;
+  /** Deletes the topics, and with them what workers have committed. */
+  async purge() {
+    await administered([this.broker], async (admin) => {
+      const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(`${QUEUE}.`));
+      if (topics.length > 0) await admin.deleteTopics({ topics });
     });
+  }
+
+  /** Makes a topic as an operator would. */
+  async makeTopic(topic, settings) {
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    await administered([this.broker], async (admin) => {
+      await admin.createTopics({ waitForLeaders: false, topics: [{ topic, configEntries }] });
+      while (!(await admin.listTopics()).includes(topic)) await sleep(50);
+    });
+  }
+
+  /** How many messages wait, of the queue `seclog`. */
+  waiting() {
+    return settled(() => administered([this.broker], waitingIn));
   }
 
   /** The messages of a topic, partition by partition. */
   async messages(topic) {
     const found = [];
-    const offsets = await administered([this.broker], (admin) => admin.fetchTopicOffsets(topic));
+    const offsets = await settled(() => administered([this.broker], (admin) => admin.fetchTopicOffsets(topic)));
     const missing = new Set(offsets.filter(({ low, high }) => low !== high).map(({ partition }) => partition));
     if (missing.size === 0) return found;
     const consumer = testClient([this.broker]).consumer({ groupId: `test-${randomBytes(8).toString("hex")}` });
@@ -254,13 +280,13 @@ export class KafkaEngine {
 
   /** Adds a message of a stranger, whose bytes may be any. */
   async inject(bytes) {
-    await this.#produce([{ partition: 3, value: bytes }]);
+    await this.send([{ partition: 3, value: bytes }]);
   }
 
   /** Adds every message that is there once more, the newest first. */
   async replay() {
     const messages = await this.messages(`${QUEUE}.events`);
-    await this.#produce(messages.reverse().map(({ partition, key, value }) => ({ partition, key, value })));
+    await this.send(messages.reverse().map(({ partition, key, value }) => ({ partition, key, value })));
   }
 
   /** Refuses messages, as a cluster does that has too few replicas. */
@@ -281,15 +307,17 @@ export class KafkaEngine {
     );
   }
 
-  async #produce(messages) {
-    const createPartitioner =
-      () =>
-      ({ message }) =>
-        message.partition;
-    const producer = testClient([this.broker]).producer({ createPartitioner });
+  /** @param messages `{ partition, key, value }`; without a partition, the key chooses one */
+  async send(messages, topic = `${QUEUE}.events`) {
+    const producer = testClient([this.broker]).producer({
+      allowAutoTopicCreation: false,
+      createPartitioner: Partitioners.DefaultPartitioner,
+      // Until a worker or an application has made the topic.
+      retry: { retries: 12, initialRetryTime: 100, maxRetryTime: 2_000 },
+    });
     await producer.connect();
     // One by one: together they may be more than a broker takes.
-    for (const message of messages) await producer.send({ topic: `${QUEUE}.events`, messages: [message] });
+    for (const message of messages) await producer.send({ topic, messages: [message] });
     await producer.disconnect();
   }
 
