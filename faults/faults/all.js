@@ -18,6 +18,7 @@ import { POOLER_FAULTS } from "./pooler.js";
 import { POSTGRES_FAULTS } from "./postgres.js";
 import { POWER_FAULTS } from "./power.js";
 import { PROCESS_FAULTS } from "./process.js";
+import { QUEUE_CLUSTER_FAULTS } from "./queue-clusters.js";
 import { QUEUE_STRANGER_FAULTS } from "./queue-strangers.js";
 import { QUEUE_FAULTS } from "./queues.js";
 import { SEAL_FAULTS } from "./seal.js";
@@ -45,6 +46,7 @@ export const FAULTS = [
   ...STATE_FAULTS,
   ...PROCESS_FAULTS,
   ...QUEUE_FAULTS,
+  ...QUEUE_CLUSTER_FAULTS,
   ...QUEUE_STRANGER_FAULTS,
   ...SEAL_FAULTS,
   ...SEIZED_FAULTS,
