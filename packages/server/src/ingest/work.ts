@@ -126,7 +126,11 @@ export class Worker {
       await consumer.run((delivery) => intake.take(delivery), signal);
     } finally {
       await intake.stop();
-      await Promise.race([consumer.close().catch(() => {}), sleep(CLOSE_MS, undefined, { ref: false })]);
+      // A timer that holds the process: a dead connection may be all that is left of its event loop.
+      const closed = new AbortController();
+      const late = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
+      await Promise.race([consumer.close().catch(() => {}), late]);
+      closed.abort();
     }
   }
 
