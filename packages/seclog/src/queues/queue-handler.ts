@@ -33,6 +33,8 @@ import type { QueueSettings } from "./queue-options.ts";
 export interface QueueConnection {
   /** The largest message that the engine takes, in bytes. */
   readonly maxBytes: number;
+  /** Whether it is of no use any more, for a client that does not reconnect: the next call opens another one. */
+  readonly closed?: boolean;
   /** Resolves when the engine has acknowledged the message. Messages of one source keep their order. */
   send(sourceId: string, message: Uint8Array, signal: AbortSignal): Promise<void>;
   /** The newest position message about a source, for an engine that keeps it. */
@@ -235,9 +237,10 @@ class QueueHandler implements SecurityEventHandler {
     }
   }
 
-  /** Leaves a connection that may be dead, unless another call has: the next one opens another. */
+  /** Leaves a connection that is or may be dead: the next call opens another one. */
   async #drop(dead: QueueConnection): Promise<void> {
     const opening = this.#connection;
+    // Another call may have left it already, and opened the next one.
     if ((await opening?.catch(() => undefined)) !== dead || this.#connection !== opening) return;
     this.#connection = undefined;
     for (const source of this.#sources.values()) source.watched = false;
@@ -337,17 +340,26 @@ class QueueHandler implements SecurityEventHandler {
     if (this.#closed) throw closed(this.#engine.title);
     this.#connection ??= this.#engine.open();
     const opening = this.#connection;
+    let connection: QueueConnection;
     try {
-      const connection = await opening;
-      if (!source.watched && this.#settings.confirm === "stored") {
-        await connection.watch?.(source.id, (message) => this.#heard(source, message));
-        source.watched = true;
-      }
-      return connection;
+      connection = await opening;
     } catch (error) {
       if (this.#connection === opening) this.#connection = undefined;
       throw error;
     }
+    if (connection.closed) {
+      await this.#drop(connection);
+      return this.#connected(source);
+    }
+    if (source.watched || this.#settings.confirm === "queued") return connection;
+    try {
+      await connection.watch?.(source.id, (message) => this.#heard(source, message));
+    } catch (error) {
+      await this.#drop(connection);
+      throw error;
+    }
+    source.watched = this.#connection === opening;
+    return connection;
   }
 
   #failure(error: unknown, source: SentSource): HandlerError {
