@@ -19,6 +19,7 @@ import { root } from "./files.js";
 const PROGRAMS = {
   "redis-server": ["redis-server"],
   "nats-server": ["nats-server"],
+  "rabbitmq-server": ["rabbitmq-server"],
   kcat: ["kcat"],
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   psql: ["psql"],

@@ -10,6 +10,7 @@
  */
 import { KafkaEngine } from "./kafka.js";
 import { NatsEngine } from "./nats.js";
+import { RabbitmqEngine } from "./rabbitmq.js";
 import { RedisEngine } from "./redis.js";
 
-export const ENGINES = { redis: RedisEngine, nats: NatsEngine, kafka: KafkaEngine };
+export const ENGINES = { redis: RedisEngine, nats: NatsEngine, kafka: KafkaEngine, rabbitmq: RabbitmqEngine };

@@ -11,4 +11,5 @@ export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:kafka": () => import("./queues/kafka.ts"),
   "seclog:redis": () => import("./queues/redis.ts"),
   "seclog:nats": () => import("./queues/nats.ts"),
+  "seclog:rabbitmq": () => import("./queues/rabbitmq.ts"),
 };

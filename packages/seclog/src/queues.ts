@@ -35,5 +35,23 @@ export { type NatsStreamConfig, openNatsDeadStream, openNatsStream } from "./que
 export { decodePosition, encodePosition, isPositionMessage, type PositionMessage } from "./queues/position.ts";
 export { type QueueKey, queueKey } from "./queues/queue-key.ts";
 export { checkedQueue, keyLines, parseQueueKey } from "./queues/queue-options.ts";
+export {
+  connectRabbitmq,
+  openRabbitmqChannel,
+  type RabbitmqChannel,
+  type RabbitmqConnection,
+  type RabbitmqMessage,
+  type RabbitmqPublishOptions,
+  rabbitmqReply,
+} from "./queues/rabbitmq-connection.ts";
+export {
+  declareShards,
+  quorumQueue,
+  RABBITMQ_SHARDS,
+  type RabbitmqNames,
+  rabbitmqNames,
+  rabbitmqShard,
+} from "./queues/rabbitmq-names.ts";
+export { RabbitmqPublisher } from "./queues/rabbitmq-publisher.ts";
 export { connectRedis, type RedisCommands } from "./queues/redis-commands.ts";
 export { REDIS_SHARDS, type RedisKeys, redisKeys, shardOf } from "./queues/redis-keys.ts";
