@@ -18,7 +18,16 @@ import { filesBelow, packageFolders, root } from "./files.js";
 import { writeSqlModules } from "./sql-modules.js";
 
 /** The pages of the library and the program, in each of their packages. */
-const PAGES = ["api.md", "capture.md", "deploy.md", "errors.md", "events.md", "operations.md"];
+const PAGES = [
+  "api.md",
+  "capture.md",
+  "deploy.md",
+  "errors.md",
+  "events.md",
+  "operations.md",
+  "queues.md",
+  "scaling.md",
+];
 
 writeSqlModules();
 const compiler = join(root, "node_modules", "typescript", "bin", "tsc");

@@ -59,7 +59,7 @@ const purged = {
       await journey(context, engine, {
         confirm: "queued",
         workers: 0,
-        work: ["--lost-after", "3"],
+        work: ["--lost-after", "15"],
         async during(scene) {
           // Half of it is queued, and gone before a worker comes.
           await Promise.all(scene.apps.map((app) => app.until(({ acknowledged }) => acknowledged > 500)));

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { shardOf } from "seclog/queues";
 import { redisHandler } from "seclog/redis";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -101,6 +102,61 @@ describe.skipIf(missing !== undefined)("seclog work", () => {
     expect((await work(["--dead-letters", "--drop", "1-1", "--reason", "x"])).stderr).toContain('"1-1"');
     expect(await work(["--dead-letters", "--retry", "all"])).toMatchObject({ stdout: "Put 1 message back.\n" });
     expect((await work(["--dead-letters"])).stdout).toBe("No dead letters.\n");
+  });
+
+  it("answers each application with its own key, and lets no stranger stop it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "seclog-keys-"));
+    const keys = ["shop", "billing"].map((name) => {
+      const key = randomBytes(32).toString("base64");
+      writeFileSync(join(folder, `${name}.key`), `${key}\n`, { mode: 0o600 });
+      return key;
+    });
+    const files = ["shop", "billing"].flatMap((name) => ["--queue-key", join(folder, `${name}.key`)]);
+    const worker = startProgram(database, ["work", "--from", engine.url, ...files], {
+      SECLOG_RELAY_URL: database.relayUrl,
+    });
+    const store = async (queueKey: string | undefined): Promise<void> => {
+      const handler = redisHandler({ url: engine.url, queueKey: queueKey ?? "" });
+      await handler.handle(exampleBatch({ sourceId: randomUUID(), count: 5 }), AbortSignal.timeout(20_000));
+      await handler.close();
+    };
+    try {
+      for (const key of keys) await store(key);
+      // Fields and members that no worker writes, a key of another type, workers from the future.
+      const newer = "SECLOGE\u0002".padEnd(200, "x");
+      await engine.run("XADD", "{seclog}:events:3", "*", "m", newer, "q", "abc", "a", "-1.5");
+      await engine.run("ZADD", "{seclog}:later", "0", "garbage");
+      await engine.run("ZADD", "{seclog}:later", "0", "99 1 1 x other");
+      await engine.run("DEL", "{seclog}:events:5");
+      await engine.run("SET", "{seclog}:events:5", "x");
+      for (let ghost = 0; ghost < 40; ghost++) await engine.run("ZADD", "{seclog}:workers", "1e18", `ghost${ghost}`);
+      await expect.poll(() => engine.run("ZCARD", "{seclog}:later")).toMatch(/^[01]\n$/);
+      for (let times = 0; times < 4; times++) {
+        const handler = redisHandler({ url: engine.url, queueKey: keys[1] ?? "" });
+        // Not of the shard whose key is broken.
+        const sourceId = [...Array(40)].map(() => randomUUID()).find((id) => shardOf(id) !== 5) ?? "";
+        await handler.handle(exampleBatch({ sourceId, count: 5 }), AbortSignal.timeout(20_000));
+        await handler.close();
+      }
+      // A server that is full: what it holds is still stored, which frees its memory.
+      const waiting = redisHandler({ url: engine.url, queueKey: keys[0] ?? "", confirm: "queued" });
+      worker.kill("SIGSTOP");
+      const sourceId = [...Array(40)].map(() => randomUUID()).find((id) => shardOf(id) !== 5) ?? "";
+      await waiting.handle(exampleBatch({ sourceId, count: 50 }), AbortSignal.timeout(20_000));
+      await engine.fill();
+      worker.kill("SIGCONT");
+      await expect
+        .poll(() => database.query("SELECT seq FROM security_event_log WHERE source_id = $1", [sourceId]))
+        .toHaveLength(50);
+      await waiting.close();
+    } finally {
+      await engine.relieve();
+      await engine.run("DEL", "{seclog}:events:5");
+      const result = resultOf(worker);
+      worker.kill("SIGTERM");
+      await result;
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("refuses what would not work, and never repeats a secret", async () => {

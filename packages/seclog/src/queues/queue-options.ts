@@ -121,7 +121,11 @@ export function parseQueueKey(where: string, text: string): QueueKey {
 
 function configuredKeys(where: string, given: QueueOptions["queueKey"]): readonly string[] {
   if (given === false) return [];
-  if (given !== undefined) return typeof given === "string" ? [given] : given;
+  if (given !== undefined) {
+    const keys: unknown = typeof given === "string" ? [given] : given;
+    if (Array.isArray(keys) && keys.length > 0) return keys as readonly string[];
+    throw configError(where, "queueKey", "must be a key, a list of at least one, or false for plain envelopes");
+  }
   const text = secret(where, "SECLOG_QUEUE_KEY");
   if (text !== undefined) return keyLines(text);
   const plain = "without a queue key, everyone who reaches the engine can read and forge events";

@@ -33,6 +33,7 @@ const BLOB_STRING = 36;
 /** The commands of an application's own client, which stays open. */
 export function redisCommands(where: string, client: RedisClient): RedisCommands {
   const close = async (): Promise<void> => {};
+  if (typeof client !== "object" || client === null) throw configError(where, "client", "is not a client of Redis");
   if (typeof (client as Partial<IoRedisClient>).callBuffer === "function") {
     const { callBuffer } = client as IoRedisClient;
     return { run: ([name, ...args]) => inTime(name, callBuffer.call(client, name, ...args)), close };

@@ -50,6 +50,7 @@ export function redisHandler(options: RedisHandlerOptions = {}): SecurityEventHa
   };
   const { client, ...others } = options;
   if (client !== undefined) {
+    if (options.url !== undefined) throw configError(WHERE, "url", "and client exclude each other: keep one");
     const commands = redisCommands(WHERE, client);
     return queueHandler({ title: "Redis", kindOf, open: () => open(commands) }, settings);
   }

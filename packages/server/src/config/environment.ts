@@ -67,7 +67,7 @@ export function refuseSecretArguments(args: readonly string[]): void {
   const at = args.findIndex(
     (argument) => URL_PASSWORD.test(argument) || (CONNINFO.test(argument) && CONNINFO_PASSWORD.test(argument)),
   );
-  const variables = Object.values(URL_VARIABLES).join(", ");
+  const variables = [...Object.values(URL_VARIABLES), "SECLOG_QUEUE_URL"].join(", ");
   if (at < 0) {
     const url = args.findIndex((argument) => CONNECTION_URL.test(argument));
     if (url < 0) return;

@@ -63,6 +63,8 @@ export interface Consumer {
   /** Sends a position message to the sender of a source. It may be lost: the sender asks again. */
   answer(sourceId: string, message: Uint8Array): Promise<void>;
   backlog(): Promise<Backlog>;
+  /** Why it cannot read some of the queue; `undefined` if it can. */
+  readonly problem?: string | undefined;
   readonly dead: DeadLetters;
   close(): Promise<void>;
 }

@@ -9,6 +9,7 @@
  * has lost the predecessor once the queue has, so the message goes back for some time, until the missing numbers are put on
  * record as lost and the source continues behind them.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage, SeclogError } from "seclog";
 import type { RelaySource, RelayStore } from "seclog/postgres";
 import { decodeEnvelope, decodePosition, encodePosition, isPositionMessage } from "seclog/queues";
@@ -26,7 +27,7 @@ export interface IntakeOptions {
   readonly answer: (sourceId: string, message: Uint8Array) => Promise<void>;
   /** Milliseconds that a message waits here for its predecessor. @default 5000 */
   readonly earlyWaitMs?: number;
-  /** Milliseconds after which missing events of a sender that keeps no copy count as lost. @default 60000 */
+  /** Milliseconds after which missing events of a sender that keeps no copy count as lost. @default 120000 */
   readonly lostAfterMs?: number;
   readonly onEvent: (event: IntakeEvent) => void;
 }
@@ -39,6 +40,9 @@ const MOST_HELD_BYTES: number = 64 * 1024 * 1024;
 const UNREADABLE_MS = 10_000;
 /** How often. */
 const UNREADABLE_ATTEMPTS = 5;
+
+/** How long to wait before the engine is asked again to take a message back, in milliseconds. */
+const INSIST_MS = 1_000;
 
 /** Sources whose line has been empty are forgotten beyond this many: their position is in the database. */
 const MOST_IDLE = 10_000;
@@ -79,14 +83,14 @@ export class Intake {
 
   async #takeQuestion(delivery: Delivery): Promise<void> {
     try {
-      const { sourceId, nonce, kind } = decodePosition(
+      const { sourceId, nonce, kind, keyId } = decodePosition(
         delivery.bytes,
         this.#options.keys.map(({ key }) => key),
       );
       if (kind !== "asked")
         throw new SeclogError("SECLOG_ENVELOPE", "an answer is in the queue, where only questions go");
       this.#hold(0);
-      this.#line(sourceId).ask(nonce, async () => {
+      this.#line(sourceId).ask(nonce, keyId, async () => {
         this.#release(0);
         await quietly(delivery.done());
       });
@@ -110,7 +114,7 @@ export class Intake {
         settle: async (how) => {
           this.#release(size);
           if (how === "done") await quietly(delivery.done());
-          else if (how === "release") await quietly(delivery.release(this.#earlyWaitMs));
+          else if (how === "release") await this.#insist(() => delivery.release(this.#earlyWaitMs));
           else await this.#bury(delivery, how);
         },
       };
@@ -134,9 +138,9 @@ export class Intake {
         store: this.#options.store,
         signal: this.#stop.signal,
         earlyWaitMs: this.#earlyWaitMs,
-        lostAfterMs: this.#options.lostAfterMs ?? 60_000,
+        lostAfterMs: this.#options.lostAfterMs ?? 120_000,
         onEvent: this.#options.onEvent,
-        answer: (seq, nonce) => this.#answer(sourceId, seq, nonce),
+        answer: (seq, nonce, keyId) => this.#answer(sourceId, seq, nonce, keyId),
       });
       this.#lines.set(sourceId, line);
     }
@@ -148,17 +152,17 @@ export class Intake {
     for (const [id, line] of this.#lines) if (line.idle) this.#lines.delete(id);
   }
 
-  /** Tells the sender how far its source is stored. When that is lost, the sender asks. */
-  async #answer(sourceId: string, seq: number, nonce: number): Promise<void> {
-    const key = this.#options.keys.map(({ key }) => key);
-    await quietly(this.#options.answer(sourceId, encodePosition({ kind: "stored", sourceId, seq, nonce }, key)));
+  /** Tells the sender how far its source is stored, signed with the key that it used. When that is lost, the sender asks. */
+  async #answer(sourceId: string, seq: number, nonce: number, keyId: string | undefined): Promise<void> {
+    const keys = this.#options.keys.map(({ key }) => key).filter(({ id }) => id === keyId);
+    await quietly(this.#options.answer(sourceId, encodePosition({ kind: "stored", sourceId, seq, nonce }, keys)));
   }
 
   /** A message that cannot be read. What a newer program or another key may read is given back for a while. */
   async #refuse(delivery: Delivery, error: unknown): Promise<void> {
     const code = error instanceof SeclogError ? error.code : "SECLOG_ENVELOPE";
     if (code !== "SECLOG_ENVELOPE" && delivery.attempts < UNREADABLE_ATTEMPTS) {
-      await quietly(delivery.release(UNREADABLE_MS));
+      await this.#insist(() => delivery.release(UNREADABLE_MS));
       return;
     }
     await this.#bury(delivery, { code, message: errorMessage(error) });
@@ -166,7 +170,19 @@ export class Intake {
 
   async #bury(delivery: Delivery, reason: DeadReason): Promise<void> {
     this.#options.onEvent({ kind: "buried", reason });
-    await quietly(delivery.bury(reason));
+    await this.#insist(() => delivery.bury(reason));
+  }
+
+  /** Tries until the engine takes it, or this intake stops: until then the message is in the queue as received. */
+  async #insist(work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work();
+      } catch {
+        if (this.#stop.signal.aborted) return;
+        await sleep(INSIST_MS, undefined, { signal: this.#stop.signal, ref: false }).catch(() => {});
+      }
+    }
   }
 
   #hold(bytes: number): void {

@@ -32,8 +32,11 @@ export interface SourceLineOptions {
   readonly earlyWaitMs: number;
   readonly lostAfterMs: number;
   readonly onEvent: (event: IntakeEvent) => void;
-  /** @param nonce of the question, 0 without one */
-  readonly answer: (seq: number, nonce: number) => Promise<void>;
+  /**
+   * @param nonce of the question, 0 without one
+   * @param keyId of the queue key that the sender used
+   */
+  readonly answer: (seq: number, nonce: number, keyId: string | undefined) => Promise<void>;
 }
 
 interface Transaction {
@@ -46,6 +49,7 @@ interface Transaction {
 
 interface Question {
   readonly nonce: number;
+  readonly keyId: string | undefined;
   readonly settle: () => Promise<void>;
 }
 
@@ -59,8 +63,9 @@ const UNDER_WAY = 2;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 15_000;
 
-/** How many numbers can be put on record as lost in one statement. */
+/** How many numbers can be put on record as lost in one statement, and for one message: each is a row. */
 const MOST_PASSED = 100_000;
+const MOST_LOST = 1_000_000;
 
 /** The relay refuses these for good: the message claims a source that is not its sender's, or numbers that have other events. */
 const NOT_ITS_OWN: ReadonlySet<string> = new Set([
@@ -99,8 +104,8 @@ export class SourceLine {
     this.#start();
   }
 
-  ask(nonce: number, settle: () => Promise<void>): void {
-    this.#questions.push({ nonce, settle });
+  ask(nonce: number, keyId: string | undefined, settle: () => Promise<void>): void {
+    this.#questions.push({ nonce, keyId, settle });
     this.#start();
   }
 
@@ -233,7 +238,7 @@ export class SourceLine {
     // The sender first: its events may leave the spool, and its next ones come sooner. The next batch waits for neither.
     this.#settling = Promise.all([
       this.#settling,
-      this.#options.answer(stored, 0),
+      this.#options.answer(stored, 0, chosen.at(-1)?.envelope.keyId),
       ...chosen.map((held) => held.settle("done")),
     ]);
   }
@@ -271,8 +276,8 @@ export class SourceLine {
   async #answerQuestions(position: number): Promise<boolean> {
     const due = this.#questions;
     this.#questions = [];
-    for (const { nonce, settle } of due) {
-      await this.#options.answer(position, nonce);
+    for (const { nonce, keyId, settle } of due) {
+      await this.#options.answer(position, nonce, keyId);
       await settle();
     }
     return due.length > 0;
@@ -298,8 +303,11 @@ export class SourceLine {
     }
     const [first] = [...this.#held].sort((a, b) => a.envelope.firstSeq - b.envelope.firstSeq) as [Held];
     if (first.envelope.queued && performance.now() - this.#missingSince >= lostAfterMs) {
-      await this.#pass(first, position);
-      return;
+      const missing = first.envelope.firstSeq - 1 - position;
+      if (missing <= MOST_LOST) return this.#pass(first, position);
+      this.#held.delete(first);
+      const message = `event ${first.envelope.firstSeq} of source ${this.#id} would follow event ${position}: ${missing} numbers are missing, more than a queue loses`;
+      return first.settle({ code: "SECLOG_QUEUE_LOST", message });
     }
     for (const held of [...this.#held].filter(({ since }) => performance.now() - since >= earlyWaitMs)) {
       onEvent({ kind: "early" });
@@ -315,9 +323,9 @@ export class SourceLine {
     for (let from = position + 1; from <= lastSeq; from += MOST_PASSED) {
       const to = Math.min(lastSeq, from + MOST_PASSED - 1);
       this.#position = await this.#options.store.pass(source, from, to, reason, this.#options.signal);
+      this.#options.onEvent({ kind: "lost", sourceId: this.#id, firstSeq: from, lastSeq: to });
     }
     this.#missingSince = undefined;
-    this.#options.onEvent({ kind: "lost", sourceId: this.#id, firstSeq: position + 1, lastSeq });
   }
 
   async #failed(error: unknown): Promise<void> {

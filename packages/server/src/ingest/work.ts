@@ -1,6 +1,6 @@
 /** `seclog work` without a terminal: consumes a queue until it is asked to stop. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { SeclogError } from "seclog";
+import { errorMessage, SeclogError } from "seclog";
 import type { RelayStore } from "seclog/postgres";
 import type { SenderKey } from "../config/queue.ts";
 import type { Backlog, Consumer, ConsumerOptions } from "./consumer.ts";
@@ -36,6 +36,16 @@ const LONGEST_PAUSE_MS = 5_000;
 /** How long a failure to store counts, in milliseconds, unless something is stored before. */
 const TROUBLE_MS = 30_000;
 
+/** How long messages may be held without anything being stored, in milliseconds. */
+const STUCK_MS = 15_000;
+
+/** How often a worker without work looks whether the database answers, and how long that may take, in milliseconds. */
+const LOOK_MS = 5_000;
+const NO_SOURCE = "00000000-0000-0000-0000-000000000000";
+
+/** How long a connection to an engine must have worked for the next failure to be a new one, in milliseconds. */
+const STEADY_MS = 2_000;
+
 /** How long a stopping worker waits for the engine. */
 const CLOSE_MS = 5_000;
 
@@ -46,6 +56,7 @@ export class Worker {
   #intake: Intake | undefined;
   #engineTrouble = "connecting to the queue";
   #storeTrouble: { readonly message: string; readonly at: number } | undefined;
+  #storedAt: number = performance.now();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -60,6 +71,12 @@ export class Worker {
   get unready(): Unready {
     const reasons: string[] = [];
     if (this.#engineTrouble !== "") reasons.push(this.#engineTrouble);
+    const problem = this.#consumer?.problem;
+    if (problem !== undefined) reasons.push(problem);
+    const stuck = performance.now() - this.#storedAt;
+    if (this.held > 0 && stuck > STUCK_MS) {
+      reasons.push(`nothing was stored for ${Math.round(stuck / 1000)} s, though ${this.held} messages are held`);
+    }
     const trouble = this.#storeTrouble;
     if (trouble !== undefined && performance.now() - trouble.at < TROUBLE_MS) reasons.push(trouble.message);
     return reasons;
@@ -82,6 +99,7 @@ export class Worker {
    */
   async run(signal: AbortSignal): Promise<void> {
     let pause = FIRST_PAUSE_MS;
+    void this.#watchDatabase(signal);
     while (!signal.aborted) {
       try {
         await this.#consume(signal, () => {
@@ -119,12 +137,15 @@ export class Worker {
     });
     this.#consumer = consumer;
     this.#intake = intake;
-    try {
+    const steady = setTimeout(() => {
       this.#engineTrouble = "";
       onConnected();
       onEvent({ kind: "connected" });
+    }, STEADY_MS);
+    try {
       await consumer.run((delivery) => intake.take(delivery), signal);
     } finally {
+      clearTimeout(steady);
       await intake.stop();
       // A timer that holds the process: a dead connection may be all that is left of its event loop.
       const closed = new AbortController();
@@ -134,8 +155,25 @@ export class Worker {
     }
   }
 
+  /** Looks at the database while nothing is stored, so that readiness does not wait for the next event. */
+  async #watchDatabase(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.held === 0) this.#storedAt = performance.now();
+      try {
+        await this.#options.store.position(NO_SOURCE, AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS)]));
+        if (this.held === 0) this.#storeTrouble = undefined;
+      } catch (error) {
+        this.#storeTrouble = { message: errorMessage(error), at: performance.now() };
+      }
+      await sleep(LOOK_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
   #note(event: IntakeEvent): void {
-    if (event.kind === "stored") this.#storeTrouble = undefined;
+    if (event.kind === "stored") {
+      this.#storeTrouble = undefined;
+      this.#storedAt = performance.now();
+    }
     if (event.kind === "trouble") this.#storeTrouble = { message: event.error.message, at: performance.now() };
     this.#options.onEvent(event);
   }

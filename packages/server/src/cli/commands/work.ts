@@ -22,7 +22,7 @@ import { parseCount } from "../options/numbers.ts";
 interface WorkCommandOptions {
   readonly from?: string;
   readonly queue: string;
-  readonly queueKey: readonly string[];
+  readonly queueKey?: readonly string[];
   readonly plain?: true;
   readonly listen?: string;
   readonly connections: string;
@@ -34,16 +34,19 @@ interface WorkCommandOptions {
   readonly json?: true;
 }
 
+/** Seconds: what is given back returns within 10, and only then can it be judged what is missing. */
+const LEAST_LOST_AFTER = 15;
+
 /** `seclog work`. */
 export function addWork(command: Command): void {
   command
     .option("--from <url>", "the queue's URL without a password (default: SECLOG_QUEUE_URL)")
     .option("--queue <name>", "the queue's name, as the handlers have it", "seclog")
-    .option("--queue-key <file>", "a sender's queue key, or NAME=FILE; repeatable", collect, [])
+    .option("--queue-key <file>", "a sender's queue key, or NAME=FILE; repeatable", collect)
     .option("--plain", "accept envelopes without a key: anyone who reaches the engine can forge them")
     .option("--listen <host:port>", "serve /healthz, /readyz and /metrics there")
     .option("--connections <number>", "the most connections to PostgreSQL", "4")
-    .option("--lost-after <seconds>", 'record events of confirm: "queued" as lost after', "60")
+    .option("--lost-after <seconds>", 'record events of confirm: "queued" as lost after', "120")
     .option("--dead-letters", "list what could not be stored, and why; with --retry or --drop, change that")
     .option("--retry <id...>", "put dead letters back into the queue, or all")
     .option("--drop <id...>", "drop dead letters, or all; the log records it")
@@ -52,7 +55,7 @@ export function addWork(command: Command): void {
     .action(work);
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
@@ -67,7 +70,7 @@ async function work(options: WorkCommandOptions): Promise<void> {
     throw new SeclogError("SECLOG_CONFIG", "--retry and --drop go with --dead-letters");
   }
   const keys = configuredKeys(options);
-  const lostAfterMs = parseCount("--lost-after", options.lostAfter, 86_400) * 1000;
+  const lostAfterMs = parseCount("--lost-after", options.lostAfter, 86_400, LEAST_LOST_AFTER) * 1000;
   const listen = options.listen === undefined ? undefined : parseListen(options.listen);
   const signal = interruption();
   const relay = store();
@@ -100,7 +103,7 @@ async function work(options: WorkCommandOptions): Promise<void> {
 
 /** @throws SeclogError `SECLOG_CONFIG` without a key, in production */
 function configuredKeys(options: WorkCommandOptions): readonly SenderKey[] {
-  const keys = senderKeys(options.queueKey);
+  const keys = senderKeys(options.queueKey ?? []);
   if (keys.length > 0) {
     if (options.plain) throw new SeclogError("SECLOG_CONFIG", "--plain and a queue key exclude each other: keep one");
     return keys;

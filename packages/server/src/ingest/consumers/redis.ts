@@ -7,6 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorMessage, SeclogError } from "seclog";
 import {
   connectRedis,
   REDIS_SHARDS,
@@ -19,35 +20,57 @@ import {
 import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
 
 const GROUP = "seclog-work";
+/** Replies of a server that is full, or whose keys a stranger has replaced. */
+const REFUSED = /^(?:\w*Error: )?(?:ERR )?(?:OOM|WRONGTYPE)\b/;
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_000;
 /** How long a read waits for messages. */
 const BLOCK_MS = 500;
 /** How long the newest position of a source is kept, in seconds; a sender that misses it asks. */
 const POSITION_SECONDS = 3_600;
+/** The longest message that can be an envelope, and what is kept of a longer one. */
+const MOST_BYTES = 9 * 1024 * 1024;
+const CUT_BYTES = 4_096;
 /** How many messages one read brings. */
 const AT_ONCE = 32;
 
 /** Connects to Redis. */
 export async function redisConsumer(options: ConsumerOptions): Promise<Consumer> {
+  if (!URL.canParse(options.url)) {
+    const escapes = "in a user's name or a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A";
+    throw new SeclogError("SECLOG_CONFIG", `the queue's URL is malformed; ${escapes}`);
+  }
   const [commands, reader] = await Promise.all([connectRedis("work", options.url), connectRedis("work", options.url)]);
   return new RedisConsumer(commands, reader, options);
 }
 
-/** Puts messages that were given back into their streams again, once their time has come. Lua's strings hold any bytes. */
+/**
+ * Puts messages that were given back into their streams again, once their time has come. Lua's strings hold any bytes. What a
+ * stranger has put there goes to the dead letters: it must not stop the script.
+ */
 const REQUEUE = `
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 256)) do
-  local stream, attempts, queued, at = string.match(member, '^(%S+) (%d+) (%d+) %S+ ()')
-  redis.call('XADD', stream, '*', 'm', string.sub(member, at), 'a', attempts, 'q', queued)
-  redis.call('ZREM', KEYS[1], member)
+  local shard, attempts, queued, at = string.match(member, '^(%d+) (%d+) (%d+) %S+ ()')
+  local moved
+  if shard and tonumber(shard) < tonumber(ARGV[3]) then
+    moved = redis.pcall('XADD', ARGV[2] .. shard, '*', 'm', string.sub(member, at), 'a', attempts, 'q', queued)
+  else
+    moved = redis.pcall('XADD', KEYS[2], '*', 'm', member, 'code', 'SECLOG_ENVELOPE',
+      'why', 'it was not given back by a worker', 'at', ARGV[1], 's', '0')
+  end
+  if not (type(moved) == 'table' and moved.err) then redis.call('ZREM', KEYS[1], member) end
 end`;
 
-/** A script that acknowledges a message, deletes it and does one thing more, if the message is still to be settled. */
+/**
+ * A script that does one thing with a message, if it is still to be settled, and then acknowledges and deletes it. In this
+ * order: a server that is full refuses to write, and scripts are not rolled back.
+ */
 function settling(script: string): string {
   return `
-if redis.call('XACK', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
-redis.call('XDEL', KEYS[1], ARGV[2])
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
 ${script}
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
 return 1`;
 }
 
@@ -67,11 +90,15 @@ class RedisConsumer implements Consumer {
   readonly #name: string = randomUUID();
   /** The shards that this worker reads. */
   #leased: readonly number[] = [];
+  /** The shards whose key has another type. */
+  #unusable = new Set<number>();
+  readonly #onTrouble: (error: unknown) => void;
 
   constructor(commands: RedisCommands, reader: RedisCommands, options: ConsumerOptions) {
     this.#commands = commands;
     this.#reader = reader;
     this.#keys = redisKeys(options.queue);
+    this.#onTrouble = options.onTrouble;
     this.dead = deadLetters(commands, this.#keys);
   }
 
@@ -121,12 +148,21 @@ class RedisConsumer implements Consumer {
     await Promise.all([this.#commands.close(), this.#reader.close()]);
   }
 
+  /** Why some of the queue cannot be read; `undefined` if all of it can. */
+  get problem(): string | undefined {
+    const [first] = this.#unusable;
+    return first === undefined ? undefined : `Redis: the key ${this.#keys.stream(first)} is not a stream: delete it`;
+  }
+
   async #makeGroups(): Promise<void> {
+    this.#unusable = new Set();
     for (let shard = 0; shard < REDIS_SHARDS; shard++) {
       try {
         await this.#commands.run(["XGROUP", "CREATE", this.#keys.stream(shard), GROUP, "0", "MKSTREAM"]);
       } catch (error) {
-        if (!String(error).includes("BUSYGROUP")) throw error;
+        if (String(error).includes("WRONGTYPE")) this.#unusable.add(shard);
+        // A server that is full refuses this although the group may be there; reading is what frees its memory.
+        else if (!/BUSYGROUP|OOM/.test(String(error))) throw error;
       }
     }
   }
@@ -134,23 +170,42 @@ class RedisConsumer implements Consumer {
   /** Renews the leases, and takes or returns some so that every live worker has its share. */
   async #keepLeases(take: (delivery: Delivery) => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const now = await this.#now();
-      await this.#commands.run(["ZADD", this.#keys.workers, String(now), this.#name]);
-      await this.#commands.run(["ZREMRANGEBYSCORE", this.#keys.workers, "-inf", String(now - LEASE_MS)]);
-      const workers = Math.max(1, Number(await this.#commands.run(["ZCARD", this.#keys.workers])));
-      const share = Math.ceil(REDIS_SHARDS / workers);
-      const kept: number[] = [];
-      for (const shard of this.#leased) if (await this.#renew(shard, kept.length < share)) kept.push(shard);
-      const taken: number[] = [];
-      for (const shard of startingAnywhere()) {
-        if (kept.length + taken.length >= share) break;
-        if (!kept.includes(shard) && (await this.#take(shard))) taken.push(shard);
+      const before = this.#leased;
+      try {
+        const now = await this.#now();
+        this.#leased = await this.#share(now);
+        const later = [this.#keys.later, this.#keys.dead, String(now), this.#keys.stream(0).slice(0, -1)];
+        await this.#commands.run(["EVAL", REQUEUE, "2", ...later, String(REDIS_SHARDS)]);
+      } catch (error) {
+        if (!REFUSED.test(errorMessage(error))) throw error;
+        // Leases are for order alone. Without them, this worker reads everything.
+        this.#onTrouble(error);
+        this.#leased = this.#usable();
       }
-      this.#leased = [...kept, ...taken];
-      for (const shard of taken) await this.#claim(shard, take, signal);
-      await this.#commands.run(["EVAL", REQUEUE, "1", this.#keys.later, String(now)]);
+      for (const shard of this.#leased) if (!before.includes(shard)) await this.#claim(shard, take, signal);
       await sleep(RENEW_MS, undefined, { signal }).catch(() => {});
     }
+  }
+
+  #usable(): number[] {
+    return startingAnywhere().filter((shard) => !this.#unusable.has(shard));
+  }
+
+  /** The shards on which this worker has a lease, after renewing, taking and returning some. */
+  async #share(now: number): Promise<number[]> {
+    await this.#commands.run(["ZADD", this.#keys.workers, String(now), this.#name]);
+    // Also those from the future: of a stranger, or of before the server's clock was set back.
+    await this.#commands.run(["ZREMRANGEBYSCORE", this.#keys.workers, "-inf", String(now - LEASE_MS)]);
+    await this.#commands.run(["ZREMRANGEBYSCORE", this.#keys.workers, String(now + LEASE_MS), "+inf"]);
+    const workers = Math.max(1, Number(await this.#commands.run(["ZCARD", this.#keys.workers])));
+    const share = Math.ceil(REDIS_SHARDS / workers);
+    const leased: number[] = [];
+    for (const shard of this.#leased) if (await this.#renew(shard, leased.length < share)) leased.push(shard);
+    for (const shard of this.#usable()) {
+      if (leased.length >= share) break;
+      if (!leased.includes(shard) && (await this.#take(shard))) leased.push(shard);
+    }
+    return leased;
   }
 
   /** Redis's clock, in milliseconds since the epoch: the workers' own may differ by days. */
@@ -212,8 +267,10 @@ class RedisConsumer implements Consumer {
   /** @param claimed how many deliveries of another worker came before */
   #delivery(shard: number, { id, fields }: Entry, claimed: number): Delivery {
     const stream = this.#keys.stream(shard);
-    const bytes = fields.get("m") ?? Buffer.alloc(0);
-    const before = Number(fields.get("a")?.toString() ?? "0");
+    const whole = fields.get("m") ?? Buffer.alloc(0);
+    // Longer than any envelope: a stranger's. What remains of it is a dead letter.
+    const bytes = whole.length > MOST_BYTES ? Buffer.from(whole.subarray(0, CUT_BYTES)) : whole;
+    const before = countOf(fields.get("a")) ?? 0;
     const queuedAt = queuedAtOf({ id, fields });
     /** Removes the message and does one thing more, unless another worker has done so. */
     const settle = async (
@@ -230,7 +287,7 @@ class RedisConsumer implements Consumer {
       queuedAt,
       done: () => settle("", [], []),
       release: async (delayMs) => {
-        const again = `${stream} ${before + claimed + 1} ${queuedAt} ${randomUUID()} `;
+        const again = `${shard} ${before + claimed + 1} ${queuedAt} ${randomUUID()} `;
         const due = String((await this.#now()) + delayMs);
         await settle(
           "redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])",
@@ -284,7 +341,13 @@ interface Entry {
 }
 
 function queuedAtOf({ id, fields }: Entry): number {
-  return Number(fields.get("q")?.toString() ?? id.split("-")[0]);
+  return countOf(fields.get("q")) ?? Number(id.split("-")[0]);
+}
+
+/** A number of a message, which a stranger may have written. */
+function countOf(field: Buffer | undefined): number | undefined {
+  const text = field?.toString("latin1") ?? "";
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The entries of a stream. One that was deleted is listed without its fields. */
