@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { EngineProcess, freePort, isInstalled } from "./process.js";
 
@@ -99,8 +99,36 @@ export class NatsEngine {
   async waiting() {
     return await waiting(this.url);
   }
+
   async dump() {
-    return await dump(this.url);
+    let text = "";
+    await asked(this.url, async (manager) => {
+      for (const { subject, data } of await stored(manager)) {
+        text += `${subject} ${Buffer.from(data).toString("latin1")}\n`;
+      }
+    });
+    return text;
+  }
+
+  /** Adds a message of a stranger, once there is a stream. */
+  async inject(bytes) {
+    await asked(this.url, (_, connection) =>
+      jetstream(connection).publish("seclog.events.3.stranger", bytes, { retries: 100 }),
+    );
+  }
+
+  async replay() {
+    await asked(this.url, async (manager, connection) => {
+      const messages = await stored(manager);
+      for (const { subject, data } of messages.reverse()) await jetstream(connection).publish(subject, data);
+    });
+  }
+
+  async fill() {
+    await asked(this.url, (manager) => manager.streams.update("seclog_events", { max_msgs: 1 }));
+  }
+  async relieve() {
+    await asked(this.url, (manager) => manager.streams.update("seclog_events", { max_msgs: -1 }));
   }
 
   async end() {
@@ -119,15 +147,13 @@ async function waiting(url) {
   });
 }
 
-/** Everything that a stranger who reaches the engine can see, as text. */
-async function dump(url) {
-  return await asked(url, async (manager) => {
-    let text = "";
-    const { state } = await manager.streams.info("seclog_events");
-    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
-      const message = await manager.streams.getMessage("seclog_events", { seq });
-      if (message !== null) text += `${message.subject} ${Buffer.from(message.data).toString("latin1")}\n`;
-    }
-    return text;
-  });
+/** The messages of the queue `seclog`, the oldest first. */
+async function stored(manager) {
+  const { state } = await manager.streams.info("seclog_events");
+  const messages = [];
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const message = await manager.streams.getMessage("seclog_events", { seq });
+    if (message !== null) messages.push(message);
+  }
+  return messages;
 }

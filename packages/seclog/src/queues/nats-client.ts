@@ -1,4 +1,6 @@
 /** A connection to NATS, by the shape that the clients of NATS share: `@nats-io/transport-node` 3, and `nats` 2 before it. */
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { configError } from "../event/options.ts";
 import { readConfiguredFile } from "../spool/files.ts";
 
@@ -38,15 +40,20 @@ const RECONNECT_MS = 500;
  */
 export async function connectNats(where: string, url: string, reconnect: boolean): Promise<NatsConnection> {
   const { servers, secure, user, pass, token, parameters } = natsAddress(where, url);
-  const file = (name: string): string | undefined => parameters.get(name) ?? undefined;
-  const [credentials, caFile, certFile, keyFile] = [file("credentials"), file("ca"), file("cert"), file("key")];
+  const credentials = parameters.get("credentials");
+  // The client reads these files, and passes what it does not know on to node:tls.
+  const tls: { caFile?: string; certFile?: string; keyFile?: string; checkServerIdentity: unknown } = {
+    checkServerIdentity: identityCheck(servers),
+  };
+  for (const name of ["ca", "cert", "key"] as const) {
+    const path = parameters.get(name);
+    if (path !== null) tls[`${name}File`] = path;
+  }
   // In a `try`, so that bundlers take a missing client for what it is: optional.
   try {
     const { connect, credsAuthenticator } = await import("@nats-io/transport-node");
     const authenticator =
-      credentials === undefined
-        ? undefined
-        : credsAuthenticator(new TextEncoder().encode(readConfiguredFile(credentials)));
+      credentials === null ? undefined : credsAuthenticator(new TextEncoder().encode(readConfiguredFile(credentials)));
     return await connect({
       servers: [...servers],
       name: where,
@@ -60,7 +67,7 @@ export async function connectNats(where: string, url: string, reconnect: boolean
       ...(user === undefined ? {} : { user, pass: pass ?? "" }),
       ...(token === undefined ? {} : { token }),
       ...(authenticator === undefined ? {} : { authenticator }),
-      ...(secure ? { tls: withoutUndefined({ caFile, certFile, keyFile }) } : {}),
+      ...(secure ? { tls } : {}),
     });
   } catch (error) {
     const { code } = error as { readonly code?: unknown };
@@ -112,8 +119,15 @@ export function natsAddress(where: string, url: string): NatsAddress {
   };
 }
 
-function withoutUndefined(files: { readonly [name: string]: string | undefined }): { [name: string]: string } {
-  return Object.fromEntries(
-    Object.entries(files).flatMap(([name, path]) => (path === undefined ? [] : [[name, path]])),
-  );
+/**
+ * Checks a certificate for the host in the URL. Where that is an address, the client would accept one for `localhost`: it
+ * does not pass the address on.
+ */
+function identityCheck(servers: readonly string[]): typeof checkServerIdentity {
+  const addresses = servers.map((server) => server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "")).filter(isIP);
+  return (host: string, certificate: PeerCertificate) => {
+    if (addresses.length === 0 || host !== "localhost") return checkServerIdentity(host, certificate);
+    const failures = addresses.map((address) => checkServerIdentity(address, certificate));
+    return failures.includes(undefined) ? undefined : failures[0];
+  };
 }

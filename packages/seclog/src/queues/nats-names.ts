@@ -11,8 +11,8 @@ export interface NatsNames {
   events(sourceId: string): string;
   /** The subjects of a shard. */
   shard(shard: number): string;
-  /** All subjects of the stream. */
-  readonly all: string;
+  /** All subjects of the stream: none that workers would not read. */
+  readonly subjects: readonly string[];
   /** Where a source's positions are published, outside any stream: a sender that misses one asks. */
   stored(sourceId: string): string;
   /** Where workers give signs of life, outside any stream. */
@@ -23,11 +23,12 @@ export interface NatsNames {
 }
 
 export function natsNames(queue: string): NatsNames {
+  const subjectsOf = (shard: number): string => `${queue}.events.${shard}.*`;
   return {
     stream: `${queue}_events`,
     events: (sourceId) => `${queue}.events.${crc32(sourceId) % NATS_SHARDS}.${sourceId}`,
-    shard: (shard) => `${queue}.events.${shard}.*`,
-    all: `${queue}.events.>`,
+    shard: subjectsOf,
+    subjects: Array.from({ length: NATS_SHARDS }, (_, shard) => subjectsOf(shard)),
     stored: (sourceId) => `${queue}.stored.${sourceId}`,
     workers: `${queue}.workers`,
     deadStream: `${queue}_dead`,

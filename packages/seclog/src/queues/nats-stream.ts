@@ -57,9 +57,9 @@ export async function natsRequest(client: NatsClient, subject: string, payload: 
  * @throws SeclogError `SECLOG_CONFIG` when it cannot
  */
 export async function openNatsStream(where: string, client: NatsClient, queue: string): Promise<NatsStreamConfig> {
-  const { stream, all } = natsNames(queue);
+  const { stream, subjects } = natsNames(queue);
   // A full stream refuses new messages. Were it to drop the oldest, it would lose them silently.
-  return open(where, client, { name: stream, subjects: [all], retention: "workqueue", discard: "new" });
+  return open(where, client, { name: stream, subjects, retention: "workqueue", discard: "new" });
 }
 
 /** The stream of a queue's dead letters, as {@link openNatsStream}. */
@@ -79,9 +79,10 @@ async function open(where: string, client: NatsClient, wanted: Wanted): Promise<
     if (!isCode(error, STREAM_NOT_FOUND)) throw error;
     config = await create(client, wanted);
   }
-  if (config.retention !== wanted.retention || !wanted.subjects.every((one) => config.subjects.includes(one))) {
+  if (config.retention !== wanted.retention || !wanted.subjects.every((one) => config.subjects.some(covers(one)))) {
     const has = `retention ${JSON.stringify(config.retention)} and the subjects ${config.subjects.join(", ")}`;
-    const needs = `${JSON.stringify(wanted.retention)} and ${wanted.subjects.join(", ")}`;
+    const [first = "", ...others] = wanted.subjects;
+    const needs = `${JSON.stringify(wanted.retention)} and ${others.length > 0 ? `${first} to ${others.at(-1)}` : first}`;
     throw configError(
       where,
       "queue",
@@ -89,6 +90,11 @@ async function open(where: string, client: NatsClient, wanted: Wanted): Promise<
     );
   }
   return config;
+}
+
+/** Whether a subject of a stream is the wanted one, or ends with the wildcard for everything below. */
+function covers(wanted: string): (subject: string) => boolean {
+  return (subject) => subject === wanted || (subject.endsWith(".>") && wanted.startsWith(subject.slice(0, -1)));
 }
 
 async function create(client: NatsClient, wanted: Wanted): Promise<NatsStreamConfig> {

@@ -33,6 +33,12 @@ const EXPIRES_MS = 2_000;
 /** How long a shard that is given up waits for what this worker holds of it. */
 const GIVE_UP_MS = 2_000;
 
+/** A worker's sign of life is its id; its last one begins with this. */
+const LEAVES = "-";
+const ID_LENGTH = 8;
+/** More workers have no shard to read. A stranger can pretend to be many, which leaves every worker one shard. */
+const MOST_WORKERS = NATS_SHARDS;
+
 /** Connects to NATS, and creates the queue's streams if there are none. */
 export async function natsConsumer(options: ConsumerOptions): Promise<Consumer> {
   const client = await jetStreamClient();
@@ -68,7 +74,7 @@ interface Leased {
   reading: Promise<void>;
 }
 
-/** A message that this worker has taken. */
+/** A message that this worker has received, and neither finished nor given back. */
 interface Taken {
   readonly shard: number;
   readonly message: JsMsg;
@@ -82,7 +88,7 @@ class NatsConsumer implements Consumer {
   readonly #manager: JetStreamManager;
   readonly #names: NatsNames;
   readonly #options: ConsumerOptions;
-  readonly #id: string = randomUUID().slice(0, 8);
+  readonly #id: string = randomUUID().slice(0, ID_LENGTH);
   readonly #leased = new Map<number, Leased>();
   readonly #taken = new Set<Taken>();
   /** When each worker last gave a sign of life, on the monotonic clock. */
@@ -132,6 +138,7 @@ class NatsConsumer implements Consumer {
   async close(): Promise<void> {
     // What this worker held and did not finish goes to others at once.
     if (!this.#connection.isClosed()) {
+      this.#connection.publish(this.#names.workers, text(`${LEAVES}${this.#id}`));
       await Promise.allSettled([...this.#leased.values()].map(({ name }) => this.#deleteConsumer(name)));
     }
     this.#leased.clear();
@@ -142,7 +149,12 @@ class NatsConsumer implements Consumer {
   #hearWorkers(): { unsubscribe: () => void } {
     const subscription = this.#connection.subscribe(this.#names.workers, {
       callback: (error, { data }) => {
-        if (error === null) this.#alive.set(new TextDecoder().decode(data).slice(0, 8), performance.now());
+        if (error !== null) return;
+        const id = new TextDecoder().decode(data);
+        if (id.startsWith(LEAVES)) this.#alive.delete(id.slice(LEAVES.length));
+        else if (this.#alive.has(id) || this.#alive.size < MOST_WORKERS) {
+          this.#alive.set(id.slice(0, ID_LENGTH), performance.now());
+        }
       },
     });
     return {
@@ -155,7 +167,7 @@ class NatsConsumer implements Consumer {
   /** Keeps the leases, and takes or gives up some so that every live worker has its share. */
   async #keepLeases(take: (delivery: Delivery) => Promise<void>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      this.#connection.publish(this.#names.workers, new TextEncoder().encode(this.#id));
+      this.#connection.publish(this.#names.workers, text(this.#id));
       for (const { message } of this.#taken) message.working();
       const now = performance.now();
       this.#alive.set(this.#id, now);
@@ -216,11 +228,18 @@ class NatsConsumer implements Consumer {
       const messages: ConsumerMessages = await pull.fetch({ max_messages: atOnce, expires: EXPIRES_MS });
       const stop = (): void => void messages.close();
       signal.addEventListener("abort", stop, { once: true });
+      let turn = Promise.resolve();
       try {
         for await (const message of messages) {
-          if (signal.aborted) break;
-          await take(this.#delivery({ shard: leased.shard, message }));
+          const taken: Taken = { shard: leased.shard, message };
+          // From its arrival on, or what waits for the one before it would be delivered again.
+          this.#taken.add(taken);
+          turn = turn.then(async () => {
+            if (signal.aborted) this.#taken.delete(taken);
+            else await take(this.#delivery(taken));
+          });
         }
+        await turn;
       } finally {
         signal.removeEventListener("abort", stop);
       }
@@ -246,7 +265,6 @@ class NatsConsumer implements Consumer {
 
   #delivery(taken: Taken): Delivery {
     const { message } = taken;
-    this.#taken.add(taken);
     return {
       bytes: message.data,
       attempts: message.info.deliveryCount,
@@ -277,6 +295,10 @@ const STREAM_NOT_FOUND = 10059;
 
 function isCode(error: unknown, code: number): boolean {
   return (error as { readonly code?: unknown }).code === code;
+}
+
+function text(value: string): Uint8Array {
+  return new TextEncoder().encode(value);
 }
 
 function consumerName(worker: string, shard: number): string {
