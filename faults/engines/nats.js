@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { EngineProcess, freePort, isInstalled } from "./process.js";
@@ -50,6 +51,7 @@ class NatsServer {
 export class NatsEngine {
   static title = "NATS";
   folder = mkdtempSync(join(tmpdir(), "seclog-nats-"));
+  port = 0;
   #server;
   #wipes = 0;
 
@@ -133,6 +135,60 @@ export class NatsEngine {
 
   async end() {
     await this.#server.process.down("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** NATS JetStream: a cluster of three. */
+export class NatsCluster {
+  static title = "NATS, three nodes";
+  static needs = NatsEngine.needs;
+  folder = mkdtempSync(join(tmpdir(), "seclog-nats-"));
+  servers = [];
+
+  static async start() {
+    const cluster = new NatsCluster();
+    const ports = [];
+    for (let i = 0; i < 6; i++) ports.push(await freePort());
+    const routes = ports.slice(3).map((port) => `nats-route://127.0.0.1:${port}`);
+    for (let i = 0; i < 3; i++) {
+      const folder = mkdtempSync(join(cluster.folder, "node-"));
+      const clustered = { name: "seclog", listen: `127.0.0.1:${ports[3 + i]}`, routes };
+      cluster.servers.push(new NatsServer(folder, ports[i], { server_name: `n${i}`, cluster: clustered }));
+    }
+    await Promise.all(cluster.servers.map((server) => server.process.up()));
+    return cluster;
+  }
+
+  /** The addresses of all servers, as handlers and workers take them. */
+  get url() {
+    return `nats://${this.servers.map(({ port }) => `127.0.0.1:${port}`).join(",")}`;
+  }
+
+  /** Resolves with the server that leads the queue's stream, once all three have all of it. */
+  async leader() {
+    for (const end = performance.now() + 60_000; ; await sleep(200)) {
+      const cluster = await this.#cluster().catch((error) => ({ error }));
+      const { leader, replicas = [] } = cluster;
+      if (leader && replicas.length === 2 && replicas.every(({ current, offline }) => current && !offline)) {
+        return this.servers[Number(leader.slice(1))];
+      }
+      if (performance.now() > end) throw new Error(`the cluster is not whole: ${JSON.stringify(cluster)}`);
+    }
+  }
+
+  async #cluster() {
+    return await asked(this.#hosts, async (manager) => (await manager.streams.info("seclog_events")).cluster ?? {});
+  }
+
+  get #hosts() {
+    return this.servers.filter(({ process }) => process.running).map(({ url }) => url);
+  }
+  async waiting() {
+    return await waiting(this.#hosts);
+  }
+  async end() {
+    await Promise.all(this.servers.map((server) => server.process.down("SIGKILL")));
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,7 @@
-/** Queues: engines of several nodes, some of which end. */
+/** Queues on engines of several nodes: what the loss of one of them does. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { KafkaCluster } from "../engines/kafka-cluster.js";
+import { NatsCluster } from "../engines/nats.js";
 import { journey } from "../queue-scene.js";
 
 const leaderKilled = {
@@ -25,4 +27,30 @@ const leaderKilled = {
     }),
 };
 
-export const QUEUE_CLUSTER_FAULTS = [leaderKilled];
+/** With three replicas, what JetStream has acknowledged survives the node that acknowledged it, even with `"queued"`. */
+const nodeKilled = {
+  number: "28o",
+  name: "queue: three NATS nodes, the one that leads the stream killed",
+  runs: { full: 1, short: 1 },
+  alone: true,
+  needs: () => NatsCluster.needs(),
+  async run(context) {
+    for (const confirm of ["stored", "queued"]) {
+      await journey(context, ["nats", NatsCluster], {
+        confirm,
+        async during(scene) {
+          const { engine, total } = scene;
+          for (const share of [0.2, 0.6]) {
+            await scene.rows(share * total);
+            const leader = await engine.leader();
+            await leader.process.down("SIGKILL");
+            await sleep(context.short ? 3_000 : 10_000);
+            await leader.process.up();
+          }
+        },
+      });
+    }
+  },
+};
+
+export const QUEUE_CLUSTER_FAULTS = [leaderKilled, nodeKilled];

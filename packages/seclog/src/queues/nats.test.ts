@@ -322,7 +322,7 @@ describe.skipIf(missing !== undefined || !hasOpenssl)("natsHandler() - over TLS"
       await expect(send(`ca=${foreignAuthority}&${own}`)).rejects.toThrow(/certificate/);
       await expect(send(own)).rejects.toThrow(/certificate/);
       const wrong = host === "localhost" ? "127.0.0.1" : "localhost";
-      await expect(send(`ca=${authority}&${own}`, wrong)).rejects.toThrow(/does not match certificate's altnames/);
+      await expect(send(`ca=${authority}&${own}`, wrong)).rejects.toThrow(/does not match certificate/);
     } finally {
       await engine.end();
     }
