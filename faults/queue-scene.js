@@ -134,15 +134,17 @@ class Scene {
 }
 
 /**
- * Runs on each engine.
+ * Runs on each engine; in the short form on the first one, unless `SECLOG_FAULT_ENGINES` names some.
  *
  * @param {string} [method] a method that the engine's class must have
  */
 export const each = async (context, run, method) => {
-  for (const [name, Engine] of engines()) {
-    if (method === undefined || method in Engine.prototype) await run(context, [name, Engine]);
-    else context.note(`not on ${name}: its class has no ${method}()`);
+  const able = engines().filter(([, { prototype }]) => method === undefined || method in prototype);
+  const chosen = context.short && CHOSEN === undefined ? able.slice(0, 1) : able;
+  for (const engine of chosen) await run(context, engine);
+  for (const [name, Engine] of Object.entries(ENGINES)) {
+    if (chosen.some(([there]) => there === name)) continue;
+    const lacks = method !== undefined && !(method in Engine.prototype) ? `its class has no ${method}()` : undefined;
+    context.note(`not on ${name}: ${Engine.needs() ?? lacks ?? "not in this run"}`);
   }
-  const missing = Object.entries(ENGINES).filter(([name]) => !engines().some(([there]) => there === name));
-  for (const [name, Engine] of missing) context.note(`not on ${name}: ${Engine.needs() ?? "not chosen"}`);
 };
