@@ -23,7 +23,6 @@ const poison = {
   number: "28i",
   name: "queue: poison messages go to the dead letters, with reasons",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(
@@ -62,7 +61,6 @@ const replayed = {
   number: "28j",
   name: "queue: every message replayed three times, in the opposite order",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(
@@ -86,7 +84,6 @@ const wrongKey = {
   number: "28k",
   name: "queue: a queue key that workers get later",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, (context, engine) =>
@@ -118,7 +115,6 @@ const readAlong = {
   number: "28l",
   name: "queue: a stranger reads along, and finds ciphertext",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(

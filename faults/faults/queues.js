@@ -9,7 +9,6 @@ const killed = {
   number: "28a",
   name: "queue: a worker killed, the engine killed and restarted on the way",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, (context, engine) =>
@@ -31,7 +30,6 @@ const wiped = {
   number: "28b",
   name: 'queue: the engine loses everything, confirm: "stored"',
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, (context, engine) =>
@@ -51,7 +49,6 @@ const purged = {
   number: "28c",
   name: 'queue: purged in the middle, confirm: "queued": the hole is on record',
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, async (context, engine) => {
@@ -90,7 +87,6 @@ const partitioned = {
   number: "28d",
   name: "queue: partitions between application, engine and worker",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, async (context, engine) => {
@@ -130,7 +126,6 @@ const cutOff = {
   number: "28e",
   name: "queue: partitions between worker and PostgreSQL",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, async (context, engine) => {
@@ -167,7 +162,6 @@ const killedAtEachStep = {
   number: "28f",
   name: "queue: a worker killed at each of its steps",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, async (context, engine) => {
@@ -202,7 +196,6 @@ const anotherDay = {
   number: "28g",
   name: "queue: the clocks of two workers two days apart, one of them killed",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(context, (context, engine) =>
@@ -228,7 +221,6 @@ const full = {
   number: "28h",
   name: "queue: the engine is full for a while",
   runs: { full: 1, short: 1 },
-  alone: true,
   needs,
   run: (context) =>
     each(
