@@ -1,5 +1,5 @@
 /**
- * For tests of applications that record events (`memoryLog`), of custom handlers
+ * For tests of applications that record events (`memoryLog`, `expectEvent`), of custom handlers
  * (`handlerContract`), and of captures for other frameworks (`captureContract`).
  */
 export {
@@ -22,4 +22,13 @@ export {
   type HandlerPromise,
   handlerContract,
 } from "./handler-contract.ts";
-export { type ExpectedEvent, type MemoryLog, type MemoryLogOptions, memoryLog } from "./memory-log.ts";
+export {
+  type ExpectedType,
+  expectEvent,
+  type ReadableLog,
+  type RecordedOptions,
+  type SeclogMatchers,
+  seclogMatchers,
+} from "./matchers.ts";
+export type { AsymmetricMatcher, ExpectedEvent } from "./matching.ts";
+export { type MemoryLog, type MemoryLogOptions, memoryLog } from "./memory-log.ts";

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { EventDefinitions } from "../event/definition.ts";
 import type { SecurityEvent } from "../event/event.ts";
 import type { Level } from "../event/level.ts";
@@ -10,14 +9,12 @@ import { IDENTIFY, type Identifying, type Identity } from "../record/identity.ts
 import type { SecurityLog } from "../record/security-log.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
+import { type ExpectedEvent, fits } from "./matching.ts";
 
 /** Options of {@link memoryLog}: those of `createSecurityLog` without `spool` and `handlers`. */
 export type MemoryLogOptions<Events extends EventDefinitions = Record<never, never>> = Partial<
   Omit<SecurityLogOptions<Events>, "spool" | "handlers">
 >;
-
-/** The properties that an expected event must have. Its `data` may have further members. */
-export type ExpectedEvent = { readonly [K in keyof SecurityEvent]?: SecurityEvent[K] };
 
 /** A real log whose events a test can read, without the log's own (`log_started`, …). */
 export interface MemoryLog<Events extends EventDefinitions = Record<never, never>> extends SecurityLog<Events> {
@@ -121,7 +118,7 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
   ): Promise<SecurityEvent> {
     const { deadline = 5000 } = options;
     const { events, waiting } = this.#collector;
-    const find = (): SecurityEvent | undefined => events.find((event) => event.type === type && fits(event, expected));
+    const find = (): SecurityEvent | undefined => events.find((event) => fits(event, type, expected));
     const recorded = find();
     if (recorded !== undefined) return recorded;
     return await new Promise((resolve, reject) => {
@@ -167,20 +164,6 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function fits(event: SecurityEvent, expected: ExpectedEvent): boolean {
-  for (const [property, value] of Object.entries(expected)) {
-    const actual = event[property as keyof SecurityEvent];
-    if (property !== "data") {
-      if (!isDeepStrictEqual(actual, value)) return false;
-      continue;
-    }
-    for (const [name, member] of Object.entries(expected.data ?? {})) {
-      if (!isDeepStrictEqual(event.data?.[name], member)) return false;
-    }
-  }
-  return true;
 }
 
 /** The message: the expected properties of the last events recorded. */
