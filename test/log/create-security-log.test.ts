@@ -12,6 +12,7 @@ describe("createSecurityLog()", () => {
     ["an unknown key", { spol: {} }, /spol does not exist/],
     ["an unknown key of the spool", { spool: { directory: "x", size: 1 } }, /spool: size does not exist/],
     ["no handler", { handlers: [] }, /handlers must be a list of at least one/],
+    ["handlers that are null", { handlers: null }, /handlers must be a list of at least one/],
     ["two handlers of one name", { handlers: [handler, handler] }, /two that are named h/],
     [
       "a level that does not exist",
@@ -55,7 +56,7 @@ describe("createSecurityLog()", () => {
     );
   });
 
-  it.each([undefined, null, "./var/seclog", []])("refuses %j in the place of the options", (options) => {
+  it.each([[null], ["./var/seclog"], [[]]])("refuses %j in the place of the options", (options) => {
     expect(() => createSecurityLog(options as unknown as SecurityLogOptions)).toThrow(
       expect.objectContaining({ code: "SECLOG_CONFIG", message: expect.stringContaining("createSecurityLog needs") }),
     );

@@ -26,7 +26,7 @@ export type { JsonObject, JsonValue } from "./event/json.ts";
 export { isLevel, LEVELS, type Level } from "./event/level.ts";
 export { visibleJson, visibleText } from "./event/visible.ts";
 export { createSecurityLog } from "./log/create-security-log.ts";
-export type { SecurityLogOptions } from "./log/options.ts";
+export type { DevelopmentLogOptions, SecurityLogOptions } from "./log/options.ts";
 export type { SpoolDirectoryOptions, SpoolOption } from "./pipeline/open-pipeline.ts";
 export type { ClientIpOptions } from "./record/client-ip.ts";
 export { currentRequest, runWithRequest, setActor } from "./record/context.ts";

@@ -35,6 +35,17 @@ describe("stdoutHandler()", () => {
     expect(stdoutHandler({ stream: "stderr" }).worker).toBeUndefined();
   });
 
+  it("is pretty on a terminal, as wide as that is, and refuses a format that does not exist", async () => {
+    const { stream, text } = collector();
+    const terminal = Object.assign(stream, { isTTY: true, columns: 50 });
+    await stdoutHandler({ stream: terminal, colour: false, facts: true }).handle(exampleBatch({ count: 1 }), quiet);
+    const [line = "", fact] = text().split("\n");
+    expect(line).toMatch(/^\d\d:\d\d:\d\d CRIT {2}authz_fail .*…$/);
+    expect(line).toHaveLength(50);
+    expect(fact).toMatch(/^ +├ /);
+    expect(() => stdoutHandler({ format: "toString" as never })).toThrow('one of "pretty", "line", "ndjson"');
+  });
+
   it("prints without colours unless the stream is a terminal", async () => {
     const { stream, text } = collector();
     await stdoutHandler({ stream }).handle(exampleBatch({ count: 1 }), quiet);

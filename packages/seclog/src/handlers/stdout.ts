@@ -4,6 +4,7 @@ import type { SecurityEvent } from "../event/event.ts";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { readableLine } from "../formats/line.ts";
 import { ndjsonLine } from "../formats/ndjson.ts";
+import { type PrettyOptions, prettyEvent } from "../formats/pretty.ts";
 import { setImmediate } from "../runtime/timers.ts";
 import { HandlerError, type SecurityEventHandler } from "../ship/handler.ts";
 import { closedError, decodedEvents } from "./batches.ts";
@@ -11,15 +12,21 @@ import { closedError, decodedEvents } from "./batches.ts";
 /** Options of {@link stdoutHandler}. */
 export interface StdoutHandlerOptions {
   /**
-   * `"line"` for people, `"ndjson"` for programs: a JSON object with the table's column names. Both print one line per
-   * event: control characters, ANSI sequences and bidirectional overrides are escaped.
-   * @default "line"
+   * `"pretty"` for a developer: the time of day here, aligned, cut to the terminal's width. `"line"` for log files that
+   * people read, `"ndjson"` for programs: a JSON object with the table's column names. All print one line per event:
+   * control characters, ANSI sequences and bidirectional overrides are escaped.
+   * @default "pretty" when the stream is a terminal, else "line"
    */
-  readonly format?: "line" | "ndjson" | undefined;
+  readonly format?: "pretty" | "line" | "ndjson" | undefined;
+  /**
+   * Whether `"pretty"` lists every fact below the line, so that one event takes several lines.
+   * @default false
+   */
+  readonly facts?: boolean | undefined;
   /** @default "stdout" */
   readonly stream?: "stdout" | "stderr" | Writable | undefined;
   /**
-   * Whether `"line"` colours the level.
+   * Whether `"pretty"` and `"line"` use colours.
    * @default true when the stream is a terminal and the environment has no `NO_COLOR` (no-color.org)
    */
   readonly colour?: boolean | undefined;
@@ -41,16 +48,19 @@ export interface StdoutHandlerOptions {
  * since a stream cannot be read back.
  */
 export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEventHandler {
-  rejectUnknownOptions("stdoutHandler", options, ["format", "stream", "colour", "name", "required"]);
-  const { format = "line", stream = "stdout", name = "stdout", required = true } = options;
-  if (format !== "line" && format !== "ndjson") {
-    throw configError("stdoutHandler", "format", `must be "line" or "ndjson", not ${JSON.stringify(format)}`);
-  }
+  rejectUnknownOptions("stdoutHandler", options, ["format", "facts", "stream", "colour", "name", "required"]);
+  const { stream = "stdout", facts = false, name = "stdout", required = true } = options;
   if (stream !== "stdout" && stream !== "stderr" && typeof stream?.write !== "function") {
     throw configError("stdoutHandler", "stream", 'must be "stdout", "stderr" or a writable stream');
   }
-  const colour = options.colour ?? (isTerminal(stream) && !process.env["NO_COLOR"]);
-  const print = format === "ndjson" ? ndjsonLine : (event: SecurityEvent) => readableLine(event, colour);
+  const terminal = isTerminal(stream);
+  const { format = terminal ? "pretty" : "line", colour = terminal && !process.env["NO_COLOR"] } = options;
+  if (!Object.hasOwn(PRINTERS, format)) {
+    const known = Object.keys(PRINTERS).join('", "');
+    throw configError("stdoutHandler", "format", `must be one of "${known}", not ${JSON.stringify(format)}`);
+  }
+  const print = (event: SecurityEvent): string =>
+    PRINTERS[format](event, { colour, facts, width: (open(stream) as { readonly columns?: number }).columns });
   const printed = new Map<string, number>();
   // One write at a time. An abandoned write is still in the stream's buffer: the next one waits for it.
   let writing: Promise<void> = Promise.resolve();
@@ -76,6 +86,17 @@ export function stdoutHandler(options: StdoutHandlerOptions = {}): SecurityEvent
     },
   };
 }
+
+const PRINTERS: {
+  readonly [format in NonNullable<StdoutHandlerOptions["format"]>]: (
+    event: SecurityEvent,
+    options: PrettyOptions,
+  ) => string;
+} = {
+  pretty: prettyEvent,
+  line: (event, { colour }) => readableLine(event, colour),
+  ndjson: (event) => ndjsonLine(event),
+};
 
 function open(stream: "stdout" | "stderr" | Writable): Writable {
   return typeof stream === "string" ? process[stream] : stream;

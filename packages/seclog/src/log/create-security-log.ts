@@ -21,12 +21,13 @@ import type { SecurityEventHandler } from "../ship/handler.ts";
 import { idle, type ShippingHealth, type SpoolHealth } from "../ship/news.ts";
 import { isShipperThread } from "../ship/protocol.ts";
 import { CLOSE_MS, deadlineOf, FLUSH_MS } from "./deadlines.ts";
+import { inDevelopment } from "./development.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { DropCounter } from "./drops.ts";
 import { takeExclusive } from "./exclusive.ts";
 import { healthOf } from "./health.ts";
 import { forget, remember } from "./open-logs.ts";
-import { assertLevel, checkedOptions, type SecurityLogOptions } from "./options.ts";
+import { assertLevel, checkedOptions, type DevelopmentLogOptions, type SecurityLogOptions } from "./options.ts";
 import { OwnReports } from "./own-reports.ts";
 import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./receipt.ts";
 import { Reopening } from "./reopening.ts";
@@ -36,12 +37,16 @@ import { LogWatch } from "./watch.ts";
  * Opens a named log. This opens the spool but does not touch the network: the handlers connect on a thread of their
  * own, when the first events reach it.
  *
+ * Without `handlers`, and unless `NODE_ENV` is `production`, the events are printed to standard output and kept nowhere:
+ * to see something before there is a database. It says so once, on standard error.
+ *
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault; `SECLOG_SPOOL_DIRECTORY`
  */
 export function createSecurityLog<Events extends EventDefinitions = Record<never, never>>(
-  options: SecurityLogOptions<Events>,
+  options: SecurityLogOptions<Events> | DevelopmentLogOptions<Events> = {},
 ): SecurityLog<Events> {
-  return new OpenLog<Events>(options);
+  // Where this is not development, what is missing is refused.
+  return new OpenLog<Events>(inDevelopment(options) as SecurityLogOptions<Events>);
 }
 
 class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {

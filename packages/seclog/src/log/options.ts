@@ -66,6 +66,12 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
   readonly diagnostics?: ((diagnostic: Diagnostic) => void) | undefined;
 }
 
+/** The options of a log that prints its events, while the application is being developed. */
+export type DevelopmentLogOptions<Events extends EventDefinitions = Record<never, never>> = Omit<
+  SecurityLogOptions<Events>,
+  "spool" | "handlers"
+> & { readonly spool?: SpoolOption | undefined; readonly handlers?: undefined };
+
 const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
   "name",
   "service",
