@@ -63,6 +63,9 @@ const UNDER_WAY = 2;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 15_000;
 
+/** How soon a line looks whether another worker has stored what is missing; then after twice the time, and so on. */
+const FIRST_LOOK_MS = 20;
+
 /** How many numbers can be put on record as lost in one statement, and for one message: each is a row. */
 const MOST_PASSED = 100_000;
 const MOST_LOST = 1_000_000;
@@ -290,8 +293,8 @@ export class SourceLine {
     const oldest = Math.min(...[...this.#held].map(({ since }) => since));
     const waited = performance.now() - oldest;
     if (waited < earlyWaitMs) {
-      await this.#wait(earlyWaitMs - waited);
-      // The predecessor may have gone to another worker.
+      // The predecessor may have gone to another worker, as every second one does in an engine without partitions.
+      await this.#wait(Math.min(earlyWaitMs - waited, FIRST_LOOK_MS + waited));
       this.#position = undefined;
       return;
     }
