@@ -3,6 +3,7 @@ const HANDLERS = {
   kafka: async (options) => (await import("seclog/kafka")).kafkaHandler(options),
   redis: async (options) => (await import("seclog/redis")).redisHandler(options),
   nats: async (options) => (await import("seclog/nats")).natsHandler(options),
+  bullmq: async (options) => (await import("seclog/bullmq")).bullmqHandler(options),
   rabbitmq: async (options) => (await import("seclog/rabbitmq")).rabbitmqHandler(options),
 };
 

@@ -8,9 +8,16 @@
  *   the newest first; `fill()`, `relieve()`: it takes nothing more, and does again
  * - `dump()`: all that a stranger who reaches it can read of the queue, as text
  */
+import { BullmqEngine } from "./bullmq.js";
 import { KafkaEngine } from "./kafka.js";
 import { NatsEngine } from "./nats.js";
 import { RabbitmqEngine } from "./rabbitmq.js";
 import { RedisEngine } from "./redis.js";
 
-export const ENGINES = { redis: RedisEngine, nats: NatsEngine, kafka: KafkaEngine, rabbitmq: RabbitmqEngine };
+export const ENGINES = {
+  redis: RedisEngine,
+  nats: NatsEngine,
+  kafka: KafkaEngine,
+  rabbitmq: RabbitmqEngine,
+  bullmq: BullmqEngine,
+};

@@ -19,6 +19,7 @@ end`;
 export class RedisEngine {
   static title = "Redis";
   folder = mkdtempSync(join(tmpdir(), "seclog-redis-"));
+  port = 0;
   #process;
 
   /** Why it cannot run here; `undefined` when it can. */
@@ -27,8 +28,7 @@ export class RedisEngine {
   }
 
   /** @param {Record<string, string>} settings as in redis.conf */
-  static async start(settings = {}) {
-    const engine = new RedisEngine();
+  static async start(settings = {}, engine = new RedisEngine()) {
     engine.port = await freePort();
     const options = {
       ...{ port: `${engine.port}`, bind: "127.0.0.1", dir: engine.folder, save: "", appendonly: "yes" },

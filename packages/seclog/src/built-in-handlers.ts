@@ -11,5 +11,6 @@ export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:kafka": () => import("./queues/kafka.ts"),
   "seclog:redis": () => import("./queues/redis.ts"),
   "seclog:nats": () => import("./queues/nats.ts"),
+  "seclog:bullmq": () => import("./queues/bullmq.ts"),
   "seclog:rabbitmq": () => import("./queues/rabbitmq.ts"),
 };

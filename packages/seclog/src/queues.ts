@@ -1,5 +1,17 @@
 /** For programs that read queues, such as `seclog work`: the wire format, its keys, and where an engine has what. */
 export {
+  type Bullmq,
+  type BullmqEvents,
+  type BullmqJob,
+  type BullmqOwnQueue,
+  type BullmqQueue,
+  type BullmqWorker,
+  bullmqError,
+  bullmqReply,
+  connectBullmq,
+  jobMessage,
+} from "./queues/bullmq-connection.ts";
+export {
   type DecodedEnvelope,
   decodeEnvelope,
   type EncodeOptions,

@@ -119,7 +119,8 @@ export function parseQueueKey(where: string, text: string): QueueKey {
   throw configError(where, "queueKey", "must be 32 random bytes in base64 or hexadecimal: openssl rand -base64 32");
 }
 
-function configuredKeys(where: string, given: QueueOptions["queueKey"]): readonly string[] {
+/** The keys' texts: the option, or those of the environment. */
+export function configuredKeys(where: string, given: QueueOptions["queueKey"]): readonly string[] {
   if (given === false) return [];
   if (given !== undefined) {
     const keys: unknown = typeof given === "string" ? [given] : given;

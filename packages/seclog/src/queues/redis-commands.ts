@@ -3,6 +3,7 @@
  * reply as bytes. Their own methods differ in names, arguments and replies.
  */
 import { configError } from "../event/options.ts";
+import type { FailureKind } from "../ship/handler.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
 
 /** ioredis, alone or as a cluster, by its shape. */
@@ -125,4 +126,12 @@ function reconnectMs(times: number): number {
 function isMissing(error: unknown): boolean {
   const { code } = error as { readonly code?: unknown };
   return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
+}
+
+/** A password that is refused, or a right that is missing, needs an operator. A full or read-only server recovers. */
+export function redisFailureKind(error: unknown): FailureKind {
+  const message = error instanceof Error ? error.message : "";
+  return /^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(message) || message.includes("invalid username-password")
+    ? "destination"
+    : "retry";
 }

@@ -11,10 +11,16 @@
  */
 import { Buffer } from "node:buffer";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
-import type { FailureKind, SecurityEventHandler } from "../ship/handler.ts";
+import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
 import { QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions, warnOnce } from "./queue-options.ts";
-import { connectRedis, type RedisClient, type RedisCommands, redisCommands } from "./redis-commands.ts";
+import {
+  connectRedis,
+  type RedisClient,
+  type RedisCommands,
+  redisCommands,
+  redisFailureKind,
+} from "./redis-commands.ts";
 import { redisKeys, shardOf } from "./redis-keys.ts";
 
 export type { IoRedisClient, NodeRedisClient, RedisClient } from "./redis-commands.ts";
@@ -52,14 +58,14 @@ export function redisHandler(options: RedisHandlerOptions = {}): SecurityEventHa
   if (client !== undefined) {
     if (options.url !== undefined) throw configError(WHERE, "url", "and client exclude each other: keep one");
     const commands = redisCommands(WHERE, client);
-    return queueHandler({ title: "Redis", kindOf, open: () => open(commands) }, settings);
+    return queueHandler({ title: "Redis", kindOf: redisFailureKind, open: () => open(commands) }, settings);
   }
   const resolved = resolvedQueueOptions(WHERE, others);
   const { url = "" } = resolved;
   if (!/^rediss?:\/\//.test(url)) {
     throw configError(WHERE, "url", "must begin with redis:// or rediss://; set it, or SECLOG_QUEUE_URL");
   }
-  const engine = { title: "Redis", kindOf, open: async () => open(await connectRedis(WHERE, url)) };
+  const engine = { title: "Redis", kindOf: redisFailureKind, open: async () => open(await connectRedis(WHERE, url)) };
   return queueHandler(engine, settings, { module: "seclog:redis", options: resolved });
 }
 
@@ -81,14 +87,6 @@ function connection(commands: RedisCommands, queue: string): QueueConnection {
     },
     close: () => commands.close(),
   };
-}
-
-/** A password that is refused, or a right that is missing, needs an operator. A full or read-only server recovers. */
-function kindOf(error: unknown): FailureKind {
-  const message = error instanceof Error ? error.message : "";
-  return /^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(message) || message.includes("invalid username-password")
-    ? "destination"
-    : "retry";
 }
 
 /** Warns of settings with which an acknowledged event can be lost. A server that does not show them is left alone. */

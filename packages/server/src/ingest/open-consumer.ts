@@ -9,6 +9,8 @@ const ENGINES: { readonly [scheme: string]: (options: ConsumerOptions) => Promis
   rediss: async (options) => (await import("./consumers/redis.ts")).redisConsumer(options),
   nats: async (options) => (await import("./consumers/nats.ts")).natsConsumer(options),
   tls: async (options) => (await import("./consumers/nats.ts")).natsConsumer(options),
+  "bullmq+redis": async (options) => (await import("./consumers/bullmq.ts")).bullmqConsumer(options),
+  "bullmq+rediss": async (options) => (await import("./consumers/bullmq.ts")).bullmqConsumer(options),
   amqp: async (options) => (await import("./consumers/rabbitmq.ts")).rabbitmqConsumer(options),
   amqps: async (options) => (await import("./consumers/rabbitmq.ts")).rabbitmqConsumer(options),
 };
