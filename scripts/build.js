@@ -24,6 +24,7 @@ const PAGES = [
   "deploy.md",
   "errors.md",
   "events.md",
+  "formats.md",
   "operations.md",
   "queues.md",
   "scaling.md",
