@@ -17,6 +17,7 @@ const LONG = [
   "**/*.long.test.ts",
   "packages/seclog/src/queues/envelope.test.ts",
   "packages/seclog/src/spool/*model.test.ts",
+  "packages/server/src/search/query-sql.test.ts",
   "packages/verify/src/windows.test.ts",
   "test/crash.test.ts",
   "test/documented-code.test.ts",

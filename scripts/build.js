@@ -26,6 +26,7 @@ const PAGES = [
   "events.md",
   "formats.md",
   "operations.md",
+  "query.md",
   "queues.md",
   "scaling.md",
 ];

@@ -16,7 +16,7 @@ const STEPS = {
   spelling: () => tool("cspell/bin.mjs", "--quiet", "--no-progress", "--gitignore", "."),
   floors: () => node("scripts/floors.js"),
   unused: () => tool("knip/bin/knip.js", "--no-progress"),
-  exports: () => built() && ["seclog", "verify", "server", "demo"].every(checkExports),
+  exports: () => built() && ["seclog", "api", "verify", "server", "demo"].every(checkExports),
   api: () => built() && node("scripts/api.js"),
   lockfile: checkLockfile,
   documents: () =>

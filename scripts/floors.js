@@ -3,7 +3,7 @@
  * Holds the floors of the packages that have rooms: a file imports from its own room and from lower floors only, so
  * that the rooms can be read from the ground up. And the walls of each package: who may import a dependency, who may
  * see a room. Everywhere: no import cycles (type imports count), no import of a package outside the dependencies, none
- * across packages by path. The verifier imports only Node's modules.
+ * across packages by path. The verifier imports only Node's modules, and what a browser runs not even those.
  *
  * `npm run check` runs it; `node scripts/floors.js` runs it alone. CONTRIBUTING.md lists the floors.
  */
@@ -119,6 +119,9 @@ export const HOUSES = {
 /** Packages that import nothing but Node's modules: a verifier must not share the mistakes of the write path. */
 const ISLANDS = new Set(["packages/verify"]);
 
+/** Packages that import nothing but their own files: a browser runs them. */
+const PURE = new Set(["packages/api"]);
+
 /**
  * The problems of a set of sources, each as `path:line: sentence`.
  *
@@ -156,7 +159,8 @@ export function floorProblems(sources, dependencies, entries = new Map()) {
           const other = target.slice(`${home}/src/`.length);
           problem(entered(house, other) ?? upward(house, inside, other) ?? sideways(house, inside, other));
         }
-      } else if (!specifier.startsWith("node:"))
+      } else if (PURE.has(home)) problem(`${home} may import its own files only, not ${specifier}`);
+      else if (!specifier.startsWith("node:"))
         problem(stranger({ home, inside, specifier, types, dependencies, entries }));
     }
     for (const { what, line } of house.printers?.includes(topOf(inside)) === false ? outputs : []) {

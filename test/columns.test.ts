@@ -1,5 +1,7 @@
 /** Compares code that spells out an event's columns on purpose with the table that all other code derives them from. */
+import { FIELDS, LEVELS as QUERY_LEVELS, OUTCOMES as QUERY_OUTCOMES, TEXT_COLUMNS } from "@seclog/api";
 import pg from "pg";
+import { LEVELS, OUTCOMES } from "seclog";
 import { COLUMN_LIST, type ColumnKind, columnsOf } from "seclog/postgres/schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
@@ -115,5 +117,33 @@ describe("event/columns.ts", () => {
     const full = Object.fromEntries(COLUMN_LIST.map(({ member, kind }) => [member, samples[kind]]));
     const lines = encodeEvent({ ...exampleEvent(1), ...full }).split("\n");
     expect(lines.map((line) => Object.keys(JSON.parse(line) as object))).toEqual([names("core"), names("personal")]);
+  });
+});
+
+describe("the fields of @seclog/api", () => {
+  it("read every column of events but the ends of a folded one, and no others", () => {
+    const read = new Set(FIELDS.flatMap(({ columns }) => columns));
+    const known = COLUMN_LIST.map(({ name }) => name).filter((name) => !["started_at", "ended_at"].includes(name));
+    expect([...read].sort()).toEqual(known.sort());
+    expect(known).toEqual(expect.arrayContaining([...TEXT_COLUMNS]));
+    expect([QUERY_LEVELS, QUERY_OUTCOMES]).toEqual([LEVELS, OUTCOMES]);
+  });
+
+  it("compare as the columns' kinds require", () => {
+    const kinds: { readonly [kind in ColumnKind]: readonly string[] } = {
+      text: ["text", "name", "path", "person", "method", "host"],
+      word: ["word"],
+      uuid: ["uuid"],
+      time: ["time"],
+      integer: ["number", "status"],
+      address: ["address"],
+      json: ["json", "person"],
+    };
+    for (const { name, kind, columns } of FIELDS) {
+      for (const column of columns) {
+        const definition = COLUMN_LIST.find((each) => each.name === column);
+        expect([name, kinds[definition?.kind ?? "text"].includes(kind)]).toEqual([name, true]);
+      }
+    }
   });
 });

@@ -27,6 +27,7 @@ const COMMANDS = [
     "tail",
     "query",
     "stats",
+    "count",
     "seal",
     "keys",
     "verify",
@@ -178,7 +179,7 @@ describe("the documents", () => {
   });
 
   it("include the licence in each published package", () => {
-    for (const name of ["seclog", "verify", "server", "demo"])
+    for (const name of ["seclog", "api", "verify", "server", "demo"])
       expect(read(`packages/${name}/LICENSE`)).toBe(read("LICENSE"));
   });
 

@@ -132,6 +132,18 @@ describe("floorProblems()", () => {
     ]);
   });
 
+  it("lets what a browser runs import only its own files", () => {
+    const text = 'import { isIP } from "node:net";\nimport type { Level } from "seclog";\nimport "./b.ts";';
+    const sources = new Map([
+      ["packages/api/src/a.ts", text],
+      ["packages/api/src/b.ts", ""],
+    ]);
+    expect(floorProblems(sources, new Map([["packages/api", new Set(["seclog"])]]))).toEqual([
+      "packages/api/src/a.ts:1: packages/api may import its own files only, not node:net",
+      "packages/api/src/a.ts:2: packages/api may import its own files only, not seclog",
+    ]);
+  });
+
   describe("in the program", () => {
     const program = (files: { readonly [path: string]: string }): string[] => {
       const home = "packages/server/src/";

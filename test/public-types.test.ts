@@ -43,7 +43,7 @@ function hasTypes(name: string): boolean {
 }
 
 describe("the declarations of", () => {
-  it.each(["seclog", "verify", "server", "demo"])(
+  it.each(["seclog", "api", "verify", "server", "demo"])(
     "%s - import only packages whose types are installed with it",
     (folder) => {
       const { dependencies, peerDependencies } = manifestOf(folder);

@@ -128,6 +128,54 @@ describe("seclog query", LONG, () => {
   });
 });
 
+describe("the query language", LONG, () => {
+  it("selects the same as the options, and both together", async () => {
+    const seqs = async (...args: string[]): Promise<unknown[]> => {
+      const { code, stdout, stderr } = await seclog(["query", "--ndjson", "--order", "oldest", ...args]);
+      expect([code, stderr]).toEqual([0, ""]);
+      return ndjson(stdout)
+        .filter((event) => event["source_id"] === SOURCE_A)
+        .map((event) => event["seq"]);
+    };
+    for (const [query, options, expected] of [
+      ["type:authn_* ip:203.0.113.0/24", ["--type", "authn_*", "--ip", "203.0.113.0/24"], [1, 2]],
+      ["level>=error", ["--level", "error"], [3, 4]],
+      ["path:/admin", ["--path", "/admin"], [3, 4]],
+      ["actor:alice", ["--actor", "alice"], [1, 3]],
+      ['"WRONG \\"word"', ["--text", 'WRONG "word'], [1]],
+    ] as const) {
+      expect([query, await seqs(query)]).toEqual([query, expected]);
+      expect([query, await seqs(...options)]).toEqual([query, expected]);
+    }
+    expect(await seqs("actor:alice", "--level", "error")).toEqual([3]);
+    expect(await seqs("since:2020-01-01", "(actor:alice or -path:*)", "until:2021-01-01")).toEqual([6]);
+    expect(await seqs("--", "-path:/login", "-type:malicious_csrf")).toEqual([3, 4]);
+  });
+
+  it("refuses a query with the character and what was meant, and explains an empty result", async () => {
+    const refused = await seclog(["query", "type:x tpye:y"]);
+    expect(refused).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: 'seclog: unknown field "tpye": did you mean type? (character 8) [SECLOG_QUERY]\n',
+    });
+    const none = await seclog(["query", "type:login", "service:x"]);
+    expect(none.stderr).toMatch(/Unknown type "login".*did you mean/);
+    expect(none.stderr).toContain("No events match: type:login service:x, from ");
+  });
+
+  it("counts, in all and by a field", async () => {
+    const args = ["count", "since:2020-01-01 type:many,authz_fail", "--json"];
+    expect(JSON.parse((await seclog(args)).stdout)).toEqual({ events: 12_003, occurrences: 12_003 });
+    const by = JSON.parse((await seclog([...args, "--by", "actor"])).stdout) as { values: unknown[] };
+    expect(by.values).toContainEqual({ name: "alice", events: 1, occurrences: 1 });
+    expect((await seclog(["count", "actor:alice", "--by", "path"])).stdout).toMatch(/^2 events\n\nEVENTS +PATH/);
+    const stats = JSON.parse((await seclog(["stats", "--json", "actor:alice since:2h"])).stdout) as { since: string };
+    expect(stats).toMatchObject({ events: 2 });
+    expect(Date.now() - Date.parse(stats.since)).toBeLessThan(3 * 3_600_000);
+  });
+});
+
 describe("seclog query, stats and tail", LONG, () => {
   it("refuse a schema that is newer in a breaking way, or older", async () => {
     const ask = async (code: string): Promise<void> => {

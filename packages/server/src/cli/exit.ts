@@ -30,6 +30,7 @@ const ANSWERS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** Errors that only other arguments, another environment, key or folder can fix. */
 const WRONG_INPUT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "SECLOG_CONFIG",
+  "SECLOG_QUERY",
   "SECLOG_KEY",
   "SECLOG_SPOOL_DIRECTORY",
 ]);

@@ -1,5 +1,7 @@
 /** The program as a function: parses arguments, runs the command that they name, and prints what went wrong. */
+
 import { readFileSync } from "node:fs";
+import { suggestions } from "@seclog/api";
 import { Command, CommanderError } from "commander";
 import { errorMessage, SeclogError, visibleText } from "seclog";
 import { refuseSecretArguments } from "../config/environment.ts";
@@ -9,7 +11,6 @@ import { wrapped } from "../terminal/line-width.ts";
 import { OutputClosed, OutputFailed, print } from "../terminal/print.ts";
 import { styled } from "../terminal/style.ts";
 import { InputError } from "../text/input-error.ts";
-import { suggestions } from "../text/suggest.ts";
 import { COMMANDS } from "./commands.ts";
 import { Exit, exitCodeOf } from "./exit.ts";
 import { Unfinished } from "./unfinished.ts";
@@ -19,8 +20,8 @@ Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_ADMIN_URL      a role that may create databases and roles: setup,
                         doctor, erase, prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
-  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, verify,
-                        prove, tiles
+  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, count,
+                        verify, prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor,
                         work

@@ -1,10 +1,10 @@
 /** The retention class of each category: how long its events are kept. */
 
+import { suggestions } from "@seclog/api";
 import type pg from "pg";
 import { CATALOGUE, SeclogError } from "seclog";
 import type { OwnerConnection } from "../database/owner.ts";
 import { InputError } from "../text/input-error.ts";
-import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
 
 /** Each class has its own partitions, which `prune` drops by month. */

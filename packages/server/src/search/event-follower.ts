@@ -1,6 +1,5 @@
 import { type RawBuilder, type SqlBool, sql } from "kysely";
 import type { Database } from "../database/reader.ts";
-import { conditionOf } from "./conditions.ts";
 import {
   beyond,
   type EventRow,
@@ -12,6 +11,7 @@ import {
   timeText,
 } from "./event-rows.ts";
 import type { EventFilter } from "./filter.ts";
+import { conditionOf } from "./filter-query.ts";
 import { findEvents } from "./find-events.ts";
 
 /** A source's position: the number of its last event. */

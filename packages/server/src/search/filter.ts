@@ -1,4 +1,5 @@
 /** Which events a search finds: the options as typed, checked, and in words. */
+import { printQuery, type Query } from "@seclog/api";
 import { isLevel, LEVELS, type Level, OUTCOMES, storedText } from "seclog";
 import { InputError } from "../text/input-error.ts";
 import { parseNetwork } from "../text/network.ts";
@@ -34,6 +35,8 @@ export interface EventFilter {
   readonly service?: string;
   /** Anywhere in the event's texts, in any case. */
   readonly text?: string;
+  /** A query that an event must match too, read by `readQuery`. */
+  readonly query?: Query;
 }
 
 /** The options as commander parses them. */
@@ -157,7 +160,7 @@ function parseStatus(text: string): readonly [from: number, to: number] {
 /** A filter in words, with its stored forms, to explain why nothing matched. */
 export function filterText(filter: EventFilter): string {
   const { since, until, types, level, outcomes, categories, ip, actor, target } = filter;
-  const { methods, path, route, statuses, host, service, text } = filter;
+  const { methods, path, route, statuses, host, service, text, query } = filter;
   const parts: readonly (string | undefined)[] = [
     types && `event_type ${types.join(" or ")}`,
     level && `level ${level} or above`,
@@ -173,6 +176,7 @@ export function filterText(filter: EventFilter): string {
     host && `request_host or host ${quoted(host)}`,
     service && `service ${quoted(service)}`,
     text && `text ${quoted(text)}`,
+    query && printQuery(query),
     since && `from ${since.toISOString()}`,
     until && `up to ${until.toISOString()}`,
   ];

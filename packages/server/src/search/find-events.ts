@@ -1,7 +1,7 @@
 import type { Database } from "../database/reader.ts";
-import { conditionOf } from "./conditions.ts";
 import { type EventRow, PAGE_ROWS, type RowKey, readPage } from "./event-rows.ts";
 import type { EventFilter } from "./filter.ts";
+import { conditionOf } from "./filter-query.ts";
 
 /** The order of events, and how many. */
 export interface EventPaging {

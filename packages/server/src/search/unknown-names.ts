@@ -1,9 +1,10 @@
+import { type FieldName, suggestions, termsOf } from "@seclog/api";
 import { CATALOGUE, visibleText } from "seclog";
 import type { Queryable } from "../database/session.ts";
-import { suggestions } from "../text/suggest.ts";
 import { quoted } from "../text/words.ts";
-import { wildcards } from "./conditions.ts";
 import type { EventFilter } from "./filter.ts";
+import { queryOf } from "./filter-query.ts";
+import { wildcards } from "./query-sql.ts";
 
 /** How many of the newest events to search: an unknown name would cost a scan of the whole log. */
 const NEWEST = 10_000;
@@ -13,17 +14,31 @@ const CATEGORIES = [...new Set(Object.values(CATALOGUE).map(({ category }) => ca
 
 /** Hints about names in a filter that are probably misspelt. */
 export async function unknownNames(database: Queryable, filter: EventFilter): Promise<readonly string[]> {
-  return [...(await unknownTypes(database, filter.types)), ...(await notAmongNewest(database, filter))];
+  const types = namesIn(filter, "type");
+  return [
+    ...(await unknownTypes(database, types)),
+    ...(await notAmongNewest(database, types, namesIn(filter, "category"), namesIn(filter, "service"))),
+  ];
+}
+
+/** The names that a filter compares a field with. */
+function namesIn(filter: EventFilter, field: FieldName): readonly string[] {
+  const terms = termsOf(queryOf(filter)).filter((term) => term.kind === "term" && term.field === field);
+  const texts = terms.flatMap((term) => (term.kind === "term" ? term.values : []));
+  return [...new Set(texts.flatMap((value) => (value.kind === "text" ? [value.text] : [])))];
 }
 
 /** Checks names that only events can confirm and that no index covers, so it searches just the newest events. */
 async function notAmongNewest(
   database: Queryable,
-  { types = [], categories = [], service }: EventFilter,
+  types: readonly string[],
+  categories: readonly string[],
+  services: readonly string[],
 ): Promise<readonly string[]> {
   const patterns = types.filter((type) => type.includes("*"));
   const doubtful = categories.filter((category) => !CATEGORIES.some((known) => known === category));
-  if (patterns.length === 0 && doubtful.length === 0 && service === undefined) return [];
+  const wanted = services.filter((service) => !service.includes("*"));
+  if (patterns.length === 0 && doubtful.length === 0 && wanted.length === 0) return [];
   // Cut to the lengths that events have, so that hostile rows cannot make the result large.
   const { rows } = (await database.query(
     `WITH newest AS MATERIALIZED (
@@ -46,9 +61,9 @@ async function notAmongNewest(
       .map((category) =>
         hint(`Neither the catalogue nor ${newest} have the category`, category, [...CATEGORIES, ...found.categories]),
       ),
-    ...(service === undefined || found.services.includes(service)
-      ? []
-      : [hint(`None of ${newest} has the service`, service, found.services)]),
+    ...wanted
+      .filter((service) => !found.services.includes(service))
+      .map((service) => hint(`None of ${newest} has the service`, service, found.services)),
   ];
 }
 
@@ -64,7 +79,7 @@ function hint(miss: string, name: string, known: readonly string[]): string {
  * Hints about types that neither the catalogue nor any event has: a misspelt type would never match, and look as if nothing
  * had happened.
  */
-async function unknownTypes(database: Queryable, types: readonly string[] = []): Promise<readonly string[]> {
+async function unknownTypes(database: Queryable, types: readonly string[]): Promise<readonly string[]> {
   const doubtful = types.filter((type) => !type.includes("*") && !Object.hasOwn(CATALOGUE, type));
   if (doubtful.length === 0) return [];
   const { rows } = (await database.query(

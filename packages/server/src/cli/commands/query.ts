@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
 import { queriesOf } from "../../database/reader.ts";
 import type { EventRow } from "../../search/event-rows.ts";
-import { type FilterOptions, filterText, parseFilter } from "../../search/filter.ts";
+import { type FilterOptions, filterText } from "../../search/filter.ts";
 import { findEvents } from "../../search/find-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
@@ -10,7 +10,7 @@ import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
-import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
+import { addFilterOptions, addTimeOptions, parseSelection } from "../options/filter.ts";
 import { parseTimeout, timeoutOption } from "../options/numbers.ts";
 
 interface QueryOptions extends FilterOptions {
@@ -38,8 +38,8 @@ function parseLimit(text: string): number {
   throw new SeclogError("SECLOG_CONFIG", `--limit ${quoted(text)} is neither a number from 1 nor all`);
 }
 
-async function query(options: QueryOptions): Promise<void> {
-  const filter = parseFilter(options);
+async function query(words: readonly string[], options: QueryOptions, command: Command): Promise<void> {
+  const filter = parseSelection(words, options, command);
   const limit = parseLimit(options.limit);
   const timeout = parseTimeout(options.timeout);
   const { order } = options;

@@ -1,31 +1,29 @@
+import { timeRange } from "@seclog/api";
 import type { Command } from "commander";
-import { isLevel } from "seclog";
 import { commandLine } from "../../config/program.ts";
 import { queriesOf } from "../../database/reader.ts";
 import { type SealProgress, sealProgress } from "../../integrity/stored-tree.ts";
-import type { Tally } from "../../search/count-events.ts";
-import { type FilterOptions, parseFilter } from "../../search/filter.ts";
+import type { FilterOptions } from "../../search/filter.ts";
+import { queryOf } from "../../search/filter-query.ts";
 import type { SourceState, SourceTotals } from "../../search/sources.ts";
 import { summarize } from "../../search/summary.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
-import { lineWidth } from "../../terminal/line-width.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
-import { LEVEL_STYLES, styled } from "../../terminal/style.ts";
+import { styled } from "../../terminal/style.ts";
 import { Table } from "../../terminal/table.ts";
 import { counted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { timeText } from "../event-table.ts";
-import { addFilterOptions, addTimeOptions } from "../options/filter.ts";
+import { addFilterOptions, addTimeOptions, parseSelection } from "../options/filter.ts";
 import { parseCount, parseTimeout, timeoutOption } from "../options/numbers.ts";
+import { tallyTable } from "../tally-table.ts";
 
 interface StatsOptions extends FilterOptions {
   readonly top: string;
   readonly json?: true;
   readonly timeout: string;
 }
-
-const BAR = 24;
 
 /** `seclog stats`. */
 export function addStats(command: Command): void {
@@ -36,8 +34,8 @@ export function addStats(command: Command): void {
     .action(stats);
 }
 
-async function stats(options: StatsOptions): Promise<void> {
-  const filter = parseFilter(options);
+async function stats(words: readonly string[], options: StatsOptions, command: Command): Promise<void> {
+  const filter = parseSelection(words, options, command);
   const top = parseCount("--top", options.top, 9_999);
   const timeout = parseTimeout(options.timeout);
   const signal = interruption();
@@ -51,8 +49,9 @@ async function stats(options: StatsOptions): Promise<void> {
       }))(),
     );
     const { events, occurrences, level, type, ip, hour, totals, sources } = summary;
-    const since = filter.since?.toISOString() ?? null;
-    const until = filter.until?.toISOString() ?? null;
+    const range = timeRange(queryOf(filter));
+    const since = range.since?.toISOString() ?? null;
+    const until = range.until?.toISOString() ?? null;
     if (options.json) {
       await print(
         jsonLine({
@@ -77,12 +76,12 @@ async function stats(options: StatsOptions): Promise<void> {
     }
     const more = occurrences > events ? ` (for ${counted(occurrences, "occurrence")})` : "";
     await print(
-      `${counted(events, "event")}${more} since ${minute(since)}${until === null ? "" : ` until ${minute(until)}`}\n`,
+      `${counted(events, "event")}${more}${since === null ? "" : ` since ${minute(since)}`}${until === null ? "" : ` until ${minute(until)}`}\n`,
     );
-    await print(tallies("LEVEL", level));
-    await print(tallies("EVENT", type));
-    await print(tallies("CLIENT", ip));
-    await print(tallies("HOUR (UTC)", hour));
+    await print(tallyTable("LEVEL", level));
+    await print(tallyTable("EVENT", type));
+    await print(tallyTable("CLIENT", ip));
+    await print(tallyTable("HOUR (UTC)", hour));
     await print(sourceLines(sources, totals));
     for (const hint of hints) notice(hint);
     await print(sealLine(seal));
@@ -104,27 +103,6 @@ function duration(seconds: number): string {
 
 function minute(time: string | null): string {
   return time === null ? "" : `${time.slice(0, 16).replace("T", " ")} UTC`;
-}
-
-function tallies(title: string, rows: readonly Tally[]): string {
-  if (rows.length === 0) return "";
-  const most = Math.max(...rows.map((row) => row.events));
-  const table = new Table<Tally>([
-    { title: "EVENTS", value: (row) => row.events.toLocaleString("en"), right: true },
-    {
-      title: title,
-      value: (row) => row.name.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)Z$/, "$1 $2"),
-      style: (row) => (isLevel(row.name) ? LEVEL_STYLES[row.name] : "plain"),
-      min: Math.min(20, lineWidth() - BAR - 12),
-    },
-    { title: "", value: (row) => bar(row.events / most), style: () => "dim" },
-  ]);
-  return `\n${table.lines(rows)}`;
-}
-
-function bar(share: number): string {
-  const eighths = Math.max(1, Math.round(share * BAR * 8));
-  return "█".repeat(Math.floor(eighths / 8)) + ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
 }
 
 function sourceLines(rows: readonly SourceState[], totals: SourceTotals): string {

@@ -3,7 +3,7 @@ import { SeclogError } from "seclog";
 import { queriesOf } from "../../database/reader.ts";
 import { EventFollower } from "../../search/event-follower.ts";
 import type { EventRow } from "../../search/event-rows.ts";
-import { type FilterOptions, parseFilter } from "../../search/filter.ts";
+import type { FilterOptions } from "../../search/filter.ts";
 import { followEvents } from "../../search/follow-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { eachUnlessInterrupted, Interrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
@@ -12,7 +12,7 @@ import { quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { eventObject, eventTable } from "../event-table.ts";
 import { Exit } from "../exit.ts";
-import { addFilterOptions } from "../options/filter.ts";
+import { addFilterOptions, parseSelection } from "../options/filter.ts";
 import { parseCount } from "../options/numbers.ts";
 
 interface TailOptions extends FilterOptions {
@@ -30,8 +30,8 @@ export function addTail(command: Command): void {
     .action(tail);
 }
 
-async function tail(options: TailOptions): Promise<void> {
-  const filter = parseFilter(options);
+async function tail(words: readonly string[], options: TailOptions, command: Command): Promise<void> {
+  const filter = parseSelection(words, options, command);
   const count = parseCount("--lines", options.lines, 99_999, 0);
   const seconds = Number(options.interval);
   if (!(seconds >= 0.05 && seconds <= 3600)) {

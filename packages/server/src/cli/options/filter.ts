@@ -1,6 +1,10 @@
 /** The options that select events, by the commands that share them. */
+
+import { termsOf } from "@seclog/api";
 import type { Command } from "commander";
 import { LEVELS, OUTCOMES } from "seclog";
+import { type EventFilter, type FilterOptions, parseFilter } from "../../search/filter.ts";
+import { readQuery } from "../../search/filter-query.ts";
 
 /** Adds the options that name a person, shared by `erase` and the commands that preview what it would erase. */
 export function addPersonOptions(command: Command): Command {
@@ -31,4 +35,22 @@ export function addTimeOptions(command: Command, since?: string): Command {
   return command
     .option("--since <time>", "start: 90s, 15m, 6h, 1d, 2w ago, or 2026-11-22[T10:30[Z]] (UTC)", since)
     .option("--until <time>", "end, in the same forms");
+}
+
+/**
+ * The filter of a command that takes a query and options: an event must match both. A query that has its own start
+ * replaces the default one.
+ *
+ * @param words the query, as the shell split it
+ * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_QUERY`
+ */
+export function parseSelection(words: readonly string[], options: FilterOptions, command: Command): EventFilter {
+  const now = new Date();
+  const query = words.length === 0 ? undefined : readQuery(words.join(" "), now);
+  const terms = query === undefined ? [] : termsOf(query);
+  const hasOwnStart = terms.some((term) => term.kind === "term" && term.field === "since");
+  const { since, ...others } = options;
+  const isDefault = command.getOptionValueSource("since") === "default";
+  const filter = parseFilter(since === undefined || (isDefault && hasOwnStart) ? others : options, now);
+  return query === undefined ? filter : { ...filter, query };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { suggestions } from "./suggest.ts";
+import { suggestions } from "./nearest.ts";
 
 const KNOWN = ["authn_login_success", "authn_login_fail", "authn_password_change", "authz_fail", "session_created"];
 
