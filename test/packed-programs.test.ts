@@ -17,7 +17,7 @@ const sealer = { SECLOG_SEALER_URL: "postgresql://sealer:x@127.0.0.1:1/none" };
 
 beforeAll(async () => {
   project = mkdtempSync(join(tmpdir(), "seclog-programs-"));
-  for (const workspace of ["seclog", "verify", "server", "demo"])
+  for (const workspace of ["seclog", "api", "verify", "server", "demo"])
     await installPacked(workspace, join(project, "node_modules"));
   writeFileSync(join(project, "package.json"), '{"private":true}');
 });
