@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSecurityLog, type SecurityLogOptions } from "seclog";
 import { postgresHandler } from "seclog/postgres";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { runHere } from "./support/here.ts";
 
 const handler = { name: "none", handle: async () => {}, close: async () => {} };
@@ -12,6 +12,8 @@ const handler = { name: "none", handle: async () => {}, close: async () => {} };
 let folder: string;
 
 beforeAll(() => {
+  // In development, a log without handlers prints.
+  vi.stubEnv("NODE_ENV", "production");
   folder = mkdtempSync(join(tmpdir(), "seclog-hostile-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -23,7 +25,7 @@ describe("34: configuration", () => {
     ["unknown key", () => ({ spool: "memory", handlers: [handler], levle: "info" }), "SECLOG_CONFIG", "levle"],
     ["unknown key within", () => withSpool({ directory: folder, maxbytes: 1 }), "SECLOG_CONFIG", "maxbytes"],
     ["negative size", () => withSpool({ directory: folder, maxBytes: -1 }), "SECLOG_CONFIG", "maxBytes"],
-    ["no options", () => undefined, "SECLOG_CONFIG", "createSecurityLog"],
+    ["no options, in production", () => undefined, "SECLOG_CONFIG", "createSecurityLog"],
     ["folder that cannot be written", () => withSpool({ directory: closed() }), "SECLOG_SPOOL_DIRECTORY", "closed"],
     ["folder that is a link", () => withSpool({ directory: link() }), "SECLOG_SPOOL_DIRECTORY", "symbolic link"],
     ["folder that all may write", () => withSpool({ directory: open() }), "SECLOG_SPOOL_DIRECTORY", "other users"],
