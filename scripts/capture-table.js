@@ -2,7 +2,7 @@
 /**
  * Writes docs/capture.md, the table of the capture contract: each framework, each case, and why a case does not apply.
  * Also the summary in README.md, between its two marks. A case without a reason is run by
- * `test/capture-contract.test.ts`, so the table claims nothing that is not tested.
+ * `test/capture-contract.test.ts` or `test/next.test.ts`, so the table claims nothing that is not tested.
  *
  * With `--check` it writes nothing and fails when a page differs. Reads the built package.
  */
@@ -75,8 +75,8 @@ function capturePage() {
 # What capture sees
 
 Every capture passes the same cases, with the real framework and the libraries that its users take. A ✓ is a test
-(\`test/capture-contract.test.ts\`): the request leaves exactly the events of its case, each with type, level, status,
-route, allowed methods, actor and the client's address behind a proxy. A number is the reason why a case does not apply.
+(\`test/capture-contract.test.ts\`, \`test/next.test.ts\`): the request leaves exactly the events of its case, each with
+type, level, status, route, allowed methods, actor and the client's address behind a proxy. A number is the reason why a case does not apply.
 To hold a capture of your own to them, use \`captureContract\` of \`seclog/testing\`.
 
 ${sections.join("\n")}

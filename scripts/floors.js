@@ -49,6 +49,7 @@ export const HOUSES = {
       "capture/node": 4.5,
       "capture/koa": 4.5,
       "capture/hono": 4.5,
+      "capture/next": 4.5,
       "capture/nestjs": 4.75,
       bridges: 4,
       "built-in-handlers.ts": 5,
@@ -72,6 +73,7 @@ export const HOUSES = {
       "@nestjs/core": "capture",
     },
     loaders: {
+      "capture/next/routes.ts": "looks up a route's module among those that Next has loaded",
       "ship/worker.ts": "the thread loads the handlers' modules, which the application names",
       "start-worker.ts": "compares the version of the copy beside the bundle",
       "testing/handler-contract.ts": "loads the handler under test as the thread does",

@@ -4,6 +4,7 @@ import { fastifyFramework } from "./fastify.js";
 import { honoFramework } from "./hono.js";
 import { koaFramework } from "./koa.js";
 import { nestExpressFramework, nestFastifyFramework } from "./nestjs.js";
+import { nextFramework } from "./next.js";
 import { http2Framework, httpFramework, processFramework } from "./node.js";
 
 export const FRAMEWORKS = [
@@ -14,6 +15,7 @@ export const FRAMEWORKS = [
   honoFramework,
   nestExpressFramework,
   nestFastifyFramework,
+  nextFramework,
   httpFramework,
   http2Framework,
   processFramework,

@@ -94,7 +94,7 @@ function judgeErrors(answered: Answered): readonly Finding[] {
   const { statusCode, refusals, unrouted, headers } = answered;
   if (refusals === undefined) return [];
   return refusals.flatMap(({ detector, facts, ifRefused }) => {
-    if (ifRefused && (statusCode < 400 || statusCode >= 500)) return [];
+    if (ifRefused && (statusCode < 400 || (statusCode >= 500 && ifRefused !== "or failed"))) return [];
     const method = detector === "malformed" && unrouted ? judgeMethod(answered, false) : [];
     if (method.length > 0) return method;
     const origin = detector === "cors" && { origin: headers["origin"], referer: headers["referer"] };

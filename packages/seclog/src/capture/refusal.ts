@@ -7,8 +7,11 @@ import { uploadRefusal, validationFields } from "./validation-errors.ts";
 export interface Refusal {
   readonly detector: Detector;
   readonly facts: { readonly reason: string; readonly fields?: readonly string[] };
-  /** Whether the refusal only counts if the response says so, too: the error may be the application's own failure. */
-  readonly ifRefused?: boolean;
+  /**
+   * Whether the refusal only counts if the response says so, too: the error may be the application's own failure.
+   * `"or failed"` where the framework answers 500 to what it cannot read.
+   */
+  readonly ifRefused?: boolean | "or failed";
 }
 
 /** `csrf-csrf` and `csurf`; `@fastify/csrf-protection`. */

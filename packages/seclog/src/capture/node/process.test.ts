@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import http from "node:http";
 import express from "express";
 import { expect, it, onTestFinished } from "vitest";
@@ -65,4 +66,22 @@ it("captureProcess() - leaves a request to the capture of its framework, which k
     { type: "authz_fail" },
     { type: "illegal_request_method", data: { route: "/orders/:id" } },
   ]);
+});
+
+it("captureProcess() - sees the requests of a connection that was there before it", async () => {
+  const { log, calls } = recordedCalls();
+  const server = http.createServer((_request, response) => void response.writeHead(403).end());
+  onTestFinished(() => closeServer(server));
+  const port = await listen(server);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const ask = async (): Promise<void> => {
+    const [response] = await once(http.request({ port, host: "127.0.0.1", agent }).end(), "response");
+    await once(response.resume(), "end");
+  };
+  await ask();
+  const stop = captureProcess(log);
+  onTestFinished(stop);
+  await ask();
+  expect(calls).toMatchObject([{ type: "authz_fail" }]);
 });

@@ -1,0 +1,3 @@
+import { handler } from "../../../shared.js";
+
+export const POST = handler((_request, { status }) => Response.json({ error: "no" }, { status: Number(status) }));

@@ -1,0 +1,3 @@
+import { answer, handler } from "../../shared.js";
+
+export const GET = handler(() => answer(403));

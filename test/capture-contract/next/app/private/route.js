@@ -1,0 +1,4 @@
+import { handler } from "../../shared.js";
+
+/** proxy.js refuses it. */
+export const GET = handler(() => new Response("in"));
