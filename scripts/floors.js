@@ -50,6 +50,8 @@ export const HOUSES = {
       "capture/koa": 4.5,
       "capture/hono": 4.5,
       "capture/next": 4.5,
+      "capture/graphql": 4.5,
+      "capture/trpc": 4.5,
       "capture/nestjs": 4.75,
       bridges: 4,
       "built-in-handlers.ts": 5,

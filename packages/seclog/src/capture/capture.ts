@@ -115,7 +115,8 @@ export class Capture {
   record(detector: Detector, request: object, facts: CaptureFacts): void {
     if (this.#off.has(detector)) return;
     try {
-      const level = LEVELS_OF_STRANGERS[detector] ?? (detector === "forbidden" ? levelOfRefusal(request) : undefined);
+      const stranger = detector === "forbidden" && facts["actor"] === undefined;
+      const level = LEVELS_OF_STRANGERS[detector] ?? (stranger ? levelOfRefusal(request) : undefined);
       const said = level === undefined ? facts : { level, ...facts };
       if (detector !== "notFoundBurst" && this.#folds(detector, request, said)) return;
       this.log.recordSecurityEvent(DETECTED[detector], request, said);

@@ -100,7 +100,7 @@ export class FetchObservation extends RequestCauses {
     this.#findings = [];
     const record = (): void => {
       for (const { detector, facts, byError } of findings) {
-        const explained = byError ? this.types.includes(DETECTED[detector]) : this.#explained();
+        const explained = this.types.includes(DETECTED[detector]) || (!byError && this.#explained());
         if (!explained) this.#capture.record(detector, this.request ?? this.#request, facts);
       }
     };
