@@ -25,6 +25,7 @@ const PAGES = [
   "errors.md",
   "events.md",
   "formats.md",
+  "handlers.md",
   "operations.md",
   "query.md",
   "queues.md",

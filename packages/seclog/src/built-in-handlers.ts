@@ -8,6 +8,13 @@ import type { BuiltInHandlers } from "./ship/worker.ts";
 export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:postgres": () => import("./postgres/handler.ts"),
   "seclog:file": () => import("./handlers/file/file-handler.ts"),
+  "seclog:otlp": () => import("./handlers/otlp.ts"),
+  "seclog:webhook": () => import("./handlers/webhook.ts"),
+  "seclog:elastic": () => import("./handlers/elastic.ts"),
+  "seclog:splunk": () => import("./handlers/splunk.ts"),
+  "seclog:loki": () => import("./handlers/loki.ts"),
+  "seclog:s3": () => import("./handlers/s3.ts"),
+  "seclog:syslog": () => import("./handlers/syslog.ts"),
   "seclog:kafka": () => import("./queues/kafka.ts"),
   "seclog:redis": () => import("./queues/redis.ts"),
   "seclog:nats": () => import("./queues/nats.ts"),

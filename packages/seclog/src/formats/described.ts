@@ -19,6 +19,13 @@ export function epochMs(time: string): number {
   return Number.isFinite(milliseconds) ? milliseconds : 0;
 }
 
+/** Nanoseconds since the Unix epoch; 0, which means unknown, for a time that the calendar does not have. */
+export function epochNanoseconds(time: string): string {
+  const [, seconds, micros] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(time) ?? [];
+  const milliseconds = Date.parse(`${seconds}Z`);
+  return milliseconds > 0 ? `${milliseconds / 1000}${micros}000` : "0";
+}
+
 /** A member of the event's data as text; `undefined` if it is absent or has another form. */
 export function dataText(event: SecurityEvent, name: string): string | undefined {
   if (event.data === undefined || !Object.hasOwn(event.data, name)) return undefined;

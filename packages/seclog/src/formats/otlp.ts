@@ -8,7 +8,7 @@ import type { SecurityEvent } from "../event/event.ts";
 import type { JsonObject, JsonValue } from "../event/json.ts";
 import type { Level } from "../event/level.ts";
 import { VERSION } from "../event/version.ts";
-import { descriptionOf } from "./described.ts";
+import { descriptionOf, epochNanoseconds } from "./described.ts";
 import { ProtobufWriter } from "./protobuf.ts";
 
 /** A value in OTLP's JSON: one of the members, or none for null. */
@@ -96,7 +96,7 @@ export function otlpProtobuf(events: readonly SecurityEvent[]): Uint8Array {
 
 /** An event as a log record. */
 export function otlpRecord(event: SecurityEvent): OtlpLogRecord {
-  const time = nanoseconds(event.occurredAt);
+  const time = epochNanoseconds(event.occurredAt);
   const traceId = identifier(event.traceId, 32);
   const spanId = traceId === undefined ? undefined : identifier(event.spanId, 16);
   return {
@@ -172,13 +172,6 @@ function anyValue(value: JsonValue, depth = 0): OtlpValue {
   if (Array.isArray(value)) return { arrayValue: { values: value.map((one) => anyValue(one, depth + 1)) } };
   const members = Object.entries(value).map(([key, member]) => ({ key, value: anyValue(member, depth + 1) }));
   return { kvlistValue: { values: members } };
-}
-
-/** Nanoseconds since the Unix epoch; 0, which means unknown, for a time that the calendar does not have. */
-function nanoseconds(time: string): string {
-  const [, seconds, micros] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{6})Z$/.exec(time) ?? [];
-  const milliseconds = Date.parse(`${seconds}Z`);
-  return milliseconds > 0 ? `${milliseconds / 1000}${micros}000` : "0";
 }
 
 /** A W3C id: so many hexadecimal digits, and not only zeroes. */
