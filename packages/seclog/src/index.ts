@@ -31,6 +31,7 @@ export type { SpoolDirectoryOptions, SpoolOption } from "./pipeline/open-pipelin
 export type { ClientIpOptions } from "./record/client-ip.ts";
 export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
 export type { EventFacts, EventInput, EventType, Party } from "./record/facts.ts";
+export type { FailedLoginsOptions } from "./record/failed-logins.ts";
 export type { HandlerHealth, Health, HealthError, LeftBehind } from "./record/health.ts";
 export type { RedactOptions } from "./record/redact.ts";
 export type { Diagnostic, Receipt, SecurityLog } from "./record/security-log.ts";

@@ -13,7 +13,7 @@ import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import { IDENTIFY, type Identity } from "../record/identity.ts";
 import { judgeNow } from "../record/judgements.ts";
-import { NO_REQUEST, Recorder } from "../record/recorder.ts";
+import { NO_REQUEST, Recorder, type ResolvedType } from "../record/recorder.ts";
 import type { Diagnostic, Receipt, SecurityLog } from "../record/security-log.ts";
 import { uuidv7 } from "../record/uuid.ts";
 import { clearInterval, setInterval } from "../runtime/timers.ts";
@@ -26,6 +26,7 @@ import { Diagnostics } from "./diagnostics.ts";
 import { DropCounter } from "./drops.ts";
 import { takeExclusive } from "./exclusive.ts";
 import { healthOf } from "./health.ts";
+import { Logins } from "./logins.ts";
 import { forget, remember } from "./open-logs.ts";
 import { assertLevel, checkedOptions, type DevelopmentLogOptions, type SecurityLogOptions } from "./options.ts";
 import { OwnReports } from "./own-reports.ts";
@@ -69,6 +70,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
   #spoolHealth: SpoolHealth = {};
   #dropping: SeclogError | undefined;
   readonly #reports = new OwnReports();
+  readonly #logins: Logins | undefined;
   #closing: Promise<void> | undefined;
   /** The log is recording its closing events: what was dropped, and that it stopped. */
   #ending = false;
@@ -96,6 +98,9 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       redactor,
       encodeData: createDataEncoder(redactor),
     });
+    if (checked.failedLogins !== undefined) {
+      this.#logins = new Logins(checked.failedLogins, this.#recorder, this.#recordIfEnabled.bind(this));
+    }
     this.#shipping = this.#handlers.map(({ name }) => idle(name));
     this.#releaseExclusive = takeExclusive(this.#handlers, this.name);
     try {
@@ -140,12 +145,9 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
 
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
     const resolved = this.#recorder.resolve(type);
-    if (resolved.definition.category !== "log" && !this.#recorder.reaches(resolved, data, this.#threshold)) {
-      this.#belowLevel += 1;
-      this.#recorder.skip(resolved, request);
-      return NOTHING_TO_WAIT_FOR;
-    }
-    return this.#record(resolved, request, data);
+    return this.#logins === undefined
+      ? this.#recordIfEnabled(resolved, request, data)
+      : this.#logins.record(resolved, request, data);
   };
 
   readonly [IDENTIFY] = (type: string, request: object): Identity => {
@@ -226,7 +228,16 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#diagnostics.deliverNow();
   }
 
-  #record(resolved: ReturnType<Recorder["resolve"]>, request: unknown, data: unknown, own = false): Receipt {
+  #recordIfEnabled(resolved: ResolvedType, request: unknown, data: unknown): Receipt {
+    if (resolved.definition.category !== "log" && !this.#recorder.reaches(resolved, data, this.#threshold)) {
+      this.#belowLevel += 1;
+      this.#recorder.skip(resolved, request);
+      return NOTHING_TO_WAIT_FOR;
+    }
+    return this.#record(resolved, request, data);
+  }
+
+  #record(resolved: ResolvedType, request: unknown, data: unknown, own = false): Receipt {
     const pipeline = this.#reopening.current;
     const durability = this.#durability.get(resolved.name) ?? resolved.definition.durability;
     const startOrStop = own && (resolved.name === "log_stopped" || resolved.name === "log_started");

@@ -10,6 +10,7 @@ import { configError, rejectUnknownOptions, wholeNumber } from "../event/options
 import { type CheckedSpool, type SpoolOption, spoolOptions } from "../pipeline/open-pipeline.ts";
 import { type ClientIpOptions, type ClientIpReader, createClientIp } from "../record/client-ip.ts";
 import type { EventType } from "../record/facts.ts";
+import { type FailedLoginsLimits, type FailedLoginsOptions, failedLoginsLimits } from "../record/failed-logins.ts";
 import { createRedactor, type RedactOptions, type Redactor } from "../record/redact.ts";
 import type { Diagnostic } from "../record/security-log.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
@@ -58,6 +59,13 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
   /** What to redact in addition to the defaults. */
   readonly redact?: RedactOptions | undefined;
   /**
+   * Whether to count failed logins. Then the failure that reaches a limit is followed by `authn_login_fail_max`, and the
+   * success after failures is recorded as `authn_login_successafterfail` with their number, whoever records the logins:
+   * `recordLogin`, a capture or the application. Counts are in memory, so each process has its own.
+   * @default false
+   */
+  readonly failedLogins?: boolean | FailedLoginsOptions | undefined;
+  /**
    * The interval of `log_heartbeat` events, in milliseconds, or `false` for none.
    * @default 900000
    */
@@ -85,6 +93,7 @@ const OPTION_NAMES: readonly (keyof SecurityLogOptions)[] = [
   "onFull",
   "clientIp",
   "redact",
+  "failedLogins",
   "heartbeat",
   "diagnostics",
 ];
@@ -105,6 +114,7 @@ export interface CheckedOptions {
   readonly throwOnFull: boolean;
   readonly clientIp: ClientIpReader;
   readonly redactor: Redactor;
+  readonly failedLogins: FailedLoginsLimits | undefined;
   /** Milliseconds; `undefined` for none. */
   readonly heartbeat: number | undefined;
 }
@@ -152,6 +162,7 @@ export function checkedOptions<Events extends EventDefinitions>(
     throwOnFull: onFull === "throw",
     clientIp: createClientIp(object("clientIp", options.clientIp), warn),
     redactor: createRedactor(object("redact", options.redact)),
+    failedLogins: failedLoginsLimits(options.failedLogins),
     heartbeat,
   };
 }

@@ -13,6 +13,7 @@ import { type EventClock, formatMicros } from "./clock.ts";
 import { currentContext } from "./context.ts";
 import type { DataEncoder } from "./data.ts";
 import { emptyDraft } from "./draft.ts";
+import type { LoginParties } from "./failed-logins.ts";
 import type { Identity } from "./identity.ts";
 import { nextSeq, type Position } from "./position.ts";
 import type { Redactor } from "./redact.ts";
@@ -106,6 +107,14 @@ export class Recorder {
     const subject = subjectOf(request);
     const actor = senderOf(subject, currentContext(), new NoteTaker());
     return { ...requestIdentity(subject, this.#options.clientIp), actor };
+  }
+
+  /** Who tries to log in: the names that the call gives the account, and the client's address. Never throws. */
+  loginParties(given: unknown, data: unknown): LoginParties {
+    const request = given === NO_REQUEST ? undefined : requestInContext(given, currentContext()?.request);
+    const subject = typeof request === "object" && request !== null ? subjectOf(request) : undefined;
+    const address = subject && requestIdentity(subject, this.#options.clientIp).address;
+    return { names: accountNames(data), address };
   }
 
   /** Marks the cause on a request whose event is below the level, so that capture does not record a refusal for it. */
@@ -206,6 +215,20 @@ export class Recorder {
     const parts = coreConstants(event);
     this.#constants.set(type.name, { sourceId: event.sourceId, level: event.level, parts });
     return parts;
+  }
+}
+
+/** The account that a login was for: as it was typed, and its id. */
+function accountNames(data: unknown): readonly string[] {
+  try {
+    const { username, userid, actor } = Object(data) as { readonly [name: string]: unknown };
+    const id = typeof actor === "object" && actor !== null ? (actor as { readonly id?: unknown }).id : actor;
+    return [username, userid, id].flatMap((name) => {
+      return typeof name === "string" || typeof name === "number" || typeof name === "bigint" ? [String(name)] : [];
+    });
+  } catch {
+    // A getter threw: the event is recorded all the same.
+    return [];
   }
 }
 
