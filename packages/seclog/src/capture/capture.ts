@@ -13,6 +13,7 @@ import type { CaptureFacts } from "./capture-facts.ts";
 import { DETECTED, DETECTORS, type Detector, LEVELS_OF_STRANGERS, OFF_BY_DEFAULT } from "./detectors.ts";
 import { Folding } from "./folding.ts";
 import { NotFoundBursts } from "./not-found-bursts.ts";
+import { TRAP_OPTIONS, type TrapOptions, Traps } from "./traps.ts";
 
 export type { CaptureFacts } from "./capture-facts.ts";
 
@@ -26,7 +27,7 @@ export interface CaptureLog {
 }
 
 /** Options of every adapter. `Request` is the framework's own. */
-export interface CaptureOptions<Request extends object = IncomingMessage> {
+export interface CaptureOptions<Request extends object = IncomingMessage> extends TrapOptions {
   /**
    * Returns who sends a request, for events that do not name an actor: an id, `undefined` for an anonymous one. Called
    * when an event is recorded, so after authentication. Must return at once. `setActor` takes precedence.
@@ -42,7 +43,7 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
   readonly actor?: ActorOf<Request> | undefined;
   /**
    * Which detectors are on: `{ wrongMethod: false }` turns one off, `{ badRequest: true }` one on.
-   * @default every one is on but `badRequest`
+   * @default every one is on but `badRequest` and `openRedirect`
    */
   readonly detect?: { readonly [D in Detector]?: boolean | undefined } | undefined;
   /**
@@ -59,6 +60,13 @@ export interface CaptureOptions<Request extends object = IncomingMessage> {
   readonly fold?: boolean | undefined;
 }
 
+const CAPTURE_OPTIONS: readonly string[] = ["actor", "detect", "context", "fold", ...TRAP_OPTIONS];
+
+/** A capture's own options, of those that a framework passes on with its own. */
+export function ownOptions(options: CaptureOptions<never>): CaptureOptions<never> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => CAPTURE_OPTIONS.includes(name)));
+}
+
 /** A method, so that it may expect more than `Request`: the application knows what its middleware adds. */
 type ActorOf<Request extends object> = {
   of(request: Request): Party | null | undefined;
@@ -69,6 +77,8 @@ export class Capture {
   readonly log: CaptureLog;
   readonly context: boolean;
   readonly actor: ((request: object) => unknown) | undefined;
+  /** What the application wants to be looked for besides; `undefined` for nothing. */
+  readonly traps: Traps | undefined;
   readonly #off: ReadonlySet<Detector>;
   readonly #bursts: NotFoundBursts;
   readonly #fold: boolean;
@@ -79,7 +89,7 @@ export class Capture {
     if (typeof log?.recordSecurityEvent !== "function") {
       throw configError("securityCapture", "log", "must be what createSecurityLog returned");
     }
-    rejectUnknownOptions("securityCapture", options, ["actor", "detect", "context", "fold"]);
+    rejectUnknownOptions("securityCapture", options, CAPTURE_OPTIONS);
     const { actor, detect = {}, context = true, fold = true } = options;
     if (actor !== undefined && typeof actor !== "function") {
       throw configError("securityCapture", "actor", `must be a function, not ${String(actor)}`);
@@ -94,6 +104,7 @@ export class Capture {
     this.context = context;
     this.actor = actor as ((request: object) => unknown) | undefined;
     this.#off = new Set(DETECTORS.filter((detector) => !(detect[detector] ?? !OFF_BY_DEFAULT.has(detector))));
+    this.traps = Traps.of(options, this.detects("openRedirect"));
     this.#fold = fold;
     this.#folding = new Folding(({ type, request, facts }) => {
       try {

@@ -21,13 +21,22 @@ export const DETECTORS = [
   "attackTool",
   "notFoundBurst",
   "serverError",
+  "loginFail",
+  "loginSuccess",
+  "honeypot",
+  "honeypotField",
+  "openRedirect",
+  "csp",
 ] as const;
 
 /** One of {@link DETECTORS}. */
 export type Detector = (typeof DETECTORS)[number];
 
-/** Those that an application turns on: its own 400 and 422 may be part of ordinary use. */
-export const OFF_BY_DEFAULT: ReadonlySet<Detector> = new Set<Detector>(["badRequest"]);
+/**
+ * Those that an application turns on: its own 400 and 422 may be part of ordinary use, and a single sign-on redirects to
+ * where its client says.
+ */
+export const OFF_BY_DEFAULT: ReadonlySet<Detector> = new Set<Detector>(["badRequest", "openRedirect"]);
 
 /** The event that each detector records. */
 export const DETECTED: { readonly [D in Detector]: keyof CatalogueData } = {
@@ -48,6 +57,12 @@ export const DETECTED: { readonly [D in Detector]: keyof CatalogueData } = {
   attackTool: "malicious_attack_tool",
   notFoundBurst: "malicious_excess_404",
   serverError: "sys_error",
+  loginFail: "authn_login_fail",
+  loginSuccess: "authn_login_success",
+  honeypot: "malicious_direct_reference",
+  honeypotField: "malicious_extraneous",
+  openRedirect: "malicious_extraneous",
+  csp: "malicious_csp_violation",
 };
 
 /**
@@ -59,13 +74,23 @@ export const LEVELS_OF_STRANGERS: { readonly [D in Detector]?: Level } = {
   traversal: "warning",
   probe: "warning",
   attackTool: "warning",
+  honeypot: "warning",
+  honeypotField: "warning",
+  openRedirect: "warning",
 };
+
+/** Events of detectors that are not refusals. */
+const NO_REFUSALS: ReadonlySet<string> = new Set<keyof CatalogueData>([
+  "sys_error",
+  "authn_login_success",
+  "malicious_csp_violation",
+]);
 
 /**
  * Events that explain why a request was refused. A request with one of them needs no second event for its status.
  */
 export const REFUSALS: ReadonlySet<string> = new Set<keyof CatalogueData>([
-  ...Object.values(DETECTED).filter((type) => type !== "sys_error"),
+  ...Object.values(DETECTED).filter((type) => !NO_REFUSALS.has(type)),
   "authn_login_fail",
   "authn_login_fail_max",
   "authn_login_lock",

@@ -2,7 +2,8 @@
  * Why a request was refused. The first of these that applies decides:
  *
  * 1. an error with a meaning of its own passed by (CSRF, a webhook's signature, a token, an unreadable body);
- * 2. the request itself gives an attack tool away, whatever was answered;
+ * 2. the request itself gives an attack tool away, falls into a trap that the application has set, or is a login at the
+ *    path that the application named, whatever was answered;
  * 3. the application recorded an event that explains the refusal;
  * 4. the request is an attack by its target (traversal, a scanner's probe), or a signed webhook, and was refused;
  * 5. the status (429, 421, 401, 403, 413, 414, 415, 431, 405, 501, 500), and for 403 a foreign origin;
@@ -10,44 +11,12 @@
  *    status. It takes precedence over an unreadable body where the framework reads bodies that no route would get.
  */
 import { METHODS } from "node:http";
-import type { CaptureFacts } from "./capture.ts";
+import type { Answered, Finding } from "./answered.ts";
+import type { CaptureFacts } from "./capture-facts.ts";
 import type { Detector } from "./detectors.ts";
 import { rateLimitExceeded, rateLimitMaximum } from "./rate-limit.ts";
-import type { Refusal } from "./refusal.ts";
-import type { AskedRequest, RouteKnowledge } from "./routes.ts";
 import { attackToolOf, climbs, foreignOrigin, probes, signedBy } from "./signs.ts";
 import { contextFields } from "./validator-contexts.ts";
-
-/** What is known of a request when its response has ended. */
-export interface Answered extends AskedRequest {
-  readonly statusCode: number;
-  /** The errors with a meaning of their own that passed by. */
-  readonly refusals: readonly Refusal[] | undefined;
-  /** Whether the application recorded an event that explains a refusal. */
-  readonly explained: boolean;
-  /** Whether the framework reported that no route takes this request. */
-  readonly unrouted: boolean;
-  /** Whether an error passed other than "not found" and "method not allowed". */
-  readonly failed: boolean;
-  /** The name of the last error that passed. */
-  readonly failure: string | undefined;
-  readonly method: string;
-  /** The target as the client sent it. */
-  readonly target: string;
-  readonly headers: { readonly [name: string]: string | readonly string[] | undefined };
-  readonly routes: RouteKnowledge | undefined;
-  /** A header of the response. */
-  readonly header: (name: string) => unknown;
-  readonly detects: (detector: Detector) => boolean;
-}
-
-/** A reason for the refusal, to be recorded unless the application did so itself. */
-export interface Finding {
-  readonly detector: Detector;
-  readonly facts: CaptureFacts;
-  /** Whether only an event of the same type explains it; a status may have other explanations, an error may not. */
-  readonly byError: boolean;
-}
 
 const KNOWN_METHODS: ReadonlySet<string> = new Set(METHODS);
 
@@ -67,11 +36,13 @@ const STATUS_DETECTORS: ReadonlyMap<number, Detector> = new Map([
 
 /** May throw for a response or a router that its framework did not make. */
 export function judge(answered: Answered): readonly Finding[] {
-  const { statusCode, explained } = answered;
-  const tool = attackTool(answered);
+  const { statusCode, explained, traps } = answered;
+  const signs = [...attackTool(answered), ...(traps?.findings(answered) ?? [])];
   const errors = judgeErrors(answered);
-  if (errors.length > 0) return tool === undefined ? errors : [...errors, tool];
-  if (tool !== undefined) return [tool];
+  if (errors.length > 0) return [...errors, ...signs];
+  const login = traps?.login(answered);
+  if (login !== undefined) return [...signs, login];
+  if (signs.length > 0) return signs;
   if (explained) return [];
   if (statusCode < 400) return answered.unrouted ? judgeMethod(answered, false) : [];
   const sign = judgeSigns(answered);
@@ -83,11 +54,9 @@ export function isSuspicious(headers: Answered["headers"]): boolean {
   return attackToolOf(headers["user-agent"] as string | undefined) !== undefined;
 }
 
-function attackTool({ headers, statusCode, detects }: Answered): Finding | undefined {
+function attackTool({ headers, statusCode, detects }: Answered): readonly Finding[] {
   const toolname = detects("attackTool") ? attackToolOf(headers["user-agent"] as string | undefined) : undefined;
-  return toolname === undefined
-    ? undefined
-    : { detector: "attackTool", facts: { toolname, statusCode }, byError: true };
+  return toolname === undefined ? [] : [{ detector: "attackTool", facts: { toolname, statusCode }, byError: true }];
 }
 
 function judgeErrors(answered: Answered): readonly Finding[] {

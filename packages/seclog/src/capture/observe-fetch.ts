@@ -6,9 +6,10 @@ import { openCauses, RequestCauses } from "../record/causes.ts";
 import { currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { awaitJudgement, judged } from "../record/judgements.ts";
 import { nextTick, queueMicrotask } from "../runtime/timers.ts";
+import type { Finding } from "./answered.ts";
 import type { Capture } from "./capture.ts";
 import { DETECTED, REFUSALS } from "./detectors.ts";
-import { type Finding, isSuspicious, judge } from "./judge.ts";
+import { isSuspicious, judge } from "./judge.ts";
 import { errorName, errorStatus, type Refusal, refusalOf } from "./refusal.ts";
 import type { RouteKnowledge } from "./routes.ts";
 
@@ -65,7 +66,9 @@ export class FetchObservation extends RequestCauses {
     const subject = this.request ?? this.#request;
     try {
       const agent = this.#request.headers.get("user-agent") ?? undefined;
-      if (statusCode < 400 && this.#refusals === undefined && !isSuspicious({ "user-agent": agent })) return;
+      const { traps } = this.#capture;
+      const concerned = traps?.concern(method, url, statusCode) === true || isSuspicious({ "user-agent": agent });
+      if (statusCode < 400 && this.#refusals === undefined && !concerned) return;
       this.#findings = judge({
         statusCode,
         refusals: this.#refusals,
@@ -80,6 +83,7 @@ export class FetchObservation extends RequestCauses {
         routes: this.#routes,
         header: (name) => response.headers.get(name) ?? undefined,
         detects: (detector) => this.#capture.detects(detector),
+        traps,
       });
     } catch {
       // Not what Fetch makes: there is nothing to say about it.

@@ -15,9 +15,10 @@ import { bindEvents, currentContext, type RequestContext, runInContext } from ".
 import { awaitJudgement, judged } from "../record/judgements.ts";
 import { peerOfSocket } from "../record/peer.ts";
 import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
+import type { Finding } from "./answered.ts";
 import type { Capture } from "./capture.ts";
 import { DETECTED, REFUSALS } from "./detectors.ts";
-import { type Finding, isSuspicious, judge } from "./judge.ts";
+import { isSuspicious, judge } from "./judge.ts";
 import { observePrototypes } from "./prototypes.ts";
 import { errorName, errorStatus, type Refusal, refusalOf } from "./refusal.ts";
 import { isNodes, ObservedResponse } from "./response.ts";
@@ -155,7 +156,11 @@ export class Observation extends RequestCauses {
     const response = this.#response;
     const { statusCode } = response;
     const { headers } = this.#raw;
-    if (statusCode < 400 && this.#refusals === undefined && !this.unrouted && !isSuspicious(headers)) return;
+    const { traps } = this.#capture;
+    const concerned = traps?.concern(this.#raw.method ?? "", this.#target(), statusCode) === true;
+    if (!concerned && statusCode < 400 && this.#refusals === undefined && !this.unrouted && !isSuspicious(headers)) {
+      return;
+    }
     try {
       this.#findings = judge({
         statusCode,
@@ -165,13 +170,14 @@ export class Observation extends RequestCauses {
         failed: this.#failed,
         failure: errorName(this.#lastError),
         method: this.#raw.method ?? "",
-        target: (this.#raw as { readonly originalUrl?: string }).originalUrl ?? this.#raw.url ?? "",
+        target: this.#target(),
         headers,
         request: this.request,
         layer: this.#layer,
         routes: this.routes,
         header: (name) => response.header(name),
         detects: (detector) => this.#capture.detects(detector),
+        traps,
       });
     } catch {
       // A response or a router that is not what its framework makes: there is nothing to say about it.
@@ -195,6 +201,11 @@ export class Observation extends RequestCauses {
     }
     response.onSent(soon);
     this.#timer = setTimeout(this.#record, LONGEST_WAIT_MS).unref();
+  }
+
+  /** Express changes the URL on the way through its routers, and keeps the original. */
+  #target(): string {
+    return (this.#raw as { readonly originalUrl?: string }).originalUrl ?? this.#raw.url ?? "";
   }
 
   /** Records what was found, where the application did not. */

@@ -42,6 +42,7 @@ export function watchUpgrade(capture: Capture, raw: IncomingMessage, request: ob
         routes: undefined,
         header,
         detects: (detector) => capture.detects(detector),
+        traps: undefined,
       });
       for (const { detector, facts } of findings) {
         if (!causes.types.includes(DETECTED[detector])) capture.record(detector, request, facts);

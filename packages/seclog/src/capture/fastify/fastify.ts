@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { runWithRequest } from "../../record/context.ts";
-import { Capture, type CaptureLog, type CaptureOptions } from "../capture.ts";
+import { Capture, type CaptureLog, type CaptureOptions, ownOptions } from "../capture.ts";
 import { type Observation, observationOf, observe } from "../observe.ts";
 import { type WatchedServer, type WatchOptions, watch } from "../server.ts";
 import type { FastifyRoute } from "./routes.ts";
@@ -61,8 +61,7 @@ function install(instance: object, options: FastifyCaptureOptions, done: (error?
   let capture: Capture;
   try {
     // `prefix` and the log options are register's own, for every plugin.
-    const { log, actor, detect, context, fold } = options;
-    capture = new Capture(log, { actor, detect, context, fold });
+    capture = new Capture(options.log, ownOptions(options));
   } catch (error) {
     done(error as Error);
     return;
