@@ -53,6 +53,7 @@ export const HOUSES = {
       "capture/graphql": 4.5,
       "capture/trpc": 4.5,
       "capture/nestjs": 4.75,
+      "capture/authentication": 4.5,
       bridges: 4,
       "built-in-handlers.ts": 5,
       log: 5,

@@ -42,6 +42,11 @@ export function senderOf(
   }
 }
 
+/** The id of a user object; an e-mail address only if nothing else is found. Never throws. */
+export function userId(user: unknown): string | number | bigint | undefined {
+  return firstId([user]);
+}
+
 /** The authenticated user's id; an e-mail address only if nothing else is found. Never throws. */
 function authenticated(request: object): string | number | bigint | undefined {
   // Most requests of most applications have none of them, and every event passes here.
@@ -63,6 +68,10 @@ function authenticated(request: object): string | number | bigint | undefined {
     member(variables, "user"),
     member(variables, "jwtPayload"),
   ];
+  return firstId(holders);
+}
+
+function firstId(holders: readonly unknown[]): string | number | bigint | undefined {
   let email: string | undefined;
   for (const holder of holders) {
     for (const id of idsOf(holder)) {
