@@ -1,13 +1,20 @@
 import http from "node:http";
+import * as typeBox0 from "@sinclair/typebox";
+import { Value as TypeBox0Value } from "@sinclair/typebox/value";
 import { Ajv } from "ajv";
 import { type } from "arktype";
+import "reflect-metadata";
 import { celebrate, isCelebrateError, Joi, Segments } from "celebrate";
+import { type ClassConstructor, Type as NestedType, plainToInstance } from "class-transformer";
+import { IsEmail, IsInt, ValidateNested, validateOrReject } from "class-validator";
 import express from "express";
 import { body, matchedData, validationResult } from "express-validator";
 import { jwtVerify, SignJWT } from "jose";
 import jsonwebtoken from "jsonwebtoken";
 import lusca from "lusca";
 import * as superstruct from "superstruct";
+import Type from "typebox";
+import { Value } from "typebox/value";
 import * as v from "valibot";
 import { describe, expect, it, onTestFinished } from "vitest";
 import * as yup from "yup";
@@ -50,14 +57,34 @@ describe("the fields that a schema refuses", () => {
         type: "object",
         properties: { email: { type: "number" }, user: { properties: { age: { type: "number" } } } },
       })(INPUT),
+    "class-validator": async () => await validateOrReject(plainToInstance(signUp(), INPUT)),
+    TypeBox: () =>
+      Value.Decode(Type.Object({ email: Type.Number(), user: Type.Object({ age: Type.Number() }) }), INPUT),
   };
 
   it.each(Object.entries(LIBRARIES))("%s: by name, never by value", async (name, run) => {
     const refusal = refusalOf(await thrownBy(run));
     expect(refusal).toMatchObject({ detector: "validation", ifRefused: true });
-    const separator = name === "Ajv" ? "/" : ".";
+    const separator = name === "Ajv" || name === "TypeBox" ? "/" : ".";
     expect([...(refusal?.facts.fields ?? [])].sort()).toEqual(["email", `user${separator}age`]);
     expect(JSON.stringify(refusal)).not.toContain(PLANTED);
+  });
+
+  it("class-validator's within another error, as routing-controllers throws them", async () => {
+    const errors = await thrownBy(async () => await validateOrReject(plainToInstance(signUp(), INPUT)));
+    expect(refusalOf(Object.assign(new Error("invalid"), { errors }))?.facts.fields).toEqual(["email", "user.age"]);
+    expect(refusalOf([])).toBeUndefined();
+    expect(refusalOf(Object.assign(new Error("other"), { errors: [{ property: "a" }] }))).toBeUndefined();
+  });
+
+  it("TypeBox: missing members, and the first field of its earlier versions", async () => {
+    const schema = Type.Object({ email: Type.String(), zip: Type.String() });
+    expect(refusalOf(await thrownBy(() => Value.Parse(schema, {})))?.facts.fields).toEqual(["email", "zip"]);
+    const { Type: Type0 } = typeBox0;
+    const earlier = Type0.Object({ user: Type0.Object({ age: Type0.Number() }) });
+    for (const check of [TypeBox0Value.Assert, TypeBox0Value.Decode]) {
+      expect(refusalOf(await thrownBy(() => check(earlier, INPUT)))?.facts.fields).toEqual(["user/age"]);
+    }
   });
 
   it("Superstruct: the first of them", async () => {
@@ -79,6 +106,17 @@ describe("the fields that a schema refuses", () => {
     expect(calls).toHaveLength(1);
   });
 });
+
+/** A class as its users write it, without the syntax of decorators. */
+function signUp(): ClassConstructor<object> {
+  class User {}
+  IsInt()(User.prototype, "age");
+  class SignUp {}
+  IsEmail()(SignUp.prototype, "email");
+  ValidateNested()(SignUp.prototype, "user");
+  NestedType(() => User)(SignUp.prototype, "user");
+  return SignUp;
+}
 
 async function serve(app: http.RequestListener): Promise<number> {
   const server = http.createServer(app);

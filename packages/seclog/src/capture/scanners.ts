@@ -38,6 +38,26 @@ const TOOLS = [
   ],
   ...["owasp zap", "zaproxy", "burp", "vega/", "paros", "webinspect", "appscan", "detectify", "intruder.io", "tplmap"],
   ...["l9explore", "l9tcpid", "leakix", "odin.io", "expanse", "censysinspect", "internetmeasurement", "morfeus"],
+  ...["zmeu", "l9scan", "dorkbot", "netsystemsresearch", "http banner detection", "visionheight.com/scan", "wpsec"],
+  ...[
+    "cypex.ai/scanning",
+    "air.ai/scanning",
+    "wanscanner",
+    "keydrop.io",
+    "bitdiscovery",
+    "ltx71",
+    "watchtowr",
+    "riddler",
+  ],
+  ...[
+    "asnriskscorer",
+    "dnsscanner",
+    "probelyspdr",
+    "csirt.cz",
+    "cert pl",
+    "abuse.xmco.fr",
+    "software-security-research",
+  ],
   ...["nosqlmap", "graphqlmap", "inql", "clairvoyance", "kiterunner", "arjun", "hakrawler", "gospider", "crlfuzz"],
 ];
 

@@ -1,3 +1,4 @@
+import crawlers from "crawler-user-agents";
 import { describe, expect, it } from "vitest";
 import { attackToolOf, climbs, foreignOrigin, probes, signedBy } from "./signs.ts";
 
@@ -45,6 +46,11 @@ describe("probes()", () => {
   ])("leaves %s alone", (target) => expect(probes(target)).toBe(false));
 });
 
+/** What crawler-user-agents calls scanners, and sites are glad of or pay for: certificates, consent, filters of content. */
+// cspell:disable-next-line
+const NO_ATTACK_TOOLS =
+  /^(?:antibot|CyberPatrol|ec2linkfinder|ip-web-crawler|binlar|SafeDNSBot|Jugendschutz|Netcraft|filterdb|SBL-BOT|K7MLWCBot|Cloudflare|https:|NINJA|virustotal|Cookie|Lightspeed|BitSight|ReverseEng|AliyunSecBot|AP3A|BrowserBot|CertChief|cookie|DigiCert|Hardenize|KrawlerBot|Verispider|WTotem|TLS tester|UrlBeeBot|EmailWolf|AkismetBot|ArtemisBot|Bad Neigh|BlackDuck|Dratabot|Do Not Track|Feed Image|Foregenix|Google-Trust|hstspreload|ISSCyber|iubenda|LegalMonster|Let's Encrypt|MRGbot|NsToolsBot|ProjectShield|Sansec|SecurityHeaders|TwinWave|SSL Labs|Sucuri|Test Certificate|Unshorten|VaultPress)/;
+
 describe("attackToolOf()", () => {
   it.each([
     ["sqlmap/1.7.2#stable (https://sqlmap.org)", "sqlmap"],
@@ -68,6 +74,17 @@ describe("attackToolOf()", () => {
     "Googlebot/2.1 (+http://www.google.com/bot.html)",
     "UptimeRobot/2.0",
   ])("leaves %s alone", (agent) => expect(attackToolOf(agent)).toBeUndefined());
+
+  it("knows every scanner of crawler-user-agents that looks for holes", () => {
+    // Its types lag behind its data.
+    const tagged = crawlers as readonly { pattern: string; instances: string[]; tags?: string[] }[];
+    const scanners = tagged.filter(({ tags }) => tags?.includes("scanner"));
+    expect(scanners.length).toBeGreaterThan(90);
+    const unknown = scanners.filter(({ pattern, instances }) => {
+      return !NO_ATTACK_TOOLS.test(pattern) && ![pattern.replaceAll("\\", ""), ...instances].some(attackToolOf);
+    });
+    expect(unknown.map(({ pattern }) => pattern)).toEqual([]);
+  });
 });
 
 describe("foreignOrigin()", () => {

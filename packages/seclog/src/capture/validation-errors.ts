@@ -11,9 +11,10 @@ interface Issue {
   readonly path?: unknown;
   /** Ajv and TypeBox. */
   readonly instancePath?: unknown;
-  readonly params?: { readonly missingProperty?: unknown };
-  /** class-validator. */
+  readonly params?: { readonly missingProperty?: unknown; readonly requiredProperties?: unknown };
+  /** class-validator, which lists the issues of an object's members below it. */
   readonly property?: unknown;
+  readonly children?: unknown;
 }
 
 interface ValidationError {
@@ -26,6 +27,9 @@ interface ValidationError {
   readonly arkErrors?: unknown;
   /** Ajv marks its errors, which have no name. */
   readonly ajv?: unknown;
+  /** TypeBox 1 has its issues here, with the value; earlier ones have the first issue in `error`. */
+  readonly cause?: unknown;
+  readonly error?: unknown;
 }
 
 const MOST_FIELDS = 20;
@@ -37,6 +41,8 @@ const MOST_FIELDS = 20;
 export function validationFields(error: object): readonly string[] | undefined {
   const { name, issues, inner, details, errors, path, arkErrors, ajv } = error as ValidationError;
   if (ajv === true) return fieldsOf(errors);
+  // class-validator rejects with its list.
+  if (Array.isArray(error)) return isClassValidators(error) ? fieldsOf(error) : undefined;
   switch (name) {
     // Zod 3 and 4; its own core; Valibot; Standard Schema's.
     case "ZodError":
@@ -56,8 +62,25 @@ export function validationFields(error: object): readonly string[] | undefined {
       return Array.isArray(path) ? fieldsOf([{ path }]) : [];
     default:
       // Celebrate: a map from the part of the request to Joi's error.
-      return details instanceof Map ? celebrated(details) : undefined;
+      if (details instanceof Map) return celebrated(details);
+      // routing-controllers has class-validator's list in its error.
+      return isClassValidators(errors) ? fieldsOf(errors) : typeBoxFields(error);
   }
+}
+
+function isClassValidators(issues: unknown): boolean {
+  if (!Array.isArray(issues) || issues.length === 0) return false;
+  return (issues as readonly unknown[]).every((issue) => {
+    const { property, children, constraints } = Object(issue) as Issue & { readonly constraints?: unknown };
+    return typeof property === "string" && (Array.isArray(children) || typeof constraints === "object");
+  });
+}
+
+function typeBoxFields({ cause, error }: ValidationError): readonly string[] | undefined {
+  const { source, errors } = Object(cause) as { readonly source?: unknown; readonly errors?: unknown };
+  if (typeof source === "string" && Array.isArray(errors)) return fieldsOf(errors);
+  const { path, schema } = Object(error) as { readonly path?: unknown; readonly schema?: unknown };
+  return typeof path === "string" && typeof schema === "object" ? fieldsOf([{ instancePath: path }]) : undefined;
 }
 
 function celebrated(details: ReadonlyMap<unknown, unknown>): readonly string[] {
@@ -69,10 +92,20 @@ export function fieldsOf(issues: unknown): readonly string[] {
   if (!isList(issues)) return [];
   const fields = new Set<string>();
   for (const issue of Array.from(issues).slice(0, MOST_FIELDS) as Issue[]) {
-    const field = fieldOf(issue);
-    if (field !== "") fields.add(field);
+    for (const field of namedBy(issue)) if (field !== "" && fields.size < MOST_FIELDS) fields.add(field);
   }
   return [...fields];
+}
+
+/** The fields of one issue: several where members are missing, or objects within. */
+function namedBy(issue: Issue): readonly string[] {
+  const { property, children, instancePath, params } = issue;
+  if (typeof property === "string" && Array.isArray(children) && children.length > 0) {
+    return fieldsOf(children).map((field) => `${property}.${field}`);
+  }
+  const missing = params?.requiredProperties;
+  if (typeof instancePath !== "string" || !Array.isArray(missing)) return [fieldOf(issue)];
+  return missing.map((name) => fieldOf({ instancePath, params: { missingProperty: name } }));
 }
 
 function isList(value: unknown): value is ArrayLike<unknown> {
