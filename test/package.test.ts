@@ -103,7 +103,7 @@ describe("the packed library", () => {
     // Error messages name these pages, so they must be in the package.
     for (const page of ["api", "deploy", "errors", "events", "operations"]) expect(files).toContain(`docs/${page}.md`);
     console.log(`packed ${Math.round(packed / 1024)} KiB, unpacked ${Math.round(unpacked / 1024)} KiB`);
-    expect(packed).toBeLessThan(450 * 1024);
+    expect(packed).toBeLessThan(470 * 1024);
   });
 
   it("has no import statements of Node's own modules, which load slower (scripts/build.js)", () => {
