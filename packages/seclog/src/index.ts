@@ -33,7 +33,7 @@ export { currentRequest, runWithRequest, setActor } from "./record/context.ts";
 export type { EventFacts, EventInput, EventType, Party } from "./record/facts.ts";
 export type { FailedLoginsOptions } from "./record/failed-logins.ts";
 export type { HandlerHealth, Health, HealthError, LeftBehind } from "./record/health.ts";
-export type { RedactOptions } from "./record/redact.ts";
+export type { AddressBits, PrivacyClass, RedactOptions } from "./record/redact.ts";
 export type { Diagnostic, Receipt, SecurityLog } from "./record/security-log.ts";
 export { type StoredColumn, storedText, type TextColumn } from "./record/stored-text.ts";
 export type { EventBatch, SecurityEventHandler } from "./ship/handler.ts";

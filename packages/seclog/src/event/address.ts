@@ -51,3 +51,29 @@ function longestZeros(groups: readonly number[]): { start: number; length: numbe
   }
   return best;
 }
+
+/** Addresses in a text, and what looks like one. */
+const ADDRESSES = /(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{1,4})?|\d{1,3}(?:\.\d{1,3}){3}/g;
+
+/** A text in which every address is cut to the network of so many bits, in canonical form. */
+export function withCutAddresses(text: string, ipv4Bits: number, ipv6Bits: number): string {
+  return text.replace(ADDRESSES, (found) => {
+    if (isIPv4(found)) {
+      const bytes = found.split(".").map(Number);
+      return bytes.map((byte, at) => byte & keptBits(ipv4Bits, at, 8)).join(".");
+    }
+    if (!isIPv6(found)) return found;
+    const groups = ipv6Groups(found);
+    // An IPv4 address within an IPv6 one is still one.
+    const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+    const bits = mapped ? 96 + ipv4Bits : ipv6Bits;
+    const cut = groups.map((group, at) => (group & keptBits(bits, at, 16)).toString(16));
+    return canonicalAddress(cut.join(":")) ?? found;
+  });
+}
+
+/** The mask of one part of an address of which the first bits are kept. */
+function keptBits(bits: number, part: number, width: number): number {
+  const kept = Math.min(Math.max(bits - part * width, 0), width);
+  return ((1 << width) - 1) & ~((1 << (width - kept)) - 1);
+}

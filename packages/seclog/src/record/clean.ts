@@ -18,9 +18,18 @@ export function clean(
   notes: NoteTaker,
   repeats: boolean = false,
 ): string {
-  if (redactor.secretColumn(column)) {
+  const privacy = redactor.columnClass(column);
+  if (privacy === "never") {
     notes.redacted(column);
     return REDACTED;
+  }
+  if (privacy === "hash") {
+    notes.converted(column, "hmac-sha256");
+    return redactor.hash(text);
+  }
+  if (privacy === "mask") {
+    notes.redacted(column);
+    return keptText(redactor.mask(redactor.id(text)), column, notes);
   }
   const { limit } = EVENT_COLUMNS[column];
   if (repeats && text.length <= limit && redactor.isKnownPlain(text)) return text;

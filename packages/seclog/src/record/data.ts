@@ -356,12 +356,37 @@ class DataWalk {
       return this.#converted(UNSERIALIZABLE, "unserializable");
     }
     if (value === undefined) return undefined;
-    if (this.#redactor.hasDataPaths && this.#redactor.secretPath(["data", ...this.#path])) return this.#redacted();
-    if (rule === "keep") return this.#value(value);
-    // Whether a password exists is not secret.
-    if (rule === "redact") return value === null || typeof value === "boolean" ? this.#value(value) : this.#redacted();
-    if (rule === "url") return this.#value(typeof value === "string" ? this.#withoutQuery(value) : value);
-    if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") return this.#value(value);
+    const privacy = this.#redactor.hasDataPaths ? this.#redactor.pathClass(["data", ...this.#path]) : undefined;
+    if (privacy !== undefined && privacy !== "keep") return this.#classed(value, privacy);
+    switch (privacy === undefined ? rule : "keep") {
+      case "keep":
+        return this.#value(value);
+      case "redact":
+        // Whether a password exists is not secret.
+        return value === null || typeof value === "boolean" ? this.#value(value) : this.#redacted();
+      case "url":
+        return this.#value(typeof value === "string" ? this.#withoutQuery(value) : value);
+      case "address":
+        return this.#value(typeof value === "string" ? this.#redactor.addresses(value) : value);
+      case "hash":
+        return isId(value) ? this.#hashed(value) : this.#value(value);
+      case "pseudonym":
+        return this.#classed(value, "hash");
+      case "mask":
+        return this.#classed(value, "mask");
+    }
+  }
+
+  /** A value that the application has given a class. What is not a plain value is redacted as a whole. */
+  #classed(value: unknown, privacy: "never" | "hash" | "mask"): string | undefined {
+    if (value === null || typeof value === "boolean") return this.#value(value);
+    if (privacy === "never" || !isId(value)) return this.#redacted();
+    if (privacy === "hash") return this.#hashed(value);
+    this.#notes.redacted(this.#where());
+    return this.#text(this.#redactor.mask(this.#redactor.value(String(value), this.#path)));
+  }
+
+  #hashed(value: string | number | bigint): string {
     return this.#converted(this.#redactor.hash(String(value)), "hmac-sha256");
   }
 
@@ -392,6 +417,10 @@ class DataWalk {
     for (const step of this.#path) where += `.${step}`;
     return member === undefined ? where : `${where}.${member}`;
   }
+}
+
+function isId(value: unknown): value is string | number | bigint {
+  return typeof value === "string" || typeof value === "number" || typeof value === "bigint";
 }
 
 const NOT_SPECIAL: unique symbol = Symbol("not special");

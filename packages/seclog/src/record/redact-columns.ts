@@ -49,6 +49,11 @@ const INSTEAD: { readonly [M in EventMember]?: string } = {
 /** The columns of each name; several for a header that fills several. */
 const COLUMNS_OF: ReadonlyMap<string, readonly EventColumn[]> = columnsByName();
 
+/** Whether a plain name stands for the client's address. */
+export function isAddressName(plain: string): boolean {
+  return COLUMNS_OF.get(plain)?.some(({ member }) => member === "ipAddress" || member === "ipChain") ?? false;
+}
+
 function columnsByName(): Map<string, readonly EventColumn[]> {
   const columns = new Map<string, readonly EventColumn[]>();
   for (const column of COLUMN_LIST) {

@@ -230,9 +230,9 @@ describe("options", () => {
     expect(own.rule("pin")).toBe("keep");
     expect(own.text("see CASE-1 and CASE-22")).toBe("see [redacted] and [redacted]");
     expect(own.text("CASE-1")).toBe(REDACTED);
-    expect(own.secretPath(["data", "user", "email"])).toBe(true);
-    expect(own.secretPath(["data", "items", "3", "code"])).toBe(true);
-    expect(own.secretPath(["data", "user"])).toBe(false);
+    expect(own.pathClass(["data", "user", "email"])).toBe("never");
+    expect(own.pathClass(["data", "items", "3", "code"])).toBe("never");
+    expect(own.pathClass(["data", "user"])).toBeUndefined();
     expect(own.secretColumn("userAgent")).toBe(true);
     expect(own.secretColumn("path")).toBe(false);
     expect(own.hasDataPaths).toBe(true);
@@ -320,7 +320,7 @@ describe("options", () => {
         message: expect.stringMatching(`redact: names has "${name}", .* write paths: \\["data\\.${name}"\\]$`),
       }),
     );
-    expect(createRedactor({ paths: [`data.${name}`] }).secretPath(["data", name])).toBe(true);
+    expect(createRedactor({ paths: [`data.${name}`] }).pathClass(["data", name])).toBe("never");
   });
 
   it("accept names in any alphabet", () => {

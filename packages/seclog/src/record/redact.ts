@@ -10,8 +10,9 @@
 
 import { createHmac, randomBytes } from "node:crypto";
 import { isRegExp, isUint8Array } from "node:util/types";
-import { configError, rejectUnknownOptions } from "../event/options.ts";
-import { columnsNamed, REDACTABLE } from "./redact-columns.ts";
+import { withCutAddresses } from "../event/address.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
+import { columnsNamed, isAddressName, REDACTABLE } from "./redact-columns.ts";
 import { REDACTED } from "./redacted.ts";
 import { isIdName, isNumberName, type NameRule, nameRule, plainName } from "./secret-names.ts";
 import { SECRET_PATTERNS, type SecretPattern, secretReplacer } from "./secret-patterns.ts";
@@ -24,8 +25,36 @@ export const LOOK_BEHIND_DATA_CUT = 4096;
 /** The most characters of a name in data to store, and to check. */
 export const LONGEST_NAME = 200;
 
+/**
+ * How to store a value: `never`, as a keyed hash by which equal values can be matched, masked to what a person
+ * recognises (`a***@shop.example`, `***4242`), or as it is.
+ */
+export type PrivacyClass = "never" | "hash" | "mask" | "keep";
+
+/** How many bits of an address to keep. */
+export interface AddressBits {
+  /** @default 24 */
+  readonly ipv4?: number | undefined;
+  /** @default 48 */
+  readonly ipv6?: number | undefined;
+}
+
 /** What to redact in addition to the defaults, and what to exempt. */
 export interface RedactOptions {
+  /**
+   * How to store a value, by its name or path as in `names` and `paths`: `{ email: "mask", "data.tax.id": "hash", userId:
+   * "hash", userAgent: "never" }`. A list or an object of a class other than `keep` is redacted as a whole. An address
+   * cannot be hashed or masked: see `addresses`. Text that is kept is still searched for secrets.
+   */
+  readonly classes?: { readonly [nameOrPath: string]: PrivacyClass } | undefined;
+  /**
+   * Whether to cut addresses to their network, in their column, in the chain of proxies, and in members of data that are
+   * named as an address (`ip`, `clientIp`, `x-forwarded-for`, …). Floods and failed logins are still counted by the whole
+   * address, in memory.
+   *
+   * @default false
+   */
+  readonly addresses?: boolean | AddressBits | undefined;
   /**
    * More names whose values are secret: in data at any depth, and of an event's own texts (`actorId`, `userid`,
    * `target`, `client_ip`, `url`, `x-request-id`, `user_agent`, …), whose columns then hold `[redacted]`, or nothing if
@@ -75,12 +104,18 @@ export interface Redactor {
   rule(name: string): NameRule;
   /** A keyed hash: equal ids have equal hashes, and testing a guess takes the key. */
   hash(id: string): string;
+  /** What is left of a masked text. */
+  mask(text: string): string;
+  /** The class of a column; `undefined` if the application has not given it one. */
+  columnClass(name: string): Exclude<PrivacyClass, "keep"> | undefined;
   /** Whether the application named this column as secret. */
   secretColumn(name: string): boolean;
-  /** Whether the application named the value at this path, which begins with `data`, as secret. */
-  secretPath(path: readonly string[]): boolean;
-  /** Whether {@link secretPath} can ever be true. */
+  /** The class of the value at this path, which begins with `data`; `undefined` if the application has given it none. */
+  pathClass(path: readonly string[]): PrivacyClass | undefined;
+  /** Whether {@link pathClass} can ever return a class. */
   readonly hasDataPaths: boolean;
+  /** A text with every address in it cut to its network, where that is on. */
+  addresses(text: string): string;
 }
 
 /** The most texts to remember: clients choose them. */
@@ -95,28 +130,33 @@ const DIGITS_ALONE = /^\d+$/;
  * @throws SeclogError `SECLOG_CONFIG` that names the option at fault
  */
 export function createRedactor(options: RedactOptions = {}): Redactor {
-  rejectUnknownOptions("redact", options, ["names", "allowNames", "paths", "patterns", "allowPatterns", "key"]);
+  rejectUnknownOptions("redact", options, [
+    ...["classes", "addresses", "names", "allowNames", "paths", "patterns", "allowPatterns", "key"],
+  ]);
+  const classes = privacyClasses(options.classes);
   const own = plainNames("names", options.names);
   const kept = plainNames("allowNames", options.allowNames);
   for (const name of own) {
     if (kept.has(name)) throw configError("redact", "names", `and allowNames both have "${name}": which one is meant?`);
   }
-  const paths = strings("paths", options.paths).map((path) => {
-    if (!/^[^.]+(\.[^.]+)*$/.test(path)) {
-      throw configError("redact", "paths", `has ${JSON.stringify(path)}, which is not a dotted path`);
+  const paths = strings("paths", options.paths).map((path) => checkedPath("paths", path));
+  const classOfName = new Map<string, PrivacyClass>();
+  const classedPaths: { readonly steps: readonly string[]; readonly class: PrivacyClass }[] = [];
+  const columns = new Map<string, PrivacyClass>();
+  for (const [name, privacy] of classes) {
+    if (name.includes(".")) {
+      classedPaths.push({ steps: checkedPath("classes", name), class: privacy });
+      continue;
     }
-    const steps = path.split(".");
-    const [first = ""] = steps;
-    if (
-      first === "data"
-        ? steps.length === 1
-        : first !== "*" && (steps.length > 1 || !REDACTABLE.some((column) => column === first))
-    ) {
-      const known = `a path begins with data. or is one of ${REDACTABLE.join(", ")}`;
-      throw configError("redact", "paths", `has ${JSON.stringify(path)}, which names nothing: ${known}`);
+    const [plain = ""] = plainNames("classes", [name]);
+    if (own.has(plain) || kept.has(plain)) {
+      throw configError("redact", "classes", `has "${name}", which names or allowNames has, too: which one is meant?`);
     }
-    return steps;
-  });
+    classOfName.set(plain, privacy);
+    for (const column of columnsNamed(name)) columns.set(column, checkedColumnClass(name, column, privacy));
+  }
+  for (const steps of paths) classedPaths.push({ steps, class: "never" });
+  const address = addressBits(options.addresses);
   const patterns = (options.patterns ?? []).map((pattern): RegExp => {
     if (!isRegExp(pattern)) {
       throw configError("redact", "patterns", `has ${typeof pattern}, which is not a RegExp`);
@@ -134,8 +174,13 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
   const redact = withOwn(secretReplacer(off));
   const redactId = withOwn(secretReplacer(new Set([...off, "cardNumber"])));
   const plain = new Set<string>();
-  const columns = new Set<string>(paths.flatMap((steps) => (steps.length === 1 ? steps : [])));
-  for (const name of options.names ?? []) for (const column of columnsNamed(name)) columns.add(column);
+  for (const steps of paths) if (steps.length === 1) for (const column of steps) columns.set(column, "never");
+  for (const name of options.names ?? []) for (const column of columnsNamed(name)) columns.set(column, "never");
+  const columnClass = (name: string): Exclude<PrivacyClass, "keep"> | undefined => {
+    if (columns.size === 0) return undefined;
+    const found = columns.get(name) ?? columns.get("*");
+    return found === "keep" ? undefined : found;
+  };
 
   return {
     text: redact,
@@ -157,19 +202,89 @@ export function createRedactor(options: RedactOptions = {}): Redactor {
       const known = plainName(name);
       if (kept.has(known)) return "keep";
       if (own.has(known)) return "redact";
+      const privacy = classOfName.get(known);
+      if (privacy !== undefined) return RULES[privacy];
+      if (address !== undefined && isAddressName(known)) return "address";
       return nameRule(known);
     },
     hash(id) {
       return `hmac:${createHmac("sha256", key).update(id).digest("hex").slice(0, 32)}`;
     },
-    secretColumn: (name) => columns.size > 0 && (columns.has(name) || columns.has("*")),
-    secretPath(path) {
-      return paths.some((secret) => {
-        return secret.length === path.length && secret.every((step, i) => step === "*" || step === path[i]);
-      });
+    mask: masked,
+    columnClass,
+    secretColumn: (name) => columnClass(name) === "never",
+    pathClass(path) {
+      return classedPaths.find(({ steps }) => {
+        return steps.length === path.length && steps.every((step, i) => step === "*" || step === path[i]);
+      })?.class;
     },
-    hasDataPaths: paths.some(([first]) => first === "data" || first === "*"),
+    hasDataPaths: classedPaths.some(({ steps: [first] }) => first === "data" || first === "*"),
+    addresses: (text) => (address === undefined ? text : withCutAddresses(text, address.ipv4, address.ipv6)),
   };
+}
+
+/** How the members of a class are treated. */
+const RULES: { readonly [C in PrivacyClass]: NameRule } = {
+  never: "redact",
+  hash: "pseudonym",
+  mask: "mask",
+  keep: "keep",
+};
+
+/** @throws SeclogError `SECLOG_CONFIG` for anything but a class */
+function privacyClasses(classes: RedactOptions["classes"]): readonly (readonly [string, PrivacyClass])[] {
+  if (classes === undefined) return [];
+  if (typeof classes !== "object" || classes === null || Array.isArray(classes)) {
+    throw configError("redact", "classes", 'must be an object, such as { email: "mask" }');
+  }
+  return Object.entries(classes).map(([name, value]) => {
+    if (Object.hasOwn(RULES, value)) return [name, value];
+    const known = Object.keys(RULES).join(", ");
+    throw configError("redact", "classes", `has ${name}: ${JSON.stringify(value)}; the classes are ${known}`);
+  });
+}
+
+/** @throws SeclogError `SECLOG_CONFIG` for a path that can never match */
+function checkedPath(option: string, path: string): readonly string[] {
+  if (!/^[^.]+(\.[^.]+)*$/.test(path)) {
+    throw configError("redact", option, `has ${JSON.stringify(path)}, which is not a dotted path`);
+  }
+  const steps = path.split(".");
+  const [first = ""] = steps;
+  const named = first === "*" || (steps.length === 1 && REDACTABLE.some((column) => column === first));
+  if (first === "data" ? steps.length > 1 : named) return steps;
+  const known = `a path begins with data. or is one of ${REDACTABLE.join(", ")}`;
+  throw configError("redact", option, `has ${JSON.stringify(path)}, which names nothing: ${known}`);
+}
+
+/** Columns whose values have a form of their own, which neither a hash nor a masked text has. */
+const FORMED: ReadonlySet<string> = new Set(["ipAddress", "ipChain", "traceId", "spanId"]);
+
+function checkedColumnClass(name: string, column: string, privacy: PrivacyClass): PrivacyClass {
+  if ((privacy !== "hash" && privacy !== "mask") || !FORMED.has(column)) return privacy;
+  const instead = column.startsWith("ip") ? "use addresses to cut it to its network" : 'the class can be "never"';
+  throw configError(
+    "redact",
+    "classes",
+    `has ${name}: "${privacy}", which the column ${column} cannot hold: ${instead}`,
+  );
+}
+
+function addressBits(option: RedactOptions["addresses"]): { readonly ipv4: number; readonly ipv6: number } | undefined {
+  if (option === undefined || option === false) return undefined;
+  const bits: AddressBits = option === true ? {} : option;
+  rejectUnknownOptions("redact: addresses", bits, ["ipv4", "ipv6"]);
+  return {
+    ipv4: wholeNumber("redact: addresses", "ipv4", bits.ipv4, { default: 24, min: 0, max: 32 }),
+    ipv6: wholeNumber("redact: addresses", "ipv6", bits.ipv6, { default: 48, min: 0, max: 128 }),
+  };
+}
+
+/** What a person still recognises: the end of a long value, the first letter and the host of an e-mail address. */
+function masked(text: string): string {
+  const email = /^([^\s@])[^\s@]{0,255}(@[^\s@]{1,255})$/.exec(text);
+  if (email !== null) return `${email[1]}***${email[2]}`;
+  return `***${text.length >= 12 ? text.slice(-4) : text.length >= 8 ? text.slice(-2) : ""}`;
 }
 
 /** @throws SeclogError `SECLOG_CONFIG` for a name that could never match */

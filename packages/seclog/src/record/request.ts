@@ -153,7 +153,7 @@ function readFacts(
 
   const id = headers("x-request-id");
   if (id !== undefined) {
-    if (UUID.test(id) && !redactor.secretColumn("requestId")) facts.requestId = id;
+    if (UUID.test(id) && redactor.columnClass("requestId") === undefined) facts.requestId = id;
     else if (REQUEST_ID.test(id)) facts.requestId = clean(id, "requestId", redactor, notes);
   }
 
@@ -173,7 +173,7 @@ function readFacts(
     notes.redacted("ipAddress");
     return;
   }
-  if (ip.ipAddress !== undefined) facts.ipAddress = ip.ipAddress;
+  if (ip.ipAddress !== undefined) facts.ipAddress = redactor.addresses(ip.ipAddress);
   if (ip.ipChain !== undefined) facts.ipChain = keepChain(ip.ipChain, redactor, notes);
 }
 
@@ -197,7 +197,7 @@ function keepChain(chain: string, redactor: Redactor, notes: NoteTaker): string 
     return REDACTED;
   }
   if (chain.length > EVENT_COLUMNS.ipChain.limit) notes.truncated("ipChain", chain.length);
-  const kept = chain.slice(-EVENT_COLUMNS.ipChain.limit);
+  const kept = redactor.addresses(chain.slice(-EVENT_COLUMNS.ipChain.limit));
   const safe = redactor.id(kept);
   if (safe !== kept) notes.redacted("ipChain");
   return keepText(safe, "ipChain", EVENT_COLUMNS.ipChain.limit * 2, notes);

@@ -69,7 +69,7 @@ export function takeFacts(
       // `null` often means absent: a header that was not set, a column without a value.
       if (value === undefined || value === null) continue;
       // Valid, but to be redacted, which happens in the data.
-      if (redactor.hasDataPaths && redactor.secretPath(["data", name])) problem = "";
+      if (redactor.hasDataPaths && isPrivate(redactor, name)) problem = "";
       else problem = take(value, into, redactor, notes);
     } catch {
       // A getter or a method of the value threw: still take the others.
@@ -80,6 +80,11 @@ export function takeFacts(
     refused = [...(refused ?? []), name];
   }
   return refused;
+}
+
+function isPrivate(redactor: Redactor, name: string): boolean {
+  const privacy = redactor.pathClass(["data", name]);
+  return privacy !== undefined && privacy !== "keep";
 }
 
 function takeOutcome(value: unknown, into: Draft): string | undefined {

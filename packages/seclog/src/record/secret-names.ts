@@ -1,7 +1,10 @@
 /** What the name of a value says about it, before the value is read. */
 
-/** How to treat a value by its name: `url` removes its query. */
-export type NameRule = "keep" | "redact" | "hash" | "url";
+/**
+ * How to treat a value by its name: `url` removes its query, `address` cuts addresses to their network, and `pseudonym`
+ * is a hash that the application wants, whatever the value's form.
+ */
+export type NameRule = "keep" | "redact" | "hash" | "pseudonym" | "mask" | "url" | "address";
 
 /** Part of a name, in lower case and without signs. */
 const SECRET_PART =

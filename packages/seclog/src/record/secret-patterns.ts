@@ -45,7 +45,7 @@ const ASSIGNS = /[=:]/;
 const SECRET_WORDS = /pass|pwd|secret|token|key|authori|cookie|credential|otp|cvv|cvc|sess|sid|csrf|signature/i;
 const SCHEMES = /(?:bearer|basic)\s/i;
 const PREFIXES =
-  /eyJ|-----B|E\+KEY|T-KEY-|A(?:KIA|SIA)|[srp]k[-_]|gh[pousr]_|_pat_|whsec_|xox|xapp-|AIza|npm_|glpat-|SG\.|ya29\.|GOCSPX-|hf_|shp[acps]|dop_v|pypi-|sq0/;
+  /eyJ|-----B|E\+KEY|T-KEY-|A(?:KIA|SIA)|[srp]k[-_]|gh[pousr]_|_pat_|whsec_|xox|xapp-|AIza|npm_|glpat-|SG\.|ya29\.|GOCSPX-|hf_|shp[acps]|dop_v|pypi-|sq0|LTAI|AKID|dapi|hv[sbr]\.|pscale_|sbp_|glsa_|NRAK-|PMAK-|ATATT3|lin_api_|sntrys_|\d:AA|AccountKey=|[?&]sig=/;
 /** Cards are grouped 4-4-4-4, 4-6-5, 4-6-4 or 6-13, or not at all. */
 const DIGIT_GROUPS = /\d{4}[ .-]?\d{4}/;
 
@@ -84,6 +84,16 @@ const API_KEYS = new RegExp(
     "hf_[A-Za-z0-9]{30,}",
     "(?:shp(?:at|ca|pa|ss)_|dop_v1_)[a-f0-9]{30,}",
     "sq0(?:atp|csp)-[A-Za-z0-9_-]{20,}",
+    // Alibaba and Tencent Cloud.
+    "LTAI[A-Za-z0-9]{12,26}(?![A-Za-z0-9])",
+    "AKID[A-Za-z0-9]{28,36}(?![A-Za-z0-9])",
+    // Databricks, HashiCorp Vault, PlanetScale, Supabase, Grafana, New Relic, Postman, Atlassian, Linear, Sentry.
+    "dapi[a-f0-9]{32}",
+    "hv[sbr]\\.[A-Za-z0-9_-]{20,}",
+    "(?:pscale_(?:tkn|oauth|pw)_|sbp_|glsa_|lin_api_|sntrys_)[A-Za-z0-9_=+/.-]{20,}",
+    "(?:NRAK|PMAK|ATATT3)[A-Za-z0-9_=-]{20,}",
+    // A bot of Telegram.
+    "\\d{8,10}:AA[A-Za-z0-9_-]{33}",
   ].join("|")})`,
   "g",
 );
@@ -115,7 +125,11 @@ const REPLACEMENTS: { readonly [P in SecretPattern]: readonly [sign: number, rep
     (text) => text.replace(/(:\/\/(?!\[)[^\s/?#:@]{0,256}:)(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]{1,256}@/g, `$1${REDACTED}@`),
   ],
   scheme: [SCHEME, (text) => text.replace(/(?<![a-z])(bearer|basic)(\s{1,4})([A-Za-z0-9._~+/=-]{6,})/gi, credentials)],
-  apiKey: [PREFIX, (text) => text.replace(API_KEYS, REDACTED)],
+  apiKey: [
+    PREFIX,
+    // Also the signature of a link to Azure's storage.
+    (text) => text.replace(API_KEYS, REDACTED).replace(/([?&]sig=)[A-Za-z0-9%+/=_-]{40,}/g, `$1${REDACTED}`),
+  ],
   assignment: [ASSIGNMENT, (text) => text.replace(ASSIGNED, assigned)],
   cardNumber: [DIGITS, withoutCardNumbers],
 };
