@@ -54,7 +54,8 @@ export interface CaptureOptions<Request extends object = IncomingMessage> extend
   readonly context?: boolean | undefined;
   /**
    * Whether equal events become one with a `count`, once there are more than ten within a minute: those of one type,
-   * detector, address, route, status and actor. Events of durability `"strict"` never do.
+   * detector, address, route, status and actor. So do those of senders beyond the first 200 of one detector, route and
+   * status within a minute. Events of durability `"strict"` never do.
    * @default true
    */
   readonly fold?: boolean | undefined;
@@ -143,10 +144,11 @@ export class Capture {
     if (identity === undefined || !identity.foldable) return false;
     const { address, actor } = identity;
     const route = facts["route"] ?? identity.route;
-    const key = [detector, facts["statusCode"], address, route, nameOf(actor)].join("\n");
+    const crowd = [detector, facts["statusCode"], route].join("\n");
+    const likeness = { kind: [crowd, address, nameOf(actor), facts["userid"]].join("\n"), crowd, address };
     // A folded event is recorded later, outside the request's context.
     const whole = actor === undefined || actor === null || "actor" in facts ? facts : { actor, ...facts };
-    if (this.#folding.passes(key, { type, request, facts: whole })) return false;
+    if (this.#folding.passes(likeness, { type, request, facts: whole })) return false;
     markCause(causesOf(request), type);
     return true;
   }

@@ -21,8 +21,8 @@ function folding() {
   const folded: Folded[] = [];
   const fold = new Folding((event) => folded.push(event));
   let atOnce = 0;
-  const add = (times: number, key = "k"): void => {
-    for (let time = 0; time < times; time++) if (fold.passes(key, EVENT)) atOnce += 1;
+  const add = (times: number, kind = "k", crowd = kind, address = "192.0.2.1"): void => {
+    for (let time = 0; time < times; time++) if (fold.passes({ kind, crowd, address }, EVENT)) atOnce += 1;
   };
   const counts = (): number[] => folded.map(({ facts }) => Number(facts["count"]));
   const recorded = (): number => atOnce + counts().reduce((sum, count) => sum + count, 0);
@@ -47,6 +47,33 @@ describe("Folding", () => {
     // A slow machine may need a few minutes' windows.
     expect(atOnce() + counts().length).toBeLessThan(200);
     expect(recorded()).toBe(1_000_000);
+  });
+
+  it("tells 200 senders apart, and counts the events and the addresses of a botnet's others", () => {
+    const { add, folded, recorded, atOnce } = folding();
+    for (let bot = 0; bot < 100_000; bot++)
+      add(1, `kind of ${bot}`, "crowd", `10.${bot >> 16}.${(bot >> 8) & 255}.${bot & 255}`);
+    judgeNow();
+    expect(recorded()).toBe(100_000);
+    // A slow machine may need a few minutes' windows.
+    expect(atOnce() % 200).toBe(0);
+    expect(atOnce() + folded.length).toBeLessThan(1_000);
+    for (const { facts } of folded) {
+      const [count, addresses] = [Number(facts["count"]), Number(facts["addresses"])];
+      expect(Math.abs(addresses - count)).toBeLessThanOrEqual(Math.max(3, count * 0.15));
+    }
+  });
+
+  it("still tells a sender apart that it knows from before the crowd, and lets another kind pass", () => {
+    const { add, folded, atOnce } = folding();
+    add(1, "known", "crowd");
+    for (let bot = 0; bot < 300; bot++) add(1, `kind of ${bot}`, "crowd");
+    expect(atOnce()).toBe(200);
+    add(30, "known", "crowd");
+    add(1, "other", "another crowd");
+    expect(atOnce()).toBe(210);
+    judgeNow();
+    expect(folded.map(({ facts }) => facts["addresses"])).toEqual([undefined, undefined, 1]);
   });
 
   it("never holds more of a kind than it has recorded, and loses none of more kinds than it remembers", () => {
@@ -125,6 +152,16 @@ describe("a flood", () => {
     const folded = events.find(({ count }) => count !== undefined);
     expect(folded).toMatchObject({ statusCode: 401, level: "warning", path: "/private" });
     expect(String(folded?.startedAt) <= String(folded?.endedAt)).toBe(true);
+  });
+
+  it("leaves few rows of a botnet, and says how many addresses took part", async () => {
+    const { log, events, flood } = await flooded({});
+    for (let bot = 0; bot < 500; bot++) await flood(1, "/private", `198.18.${bot >> 8}.${bot & 255}`);
+    await log.close();
+    expect(total(events)).toBe(500);
+    // More, should a minute end meanwhile.
+    expect(events.length).toBeLessThan(410);
+    expect(events.some(({ data }) => Number(data?.["addresses"]) > 50)).toBe(true);
   });
 
   it("is recorded event by event where they are strict, or where folding is off", async () => {

@@ -4,16 +4,23 @@
  * in the minute, so a million events leave some twenty; what is left is recorded when the minute is over, and when the
  * log flushes, closes, or the process exits.
  *
+ * A botnet sends the same from many addresses. Beyond so many senders of one kind of event within a minute, those that
+ * are new become one event, too, with a count of events and of addresses. Which addresses they were is not recorded.
+ *
  * A crash takes at most what a minute has left: never more than was recorded of that minute.
  */
 import type { CatalogueData } from "../event/catalogue.ts";
 import { awaitJudgement, judged } from "../record/judgements.ts";
 import { clearTimeout, setTimeout, wallNow } from "../runtime/timers.ts";
 import type { CaptureFacts } from "./capture-facts.ts";
+import { DistinctCount } from "./distinct.ts";
 
 /** So many equal events of a minute pass at once. */
 const AT_ONCE = 10;
 const WINDOW_MS = 60_000;
+
+/** So many senders of the same kind of event are told apart within a minute. */
+const MOST_SENDERS = 200;
 
 /** The most kinds of events to count at once, since clients choose them: the one that began first goes. */
 const MOST_KINDS = 2_000;
@@ -23,6 +30,16 @@ export interface Folded {
   readonly type: keyof CatalogueData;
   readonly request: object;
   readonly facts: CaptureFacts;
+}
+
+/** What an event has in common with others. */
+export interface Likeness {
+  /** With those that only a sender repeats. */
+  readonly kind: string;
+  /** With those of other senders. */
+  readonly crowd: string;
+  /** The sender's address. */
+  readonly address: string | undefined;
 }
 
 interface Kind {
@@ -36,8 +53,15 @@ interface Kind {
   last: Folded | undefined;
 }
 
+/** Equal events of many senders. Its counts are of those senders that are not told apart. */
+interface Crowd extends Kind {
+  senders: number;
+  addresses: DistinctCount;
+}
+
 export class Folding {
   readonly #kinds = new Map<string, Kind>();
+  readonly #crowds = new Map<string, Crowd>();
   readonly #record: (event: Folded) => void;
   #timer: NodeJS.Timeout | undefined;
 
@@ -46,33 +70,66 @@ export class Folding {
   }
 
   /** Whether an event is to be recorded now. Otherwise it counts. */
-  passes(key: string, event: Folded): boolean {
+  passes({ kind: key, crowd: crowdKey, address }: Likeness, event: Folded): boolean {
     const now = wallNow();
-    let kind = this.#kinds.get(key);
-    if (kind !== undefined && now - kind.since >= WINDOW_MS) {
-      this.#tell(kind);
-      this.#kinds.delete(key);
-      kind = undefined;
+    const known = this.#current(this.#kinds, key, now);
+    if (known !== undefined) {
+      if (known.recorded < AT_ONCE) {
+        known.recorded += 1;
+        return true;
+      }
+      this.#count(known, event, now);
+      return false;
     }
-    if (kind === undefined) {
-      this.#kinds.set(key, { since: now, recorded: 1, count: 0, startedAt: now, endedAt: now, last: undefined });
-      if (this.#kinds.size > MOST_KINDS) this.#forgetFirst();
-      return true;
+    const crowd = this.#crowd(crowdKey, now);
+    if (crowd.senders >= MOST_SENDERS) {
+      crowd.addresses.add(address ?? "");
+      this.#count(crowd, event, now);
+      return false;
     }
-    if (kind.recorded < AT_ONCE) {
-      kind.recorded += 1;
-      return true;
+    crowd.senders += 1;
+    crowd.recorded += 1;
+    this.#add(this.#kinds, key, newKind(now, 1));
+    return true;
+  }
+
+  /** One whose minute is not over. What was left of another is recorded. */
+  #current<K extends Kind>(kinds: Map<string, K>, key: string, now: number): K | undefined {
+    const kind = kinds.get(key);
+    if (kind === undefined || now - kind.since < WINDOW_MS) return kind;
+    this.#tell(kind);
+    kinds.delete(key);
+    return undefined;
+  }
+
+  #crowd(key: string, now: number): Crowd {
+    const known = this.#current(this.#crowds, key, now);
+    if (known !== undefined) return known;
+    return this.#add(this.#crowds, key, { ...newKind(now, 0), senders: 0, addresses: new DistinctCount() });
+  }
+
+  #add<K extends Kind>(kinds: Map<string, K>, key: string, kind: K): K {
+    kinds.set(key, kind);
+    if (kinds.size > MOST_KINDS) {
+      const [first] = kinds;
+      if (first !== undefined) {
+        kinds.delete(first[0]);
+        this.#tell(first[1]);
+      }
     }
+    return kind;
+  }
+
+  #count(kind: Kind, event: Folded, now: number): void {
     if (kind.count === 0) kind.startedAt = now;
     kind.endedAt = now;
     kind.count += 1;
     kind.last = event;
     if (kind.count >= kind.recorded) this.#tell(kind);
     else this.#wait();
-    return false;
   }
 
-  #tell(kind: Kind): void {
+  #tell(kind: Kind | Crowd): void {
     const { last, count, startedAt, endedAt } = kind;
     if (last === undefined) return;
     kind.recorded += count;
@@ -80,15 +137,13 @@ export class Folding {
     kind.last = undefined;
     const { facts } = last;
     const counted = { ...facts, count, startedAt: new Date(startedAt), endedAt: new Date(endedAt) };
-    this.#record({ ...last, facts: counted });
-  }
-
-  #forgetFirst(): void {
-    for (const [key, kind] of this.#kinds) {
-      this.#kinds.delete(key);
-      this.#tell(kind);
+    if (!("addresses" in kind)) {
+      this.#record({ ...last, facts: counted });
       return;
     }
+    const addresses = kind.addresses.size;
+    kind.addresses = new DistinctCount();
+    this.#record({ ...last, facts: { ...counted, addresses } });
   }
 
   #wait(): void {
@@ -102,5 +157,10 @@ export class Folding {
     this.#timer = undefined;
     judged(this.#flush);
     for (const kind of this.#kinds.values()) this.#tell(kind);
+    for (const crowd of this.#crowds.values()) this.#tell(crowd);
   };
+}
+
+function newKind(now: number, recorded: number): Kind {
+  return { since: now, recorded, count: 0, startedAt: now, endedAt: now, last: undefined };
 }
