@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CATALOGUE } from "../packages/seclog/src/event/catalogue.ts";
 import { defineEvents } from "../packages/seclog/src/event/define-events.ts";
@@ -172,6 +172,19 @@ describe("the documents", () => {
         .map(([name, floor]) => [name, String(floor)]);
       expect(documented.sort()).toEqual(folders.sort());
     }
+  });
+
+  it("show the examples as they are (docs/frameworks)", () => {
+    const wrong: string[] = [];
+    for (const page of filesBelow(join(root, "docs/frameworks"))) {
+      const example = join(root, "examples", basename(page, ".md"));
+      const text = readFileSync(page, "utf8");
+      const sources = filesBelow(example).filter((path) => /\.(?:ts|js|mjs)$/.test(path));
+      const shown = sources.filter((path) => !/(?:layout|page)\.js$/.test(path));
+      expect(shown.length, page).toBeGreaterThan(0);
+      wrong.push(...shown.filter((path) => !text.includes(`\n${readFileSync(path, "utf8")}\`\`\``)));
+    }
+    expect(wrong).toEqual([]);
   });
 
   it("begin with unreleased changes (CHANGELOG.md)", () => {

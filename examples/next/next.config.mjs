@@ -1,0 +1,3 @@
+import { withSeclog } from "seclog/next";
+
+export default withSeclog({});
