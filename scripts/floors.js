@@ -65,8 +65,9 @@ export const HOUSES = {
       "handler.ts": 7,
       "spool.ts": 7,
       "queues.ts": 7,
+      "receivers.ts": 7,
     },
-    entries: ["handler.ts", "spool.ts", "queues.ts"],
+    entries: ["handler.ts", "spool.ts", "queues.ts", "receivers.ts"],
     ceilings: { capture: 1, bridges: 1 },
     starts: { "start-worker.ts": "seclog-worker.ts" },
     owners: {

@@ -13,8 +13,9 @@ import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import { IDENTIFY, type Identity } from "../record/identity.ts";
 import { judgeNow } from "../record/judgements.ts";
-import { NO_REQUEST, Recorder, type ResolvedType } from "../record/recorder.ts";
-import type { Diagnostic, Receipt, SecurityLog } from "../record/security-log.ts";
+import { ON_BEHALF, type OnBehalf, type OnBehalfReceipt, type RecordOnBehalf } from "../record/on-behalf.ts";
+import { NO_REQUEST, Recorder, type RecorderOptions, type ResolvedType } from "../record/recorder.ts";
+import type { Diagnostic, SecurityLog } from "../record/security-log.ts";
 import { uuidv7 } from "../record/uuid.ts";
 import { clearInterval, setInterval } from "../runtime/timers.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
@@ -50,11 +51,12 @@ export function createSecurityLog<Events extends EventDefinitions = Record<never
   return new OpenLog<Events>(inDevelopment(options) as SecurityLogOptions<Events>);
 }
 
-class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
+class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, OnBehalf {
   readonly name: string;
   #level: Level;
   #threshold: number;
   readonly #handlers: readonly SecurityEventHandler[];
+  readonly #recorderOptions: RecorderOptions;
   readonly #recorder: Recorder;
   readonly #durability: ReadonlyMap<string, Durability>;
   readonly #throwOnFull: boolean;
@@ -87,7 +89,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#durability = checked.durability;
     this.#throwOnFull = checked.throwOnFull;
     this.#diagnostics = new Diagnostics(options.diagnostics);
-    this.#recorder = new Recorder({
+    this.#recorderOptions = {
       logger: this.name,
       service: checked.service,
       environment: checked.environment,
@@ -97,7 +99,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
       clientIp: checked.clientIp,
       redactor,
       encodeData: createDataEncoder(redactor),
-    });
+    };
+    this.#recorder = new Recorder(this.#recorderOptions);
     if (checked.failedLogins !== undefined) {
       this.#logins = new Logins(checked.failedLogins, this.#recorder, this.#recordIfEnabled.bind(this));
     }
@@ -148,6 +151,14 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     return this.#logins === undefined
       ? this.#recordIfEnabled(resolved, request, data)
       : this.#logins.record(resolved, request, data);
+  };
+
+  readonly [ON_BEHALF]: OnBehalf[typeof ON_BEHALF] = (origin) => {
+    const { logger = this.name, service, environment, host } = origin;
+    const recorder = new Recorder({ ...this.#recorderOptions, logger, service, environment, host });
+    const record: RecordOnBehalf = (type, request, data) =>
+      this.#recordIfEnabled(recorder.resolve(type), request ?? NO_REQUEST, data, recorder);
+    return record;
   };
 
   readonly [IDENTIFY] = (type: string, request: object): Identity => {
@@ -228,16 +239,21 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     this.#diagnostics.deliverNow();
   }
 
-  #recordIfEnabled(resolved: ResolvedType, request: unknown, data: unknown): Receipt {
-    if (resolved.definition.category !== "log" && !this.#recorder.reaches(resolved, data, this.#threshold)) {
+  #recordIfEnabled(
+    resolved: ResolvedType,
+    request: unknown,
+    data: unknown,
+    recorder: Recorder = this.#recorder,
+  ): OnBehalfReceipt {
+    if (resolved.definition.category !== "log" && !recorder.reaches(resolved, data, this.#threshold)) {
       this.#belowLevel += 1;
-      this.#recorder.skip(resolved, request);
+      recorder.skip(resolved, request);
       return NOTHING_TO_WAIT_FOR;
     }
-    return this.#record(resolved, request, data);
+    return this.#record(recorder, resolved, request, data);
   }
 
-  #record(resolved: ResolvedType, request: unknown, data: unknown, own = false): Receipt {
+  #record(recorder: Recorder, resolved: ResolvedType, request: unknown, data: unknown, own = false): OnBehalfReceipt {
     const pipeline = this.#reopening.current;
     const durability = this.#durability.get(resolved.name) ?? resolved.definition.durability;
     const startOrStop = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
@@ -245,7 +261,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     const refusal = this.#refusal(own);
     if (refusal !== undefined) return this.#drop(resolved.name, durability, refusal);
     if (this.#drops.pending && resolved.name !== "events_dropped") this.#reportDrops();
-    const { id, seq, text } = this.#recorder.record(resolved, request, data, pipeline);
+    const { id, seq, text } = recorder.record(resolved, request, data, pipeline);
     pipeline.append(seq, text);
     this.#recorded += 1;
     if (durability === "strict") pipeline.flushSync();
@@ -262,7 +278,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     return this.#reopening.error ?? this.#reopening.current.refusal(own && this.#ending);
   }
 
-  #drop(type: string, durability: Durability, error: SeclogError): Receipt {
+  #drop(type: string, durability: Durability, error: SeclogError): OnBehalfReceipt {
     this.#drops.count(type, error.message);
     this.#dropping = error;
     this.#diagnose("error", error.code, error.message);
@@ -283,7 +299,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events> {
     data: object,
   ): void {
     try {
-      this.#record(this.#recorder.resolve(type), NO_REQUEST, data, true);
+      this.#record(this.#recorder, this.#recorder.resolve(type), NO_REQUEST, data, true);
     } catch (thrown) {
       this.#diagnose("error", "SECLOG_SPOOL_WRITE", errorMessage(thrown));
     }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { SeclogError } from "../event/errors.ts";
 import { isErrno, type SpoolFs, spoolFs } from "../spool/fs.ts";
+import { lastSeqOf, readHeader, segmentNumbers } from "../spool/segment-scan.ts";
 import { listSources, sourceBytes, sourceIsOwned } from "../spool/source.ts";
 
 /** One log's folder in a spool. */
@@ -63,6 +64,23 @@ export function inspectSpool(directory: string, fs: SpoolFs = spoolFs): SpoolSta
     throw refusal(directory, "is not a spool, it holds neither sources nor a spool's files");
   }
   return state;
+}
+
+/**
+ * The last number that a source has on disk as a whole record, 0 for none; `undefined` if the spool does not have the
+ * source, since nothing was ever written, or everything was stored. Call it while nothing ships the source.
+ *
+ * @throws the operating system's error
+ */
+export function lastSpooled(directory: string, sourceId: string, fs: SpoolFs = spoolFs): number | undefined {
+  if (!listSources(fs, directory).includes(sourceId)) return undefined;
+  const folder = join(directory, sourceId);
+  for (const number of segmentNumbers(fs, folder).reverse()) {
+    const header = readHeader(fs, folder, number);
+    const last = lastSeqOf(fs, folder, number) ?? (header === undefined ? undefined : header.firstSeq - 1);
+    if (last !== undefined) return last;
+  }
+  return 0;
 }
 
 function refusal(directory: string, why: string, cause?: unknown): SeclogError {

@@ -6,6 +6,7 @@ import type { SecurityLogOptions } from "../log/options.ts";
 import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import { IDENTIFY, type Identifying, type Identity } from "../record/identity.ts";
+import { ON_BEHALF, type OnBehalf } from "../record/on-behalf.ts";
 import type { SecurityLog } from "../record/security-log.ts";
 import { clearTimeout, setTimeout } from "../runtime/timers.ts";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
@@ -89,6 +90,8 @@ class LogInMemory<Events extends EventDefinitions> implements MemoryLog<Events> 
     const identity = (this.#log as Identifying)[IDENTIFY]?.(type, request);
     return identity && { ...identity, foldable: false };
   };
+
+  readonly [ON_BEHALF]: OnBehalf[typeof ON_BEHALF] = (origin) => (this.#log as unknown as OnBehalf)[ON_BEHALF](origin);
 
   get name(): string {
     return this.#log.name;

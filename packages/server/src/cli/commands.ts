@@ -36,6 +36,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/work.ts")).addWork,
   },
   {
+    name: "collect",
+    summary: "receive other applications' events over HTTP, spool them, and store them in PostgreSQL",
+    load: async () => (await import("./commands/collect.ts")).addCollect,
+  },
+  {
+    name: "tokens",
+    summary: "make, list and revoke the tokens of those who send to seclog collect",
+    load: async () => (await import("./commands/tokens.ts")).addTokens,
+  },
+  {
     name: "tail",
     arguments: "[query...]",
     summary: "print the last events, then each new one as it arrives",

@@ -3,19 +3,12 @@
  * Plain `node:http`: two or three fixed paths and raw bytes need neither a router, which would decode paths, nor body
  * parsers, which we would have to turn off.
  */
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, isIPv4 } from "node:net";
-import { errorMessage } from "seclog";
-import { InputError } from "../text/input-error.ts";
+import { isIPv4 } from "node:net";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
+import { type HttpService, type ListenAddress, startListening } from "./listening.ts";
 
-/** The address to listen on. */
-export interface ListenAddress {
-  readonly host: string;
-  /** 0 for any free port. */
-  readonly port: number;
-}
+export type { HttpService, ListenAddress } from "./listening.ts";
 
 /** A request with its whole body. */
 export interface HttpRequest {
@@ -53,18 +46,9 @@ export interface HttpServiceOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** A running server. */
-export interface HttpService {
-  /** `http://host:port`. */
-  readonly url: string;
-  /** Stops accepting requests; resolves once the running ones have completed, or are cut off after `graceMs`. */
-  close(graceMs?: number): Promise<void>;
-}
-
 const HEADER_TIMEOUT_MS = 5_000;
 /** A busy connection closes after so many requests, so that its address does not hold it for ever. */
 const MOST_REQUESTS = 1_000;
-const CLOSE_GRACE_MS = 2_000;
 
 /** Whether a host can be reached from this machine only. */
 export function isLoopback(host: string): boolean {
@@ -132,26 +116,7 @@ export async function startHttpService(options: HttpServiceOptions): Promise<Htt
     shares.enter(socket, "sent");
   }
 
-  server.listen(listen.port, listen.host);
-  try {
-    await once(server, "listening");
-  } catch (cause) {
-    throw new InputError((named) => `${named("listen")} ${listen.host}:${listen.port}: ${errorMessage(cause)}`, {
-      cause,
-    });
-  }
-  const { address, port, family } = server.address() as AddressInfo;
-  return {
-    url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}`,
-    async close(graceMs = CLOSE_GRACE_MS) {
-      const closed = once(server, "close");
-      server.close();
-      server.closeIdleConnections();
-      const timer = setTimeout(() => server.closeAllConnections(), graceMs);
-      await closed;
-      clearTimeout(timer);
-    },
-  };
+  return await startListening(server, listen);
 }
 
 /** The body; `undefined` if it exceeds `mostBytes`. */
