@@ -4,6 +4,7 @@ import { BodyError } from "../../http/bounded-body.ts";
 import type { FetchEnvironment } from "../../http/fetch-service.ts";
 import type { CollectMetrics } from "./collect-metrics.ts";
 import { readJsonEvents } from "./json-events.ts";
+import { readLogRecord } from "./log-records.ts";
 import type { Answer, Reader, Receive } from "./receive.ts";
 import type { Senders } from "./senders.ts";
 import type { TokenEntry } from "./token.ts";
@@ -28,6 +29,7 @@ const READERS: { readonly [type: string]: { readonly receiver: string; readonly 
       { receiver: "ndjson", read: (body: Buffer) => readJsonEvents(body, true) },
     ]),
   ),
+  "application/x-www-form-urlencoded": { receiver: "logrecord", read: readLogRecord },
 };
 
 export function collectApp({ senders, receive, metrics, unready }: CollectAppOptions): Hono<Env> {
