@@ -158,10 +158,10 @@ async function runFault(fault, lane) {
       /**
        * Checks a world and removes it. Every fault calls it once everything that can be shipped was shipped. The
        * options are the checker's: what the fault damaged on purpose, what a cut may have torn, how far it set the
-       * clock back; and `proven` when the fault has sealed and verified everything itself.
+       * clock back, which rows to compare; and `proven` when the fault has sealed and verified everything itself.
        */
-      async finish(world, { damaged, torn, setBack, onRecord, proven = false } = {}) {
-        const verdict = await world.check({ damaged, torn, setBack, onRecord });
+      async finish(world, { damaged, torn, setBack, onRecord, select, proven = false } = {}) {
+        const verdict = await world.check({ damaged, torn, setBack, onRecord, select });
         if (!proven && fault.control === undefined) result.problems.push(...(await proofProblems(world)));
         for (const column of SUMS) result[column] += verdict[column];
         if (world.stall > 0) result.stall = Math.max(result.stall ?? 0, world.stall);

@@ -8,6 +8,7 @@
  * - `control`: marks a negative control, and lists the columns at least one of which must not be zero
  * - `run(context)`: see run.js
  */
+import { COLLECT_FAULTS } from "./collect.js";
 import { CONNECTION_FAULTS } from "./connection.js";
 import { DISK_FAULTS } from "./disk.js";
 import { HEALTH_FAULTS } from "./health.js";
@@ -37,6 +38,7 @@ const byNumber = (a, b) => String(a.number).localeCompare(String(b.number), "en"
 
 export const FAULTS = [
   ...KILL_FAULTS,
+  ...COLLECT_FAULTS,
   ...CONNECTION_FAULTS,
   ...LATER,
   ...OUTAGE_FAULTS,
