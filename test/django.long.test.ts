@@ -22,7 +22,8 @@ const pythons = new Map(
     return version === undefined ? [] : [[version, python] as const];
   }),
 );
-if (pythons.size === 0) console.warn("SKIPPED: the Django example: neither Debian's python3-django nor the one of .ci/run");
+if (pythons.size === 0)
+  console.warn("SKIPPED: the Django example: neither Debian's python3-django nor the one of .ci/run");
 
 function djangoOf(python: string): string | undefined {
   try {
@@ -37,7 +38,14 @@ function djangoOf(python: string): string | undefined {
 
 /** What the TypeScript shop's capture and helpers record of the same refusals: the columns that both have. */
 const ROWS: readonly { readonly [column: string]: unknown }[] = [
-  { event_type: "malicious_csrf", level: "warning", outcome: "failure", status_code: 403, method: "POST", path: "/transfer" },
+  {
+    event_type: "malicious_csrf",
+    level: "warning",
+    outcome: "failure",
+    status_code: 403,
+    method: "POST",
+    path: "/transfer",
+  },
   {
     event_type: "illegal_request_method",
     level: "warning",
@@ -48,7 +56,14 @@ const ROWS: readonly { readonly [column: string]: unknown }[] = [
     allowed_methods: "GET",
     route: "/orders/<int:number>",
   },
-  { event_type: "authz_fail", level: "critical", outcome: "failure", status_code: 403, method: "GET", path: "/orders/2" },
+  {
+    event_type: "authz_fail",
+    level: "critical",
+    outcome: "failure",
+    status_code: 403,
+    method: "GET",
+    path: "/orders/2",
+  },
   {
     event_type: "input_validation_fail",
     level: "warning",
@@ -66,9 +81,29 @@ const ROWS: readonly { readonly [column: string]: unknown }[] = [
     method: "GET",
     path: "/files",
   },
-  { event_type: "host_header_rejected", level: "warning", outcome: "failure", status_code: 400, request_host: "evil.example" },
-  { event_type: "authn_login_fail", level: "warning", outcome: "failure", method: "POST", path: "/login", actor_id: "ada" },
-  { event_type: "authn_login_success", level: "info", outcome: "success", method: "POST", path: "/login", actor_id: "1" },
+  {
+    event_type: "host_header_rejected",
+    level: "warning",
+    outcome: "failure",
+    status_code: 400,
+    request_host: "evil.example",
+  },
+  {
+    event_type: "authn_login_fail",
+    level: "warning",
+    outcome: "failure",
+    method: "POST",
+    path: "/login",
+    actor_id: "ada",
+  },
+  {
+    event_type: "authn_login_success",
+    level: "info",
+    outcome: "success",
+    method: "POST",
+    path: "/login",
+    actor_id: "1",
+  },
   { event_type: "session_logout", level: "info", outcome: "success", method: "POST", path: "/logout", actor_id: "1" },
   {
     event_type: "sensitive_read",
@@ -122,7 +157,14 @@ describe.skipIf(pythons.size === 0).each([...pythons])("examples/django, with Dj
         output += text.toString();
       });
     }
-    await eventually(() => fetch(origin).then(({ ok }) => ok, () => false), `the shop answers: ${output}`);
+    await eventually(
+      () =>
+        fetch(origin).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      `the shop answers: ${output}`,
+    );
   });
 
   afterAll(async () => {
@@ -135,7 +177,12 @@ describe.skipIf(pythons.size === 0).each([...pythons])("examples/django, with Dj
   it("records what Django refuses, and what the application says, as the TypeScript shop does", async () => {
     const cookies = new Map<string, string>();
     const agent = { "user-agent": "trial/1" };
-    const call = async (path: string, form?: Record<string, string>, headers = {}, method?: string): Promise<Response> => {
+    const call = async (
+      path: string,
+      form?: Record<string, string>,
+      headers = {},
+      method?: string,
+    ): Promise<Response> => {
       const response = await fetch(`${origin}${path}`, {
         method: method ?? (form === undefined ? "GET" : "POST"),
         headers: { ...agent, cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join("; "), ...headers },
@@ -148,10 +195,14 @@ describe.skipIf(pythons.size === 0).each([...pythons])("examples/django, with Dj
       }
       return response;
     };
-    const token = async (): Promise<{ csrfmiddlewaretoken: string }> => ({ csrfmiddlewaretoken: await (await call("/")).text() });
+    const token = async (): Promise<{ csrfmiddlewaretoken: string }> => ({
+      csrfmiddlewaretoken: await (await call("/")).text(),
+    });
 
     expect((await call("/transfer", { amount: "1" })).status).toBe(403);
-    expect((await call("/orders/1", undefined, { "x-csrftoken": (await token()).csrfmiddlewaretoken }, "DELETE")).status).toBe(405);
+    expect(
+      (await call("/orders/1", undefined, { "x-csrftoken": (await token()).csrfmiddlewaretoken }, "DELETE")).status,
+    ).toBe(405);
     expect((await call("/orders/2")).status).toBe(403);
     expect((await call("/files?name=../../etc/passwd")).status).toBe(400);
     expect((await call("/nowhere")).status).toBe(404);

@@ -3,8 +3,10 @@ import { type Context, Hono } from "hono";
 import { BodyError } from "../../http/bounded-body.ts";
 import type { FetchEnvironment } from "../../http/fetch-service.ts";
 import type { CollectMetrics } from "./collect-metrics.ts";
+import { ENVELOPE_TYPE, type Envelopes } from "./envelopes.ts";
 import { readJsonEvents } from "./json-events.ts";
 import { readLogRecord } from "./log-records.ts";
+import { otlpFailure, otlpJsonEvents, otlpProtobufEvents, otlpResponse } from "./otlp.ts";
 import type { Answer, Reader, Receive } from "./receive.ts";
 import type { Senders } from "./senders.ts";
 import type { TokenEntry } from "./token.ts";
@@ -15,13 +17,29 @@ type Env = { readonly Bindings: FetchEnvironment };
 export interface CollectAppOptions {
   readonly senders: Senders;
   readonly receive: Receive;
+  /** Without it, envelopes are refused: they need the relay's role. */
+  readonly envelopes: Envelopes | undefined;
   readonly metrics: CollectMetrics;
   /** Every reason for which no event is taken at the moment. */
   readonly unready: () => readonly string[];
 }
 
-/** The readers of `POST /v1/events`, by the media type of the body. */
-const READERS: { readonly [type: string]: { readonly receiver: string; readonly read: Reader } } = {
+interface ReceiverOfType {
+  /** Its name, in metrics and in the events' data. */
+  readonly receiver: string;
+  readonly read: Reader;
+}
+
+const PROTOBUF = "application/x-protobuf";
+
+/** The readers of `POST /v1/logs`, by the media type of the body. */
+const OTLP_READERS: { readonly [type: string]: ReceiverOfType } = {
+  [PROTOBUF]: { receiver: "otlp", read: otlpProtobufEvents },
+  "application/json": { receiver: "otlp", read: otlpJsonEvents },
+};
+
+/** The readers of `POST /v1/events`. */
+const READERS: { readonly [type: string]: ReceiverOfType } = {
   "application/json": { receiver: "json", read: (body) => readJsonEvents(body, false) },
   ...Object.fromEntries(
     ["application/x-ndjson", "application/ndjson", "application/jsonl"].map((type) => [
@@ -32,7 +50,7 @@ const READERS: { readonly [type: string]: { readonly receiver: string; readonly 
   "application/x-www-form-urlencoded": { receiver: "logrecord", read: readLogRecord },
 };
 
-export function collectApp({ senders, receive, metrics, unready }: CollectAppOptions): Hono<Env> {
+export function collectApp({ senders, receive, envelopes, metrics, unready }: CollectAppOptions): Hono<Env> {
   const app = new Hono<Env>();
 
   app.get("/healthz", (c) => c.text("ok\n"));
@@ -46,33 +64,83 @@ export function collectApp({ senders, receive, metrics, unready }: CollectAppOpt
   });
 
   /** Runs a receiver for a request that names a valid token. */
-  const receiving = async (c: Context<Env>, take: (sender: TokenEntry) => Promise<Answer>): Promise<Response> => {
+  const receiving = async (c: Context<Env>, take: (sender: TokenEntry) => Promise<Answer>): Promise<Answer> => {
     const end = metrics.begin();
     const answer = await answered(c, senders, take);
     end(answer.status);
-    const nosniff = { "x-content-type-options": "nosniff" };
-    // Whoever is refused early has more of its body on the way.
-    const close =
-      answer.status === 401 || answer.status === 413 || answer.status === 415 ? { connection: "close" } : {};
-    return Response.json(answer.body, { status: answer.status, headers: { ...answer.headers, ...nosniff, ...close } });
+    return answer;
   };
 
-  app.post("/v1/events", (c) =>
-    receiving(c, (sender) => {
-      const type = mediaType(c.req.header("content-type"));
-      const reader = Object.hasOwn(READERS, type) ? READERS[type] : undefined;
-      if (reader === undefined) {
-        throw new BodyError(
-          415,
-          `content-type ${JSON.stringify(type.slice(0, 60))}: send ${Object.keys(READERS).join(", ")}`,
-        );
-      }
-      return receive.take(c.env.incoming, sender, reader.receiver, reader.read);
-    }),
+  app.post("/v1/events", async (c) =>
+    response(
+      await receiving(c, (sender) => {
+        if (mediaType(c) === ENVELOPE_TYPE) {
+          return envelopes?.take(c.env.incoming, sender, receive) ?? Promise.resolve(NO_ENVELOPES);
+        }
+        const { receiver, read } = readerOf(READERS, c);
+        return receive.take(c.env.incoming, sender, receiver, read);
+      }),
+    ),
   );
-  app.all("/v1/events", (c) => c.json({ error: "events are sent with POST" }, 405, { allow: "POST" }));
-  app.notFound((c) => c.json({ error: "not found: POST /v1/events; GET /healthz, /readyz, /metrics" }, 404));
+  app.post("/v1/logs", async (c) =>
+    otlpAnswer(
+      mediaType(c) === PROTOBUF,
+      await receiving(c, (sender) => {
+        const { receiver, read } = readerOf(OTLP_READERS, c);
+        return receive.take(c.env.incoming, sender, receiver, read);
+      }),
+    ),
+  );
+  app.get("/v1/sources/:id", async (c) =>
+    response(await receiving(c, () => envelopes?.position(c.req.param("id")) ?? Promise.resolve(NO_ENVELOPES))),
+  );
+  for (const path of ["/v1/events", "/v1/logs"]) {
+    app.all(path, (c) => c.json({ error: "events are sent with POST" }, 405, { allow: "POST" }));
+  }
+  app.notFound((c) => c.json({ error: "not found: POST /v1/events, /v1/logs; GET /healthz, /readyz, /metrics" }, 404));
   return app;
+}
+
+const NO_ENVELOPES: Answer = {
+  status: 501,
+  body: { error: "this collector takes no envelopes: start it with SECLOG_RELAY_URL, which seclog setup makes" },
+};
+
+function readerOf(readers: typeof READERS, c: Context<Env>): ReceiverOfType {
+  const type = mediaType(c);
+  const reader = Object.hasOwn(readers, type) ? readers[type] : undefined;
+  if (reader !== undefined) return reader;
+  const known = Object.keys(readers).join(", ");
+  throw new BodyError(415, `content-type ${JSON.stringify(type.slice(0, 60))}: send ${known}`);
+}
+
+function response({ status, headers, body }: Answer): Response {
+  return Response.json(body, { status, headers: { ...headers, ...commonHeaders(status) } });
+}
+
+/** OTLP has 200 for a request that was read, whatever became of its records, and a message of its own in each case. */
+function otlpAnswer(isProtobuf: boolean, { status, headers, body, result }: Answer): Response {
+  const type = isProtobuf ? PROTOBUF : "application/json";
+  const refused = result?.refused ?? 0;
+  const [first] = result?.items ?? [];
+  const message = first === undefined ? "" : `record ${first.index}: ${first.message}`;
+  const error = String((body as { readonly error?: unknown }).error ?? "refused");
+  const how = {
+    status: result === undefined ? status : 200,
+    headers: { ...headers, ...commonHeaders(status), "content-type": type },
+  };
+  if (isProtobuf) {
+    return new Response(Buffer.from(result === undefined ? otlpFailure(error) : otlpResponse(refused, message)), how);
+  }
+  const partial =
+    refused === 0 ? {} : { partialSuccess: { rejectedLogRecords: String(refused), errorMessage: message } };
+  return new Response(JSON.stringify(result === undefined ? { message: error } : partial), how);
+}
+
+/** Of a sender that is refused early, more of the body is on its way. */
+function commonHeaders(status: number): { readonly [name: string]: string } {
+  const early = status === 401 || status === 413 || status === 415;
+  return { "x-content-type-options": "nosniff", ...(early && { connection: "close" }) };
 }
 
 async function answered(
@@ -94,6 +162,6 @@ async function answered(
 }
 
 /** `application/json` of `application/json; charset=utf-8`. */
-function mediaType(header: string | undefined): string {
-  return (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+function mediaType(c: Context<Env>): string {
+  return (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }

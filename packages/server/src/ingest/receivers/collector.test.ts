@@ -49,7 +49,7 @@ interface Sent {
 
 async function post(
   token: string | undefined,
-  body: string | Uint8Array,
+  body: string | Uint8Array<ArrayBuffer>,
   { type = "application/json", headers = {}, path = "/v1/events" }: Sent = {},
 ): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }> {
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };

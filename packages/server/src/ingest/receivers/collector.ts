@@ -6,18 +6,22 @@ import { readFileSync, statSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { createSecurityLog, errorMessage, SeclogError, type SecurityLog } from "seclog";
 import { securityCapture, watchServer } from "seclog/http";
-import { postgresHandler } from "seclog/postgres";
+import { postgresHandler, type RelayStore, relayStore } from "seclog/postgres";
+import { commandLine } from "../../config/program.ts";
 import { lockFolder } from "../../files/folder-lock.ts";
 import { makeFolder } from "../../files/make-folder.ts";
 import type { ConnectionLimits } from "../../http/connection-shares.ts";
 import { type Certificate, type FetchService, startFetchService } from "../../http/fetch-service.ts";
 import type { ListenAddress } from "../../http/service.ts";
+import { counted } from "../../text/words.ts";
 import { Admission } from "./admission.ts";
 import { collectApp } from "./collect-app.ts";
 import { CollectMetrics } from "./collect-metrics.ts";
+import { Envelopes } from "./envelopes.ts";
 import { KeyedResults } from "./keyed-results.ts";
 import { Receive, type ReceiveEvent } from "./receive.ts";
 import { Senders } from "./senders.ts";
+import { type SyslogOptions, startSyslog } from "./syslog-server.ts";
 import { collectorFolder, Tokens } from "./token-file.ts";
 
 export interface CollectorOptions {
@@ -28,6 +32,8 @@ export interface CollectorOptions {
   readonly spoolBytes?: number | undefined;
   /** The writer's connection URL. */
   readonly url: string;
+  /** The relay's connection URL: with it, the collector takes envelopes. */
+  readonly relayUrl?: string | undefined;
   /** The most bytes of a body. @default 8 MiB */
   readonly bodyBytes?: number | undefined;
   /** The most events of one request. @default 10000 */
@@ -37,14 +43,26 @@ export interface CollectorOptions {
   readonly connections?: ConnectionLimits | undefined;
   /** The collector's own certificate; without one it serves plain HTTP. */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
+  readonly syslog?: SyslogSettings | undefined;
   readonly onEvent?: ((event: ReceiveEvent) => void) | undefined;
   /** Receives failures that the collector itself outlives. */
   readonly onTrouble: (error: unknown) => void;
 }
 
+/** Where a collector listens for syslog. */
+export interface SyslogSettings {
+  readonly listeners: readonly { readonly protocol: "udp" | "tcp" | "tls"; readonly listen: ListenAddress }[];
+  /** The name of the token whose services and types apply: in syslog, a sender cannot say who it is. */
+  readonly sender: string;
+  /** A file of authorities, in PEM: over TLS, clients must have a certificate of one of them. */
+  readonly clientAuthorities?: string | undefined;
+}
+
 /** A running collector. */
 export interface Collector {
   readonly url: string;
+  /** `udp://host:port` and so on, in the order of the settings. */
+  readonly syslog: readonly string[];
   /** Finishes the running requests, and ships what it can within some seconds; the rest stays in the spool. */
   close(): Promise<void>;
 }
@@ -85,13 +103,26 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       diagnostics: ({ message }) => onTrouble(new Error(message)),
     });
     ends.push(() => log.close());
-    const { service } = await serve(options, pem, { log, tokens, keys, spoolBytes });
+    const store = options.relayUrl === undefined ? undefined : relayStore({ url: options.relayUrl });
+    if (store !== undefined) ends.push(() => store.close());
+    const { service, receive } = await serve(options, pem, { log, tokens, keys, spoolBytes, store });
     ends.push(() => service.close());
+    const syslog: string[] = [];
+    for (const { protocol, listen } of options.syslog?.listeners ?? []) {
+      const server = await startSyslog({
+        ...syslogOptions(options, tokens, receive),
+        protocol,
+        listen,
+        certificate: pem,
+      });
+      syslog.push(server.url);
+      ends.push(() => server.close());
+    }
     if (certificate !== undefined) {
       const renewal = watchCertificate(certificate, service, onTrouble);
       ends.push(() => clearInterval(renewal));
     }
-    return { url: service.url, close: closeAll };
+    return { url: service.url, syslog, close: closeAll };
   } catch (error) {
     await closeAll();
     throw error;
@@ -103,26 +134,29 @@ interface Parts {
   readonly tokens: Tokens;
   readonly keys: KeyedResults;
   readonly spoolBytes: number;
+  readonly store: RelayStore | undefined;
 }
 
 async function serve(
   options: CollectorOptions,
   certificate: Certificate | undefined,
-  { log, tokens, keys, spoolBytes }: Parts,
-): Promise<{ readonly service: FetchService }> {
+  { log, tokens, keys, spoolBytes, store }: Parts,
+): Promise<{ readonly service: FetchService; readonly receive: Receive }> {
   const { bodyBytes = 8 * MiB, requestEvents = 10_000, rate = 10_000, onEvent, onTrouble } = options;
   const senders = new Senders(tokens, log);
+  const note = (event: ReceiveEvent): void => {
+    metrics.note(event);
+    onEvent?.(event);
+  };
   const receive = new Receive({
     log,
     admission: new Admission(log),
     keys,
     limits: { bodyBytes, events: requestEvents, rate },
     spoolBytes,
-    onEvent: (event) => {
-      metrics.note(event);
-      onEvent?.(event);
-    },
+    onEvent: note,
   });
+  const envelopes = store === undefined ? undefined : new Envelopes(store, note);
   const unready = (): readonly string[] => {
     const { full } = receive;
     const { status, lastError } = log.health();
@@ -133,7 +167,7 @@ async function serve(
     () => log.health(),
     () => unready().length === 0,
   );
-  const app = collectApp({ senders, receive, metrics, unready });
+  const app = collectApp({ senders, receive, envelopes, metrics, unready });
   const actor = (request: IncomingMessage): { id: string; type: string } | undefined => {
     const sender = senders.of(request);
     return sender === undefined ? undefined : { id: sender.name, type: "sender" };
@@ -148,7 +182,31 @@ async function serve(
     onError: onTrouble,
   });
   watchServer(log, service.server, capture);
-  return { service };
+  return { service, receive };
+}
+
+function syslogOptions(
+  { syslog, connections, onTrouble }: CollectorOptions,
+  tokens: Tokens,
+  receive: Receive,
+): Pick<SyslogOptions, "connections" | "clientAuthorities" | "take" | "onDropped"> {
+  const name = syslog?.sender ?? "";
+  if (tokens.named(name) === undefined) {
+    throw new SeclogError(
+      "SECLOG_CONFIG",
+      `no token has the name ${JSON.stringify(name)}: messages of syslog are those of a token, which need not be sent to anyone; make one with ${commandLine("tokens create")}`,
+    );
+  }
+  const authorities = syslog?.clientAuthorities;
+  return {
+    connections,
+    clientAuthorities: authorities === undefined ? undefined : readPem(authorities, "list of authorities"),
+    take: (events) => {
+      const sender = tokens.named(name);
+      return sender !== undefined && receive.takeNow(sender, "syslog", events);
+    },
+    onDropped: (count, why) => onTrouble(new Error(`syslog: ${counted(count, "message")} not taken: ${why}`)),
+  };
 }
 
 function inUse(spool: string, pid: number): SeclogError {
@@ -159,14 +217,15 @@ function inUse(spool: string, pid: number): SeclogError {
 }
 
 function readCertificate({ cert, key }: { readonly cert: string; readonly key: string }): Certificate {
-  const read = (path: string, what: string): string => {
-    try {
-      return readFileSync(path, "utf8");
-    } catch (cause) {
-      throw new SeclogError("SECLOG_CONFIG", `the ${what} ${path} cannot be read: ${errorMessage(cause)}`, { cause });
-    }
-  };
-  return { cert: read(cert, "certificate"), key: read(key, "certificate's key") };
+  return { cert: readPem(cert, "certificate"), key: readPem(key, "certificate's key") };
+}
+
+function readPem(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new SeclogError("SECLOG_CONFIG", `the ${what} ${path} cannot be read: ${errorMessage(cause)}`, { cause });
+  }
 }
 
 /** Takes a renewed certificate, so that a collector need not restart every few weeks. */

@@ -12,7 +12,7 @@ describe("readJsonEvents()", () => {
     ["[1]", "a JSON object"],
     ["null", "a JSON object"],
     ['{"event_type":7}', "event_type is missing"],
-    [`{"event_type":"authz_fail","data":${"[".repeat(200)}${"]".repeat(200)}}`, "nested deeper"],
+    [`{"event_type":"authz_fail","data":${"[".repeat(300)}${"]".repeat(300)}}`, "nested deeper"],
     [`{"event_type":"authz_fail","data":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, "nested deeper"],
   ])("refuses %s", (text, message) => {
     expect(one(text)).toMatchObject({ code: "malformed", message: expect.stringContaining(message) as string });

@@ -5,7 +5,7 @@ import { fromMembers, isMembers } from "./members.ts";
 import type { Received } from "./received-event.ts";
 
 /** How deep a value may be nested: JSON.parse takes any depth, and what walks the value afterwards does not. */
-const DEEPEST = 100;
+const DEEPEST = 200;
 
 /**
  * The events of a body: a JSON object, an array of them, or one object a line.
@@ -15,13 +15,21 @@ const DEEPEST = 100;
 export function readJsonEvents(body: Buffer, lines: boolean): readonly Received[] {
   const text = textOf(body);
   if (lines) return text.split("\n").flatMap((line) => (line.trim() === "" ? [] : [eventOfText(line)]));
-  let value: unknown;
+  const value = parseBody(text);
+  return Array.isArray(value) ? value.map(eventOf) : [eventOf(value)];
+}
+
+/** A body that is one JSON value. @throws BodyError 400 */
+export function parseJson(body: Buffer): unknown {
+  return parseBody(textOf(body));
+}
+
+function parseBody(text: string): unknown {
   try {
-    value = parse(text);
+    return parseJsonText(text);
   } catch (cause) {
     throw new BodyError(400, `the body is not JSON: ${errorMessage(cause)}`, { cause });
   }
-  return Array.isArray(value) ? value.map(eventOf) : [eventOf(value)];
 }
 
 /** UTF-8, and nothing else: what a decoder replaces would be another text. @throws BodyError 400 */
@@ -37,7 +45,7 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function eventOfText(line: string): Received {
   try {
-    return eventOf(parse(line));
+    return eventOf(parseJsonText(line));
   } catch (cause) {
     return { code: "malformed", message: `the line is not JSON: ${errorMessage(cause)}` };
   }
@@ -53,7 +61,7 @@ function eventOf(value: unknown): Received {
  *
  * @throws Error
  */
-function parse(text: string): unknown {
+export function parseJsonText(text: string): unknown {
   const value: unknown = JSON.parse(text);
   if (membersIn(value, 0) !== namesIn(text)) throw new Error("a name stands twice in an object");
   return value;

@@ -32,7 +32,12 @@ describe("readLogRecord()", () => {
   });
 
   it.each([
-    ["a plain record", { name: "payments", msg: "card %s refused", args: "('4 of 5',)" }, "logged_message", { message: "card 4 of 5 refused" }],
+    [
+      "a plain record",
+      { name: "payments", msg: "card %s refused", args: "('4 of 5',)" },
+      "logged_message",
+      { message: "card 4 of 5 refused" },
+    ],
     ["a message that is a type", { name: "security", msg: "authz_fail" }, "authz_fail", {}],
     ["a message of one word", { name: "app", msg: "started" }, "logged_message", { message: "started" }],
     [
@@ -59,7 +64,12 @@ describe("readLogRecord()", () => {
       "input_validation_fail",
       { reason: "TooManyFieldsSent" },
     ],
-    ["405 of Django", { name: "django.request", msg: "Method Not Allowed (DELETE): /x", status_code: "405" }, "illegal_request_method", {}],
+    [
+      "405 of Django",
+      { name: "django.request", msg: "Method Not Allowed (DELETE): /x", status_code: "405" },
+      "illegal_request_method",
+      {},
+    ],
     [
       "a failure, with the traceback that QueueHandler appends",
       {
@@ -70,7 +80,12 @@ describe("readLogRecord()", () => {
       "sys_error",
       { reason: "Broken", message: "Internal Server Error: /x" },
     ],
-    ["404 of Django", { name: "django.request", msg: "Not Found: /x", status_code: "404" }, "logged_message", { message: "Not Found: /x" }],
+    [
+      "404 of Django",
+      { name: "django.request", msg: "Not Found: /x", status_code: "404" },
+      "logged_message",
+      { message: "Not Found: /x" },
+    ],
   ])("knows %s", (_, fields, type, data) => {
     expect(read({ ...ALWAYS, ...fields })).toMatchObject({ type, data });
   });

@@ -69,7 +69,7 @@ function eventOf(fields: Fields): Received {
   const logger = fields.get("name") ?? "";
   const { message, error } = spoken(fields);
   const members: { [name: string]: unknown } = { ...djangoRequest(fields.get("request")) };
-  for (const [name, value] of fields) if (!ATTRIBUTES.has(name)) define(members, name, valueOf(name, value));
+  for (const [name, value] of fields) if (!ATTRIBUTES.has(name)) define(members, name, fieldValue(name, value));
   const named = fields.get("event_type");
   const inMessage = named === undefined && isType(message) ? message : undefined;
   const status = typeof members["status_code"] === "number" ? members["status_code"] : undefined;
@@ -108,7 +108,7 @@ function spoken(fields: Fields): { readonly message: string; readonly error: str
   return { message, error: error?.split(".").at(-1) };
 }
 
-function valueOf(name: string, value: string): unknown {
+function fieldValue(name: string, value: string): unknown {
   if (name === "status_code" || name === "count") return /^\d{1,9}$/.test(value) ? Number(value) : value;
   if (name !== "allowed_methods" && !/^[[(]/.test(value)) return value;
   const literal = readLiteral(value);

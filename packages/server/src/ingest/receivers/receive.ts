@@ -23,6 +23,8 @@ export interface ReceiveLimits {
 /** What a receiver answers. */
 export interface Answer {
   readonly status: number;
+  /** What became of the events, if the request as a whole was taken. */
+  readonly result?: BatchResult;
   readonly body: object;
   readonly headers?: { readonly [name: string]: string };
 }
@@ -111,6 +113,23 @@ export class Receive {
       if (key === undefined) return await this.#record(sender, receiver, read(body));
       return await this.#keyed(keyOf(sender.id, key), body, sender, receiver, () => read(body));
     });
+  }
+
+  /**
+   * Takes events of a protocol that acknowledges nothing.
+   *
+   * @returns `false` if there is no room, or the sender is too fast, and nothing was taken
+   */
+  takeNow(sender: TokenEntry, receiver: string, events: readonly Received[]): boolean {
+    if (this.full !== undefined || this.#rates.take(sender.id, events.length) > 0) {
+      this.#onEvent({ kind: "full", receiver });
+      return false;
+    }
+    const { result, recorded, stopped } = this.#admission.admit(sender, receiver, events);
+    if (result.forbidden > 0) this.#reportForbidden(sender, result.forbidden);
+    this.#onEvent({ kind: "received", receiver, accepted: recorded, refused: result.refused });
+    // What the last of the room did not hold is counted by the log, as any event that it drops.
+    return stopped === undefined || recorded > 0;
   }
 
   /** Reads a body within the limits of memory, which it holds until `work` is done. */
@@ -230,12 +249,13 @@ const FORBIDDEN_MS = 60_000;
 const FULL_RETRY_SECONDS = 5;
 
 /** 202: recorded. 200: it was before. Without any accepted event, 403 if the token forbids them all, else 422. */
-function answerOf({ accepted, refused, forbidden, items }: BatchResult, repeated = false): Answer {
+function answerOf(result: BatchResult, repeated = false): Answer {
+  const { accepted, refused, forbidden, items } = result;
   const body = { accepted, refused, ...(refused > 0 && { items }) };
-  if (accepted === 0 && refused > 0) return { status: forbidden === refused ? 403 : 422, body };
-  return { status: repeated ? 200 : 202, body };
+  if (accepted === 0 && refused > 0) return { status: forbidden === refused ? 403 : 422, body, result };
+  return { status: repeated ? 200 : 202, body, result };
 }
 
-function unavailable(message: string, seconds: number): Answer {
+export function unavailable(message: string, seconds: number): Answer {
   return { status: 503, body: { error: message }, headers: { "retry-after": `${seconds}` } };
 }

@@ -111,6 +111,12 @@ export class Tokens {
     return this.#entries;
   }
 
+  /** The valid token of a name. */
+  named(name: string): TokenEntry | undefined {
+    for (const entry of this.#entries.values()) if (entry.name === name && entry.revokedAt === undefined) return entry;
+    return undefined;
+  }
+
   close(): void {
     clearInterval(this.#timer);
   }
