@@ -29,6 +29,10 @@ export interface IntakeOptions {
   readonly earlyWaitMs?: number;
   /** Milliseconds after which missing events of a sender that keeps no copy count as lost. @default 120000 */
   readonly lostAfterMs?: number;
+  /** The most messages that it holds. @default {@link MOST_HELD} */
+  readonly mostHeld?: number;
+  /** Once it aborts, `take` waits for nothing any more: its caller takes no more messages, and calls `stop`. */
+  readonly signal: AbortSignal;
   readonly onEvent: (event: IntakeEvent) => void;
 }
 
@@ -57,6 +61,7 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    options.signal.addEventListener("abort", () => this.#freeRoom(), { signal: this.#stop.signal });
   }
 
   /** Messages that are held: received, and neither stored nor given back. */
@@ -69,12 +74,12 @@ export class Intake {
     if (delivery.attempts > 1) this.#options.onEvent({ kind: "redelivered" });
     if (isPositionMessage(delivery.bytes)) await this.#takeQuestion(delivery);
     else await this.#takeEnvelope(delivery);
-    while (!this.#stop.signal.aborted && (this.#held >= MOST_HELD || this.#bytes >= MOST_HELD_BYTES)) {
+    while (!this.#ending && (this.#held >= this.#mostHeld || this.#bytes >= MOST_HELD_BYTES)) {
       await new Promise<void>((resolve) => this.#room.add(resolve));
     }
   }
 
-  /** Finishes what is being stored, and gives the rest back. */
+  /** Ends the running transactions, and gives back what they have not committed. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#freeRoom();
@@ -90,9 +95,10 @@ export class Intake {
       if (kind !== "asked")
         throw new SeclogError("SECLOG_ENVELOPE", "an answer is in the queue, where only questions go");
       this.#hold(0);
-      this.#line(sourceId).ask(nonce, keyId, async () => {
+      this.#line(sourceId).ask(nonce, keyId, async (how) => {
         this.#release(0);
-        await quietly(delivery.done());
+        if (how === "done") await quietly(delivery.done());
+        else await this.#insist(() => delivery.release(0));
       });
     } catch (error) {
       await this.#refuse(delivery, error);
@@ -124,6 +130,14 @@ export class Intake {
     }
     this.#hold(held.size);
     this.#line(held.source.id).add(held);
+  }
+
+  get #ending(): boolean {
+    return this.#stop.signal.aborted || this.#options.signal.aborted;
+  }
+
+  get #mostHeld(): number {
+    return this.#options.mostHeld ?? MOST_HELD;
   }
 
   get #earlyWaitMs(): number {

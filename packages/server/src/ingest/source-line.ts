@@ -50,7 +50,7 @@ interface Transaction {
 interface Question {
   readonly nonce: number;
   readonly keyId: string | undefined;
-  readonly settle: () => Promise<void>;
+  readonly settle: (how: "done" | "release") => Promise<void>;
 }
 
 /** The most events, and bytes of them, in one transaction. */
@@ -107,18 +107,20 @@ export class SourceLine {
     this.#start();
   }
 
-  ask(nonce: number, keyId: string | undefined, settle: () => Promise<void>): void {
+  ask(nonce: number, keyId: string | undefined, settle: Question["settle"]): void {
     this.#questions.push({ nonce, keyId, settle });
     this.#start();
   }
 
-  /** Waits for the running transaction, and gives the rest back. */
+  /** Ends the running transactions, and gives back what they have not committed. */
   async stop(): Promise<void> {
     this.#wake?.();
     await this.#running;
     await this.#settling;
-    for (const held of this.#held) await held.settle("release");
+    // All at once: an engine that is away lets each of them wait for a reply.
+    await Promise.all([...this.#held, ...this.#questions].map((one) => one.settle("release")));
     this.#held.clear();
+    this.#questions = [];
   }
 
   #start(): void {
@@ -281,7 +283,7 @@ export class SourceLine {
     this.#questions = [];
     for (const { nonce, keyId, settle } of due) {
       await this.#options.answer(position, nonce, keyId);
-      await settle();
+      await settle("done");
     }
     return due.length > 0;
   }

@@ -1,4 +1,5 @@
 /** `seclog work` without a terminal: consumes a queue until it is asked to stop. */
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage, SeclogError } from "seclog";
 import type { RelayStore } from "seclog/postgres";
@@ -17,6 +18,7 @@ export interface WorkerOptions {
   readonly keys: readonly SenderKey[];
   readonly earlyWaitMs?: number;
   readonly lostAfterMs?: number;
+  readonly mostHeld?: number;
   /** What happens, for metrics and messages. It must not throw. */
   readonly onEvent: (event: WorkEvent) => void;
 }
@@ -46,8 +48,13 @@ const NO_SOURCE = "00000000-0000-0000-0000-000000000000";
 /** How long a connection to an engine must have worked for the next failure to be a new one, in milliseconds. */
 const STEADY_MS = 2_000;
 
-/** How long a stopping worker waits for the engine. */
-const CLOSE_MS = 5_000;
+/**
+ * How long a worker that was asked to stop waits for the engine and the database, and then for its connections to end, in
+ * milliseconds: together less than the ten seconds after which containers are killed. What it has not given back by then
+ * goes to other workers, as that of a dead one.
+ */
+const STOP_MS = 5_000;
+const CLOSE_MS = 2_000;
 
 /** A worker: one connection to an engine, one intake. */
 export class Worker {
@@ -92,8 +99,8 @@ export class Worker {
   }
 
   /**
-   * Stores what the queue has, until `signal` aborts: then it finishes the running transactions, gives the rest back, and
-   * resolves. An engine or a database that fails is tried again.
+   * Stores what the queue has, until `signal` aborts: then it ends the running transactions, gives back what they have not
+   * committed, and resolves within ten seconds. An engine or a database that fails is tried again.
    *
    * @throws SeclogError `SECLOG_CONFIG` when only another configuration can help
    */
@@ -122,16 +129,20 @@ export class Worker {
     const options: ConsumerOptions = {
       url,
       queue,
-      prefetch: MOST_HELD,
+      prefetch: this.#options.mostHeld ?? MOST_HELD,
       onTrouble: (error) => onEvent({ kind: "engine", error: queueError("engine", error) }),
     };
-    const consumer = await openConsumer(options);
-    const { store, keys, earlyWaitMs, lostAfterMs } = this.#options;
+    const over = new AbortController();
+    const consumer = await this.#opened(options, signal);
+    if (consumer === undefined) return;
+    const { store, keys, earlyWaitMs, lostAfterMs, mostHeld } = this.#options;
     const intake = new Intake({
       store,
       keys,
       ...(earlyWaitMs === undefined ? {} : { earlyWaitMs }),
       ...(lostAfterMs === undefined ? {} : { lostAfterMs }),
+      ...(mostHeld === undefined ? {} : { mostHeld }),
+      signal,
       answer: (sourceId, message) => consumer.answer(sourceId, message),
       onEvent: (event) => this.#note(event),
     });
@@ -142,16 +153,38 @@ export class Worker {
       onConnected();
       onEvent({ kind: "connected" });
     }, STEADY_MS);
+    const late = lateAfter(signal, over.signal);
     try {
-      await consumer.run((delivery) => intake.take(delivery), signal);
+      await unlessLate(
+        consumer.run((delivery) => intake.take(delivery), signal),
+        late,
+      );
     } finally {
       clearTimeout(steady);
-      await intake.stop();
+      await unlessLate(intake.stop(), late);
       // A timer that holds the process: a dead connection may be all that is left of its event loop.
-      const closed = new AbortController();
-      const late = sleep(CLOSE_MS, undefined, { signal: closed.signal }).catch(() => {});
-      await Promise.race([consumer.close().catch(() => {}), late]);
-      closed.abort();
+      const closing = sleep(CLOSE_MS, undefined, { signal: over.signal }).catch(() => {});
+      await unlessLate(
+        consumer.close().catch(() => {}),
+        closing,
+      );
+      over.abort();
+    }
+  }
+
+  /** A consumer; `undefined` when `signal` aborts before there is one. */
+  async #opened(options: ConsumerOptions, signal: AbortSignal): Promise<Consumer | undefined> {
+    const opening = openConsumer(options);
+    const over = new AbortController();
+    const aborted = once(signal, "abort", { signal: over.signal }).then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return signal.aborted ? undefined : await Promise.race([opening, aborted]);
+    } finally {
+      over.abort();
+      if (signal.aborted) opening.then((consumer) => consumer.close()).catch(() => {});
     }
   }
 
@@ -177,4 +210,20 @@ export class Worker {
     if (event.kind === "trouble") this.#storeTrouble = { message: event.error.message, at: performance.now() };
     this.#options.onEvent(event);
   }
+}
+
+/** Resolves when a worker that was asked to stop has to leave what does not end; at once when it is `over`. */
+async function lateAfter(signal: AbortSignal, over: AbortSignal): Promise<void> {
+  try {
+    if (!signal.aborted) await once(signal, "abort", { signal: over });
+    await sleep(STOP_MS, undefined, { signal: over });
+  } catch {
+    // It is over.
+  }
+}
+
+/** Waits for work, and leaves it when `late` resolves. */
+async function unlessLate(work: Promise<void>, late: Promise<unknown>): Promise<void> {
+  work.catch(() => {});
+  await Promise.race([work, late]);
 }

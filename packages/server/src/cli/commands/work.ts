@@ -16,6 +16,7 @@ import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";
 import { counted } from "../../text/words.ts";
+import { Exit } from "../exit.ts";
 import { parseListen } from "../options/listen.ts";
 import { parseCount } from "../options/numbers.ts";
 
@@ -99,6 +100,8 @@ async function work(options: WorkCommandOptions): Promise<void> {
   }
   if (options.json) await print(jsonLine({ stored: report.stored }));
   else await print(`Stored ${counted(report.stored, "event")}.\n`);
+  // At once: connections that do not answer may be left.
+  throw new Exit(0);
 }
 
 /** @throws SeclogError `SECLOG_CONFIG` without a key, in production */

@@ -109,14 +109,16 @@ class KafkaQueueConsumer implements Consumer {
       else signal.addEventListener("abort", () => resolve(), { once: true });
     });
     const ended = Promise.race([crashed, aborted]);
-    ended.catch(() => {});
+    const reading = new AbortController();
+    const stopReading = (): void => reading.abort();
+    ended.then(stopReading, stopReading);
     // Kafka continues from what is committed: what was passed on and not committed comes again, to this worker or another.
     consumer.on("consumer.group_join", () => {
       this.#assigned = new AssignedOffsets(this.#starts());
     });
     let working: Promise<void> = Promise.resolve();
     const eachBatch = async (batch: KafkaBatch): Promise<void> => {
-      const work = this.#work(consumer, batch, take, signal);
+      const work = this.#work(consumer, batch, take, reading.signal);
       working = work.catch(() => {});
       await work;
     };
@@ -128,6 +130,7 @@ class KafkaQueueConsumer implements Consumer {
       consumer.pause([{ topic: topics.events }, { topic: topics.later }]);
     } finally {
       this.#stopping = true;
+      reading.abort();
       await working;
     }
   }
