@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { eventBatch } from "seclog/handler";
-import { type RelayStore, relayStore } from "seclog/postgres";
+import { type RelayBatch, type RelayStore, relayStore } from "seclog/postgres";
 import {
+  decodeEnvelope,
   decodePosition,
   type EncodeOptions,
   encodeEnvelopes,
@@ -12,6 +13,7 @@ import {
 } from "seclog/queues";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { PostgresProxy, REFUSE } from "#faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import type { DeadReason, Delivery } from "../packages/server/src/ingest/consumer.ts";
 import { Intake, type IntakeOptions } from "../packages/server/src/ingest/intake.ts";
@@ -59,6 +61,7 @@ function open(options: Partial<IntakeOptions> = {}): Intake {
     answer: async (_, message) => {
       answers.push(decodePosition(message, [shop, billing]));
     },
+    signal: new AbortController().signal,
     onEvent: (event) => events.push(event),
     ...options,
   });
@@ -95,6 +98,13 @@ function envelope(firstSeq: number, lastSeq: number, options: Partial<EncodeOpti
   const batch = exampleBatch({ sourceId, firstSeq, count: lastSeq - firstSeq + 1 });
   const [made] = encodeEnvelopes(batch, { maxBytes: 1_000_000, keys: [shop], ...options });
   return new Message(made?.bytes ?? Buffer.alloc(0));
+}
+
+/** The same events, as another worker stores them. */
+function relayBatch(firstSeq: number, lastSeq: number): RelayBatch {
+  const batch = exampleBatch({ sourceId, firstSeq, count: lastSeq - firstSeq + 1 });
+  const { source } = decodeEnvelope(envelope(firstSeq, lastSeq).bytes, { keys: [shop] });
+  return { source: { ...source, sender: "shop" }, firstSeq, records: batch.records };
 }
 
 async function take(...messages: Message[]): Promise<void> {
@@ -168,6 +178,31 @@ describe("take()", () => {
     const late = envelope(2, 3, { queued: true });
     await take(late);
     await expect.poll(() => late.fate).toMatchObject({ code: "SECLOG_SOURCE_SEIZED" });
+  });
+
+  it("does not take for lost what another worker could not store while the database was away", async () => {
+    await using proxy = await PostgresProxy.start(Number(new URL(database.relayUrl).port));
+    const through = relayStore({ url: proxy.through(database.relayUrl) });
+    intake = open({ store: through, earlyWaitMs: 100, lostAfterMs: 1_500 });
+    try {
+      const early = envelope(4, 6, { queued: true });
+      await take(early);
+      await expect.poll(() => early.fate).toBe("released");
+      proxy.trap = REFUSE;
+      proxy.cut();
+      const again = envelope(4, 6, { queued: true });
+      await take(again);
+      await expect.poll(() => events.filter(({ kind }) => kind === "trouble").length).toBeGreaterThan(4);
+      proxy.trap = undefined;
+      await expect.poll(() => again.fate).toBe("released");
+      await store.store(relayBatch(1, 3), AbortSignal.timeout(20_000));
+      await take(envelope(4, 6, { queued: true }));
+      await expect.poll(stored).toEqual(range(1, 6));
+      expect(events.filter(({ kind }) => kind === "lost")).toEqual([]);
+    } finally {
+      await intake.stop();
+      await through.close();
+    }
   });
 
   it("buries what it cannot read, and first gives back what another worker may read", async () => {

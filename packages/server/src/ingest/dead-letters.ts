@@ -75,5 +75,11 @@ async function chosen(dead: DeadLetters, ids: readonly string[] | "all"): Promis
 
 function listed({ id, at, code, message, bytes }: DeadLetter): ListedLetter {
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { id, at: new Date(at), code, message, bytes: bytes.length, sha256, sourceId: sourceOf(bytes) };
+  return { id, at: dateOf(at), code, message, bytes: bytes.length, sha256, sourceId: sourceOf(bytes) };
+}
+
+/** A stranger may have written the letter, with any time. */
+function dateOf(at: number): Date {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? new Date(0) : date;
 }

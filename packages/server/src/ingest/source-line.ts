@@ -335,6 +335,8 @@ export class SourceLine {
 
   async #failed(error: unknown): Promise<void> {
     if (this.#options.signal.aborted) return;
+    // While the database was away, no worker could store what is missing, though one may have it.
+    this.#missingSince = undefined;
     this.#options.onEvent({ kind: "trouble", error: failureOf(error) });
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#pauses++, 16));
     await this.#wait(longest / 2 + Math.random() * (longest / 2), false);
