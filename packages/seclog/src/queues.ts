@@ -43,7 +43,7 @@ export {
 } from "./queues/kafka-topics.ts";
 export { connectNats, type NatsConnection } from "./queues/nats-client.ts";
 export { NATS_SHARDS, type NatsNames, natsNames } from "./queues/nats-names.ts";
-export { type NatsStreamConfig, openNatsDeadStream, openNatsStream } from "./queues/nats-stream.ts";
+export { isNatsNoResponder, type NatsStreamConfig, openNatsDeadStream, openNatsStream } from "./queues/nats-stream.ts";
 export { decodePosition, encodePosition, isPositionMessage, type PositionMessage } from "./queues/position.ts";
 export { type QueueKey, queueKey } from "./queues/queue-key.ts";
 export { checkedQueue, keyLines, parseQueueKey } from "./queues/queue-options.ts";

@@ -9,6 +9,8 @@ export interface NatsNames {
   readonly stream: string;
   /** The subject of a source's envelopes and questions: its shard, then its id. */
   events(sourceId: string): string;
+  /** One of them, for what names no source. */
+  readonly unknown: string;
   /** The subjects of a shard. */
   shard(shard: number): string;
   /** All subjects of the stream: none that workers would not read. */
@@ -27,6 +29,7 @@ export function natsNames(queue: string): NatsNames {
   return {
     stream: `${queue}_events`,
     events: (sourceId) => `${queue}.events.${crc32(sourceId) % NATS_SHARDS}.${sourceId}`,
+    unknown: `${queue}.events.0.unknown`,
     shard: subjectsOf,
     subjects: Array.from({ length: NATS_SHARDS }, (_, shard) => subjectsOf(shard)),
     stored: (sourceId) => `${queue}.stored.${sourceId}`,

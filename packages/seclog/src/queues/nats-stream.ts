@@ -127,3 +127,11 @@ async function streamRequest(
 function isCode(error: unknown, code: number): boolean {
   return error instanceof NatsApiError && error.code === code;
 }
+
+/** Nothing subscribes to the subject: no stream, or no JetStream. */
+export function isNatsNoResponder(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ((at as { readonly code?: unknown }).code === "503" || /^NoResponders/.test(at.name)) return true;
+  }
+  return false;
+}

@@ -16,7 +16,7 @@ import { configError, rejectUnknownOptions } from "../event/options.ts";
 import type { FailureKind, SecurityEventHandler } from "../ship/handler.ts";
 import { connectNats, type NatsClient, natsAddress } from "./nats-client.ts";
 import { natsNames } from "./nats-names.ts";
-import { type NatsStreamConfig, natsRequest, openNatsStream } from "./nats-stream.ts";
+import { isNatsNoResponder, type NatsStreamConfig, natsRequest, openNatsStream } from "./nats-stream.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
 import { QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions, warnOnce } from "./queue-options.ts";
@@ -117,7 +117,7 @@ function connection(
       try {
         await natsRequest(client, subject, message);
       } catch (error) {
-        if (!isNoResponder(error)) throw error;
+        if (!isNatsNoResponder(error)) throw error;
         // The stream is gone, as after the loss of a disk.
         await openNatsStream(WHERE, client, queue);
         await natsRequest(client, subject, message);
@@ -138,12 +138,6 @@ function connection(
       await close();
     },
   };
-}
-
-/** Nothing subscribes to the subject: no stream, or no JetStream. */
-function isNoResponder(error: unknown): boolean {
-  const { code, cause } = error as { readonly code?: unknown; readonly cause?: { readonly name?: unknown } };
-  return code === "503" || cause?.name === "NoResponders" || cause?.name === "NoRespondersError";
 }
 
 function isForbidden(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type JetStreamManager, jetstreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { natsNames } from "seclog/queues";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { NatsEngine } from "#faults/engines/nats.js";
@@ -222,5 +222,60 @@ describe.skipIf(missing !== undefined)("natsConsumer()", () => {
       code: "SECLOG_CONFIG",
       message: expect.stringContaining("remove it, or use another queue"),
     });
+  });
+
+  it("lists and retries dead letters that strangers wrote, and publishes only where events go", async () => {
+    const worker = await start(finish);
+    const heard: string[] = [];
+    connection.subscribe("secret.place", { callback: (_, { data }) => heard.push(String(data)) });
+    const subjects = ["secret.place", `${names.events("x")}.y`, "$JS.API.STREAM.PURGE.seclog_events"];
+    for (const subject of subjects) {
+      const written = headers();
+      written.set("Seclog-Subject", subject);
+      written.set("Seclog-Reason", "%E0%A4%A");
+      await connection.request(names.dead, "hello", { headers: written });
+    }
+    await connection.request(names.dead, "bare");
+    const letters = await worker.consumer.dead.list(10);
+    expect(letters.map(({ message }) => message)).toEqual(["%E0%A4%A", "%E0%A4%A", "%E0%A4%A", ""]);
+    for (const { id } of letters) expect(await worker.consumer.dead.retry(id)).toBe(true);
+    await expect.poll(() => worker.texts()).toEqual(["hello", "hello", "hello", "bare"]);
+    expect(heard).toEqual([]);
+  });
+
+  it("buries what is as long as the server takes, also when the stream of dead letters was deleted", async () => {
+    const worker = await start((delivery) => delivery.bury({ code: "SECLOG_ENVELOPE", message: "x".repeat(5_000) }));
+    await manager.streams.delete(names.deadStream);
+    await connection.request(names.events(randomUUID()), new Uint8Array(connection.info?.max_payload ?? 0));
+    await expect.poll(async () => (await worker.consumer.backlog()).dead).toBe(1);
+    expect(await waiting()).toBe(0);
+    const [letter] = await worker.consumer.dead.list(1);
+    expect(letter?.bytes).toHaveLength(4_096);
+  });
+
+  it("reads every subject, however many workers a stranger pretends to be", async () => {
+    const ghosts = setInterval(() => {
+      for (let i = 0; i < 30; i++) connection.publish(names.workers, `ghost-${i}`);
+    }, 200);
+    try {
+      const worker = await start(finish);
+      await expect.poll(shares).toEqual([1]);
+      await expect.poll(shares, { timeout: 15_000 }).toEqual([16]);
+      for (let n = 0; n < 50; n++) await publish(`${n}`);
+      await expect.poll(() => worker.received.length).toBe(50);
+    } finally {
+      clearInterval(ghosts);
+    }
+  });
+
+  it("says so when a consumer that is not a worker's has its subjects, and takes them when it is gone", async () => {
+    await (await start(finish)).stop();
+    await manager.consumers.add(names.stream, { durable_name: "curious", ack_policy: "explicit" });
+    const worker = await start(finish);
+    await expect.poll(() => worker.consumer.problem).toContain("the consumer curious of the stream seclog_events");
+    await manager.consumers.delete(names.stream, "curious");
+    await publish("x");
+    await expect.poll(() => worker.texts()).toEqual(["x"]);
+    expect(worker.consumer.problem).toBeUndefined();
   });
 });

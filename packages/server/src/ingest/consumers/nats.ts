@@ -11,6 +11,7 @@ import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg, Consum
 import { SeclogError } from "seclog";
 import {
   connectNats,
+  isNatsNoResponder,
   NATS_SHARDS,
   type NatsConnection,
   type NatsNames,
@@ -18,8 +19,9 @@ import {
   openNatsDeadStream,
   openNatsStream,
 } from "seclog/queues";
-import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
+import type { Backlog, Consumer, ConsumerOptions, DeadLetters, DeadReason, Delivery } from "../consumer.ts";
 import { buryNats, natsDeadLetters } from "./nats-dead-letters.ts";
+import { Orphans } from "./orphans.ts";
 
 /** The server deletes a consumer after this time without a request or an acknowledgement. */
 const INACTIVE_MS = 3_000;
@@ -36,7 +38,7 @@ const GIVE_UP_MS = 2_000;
 /** A worker's sign of life is its id; its last one begins with this. */
 const LEAVES = "-";
 const ID_LENGTH = 8;
-/** More workers have no shard to read. A stranger can pretend to be many, which leaves every worker one shard. */
+/** More workers have no shard to read. A stranger can pretend to be many: see {@link Orphans}. */
 const MOST_WORKERS = NATS_SHARDS;
 
 /** Connects to NATS, and creates the queue's streams if there are none. */
@@ -93,6 +95,9 @@ class NatsConsumer implements Consumer {
   readonly #taken = new Set<Taken>();
   /** When each worker last gave a sign of life, on the monotonic clock. */
   readonly #alive = new Map<string, number>();
+  readonly #orphans = new Orphans();
+  /** A consumer of the stream that is no worker's: work-queue retention lets only one read a subject. */
+  #stranger: string | undefined;
 
   constructor(
     connection: NatsConnection,
@@ -145,6 +150,12 @@ class NatsConsumer implements Consumer {
     await this.#connection.close();
   }
 
+  get problem(): string | undefined {
+    return this.#stranger === undefined
+      ? undefined
+      : `NATS: the consumer ${this.#stranger} of the stream ${this.#names.stream} is not a worker's, and takes subjects from the workers: delete it`;
+  }
+
   /** Counts the workers by their signs of life. */
   #hearWorkers(): { unsubscribe: () => void } {
     const subscription = this.#connection.subscribe(this.#names.workers, {
@@ -173,20 +184,28 @@ class NatsConsumer implements Consumer {
       this.#alive.set(this.#id, now);
       for (const [id, at] of this.#alive) if (now - at > ALIVE_MS) this.#alive.delete(id);
       const share = Math.ceil(NATS_SHARDS / this.#alive.size);
-      const surplus = [...this.#leased.values()].slice(share);
-      await Promise.all(surplus.map((leased) => this.#giveUp(leased)));
-      if (this.#leased.size < share) await this.#takeShards(share, take);
+      const surplus = this.#orphans.surplus([...this.#leased.keys()], share);
+      await Promise.all(surplus.map((shard) => this.#giveUp(this.#leased.get(shard))));
+      await this.#takeShards(share, take);
       await sleep(RENEW_MS, undefined, { signal }).catch(() => {});
     }
   }
 
-  /** Takes free shards up to this worker's share. */
+  /** Takes free shards up to this worker's share, and those that no worker takes. */
   async #takeShards(share: number, take: (delivery: Delivery) => Promise<void>): Promise<void> {
     const leased = new Set<number>();
-    for await (const { name } of this.#manager.consumers.list(this.#names.stream)) leased.add(shardOfConsumer(name));
+    let stranger: string | undefined;
+    for await (const { name } of this.#manager.consumers.list(this.#names.stream)) {
+      if (isWorkers(name)) leased.add(shardOfConsumer(name));
+      else stranger = name;
+    }
+    this.#stranger = stranger;
     for (const shard of startingAnywhere()) {
-      if (this.#leased.size >= share) return;
-      if (!leased.has(shard) && !this.#leased.has(shard)) await this.#takeShard(shard, take);
+      const free = !leased.has(shard) && !this.#leased.has(shard);
+      const orphan = this.#orphans.see(shard, free);
+      if (!free || (this.#leased.size >= share && !orphan)) continue;
+      await this.#takeShard(shard, take);
+      if (orphan) this.#orphans.keep(shard);
     }
   }
 
@@ -247,7 +266,8 @@ class NatsConsumer implements Consumer {
   }
 
   /** Stops reading a shard, and leaves it to another worker. */
-  async #giveUp(leased: Leased): Promise<void> {
+  async #giveUp(leased: Leased | undefined): Promise<void> {
+    if (leased === undefined) return;
     leased.stop.abort();
     const held = (): boolean => [...this.#taken].some(({ shard }) => shard === leased.shard);
     for (const end = performance.now() + GIVE_UP_MS; held() && performance.now() < end; ) await sleep(50);
@@ -260,6 +280,18 @@ class NatsConsumer implements Consumer {
       await this.#manager.consumers.delete(this.#names.stream, name);
     } catch (error) {
       if (!isCode(error, CONSUMER_NOT_FOUND) && !isCode(error, STREAM_NOT_FOUND)) throw error;
+    }
+  }
+
+  async #bury(message: JsMsg, reason: DeadReason): Promise<void> {
+    const room = this.#connection.info?.max_payload ?? 0;
+    try {
+      await buryNats(this.#jetstream, this.#names, message, reason, room);
+    } catch (error) {
+      if (!isNatsNoResponder(error)) throw error;
+      // The stream of dead letters is gone.
+      await openNatsDeadStream("work", this.#connection, this.#options.queue);
+      await buryNats(this.#jetstream, this.#names, message, reason, room);
     }
   }
 
@@ -279,7 +311,7 @@ class NatsConsumer implements Consumer {
       },
       bury: async (reason) => {
         try {
-          await buryNats(this.#jetstream, this.#names, message, reason);
+          await this.#bury(message, reason);
           message.ack();
         } finally {
           this.#taken.delete(taken);
@@ -303,6 +335,11 @@ function text(value: string): Uint8Array {
 
 function consumerName(worker: string, shard: number): string {
   return `seclog-work-${worker}-${shard}`;
+}
+
+/** Whether a consumer is that of a worker, by its name. */
+function isWorkers(name: string): boolean {
+  return /^seclog-work-[^-]+-\d+$/.test(name);
 }
 
 function shardOfConsumer(name: string): number {
