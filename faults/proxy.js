@@ -30,7 +30,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** How much later the server notices a `half` or `late` cut, in milliseconds: the client has reconnected meanwhile. */
 const LATE_MS = 250;
 
-/** A trap that lets no connection through, as when PostgreSQL is down. */
+/**
+ * A trap that lets no connection through, as when PostgreSQL is down.
+ *
+ * @returns {Cut}
+ */
 export const REFUSE = () => ({ how: "reset", pass: 0 });
 
 export class PostgresProxy {

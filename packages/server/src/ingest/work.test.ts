@@ -17,8 +17,9 @@ describe.concurrent("a worker that holds as much as it may, asked to stop", () =
       const engine = await Engine.start();
       try {
         expect(await timeToStop(engine)).toBeLessThan(IN_TIME);
-        const partition = "partition" in engine ? await engine.partition() : await Partition.start(engine.port);
-        const url = engine.url.replace(`:${engine.port}`, `:${partition.port}`);
+        const { port } = new URL(engine.url);
+        const partition = "partition" in engine ? await engine.partition() : await Partition.start(Number(port));
+        const url = engine.url.replace(`:${port}`, `:${partition.port}`);
         expect(await timeToStop(engine, { url, before: () => partition.swallow() })).toBeLessThan(IN_TIME);
         await partition.end();
       } finally {

@@ -227,13 +227,13 @@ describe.skipIf(missing !== undefined)("natsConsumer()", () => {
   it("lists and retries dead letters that strangers wrote, and publishes only where events go", async () => {
     const worker = await start(finish);
     const heard: string[] = [];
-    connection.subscribe("secret.place", { callback: (_, { data }) => heard.push(String(data)) });
+    connection.subscribe("secret.place", { callback: (_, { data }) => void heard.push(String(data)) });
     const subjects = ["secret.place", `${names.events("x")}.y`, "$JS.API.STREAM.PURGE.seclog_events"];
     for (const subject of subjects) {
       const written = headers();
       written.set("Seclog-Subject", subject);
       written.set("Seclog-Reason", "%E0%A4%A");
-      await connection.request(names.dead, "hello", { headers: written });
+      await connection.request(names.dead, "hello", { headers: written, timeout: 5_000 });
     }
     await connection.request(names.dead, "bare");
     const letters = await worker.consumer.dead.list(10);
