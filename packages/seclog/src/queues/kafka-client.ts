@@ -13,7 +13,7 @@ export interface KafkaClient {
 
 /** Chooses the partition of a message. */
 export type KafkaPartitioner = (message: {
-  readonly message: { readonly key?: Uint8Array | string | null };
+  readonly message: { readonly key?: Uint8Array | string | null; readonly partition?: number };
   readonly partitionMetadata: readonly unknown[];
 }) => number;
 
@@ -23,6 +23,7 @@ export interface KafkaMessage {
   /** `null` deletes the key from a compacted topic. */
   readonly value: Buffer | null;
   headers?: { [name: string]: string };
+  readonly partition?: number;
 }
 
 /** A producer of kafkajs. */
@@ -64,6 +65,7 @@ export interface KafkaConsumerOptions {
   readonly heartbeatInterval: number;
   readonly rebalanceTimeout: number;
   readonly maxWaitTimeInMs: number;
+  readonly readUncommitted: boolean;
   readonly retry: { readonly retries: number; restartOnFailure: (error: Error) => Promise<boolean> };
 }
 

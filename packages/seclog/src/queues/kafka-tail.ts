@@ -61,6 +61,7 @@ export class KafkaTail {
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: SESSION_MS,
       maxWaitTimeInMs: WAIT_MS,
+      readUncommitted: true,
       retry: { retries: 3, restartOnFailure: async () => true },
     });
     this.#consumer = consumer;

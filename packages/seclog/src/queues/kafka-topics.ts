@@ -46,9 +46,10 @@ export function positionPartition(sourceId: string, partitions: number): number 
   return kafkaPartition(sourceId, Math.min(partitions, PARTITIONS));
 }
 
-/** {@link kafkaPartition} for kafkajs. Dead letters have one partition. */
+/** {@link kafkaPartition} for kafkajs, unless a message names its partition. */
 export function kafkaPartitioner(): KafkaPartitioner {
-  return ({ message, partitionMetadata }) => kafkaPartition(String(message.key), partitionMetadata.length);
+  return ({ message, partitionMetadata }) =>
+    message.partition ?? kafkaPartition(String(message.key), partitionMetadata.length);
 }
 
 /** {@link positionPartition} for kafkajs. */
@@ -98,6 +99,8 @@ async function makeTopics(
   const replicationFactor = Math.min(3, (await admin.describeCluster()).brokers.length);
   // By the broker's clock: it refuses messages whose sender's is an hour ahead.
   const clock = { "message.timestamp.type": "LogAppendTime" };
+  // By the broker: kafkajs cannot read every compression, so one message of a stranger would stop its partition.
+  const compression = { "compression.type": "uncompressed" };
   const safety = replicationFactor === 3 ? { "min.insync.replicas": "2" } : {};
   try {
     await admin.createTopics({
@@ -106,7 +109,10 @@ async function makeTopics(
         topic: topics[name],
         numPartitions: name === "dead" ? 1 : PARTITIONS,
         replicationFactor,
-        configEntries: Object.entries({ ...MADE[name], ...clock, ...safety }).map(([name, value]) => ({ name, value })),
+        configEntries: Object.entries({ ...MADE[name], ...clock, ...compression, ...safety }).map(([name, value]) => ({
+          name,
+          value,
+        })),
       })),
     });
   } catch (error) {

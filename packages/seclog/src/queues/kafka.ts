@@ -64,9 +64,9 @@ export interface KafkaHandlerOptions extends QueueOptions {
 
 const WHERE = "kafkaHandler";
 
-/** What a broker takes by default (`message.max.bytes`), and what a message has besides its value. */
+/** What a broker takes by default (`message.max.bytes`), and what a message has besides its value, as a dead letter too. */
 const DEFAULT_BYTES = 1_000_000;
-const OVERHEAD_BYTES = 512;
+const OVERHEAD_BYTES = 4_096;
 
 /** How long the brokers may take to replicate a message, in milliseconds. */
 const ACKS_MS = 8_000;

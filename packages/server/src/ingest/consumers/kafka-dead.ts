@@ -23,6 +23,9 @@ export interface KafkaParts {
 /** How long the brokers may take to replicate a message, in milliseconds. */
 export const ACKS_MS = 8_000;
 
+/** The most characters of a reason: it must fit beside the largest envelope. */
+const MOST_REASON = 1_000;
+
 /** How long it may take until the topic is read, in milliseconds: joining a group takes three seconds. */
 const JOIN_MS = 20_000;
 /** The last records may have been compacted away, so this many milliseconds without a record count as the end. */
@@ -73,7 +76,11 @@ export class KafkaDeadLetters implements DeadLetters {
 
   /** @param id the same for the same message, so that one that is buried twice is one dead letter */
   async bury(id: string, bytes: Buffer, { code, message }: DeadReason): Promise<void> {
-    await this.#send(this.#parts.topics.dead, id, bytes, { code, why: message, at: String(Date.now()) });
+    await this.#send(this.#parts.topics.dead, id, bytes, {
+      code,
+      why: message.slice(0, MOST_REASON),
+      at: String(Date.now()),
+    });
   }
 
   async #find(id: string): Promise<DeadLetter | undefined> {
@@ -87,13 +94,15 @@ export class KafkaDeadLetters implements DeadLetters {
   }
 
   async #send(topic: string, key: string, value: Buffer | null, headers?: { [name: string]: string }): Promise<void> {
-    const message = { key, value, ...(headers === undefined ? {} : { headers }) };
+    // One that was made with more partitions than one is read in its first.
+    const place = topic === this.#parts.topics.dead ? { partition: 0 } : {};
+    const message = { key, value, ...place, ...(headers === undefined ? {} : { headers }) };
     await this.#parts.producer.send({ topic, acks: -1, timeout: ACKS_MS, messages: [message] });
   }
 
   async #end(): Promise<{ readonly low: string; readonly high: string }> {
-    const [first] = await this.#parts.admin.fetchTopicOffsets(this.#parts.topics.dead);
-    return first ?? { low: "0", high: "0" };
+    const offsets = await this.#parts.admin.fetchTopicOffsets(this.#parts.topics.dead);
+    return offsets.find(({ partition }) => partition === 0) ?? { low: "0", high: "0" };
   }
 
   /** Reads the topic to its end. Keeps the oldest letters, up to `limit`. */

@@ -1,4 +1,8 @@
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Kafka, logLevel } from "kafkajs";
 import { encodePosition, kafkaTopics, type PositionMessage } from "seclog/queues";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { KafkaEngine } from "#faults/engines/kafka.js";
@@ -47,7 +51,11 @@ describe.skipIf(missing !== undefined)("kafkaConsumer()", { timeout: 60_000 }, (
   const workers: TestWorker[] = [];
 
   beforeAll(async () => {
-    engine = await KafkaEngine.start({ "group.initial.rebalance.delay.ms": "0" });
+    engine = await KafkaEngine.start({
+      "group.initial.rebalance.delay.ms": "0",
+      "transaction.state.log.replication.factor": "1",
+      "transaction.state.log.min.isr": "1",
+    });
   }, 60_000);
   beforeEach(async () => {
     await engine.purge();
@@ -202,5 +210,56 @@ describe.skipIf(missing !== undefined)("kafkaConsumer()", { timeout: 60_000 }, (
     await rejected;
     await consumer.close();
     await engine.up();
+  });
+
+  it("goes on whatever a stranger sends", async () => {
+    const worker = await start();
+    worker.take = (delivery) => delivery.done();
+    const garbage = { attempts: "x", queued: "-1", delay: "1e300" };
+    const hostile = ["9".repeat(400), "999999999999999", "NaN"].map((delay) => ({ ...garbage, delay }));
+    await engine.send(hostile.map((headers) => ({ partition: 3, key: null, value: null, headers })));
+    await engine.send([{ partition: 3, key: null, value: null, headers: garbage }], topics.later);
+    const own = new Kafka({ brokers: [engine.broker], logLevel: logLevel.NOTHING });
+    const stranger = own.producer({ transactionalId: "stranger", idempotent: true });
+    await stranger.connect();
+    const open = await stranger.transaction();
+    await open.send({ topic: topics.events, messages: [{ partition: 3, value: "open" }] });
+    const script = fileURLToPath(new URL("../../../../../faults/engines/kafka-snappy.js", import.meta.url));
+    await promisify(execFile)(process.execPath, [script, engine.broker, topics.events, "compressed"]);
+    await engine.inject(Buffer.from("after"));
+    await until(() => worker.texts()).toContain("after");
+    expect(worker.texts()).toContain("compressed");
+    await until(() => worker.texts().filter((text) => text === "").length).toBe(4);
+    for (const { attempts, queuedAt } of worker.got) {
+      expect(attempts).toBe(1);
+      expect(queuedAt).toBeGreaterThan(0);
+    }
+    await open.abort();
+    await stranger.disconnect();
+  });
+
+  it("buries what is as long as the topic takes, and cannot be given back", async () => {
+    await engine.makeTopic(topics.events, { "max.message.bytes": "20000" });
+    await engine.makeTopic(topics.later, { "max.message.bytes": "20000" });
+    await engine.makeTopic(topics.dead, { "max.message.bytes": "20000", "cleanup.policy": "compact" });
+    const worker = await start();
+    worker.take = (delivery) =>
+      delivery.bytes[0] === 1
+        ? delivery.release(1_000)
+        : delivery.bury({ code: "SECLOG_ENVELOPE", message: "x".repeat(5_000) });
+    // 72 bytes are left of it by the record and its batch.
+    for (const first of [0, 1]) await engine.send([{ key: "x", value: Buffer.alloc(20_000 - 80, first) }]);
+    await until(async () => (await worker.consumer.backlog()).dead).toBe(2);
+    await until(() => engine.waiting()).toBe(0);
+    const letters = await worker.consumer.dead.list(10);
+    expect(letters.map(({ bytes }) => bytes.length)).toEqual([4_096, 4_096]);
+  });
+
+  it("refuses topics that would lose messages, and names the setting", async () => {
+    await engine.makeTopic(topics.later, { "cleanup.policy": "compact" });
+    await expect(open()).rejects.toThrow(/seclog\.later has cleanup\.policy=compact, which keeps only the newest/);
+    await engine.purge();
+    await engine.makeTopic(topics.dead, { "cleanup.policy": "compact", "max.message.bytes": "1000" });
+    await expect(open()).rejects.toThrow(/seclog\.dead has max\.message\.bytes=1000, less than the 1048588 of/);
   });
 });

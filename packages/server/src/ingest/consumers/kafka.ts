@@ -11,19 +11,22 @@ import { Buffer } from "node:buffer";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SeclogError } from "seclog";
 import {
+  type KafkaAdmin,
   type KafkaBatch,
   type KafkaConsumer,
   type KafkaMessage,
   type KafkaProducer,
   type KafkaRecord,
+  type KafkaTopics,
   kafkaClient,
+  kafkaCode,
   kafkaPartitioner,
   kafkaSettings,
   kafkaTopics,
   makeKafkaTopics,
   positionPartitioner,
 } from "seclog/queues";
-import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
+import type { Backlog, Consumer, ConsumerOptions, DeadLetters, DeadReason, Delivery } from "../consumer.ts";
 import { ACKS_MS, KafkaDeadLetters, type KafkaParts } from "./kafka-dead.ts";
 import { AssignedOffsets, placeName } from "./kafka-offsets.ts";
 
@@ -38,6 +41,11 @@ const WAIT_MS = 500;
 const COMMIT_MS = 20;
 const COMMIT_AGAIN_MS = 500;
 
+/** The longest delay of a message that was given back: what asks for more is a stranger's. */
+const MOST_DELAY_MS = 15_000;
+/** What is kept of a message that is too long to be buried whole: a stranger's, since envelopes leave room. */
+const CUT_BYTES = 4_096;
+
 /** Connects to Kafka, and makes the topics that are missing. */
 export async function kafkaConsumer(options: ConsumerOptions): Promise<Consumer> {
   const client = await kafkaClient("work", options.url);
@@ -47,20 +55,43 @@ export async function kafkaConsumer(options: ConsumerOptions): Promise<Consumer>
   const answers = client.producer({ allowAutoTopicCreation: false, createPartitioner: positionPartitioner });
   const parts: KafkaParts = { client, admin, producer, topics };
   try {
-    await makeKafkaTopics(client, topics, ["events", "later", "stored", "dead"]);
+    await makeKafkaTopics(client, topics, ALL);
     await admin.connect();
-    const policy = (await kafkaSettings(admin, topics.dead, ["cleanup.policy"])).get("cleanup.policy");
-    if (policy !== undefined && policy !== "compact") {
-      throw new SeclogError(
-        "SECLOG_QUEUE",
-        `the topic ${topics.dead} has cleanup.policy=${policy}, which deletes dead letters by their age: make it compact`,
-      );
-    }
+    await checkTopics(admin, topics);
     await Promise.all([producer.connect(), answers.connect()]);
     return new KafkaQueueConsumer(parts, answers);
   } catch (error) {
     await Promise.allSettled([admin.disconnect(), producer.disconnect(), answers.disconnect()]);
     throw error;
+  }
+}
+
+const ALL = ["events", "later", "stored", "dead"] as const;
+
+/**
+ * Refuses topics that an operator has made so that they lose messages. A server that does not show them is left alone.
+ *
+ * @throws SeclogError `SECLOG_QUEUE`
+ */
+async function checkTopics(admin: KafkaAdmin, topics: KafkaTopics): Promise<void> {
+  const sizes = new Map<string, number>();
+  for (const name of ["events", "later", "dead"] as const) {
+    const settings = await kafkaSettings(admin, topics[name], ["cleanup.policy", "max.message.bytes"]);
+    const policy = settings.get("cleanup.policy");
+    const wanted = name === "dead" ? "compact" : "delete";
+    const loss = name === "dead" ? "deletes dead letters by their age" : "keeps only the newest message of a source";
+    if (policy !== undefined && policy !== wanted) {
+      const problem = `the topic ${topics[name]} has cleanup.policy=${policy}, which ${loss}: make it ${wanted}`;
+      throw new SeclogError("SECLOG_QUEUE", problem);
+    }
+    sizes.set(name, Number(settings.get("max.message.bytes") ?? Number.NaN));
+  }
+  for (const name of ["later", "dead"] as const) {
+    const [events = 0, most = 0] = [sizes.get("events"), sizes.get(name)];
+    if (most < events) {
+      const problem = `the topic ${topics[name]} has max.message.bytes=${most}, less than the ${events} of ${topics.events}: make them equal`;
+      throw new SeclogError("SECLOG_QUEUE", problem);
+    }
   }
 }
 
@@ -97,12 +128,14 @@ class KafkaQueueConsumer implements Consumer {
       heartbeatInterval: HEARTBEAT_MS,
       rebalanceTimeout: REBALANCE_MS,
       maxWaitTimeInMs: WAIT_MS,
+      // A transaction that a stranger leaves open would stop everything behind it.
+      readUncommitted: true,
       // The caller begins again.
       retry: { retries: 3, restartOnFailure: async () => false },
     });
     this.#consumer = consumer;
     const crashed = new Promise<never>((_, reject) => {
-      consumer.on("consumer.crash", ({ payload }) => reject(payload.error));
+      consumer.on("consumer.crash", ({ payload }) => reject(readable(payload.error, topics)));
     });
     const aborted = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -193,7 +226,7 @@ class KafkaQueueConsumer implements Consumer {
         consumer.seek({ topic, partition, offset: String(offsets.next) });
         return;
       }
-      const wait = this.#dueIn(partition, record);
+      const wait = topic === this.#parts.topics.later ? this.#dueIn(partition, record) : 0;
       if (wait > 0) {
         // From here again, later; the other partitions go on.
         setTimeout(pause(), wait).unref();
@@ -218,6 +251,12 @@ class KafkaQueueConsumer implements Consumer {
     const { topics, producer } = this.#parts;
     const bytes = record.value ?? Buffer.alloc(0);
     const attempts = 1 + (numberIn(record, "attempts") ?? 0);
+    const bury = async (reason: DeadReason): Promise<void> => {
+      const at = Number(record.timestamp).toString(36);
+      const id = `${topic === topics.later ? "l" : "e"}${partition}-${record.offset}-${at}`;
+      await this.#bury(id, bytes, reason);
+      settled();
+    };
     return {
       bytes,
       attempts,
@@ -228,29 +267,44 @@ class KafkaQueueConsumer implements Consumer {
         if (this.#stopping) return;
         const headers = { attempts: String(attempts), queued: String(queuedAt), delay: String(delayMs) };
         const messages = [{ key: String(record.key), value: bytes, headers }];
-        await this.#send(producer, topics.later, -1, messages);
+        try {
+          await this.#send(producer, topics.later, -1, messages);
+        } catch (error) {
+          if (!isTooLong(error)) throw error;
+          await bury({ code: "SECLOG_ENVELOPE", message: "it is as long as Kafka takes, so it cannot be given back" });
+          return;
+        }
         settled();
       },
-      bury: async (reason) => {
-        const at = Number(record.timestamp).toString(36);
-        const id = `${topic === topics.later ? "l" : "e"}${partition}-${record.offset}-${at}`;
-        await this.#dead.bury(id, bytes, reason);
-        settled();
-      },
+      bury,
     };
+  }
+
+  /** The dead letters of a topic that was deleted meanwhile begin anew. */
+  async #bury(id: string, bytes: Buffer, reason: DeadReason): Promise<void> {
+    try {
+      await this.#dead.bury(id, bytes, reason);
+    } catch (error) {
+      if (isTooLong(error) && bytes.length > CUT_BYTES) return this.#bury(id, bytes.subarray(0, CUT_BYTES), reason);
+      if (kafkaCode(error) === UNKNOWN_TOPIC) await makeKafkaTopics(this.#parts.client, this.#parts.topics, ALL);
+      throw error;
+    }
   }
 
   /** Sends, and reads the brokers' clock. */
   async #send(producer: KafkaProducer, topic: string, acks: number, messages: KafkaMessage[]): Promise<void> {
-    const [sent] = await producer.send({ topic, acks, timeout: ACKS_MS, messages });
+    const [sent] = await producer.send({ topic, acks, timeout: ACKS_MS, messages }).catch(async (error: unknown) => {
+      if (kafkaCode(error) === UNKNOWN_TOPIC) await makeKafkaTopics(this.#parts.client, this.#parts.topics, ALL);
+      throw error;
+    });
     const time = Number(sent?.logAppendTime ?? -1);
     if (time > 0) this.#ahead = time - Date.now();
   }
 
   /** In how many milliseconds a message that was given back is due: after its delay at the latest, whatever the clocks say. */
   #dueIn(partition: number, record: KafkaRecord): number {
-    const delay = numberIn(record, "delay");
-    if (delay === undefined) return 0;
+    const delay = Math.min(MOST_DELAY_MS, numberIn(record, "delay") ?? 0);
+    if (delay === 0) return 0;
     let wait = this.#waits.get(partition);
     if (wait?.offset !== record.offset) {
       const rest = Math.min(delay, Number(record.timestamp) + delay - Date.now() - this.#ahead);
@@ -287,7 +341,25 @@ class KafkaQueueConsumer implements Consumer {
   }
 }
 
+/** A number that a worker has written, or a stranger. */
 function numberIn({ headers }: KafkaRecord, name: string): number | undefined {
-  const value = headers?.[name];
-  return value === undefined ? undefined : Number(String(value));
+  const text = String(headers?.[name]);
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+const UNKNOWN_TOPIC = "UNKNOWN_TOPIC_OR_PARTITION";
+
+function isTooLong(error: unknown): boolean {
+  return ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"].includes(kafkaCode(error) ?? "");
+}
+
+/** The failure of a consumer, with the next step where it comes again and again. */
+function readable(error: Error, { events, later }: KafkaTopics): Error {
+  const [, codec] = /(\w+) compression not implemented/.exec(error.message) ?? [];
+  if (codec === undefined) return error;
+  return new SeclogError(
+    "SECLOG_QUEUE",
+    `a message is compressed with ${codec}, which kafkajs cannot read: set compression.type=uncompressed of ${events} and ${later}, and move the group's offset behind it (kafka-consumer-groups --reset-offsets)`,
+    { cause: error },
+  );
 }
