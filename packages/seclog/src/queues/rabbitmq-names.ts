@@ -12,7 +12,10 @@ export interface RabbitmqNames {
   shard(shard: number): string;
   /** A direct exchange for answers; the routing key is the source's id. */
   readonly stored: string;
-  /** An exchange and its queue: messages that were given back wait there for so long, then return to their shard. */
+  /**
+   * A direct exchange, whose routing keys are the shards' numbers, and its queue: messages that were given back wait there
+   * for so long, then return to their shard.
+   */
   later(delayMs: number): string;
   /** Envelopes that cannot be stored, with the headers `code`, `why`, `at`, `id`. */
   readonly dead: string;

@@ -19,11 +19,14 @@ import type { DeadLetter, DeadLetters, DeadReason } from "../consumer.ts";
 /** The most messages that are looked through. */
 const MOST_SEARCHED = 10_000;
 
+/** The most characters of a reason: a message's headers go into one frame. */
+const MOST_REASON = 1_000;
+
 /** The headers of a message that is buried now. Ids sort by time. */
 export function deadLetterHeaders(shard: number, { code, message }: DeadReason): { readonly [name: string]: string } {
   const at = String(Date.now());
   const id = `${at}-${String(++buried).padStart(9, "0")}-${randomUUID().slice(0, 8)}`;
-  return { id, at, code, why: message, shard: String(shard) };
+  return { id, at, code, why: message.slice(0, MOST_REASON), shard: String(shard) };
 }
 
 let buried = 0;
@@ -75,7 +78,9 @@ export function rabbitmqDeadLetters(
       remove(id, async (message) => {
         const { content } = message;
         const sourceId = sourceOf(content);
-        const shard = sourceId === undefined ? header(message, "shard") || "0" : String(rabbitmqShard(sourceId));
+        // A stranger can write dead letters, with any shard.
+        const came = /^[0-7]$/.test(header(message, "shard")) ? header(message, "shard") : "0";
+        const shard = sourceId === undefined ? came : String(rabbitmqShard(sourceId));
         await publisher.publish(names.events, shard, content, {});
       }),
     drop: (id) => remove(id, async () => {}),

@@ -7,6 +7,7 @@ import type { DeadReason, Delivery } from "../consumer.ts";
 
 /** Options of {@link RabbitmqShard}. */
 export interface RabbitmqShardOptions {
+  readonly number: number;
   /** The shard's queue. */
   readonly queue: string;
   /** The exclusive queue that this worker declared to have the shard. */
@@ -40,6 +41,10 @@ export class RabbitmqShard {
   constructor(channel: RabbitmqChannel, options: RabbitmqShardOptions) {
     this.#channel = channel;
     this.#options = options;
+  }
+
+  get number(): number {
+    return this.#options.number;
   }
 
   get held(): number {
@@ -108,9 +113,10 @@ export class RabbitmqShard {
 
   #delivery(message: RabbitmqMessage): Delivery {
     const { content } = message;
-    const { headers, timestamp } = message.properties;
+    const { headers } = message.properties;
     const before = numberOf(headers?.[ATTEMPTS]) + numberOf(headers?.["x-delivery-count"]);
-    const time = typeof timestamp === "number" ? { timestamp } : {};
+    const timestamp = timestampOf(message);
+    const time = timestamp === undefined ? {} : { timestamp };
     const settled = (how: () => void): void => {
       this.#open.delete(message);
       how();
@@ -134,10 +140,20 @@ export class RabbitmqShard {
   }
 }
 
-function queuedAtOf({ properties: { timestamp } }: RabbitmqMessage): number | undefined {
-  return typeof timestamp === "number" ? timestamp * 1000 : undefined;
+/** Seconds since the epoch: by its sender's clock, or a stranger's. */
+function timestampOf({ properties: { timestamp } }: RabbitmqMessage): number | undefined {
+  return typeof timestamp === "number" && timestamp <= LATEST ? timestamp : undefined;
 }
 
+function queuedAtOf(message: RabbitmqMessage): number | undefined {
+  const timestamp = timestampOf(message);
+  return timestamp === undefined ? undefined : timestamp * 1000;
+}
+
+/** The latest time that dates can have, in seconds since the epoch. */
+const LATEST = 8.64e12;
+
+/** A count that a worker or the server has written, or a stranger. */
 function numberOf(header: unknown): number {
-  return typeof header === "number" ? header : 0;
+  return typeof header === "number" && Number.isSafeInteger(header) && header > 0 ? header : 0;
 }

@@ -4,6 +4,7 @@ import { RABBITMQ_SHARDS, rabbitmqNames, rabbitmqShard } from "seclog/queues";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RabbitmqEngine } from "#faults/engines/rabbitmq.js";
 import type { Consumer, Delivery } from "../consumer.ts";
+import { listDeadLetters, retryDeadLetters } from "../dead-letters.ts";
 import { rabbitmqConsumer } from "./rabbitmq.ts";
 
 const missing = RabbitmqEngine.needs();
@@ -205,5 +206,63 @@ describe.skipIf(missing !== undefined)("rabbitmqConsumer()", () => {
       code: "SECLOG_CONFIG",
       message: expect.stringMatching(/inequivalent arg 'x-queue-type' for queue '.*\.dead'.*choose another --queue/),
     });
+  });
+
+  it("goes on whatever a stranger sends", async () => {
+    const names = rabbitmqNames(queue);
+    const worker = await startWorker();
+    const hostile = [
+      { timestamp: 2 ** 63, headers: { attempts: 0.5, "x-delivery-count": -7 } },
+      { timestamp: 1e15, headers: { attempts: -1e15, CC: ["nowhere"] } },
+      { timestamp: 0, headers: { attempts: "9", "x-death": "x", id: { a: [1] } } },
+    ];
+    for (const properties of hostile) channel.publish(names.events, "2", Buffer.from("odd"), properties);
+    // More than RabbitMQ returns at once, to places that do not exist.
+    const later = names.later(1_000);
+    for (let i = 0; i < 20; i++) channel.sendToQueue(later, Buffer.from("direct"));
+    for (let i = 0; i < 20; i++) channel.publish(later, "99", Buffer.from("nowhere"));
+    for (let i = 0; i < 20; i++) channel.publish(later, "", Buffer.from("nowhere"));
+    await expect.poll(() => worker.texts.filter((text) => text === "direct")).toHaveLength(20);
+    const odd = worker.received.filter(({ bytes }) => String(bytes) === "odd");
+    expect(odd.map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
+    expect(odd.map(({ queuedAt = 0 }) => Number.isNaN(new Date(queuedAt).getTime()))).toEqual([false, false, false]);
+    for (const delivery of worker.received.splice(0)) await delivery.release(900);
+    await expect.poll(() => worker.texts).toHaveLength(23);
+    for (const delivery of worker.received.splice(0)) await delivery.bury({ code: "X", message: "y".repeat(200_000) });
+    await expect.poll(async () => (await worker.consumer.backlog()).dead).toBe(23);
+  });
+
+  it("lists and retries dead letters that strangers wrote", async () => {
+    const worker = await startWorker();
+    const { dead } = worker.consumer;
+    channel.sendToQueue(rabbitmqNames(queue).dead, Buffer.from("bare"));
+    const headers = { id: "mine", at: "never", shard: "99", code: 7 };
+    channel.sendToQueue(rabbitmqNames(queue).dead, Buffer.from("odd"), { headers });
+    await expect.poll(async () => (await listDeadLetters(dead)).map(({ id }) => id)).toEqual(["", "mine"]);
+    expect((await listDeadLetters(dead)).map(({ at }) => at.toISOString().slice(0, 4))).toEqual(["1970", "1970"]);
+    await retryDeadLetters(dead, "all");
+    await expect.poll(() => worker.texts.toSorted()).toEqual(["bare", "odd"]);
+  });
+
+  it("reads every shard, however many workers a stranger pretends to be", async () => {
+    const { workers: present } = rabbitmqNames(queue);
+    await (await startWorker()).stop();
+    for (let i = 0; i < 30; i++) await channel.consume(present, () => {});
+    const worker = await startWorker();
+    expect(await shares([worker])).toEqual([RABBITMQ_SHARDS]);
+  });
+
+  it("says so when another program has a lease, and reads the other shards", async () => {
+    const lease = rabbitmqNames(queue).lease(4);
+    await channel.assertQueue(lease, { durable: true });
+    const worker = await startWorker();
+    await expect
+      .poll(() => worker.consumer.problem)
+      .toMatch(/no worker reads .*, since another program has the queue .*\.lease\.4: delete it/);
+    publish(5, "other");
+    await expect.poll(() => worker.texts).toEqual(["other"]);
+    await channel.deleteQueue(lease);
+    expect(await shares([worker])).toEqual([RABBITMQ_SHARDS]);
+    expect(worker.consumer.problem).toBeUndefined();
   });
 });

@@ -24,6 +24,7 @@ import {
   rabbitmqReply,
 } from "seclog/queues";
 import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
+import { Orphans } from "./orphans.ts";
 import { deadLetterHeaders, rabbitmqDeadLetters } from "./rabbitmq-dead-letters.ts";
 import { RabbitmqShard } from "./rabbitmq-shard.ts";
 
@@ -62,7 +63,7 @@ async function declare(connection: RabbitmqConnection, names: RabbitmqNames): Pr
     await declareShards(channel, names);
     for (const delayMs of DELAYS_MS) {
       const later = names.later(delayMs);
-      await rabbitmqReply("exchange.declare", channel.assertExchange(later, "fanout", { durable: true }));
+      await rabbitmqReply("exchange.declare", channel.assertExchange(later, "direct", { durable: true }));
       await queue(later, {
         "x-message-ttl": delayMs,
         "x-dead-letter-exchange": names.events,
@@ -70,7 +71,12 @@ async function declare(connection: RabbitmqConnection, names: RabbitmqNames): Pr
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
       });
-      await rabbitmqReply("queue.bind", channel.bindQueue(later, later, ""));
+      for (let shard = 0; shard < RABBITMQ_SHARDS; shard++) {
+        await rabbitmqReply("queue.bind", channel.bindQueue(later, later, String(shard)));
+      }
+      // What a stranger put into the queue itself: RabbitMQ would wait for ever for a place to return it to, and with 32
+      // of them it returns nothing more.
+      await rabbitmqReply("queue.bind", channel.bindQueue(names.shard(0), names.events, later));
     }
     await queue(names.dead);
     await queue(names.workers);
@@ -97,6 +103,10 @@ class RabbitmqConsumer implements Consumer {
   readonly #shards = new Map<number, RabbitmqShard>();
   /** Aborts when a connection, a channel or a consumer is lost. */
   readonly #failed: AbortController;
+  readonly #orphans = new Orphans();
+  /** Shards that no worker reads, though their lease is taken. */
+  readonly #unread = new Set<number>();
+  #round = 0;
   #stopping = false;
 
   constructor(
@@ -166,6 +176,12 @@ class RabbitmqConsumer implements Consumer {
     await this.#options.close();
   }
 
+  get problem(): string | undefined {
+    const [shard] = this.#unread;
+    if (shard === undefined) return undefined;
+    return `RabbitMQ: no worker reads ${this.#names.shard(shard)}, since another program has the queue ${this.#names.lease(shard)}: delete it`;
+  }
+
   #deleted(queue: string): void {
     this.#failed.abort(new Error(`the queue ${queue} was deleted`));
   }
@@ -176,12 +192,22 @@ class RabbitmqConsumer implements Consumer {
       (await rabbitmqReply("queue.declare", presence.checkQueue(queue))).consumerCount;
     const share = Math.ceil(RABBITMQ_SHARDS / Math.max(1, await consumers(this.#names.workers)));
     const kept = [...this.#shards.values()].filter(({ returning }) => !returning);
-    for (const shard of kept.slice(share)) await shard.giveBack();
+    const numbers = kept.map(({ number }) => number);
+    for (const number of this.#orphans.surplus(numbers, share)) await this.#shards.get(number)?.giveBack();
     let missing = share - kept.length;
+    // One that is not needed is looked at in each round, so that a shard that no worker takes is found.
+    const looked = this.#round++ % RABBITMQ_SHARDS;
     for (const number of startingAnywhere()) {
-      if (missing <= 0) break;
-      if (this.#shards.has(number) || (await consumers(this.#names.shard(number))) > 0) continue;
-      if (await this.#lease(number, take)) missing -= 1;
+      if (missing <= 0 && number !== looked) continue;
+      const free = !this.#shards.has(number) && (await consumers(this.#names.shard(number))) === 0;
+      const orphan = this.#orphans.see(number, free);
+      const wanted = free && (missing > 0 || orphan);
+      const leased = wanted && (await this.#lease(number, take));
+      if (orphan && !leased) this.#unread.add(number);
+      else this.#unread.delete(number);
+      if (!leased) continue;
+      missing -= 1;
+      if (orphan) this.#orphans.keep(number);
     }
   }
 
@@ -199,6 +225,7 @@ class RabbitmqConsumer implements Consumer {
       throw error;
     }
     shard = new RabbitmqShard(channel, {
+      number,
       queue,
       lease,
       prefetch: Math.ceil(this.#options.prefetch / RABBITMQ_SHARDS),
