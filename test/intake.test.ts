@@ -130,6 +130,16 @@ describe("take()", () => {
     expect(answers.at(-1)).toMatchObject({ seq: 12, nonce: 0 });
   });
 
+  it("stores what comes with a part of what is stored already, each event under its own number", async () => {
+    await take(envelope(1, 10));
+    await expect.poll(stored).toEqual(range(1, 10));
+    const messages = [envelope(1, 3), envelope(11, 12), envelope(5, 6), envelope(13, 15), envelope(9, 11)];
+    await take(...messages);
+    await expect.poll(() => messages.map(({ fate }) => fate)).toEqual(messages.map(() => "done"));
+    expect(await stored()).toEqual(range(1, 15));
+    expect(events.filter(({ kind }) => kind !== "stored")).toEqual([]);
+  });
+
   it("answers a question after what came before it is stored", async () => {
     const question = new Message(encodePosition({ kind: "asked", sourceId, seq: 0, nonce: 77 }, [shop]));
     await take(envelope(1, 50), envelope(51, 90), question);

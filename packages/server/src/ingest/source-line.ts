@@ -198,22 +198,26 @@ export class SourceLine {
     });
   }
 
-  /** The messages that continue at the position, or that it covers, up to one transaction's worth. */
+  /**
+   * Messages that follow each other without a gap, up to one transaction's worth: from one on that continues at the position,
+   * or that it covers.
+   */
   #following(position: number): Held[] {
     const sorted = [...this.#held].sort((a, b) => a.envelope.firstSeq - b.envelope.firstSeq);
     const chosen: Held[] = [];
-    let [end, bytes] = [position, 0];
+    let [next, bytes] = [position + 1, 0];
     for (const held of sorted) {
       const { firstSeq, lastSeq, kind } = held.envelope;
-      if (firstSeq > end + 1) break;
+      if (firstSeq > next) break;
       const first = chosen[0];
       if (first !== undefined) {
-        const full = lastSeq - position > MOST_EVENTS || bytes + held.size > MOST_BYTES;
+        const full = lastSeq - first.envelope.firstSeq >= MOST_EVENTS || bytes + held.size > MOST_BYTES;
         const differs = kind !== "events" || first.envelope.kind !== "events" || !sameSource(first.source, held.source);
         if (full || differs) break;
       }
       chosen.push(held);
-      end = Math.max(end, lastSeq);
+      // Not from the position on: between a message that it covers and the next one, there would be a gap.
+      next = Math.max(first === undefined ? 0 : next, lastSeq + 1);
       bytes += held.size;
     }
     return chosen;
@@ -362,6 +366,9 @@ function recordsOf(chosen: readonly Held[]): Uint8Array[] {
   let next = chosen[0]?.envelope.firstSeq ?? 0;
   for (const { envelope } of chosen) {
     if (envelope.kind !== "events") continue;
+    // Each record's number is its place.
+    if (envelope.firstSeq > next)
+      throw new Error(`events ${next} to ${envelope.firstSeq - 1} are missing between messages`);
     records.push(...envelope.records.slice(Math.max(0, next - envelope.firstSeq)));
     next = Math.max(next, envelope.lastSeq + 1);
   }
