@@ -12,6 +12,7 @@ import { decodePosition, parseQueueKey } from "seclog/queues";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BullmqEngine } from "#faults/engines/bullmq.js";
+import { PostgresProxy, REFUSE } from "#faults/proxy.js";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { collect, eventually, LONG } from "./support/program.ts";
 
@@ -118,12 +119,20 @@ describe.skipIf(missing !== undefined)("createSecurityLogProcessor()", () => {
     await handler.handle(exampleBatch({ sourceId, firstSeq: 11, count: 10 }), AbortSignal.timeout(20_000));
     await handler.close();
     const [job] = await queue.getJobs(["wait"]);
-    const store = relayStore({ url: database.relayUrl });
+    await using proxy = await PostgresProxy.start(Number(new URL(database.relayUrl).port));
+    const store = relayStore({ url: proxy.through(database.relayUrl) });
     try {
-      const process = createSecurityLogProcessor({ store, queueKey: KEY });
-      const once = { data: job?.data, attemptsStarted: 1 };
+      const process = createSecurityLogProcessor({ store, queueKey: KEY, lostAfter: 10_000 });
+      // However often it was started: also while the database was away.
+      const once = { data: job?.data, attemptsStarted: 1_000 };
       await expect(process(once)).rejects.toMatchObject({ code: "SECLOG_BATCH_EARLY" });
-      const answer = await process({ ...once, attemptsStarted: 10 });
+      proxy.trap = REFUSE;
+      proxy.cut();
+      await expect(process(once)).rejects.toMatchObject({ kind: "retry", code: "SECLOG_HANDLER_RETRY" });
+      proxy.trap = undefined;
+      // Later than 10 seconds after the first.
+      await expect(process(once)).rejects.toMatchObject({ code: "SECLOG_BATCH_EARLY" });
+      const answer = await process(once);
       const position = decodePosition(Buffer.from(answer, "base64"), [parseQueueKey("test", KEY)]);
       expect(position).toMatchObject({ kind: "stored", sourceId, seq: 20 });
     } finally {
@@ -136,5 +145,7 @@ describe.skipIf(missing !== undefined)("createSecurityLogProcessor()", () => {
 
   it("refuses options that would not work", () => {
     expect(() => createSecurityLogProcessor({ store: {} as never, queueKey: KEY })).toThrow(/store is not a store/);
+    const store = relayStore({ url: database.relayUrl });
+    expect(() => createSecurityLogProcessor({ store, queueKey: KEY, lostAfter: 9_999 })).toThrow(/from 10000/);
   });
 });

@@ -26,11 +26,15 @@ export interface BullmqQueue {
   add(name: string, data: object, options: object): Promise<unknown>;
 }
 
+/** Where jobs are that BullMQ has not completed. */
+export type BullmqState = "wait" | "prioritized" | "active" | "delayed" | "failed";
+
 /** A `Queue` that we made. */
 export interface BullmqOwnQueue extends BullmqQueue {
   getJob(id: string): Promise<BullmqJob | undefined>;
-  getJobs(states: "failed"[] | "wait"[], start: number, end: number, oldestFirst: boolean): Promise<BullmqJob[]>;
-  getJobCounts(...states: ("wait" | "active" | "delayed" | "failed")[]): Promise<{ [state: string]: number }>;
+  getJobs(states: BullmqState[], start: number, end: number, oldestFirst: boolean): Promise<(BullmqJob | undefined)[]>;
+  getJobCounts(...states: BullmqState[]): Promise<{ [state: string]: number }>;
+  isPaused(): Promise<boolean>;
 }
 
 /** A `Worker` of BullMQ, by its shape. */

@@ -8,7 +8,7 @@
  */
 import type { Buffer } from "node:buffer";
 import { errorMessage, SeclogError } from "../event/errors.ts";
-import { configError, rejectUnknownOptions } from "../event/options.ts";
+import { configError, rejectUnknownOptions, wholeNumber } from "../event/options.ts";
 import { monotonicNow, sleep } from "../runtime/timers.ts";
 import { HandlerError } from "../ship/handler.ts";
 import { type BullmqJob, bullmqError, jobMessage } from "./bullmq-connection.ts";
@@ -48,6 +48,11 @@ export interface SecurityLogProcessorOptions {
   readonly queueKey?: string | readonly string[] | false | undefined;
   /** The name of the keys' owner, which the database keeps for each source; as in `seclog work`. @default "default" */
   readonly sender?: string | undefined;
+  /**
+   * Milliseconds after which missing events of `confirm: "queued"` count as lost, while the database answers: longer than
+   * jobs are retried. As `--lost-after` of `seclog work`, in seconds there. @default 120000
+   */
+  readonly lostAfter?: number | undefined;
 }
 
 const WHERE = "createSecurityLogProcessor";
@@ -56,9 +61,11 @@ const WHERE = "createSecurityLogProcessor";
 const EARLY_MS = 5_000;
 const LOOK_MS = 50;
 
-/** After so many starts of a job, its predecessors count as lost; a newer program or another key, as missing. */
-const LOST_AFTER_STARTS = 10;
+/** After so many starts of a job, a newer program or another key counts as missing. */
 const UNREADABLE_STARTS = 5;
+
+/** A job may wait for its retry for some seconds, and then for its own predecessor. */
+const LEAST_LOST_AFTER_MS = 10_000;
 
 /** How long one statement may take, in milliseconds. */
 const STORE_MS = 60_000;
@@ -89,13 +96,14 @@ const NOT_ITS_OWN: ReadonlySet<string> = new Set([
 export function createSecurityLogProcessor(
   options: SecurityLogProcessorOptions,
 ): (job: Pick<BullmqJob, "data" | "attemptsStarted">) => Promise<string> {
-  rejectUnknownOptions(WHERE, options, ["store", "queueKey", "sender"]);
+  rejectUnknownOptions(WHERE, options, ["store", "queueKey", "sender", "lostAfter"]);
   const { store, sender = "default" } = options;
   if (typeof (store as Partial<SecurityLogStore> | undefined)?.store !== "function") {
     throw configError(WHERE, "store", "is not a store: pass relayStore({ url }) of seclog/postgres");
   }
   const keys = configuredKeys(WHERE, options.queueKey).map((text) => parseQueueKey(WHERE, text));
-  const processor = new Processor(store, keys, keys.length === 0 ? "" : sender);
+  const lostAfter = wholeNumber(WHERE, "lostAfter", options.lostAfter, { default: 120_000, min: LEAST_LOST_AFTER_MS });
+  const processor = new Processor(store, keys, keys.length === 0 ? "" : sender, lostAfter);
   return (job) => processor.process(job);
 }
 
@@ -105,8 +113,12 @@ class Processor {
   readonly #sender: string;
   /** The last job of each source that has one. */
   readonly #lines = new Map<string, Promise<unknown>>();
+  readonly #lostAfter: number;
+  /** Since when the next event of a source has been missing while the database answered, on the monotonic clock. */
+  readonly #missing = new Map<string, number>();
 
-  constructor(store: SecurityLogStore, keys: readonly QueueKey[], sender: string) {
+  constructor(store: SecurityLogStore, keys: readonly QueueKey[], sender: string, lostAfter: number) {
+    this.#lostAfter = lostAfter;
     this.#store = store;
     this.#keys = keys;
     this.#sender = sender;
@@ -118,7 +130,7 @@ class Processor {
       if (isPositionMessage(bytes)) return await this.#answer(bytes);
       const envelope = decodeEnvelope(bytes, { keys: this.#keys });
       const { id } = envelope.source;
-      const seq = await this.#inLine(id, () => this.#deliver(envelope, job.attemptsStarted));
+      const seq = await this.#inLine(id, () => this.#deliver(envelope));
       return this.#answerOf(id, seq, 0, envelope.keyId);
     } catch (error) {
       throw judged(error, job.attemptsStarted);
@@ -152,17 +164,24 @@ class Processor {
     return done;
   }
 
-  async #deliver(envelope: DecodedEnvelope, starts: number): Promise<number> {
+  async #deliver(envelope: DecodedEnvelope): Promise<number> {
     const source = { ...envelope.source, sender: this.#sender };
     for (const end = monotonicNow() + EARLY_MS; ; await sleep(LOOK_MS)) {
       try {
-        return await this.#storeEnvelope(envelope, source);
+        const stored = await this.#storeEnvelope(envelope, source);
+        this.#missing.delete(source.id);
+        return stored;
       } catch (error) {
-        if (!(error instanceof HandlerError) || error.code !== "SECLOG_BATCH_EARLY") throw error;
+        const early = error instanceof HandlerError && error.code === "SECLOG_BATCH_EARLY";
+        // While the database is away, no worker can store what is missing, though one may have it.
+        if (!early) this.#missing.delete(source.id);
+        if (!early) throw error;
+        const since = this.#missing.get(source.id) ?? monotonicNow();
+        this.#missing.set(source.id, since);
         if (monotonicNow() < end) continue;
         // Its sender has them, and sends them again from here.
         if (!envelope.queued) return await this.#store.position(source.id, timeout());
-        if (starts < LOST_AFTER_STARTS) throw error;
+        if (monotonicNow() - since < this.#lostAfter) throw error;
         await this.#pass(source, envelope.firstSeq - 1);
       }
     }

@@ -9,6 +9,7 @@
  * has lost the predecessor once the queue has, so the message goes back for some time, until the missing numbers are put on
  * record as lost and the source continues behind them.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorMessage, SeclogError } from "seclog";
 import type { RelaySource, RelayStore } from "seclog/postgres";
@@ -61,6 +62,8 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    // Each line and each statement listens to it.
+    setMaxListeners(0, this.#stop.signal);
     options.signal.addEventListener("abort", () => this.#freeRoom(), { signal: this.#stop.signal });
   }
 

@@ -1,5 +1,6 @@
-import { errorMessage, SeclogError } from "seclog";
+import { SeclogError } from "seclog";
 import type { Consumer, ConsumerOptions } from "./consumer.ts";
+import { queueError } from "./queue-error.ts";
 
 /** How to consume each engine, by the scheme of its URL. Each loads on demand, with the engine's client. */
 const ENGINES: { readonly [scheme: string]: (options: ConsumerOptions) => Promise<Consumer> } = {
@@ -43,10 +44,4 @@ export async function openConsumer(options: ConsumerOptions): Promise<Consumer> 
   } catch (error) {
     throw error instanceof SeclogError ? error : queueError(scheme, error);
   }
-}
-
-/** An engine's failure, without the credentials that clients repeat. */
-export function queueError(title: string, error: unknown): SeclogError {
-  const message = errorMessage(error).replace(/(\w+:\/\/)[^\s@/]*@/g, "$1");
-  return new SeclogError("SECLOG_QUEUE", `the queue (${title}) says: ${message}`, { cause: error });
 }

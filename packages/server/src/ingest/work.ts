@@ -7,7 +7,8 @@ import type { SenderKey } from "../config/queue.ts";
 import type { Backlog, Consumer, ConsumerOptions } from "./consumer.ts";
 import { Intake, MOST_HELD } from "./intake.ts";
 import type { IntakeEvent } from "./intake-event.ts";
-import { openConsumer, queueError } from "./open-consumer.ts";
+import { openConsumer } from "./open-consumer.ts";
+import { queueError } from "./queue-error.ts";
 
 /** Options of {@link Worker}. */
 export interface WorkerOptions {

@@ -160,4 +160,38 @@ describe.skipIf(missing !== undefined)("bullmqConsumer()", () => {
     await expect.poll(() => returned).toEqual([answer.toString("base64")]);
     await events.close();
   });
+
+  it("goes on whatever a stranger puts there, and lists the dead letters among it", async () => {
+    const worker = await startWorker();
+    const fields = ["name", "x", "opts", "{}", "timestamp", "x", "delay", "0", "priority", "0", "failedReason", "y"];
+    await engine.run("HSET", "bull:seclog:odd", ...fields, "data", "{");
+    await engine.run("SET", "bull:seclog:text", "x");
+    for (const id of ["odd", "text", "none"]) {
+      await engine.run("LPUSH", "bull:seclog:wait", id);
+      await engine.run("ZADD", "bull:seclog:failed", "1", id);
+    }
+    await queue.add("other", { message: ["x"] });
+    await add("1");
+    // What is not a message is empty.
+    await expect.poll(() => worker.texts.filter((text) => text !== "")).toEqual(["1"]);
+    await worker.received.find(({ bytes }) => bytes.length > 0)?.bury({ code: "SECLOG_ENVELOPE", message: "bad" });
+    const codes = async (): Promise<string[]> => (await worker.consumer.dead.list(10)).map(({ code }) => code);
+    await expect.poll(codes).toContain("SECLOG_ENVELOPE");
+  });
+
+  it("says so while Redis is away, or the queue is paused", async () => {
+    const worker = await startWorker();
+    await expect.poll(() => worker.consumer.problem).toBeUndefined();
+    await queue.pause();
+    await add("1");
+    await expect.poll(() => worker.consumer.problem).toBe("BullMQ: the queue seclog is paused: resume it");
+    expect(await worker.consumer.backlog()).toMatchObject({ waiting: 1 });
+    await queue.resume();
+    await expect.poll(() => worker.texts).toEqual(["1"]);
+    await expect.poll(() => worker.consumer.problem).toBeUndefined();
+    await engine.kill();
+    await expect.poll(() => worker.consumer.problem).toMatch(/^the queue \(BullMQ\) says: /);
+    await engine.up();
+    await expect.poll(() => worker.consumer.problem).toBeUndefined();
+  });
 });

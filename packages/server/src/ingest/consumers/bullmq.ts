@@ -6,6 +6,7 @@
  * The answer to a sender is what the job returns. BullMQ's client reconnects by itself.
  */
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type Bullmq,
   type BullmqJob,
@@ -16,10 +17,18 @@ import {
   sourceOf,
 } from "seclog/queues";
 import type { Backlog, Consumer, ConsumerOptions, DeadLetter, DeadLetters, DeadReason, Delivery } from "../consumer.ts";
+import { queueError } from "../queue-error.ts";
 
 /** A worker that does not renew the lock of a job for so long is dead, in milliseconds; and how often others look. */
 const LOCK_MS = 5_000;
 const LOOK_MS = 2_000;
+
+/** How often the queue is looked at, in milliseconds. */
+const WATCH_MS = 1_000;
+/** The states of jobs that are not yet stored. */
+const WAITING = ["wait", "prioritized", "active", "delayed"] as const;
+/** Of how many sources the latest answer is kept. */
+const MOST_ANSWERS = 10_000;
 
 /** Connects to BullMQ's Redis. */
 export async function bullmqConsumer(options: ConsumerOptions): Promise<Consumer> {
@@ -33,6 +42,7 @@ class BullmqConsumer implements Consumer {
   readonly #options: ConsumerOptions;
   /** The latest answer about each source whose jobs are being settled. */
   readonly #answers = new Map<string, string>();
+  #problem: string | undefined;
   /** Settles when the intake has room. */
   #turn: Promise<void> = Promise.resolve();
   #worker: ReturnType<Bullmq["worker"]> | undefined;
@@ -54,6 +64,7 @@ class BullmqConsumer implements Consumer {
     });
     this.#worker = worker;
     worker.on("error", (error) => this.#options.onTrouble(error));
+    void this.#watch(signal);
     const ended = worker.run().then(() => {
       if (!this.#stopping) throw new Error("BullMQ's worker ended");
     });
@@ -64,16 +75,39 @@ class BullmqConsumer implements Consumer {
   }
 
   /** It is what the job returns that is settled next. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Looks whether there could be jobs: BullMQ's worker says nothing while Redis is silent, or its queue is paused. */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { queue } = this.#bullmq;
+    while (!signal.aborted && !this.#stopping) {
+      try {
+        await this.backlog();
+        const paused = await bullmqReply("paused", queue.isPaused());
+        this.#problem = paused ? `BullMQ: the queue ${queue.name} is paused: resume it` : undefined;
+      } catch (error) {
+        this.#problem = queueError(this.title, error).message;
+      }
+      await sleep(WATCH_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
   async answer(sourceId: string, message: Uint8Array): Promise<void> {
+    // The oldest first: what is kept for long belongs to sources that have ended.
+    this.#answers.delete(sourceId);
+    const [oldest] = this.#answers.keys();
+    if (oldest !== undefined && this.#answers.size >= MOST_ANSWERS) this.#answers.delete(oldest);
     this.#answers.set(sourceId, Buffer.from(message).toString("base64"));
   }
 
   async backlog(): Promise<Backlog> {
     const { queue } = this.#bullmq;
-    const counts = await bullmqReply("counts", queue.getJobCounts("wait", "active", "delayed", "failed"));
+    const counts = await bullmqReply("counts", queue.getJobCounts(...WAITING, "failed"));
     const [oldest] = await bullmqReply("jobs", queue.getJobs(["wait"], 0, 0, true));
-    const { wait = 0, active = 0, delayed = 0, failed = 0 } = counts;
-    return { waiting: wait + active + delayed, oldestQueuedAt: oldest?.timestamp, dead: failed };
+    const waiting = WAITING.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+    return { waiting, oldestQueuedAt: oldest?.timestamp, dead: counts["failed"] ?? 0 };
   }
 
   async close(): Promise<void> {
@@ -121,9 +155,26 @@ function deadLetters({ queue }: Bullmq): DeadLetters {
     const job = await bullmqReply("job", queue.getJob(id));
     return job?.finishedOn !== undefined && job.failedReason !== undefined ? job : undefined;
   };
+  const range = (from: number, to: number): Promise<readonly (BullmqJob | undefined)[]> =>
+    bullmqReply("jobs", queue.getJobs(["failed"], from, to, true));
+  /** Without those that cannot be read, which are not ours. */
+  const listed = async (limit: number): Promise<BullmqJob[]> => {
+    const isJob = (job: BullmqJob | undefined): job is BullmqJob => job !== undefined && job !== null;
+    try {
+      return (await range(0, limit - 1)).filter(isJob);
+    } catch {
+      const { failed = 0 } = await bullmqReply("counts", queue.getJobCounts("failed"));
+      const jobs: BullmqJob[] = [];
+      for (let at = 0; at < Math.min(failed, limit); at++) {
+        const [job] = await range(at, at).catch(() => []);
+        if (isJob(job)) jobs.push(job);
+      }
+      return jobs;
+    }
+  };
   return {
     async list(limit) {
-      const jobs = await bullmqReply("jobs", queue.getJobs(["failed"], 0, limit - 1, true));
+      const jobs = await listed(limit);
       return jobs.map((job): DeadLetter => {
         const [, code = "SECLOG_QUEUE", message = job.failedReason] =
           /^(SECLOG_\w+): (.*)$/s.exec(job.failedReason) ?? [];
