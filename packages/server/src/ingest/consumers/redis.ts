@@ -18,6 +18,7 @@ import {
   sourceOf,
 } from "seclog/queues";
 import type { Backlog, Consumer, ConsumerOptions, DeadLetters, Delivery } from "../consumer.ts";
+import { Orphans } from "./orphans.ts";
 
 const GROUP = "seclog-work";
 /** Replies of a server that is full, or whose keys a stranger has replaced. */
@@ -92,6 +93,7 @@ class RedisConsumer implements Consumer {
   #leased: readonly number[] = [];
   /** The shards whose key has another type. */
   #unusable = new Set<number>();
+  readonly #orphans = new Orphans();
   readonly #onTrouble: (error: unknown) => void;
 
   constructor(commands: RedisCommands, reader: RedisCommands, options: ConsumerOptions) {
@@ -199,11 +201,17 @@ class RedisConsumer implements Consumer {
     await this.#commands.run(["ZREMRANGEBYSCORE", this.#keys.workers, String(now + LEASE_MS), "+inf"]);
     const workers = Math.max(1, Number(await this.#commands.run(["ZCARD", this.#keys.workers])));
     const share = Math.ceil(REDIS_SHARDS / workers);
+    const surplus = this.#orphans.surplus(this.#leased, share);
     const leased: number[] = [];
-    for (const shard of this.#leased) if (await this.#renew(shard, leased.length < share)) leased.push(shard);
-    for (const shard of this.#usable()) {
-      if (leased.length >= share) break;
-      if (!leased.includes(shard) && (await this.#take(shard))) leased.push(shard);
+    for (const shard of this.#leased) if (await this.#renew(shard, !surplus.includes(shard))) leased.push(shard);
+    const usable = this.#usable();
+    const leases = await this.#commands.run(["MGET", ...usable.map((shard) => this.#keys.lease(shard))]);
+    for (const [index, shard] of usable.entries()) {
+      const free = Array.isArray(leases) && leases[index] === null;
+      const orphan = this.#orphans.see(shard, free);
+      if (!free || (leased.length >= share && !orphan) || !(await this.#take(shard))) continue;
+      leased.push(shard);
+      if (orphan) this.#orphans.keep(shard);
     }
     return leased;
   }
@@ -324,7 +332,9 @@ function deadLetters(commands: RedisCommands, keys: RedisKeys): DeadLetters {
       const bytes = entry?.fields.get("m");
       if (entry === undefined || bytes === undefined) return false;
       const sourceId = sourceOf(bytes);
-      const shard = sourceId === undefined ? Number(entry.fields.get("s")?.toString() ?? "0") : shardOf(sourceId);
+      // A stranger can write dead letters, with any shard.
+      const came = countOf(entry.fields.get("s")) ?? 0;
+      const shard = sourceId === undefined ? came % REDIS_SHARDS : shardOf(sourceId);
       await commands.run(["XADD", keys.stream(shard), "*", "m", bytes]);
       await commands.run(["XDEL", keys.dead, id]);
       return true;
