@@ -2,6 +2,7 @@
 import { Buffer } from "node:buffer";
 import { configError } from "../event/options.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
+import { checkUrl } from "./queue-options.ts";
 
 /** A job of BullMQ, by its shape. */
 export interface BullmqJob {
@@ -100,6 +101,7 @@ export interface Bullmq {
  * @throws SeclogError `SECLOG_CONFIG` when one of them is not installed
  */
 export async function connectBullmq(where: string, url: string, name: string): Promise<Bullmq> {
+  checkUrl(where, url);
   // In a `try`, so that bundlers take missing clients for what they are: optional.
   try {
     const { Queue, QueueEvents, Worker } = await import("bullmq");

@@ -22,7 +22,7 @@ import {
 } from "./bullmq-connection.ts";
 import { sourceOf } from "./envelope.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
-import { QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
+import { checkUrl, QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
 import { redisFailureKind } from "./redis-commands.ts";
 
 export type { BullmqJob, BullmqQueue } from "./bullmq-connection.ts";
@@ -90,6 +90,7 @@ export function bullmqHandler(options: BullmqHandlerOptions = {}): SecurityEvent
   if (!/^(?:bullmq\+)?rediss?:\/\//.test(url)) {
     throw configError(WHERE, "url", "must begin with bullmq+redis:// or bullmq+rediss://; set it, or SECLOG_QUEUE_URL");
   }
+  checkUrl(WHERE, url);
   const open = async (): Promise<QueueConnection> => {
     const bullmq = await connectBullmq(WHERE, url, settings.queue);
     try {

@@ -101,6 +101,17 @@ export function resolvedQueueOptions<Options extends QueueOptions & { readonly u
   return { ...options, queueKey: keys.length === 0 ? false : keys, ...(url === undefined ? {} : { url }) };
 }
 
+/**
+ * Refuses a URL that clients could not read: their error would repeat it, with its password.
+ *
+ * @throws SeclogError `SECLOG_CONFIG`, which does not repeat it
+ */
+export function checkUrl(where: string, url: string): void {
+  if (URL.canParse(url)) return;
+  const escapes = "in a user's name or a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A";
+  throw configError(where, "url", `is malformed; ${escapes}`);
+}
+
 /** @throws SeclogError `SECLOG_CONFIG` */
 export function checkedQueue(where: string, queue: unknown): string {
   if (typeof queue === "string" && /^[a-z0-9_-]{1,40}$/.test(queue)) return queue;

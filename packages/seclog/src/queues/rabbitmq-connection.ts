@@ -2,6 +2,7 @@
 import type { Buffer } from "node:buffer";
 import { configError } from "../event/options.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
+import { checkUrl } from "./queue-options.ts";
 
 /** A message of amqplib. */
 export interface RabbitmqMessage {
@@ -73,6 +74,7 @@ const REPLY_MS = 10_000;
  * @throws SeclogError `SECLOG_CONFIG` when it is not installed
  */
 export async function connectRabbitmq(where: string, url: string): Promise<RabbitmqConnection> {
+  checkUrl(where, url);
   const full = new URL(url);
   if (!full.searchParams.has("heartbeat")) full.searchParams.set("heartbeat", String(HEARTBEAT_SECONDS));
   // In a `try`, so that bundlers take a missing client for what it is: optional.

@@ -13,7 +13,7 @@ import { configError, rejectUnknownOptions } from "../event/options.ts";
 import { wallNow } from "../runtime/timers.ts";
 import type { FailureKind, SecurityEventHandler } from "../ship/handler.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
-import { QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
+import { checkUrl, QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
 import {
   connectRabbitmq,
   openRabbitmqChannel,
@@ -73,6 +73,7 @@ export function rabbitmqHandler(options: RabbitmqHandlerOptions = {}): SecurityE
   if (!/^amqps?:\/\//.test(url)) {
     throw configError(WHERE, "url", "must begin with amqp:// or amqps://; set it, or SECLOG_QUEUE_URL");
   }
+  checkUrl(WHERE, url);
   const open = async (): Promise<QueueConnection> => {
     const own = await connectRabbitmq(WHERE, url);
     try {

@@ -5,6 +5,7 @@
 import { configError } from "../event/options.ts";
 import type { FailureKind } from "../ship/handler.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
+import { checkUrl } from "./queue-options.ts";
 
 /** ioredis, alone or as a cluster, by its shape. */
 export interface IoRedisClient {
@@ -61,6 +62,7 @@ function inTime(name: string, reply: Promise<unknown>): Promise<unknown> {
  * @throws SeclogError `SECLOG_CONFIG` when neither is installed
  */
 export async function connectRedis(where: string, url: string): Promise<RedisCommands> {
+  checkUrl(where, url);
   // In a `try`, so that bundlers take a missing client for what it is: optional.
   try {
     const { Redis } = await import("ioredis");

@@ -13,7 +13,14 @@ import { Buffer } from "node:buffer";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
-import { QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions, warnOnce } from "./queue-options.ts";
+import {
+  checkUrl,
+  QUEUE_OPTIONS,
+  type QueueOptions,
+  queueSettings,
+  resolvedQueueOptions,
+  warnOnce,
+} from "./queue-options.ts";
 import {
   connectRedis,
   type RedisClient,
@@ -65,6 +72,7 @@ export function redisHandler(options: RedisHandlerOptions = {}): SecurityEventHa
   if (!/^rediss?:\/\//.test(url)) {
     throw configError(WHERE, "url", "must begin with redis:// or rediss://; set it, or SECLOG_QUEUE_URL");
   }
+  checkUrl(WHERE, url);
   const engine = { title: "Redis", kindOf: redisFailureKind, open: async () => open(await connectRedis(WHERE, url)) };
   return queueHandler(engine, settings, { module: "seclog:redis", options: resolved });
 }

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorMessage, SeclogError } from "seclog";
+import { errorMessage } from "seclog";
 import {
   connectRedis,
   REDIS_SHARDS,
@@ -37,10 +37,6 @@ const AT_ONCE = 32;
 
 /** Connects to Redis. */
 export async function redisConsumer(options: ConsumerOptions): Promise<Consumer> {
-  if (!URL.canParse(options.url)) {
-    const escapes = "in a user's name or a password write % / ? # @ : as %25 %2F %3F %23 %40 %3A";
-    throw new SeclogError("SECLOG_CONFIG", `the queue's URL is malformed; ${escapes}`);
-  }
   const [commands, reader] = await Promise.all([connectRedis("work", options.url), connectRedis("work", options.url)]);
   return new RedisConsumer(commands, reader, options);
 }
