@@ -14,9 +14,11 @@ export interface IoRedisClient {
 
 /** node-redis, by its shape. */
 export interface NodeRedisClient {
-  withTypeMapping(mapping: { readonly [type: number]: unknown }): {
-    sendCommand(args: (string | Buffer)[]): Promise<unknown>;
-  };
+  withTypeMapping(mapping: { readonly [type: number]: unknown }): unknown;
+  sendCommand(
+    args: (string | Buffer)[],
+    options: { readonly typeMapping: { readonly [type: number]: unknown } },
+  ): Promise<unknown>;
 }
 
 /** A client of Redis: of ioredis or of node-redis. */
@@ -41,8 +43,10 @@ export function redisCommands(where: string, client: RedisClient): RedisCommands
     return { run: ([name, ...args]) => inTime(name, callBuffer.call(client, name, ...args)), close };
   }
   if (typeof (client as Partial<NodeRedisClient>).withTypeMapping === "function") {
-    const bytes = (client as NodeRedisClient).withTypeMapping({ [BLOB_STRING]: Buffer });
-    return { run: (command) => inTime(command[0], bytes.sendCommand([...command])), close };
+    const { sendCommand } = client as NodeRedisClient;
+    // With each command: version 5 forgets the mapping of `withTypeMapping` there.
+    const options = { typeMapping: { [BLOB_STRING]: Buffer } };
+    return { run: (command) => inTime(command[0], sendCommand.call(client, [...command], options)), close };
   }
   throw configError(where, "client", "is neither a client of ioredis nor of node-redis");
 }
@@ -73,8 +77,9 @@ export async function connectRedis(where: string, url: string): Promise<RedisCom
       maxRetriesPerRequest: 0,
       retryStrategy: reconnectMs,
     });
-    await connected(client, () => client.disconnect());
-    return { ...redisCommands(where, client), close: async () => client.disconnect() };
+    const lastError = await connected(client, () => client.disconnect());
+    const isReady = (): boolean => client.status === "ready";
+    return whileReady(redisCommands(where, client), isReady, lastError, async () => client.disconnect());
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
@@ -86,20 +91,51 @@ export async function connectRedis(where: string, url: string): Promise<RedisCom
       disableOfflineQueue: true,
       socket: { connectTimeout: CONNECT_MS, reconnectStrategy: reconnectMs },
     });
-    await connected(client, () => client.destroy());
-    return { ...redisCommands(where, client), close: async () => client.destroy() };
+    const lastError = await connected(client, () => client.destroy());
+    return whileReady(
+      redisCommands(where, client),
+      () => client.isReady,
+      lastError,
+      async () => client.destroy(),
+    );
   } catch (error) {
     if (!isMissing(error)) throw error;
     throw configError(where, "url", "needs a client of Redis: npm install ioredis, or redis");
   }
 }
 
-/** Connects a client. One that cannot connect now is ended: it would try for ever, and so would the next one. */
+/** Commands whose failures say why there is no connection: the clients name an option of theirs instead. */
+function whileReady(
+  { run }: RedisCommands,
+  isReady: () => boolean,
+  lastError: () => Error | undefined,
+  close: () => Promise<void>,
+): RedisCommands {
+  return {
+    async run(command) {
+      try {
+        return await run(command);
+      } catch (cause) {
+        if (cause instanceof NoReply || isReady()) throw cause;
+        const reason = lastError()?.message ?? "the server closed it";
+        throw new Error(`the connection is lost: ${reason}`, { cause });
+      }
+    },
+    close,
+  };
+}
+
+/**
+ * Connects a client. One that cannot connect now is ended: it would try for ever, and so would the next one.
+ *
+ * @returns the latest failure of the connection
+ */
 async function connected(
   client: { on(event: "error", listener: (error: Error) => void): unknown; connect(): Promise<unknown> },
   end: () => void,
-): Promise<void> {
+): Promise<() => Error | undefined> {
   let reason: Error | undefined;
+  let latest: Error | undefined;
   let ready = false;
   const connecting = client.connect();
   const failed = new Promise<never>((_, reject) => {
@@ -107,12 +143,14 @@ async function connected(
     client.on("error", (error) => {
       if (!ready) reject(error);
       reason ??= error;
+      latest = error;
     });
   });
   try {
     await Promise.race([connecting, failed]);
     ready = true;
     failed.catch(() => {});
+    return () => latest;
   } catch (error) {
     connecting.catch(() => {});
     end();

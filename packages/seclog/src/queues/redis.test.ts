@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { Redis } from "ioredis";
+import { Redis as Redis5 } from "ioredis-5";
 import { createClient } from "redis";
+import { createClient as createClient5 } from "redis-5";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RedisEngine } from "#faults/engines/redis.js";
 import type { EventBatch, SecurityEventHandler } from "../ship/handler.ts";
@@ -8,11 +10,15 @@ import { exampleBatch } from "../testing/example-events.ts";
 import { decodeEnvelope } from "./envelope.ts";
 import { decodePosition, encodePosition, isPositionMessage } from "./position.ts";
 import { parseQueueKey } from "./queue-options.ts";
-import { redisHandler } from "./redis.ts";
+import { type RedisClient, redisHandler } from "./redis.ts";
 import { redisKeys, shardOf } from "./redis-keys.ts";
 
 const missing = RedisEngine.needs();
 if (missing !== undefined) console.warn(`SKIPPED: the tests of redisHandler(): ${missing}`);
+
+interface Ended {
+  destroy(): void;
+}
 
 const KEY = randomBytes(32).toString("base64");
 const keys = [parseQueueKey("test", KEY)];
@@ -138,8 +144,16 @@ describe.skipIf(missing !== undefined)("redisHandler()", () => {
     await fine;
   });
 
-  it.each(["ioredis", "node-redis"])("takes the application's own client: %s", async (name) => {
-    const own = name === "ioredis" ? new Redis(engine.url) : await createClient({ url: engine.url }).connect();
+  /** The clients that applications have, connected, and how they are ended. */
+  const CLIENTS = {
+    "ioredis 6": async () => [new Redis(engine.url), (own: Redis) => own.disconnect()],
+    "ioredis 5": async () => [new Redis5(engine.url), (own: Redis5) => own.disconnect()],
+    "node-redis 6": async () => [await createClient({ url: engine.url }).connect(), (own: Ended) => own.destroy()],
+    "node-redis 5": async () => [await createClient5({ url: engine.url }).connect(), (own: Ended) => own.destroy()],
+  } as const;
+
+  it.each(Object.keys(CLIENTS) as (keyof typeof CLIENTS)[])("takes the application's own client: %s", async (name) => {
+    const [own, end] = (await CLIENTS[name]()) as [RedisClient, (own: unknown) => void];
     try {
       const batch = exampleBatch({ sourceId: randomUUID(), count: 5 });
       const sender = handler({ client: own, url: undefined });
@@ -149,11 +163,27 @@ describe.skipIf(missing !== undefined)("redisHandler()", () => {
       await answer(batch.source.id, 5);
       await done;
       await sender.close();
-      expect(await (own as { ping(): Promise<string> }).ping()).toBe("PONG");
+      expect(await (own as unknown as { ping(): Promise<string> }).ping()).toBe("PONG");
     } finally {
-      if (own instanceof Redis) own.disconnect();
-      else own.destroy();
+      end(own);
     }
+  });
+
+  it("says why it has no connection, and goes on when there is one", async () => {
+    const sender = handler({ confirm: "queued" });
+    await send(sender, exampleBatch({ sourceId: randomUUID() }));
+    await engine.kill();
+    const failed = async (): Promise<string> =>
+      await send(sender, exampleBatch({ sourceId: randomUUID() })).then(
+        () => "sent",
+        (error: unknown) => String(error),
+      );
+    try {
+      await expect.poll(failed).toContain("Redis: the connection is lost: connect ECONNREFUSED 127.0.0.1");
+    } finally {
+      await engine.up();
+    }
+    await expect.poll(failed).toBe("sent");
   });
 
   it("never repeats the URL's password, and calls a refused one the operator's matter", async () => {
