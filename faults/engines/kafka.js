@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Kafka, Partitioners } from "kafkajs";
 import { KAFKA_LIBRARY } from "./fetch-kafka.js";
 import { Partition } from "./partition.js";
-import { EngineProcess, freePort, isInstalled } from "./process.js";
+import { EngineProcess, freePort, isInstalled, upOrEnd } from "./process.js";
 
 const QUEUE = "seclog";
 
@@ -185,7 +185,7 @@ export class KafkaEngine {
         ...settings,
       },
     );
-    await engine.up();
+    await upOrEnd(engine);
     return engine;
   }
 

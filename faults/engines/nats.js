@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
-import { EngineProcess, freePort, isInstalled } from "./process.js";
+import { EngineProcess, freePort, isInstalled, upOrEnd } from "./process.js";
 
 /** Runs something with a connection to a server. */
 async function asked(url, run, options = {}) {
@@ -65,7 +65,7 @@ export class NatsEngine {
     const engine = new NatsEngine();
     engine.port = await freePort();
     engine.#server = new NatsServer(engine.folder, engine.port, settings);
-    await engine.up();
+    await upOrEnd(engine);
     return engine;
   }
 

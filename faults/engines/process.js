@@ -19,6 +19,16 @@ export async function freePort() {
   return port;
 }
 
+/** Starts an engine. One that does not start leaves neither a process nor a folder. */
+export async function upOrEnd(engine) {
+  try {
+    await engine.up();
+  } catch (error) {
+    await engine.end();
+    throw error;
+  }
+}
+
 /** A process that listens on a port. It can be killed and started again with what it kept on disk. */
 export class EngineProcess {
   #child;

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EngineProcess, freePort, isInstalled } from "./process.js";
+import { EngineProcess, freePort, isInstalled, upOrEnd } from "./process.js";
 
 /** Adds a message that is given in hexadecimal: redis-cli's arguments are text. */
 const HEX = `
@@ -38,7 +38,7 @@ export class RedisEngine {
     engine.#process = new EngineProcess(["redis-server", ...args], async () => {
       if ((await engine.run("PING")).trim() !== "PONG") throw new Error("no PONG");
     });
-    await engine.up();
+    await upOrEnd(engine);
     return engine;
   }
 

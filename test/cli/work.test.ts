@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { shardOf } from "seclog/queues";
+import { encodePosition, shardOf } from "seclog/queues";
 import { redisHandler } from "seclog/redis";
 import { exampleBatch } from "seclog/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -102,6 +102,15 @@ describe.skipIf(missing !== undefined)("seclog work", () => {
     expect((await work(["--dead-letters", "--drop", "1-1", "--reason", "x"])).stderr).toContain('"1-1"');
     expect(await work(["--dead-letters", "--retry", "all"])).toMatchObject({ stdout: "Put 1 message back.\n" });
     expect((await work(["--dead-letters"])).stdout).toBe("No dead letters.\n");
+    // A source is long, and so are reasons.
+    const asked = encodePosition({ kind: "asked", sourceId: randomUUID(), seq: 0, nonce: 0 });
+    const bury = `local m = string.gsub(ARGV[1], '..', function (pair) return string.char(tonumber(pair, 16)) end)
+      return redis.call('XADD', KEYS[1], '*', 'm', m, 'why', string.rep('long ', 60), 'at', '1796000000000')`;
+    await engine.run("EVAL", bury, "1", "{seclog}:dead", asked.toString("hex"));
+    const lines = (await work(["--dead-letters"])).stdout.split("\n");
+    expect(lines.join(" ")).toMatch(/ source [0-9a-f-]{36} +long/);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    await engine.wipe();
   });
 
   it("answers each application with its own key, and lets no stranger stop it", async () => {

@@ -4,14 +4,13 @@ import { type RelayStore, relayStore } from "seclog/postgres";
 import { checkedQueue } from "seclog/queues";
 import { requireUrl } from "../../config/environment.ts";
 import { commandLine } from "../../config/program.ts";
-import { queueUrl, type SenderKey, senderKeys } from "../../config/queue.ts";
-import { startHttpService } from "../../http/service.ts";
+import { queueUrl, senderKeys } from "../../config/queue.ts";
 import { dropDeadLetters, type ListedLetter, listDeadLetters, retryDeadLetters } from "../../ingest/dead-letters.ts";
 import { checkQueueUrl, openConsumer } from "../../ingest/open-consumer.ts";
-import { type WorkEvent, Worker } from "../../ingest/work.ts";
-import { workResponse } from "../../ingest/work-http.ts";
-import { WorkMetrics } from "../../ingest/work-metrics.ts";
+import { keylessWarning, runWorker } from "../../ingest/run-worker.ts";
+import type { WorkEvent } from "../../ingest/work.ts";
 import { interruption } from "../../terminal/interruption.ts";
+import { wrapped } from "../../terminal/line-width.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";
@@ -70,54 +69,30 @@ async function work(options: WorkCommandOptions): Promise<void> {
   if (options.retry !== undefined || options.drop !== undefined) {
     throw new SeclogError("SECLOG_CONFIG", "--retry and --drop go with --dead-letters");
   }
-  const keys = configuredKeys(options);
+  const keys = senderKeys(options.queueKey ?? []);
+  const isPlain = options.plain === true;
+  const warning = keylessWarning(keys, { isPlain, isProduction: process.env["NODE_ENV"] === "production" });
+  if (warning !== undefined) notice(`${styled("warning:", "yellow", process.stderr)} ${warning}`);
   const lostAfterMs = parseCount("--lost-after", options.lostAfter, 86_400, LEAST_LOST_AFTER) * 1000;
   const listen = options.listen === undefined ? undefined : parseListen(options.listen);
   const signal = interruption();
   const relay = store();
   const report = new WorkReport(options.json === true);
-  const note: { event: (event: WorkEvent) => void } = { event: () => {} };
-  const worker = new Worker({ url, queue, store: relay, keys, lostAfterMs, onEvent: (event) => note.event(event) });
-  const metrics = new WorkMetrics(worker);
-  note.event = (event) => {
-    metrics.note(event);
-    report.note(event);
-  };
-  const service =
-    listen === undefined
-      ? undefined
-      : await startHttpService({
-          listen,
-          respond: (request) => workResponse(request, worker, metrics),
-          onError: (error) => report.trouble(error),
-        });
-  if (service !== undefined) await print(options.json ? jsonLine({ listening: service.url }) : `${service.url}\n`);
   try {
-    await worker.run(signal);
+    await runWorker({
+      ...{ url, queue, store: relay, keys, lostAfterMs, signal },
+      ...(listen === undefined ? {} : { listen }),
+      onListening: (address) => print(options.json ? jsonLine({ listening: address }) : `${address}\n`),
+      onEvent: (event) => report.note(event),
+      onHttpError: (error) => report.trouble(error),
+    });
   } finally {
-    await service?.close();
     await relay.close();
   }
   if (options.json) await print(jsonLine({ stored: report.stored }));
   else await print(`Stored ${counted(report.stored, "event")}.\n`);
   // At once: connections that do not answer may be left.
   throw new Exit(0);
-}
-
-/** @throws SeclogError `SECLOG_CONFIG` without a key, in production */
-function configuredKeys(options: WorkCommandOptions): readonly SenderKey[] {
-  const keys = senderKeys(options.queueKey ?? []);
-  if (keys.length > 0) {
-    if (options.plain) throw new SeclogError("SECLOG_CONFIG", "--plain and a queue key exclude each other: keep one");
-    return keys;
-  }
-  if (options.plain) return keys;
-  const problem = "without a queue key, anyone who reaches the engine can forge events";
-  if (process.env["NODE_ENV"] === "production") {
-    throw new SeclogError("SECLOG_CONFIG", `${problem}: name one with --queue-key, or accept that with --plain`);
-  }
-  notice(`${styled("warning:", "yellow", process.stderr)} ${problem}`);
-  return keys;
 }
 
 async function deadLetters(
@@ -165,16 +140,16 @@ function idsOf(given: readonly string[]): readonly string[] | "all" {
   return given.length === 1 && given[0] === "all" ? "all" : given;
 }
 
-/** Two lines for each, since a reason is long. */
+/** Several lines for each, since a reason is long. */
 function letterLines({ id, at, bytes, sourceId, message }: ListedLetter): string {
-  const from = sourceId === undefined ? "" : `, source ${sourceId}`;
-  const head = `${id}  ${at.toISOString().slice(0, 19)}Z  ${counted(bytes, "byte")}${from}`;
-  return `${styled(visibleText(head), "bold")}\n  ${visibleText(message)}\n`;
+  const head = `${id}  ${at.toISOString().slice(0, 19)}Z  ${counted(bytes, "byte")}`;
+  const from = sourceId === undefined ? "" : `  source ${sourceId}\n`;
+  return `${styled(visibleText(head), "bold")}\n${from}  ${wrapped(visibleText(message), "  ")}\n`;
 }
 
 function nextStep([first]: readonly ListedLetter[]): string {
   const id = first?.id ?? "ID";
-  return `Once the reason is gone: ${commandLine(`work --dead-letters --retry ${id}`)}\n`;
+  return `Once the reason is gone:\n  ${commandLine(`work --dead-letters --retry ${id}`)}\n`;
 }
 
 /** An event as JSON shows it: of an error, its code and message. */
