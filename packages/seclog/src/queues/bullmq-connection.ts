@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { configError } from "../event/options.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
 import { checkUrl } from "./queue-options.ts";
+import { type RedisCommands, redisCommands } from "./redis-commands.ts";
 
 /** A job of BullMQ, by its shape. */
 export interface BullmqJob {
@@ -86,6 +87,8 @@ export function bullmqReply<T>(name: string, reply: Promise<T>): Promise<T> {
 export interface Bullmq {
   /** Fails when Redis is away: it keeps no commands for later. */
   readonly queue: BullmqOwnQueue;
+  /** Commands of its Redis. */
+  readonly commands: RedisCommands;
   /** Connects for the events of the queue. */
   events(): BullmqEvents;
   /** Connects to take jobs; `run()` begins. */
@@ -139,6 +142,7 @@ export async function connectBullmq(where: string, url: string, name: string): P
     }
     return {
       queue,
+      commands: redisCommands(where, client),
       events: () => new QueueEvents(name, { connection: redis(true) }),
       worker: (processor, options) =>
         new Worker(name, processor, { ...options, connection: redis(true), autorun: false }),

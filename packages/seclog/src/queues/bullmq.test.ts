@@ -95,6 +95,20 @@ describe.skipIf(missing !== undefined)("bullmqHandler()", () => {
     await refused;
   });
 
+  it("warns of a Redis that would lose what it has, with confirm: queued", async () => {
+    const warnings: string[] = [];
+    const listener = ({ message }: Error): void => void warnings.push(message);
+    process.on("warning", listener);
+    await engine.run("CONFIG", "SET", "appendonly", "no");
+    try {
+      await send(handler({ confirm: "queued" }), exampleBatch({ sourceId: randomUUID() }));
+      await expect.poll(() => warnings.join()).toContain('bullmqHandler with confirm: "queued": appendonly is no');
+    } finally {
+      process.off("warning", listener);
+      await engine.run("CONFIG", "SET", "appendonly", "yes");
+    }
+  });
+
   it("resolves when Redis has it, with confirm: queued", async () => {
     const batch = exampleBatch({ sourceId: randomUUID(), count: 3 });
     await send(handler({ confirm: "queued" }), batch);

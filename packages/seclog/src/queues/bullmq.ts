@@ -23,7 +23,7 @@ import {
 import { sourceOf } from "./envelope.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
 import { checkUrl, QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
-import { redisFailureKind } from "./redis-commands.ts";
+import { redisFailureKind, warnOfRedisLoss } from "./redis-commands.ts";
 
 export type { BullmqJob, BullmqQueue } from "./bullmq-connection.ts";
 export {
@@ -94,6 +94,7 @@ export function bullmqHandler(options: BullmqHandlerOptions = {}): SecurityEvent
   const open = async (): Promise<QueueConnection> => {
     const bullmq = await connectBullmq(WHERE, url, settings.queue);
     try {
+      if (settings.confirm === "queued") await warnOfRedisLoss(WHERE, bullmq.commands);
       return connection(bullmq.queue, await listening(bullmq.events()), () => bullmq.close());
     } catch (error) {
       await bullmq.close();

@@ -5,7 +5,7 @@
 import { configError } from "../event/options.ts";
 import type { FailureKind } from "../ship/handler.ts";
 import { NoReply, withinTime } from "./no-reply.ts";
-import { checkUrl } from "./queue-options.ts";
+import { checkUrl, warnOnce } from "./queue-options.ts";
 
 /** ioredis, alone or as a cluster, by its shape. */
 export interface IoRedisClient {
@@ -174,4 +174,21 @@ export function redisFailureKind(error: unknown): FailureKind {
   return /^(?:WRONGPASS|NOAUTH|NOPERM)\b/.test(message) || message.includes("invalid username-password")
     ? "destination"
     : "retry";
+}
+
+/** Warns of settings with which an acknowledged event can be lost. A server that does not show them is left alone. */
+export async function warnOfRedisLoss(where: string, commands: RedisCommands): Promise<void> {
+  try {
+    const read = async (name: string): Promise<string> => {
+      const reply = await commands.run(["CONFIG", "GET", name]);
+      return Array.isArray(reply) ? String(reply[1]) : "";
+    };
+    const risks: string[] = [];
+    if ((await read("appendonly")) === "no") risks.push("appendonly is no: a crash of Redis loses queued events");
+    const policy = await read("maxmemory-policy");
+    if (policy.startsWith("allkeys-")) risks.push(`maxmemory-policy is ${policy}: Redis may evict queued events`);
+    for (const risk of risks) warnOnce(`${where} with confirm: "queued": ${risk}`);
+  } catch {
+    // CONFIG is often forbidden.
+  }
 }

@@ -13,20 +13,14 @@ import { Buffer } from "node:buffer";
 import { configError, rejectUnknownOptions } from "../event/options.ts";
 import type { SecurityEventHandler } from "../ship/handler.ts";
 import { type QueueConnection, queueHandler } from "./queue-handler.ts";
-import {
-  checkUrl,
-  QUEUE_OPTIONS,
-  type QueueOptions,
-  queueSettings,
-  resolvedQueueOptions,
-  warnOnce,
-} from "./queue-options.ts";
+import { checkUrl, QUEUE_OPTIONS, type QueueOptions, queueSettings, resolvedQueueOptions } from "./queue-options.ts";
 import {
   connectRedis,
   type RedisClient,
   type RedisCommands,
   redisCommands,
   redisFailureKind,
+  warnOfRedisLoss,
 } from "./redis-commands.ts";
 import { redisKeys, shardOf } from "./redis-keys.ts";
 
@@ -58,7 +52,7 @@ export function redisHandler(options: RedisHandlerOptions = {}): SecurityEventHa
   rejectUnknownOptions(WHERE, options, ["url", "client", ...QUEUE_OPTIONS]);
   const settings = queueSettings(WHERE, "redis", options);
   const open = async (commands: RedisCommands): Promise<QueueConnection> => {
-    if (settings.confirm === "queued") await warnOfLoss(commands);
+    if (settings.confirm === "queued") await warnOfRedisLoss(WHERE, commands);
     return connection(commands, settings.queue);
   };
   const { client, ...others } = options;
@@ -95,21 +89,4 @@ function connection(commands: RedisCommands, queue: string): QueueConnection {
     },
     close: () => commands.close(),
   };
-}
-
-/** Warns of settings with which an acknowledged event can be lost. A server that does not show them is left alone. */
-async function warnOfLoss(commands: RedisCommands): Promise<void> {
-  try {
-    const read = async (name: string): Promise<string> => {
-      const reply = await commands.run(["CONFIG", "GET", name]);
-      return Array.isArray(reply) ? String(reply[1]) : "";
-    };
-    const risks: string[] = [];
-    if ((await read("appendonly")) === "no") risks.push("appendonly is no: a crash of Redis loses queued events");
-    const policy = await read("maxmemory-policy");
-    if (policy.startsWith("allkeys-")) risks.push(`maxmemory-policy is ${policy}: Redis may evict queued events`);
-    for (const risk of risks) warnOnce(`redisHandler with confirm: "queued": ${risk}`);
-  } catch {
-    // CONFIG is often forbidden.
-  }
 }
