@@ -20,7 +20,19 @@ export const PROBES: RegExp = new RegExp(
  * honest clients as well.
  */
 const TOOLS = [
-  ...["sqlmap", "nikto", "nuclei", "gobuster", "ffuf", "wfuzz", "dirbuster", "feroxbuster", "dirsearch", "rustbuster"],
+  ...[
+    "sqlmap",
+    "nikto",
+    "nuclei",
+    "gobuster",
+    "ffuf",
+    "fuzz faster",
+    "wfuzz",
+    "dirbuster",
+    "feroxbuster",
+    "dirsearch",
+    "rustbuster",
+  ],
   ...["wpscan", "joomscan", "droopescan", "cmsmap", "whatweb", "wappalyzer", "nmap scripting engine", "masscan"],
   ...["zgrab", "zmap", "naabu", "httpx - open-source", "katana", "jaeles", "commix", "dalfox", "xsstrike", "xsser"],
   ...["acunetix", "netsparker", "invicti", "nessus", "openvas", "qualys", "w3af", "arachni", "skipfish", "wapiti"],

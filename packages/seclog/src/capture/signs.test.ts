@@ -57,6 +57,7 @@ describe("attackToolOf()", () => {
     ["Nuclei - Open-source project (github.com/projectdiscovery/nuclei)", "nuclei"],
     ["gobuster/3.6", "gobuster"],
     ["Fuzz Faster U Fool v2.1.0-dev ffuf", "ffuf"],
+    ["Fuzz Faster U Fool v1.1.0", "ffuf"],
     ["Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)", "nmap scripting engine"],
     ["Mozilla/5.00 (Nikto/2.1.6) (Evasions:None) (Test:Port Check)", "nikto"],
   ])("names the tool of %s", (agent, tool) => {

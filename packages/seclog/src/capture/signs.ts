@@ -32,7 +32,9 @@ export function attackToolOf(agent: string | undefined): string | undefined {
   if (agent === undefined || agent === "") return undefined;
   const known = agents.get(agent);
   if (known !== undefined) return known ?? undefined;
-  const found = TOOL.exec(agent.slice(0, LONGEST_AGENT))?.[0].toLowerCase().replace(/\W+$/, "") ?? null;
+  const name = TOOL.exec(agent.slice(0, LONGEST_AGENT))?.[0].toLowerCase().replace(/\W+$/, "") ?? null;
+  // Its earlier versions spell it out, and no more.
+  const found = name === "fuzz faster" ? "ffuf" : name;
   if (agents.size >= REMEMBERED) agents.clear();
   if (agent.length <= LONGEST_AGENT) agents.set(agent, found);
   return found ?? undefined;
