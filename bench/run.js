@@ -2,8 +2,8 @@
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
  * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture` or
- * `-- queue` runs one. Takes about
- * a quarter of an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
+ * `-- queue` runs one, and so does `-- scanners`, which does not run without its name. Takes about a quarter of an hour, on
+ * a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
  */
 import { cpus } from "node:os";
@@ -16,6 +16,7 @@ import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
 import { benchQueue } from "./queue.js";
 import { benchRivals } from "./rivals.js";
+import { benchScanners } from "./scanners.js";
 import { benchSeal } from "./seal.js";
 import { benchSealHostile } from "./seal-hostile.js";
 import { benchVerify } from "./verify.js";
@@ -44,3 +45,4 @@ if (isWanted("verify")) await benchVerify();
 if (isWanted("envelope")) benchEnvelope();
 if (isWanted("capture")) await benchCapture();
 if (isWanted("queue")) await benchQueue({ engines: process.env.SECLOG_BENCH_ENGINES?.split(",") });
+if (wanted.includes("scanners")) await benchScanners();

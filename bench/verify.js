@@ -15,7 +15,7 @@ import { formatCheckpoint, formatPrivateKey, leafHash, parsePrivateKey, signNote
 import { EVENT_SELECT, postgresHandler, rowToEvent } from "seclog/postgres";
 import { setupDatabase } from "seclog/postgres/schema";
 import { drainSpool } from "seclog/spool";
-import { openSnapshot } from "../packages/server/dist/integrity/verify-snapshot.js";
+import { openSnapshot } from "../packages/server/dist/integrity/verify-stored-log.js";
 import { rowsOf } from "../packages/verify/dist/copy-rows.js";
 import { RowReader } from "../packages/verify/dist/row-reader.js";
 import { makeSpool } from "./ingest.js";
