@@ -85,7 +85,7 @@ export interface RedactOptions {
    *
    * @default random, new in each process
    */
-  readonly key?: string | Uint8Array;
+  readonly key?: string | Uint8Array | undefined;
 }
 
 /** Decides what is secret. Created by {@link createRedactor}; its functions never throw. */
