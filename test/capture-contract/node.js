@@ -107,7 +107,7 @@ function application(log) {
       async (req, res, url) => {
         const body = JSON.parse(await buffer(req));
         const success = accepts(body);
-        recordLogin(log, req, { success, userid: body.username, route: "/login" });
+        if (!url.searchParams.has("silent")) recordLogin(log, req, { success, userid: body.username, route: "/login" });
         if (url.searchParams.has("redirect")) return end(res, 302, { location: "/login?failed" });
         end(res, success ? 200 : 401);
       },

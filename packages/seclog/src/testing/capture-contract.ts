@@ -26,7 +26,10 @@ export interface CaptureFixture {
 /** Options of {@link captureContract}. */
 export interface CaptureContractOptions {
   /** Starts the contract's application, with the capture installed in `log`; called once per case. */
-  readonly open: (log: MemoryLog, options: Pick<CaptureOptions, "detect">) => Promise<CaptureFixture>;
+  readonly open: (
+    log: MemoryLog,
+    options: Pick<CaptureOptions, "detect" | "loginPath" | "honeypots">,
+  ) => Promise<CaptureFixture>;
   /** @default "http1" */
   readonly protocol?: "http1" | "http2" | undefined;
   /** Options of the log, for frameworks that have no setting for proxies: `{ clientIp: { trust: ["loopback"] } }`. */

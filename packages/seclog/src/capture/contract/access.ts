@@ -43,6 +43,18 @@ export const ACCESS_CASES: readonly CaptureCase[] = casesOf({
     answers: [302, 303],
     events: [LOGIN_FAILED],
   },
+  "a failed login that the application does not record, with loginPath": {
+    options: { loginPath: "/login" },
+    run: async (client) => (await client.send("POST", "/login?redirect=1&silent=1", login("wrong"))).status,
+    answers: [302, 303],
+    events: [{ type: "authn_login_fail", level: "warning" }],
+  },
+  "a login that the application does not record, with loginPath": {
+    options: { loginPath: "/login" },
+    run: async (client) => (await client.send("POST", "/login?silent=1", login(CONTRACT.password))).status,
+    answers: [200],
+    events: [{ type: "authn_login_success", level: "info" }],
+  },
   "403 for a user who is signed in": {
     run: async (client) => (await client.send("GET", "/admin", { headers: { "x-user": "ada" } })).status,
     answers: [403],

@@ -78,6 +78,12 @@ export const ATTACK_CASES: readonly CaptureCase[] = casesOf({
     answers: [403, 404],
     events: [{ type: "malicious_direct_reference", level: "warning", data: { reason: "probe" } }],
   },
+  "a honeypot, which is answered as any unknown path": {
+    options: { honeypots: ["/old/*"] },
+    run: async (client) => (await client.send("GET", "/old/customers")).status,
+    answers: [404],
+    events: [{ type: "malicious_direct_reference", level: "warning", data: { reason: "honeypot" } }],
+  },
   "a scanner's user agent, on a page that is served": {
     run: async (client) =>
       (

@@ -30,7 +30,7 @@ export interface CaptureCase {
   /** The protocols that can express it. */
   readonly protocols: readonly ("http1" | "http2")[];
   /** Options of the capture, if they are not the defaults. */
-  readonly options?: Pick<CaptureOptions, "detect">;
+  readonly options?: Pick<CaptureOptions, "detect" | "loginPath" | "honeypots">;
   /** Returns the status of the last response; nothing when the client did not wait for one. */
   run(client: ContractClient): Promise<number | undefined>;
   /** The statuses with which an application may refuse the request: if it answers another, the case proves nothing. */
