@@ -147,7 +147,8 @@ export class Capture {
     const crowd = [detector, facts["statusCode"], route].join("\n");
     const likeness = { kind: [crowd, address, nameOf(actor), facts["userid"]].join("\n"), crowd, address };
     // A folded event is recorded later, outside the request's context.
-    const whole = actor === undefined || actor === null || "actor" in facts ? facts : { actor, ...facts };
+    const named = "actor" in facts || facts["userid"] !== undefined;
+    const whole = actor === undefined || actor === null || named ? facts : { actor, ...facts };
     if (this.#folding.passes(likeness, { type, request, facts: whole })) return false;
     markCause(causesOf(request), type);
     return true;

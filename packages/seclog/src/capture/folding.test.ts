@@ -98,13 +98,18 @@ describe("Folding", () => {
 });
 
 describe("a flood", () => {
-  async function flooded(options: Parameters<typeof securityCapture>[1], durability?: "strict") {
+  async function flooded(
+    options: Parameters<typeof securityCapture>[1],
+    durability?: "strict",
+    ofTheLog: { readonly failedLogins?: boolean } = {},
+  ) {
     const events: SecurityEvent[] = [];
     const directory = mkdtempSync(join(tmpdir(), "seclog-flood-"));
     onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
     const log = createSecurityLog({
       spool: durability === undefined ? "memory" : { directory },
       heartbeat: false,
+      ...ofTheLog,
       handlers: [
         {
           name: "collector",
@@ -118,14 +123,16 @@ describe("a flood", () => {
     const app = express();
     app.set("trust proxy", "loopback");
     app.use(securityCapture(log, options));
+    app.use(express.json());
     app.use((req, res) => void res.sendStatus(req.path === "/admin" ? 403 : 401));
     const server = http.createServer(app);
     onTestFinished(() => closeServer(server));
     const port = await listen(server);
-    const flood = async (times: number, path: string, address: string): Promise<void> => {
-      for (let time = 0; time < times; time++) {
-        await send(port, "GET", path, { headers: { "x-forwarded-for": address } });
-      }
+    const flood = async (times: number, path: string, address: string, username?: string): Promise<void> => {
+      const headers = { "x-forwarded-for": address, "content-type": "application/json" };
+      const [method, sent] =
+        username === undefined ? ["GET", { headers }] : ["POST", { headers, body: JSON.stringify({ username }) }];
+      for (let time = 0; time < times; time++) await send(port, method, path, sent);
     };
     return { log, events, flood };
   }
@@ -152,6 +159,21 @@ describe("a flood", () => {
     const folded = events.find(({ count }) => count !== undefined);
     expect(folded).toMatchObject({ statusCode: 401, level: "warning", path: "/private" });
     expect(String(folded?.startedAt) <= String(folded?.endedAt)).toBe(true);
+  });
+
+  it("counts each account of a flood of logins, and its failures", async () => {
+    const { log, events, flood } = await flooded({ loginPath: "/login" }, undefined, { failedLogins: true });
+    await flood(100, "/login", "203.0.113.1", "ada");
+    await flood(5, "/login", "203.0.113.1", "grace");
+    await log.close();
+    const of = (type: string, actor?: string) =>
+      events.filter((event) => event.type === type && event.actorId === actor);
+    expect(total(of("authn_login_fail", "ada"))).toBe(100);
+    expect(of("authn_login_fail", "ada").length).toBeLessThan(30);
+    expect(total(of("authn_login_fail", "grace"))).toBe(5);
+    // More, should a minute end meanwhile.
+    expect(of("authn_login_fail_max", "ada").length).toBeGreaterThanOrEqual(4);
+    expect(of("authn_login_fail_max", "grace")).toHaveLength(1);
   });
 
   it("leaves few rows of a botnet, and says how many addresses took part", async () => {

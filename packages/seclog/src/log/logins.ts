@@ -27,7 +27,7 @@ export class Logins {
   #failure(type: ResolvedType, request: unknown, data: unknown): Receipt {
     const receipt = this.#record(type, request, data);
     const parties = this.#recorder.loginParties(request, data);
-    for (const { by, maxlimit, failures } of this.#failed.failed(parties)) {
+    for (const { by, maxlimit, failures } of this.#failed.failed(parties, countOf(data))) {
       // Of an address: no account is the one at fault.
       const userid = by === "user" ? { userid: parties.names[0] } : {};
       const facts = { ...userid, maxlimit, failures, reason: by };
@@ -41,6 +41,16 @@ export class Logins {
     if (retries === 0) return this.#record(type, request, data);
     const afterFail = this.#recorder.resolve("authn_login_successafterfail");
     return this.#record(afterFail, request, withRetries(data, retries));
+  }
+}
+
+/** How many failures a call stands for. */
+function countOf(data: unknown): number {
+  try {
+    const { count } = Object(data) as { readonly count?: unknown };
+    return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : 1;
+  } catch {
+    return 1;
   }
 }
 

@@ -15,6 +15,15 @@ describe("FailedLogins", () => {
     expect(reports.length).toBeLessThan(25);
   });
 
+  it("counts a folded event for as many failures", () => {
+    const failed = new FailedLogins(LIMITS);
+    expect(failed.failed({ names: ["ada"], address: undefined }, 20)).toEqual([
+      { by: "user", maxlimit: 3, failures: 20 },
+    ]);
+    expect(failed.failed({ names: ["ada"], address: undefined }, 3)).toEqual([]);
+    expect(failed.failed({ names: ["ada"], address: undefined })).toEqual([{ by: "user", maxlimit: 3, failures: 24 }]);
+  });
+
   it("counts an address through many accounts, which a success does not clear", () => {
     const failed = new FailedLogins(LIMITS);
     const address = "192.0.2.1";

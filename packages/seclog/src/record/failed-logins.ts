@@ -76,14 +76,18 @@ export class FailedLogins {
     this.#limits = limits;
   }
 
-  /** Counts a failure, and returns the limits that it reached. */
-  failed({ names, address }: LoginParties): readonly ReachedLimit[] {
+  /**
+   * Counts failures, and returns the limits that they reached.
+   *
+   * @param times how many: those of a flood become one event
+   */
+  failed({ names, address }: LoginParties, times: number = 1): readonly ReachedLimit[] {
     const { perUser, perAddress } = this.#limits;
     const reached: ReachedLimit[] = [];
     const [name] = names;
-    const ofUser = name === undefined ? undefined : this.#add(this.#users, nameKey(name), perUser);
+    const ofUser = name === undefined ? undefined : this.#add(this.#users, nameKey(name), perUser, times);
     if (ofUser !== undefined) reached.push({ by: "user", maxlimit: perUser, failures: ofUser });
-    const ofAddress = address === undefined ? undefined : this.#add(this.#addresses, address, perAddress);
+    const ofAddress = address === undefined ? undefined : this.#add(this.#addresses, address, perAddress, times);
     if (ofAddress !== undefined) reached.push({ by: "address", maxlimit: perAddress, failures: ofAddress });
     return reached;
   }
@@ -100,8 +104,8 @@ export class FailedLogins {
     return failures;
   }
 
-  /** Counts a failure, and returns how many there were if that is a number to report. */
-  #add(counts: Map<string, Count>, key: string, limit: number): number | undefined {
+  /** Counts failures, and returns how many there were if that is a number to report. */
+  #add(counts: Map<string, Count>, key: string, limit: number, times: number): number | undefined {
     let count = counts.get(key);
     if (count === undefined || this.#isOver(count)) {
       counts.delete(key);
@@ -109,9 +113,9 @@ export class FailedLogins {
       counts.set(key, count);
       if (counts.size > MOST_COUNTED) counts.delete(counts.keys().next().value as string);
     }
-    count.failures += 1;
+    count.failures += times;
     if (count.failures < count.next) return undefined;
-    count.next *= 2;
+    while (count.next <= count.failures) count.next *= 2;
     return count.failures;
   }
 

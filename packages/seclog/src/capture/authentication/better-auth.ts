@@ -1,6 +1,8 @@
 import { currentRequest } from "../../record/context.ts";
 import { clearTimeout, setTimeout } from "../../runtime/timers.ts";
 import { fetchText, fieldsIn } from "../bounded-body.ts";
+import { Capture } from "../capture.ts";
+import type { Detector } from "../detectors.ts";
 import type { OutcomeLog } from "../outcomes.ts";
 import { type AuthExchange, judgeAuth, needsFields, needsUser } from "./better-auth-endpoints.ts";
 
@@ -12,6 +14,14 @@ export interface BetterAuthShape {
   readonly options: object;
   readonly api: object;
 }
+
+/** What anyone can cause again and again, as capture detects it: of equal ones, most become one with a count. */
+const FLOODABLE: ReadonlyMap<string, Detector> = new Map<string, Detector>([
+  ["authn_login_fail", "loginFail"],
+  ["excess_rate_limit_exceeded", "rateLimit"],
+  ["origin_rejected", "origin"],
+  ["malicious_csrf", "csrf"],
+]);
 
 type Fields = { readonly [name: string]: unknown };
 
@@ -35,6 +45,7 @@ const BODY_MS = 1_000;
  */
 export function recordAuth<Auth extends BetterAuthShape>(log: OutcomeLog, auth: Auth): Auth {
   const { handler } = auth;
+  const capture = new Capture(log);
   const wrapped = async (request: Request): Promise<Response> => {
     let path: string;
     try {
@@ -47,8 +58,15 @@ export function recordAuth<Auth extends BetterAuthShape>(log: OutcomeLog, auth: 
     const response = await handler.call(auth, request);
     const exchange = await exchangeOf(auth, path, request, response, user, fields);
     for (const { type, data } of judgeAuth(exchange)) {
+      const facts = { ...data, statusCode: response.status };
+      const subject = currentRequest() ?? request;
+      const detector = FLOODABLE.get(type);
+      if (detector !== undefined) {
+        capture.record(detector, subject, facts);
+        continue;
+      }
       // Throws only for an event that must be on disk before it counts (durability "strict"): the client gets no answer.
-      log.recordSecurityEvent(type, currentRequest() ?? request, { ...data, statusCode: response.status });
+      log.recordSecurityEvent(type, subject, facts);
     }
     return response;
   };

@@ -1,5 +1,6 @@
 import { userId } from "../../record/actor.ts";
 import { accountName, fieldOf } from "../account-name.ts";
+import { Capture } from "../capture.ts";
 import { observationOf } from "../observe.ts";
 import { type OutcomeLog, recordLogin } from "../outcomes.ts";
 
@@ -95,6 +96,8 @@ const EACH_REQUEST = /^(?:session|anonymous|.*(?:jwt|bearer|api-?key|token|basic
 
 class PassportRecorder {
   readonly #log: OutcomeLog;
+  /** Records failures, of which anyone can send a flood. */
+  readonly #capture: Capture;
   readonly #options: PassportOptions;
   readonly #watched = new WeakSet<object>();
   /** How many strategies may still accept a request. */
@@ -102,6 +105,7 @@ class PassportRecorder {
 
   constructor(log: OutcomeLog, options: PassportOptions) {
     this.#log = log;
+    this.#capture = new Capture(log);
     this.#options = options;
   }
 
@@ -172,13 +176,9 @@ class PassportRecorder {
     attempt.fail = (...values) => {
       const left = (this.#left.get(request) ?? 1) - 1;
       this.#left.set(request, left);
-      try {
-        if (isLogin && left <= 0) this.#failed(request, strategy, values[0], username(request));
-        // passport-jwt fails with the library's error, which has the reason.
-        else if (values[0] instanceof Error) observationOf(request)?.sawError(values[0]);
-      } catch (error) {
-        return attempt.error(error);
-      }
+      if (isLogin && left <= 0) this.#failed(request, strategy, values[0], username(request));
+      // passport-jwt fails with the library's error, which has the reason.
+      else if (values[0] instanceof Error) observationOf(request)?.sawError(values[0]);
       return Reflect.apply(fail, attempt, values);
     };
   }
@@ -195,8 +195,7 @@ class PassportRecorder {
 
   #failed(request: object, strategy: string, challenge: unknown, userid: string | undefined): void {
     const reason = reasonOf(challenge);
-    recordLogin(this.#log, request, {
-      success: false,
+    this.#capture.record("loginFail", request, {
       strategy,
       ...(userid !== undefined && { userid }),
       ...(reason !== undefined && { reason }),
