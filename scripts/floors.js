@@ -98,6 +98,7 @@ export const HOUSES = {
       integrity: 4,
       ingest: 4,
       doctor: 5,
+      api: 5,
       cli: 6,
       "cli/options": 6.2,
       "cli/commands": 6.4,

@@ -28,6 +28,7 @@ const COMMANDS = [
     "query",
     "stats",
     "count",
+    "start",
     "seal",
     "keys",
     "verify",

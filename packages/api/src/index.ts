@@ -1,5 +1,30 @@
 /** What a Seclog security event log can be asked: fields, query language, HTTP API and a typed client. */
 export { type Network, readNetwork } from "./address.ts";
+export {
+  type ApiClient,
+  type ApiClientOptions,
+  ApiError,
+  apiClient,
+  type Selection,
+  type StreamItem,
+} from "./client.ts";
+export type {
+  ApiFailure,
+  CatalogueResult,
+  CountResult,
+  EntityDetail,
+  EventDetail,
+  EventProof,
+  EventsPage,
+  FacetsResult,
+  IntegrityResult,
+  Progress,
+  SourceRecord,
+  SourcesResult,
+  Tally,
+  TimelineBucket,
+  TimelineResult,
+} from "./contract.ts";
 export type { EventRecord } from "./event-record.ts";
 export {
   FIELD_NAMES,

@@ -70,6 +70,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/count.ts")).addCount,
   },
   {
+    name: "start",
+    summary: "serve the log to programs and browsers over HTTP, on this machine",
+    load: async () => (await import("./commands/start.ts")).addStart,
+  },
+  {
     name: "seal",
     summary: "make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C",
     load: async () => (await import("./commands/seal.ts")).addSeal,

@@ -45,10 +45,3 @@ function requestText(row: EventRow, withActor: boolean): string {
   if (request !== "") return request;
   return row.data === null ? (row.service ?? "") : JSON.stringify(row.data);
 }
-
-/** A row as JSON, without its NULL columns. */
-export function eventObject(row: EventRow): { readonly [column: string]: unknown } {
-  const object: { [column: string]: unknown } = {};
-  for (const [column, value] of Object.entries(row)) if (value !== null) object[column] = value;
-  return object;
-}

@@ -44,6 +44,20 @@ export function requireUrl(role: Role): string {
   );
 }
 
+/**
+ * The token that every request to `seclog start` must have; `undefined` if not configured.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` for a short one, which could be guessed
+ */
+export function apiToken(): string | undefined {
+  const token = optionalSecretUrl("environment", {}, "SECLOG_API_TOKEN")?.trim();
+  if (token === undefined || token.length >= 32) return token;
+  throw new SeclogError(
+    "SECLOG_CONFIG",
+    "SECLOG_API_TOKEN has fewer than 32 characters: openssl rand -hex 32 makes one",
+  );
+}
+
 /** pg's configuration for a role's URL, with the library's own TLS rules. */
 export function roleConfig(role: Role, url: string): ClientConfig {
   return connectionConfig("environment", URL_VARIABLES[role], url, undefined);

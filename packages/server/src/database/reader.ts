@@ -36,12 +36,18 @@ export interface Tables {
 /** The reader's database. */
 export type Database = Kysely<Tables>;
 
-/** Opens the reader's database, which connects at the first statement. One connection: the program runs one statement at a time. */
+/**
+ * Opens the reader's database, which connects at the first statement.
+ *
+ * @param connections the most open at a time: a command runs one statement at a time
+ */
 export function openReader(
   statementTimeout: number = STATEMENT_TIMEOUT_MS,
   url: string = requireUrl("reader"),
+  connections: number = 1,
 ): Database {
-  const pool = new SessionPool({ role: "reader", url, purpose: "seclog", access: "READ ONLY", statementTimeout }, 1);
+  const options = { role: "reader", url, purpose: "seclog", access: "READ ONLY", statementTimeout } as const;
+  const pool = new SessionPool(options, connections);
   return new Kysely<Tables>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),

@@ -31,7 +31,8 @@ export const TALLY_GROUPS = [
 
 export type TallyGroup = (typeof TALLY_GROUPS)[number];
 
-const GROUPS: { readonly [G in TallyGroup]: RawBuilder<string | null> } = {
+/** The SQL of each. */
+export const TALLY_NAMES: { readonly [G in TallyGroup]: RawBuilder<string | null> } = {
   type: sql`event_type`,
   level: sql`level::text`,
   category: sql`category`,
@@ -62,7 +63,7 @@ export async function countBy(
   group: TallyGroup,
   limit: number,
 ): Promise<readonly Tally[]> {
-  const name = GROUPS[group];
+  const name = TALLY_NAMES[group];
   let query = database
     .selectFrom("security_event_log")
     .where(conditionOf(filter))

@@ -90,13 +90,15 @@ export interface Page {
   readonly last: RowKey | undefined;
   /** Whether these are all requested rows; long rows take more pages. */
   readonly complete: boolean;
+  /** About how much memory they take. */
+  readonly bytes: number;
 }
 
 /** The most rows to read at a time. */
 export const PAGE_ROWS = 5_000;
 
 /** The most bytes to read at a time; a page may exceed it by one row. */
-const PAGE_BYTES = 16_777_216;
+export const PAGE_BYTES = 16_777_216;
 
 /** Reads rows in an order, up to a limit and as fit in memory. */
 export async function readPage(database: Database, options: PageOptions): Promise<Page> {
@@ -109,7 +111,7 @@ export async function readPage(database: Database, options: PageOptions): Promis
   const keyColumns = sql.join(keys.map((key) => sql`${sql.ref(`log.${key}`)} AS ${sql.ref(`key_${key}`)}`));
   const keyTexts = sql.join(keys.map((key) => sql`${sql.ref(`key_${key}`)}::text AS ${sql.ref(`key_${key}`)}`));
   const { rows } = await sql<RawRow>`
-    SELECT ${sql.join(COLUMNS.map(([name]) => sql.ref(name)))}, ${keyTexts}, found FROM (
+    SELECT ${sql.join(COLUMNS.map(([name]) => sql.ref(name)))}, ${keyTexts}, found, bytes FROM (
       SELECT page.*, count(*) OVER () AS found,
           sum(bytes) OVER (ORDER BY ${sorted("key_")} ROWS UNBOUNDED PRECEDING) - bytes AS bytes_before FROM (
         SELECT ${columns}, ${keyColumns}, ${BYTES} AS bytes
@@ -121,6 +123,7 @@ export async function readPage(database: Database, options: PageOptions): Promis
     rows: rows.map(readRow),
     last: end === undefined ? undefined : (keys.map((key) => String(end[`key_${key}`])) as unknown as RowKey),
     complete: rows.length === Number(end?.found ?? 0),
+    bytes: rows.reduce((sum, row) => sum + Number(row["bytes"]), 0),
   };
 }
 
@@ -217,4 +220,11 @@ function readJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** A row as JSON, without its NULL columns. */
+export function eventObject(row: EventRow): { readonly [column: string]: unknown } {
+  const object: { [column: string]: unknown } = {};
+  for (const [column, value] of Object.entries(row)) if (value !== null) object[column] = value;
+  return object;
 }

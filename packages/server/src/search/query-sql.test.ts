@@ -171,7 +171,7 @@ describe("querySql()", () => {
         expect(ids(await found(condition))).toBe(ids(matching));
         expect(parseQuery(printQuery(condition))).toEqual(condition);
       }),
-      { numRuns: isLong ? 5_000 : 150 },
+      { numRuns: isLong ? 5_000 : 80 },
     );
   });
 

@@ -1,15 +1,16 @@
 import { type Command, Option } from "commander";
 import { SeclogError } from "seclog";
 import { queriesOf } from "../../database/reader.ts";
-import type { EventRow } from "../../search/event-rows.ts";
+import { type EventRow, eventObject } from "../../search/event-rows.ts";
 import { type FilterOptions, filterText } from "../../search/filter.ts";
 import { findEvents } from "../../search/find-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { eachUnlessInterrupted, interruption, unlessInterrupted } from "../../terminal/interruption.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
+import { Progress } from "../../terminal/progress.ts";
 import { counted, quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
-import { eventObject, eventTable } from "../event-table.ts";
+import { eventTable } from "../event-table.ts";
 import { addFilterOptions, addTimeOptions, parseSelection } from "../options/filter.ts";
 import { parseTimeout, timeoutOption } from "../options/numbers.ts";
 
@@ -48,12 +49,16 @@ async function query(words: readonly string[], options: QueryOptions, command: C
   await withReader(signal, timeout, async (database) => {
     let printed = 0;
     let more = false;
-    const pages = findEvents(database, filter, { order, limit }, signal);
+    const progress = new Progress();
+    const onReached = (time: string): void => progress.show(`searched to ${time.slice(0, 19)}Z`);
+    const pages = findEvents(database, filter, { order, limit, onReached }, signal);
     for await (const page of eachUnlessInterrupted(signal, pages)) {
+      progress.clear();
       more = page.more;
       printed += page.rows.length;
       if (page.rows.length > 0) await printer.rows(page.rows);
     }
+    progress.clear();
     await printer.end(more);
     if (options.json || options.ndjson) return;
     if (printed === 0) {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { SeclogError } from "seclog";
 import { queriesOf } from "../../database/reader.ts";
 import { EventFollower } from "../../search/event-follower.ts";
-import type { EventRow } from "../../search/event-rows.ts";
+import { type EventRow, eventObject } from "../../search/event-rows.ts";
 import type { FilterOptions } from "../../search/filter.ts";
 import { followEvents } from "../../search/follow-events.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
@@ -10,7 +10,7 @@ import { eachUnlessInterrupted, Interrupted, interruption, unlessInterrupted } f
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { quoted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
-import { eventObject, eventTable } from "../event-table.ts";
+import { eventTable } from "../event-table.ts";
 import { Exit } from "../exit.ts";
 import { addFilterOptions, parseSelection } from "../options/filter.ts";
 import { parseCount } from "../options/numbers.ts";

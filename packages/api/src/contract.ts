@@ -1,0 +1,159 @@
+/** The HTTP API of `seclog start`: what each path of `/api/v1/` returns. `/api/v1/openapi.json` describes the same. */
+import type { EventRecord } from "./event-record.ts";
+
+/** How far a search or a count has come. It returns in time, with what it has, whatever the query costs. */
+export interface Progress {
+  /** Every event from where it began (the newest, unless `order=oldest`) to here is considered; `null` in an empty log. */
+  readonly reached: string | null;
+  /** Whether that is all. If not, ask again: a search with `cursor`, a count with `before` set to `reached`, and add. */
+  readonly done: boolean;
+}
+
+/** `GET /api/v1/events` */
+export interface EventsPage extends Progress {
+  readonly events: readonly EventRecord[];
+  /** For the next page, which repeats and skips no event, whatever arrives meanwhile. `null` at the end. */
+  readonly cursor: string | null;
+}
+
+/** The number of events, and of the occurrences that they represent. */
+export interface Tally {
+  readonly events: number;
+  readonly occurrences: number;
+}
+
+/** `GET /api/v1/count` */
+export interface CountResult extends Progress, Tally {}
+
+/** `GET /api/v1/timeline` */
+export interface TimelineResult extends Progress {
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly step_seconds: number;
+  /** Every bar of the range, oldest first, also empty ones. */
+  readonly buckets: readonly TimelineBucket[];
+}
+
+export interface TimelineBucket {
+  /** It ends where the next one starts. */
+  readonly start: string;
+  readonly events: number;
+  /** By level or category, as asked. */
+  readonly by: { readonly [name: string]: number };
+}
+
+/** `GET /api/v1/facets` */
+export interface FacetsResult extends Progress {
+  readonly facets: {
+    readonly [field: string]: {
+      /** The most frequent first. */
+      readonly values: readonly (Tally & { readonly name: string })[];
+      /** Whether the counts may be too low, since a part of the log has too many values to count them all. */
+      readonly approximate: boolean;
+    };
+  };
+}
+
+/** `GET /api/v1/events/{id}` */
+export interface EventDetail {
+  readonly event: EventRecord;
+  /** The events of the same source just before and after it, in the order of their numbers. */
+  readonly before: readonly EventRecord[];
+  readonly after: readonly EventRecord[];
+  /** Its leaf in the tree; `null` while it is not sealed. */
+  readonly leaf: number | null;
+}
+
+/** `GET /api/v1/events/{id}/proof` */
+export interface EventProof {
+  readonly id: string;
+  readonly index: number;
+  readonly size: number;
+  /** Whether the personal part was erased. */
+  readonly redacted: boolean;
+  /** The text of a C2SP tlog-proof, for a file. */
+  readonly proof: string;
+}
+
+/** `GET /api/v1/entities/{kind}/{value}` */
+export interface EntityDetail extends Progress, Tally {
+  readonly kind: string;
+  readonly value: string;
+  /** A query for its events. */
+  readonly query: string;
+  /** Among the events that are considered. */
+  readonly first_seen: string | null;
+  readonly last_seen: string | null;
+  readonly facets: FacetsResult["facets"];
+}
+
+/** `GET /api/v1/sources` */
+export interface SourcesResult {
+  readonly total: number;
+  readonly quarantined: number;
+  /** The most recently active first. */
+  readonly sources: readonly SourceRecord[];
+}
+
+/** A source: one log in one process. */
+export interface SourceRecord {
+  readonly id: string;
+  /** Whether it is the log's own source, with the events of its setup and of removals. */
+  readonly own: boolean;
+  readonly service: string | null;
+  readonly host: string | null;
+  readonly epoch: number | string;
+  readonly last_seq: number | string;
+  readonly quarantined: number;
+  readonly opened_at: string;
+  readonly updated_at: string;
+  readonly last_heartbeat: string | null;
+}
+
+/** `GET /api/v1/integrity` */
+export interface IntegrityResult {
+  readonly leaves: number;
+  readonly sealed_at: string | null;
+  /** Stored numbers that are not sealed; text beyond 2^53. */
+  readonly unsealed: number | string;
+  readonly oldest_unsealed_seconds: number;
+  /** The newest one; `null` while nothing is sealed. */
+  readonly checkpoint: {
+    readonly origin: string;
+    readonly size: number;
+    readonly root: string;
+    readonly note: string;
+  } | null;
+  readonly keys: readonly {
+    readonly name: string;
+    readonly vkey: string;
+    readonly first_size: number;
+    readonly last_size: number | null;
+  }[];
+  readonly removals: { readonly kind: string; readonly count: number }[];
+  readonly holds: number;
+}
+
+/** `GET /api/v1/catalogue` */
+export interface CatalogueResult {
+  readonly types: readonly {
+    readonly type: string;
+    readonly level: string;
+    readonly category: string;
+    readonly outcome: string;
+    readonly description: string;
+  }[];
+  readonly fields: readonly { readonly name: string; readonly kind: string; readonly about: string }[];
+}
+
+/** What a refused or failed request returns. */
+export interface ApiFailure {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    /** Where the query is at fault, in UTF-16 units from 0, and what was probably meant. */
+    readonly at?: number;
+    readonly length?: number;
+    readonly suggestion?: string;
+  };
+}

@@ -1,0 +1,53 @@
+/** Serves the API. */
+import { databaseError } from "../database/failure.ts";
+import { openReader, queriesOf } from "../database/reader.ts";
+import { type FetchServiceOptions, startFetchService } from "../http/fetch-service.ts";
+import type { HttpService } from "../http/listening.ts";
+import { isLoopback } from "../http/service.ts";
+import { InputError } from "../text/input-error.ts";
+import { type ApiOptions, apiApp } from "./app.ts";
+
+export interface ServeApiOptions
+  extends Pick<FetchServiceOptions, "listen" | "connections">,
+    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onError"> {}
+
+/** The longest statement, in milliseconds. A search that reaches it goes on with a shorter slice. */
+const STATEMENT_MS = 4_000;
+const MOST_DATABASE_CONNECTIONS = 6;
+
+/**
+ * Starts the server once the database answers.
+ *
+ * @throws SeclogError for a database failure, `SECLOG_CONFIG` if it cannot listen, or not there
+ */
+export async function serveApi({ listen, connections, ...options }: ServeApiOptions): Promise<HttpService> {
+  if (!isLoopback(listen.host)) {
+    throw new InputError(
+      (named) =>
+        `${named("listen")} ${listen.host}: there is no sign-in yet, so it listens on loopback only: use 127.0.0.1`,
+    );
+  }
+  const database = openReader(STATEMENT_MS, options.url, MOST_DATABASE_CONNECTIONS);
+  const ending = new AbortController();
+  try {
+    await queriesOf(database).query("SELECT 1");
+    const app = apiApp({ ...options, database, signal: ending.signal });
+    const service = await startFetchService({
+      listen,
+      connections,
+      fetch: (request) => app.fetch(request),
+      onError: options.onError,
+    });
+    return {
+      url: service.url,
+      async close(graceMs) {
+        ending.abort();
+        await service.close(graceMs);
+        await database.destroy();
+      },
+    };
+  } catch (error) {
+    await database.destroy();
+    throw databaseError(error, "reader");
+  }
+}

@@ -1,0 +1,51 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { errorMessage } from "seclog";
+import { serveApi } from "../../api/serve.ts";
+import { apiToken, requireUrl } from "../../config/environment.ts";
+import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
+import { occasionalNotice } from "../../terminal/occasional-notice.ts";
+import { jsonLine, notice, print } from "../../terminal/print.ts";
+import { Exit } from "../exit.ts";
+import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
+
+interface StartOptions extends ConnectionOptions {
+  readonly listen: string;
+  readonly json?: true;
+}
+
+/** `seclog start`. */
+export function addStart(command: Command): void {
+  command.option("--listen <host:port>", "the address to listen on: of this machine only", "127.0.0.1:7300");
+  addConnectionOptions(command).option("--json", "one JSON document").action(start);
+}
+
+async function start(options: StartOptions): Promise<void> {
+  const listen = parseListen(options.listen);
+  const connections = connectionLimits(options);
+  const url = requireUrl("reader");
+  const given = apiToken();
+  const token = given ?? randomBytes(32).toString("base64url");
+  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  const signal = interruption();
+  const say = occasionalNotice();
+  const onError = (error: unknown): void => say(errorMessage(error));
+  const service = await unlessInterrupted(signal, serveApi({ url, listen, connections, token, version, onError }));
+  try {
+    if (options.json) await print(jsonLine({ listening: service.url, ...(given === undefined ? { token } : {}) }));
+    else {
+      await print(`${service.url}/api/v1/openapi.json\n`);
+      if (given === undefined) notice(`Authorization: Bearer ${token} (SECLOG_API_TOKEN keeps one over restarts)`);
+    }
+    await untilInterrupted(signal);
+  } finally {
+    // A query that the database does not answer must not keep the process running.
+    const closing = service.close();
+    if (signal.aborted) closing.catch(() => {});
+    else await closing;
+  }
+  throw new Exit(0);
+}
