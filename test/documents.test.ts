@@ -28,6 +28,7 @@ const COMMANDS = [
     "query",
     "stats",
     "count",
+    "top",
     "start",
     "seal",
     "keys",

@@ -176,6 +176,22 @@ describe("the query language", LONG, () => {
   });
 });
 
+describe("seclog top and stats", LONG, () => {
+  it("count what happened last, and show it over time", async () => {
+    const top = await seclog(["top", "--last", "1d", `source:${SOURCE_A}`]);
+    expect([top.code, top.stderr]).toEqual([0, ""]);
+    expect(top.stdout).toMatch(/^5 events since [\d:]+ UTC\n[▁-█ ]+\n\nEVENTS +LEVEL/);
+    expect(top.stdout).toMatch(/EVENTS +ACTOR[\s\S]* 2 +alice/);
+    const json = JSON.parse((await seclog(["top", "--json", "--last", "1d", "actor:alice"])).stdout) as object;
+    expect(json).toMatchObject({
+      events: 2,
+      done: true,
+      facets: { actor: { values: [{ name: "alice", events: 2 }] } },
+    });
+    expect((await seclog(["stats", "actor:alice"])).stdout).toMatch(/^2 events since [^\n]+\n[▁-█ ]+\n/);
+  });
+});
+
 describe("seclog query, stats and tail", LONG, () => {
   it("refuse a schema that is newer in a breaking way, or older", async () => {
     const ask = async (code: string): Promise<void> => {

@@ -70,6 +70,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/count.ts")).addCount,
   },
   {
+    name: "top",
+    arguments: "[query...]",
+    summary: "count what happens now by level, type, address, actor and route, until Ctrl-C",
+    load: async () => (await import("./commands/top.ts")).addTop,
+  },
+  {
     name: "start",
     summary: "serve the log to programs and browsers over HTTP, on this machine",
     load: async () => (await import("./commands/start.ts")).addStart,

@@ -21,7 +21,7 @@ Environment (each also with _FILE appended: the name of a file that holds it):
                         doctor, erase, prune, hold, retention
   SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, count,
-                        start, verify, prove, tiles
+                        top, start, verify, prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor,
                         work
@@ -35,8 +35,8 @@ Put passwords here, never in arguments: every user on the machine can read
 those.
 
 Exit codes:
-  0    done, and nothing is wrong; also when tail, seal, start, tiles or witness
-       was stopped, or the reader of the output had read enough
+  0    done, and nothing is wrong; also when tail, top, seal, start, tiles or
+       witness was stopped, or the reader of the output had read enough
   1    done, and the answer is no: doctor, verify, verify-proof or seal found a
        problem, an event is not in the log, prune kept a month that it should
        have dropped, ship set an event aside

@@ -1,17 +1,20 @@
 import { timeRange } from "@seclog/api";
 import type { Command } from "commander";
 import { commandLine } from "../../config/program.ts";
-import { queriesOf } from "../../database/reader.ts";
+import { type Database, queriesOf } from "../../database/reader.ts";
 import { type SealProgress, sealProgress } from "../../integrity/stored-tree.ts";
-import type { FilterOptions } from "../../search/filter.ts";
+import { countOverTime } from "../../search/aggregate.ts";
+import type { EventFilter, FilterOptions } from "../../search/filter.ts";
 import { queryOf } from "../../search/filter-query.ts";
 import type { SourceState, SourceTotals } from "../../search/sources.ts";
 import { summarize } from "../../search/summary.ts";
 import { unknownNames } from "../../search/unknown-names.ts";
 import { interruption, unlessInterrupted } from "../../terminal/interruption.ts";
+import { lineWidth } from "../../terminal/line-width.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { styled } from "../../terminal/style.ts";
 import { Table } from "../../terminal/table.ts";
+import { sparkline } from "../../text/sparkline.ts";
 import { counted } from "../../text/words.ts";
 import { withReader } from "../connections.ts";
 import { timeText } from "../event-table.ts";
@@ -40,10 +43,11 @@ async function stats(words: readonly string[], options: StatsOptions, command: C
   const timeout = parseTimeout(options.timeout);
   const signal = interruption();
   await withReader(signal, timeout, async (database) => {
-    const { summary, hints, seal } = await unlessInterrupted(
+    const { summary, over, hints, seal } = await unlessInterrupted(
       signal,
       (async () => ({
         summary: await summarize(database, filter, top),
+        over: options.json ? undefined : await overTime(database, filter),
         hints: await unknownNames(queriesOf(database), filter),
         seal: await sealProgress(queriesOf(database)),
       }))(),
@@ -78,6 +82,7 @@ async function stats(words: readonly string[], options: StatsOptions, command: C
     await print(
       `${counted(events, "event")}${more}${since === null ? "" : ` since ${minute(since)}`}${until === null ? "" : ` until ${minute(until)}`}\n`,
     );
+    if (over !== undefined) await print(over);
     await print(tallyTable("LEVEL", level));
     await print(tallyTable("EVENT", type));
     await print(tallyTable("CLIENT", ip));
@@ -86,6 +91,14 @@ async function stats(words: readonly string[], options: StatsOptions, command: C
     for (const hint of hints) notice(hint);
     await print(sealLine(seal));
   });
+}
+
+/** The events over time, as a line of bars. */
+async function overTime(database: Database, filter: EventFilter): Promise<string | undefined> {
+  const options = { budgetMs: 5_000, most: Math.min(120, lineWidth()), by: "none" } as const;
+  const timeline = await countOverTime(database, queryOf(filter), options);
+  if (timeline === undefined || timeline.buckets.every(({ events }) => events === 0)) return undefined;
+  return `${sparkline(timeline.buckets.map(({ events }) => events))}\n`;
 }
 
 function sealLine({ size, sealedAt, unsealed, oldestUnsealed }: SealProgress): string {
