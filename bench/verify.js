@@ -57,7 +57,7 @@ export async function benchVerify({ rounds = 5, events = 200_000 } = {}) {
     let inputs = [];
     let report;
     for (let round = 0; round <= rounds; round++) {
-      const { client, log } = await openSnapshot(at("reader"));
+      const { session, log } = await openSnapshot(at("reader"));
       let start = performance.now();
       report = await verifyLog(log, { keys });
       const table = performance.now() - start;
@@ -66,7 +66,7 @@ export async function benchVerify({ rounds = 5, events = 200_000 } = {}) {
         await verifyLog({ read: (part) => kept(log, part, answers) }, { keys });
         inputs = await hashInputs(answers, report.size);
       }
-      await client.end();
+      await session.end();
 
       start = performance.now();
       await verifyLog({ read: (part) => replay(part, answers) }, { keys });
