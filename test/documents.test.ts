@@ -37,7 +37,7 @@ const COMMANDS = [
     "verify-proof",
     "witness",
   ],
-  ...["tiles", "erase", "prune", "hold", "retention"],
+  ...["tiles", "erase", "prune", "hold", "retention", "rollup"],
 ];
 
 /** The pages that the build puts into a package. */

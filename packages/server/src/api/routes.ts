@@ -20,7 +20,7 @@ import { type Database, queriesOf } from "../database/reader.ts";
 import { leafOf } from "../integrity/leaf-ranges.ts";
 import { proveEvent } from "../integrity/prove.ts";
 import { sealProgress, storedCheckpoint } from "../integrity/stored-tree.ts";
-import { type AggregateOptions, countFacets, countOverTime, countSlices } from "../search/aggregate.ts";
+import { type AggregateOptions, countFacets, countMatching, countOverTime, countSlices } from "../search/aggregate.ts";
 import { TALLY_GROUPS, type TallyGroup } from "../search/count-events.ts";
 import { type EventRow, eventObject, readPage } from "../search/event-rows.ts";
 import { parseFilter } from "../search/filter.ts";
@@ -155,12 +155,7 @@ export const ROUTES: readonly Route[] = [
     "CountResult",
     { ...SELECTION, ...BEFORE },
     async (values, context): Promise<CountResult> => {
-      const { events, occurrences, reached, done } = await countSlices(
-        context.database,
-        selectionOf(values, new Date()),
-        within(values, context),
-      );
-      return { events, occurrences, reached, done };
+      return await countMatching(context.database, selectionOf(values, new Date()), within(values, context));
     },
   ),
   route(

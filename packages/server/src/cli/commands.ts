@@ -137,6 +137,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     summary: "list or set how long each category of events is kept",
     load: async () => (await import("./commands/retention.ts")).addRetention,
   },
+  {
+    name: "rollup",
+    summary: "count what is stored by hour, as seal does all the time, or make the counts anew",
+    load: async () => (await import("./commands/rollup.ts")).addRollup,
+  },
   { name: "demo", load: async () => addDemo },
 ];
 

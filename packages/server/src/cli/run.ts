@@ -18,7 +18,7 @@ import { Unfinished } from "./unfinished.ts";
 const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_ADMIN_URL      a role that may create databases and roles: setup,
-                        doctor, erase, prune, hold, retention
+                        doctor, erase, prune, hold, retention, rollup
   SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
   SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, count,
                         top, start, verify, prove, tiles

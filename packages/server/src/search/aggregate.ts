@@ -4,6 +4,7 @@ import { type RawBuilder, type SqlBool, sql } from "kysely";
 import type { Database } from "../database/reader.ts";
 import { TALLY_NAMES, type Tally, type TallyGroup } from "./count-events.ts";
 import { querySql } from "./query-sql.ts";
+import { countRollups, isRollupGroup } from "./rollups.ts";
 import { rangeOf } from "./search-events.ts";
 import { microsOf, microsText, storedTime, walkSlices } from "./slices.ts";
 
@@ -56,7 +57,23 @@ export interface EventCount {
   readonly last_seen: string | null;
 }
 
-/** Counts the matching events. */
+/** The number of matching events, from the rollups if they have what the query compares. */
+export async function countMatching(
+  database: Database,
+  query: Query,
+  options: AggregateOptions,
+): Promise<Progress & Pick<EventCount, "events" | "occurrences">> {
+  const range = options.before === undefined ? await rangeOf(database, query) : undefined;
+  const rolled = range === undefined ? undefined : await countRollups(database, query, range);
+  if (range === undefined || rolled === undefined) {
+    const { events, occurrences, reached, done } = await countSlices(database, query, options);
+    return { events, occurrences, reached, done };
+  }
+  const [{ events, occurrences } = { events: 0, occurrences: 0 }] = rolled;
+  return { events, occurrences, reached: microsText(range.from), done: true };
+}
+
+/** Counts the matching events, and when they were first and last seen. */
 export async function countSlices(
   database: Database,
   query: Query,
@@ -100,24 +117,39 @@ export async function countFacets(
 ): Promise<Progress & { readonly facets: { readonly [group: string]: Facet } }> {
   const counts = new Map(groups.map((group) => [group, new Map<string, { events: number; occurrences: number }>()]));
   const cut = new Set<TallyGroup>();
-  const progress = await aggregate(database, query, options, async (where) => {
-    for (const group of groups) {
-      const { rows } = await sql<Tally>`
+  const range = options.before === undefined ? await rangeOf(database, query) : undefined;
+  const slow: TallyGroup[] = [];
+  for (const group of groups) {
+    const rolled =
+      range === undefined || !isRollupGroup(group)
+        ? undefined
+        : await countRollups(database, query, { ...range, group });
+    if (rolled === undefined) slow.push(group);
+    for (const { name, events, occurrences } of rolled ?? [])
+      if (name !== null) counts.get(group)?.set(name, { events, occurrences });
+  }
+  const whole: Progress = { reached: range === undefined ? null : microsText(range.from), done: true };
+  const progress =
+    slow.length === 0
+      ? whole
+      : await aggregate(database, query, options, async (where) => {
+          for (const group of slow) {
+            const { rows } = await sql<Tally>`
         SELECT ${TALLY_NAMES[group]} AS name, count(*) AS events, ${OCCURRENCES} AS occurrences FROM security_event_log
           WHERE ${where} AND ${TALLY_NAMES[group]} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC LIMIT ${MOST_VALUES}`.execute(
-        database,
-      );
-      if (rows.length === MOST_VALUES) cut.add(group);
-      const values = counts.get(group);
-      for (const { name, events, occurrences } of rows) {
-        const before = values?.get(name);
-        values?.set(name, {
-          events: events + (before?.events ?? 0),
-          occurrences: occurrences + (before?.occurrences ?? 0),
+              database,
+            );
+            if (rows.length === MOST_VALUES) cut.add(group);
+            const values = counts.get(group);
+            for (const { name, events, occurrences } of rows) {
+              const before = values?.get(name);
+              values?.set(name, {
+                events: events + (before?.events ?? 0),
+                occurrences: occurrences + (before?.occurrences ?? 0),
+              });
+            }
+          }
         });
-      }
-    }
-  });
   const facets = Object.fromEntries(
     groups.map((group) => {
       const values = [...(counts.get(group) ?? [])].map(([name, tally]) => ({ name, ...tally }));
@@ -161,17 +193,28 @@ export async function countOverTime(
   const first = Math.floor(Number(range.from / 1_000_000n) / step);
   const last = Math.floor(Number((range.to - 1n) / 1_000_000n) / step);
   const bars = new Map<number, Map<string, number>>();
+  const add = (bar: number, name: string, events: number): void => {
+    const counts = bars.get(bar) ?? new Map<string, number>();
+    counts.set(name, events + (counts.get(name) ?? 0));
+    bars.set(bar, counts);
+  };
   const name = by === "none" ? sql`'all'` : TALLY_NAMES[by];
-  const progress = await aggregate(database, query, options, async (where) => {
-    const { rows } = await sql<{ bar: number; name: string; events: number }>`
+  const group = by === "none" ? undefined : by;
+  const rolled =
+    options.before !== undefined || step % 3_600 !== 0
+      ? undefined
+      : await countRollups(database, query, { ...range, step, group });
+  for (const { bar, name, events } of rolled ?? []) add(bar, name ?? "all", events);
+  const whole: Progress = { reached: microsText(range.from), done: true };
+  const progress =
+    rolled !== undefined
+      ? whole
+      : await aggregate(database, query, options, async (where) => {
+          const { rows } = await sql<{ bar: number; name: string; events: number }>`
       SELECT floor(extract(epoch FROM occurred_at) / ${step}::integer)::bigint AS bar, ${name} AS name, count(*) AS events
         FROM security_event_log WHERE ${where} GROUP BY 1, 2`.execute(database);
-    for (const { bar, name, events } of rows) {
-      const counts = bars.get(bar) ?? new Map<string, number>();
-      counts.set(name, events + (counts.get(name) ?? 0));
-      bars.set(bar, counts);
-    }
-  });
+          for (const { bar, name, events } of rows) add(bar, name, events);
+        });
   const buckets = Array.from({ length: last - first + 1 }, (_, index): Bucket => {
     const counts = [...(bars.get(first + index) ?? [])];
     return {

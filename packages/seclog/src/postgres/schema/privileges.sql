@@ -67,6 +67,8 @@ GRANT SELECT ON
   public.security_event_removed,
   public.security_event_hold,
   public.security_event_tree,
+  public.security_event_rollup,
+  public.security_event_rolled,
   public.seclog_migration
   TO seclog_reader;
 GRANT EXECUTE ON FUNCTION public.seclog_describe(), public.seclog_removal_digest(bigint) TO seclog_reader;
@@ -93,6 +95,7 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_cosign(bigint, text, bigint, text),
   public.seclog_take_turn(uuid, double precision),
   public.seclog_make_partitions(integer),
+  public.seclog_roll(bigint),
   public.seclog_describe()
   TO seclog_sealer;
 

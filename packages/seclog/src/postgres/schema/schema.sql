@@ -98,6 +98,19 @@ security_event_removed (owner seclog_owner)
 security_event_retention (owner seclog_owner)
   category text NOT NULL
   retention text NOT NULL
+security_event_rolled (owner seclog_owner)
+  source_id uuid NOT NULL
+  last_seq bigint NOT NULL
+security_event_rollup (owner seclog_owner)
+  hour timestamp with time zone NOT NULL
+  retention text NOT NULL
+  event_type text COLLATE "C" NOT NULL
+  level security_event_level NOT NULL
+  category text NOT NULL
+  outcome security_event_outcome NOT NULL
+  service text
+  events bigint NOT NULL
+  occurrences numeric NOT NULL
 security_event_seal (owner seclog_owner)
   first_leaf bigint NOT NULL
   source_id uuid NOT NULL
@@ -173,6 +186,7 @@ security_event_removed_kind_check on security_event_removed: CHECK ((kind = ANY 
 security_event_removed_pkey on security_event_removed: PRIMARY KEY (own_seq, source_id)
 security_event_retention_pkey on security_event_retention: PRIMARY KEY (category)
 security_event_retention_retention_check on security_event_retention: CHECK ((retention = ANY (ARRAY['short'::text, 'standard'::text, 'long'::text])))
+security_event_rolled_pkey on security_event_rolled: PRIMARY KEY (source_id)
 security_event_seal_check on security_event_seal: CHECK ((last_seq >= first_seq))
 security_event_seal_pkey on security_event_seal: PRIMARY KEY (first_leaf)
 security_event_sealer_one_check on security_event_sealer: CHECK (one)
@@ -198,6 +212,8 @@ CREATE INDEX security_event_log_type ON ONLY public.security_event_log USING btr
 CREATE UNIQUE INDEX security_event_quarantine_pkey ON public.security_event_quarantine USING btree (source_id, seq)
 CREATE UNIQUE INDEX security_event_removed_pkey ON public.security_event_removed USING btree (own_seq, source_id)
 CREATE UNIQUE INDEX security_event_retention_pkey ON public.security_event_retention USING btree (category)
+CREATE UNIQUE INDEX security_event_rolled_pkey ON public.security_event_rolled USING btree (source_id)
+CREATE UNIQUE INDEX security_event_rollup_key ON public.security_event_rollup USING btree (hour, retention, event_type, level, category, outcome, COALESCE(service, ''::text))
 CREATE UNIQUE INDEX security_event_seal_pkey ON public.security_event_seal USING btree (first_leaf)
 CREATE UNIQUE INDEX security_event_seal_source ON public.security_event_seal USING btree (source_id, first_seq)
 CREATE UNIQUE INDEX security_event_sealer_pkey ON public.security_event_sealer USING btree (one)
@@ -720,6 +736,8 @@ BEGIN
   THEN
     RAISE EXCEPTION 'there is no partition of % for %', class, to_char(month, 'YYYY-MM') USING ERRCODE = 'SL022';
   END IF;
+  -- While rows of the month are being counted, they must stay.
+  PERFORM pg_advisory_xact_lock(91556946923337);
   -- From here on a hold that is placed comes after this, and one that was placed before is seen: its event waits for this number.
   recorded_as := public.seclog_next_own_seq();
   SELECT * INTO hold FROM public.security_event_hold AS holds WHERE holds.released_at IS NULL
@@ -754,6 +772,8 @@ BEGIN
     ) SELECT coalesce(sum(rows), 0), (SELECT count(*) FROM public.%1$I) - coalesce(sum(rows), 0) FROM ranges', part)
     INTO pruned, strays USING recorded_as;
   EXECUTE format('DROP TABLE public.%I', part);
+  DELETE FROM public.security_event_rollup AS counted
+    WHERE counted.retention = class AND counted.hour >= month AND counted.hour < upper_end;
   PERFORM public.seclog_own_event('log_retention', format(
     '{"before":"%s","partitions":["%s"],"reason":%s,"rows":%s,"sha256":"%s"%s}',
     to_char(upper_end, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), part, to_json(reason), pruned,
@@ -967,6 +987,47 @@ BEGIN
     NEW.id, OLD.last_seq + 1, NEW.last_seq, stored USING ERRCODE = 'SL005';
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_roll(most bigint)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET jit TO 'off'
+ SET max_parallel_workers_per_gather TO '0'
+AS $function$
+DECLARE
+  budget bigint := least(greatest(coalesce(most, 1), 1), 100000);
+  passed bigint := 0;
+  next record;
+  upto bigint;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(91556946923337) THEN RETURN 0; END IF;
+  FOR next IN
+    SELECT source.id, source.last_seq, coalesce(rolled.last_seq, 0) AS counted FROM public.security_event_source AS source
+      LEFT JOIN public.security_event_rolled AS rolled ON rolled.source_id = source.id
+      WHERE source.last_seq > coalesce(rolled.last_seq, 0) ORDER BY source.id LIMIT 10000
+  LOOP
+    upto := least(next.last_seq, next.counted + budget - passed);
+    INSERT INTO public.security_event_rollup AS counts
+        (hour, retention, event_type, level, category, outcome, service, events, occurrences)
+      SELECT date_trunc('hour', occurred_at), retention, left(event_type, 100), level, left(category, 100), outcome,
+          left(nullif(service, ''), 200), count(*), sum(coalesce(count, 1))
+        FROM public.security_event_log
+        WHERE source_id = next.id AND seq > next.counted AND seq <= upto
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+      ON CONFLICT (hour, retention, event_type, level, category, outcome, (coalesce(service, '')))
+        DO UPDATE SET events = counts.events + excluded.events, occurrences = counts.occurrences + excluded.occurrences;
+    INSERT INTO public.security_event_rolled AS rolled (source_id, last_seq) VALUES (next.id, upto)
+      ON CONFLICT (source_id) DO UPDATE SET last_seq = excluded.last_seq;
+    passed := passed + upto - next.counted;
+    EXIT WHEN passed >= budget;
+  END LOOP;
+  RETURN passed;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_rotate_key(at_size bigint, at_root bytea, log_origin text, signer_id bigint, signer_vkey text, signature_line text)
  RETURNS void
  LANGUAGE plpgsql
@@ -1076,6 +1137,18 @@ BEGIN
   RETURN FOUND;
 END $function$
 (owner seclog_owner)
+CREATE OR REPLACE FUNCTION public.seclog_unroll()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+  PERFORM pg_advisory_xact_lock(91556946923337);
+  DELETE FROM public.security_event_rollup;
+  DELETE FROM public.security_event_rolled;
+END $function$
+(owner seclog_owner)
 CREATE OR REPLACE FUNCTION public.seclog_uuid7(at timestamp with time zone)
  RETURNS uuid
  LANGUAGE sql
@@ -1111,6 +1184,7 @@ EXECUTE on seclog_relay_pass(uuid,bytea,bigint,bigint,text) to seclog_relay
 EXECUTE on seclog_relay_position(uuid) to seclog_relay
 EXECUTE on seclog_relay_quarantine(uuid,bytea,bigint,text,bytea) to seclog_relay
 EXECUTE on seclog_removal_digest(bigint) to seclog_reader
+EXECUTE on seclog_roll(bigint) to seclog_sealer
 EXECUTE on seclog_rotate_key(bigint,bytea,text,bigint,text,text) to seclog_sealer
 EXECUTE on seclog_seal(bigint,bytea,bigint,bytea,text,bigint,text,text,uuid[],bigint[],bigint[],smallint[],bigint[],bytea[]) to seclog_sealer
 EXECUTE on seclog_take_turn(uuid,double precision) to seclog_sealer
@@ -1130,6 +1204,8 @@ SELECT on security_event_log to seclog_reader
 SELECT on security_event_quarantine to seclog_reader
 SELECT on security_event_removed to seclog_reader
 SELECT on security_event_retention to seclog_reader
+SELECT on security_event_rolled to seclog_reader
+SELECT on security_event_rollup to seclog_reader
 SELECT on security_event_seal to seclog_reader
 SELECT on security_event_seal to seclog_sealer
 SELECT on security_event_signature to seclog_reader

@@ -89,6 +89,7 @@ async function seal(options: SealCommandOptions): Promise<void> {
         notice(sealing ? "this process is the sealer now" : "another sealer is running; waiting to take over"),
       onTrouble: (error) => report.trouble(error),
       onNotPublished: (error) => report.notPublished(error.message),
+      onNotCounted: (error) => report.notCounted(errorMessage(error)),
     });
   } finally {
     report.end();
@@ -113,6 +114,7 @@ class SealReport {
   #leaves = 0;
   #reported = performance.now();
   #troubled = "";
+  #uncounted = "";
   #missing = 0;
   #doubled = 0;
   #empty = 0;
@@ -165,6 +167,13 @@ class SealReport {
   notPublished(message: string): void {
     this.#progress.clear();
     notice(`${styled("not published:", "red", process.stderr)} ${visibleText(message)}`);
+  }
+
+  notCounted(message: string): void {
+    if (message === this.#uncounted) return;
+    this.#uncounted = message;
+    this.#progress.clear();
+    notice(`${styled("not counting:", "red", process.stderr)} ${visibleText(message)}`);
   }
 
   end(): void {
