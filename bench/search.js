@@ -40,6 +40,7 @@ export async function benchSearch({ rounds = 12, rows = 1_000_000, data } = {}) 
       sealerUrl: at("sealer"),
     });
     const admin = new pg.Client({ connectionString: at() });
+    admin.on("error", () => {});
     await admin.connect();
     if (!isKept) await fill(admin, rows);
     const { rows: counted } = await admin.query(
@@ -100,7 +101,11 @@ async function fill(admin, rows) {
   await admin.query(
     "INSERT INTO security_event_source (id, epoch, last_seq, key_hash) SELECT source_id, 1, max(seq), '' FROM security_event_log WHERE category = 'bench' GROUP BY source_id",
   );
-  await admin.query("VACUUM ANALYZE security_event_log");
+  for (let passed = 1; passed > 0; ) {
+    const { rows: counted } = await admin.query("SELECT seclog_roll(100000)::int AS passed");
+    passed = counted[0].passed;
+  }
+  await admin.query("VACUUM ANALYZE");
 }
 
 const SEARCHES = {
@@ -185,9 +190,12 @@ async function measure(client, rounds) {
 async function compareTexts(admin) {
   const columns =
     "event_type, path, route, user_agent, actor_id, target_id, request_host, request_id, trace_id, method_original, service, host, logger, data::text";
+  const few = ["event_type", "path", "user_agent", "actor_id", "target_id", "request_host", "request_id", "data::text"];
   const predicates = {
-    "a locale's rules": `concat_ws(' ', ${columns}) ILIKE '%no event has this%' OR data::text ILIKE '%no event has this%'`,
-    "byte by byte": `strpos(lower(concat_ws(U&'\\FFFF', ${columns}) COLLATE "C"), 'no event has this') > 0`,
+    "14 columns, a locale's rules": `concat_ws(' ', ${columns}) ILIKE '%no event has this%' OR data::text ILIKE '%no event has this%'`,
+    "8 columns, byte by byte": few
+      .map((column) => `strpos(lower(${column} COLLATE "C"), 'no event has this') > 0`)
+      .join(" OR "),
   };
   await admin.query("SET max_parallel_workers_per_gather = 0");
   const figures = [];

@@ -16,7 +16,8 @@ export const OUTCOMES = ["success", "failure", "unknown"] as const;
  * - `name`: the same, in lower case
  * - `word`: one of a closed list; levels have an order
  * - `path`: a prefix, or a pattern with `*` for the whole value
- * - `person`: the whole id in its column, or a pattern; or the whole id in the event's data
+ * - `person`: the whole id in its column or in the event's data, or a pattern of the column; `=` the column only, which an
+ *   index finds
  * - `method`: in any case, as sent or as known
  * - `host`: the request's host, with or without its port, or the machine's, in any case
  * - `number`: a number or a range; `status` also `4xx`
@@ -158,19 +159,13 @@ export function fieldNamed(name: string): (typeof FIELDS)[number] | undefined {
 /** Every name and alias. */
 export const FIELD_NAMES: readonly string[] = [...BY_NAME.keys()];
 
-/** The columns that a free text is looked for in. */
+/** The columns that a free text is looked for in, beside the event's data. Each costs every row that a search compares. */
 export const TEXT_COLUMNS: readonly string[] = [
   "event_type",
   "path",
-  "route",
   "user_agent",
   "actor_id",
   "target_id",
   "request_host",
   "request_id",
-  "trace_id",
-  "method_original",
-  "service",
-  "host",
-  "logger",
 ];

@@ -61,7 +61,10 @@ function matchesValue({ field, operator }: Term, columns: readonly string[], val
     case "path":
       return operator === ":" && !value.pattern ? text?.startsWith(value.text) === true : equals(text);
     case "person":
-      return equals(text) || (!value.pattern && isNamed(event["data"], PERSON_KEYS[field] ?? "", value.text));
+      return (
+        equals(text) ||
+        (operator === ":" && !value.pattern && isNamed(event["data"], PERSON_KEYS[field] ?? "", value.text))
+      );
     case "method": {
       const sent = event[other] ?? null;
       return equals(text) || equals(sent === null ? undefined : asciiUpper(String(sent)));

@@ -39,6 +39,15 @@ export function queryOf(filter: EventFilter): Query {
             operator,
           ),
         ];
+  const persons = (field: Term["field"], ids: readonly string[] | undefined): readonly Query[] =>
+    ids === undefined
+      ? []
+      : [
+          term(
+            field,
+            ids.map((id) => ({ kind: "text", text: id, pattern: false })),
+          ),
+        ];
   return both(
     ...(since === undefined ? [] : [term("since", [{ kind: "time", text: since.toISOString() }])]),
     ...(until === undefined ? [] : [term("until", [{ kind: "time", text: until.toISOString() }])]),
@@ -47,8 +56,8 @@ export function queryOf(filter: EventFilter): Query {
     ...(ip === undefined ? [] : [term("ip", [networkValue(ip)])]),
     ...texts("outcome", outcomes),
     ...texts("category", categories),
-    ...texts("actor", actor, "="),
-    ...texts("target", target, "="),
+    ...persons("actor", actor),
+    ...persons("target", target),
     ...texts("method", methods, "="),
     ...texts("route", route === undefined ? undefined : [route], "="),
     ...(statuses === undefined

@@ -75,16 +75,23 @@ export async function* walkSlices<T>(
   }
 }
 
-/** The times of the log's oldest and newest event, in microseconds; `undefined` while it is empty. By an index. */
+/**
+ * The times of the log's oldest and newest event, in microseconds; `undefined` while it is empty. By an index: a condition
+ * would cost more in planning than the rest.
+ */
 export async function timesOfLog(
   database: Database,
 ): Promise<{ readonly from: bigint; readonly to: bigint } | undefined> {
   const { rows } = await sql<{ from: string | null; to: string | null }>`
-    SELECT (extract(epoch FROM min(occurred_at)) * 1000000)::bigint::text AS "from",
-      (extract(epoch FROM max(occurred_at)) * 1000000)::bigint::text AS "to"
-      FROM security_event_log WHERE occurred_at >= '0001-01-01Z' AND occurred_at < '10000-01-01Z'`.execute(database);
+    SELECT min(occurred_at)::text AS "from", max(occurred_at)::text AS "to" FROM security_event_log`.execute(database);
   const [{ from, to } = { from: null, to: null }] = rows;
-  return from === null || to === null ? undefined : { from: BigInt(from), to: BigInt(to) + 1n };
+  return from === null || to === null ? undefined : { from: clamped(from), to: clamped(to) + 1n };
+}
+
+/** A time as PostgreSQL prints it, within the years 1 to 9999: older logs have others. */
+function clamped(text: string): bigint {
+  if (/^\d{4}-/.test(text) && !text.endsWith("BC")) return microsOf(storedTime(text));
+  return microsOf(/^-|BC$/.test(text) ? "0001-01-01T00:00:00Z" : "9999-12-31T23:59:59.999999Z");
 }
 
 /** A time of microseconds since 1970, as events have it; the end of the year 9999, which a range excludes, has five digits. */
