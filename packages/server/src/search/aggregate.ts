@@ -211,7 +211,7 @@ export async function countOverTime(
       ? whole
       : await aggregate(database, query, options, async (where) => {
           const { rows } = await sql<{ bar: number; name: string; events: number }>`
-      SELECT floor(extract(epoch FROM occurred_at) / ${step}::integer)::bigint AS bar, ${name} AS name, count(*) AS events
+      SELECT floor(date_part('epoch', occurred_at) / ${step}::integer)::bigint AS bar, ${name} AS name, count(*) AS events
         FROM security_event_log WHERE ${where} GROUP BY 1, 2`.execute(database);
           for (const { bar, name, events } of rows) add(bar, name, events);
         });

@@ -51,12 +51,9 @@ async function roll(most: number): Promise<number> {
 
 const QUERIES = [
   "",
-  "type:type_1",
   "type:type_*,x level>=warning",
   "-service:a",
   "service:* or category:cat_1",
-  "-(level:info outcome:success)",
-  "since:2d until:5h",
   "since:1000m type:type_2,type_3",
 ];
 
