@@ -67,7 +67,10 @@ export function apiApp(options: ApiOptions): Hono {
     );
   });
   app.notFound((c) => failed(404, "NOT_FOUND", `${c.req.path} does not exist: /api/v1/openapi.json lists the paths`));
-  app.onError((error) => failureOf(error, onError));
+  // A client that has left reads no response, and its search ended with it.
+  app.onError((error, c) =>
+    c.req.raw.signal.aborted ? new Response(null, { status: 499 }) : failureOf(error, onError),
+  );
   return app;
 }
 
