@@ -5,6 +5,7 @@
  * `-- queue` runs one, and so does `-- scanners`, which does not run without its name. Takes about a quarter of an hour, on
  * a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
+ * `-- search` measures searches and counts; `SECLOG_BENCH_ROWS` and `SECLOG_BENCH_DATA` say of how many rows, kept where.
  */
 import { cpus } from "node:os";
 import { benchAgainst } from "./against.js";
@@ -19,6 +20,7 @@ import { benchRivals } from "./rivals.js";
 import { benchScanners } from "./scanners.js";
 import { benchSeal } from "./seal.js";
 import { benchSealHostile } from "./seal-hostile.js";
+import { benchSearch } from "./search.js";
 import { benchVerify } from "./verify.js";
 
 const wanted = process.argv.slice(2);
@@ -40,6 +42,9 @@ if (isWanted("memory")) benchMemory();
 if (isWanted("load")) benchLoad();
 if (isWanted("seal")) await benchSeal();
 if (isWanted("seal-hostile")) await benchSealHostile();
+if (isWanted("search")) {
+  await benchSearch({ rows: Number(process.env.SECLOG_BENCH_ROWS ?? 1_000_000), data: process.env.SECLOG_BENCH_DATA });
+}
 if (isWanted("rivals")) await benchRivals();
 if (isWanted("verify")) await benchVerify();
 if (isWanted("envelope")) benchEnvelope();
