@@ -37,6 +37,7 @@ describe("a Next.js application with standalone output, away from the repository
         PATH: process.env["PATH"],
         PORT: String(port),
         HOSTNAME: "127.0.0.1",
+        NEXT_MANUAL_SIG_HANDLE: "true",
         SPOOL: join(folder, "spool"),
         EVENTS: join(folder, "events.ndjson"),
       },
@@ -48,11 +49,8 @@ describe("a Next.js application with standalone output, away from the repository
     await vi.waitUntil(() => output.includes("Ready"), { timeout: 30_000 });
   });
 
-  afterAll(async () => {
-    if (server.exitCode === null) {
-      server.kill();
-      await once(server, "exit");
-    }
+  afterAll(() => {
+    server.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -115,5 +113,11 @@ describe("a Next.js application with standalone output, away from the repository
       "illegal_request_method warning / 405  203.0.113.9 GET, HEAD",
       "sys_error error /broken 500  203.0.113.9",
     ]);
+  });
+
+  it("closes its log when it is told to stop", async () => {
+    server.kill("SIGTERM");
+    await once(server, "exit");
+    expect(events().at(-1)).toMatchObject({ event_type: "log_stopped" });
   });
 });

@@ -8,19 +8,12 @@ import { fileURLToPath } from "node:url";
 import { securityCapture } from "seclog/next";
 import { refuseUpgrades, serve } from "./shared.js";
 
-const SAID =
-  "a route handler answers the library's error itself, so only its status shows: see the 401 without credentials";
-
 export const nextFramework = {
   name: "Next 16",
   open,
   // Next has no setting for proxies.
   log: { clientIp: { trust: ["loopback"] } },
   skip: {
-    "401: a token with a forged signature, by the usual library": SAID,
-    "401: an expired token, by the usual library": SAID,
-    "fields that a schema refuses, by name and never by value":
-      "a route handler answers the schema's issues itself: see the application's own 400",
     "a file that the usual upload library refuses":
       "route handlers use no library for uploads: see the 413 of a body that is too large",
     "CSRF, by the usual library":

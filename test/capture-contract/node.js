@@ -5,21 +5,14 @@ import { createServer as createHttp2Server } from "node:http2";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import jsonwebtoken from "jsonwebtoken";
-import { captureProcess, checkAccess, recordLogin, securityCapture, watchServer } from "seclog/http";
+import { captureProcess, checkAccess, noteError, recordLogin, securityCapture, watchServer } from "seclog/http";
 import { CONTRACT } from "seclog/testing";
 import { accepts, Person, publicFolder, refuseUpgrades, serve, stripe, userOf, webhook, whenGone } from "./shared.js";
 
-const NO_LIBRARY = "a program without a framework has no usual library for it: its 400 is the application's own";
 const OWN_CHECK = "a program without a framework compares the origin itself: see the 403";
-const NO_ERROR =
-  "the program answers the library's error itself, so only its status shows: see the 401 without credentials";
 const skip = {
-  "401: a token with a forged signature, by the usual library": NO_ERROR,
-  "401: an expired token, by the usual library": NO_ERROR,
-  "a body that is not JSON": NO_LIBRARY,
-  "a path that cannot be decoded": NO_LIBRARY,
-  "fields that a schema refuses, by name and never by value": NO_LIBRARY,
-  "a file that the usual upload library refuses": NO_LIBRARY,
+  "a file that the usual upload library refuses":
+    "a program without a framework has no usual library for it: see the 413 of a body that is too large",
   "CSRF, by the usual library": OWN_CHECK,
   "CORS: an origin that the usual library refuses with an error": OWN_CHECK,
 };
@@ -76,6 +69,16 @@ export const http2Framework = {
   },
 };
 
+/** What the program answers to the errors that it expects. */
+const STATUSES = {
+  JsonWebTokenError: 401,
+  TokenExpiredError: 401,
+  WebhookVerificationError: 401,
+  SyntaxError: 400,
+  URIError: 400,
+  ZodError: 400,
+};
+
 function application(log) {
   const { folder, remove } = publicFolder();
   let limited = 0;
@@ -88,7 +91,9 @@ function application(log) {
       "/orders",
       async (req, res) => {
         if (req.headers["content-type"] !== "application/json") return end(res, 415);
-        if ((await buffer(req)).length > CONTRACT.limit) return end(res, 413);
+        const body = await buffer(req);
+        if (body.length > CONTRACT.limit) return end(res, 413);
+        JSON.parse(body);
         end(res, 201);
       },
     ],
@@ -181,10 +186,11 @@ function application(log) {
       return end(res, req.method === "OPTIONS" ? 204 : 405, { allow });
     }
     try {
+      decodeURIComponent(url.pathname);
       await route[2](req, res, url);
     } catch (error) {
-      if (error.name === "JsonWebTokenError" || error.name === "TokenExpiredError") end(res, 401);
-      else end(res, error.name === "WebhookVerificationError" ? 401 : 500);
+      noteError(error, req);
+      end(res, STATUSES[error.name] ?? 500);
     }
   }
   return { listener, remove };

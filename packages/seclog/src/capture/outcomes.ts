@@ -1,7 +1,10 @@
-/** Calls for what only the application knows: how a login ended, and whether access was granted. */
+/** Calls for what only the application knows: how a login ended, whether access was granted, why it refused. */
 import type { CatalogueData, UserId } from "../event/catalogue.ts";
+import { causesOf } from "../record/causes.ts";
+import { currentRequest } from "../record/context.ts";
 import type { EventFacts } from "../record/facts.ts";
 import type { Receipt } from "../record/security-log.ts";
+import { errorName, type Refusal, refusalOf } from "./refusal.ts";
 
 /** The log that receives the events: any `SecurityLog`. */
 export interface OutcomeLog {
@@ -66,4 +69,40 @@ export function checkAccess(
 ): boolean {
   if (!granted) log.recordSecurityEvent("authz_fail", request, facts);
   return granted;
+}
+
+/**
+ * Shows the capture an error for which your code refuses the request and answers itself: of a token, a schema, a body or a
+ * webhook's signature. Errors that reach the framework are seen without it. The event that follows has the reason and the
+ * names of the fields; an error that the response does not refuse the request for leaves none.
+ *
+ * ```ts
+ * const claims = await jwtVerify(token, key).catch((error: unknown) => void noteError(error, req));
+ * if (claims === undefined) return res.writeHead(401).end();
+ * ```
+ *
+ * @param request @default the current one
+ */
+export function noteError(error: unknown, request?: object | null): void {
+  const given = request ?? currentRequest();
+  const causes = given === undefined ? undefined : causesOf(given);
+  if (causes === undefined || !("sawError" in causes)) return;
+  const observation = causes as unknown as NotedBy;
+  const refusal = refusalOf(error) ?? unreadable(error);
+  if (refusal === undefined) observation.sawError(error);
+  else observation.sawRefusal({ ...refusal, ifRefused: refusal.ifRefused ?? "or failed" });
+}
+
+/** What `JSON.parse` and `decodeURIComponent` throw. */
+function unreadable(error: unknown): Refusal | undefined {
+  const name = errorName(error);
+  return name === "SyntaxError" || name === "URIError"
+    ? { detector: "malformed", facts: { reason: name }, ifRefused: true }
+    : undefined;
+}
+
+/** What observes a request, whichever kind it is. */
+interface NotedBy {
+  sawError(error: unknown): void;
+  sawRefusal(refusal: Refusal): void;
 }

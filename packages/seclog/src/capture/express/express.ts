@@ -9,7 +9,7 @@ import { type ExpressApp, type ExpressLayer, type ExpressRequest, otherMethods, 
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 
 /** An Express middleware, typed by what it is called with. */
 export type ExpressMiddleware = (

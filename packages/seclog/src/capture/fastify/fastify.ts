@@ -8,7 +8,7 @@ import { type FastifyRouting, FastifyScope, symbolOf } from "./scope.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 
 /** The options of the plugin. */
 export interface FastifyCaptureOptions extends CaptureOptions<FastifyRequest> {

@@ -11,7 +11,7 @@ import { type HonoApp, type HonoContext, honoRoutes } from "./routes.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 export type { HonoContext } from "./routes.ts";
 
 /** A Hono middleware, typed by what it is called with. */

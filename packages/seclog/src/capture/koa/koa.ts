@@ -8,7 +8,7 @@ import { type KoaContext, koaRoutes } from "./routes.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 export type { KoaContext } from "./routes.ts";
 
 /** A Koa middleware, typed by what it is called with. */

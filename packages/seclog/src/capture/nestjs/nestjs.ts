@@ -17,7 +17,7 @@ import { SECURITY_LOG, SECURITY_LOG_OPTIONS } from "./tokens.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 export { SecurityEvent, type SecurityEventData } from "./security-event.ts";
 export { SECURITY_LOG } from "./tokens.ts";
 

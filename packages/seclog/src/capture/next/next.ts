@@ -9,7 +9,7 @@ import { METHODS, NextServed, nextRoutes } from "./routes.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 export { type NextConfigured, withSeclog } from "./config.ts";
 export { withSecurityLog } from "./handlers.ts";
 

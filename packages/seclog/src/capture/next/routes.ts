@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { createRequire } from "node:module";
+import { isAbsolute } from "node:path";
 import { allowedOf } from "../allowed.ts";
 import type { RouteKnowledge } from "../routes.ts";
 
@@ -73,7 +74,8 @@ function definitionOf(request: IncomingMessage): (Definition & { readonly pathna
 
 /** The methods that a route's module exports. It was loaded to refuse the request, so nothing is loaded here. */
 function methodsIn(filename: unknown): readonly string[] {
-  if (typeof filename !== "string" || filename === "") return [];
+  // In development it is the name of a source.
+  if (typeof filename !== "string" || !isAbsolute(filename)) return [];
   const loaded = createRequire(filename).cache[filename]?.exports as RouteModule | undefined;
   const exported = loaded?.routeModule?.userland ?? {};
   return [...METHODS].filter((name) => name in exported);

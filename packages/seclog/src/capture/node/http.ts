@@ -6,7 +6,7 @@ import { type WatchedServer, watch } from "../server.ts";
 
 export type { CaptureLog, CaptureOptions } from "../capture.ts";
 export type { Detector } from "../detectors.ts";
-export { type AccessFacts, checkAccess, type LoginFacts, recordLogin } from "../outcomes.ts";
+export { type AccessFacts, checkAccess, type LoginFacts, noteError, recordLogin } from "../outcomes.ts";
 export type { WatchedServer } from "../server.ts";
 export { captureProcess } from "./process.ts";
 
