@@ -123,9 +123,16 @@ describe("register()", () => {
     expect(register(() => recordedCalls().log)).toBe(first);
   });
 
-  it("opens nothing while next build evaluates modules, unless something records", () => {
-    process.env["NEXT_PHASE"] = "phase-production-build";
-    onTestFinished(() => void Reflect.deleteProperty(process.env, "NEXT_PHASE"));
+  it.each([
+    ["next build", process.env, "NEXT_PHASE", "phase-production-build"],
+    ["a worker of next dev", process.argv, "1", "/shop/node_modules/next/dist/compiled/jest-worker/processChild.js"],
+  ])("opens nothing while %s evaluates modules, unless something records", (_, holder, name, value) => {
+    const before: unknown = Reflect.get(holder, name);
+    Reflect.set(holder, name, value);
+    onTestFinished(() => {
+      if (before === undefined) Reflect.deleteProperty(holder, name);
+      else Reflect.set(holder, name, before);
+    });
     let opened = 0;
     const { log, calls } = recordedCalls();
     const built = register(() => {

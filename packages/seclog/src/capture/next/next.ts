@@ -19,6 +19,9 @@ export type NextCaptureOptions = Omit<CaptureOptions, "context">;
 /** The name of the process's log. Global, since Next evaluates a module once for each of its bundles. */
 const REGISTERED: unique symbol = Symbol.for("seclog.next.log") as never;
 
+/** The program of Next's workers, which evaluate routes for what they export, and answer no request. */
+const WORKER = /[\\/]jest-worker[\\/]processChild\.js$/;
+
 interface Registry {
   [REGISTERED]?: object;
 }
@@ -33,8 +36,8 @@ interface Registry {
  * ```
  *
  * Next evaluates such a module several times, in one bundle for each kind of code: the first call opens the log, the
- * others return it. `next build` evaluates it as well: the log is then opened only if a page records while it is
- * prerendered.
+ * others return it. `next build` and the workers of `next dev` evaluate it as well: the log is then opened only if a page
+ * records while it is prerendered.
  *
  * @throws SeclogError `SECLOG_CONFIG` for an unknown option or detector, and what `open` throws.
  */
@@ -42,7 +45,9 @@ export function register<Log extends CaptureLog & object>(open: () => Log, optio
   const registry = globalThis as Registry;
   const known = registry[REGISTERED];
   if (known !== undefined) return known as Log;
-  if (process.env["NEXT_PHASE"] === "phase-production-build") return unopened(open);
+  if (process.env["NEXT_PHASE"] === "phase-production-build" || WORKER.test(process.argv[1] ?? "")) {
+    return unopened(open);
+  }
   const log = open();
   securityCapture(log, options);
   registry[REGISTERED] = log;
