@@ -21,6 +21,7 @@ import { writeSqlModules } from "./sql-modules.js";
 const PAGES = [
   "api.md",
   "capture.md",
+  "collect.md",
   "deploy.md",
   "errors.md",
   "events.md",

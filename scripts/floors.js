@@ -40,6 +40,7 @@ export const HOUSES = {
       ship: 3,
       pipeline: 4,
       handlers: 4,
+      "handlers/collector.ts": 4.5,
       queues: 4,
       postgres: 4,
       "postgres/schema": 4.5,

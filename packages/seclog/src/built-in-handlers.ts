@@ -11,6 +11,7 @@ export const BUILT_IN_HANDLERS: BuiltInHandlers = {
   "seclog:otlp": () => import("./handlers/otlp.ts"),
   "seclog:webhook": () => import("./handlers/webhook.ts"),
   "seclog:elastic": () => import("./handlers/elastic.ts"),
+  "seclog:collector": () => import("./handlers/collector.ts"),
   "seclog:splunk": () => import("./handlers/splunk.ts"),
   "seclog:loki": () => import("./handlers/loki.ts"),
   "seclog:s3": () => import("./handlers/s3.ts"),

@@ -91,6 +91,9 @@ async function answering(work: () => Promise<Answer>): Promise<Answer> {
       return failed(error.kind === "event" ? 422 : 409, error);
     if (error instanceof HandlerError && error.code === "SECLOG_BATCH_EARLY") return failed(409, error);
     if (error instanceof HandlerError) return unavailable(error.message, 2);
+    if (error instanceof SeclogError && error.code.startsWith("SECLOG_EVENT_")) {
+      return failed(422, new HandlerError("event", error.message, { cause: error }));
+    }
     if (error instanceof SeclogError) return failed(400, error);
     return unavailable(errorMessage(error), 2);
   }
