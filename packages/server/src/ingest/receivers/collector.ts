@@ -41,6 +41,8 @@ export interface CollectorOptions {
   /** Events a second of each sender. @default 10000 */
   readonly rate?: number | undefined;
   readonly connections?: ConnectionLimits | undefined;
+  /** Milliseconds for a request's header, and for a whole request. @default 5000 and 30000 */
+  readonly timeouts?: { readonly header: number; readonly request: number } | undefined;
   /** The collector's own certificate; without one it serves plain HTTP. */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
   readonly syslog?: SyslogSettings | undefined;
@@ -178,6 +180,8 @@ async function serve(
     fetch: (request, environment) => app.fetch(request, environment),
     certificate,
     connections: options.connections,
+    headerTimeoutMs: options.timeouts?.header,
+    requestTimeoutMs: options.timeouts?.request,
     around: (listener) => securityCapture(log, listener, capture),
     onError: onTrouble,
   });
