@@ -149,6 +149,8 @@ const APP = {
   handler: {},
   /** `{ engine, url, confirm, … }`: a queue's handler instead of PostgreSQL's. */
   queue: undefined,
+  /** `{ url, token }`: a collector instead of either. */
+  collector: undefined,
   durability: {},
   onFull: undefined,
   /** The shipper's thread crashes again and again. */

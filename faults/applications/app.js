@@ -3,6 +3,7 @@
  * when its promise resolves. Its options come as JSON in `FAULT_APP` (see `startApp` in world.js).
  */
 import { createSecurityLog } from "seclog";
+import { collectorHandler } from "seclog/collector";
 import { postgresHandler } from "seclog/postgres";
 import { dataOf, eventSource, LOG, requestOf, stallMeter } from "../events.js";
 import { crashingHandler } from "./crashing-handler.js";
@@ -15,13 +16,15 @@ const events = eventSource(options);
 const stall = stallMeter();
 const state = { recorded: 0, acknowledged: 0, refused: 0, thrown: 0, rss: 0, failures: {} };
 
-const makeHandler = options.queue
-  ? queueHandler
-  : options.stalls
-    ? stallingHandler
-    : options.crashes
-      ? crashingHandler
-      : postgresHandler;
+const makeHandler = options.collector
+  ? () => collectorHandler(options.collector)
+  : options.queue
+    ? queueHandler
+    : options.stalls
+      ? stallingHandler
+      : options.crashes
+        ? crashingHandler
+        : postgresHandler;
 const security = createSecurityLog({
   ...LOG,
   spool,

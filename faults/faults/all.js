@@ -30,9 +30,6 @@ import { STRANGE_FAULTS } from "./strange.js";
 import { SYSCALL_FAULTS } from "./syscalls.js";
 import { THREAD_FAULTS } from "./threads.js";
 
-/** On the list, but what they harm does not exist yet. */
-const LATER = [{ number: 32, name: "collector: repeated, half-sent and hostile requests", comesWith: "the collector" }];
-
 /** 1, 2, … 20a, 20b, …, then the numbers that start with a letter. */
 const byNumber = (a, b) => String(a.number).localeCompare(String(b.number), "en", { numeric: true });
 
@@ -40,7 +37,6 @@ export const FAULTS = [
   ...KILL_FAULTS,
   ...COLLECT_FAULTS,
   ...CONNECTION_FAULTS,
-  ...LATER,
   ...OUTAGE_FAULTS,
   ...POOLER_FAULTS,
   ...POSTGRES_FAULTS,
