@@ -45,6 +45,8 @@ export interface CollectorOptions {
   readonly timeouts?: { readonly header: number; readonly request: number } | undefined;
   /** The collector's own certificate; without one it serves plain HTTP. */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
+  /** How often a renewed certificate is looked for, in milliseconds. @default 60000 */
+  readonly renewalMs?: number | undefined;
   readonly syslog?: SyslogSettings | undefined;
   readonly onEvent?: ((event: ReceiveEvent) => void) | undefined;
   /** Receives failures that the collector itself outlives. */
@@ -71,9 +73,6 @@ export interface Collector {
 
 const GiB = 1024 * 1024 * 1024;
 const MiB = 1024 * 1024;
-
-/** How often a changed certificate is looked for, in milliseconds. */
-const RENEWAL_MS = 60_000;
 
 /**
  * Starts a collector.
@@ -121,7 +120,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       ends.push(() => server.close());
     }
     if (certificate !== undefined) {
-      const renewal = watchCertificate(certificate, service, onTrouble);
+      const renewal = watchCertificate(certificate, service, onTrouble, options.renewalMs);
       ends.push(() => clearInterval(renewal));
     }
     return { url: service.url, syslog, close: closeAll };
@@ -237,6 +236,7 @@ function watchCertificate(
   files: { readonly cert: string; readonly key: string },
   service: FetchService,
   onTrouble: (error: unknown) => void,
+  renewalMs = 60_000,
 ): NodeJS.Timeout {
   const stateOf = (): string => {
     try {
@@ -257,5 +257,5 @@ function watchCertificate(
     } catch (error) {
       onTrouble(error);
     }
-  }, RENEWAL_MS).unref();
+  }, renewalMs).unref();
 }
