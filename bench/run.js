@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture` or
- * `-- queue` runs one, and so does `-- scanners`, which does not run without its name. Takes about a quarter of an hour, on
- * a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
+ * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture`,
+ * `-- collect` or `-- queue` runs one, and so does `-- scanners`, which does not run without its name. Takes about a quarter
+ * of an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
  * `-- search` measures searches and counts; `SECLOG_BENCH_ROWS` and `SECLOG_BENCH_DATA` say of how many rows, kept where.
  */
@@ -11,6 +11,7 @@ import { cpus } from "node:os";
 import { benchAgainst } from "./against.js";
 import { benchCall } from "./call.js";
 import { benchCapture } from "./capture.js";
+import { benchCollect } from "./collect.js";
 import { benchEnvelope } from "./envelope.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
@@ -49,5 +50,6 @@ if (isWanted("rivals")) await benchRivals();
 if (isWanted("verify")) await benchVerify();
 if (isWanted("envelope")) benchEnvelope();
 if (isWanted("capture")) await benchCapture();
+if (isWanted("collect")) await benchCollect();
 if (isWanted("queue")) await benchQueue({ engines: process.env.SECLOG_BENCH_ENGINES?.split(",") });
 if (wanted.includes("scanners")) await benchScanners();
