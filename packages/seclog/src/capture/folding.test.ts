@@ -64,6 +64,24 @@ describe("Folding", () => {
     }
   });
 
+  it("names the account of a botnet's logins only if it is one", () => {
+    const folded: Folded[] = [];
+    const fold = new Folding((event) => folded.push(event));
+    const add = (bot: number, crowd: string, userid: string): void => {
+      const likeness = { kind: `${crowd} ${bot}`, crowd, address: `198.18.0.${bot}` };
+      fold.passes(likeness, { ...EVENT, facts: { ...EVENT.facts, userid } });
+    };
+    for (let bot = 0; bot < 250; bot++) {
+      add(bot, "stuffing", `user ${bot}`);
+      add(bot, "guessing", "ada");
+    }
+    judgeNow();
+    expect(folded.map(({ facts }) => [facts["count"], facts["userid"]])).toEqual([
+      [50, undefined],
+      [50, "ada"],
+    ]);
+  });
+
   it("still tells a sender apart that it knows from before the crowd, and lets another kind pass", () => {
     const { add, folded, atOnce } = folding();
     add(1, "known", "crowd");

@@ -57,6 +57,8 @@ interface Kind {
 interface Crowd extends Kind {
   senders: number;
   addresses: DistinctCount;
+  /** The account that all of them want to log in to; `undefined` if there are several, or none. */
+  userid: unknown;
 }
 
 export class Folding {
@@ -83,6 +85,8 @@ export class Folding {
     }
     const crowd = this.#crowd(crowdKey, now);
     if (crowd.senders >= MOST_SENDERS) {
+      const { userid } = event.facts;
+      crowd.userid = crowd.count === 0 || crowd.userid === userid ? userid : undefined;
       crowd.addresses.add(address ?? "");
       this.#count(crowd, event, now);
       return false;
@@ -105,7 +109,12 @@ export class Folding {
   #crowd(key: string, now: number): Crowd {
     const known = this.#current(this.#crowds, key, now);
     if (known !== undefined) return known;
-    return this.#add(this.#crowds, key, { ...newKind(now, 0), senders: 0, addresses: new DistinctCount() });
+    return this.#add(this.#crowds, key, {
+      ...newKind(now, 0),
+      senders: 0,
+      addresses: new DistinctCount(),
+      userid: undefined,
+    });
   }
 
   #add<K extends Kind>(kinds: Map<string, K>, key: string, kind: K): K {
@@ -143,7 +152,9 @@ export class Folding {
     }
     const addresses = kind.addresses.size;
     kind.addresses = new DistinctCount();
-    this.#record({ ...last, facts: { ...counted, addresses } });
+    // The last account is not the one that all of them were for.
+    const { userid } = kind;
+    this.#record({ ...last, facts: { ...counted, userid, addresses } });
   }
 
   #wait(): void {

@@ -26,7 +26,8 @@ export class Logins {
 
   #failure(type: ResolvedType, request: unknown, data: unknown): Receipt {
     const receipt = this.#record(type, request, data);
-    const parties = this.#recorder.loginParties(request, data);
+    const { names, address } = this.#recorder.loginParties(request, data);
+    const parties = { names, address: isOfCrowd(data) ? undefined : address };
     for (const { by, maxlimit, failures } of this.#failed.failed(parties, countOf(data))) {
       // Of an address: no account is the one at fault.
       const userid = by === "user" ? { userid: parties.names[0] } : {};
@@ -51,6 +52,16 @@ function countOf(data: unknown): number {
     return typeof count === "number" && Number.isSafeInteger(count) && count > 0 ? count : 1;
   } catch {
     return 1;
+  }
+}
+
+/** Whether an event stands for the failures of many addresses: its own is only the last of them. */
+function isOfCrowd(data: unknown): boolean {
+  try {
+    const { addresses } = Object(data) as { readonly addresses?: unknown };
+    return typeof addresses === "number" && addresses > 1;
+  } catch {
+    return false;
   }
 }
 

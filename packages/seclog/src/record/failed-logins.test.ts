@@ -58,6 +58,16 @@ describe("failedLogins of createSecurityLog()", () => {
     ]);
   });
 
+  it("counts the failures of many addresses for the account, and for none of the addresses", async () => {
+    await using log = memoryLog({ failedLogins: { perUser: 50, perAddress: 1 }, clientIp: { trust: [] } });
+    const request = { method: "POST", url: "/login", headers: {}, socket: { remoteAddress: "192.0.2.1" } };
+    log.recordSecurityEvent("authn_login_fail", request, { userid: "ada", count: 60, addresses: 58 });
+    const [, ...after] = await log.events();
+    expect(after.map(({ type, data }) => [type, data?.["reason"], data?.["failures"]])).toEqual([
+      ["authn_login_fail_max", "user", 60],
+    ]);
+  });
+
   it("counts nothing by default, and below the log's level all the same", async () => {
     await using off = memoryLog();
     for (let time = 0; time < 9; time++) off.recordSecurityEvent("authn_login_fail", null, { userid: "ada" });
