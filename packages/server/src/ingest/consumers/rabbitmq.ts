@@ -191,6 +191,8 @@ class RabbitmqConsumer implements Consumer {
     const consumers = async (queue: string): Promise<number> =>
       (await rabbitmqReply("queue.declare", presence.checkQueue(queue))).consumerCount;
     const share = Math.ceil(RABBITMQ_SHARDS / Math.max(1, await consumers(this.#names.workers)));
+    // From the moment on at which they are given back, they may be free for a while.
+    for (const number of this.#shards.keys()) this.#orphans.see(number, false);
     const kept = [...this.#shards.values()].filter(({ returning }) => !returning);
     const numbers = kept.map(({ number }) => number);
     for (const number of this.#orphans.surplus(numbers, share)) await this.#shards.get(number)?.giveBack();
