@@ -16,6 +16,18 @@ export interface ListedCommand {
 /** In the order of the list. */
 export const COMMANDS: readonly ListedCommand[] = [
   {
+    name: "init",
+    arguments: "[directory]",
+    summary: "write the first lines of an application that records security events",
+    load: async () => (await import("./commands/init.ts")).addInit,
+  },
+  {
+    name: "map",
+    arguments: "[directory]",
+    summary: "list the routes, refusals and catch blocks of an application that record nothing",
+    load: async () => (await import("./commands/map.ts")).addMap,
+  },
+  {
     name: "setup",
     summary: "create or update the log's database, roles and tables; safe to repeat",
     load: async () => (await import("./commands/setup.ts")).addSetup,
