@@ -5,7 +5,7 @@
  */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -26,7 +26,7 @@ const URLS = [
 
 /** The pages, with the number of commands that each shows. */
 const PAGES = [
-  ["README.md", 7],
+  ["README.md", 8],
   ["docs/operations.md", 16],
   ["docs/deploy.md", 2],
   ["packages/server/README.md", 1],
@@ -144,7 +144,16 @@ async function run({ program, urls, args: printed }: Command): Promise<Result> {
     return await resultOf(spawn(process.execPath, [bin, ...args], { env: { PATH: env.PATH } }));
   }
   if (SERVERS.includes(args[0] ?? "")) return await startAndStop(args);
+  if (args[0] === "init") args.push(anApplication());
   return await runHere(args[0] === "seal" ? [...args, "--once"] : args, env);
+}
+
+/** The reader's own folder, which the commands run in. */
+function anApplication(): string {
+  const own = join(folder, "application");
+  mkdirSync(own);
+  writeFileSync(join(own, "package.json"), "{}");
+  return own;
 }
 
 async function startAndStop(args: readonly string[]): Promise<Result> {

@@ -43,6 +43,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/ship.ts")).addShip,
   },
   {
+    name: "ingest",
+    summary: "record what another logger wrote: lines of JSON on standard input, of pino or winston",
+    load: async () => (await import("./commands/ingest.ts")).addIngest,
+  },
+  {
     name: "work",
     summary: "store what a queue has in PostgreSQL: any number of workers, on any number of machines",
     load: async () => (await import("./commands/work.ts")).addWork,
