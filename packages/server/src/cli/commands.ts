@@ -98,6 +98,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/start.ts")).addStart,
   },
   {
+    name: "inventory",
+    summary: "write the inventory of the log that OWASP ASVS 16.1.1 asks for, in Markdown",
+    load: async () => (await import("./commands/inventory.ts")).addInventory,
+  },
+  {
     name: "seal",
     summary: "make stored events tamper-evident: append them to the Merkle tree and sign it, until Ctrl-C",
     load: async () => (await import("./commands/seal.ts")).addSeal,
