@@ -75,6 +75,12 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/query.ts")).addQuery,
   },
   {
+    name: "export",
+    arguments: "[query...]",
+    summary: "write the events that match to files, in the format of another program",
+    load: async () => (await import("./commands/export.ts")).addExport,
+  },
+  {
     name: "stats",
     arguments: "[query...]",
     summary: "count the events by type, level, address and hour, and list the sources",

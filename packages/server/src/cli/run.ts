@@ -19,9 +19,10 @@ const HELP = `
 Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_ADMIN_URL      a role that may create databases and roles: setup,
                         doctor, erase, prune, hold, retention, rollup
-  SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship
-  SECLOG_READER_URL     the reader: setup, doctor, tail, query, stats, count,
-                        top, start, verify, prove, tiles
+  SECLOG_DATABASE_URL   the writer, as applications use it: setup, doctor, ship,
+                        export
+  SECLOG_READER_URL     the reader: setup, doctor, tail, query, export, stats,
+                        count, top, start, verify, prove, tiles
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor,
                         work

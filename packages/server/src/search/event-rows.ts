@@ -62,7 +62,7 @@ const BYTES: RawBuilder<number> = sql.raw(
 );
 
 /** The orders to read rows in, each of which identifies a row. The last column distinguishes copied rows. */
-const ORDERS = {
+export const ORDERS = {
   time: ["occurred_at", "source_id", "seq", "retention"],
   number: ["seq", "occurred_at", "source_id", "retention"],
 } as const;
@@ -163,7 +163,8 @@ const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 /** An event further in the future than this comes from a wrong clock, or from a writer that wants to stay on top. */
 const AHEAD_MS = 86_400_000;
 
-function readRow(raw: RawRow): EventRow {
+/** A row of texts and numbers as what it holds; `odd` names what Seclog never writes. */
+export function readRow(raw: RawRow): EventRow {
   const odd: string[] = [];
   const row: { [column: string]: unknown } = {};
   for (const [name] of COLUMNS) row[name] = raw[name];

@@ -44,8 +44,12 @@ export function addTimeOptions(command: Command, since?: string): Command {
  * @param words the query, as the shell split it
  * @throws SeclogError `SECLOG_CONFIG`, `SECLOG_QUERY`
  */
-export function parseSelection(words: readonly string[], options: FilterOptions, command: Command): EventFilter {
-  const now = new Date();
+export function parseSelection(
+  words: readonly string[],
+  options: FilterOptions,
+  command: Command,
+  now: Date = new Date(),
+): EventFilter {
   const query = words.length === 0 ? undefined : readQuery(words.join(" "), now);
   const terms = query === undefined ? [] : termsOf(query);
   const hasOwnStart = terms.some((term) => term.kind === "term" && term.field === "since");
