@@ -1,4 +1,5 @@
 /** The built program, against a real PostgreSQL: `seclog export`. */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -7,6 +8,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "../../scripts/files.js";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { eventually, LONG, ndjson, programOf, resultOf } from "../support/program.ts";
 import { insert, SOURCE_C, seedLog } from "../support/seeded-log.ts";
@@ -202,6 +204,18 @@ describe("seclog export", LONG, () => {
       { format: "csv", filter, reason: "finished", rows: 12_000, sha256 },
       { format: "csv", filter, reason: "started" },
     ]);
+    const verifier = join(root, "packages/verify/bin/seclog-verify.js");
+    const verify = (...args: string[]) =>
+      spawnSync(process.execPath, [verifier, "files", out, ...args], { encoding: "utf8" });
+    expect(verify("--sha256", sha256)).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^The files are those of the manifest\.\n12,000 events/),
+    });
+    expect(verify("--sha256", "0".repeat(64), "--json")).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('"intact":false'),
+    });
+    expect(spawnSync(process.execPath, [verifier, "files", folder], { encoding: "utf8" })).toMatchObject({ status: 2 });
   });
 
   it("refuses to export what the log cannot record, unless that is wanted", async () => {

@@ -3,6 +3,7 @@
  */
 
 export { databaseLog, SNAPSHOT_SETTINGS } from "./database-log.ts";
+export { type FilesReport, type VerifyFilesOptions, verifyFiles } from "./export-files.ts";
 export { exportingLog, folderLog } from "./export-folder.ts";
 export type { Finding, FindingKind } from "./findings.ts";
 export type { KeptCheckpoint } from "./kept-checkpoints.ts";

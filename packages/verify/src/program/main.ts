@@ -1,10 +1,12 @@
 /** `seclog-verify`: checks an export or a proof without Seclog or a database. `bin/seclog-verify.js` starts it. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { verifyFiles } from "../export-files.ts";
 import { folderLog } from "../export-folder.ts";
 import { InputError, VerifyError } from "../note.ts";
 import { verifyProof } from "../proof.ts";
 import { verifyLog } from "../verify-log.ts";
+import { filesText } from "./files-text.ts";
 import { readKeys, readText, readVerification, readWitnesses, saveCheckpoint } from "./inputs.ts";
 import { proofDocument, proofText } from "./proof-text.ts";
 import { progressText, reportHint, reportText } from "./report-text.ts";
@@ -12,6 +14,7 @@ import { jsonLine, page, showProgress } from "./terminal.ts";
 
 const HELP = `Usage: seclog-verify export <folder> --vkey <key> [options]
        seclog-verify proof <file> --vkey <key> [options]
+       seclog-verify files <folder> [options]
 
 Verifies a Seclog security event log without Seclog. It depends on nothing but
 Node, opens no connection and shares no code with the programs that write the
@@ -20,6 +23,8 @@ log.
   export   recompute the whole log from an export of seclog verify
            --write-export, and report what was changed, removed or inserted
   proof    check the proof of one event, as seclog prove writes it
+  files    check the files of seclog export against their manifest: that they
+           are those of that export, not that the log is what was sealed
 
 Options:
   --vkey <key>         the log's public key; after rotations repeat it for each
@@ -41,11 +46,15 @@ Options of proof:
   --witness <key>      the key of a witness that must have signed the
                        checkpoint; repeatable
 
+Options of files:
+  --sha256 <hash>      the hash of the manifest, which the log's event log_export
+                       names
+
 Get the key from the log's operator, by another channel than the export. A file
 may be - for standard input or output.
 
 Exit codes:
-  0  the log is what was sealed, the proof holds
+  0  the log is what was sealed, the proof holds, the files are those exported
   1  something was changed, removed or inserted; the proof does not hold
   2  wrong input: a key, a file or an option
   3  not finished, so there is no answer: a file or the output failed
@@ -74,7 +83,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (command === "export") return await verifyExport(rest);
   if (command === "proof") return await checkProof(rest);
-  throw new InputError(`unknown command ${JSON.stringify(command.slice(0, 60))}: use export or proof`);
+  if (command === "files") return await checkFiles(rest);
+  throw new InputError(`unknown command ${JSON.stringify(command.slice(0, 60))}: use export, proof or files`);
 }
 
 async function verifyExport(args: readonly string[]): Promise<number> {
@@ -126,6 +136,17 @@ async function checkProof(args: readonly string[]): Promise<number> {
   }
 }
 
+async function checkFiles(args: readonly string[]): Promise<number> {
+  const options = { ...COMMON, sha256: one } as const;
+  const { values, positionals } = parsed(() => parseArgs({ args: [...args], options, allowPositionals: true }));
+  const folder = onlyOne(positionals, "files <folder>", "");
+  const keys = values.vkey === undefined ? [] : readKeys(values.vkey);
+  const report = await verifyFiles(folder, { keys, sha256: values.sha256 });
+  return await conclude(report.intact ? EXIT.intact : EXIT.wrong, () =>
+    print(values.json ? jsonLine(report) : filesText(report, page)),
+  );
+}
+
 /** Runs node:util's parser, whose errors name the option at fault. */
 function parsed<T>(parse: () => T): T {
   try {
@@ -136,10 +157,10 @@ function parsed<T>(parse: () => T): T {
   }
 }
 
-function onlyOne(positionals: readonly string[], usage: string): string {
+function onlyOne(positionals: readonly string[], usage: string, key = " --vkey KEY"): string {
   const [first, ...others] = positionals;
   if (first !== undefined && others.length === 0) return first;
-  throw new InputError(`expected one argument: seclog-verify ${usage} --vkey KEY`);
+  throw new InputError(`expected one argument: seclog-verify ${usage}${key}`);
 }
 
 function requireVkeys(vkeys: readonly string[] | undefined): readonly string[] {
