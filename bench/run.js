@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm run bench`: every figure in the documentation, each beside a rival in the same run. `-- call`, `-- ingest`,
- * `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture`,
+ * `-- export`, `-- memory`, `-- load`, `-- seal`, `-- seal-hostile`, `-- rivals`, `-- verify`, `-- envelope`, `-- capture`,
  * `-- collect` or `-- queue` runs one, and so does `-- scanners`, which does not run without its name. Takes about a quarter
  * of an hour, on a machine with nothing else to do. `-- against FOLDER [call|import|ingest|seal|verify …]`
  * compares this build with another, such as a built worktree of an earlier commit.
@@ -13,6 +13,7 @@ import { benchCall } from "./call.js";
 import { benchCapture } from "./capture.js";
 import { benchCollect } from "./collect.js";
 import { benchEnvelope } from "./envelope.js";
+import { benchExport } from "./export.js";
 import { benchIngest, hasPsql } from "./ingest.js";
 import { benchLoad } from "./load.js";
 import { benchMemory } from "./memory.js";
@@ -39,6 +40,7 @@ if (isWanted("ingest")) {
   if (hasPsql()) await benchIngest();
   else console.log("\nIngest was skipped: psql is not installed (postgresql-client).");
 }
+if (isWanted("export") && hasPsql()) await benchExport();
 if (isWanted("memory")) benchMemory();
 if (isWanted("load")) benchLoad();
 if (isWanted("seal")) await benchSeal();

@@ -5,7 +5,7 @@ import type { EventFilter } from "../filter.ts";
 import { EXPORT_FORMATS, type ExportFormat } from "./export-formats.ts";
 import { type ExportManifest, type ExportSplit, writeManifest } from "./manifest.ts";
 import { PartWriter } from "./part-writer.ts";
-import { storedEvents } from "./stored-events.ts";
+import { rowOf, storedEvents } from "./stored-events.ts";
 
 /** Where events are read. */
 export interface ExportSource {
@@ -35,7 +35,8 @@ export async function exportTo(
   write: (text: string) => Promise<void>,
   signal: AbortSignal,
 ): Promise<number> {
-  const { header = "", print } = formatOf(format);
+  const { header = "" } = formatOf(format);
+  const print = printerOf(formatOf(format));
   let rows = 0;
   if (header !== "") await write(header);
   for await (const found of storedEvents(source.url, source.database, source.filter)) {
@@ -57,6 +58,7 @@ export async function exportToFolder(source: ExportSource, options: ExportOption
   let { manifest } = options;
   const { request } = manifest;
   const format = formatOf(request.format);
+  const print = printerOf(format);
   const cut = cutterOf(request.split);
   let open: { readonly writer: PartWriter; readonly slice: string; readonly first: RowKey; last: RowKey } | undefined;
   let rows = manifest.rows;
@@ -88,7 +90,7 @@ export async function exportToFolder(source: ExportSource, options: ExportOption
         let text = "";
         while (end < found.rows.length && end - at < MOST_ROWS && cut.sliceOf(found.keys[end]?.[0] ?? "") === slice) {
           const row = found.rows[end];
-          if (row !== undefined) text += format.print(row);
+          if (row !== undefined) text += print(row);
           end++;
         }
         await open.writer.write(text, end - at);
@@ -106,6 +108,10 @@ export async function exportToFolder(source: ExportSource, options: ExportOption
   manifest = { ...manifest, finished_at: new Date().toISOString() };
   await writeManifest(folder, manifest);
   return manifest;
+}
+
+function printerOf({ print, quick }: ExportFormat): (cells: readonly string[]) => string {
+  return (cells) => quick?.(cells) ?? print(rowOf(cells));
 }
 
 function formatOf(name: string): ExportFormat {

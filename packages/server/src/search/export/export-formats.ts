@@ -15,6 +15,7 @@ import {
 } from "seclog/formats";
 import { COLUMN_LIST } from "seclog/postgres/schema";
 import type { EventRow } from "../event-rows.ts";
+import { quickCsv, quickNdjson } from "./quick-lines.ts";
 
 /** How a format is written. */
 export interface ExportFormat {
@@ -24,12 +25,14 @@ export interface ExportFormat {
   readonly header?: string;
   /** A row with its line end. */
   readonly print: (row: EventRow) => string;
+  /** The same from COPY's cells, for the rows that allow it. */
+  readonly quick?: (cells: readonly string[]) => string | undefined;
 }
 
 /** The formats by name. */
 export const EXPORT_FORMATS: { readonly [name: string]: ExportFormat } = {
-  ndjson: { ending: "ndjson", print: ndjson },
-  csv: { ending: "csv", header: csvHeader(), print: (row) => csvLine(eventOf(row)) },
+  ndjson: { ending: "ndjson", print: ndjson, quick: quickNdjson },
+  csv: { ending: "csv", header: csvHeader(), print: (row) => csvLine(eventOf(row)), quick: quickCsv },
   line: { ending: "log", print: (row) => readableLine(eventOf(row), false) },
   owasp: { ending: "owasp.ndjson", print: (row) => owaspLine(eventOf(row)) },
   syslog: { ending: "syslog", print: (row) => `${syslogMessage(eventOf(row))}\n` },

@@ -12,7 +12,8 @@ import { conditionOf } from "../filter-query.ts";
 
 /** Rows that were read together. */
 export interface StoredEvents {
-  readonly rows: readonly EventRow[];
+  /** The cells of each row, as COPY writes them. {@link rowOf} reads them. */
+  readonly rows: readonly (readonly string[])[];
   /** The position of each row. */
   readonly keys: readonly RowKey[];
 }
@@ -50,7 +51,7 @@ export async function* storedEvents(
     for await (const lines of linesOf(copy.stream)) {
       const cells = lines.map((line) => line.split("\t"));
       yield {
-        rows: cells.map(rowOf),
+        rows: cells,
         keys: cells.map((row) => PLACES.map((place) => row[place]) as unknown as RowKey),
       };
     }
@@ -72,7 +73,8 @@ async function* linesOf(stream: Readable): AsyncGenerator<readonly string[]> {
   }
 }
 
-function rowOf(cells: readonly string[]): EventRow {
+/** A row from its cells. */
+export function rowOf(cells: readonly string[]): EventRow {
   const raw: { [column: string]: unknown } = {};
   for (const [index, { name, read }] of COLUMNS.entries()) {
     const text = cells[index] ?? "\\N";
