@@ -17,6 +17,8 @@ beforeAll(async () => {
   app = await builtNext();
 }, 300_000);
 
+afterAll(() => rmSync(app, { recursive: true, force: true }));
+
 describe("the capture contract with Next 16", () => {
   for (const { title, skip, run } of captureContract(nextFramework)) it.skipIf(skip !== undefined)(title, run);
 });

@@ -1,6 +1,6 @@
 /** The contract's application in Next 16: built once for all cases, and served by a server of this process. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ async function handler() {
   return await prepared;
 }
 
-/** The folder of the application, built once for the process, which removes it at its end. */
+/** The folder of the application, built once for the process. Its test removes it. */
 let built;
 export function builtNext() {
   built ??= build();
@@ -57,7 +57,6 @@ async function build() {
   const { installPacked } = await import("../support/pack.ts");
   mkdirSync(join(root, "var"), { recursive: true });
   const dir = mkdtempSync(join(root, "var", "next-contract-"));
-  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
   cpSync(fileURLToPath(new URL("next", import.meta.url)), dir, { recursive: true });
   // Next bundles what is linked into node_modules from the repository, whatever its configuration says.
   await installPacked("seclog", join(dir, "node_modules"));
