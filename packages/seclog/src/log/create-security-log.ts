@@ -13,7 +13,7 @@ import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import { IDENTIFY, type Identity } from "../record/identity.ts";
 import { judgeNow } from "../record/judgements.ts";
-import { ON_BEHALF, type OnBehalf, type OnBehalfReceipt, type RecordOnBehalf } from "../record/on-behalf.ts";
+import { NEXT_SEQ, ON_BEHALF, type OnBehalf, type OnBehalfReceipt, type RecordOnBehalf } from "../record/on-behalf.ts";
 import { NO_REQUEST, Recorder, type RecorderOptions, type ResolvedType } from "../record/recorder.ts";
 import type { Diagnostic, SecurityLog } from "../record/security-log.ts";
 import { uuidv7 } from "../record/uuid.ts";
@@ -152,6 +152,10 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
       ? this.#recordIfEnabled(resolved, request, data)
       : this.#logins.record(resolved, request, data);
   };
+
+  get [NEXT_SEQ](): number {
+    return this.#reopening.current.lastSeq + 1;
+  }
 
   readonly [ON_BEHALF]: OnBehalf[typeof ON_BEHALF] = (origin) => {
     const { logger = this.name, service, environment, host } = origin;

@@ -1,5 +1,5 @@
 import { configError } from "../event/options.ts";
-import { ON_BEHALF, type OnBehalf, type Origin, type RecordOnBehalf } from "../record/on-behalf.ts";
+import { NEXT_SEQ, ON_BEHALF, type OnBehalf, type Origin, type RecordOnBehalf } from "../record/on-behalf.ts";
 import type { SecurityLog } from "../record/security-log.ts";
 
 /**
@@ -15,4 +15,16 @@ export function recordOnBehalf(log: Pick<SecurityLog, "name">, origin: Origin): 
   if (record === undefined)
     throw configError("recordOnBehalf", "log", "must be the log that createSecurityLog returned");
   return record(origin);
+}
+
+/**
+ * The number that the log's next event will have, in the source that `sourceId` names now: what a program writes down
+ * before it records, since a long batch may reach the disk in parts.
+ *
+ * @throws SeclogError `SECLOG_CONFIG` if `log` is not one that `createSecurityLog` returned
+ */
+export function nextSeq(log: Pick<SecurityLog, "name">): number {
+  const next = (log as Partial<OnBehalf>)[NEXT_SEQ];
+  if (next === undefined) throw configError("nextSeq", "log", "must be the log that createSecurityLog returned");
+  return next;
 }

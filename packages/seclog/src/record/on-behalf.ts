@@ -24,7 +24,11 @@ export interface OnBehalfReceipt extends Receipt {
 /** Records an event of another application. Never throws, but for events of durability `"strict"`, as the log itself. */
 export type RecordOnBehalf = (type: string, request: object | undefined, data: object | undefined) => OnBehalfReceipt;
 
+/** The number that the log's next event will have, in the source that is current now. */
+export const NEXT_SEQ: unique symbol = Symbol.for("seclog.next-seq.1");
+
 /** A log that records for others. */
 export interface OnBehalf {
   readonly [ON_BEHALF]: (origin: Origin) => RecordOnBehalf;
+  readonly [NEXT_SEQ]: number;
 }

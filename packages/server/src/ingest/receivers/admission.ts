@@ -1,6 +1,6 @@
 /** Records what receivers read: as the sender's, within what its token allows, and with what it may not say overwritten. */
 import { type Receipt, SeclogError, type SecurityLog } from "seclog";
-import { type OnBehalfReceipt, type Origin, type RecordOnBehalf, recordOnBehalf } from "seclog/receivers";
+import { nextSeq, type OnBehalfReceipt, type Origin, type RecordOnBehalf, recordOnBehalf } from "seclog/receivers";
 import { type BatchResult, MOST_LISTED, type RefusedItem } from "./batch-result.ts";
 import type { SeqRun } from "./keyed-results.ts";
 import { isRefused, type Received, type ReceivedEvent, type Refused, requestOf } from "./received-event.ts";
@@ -33,6 +33,14 @@ export class Admission {
 
   constructor(log: SecurityLog) {
     this.#log = log;
+  }
+
+  /** What {@link admit} would do: how many events it accepts, and the numbers of those that are not recorded yet. */
+  foresee(sender: TokenEntry, events: readonly Received[], skip: number): Pick<Admitted, "result" | "source" | "runs"> {
+    const refused = events.filter((event) => isRefused(event) || problemOf(sender, event) !== undefined).length;
+    const accepted = events.length - refused;
+    const runs: SeqRun[] = accepted > skip ? [[nextSeq(this.#log), accepted - skip]] : [];
+    return { result: { accepted, refused, forbidden: 0, items: [] }, source: this.#log.sourceId, runs };
   }
 
   /**

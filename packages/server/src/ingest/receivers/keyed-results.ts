@@ -93,6 +93,14 @@ export class KeyedResults {
   }
 
   /**
+   * Writes down which numbers the events of a request will have, before the first is recorded: the log writes a long batch
+   * in parts, and may be killed between them.
+   */
+  announce(line: Line): void {
+    writeSync(this.#file, `${JSON.stringify(line)}\n`);
+  }
+
+  /**
    * Keeps the result of a request whose events were just recorded, in this turn of the event loop, and so before the log
    * has written them. Resolves when the line survives a power loss.
    *

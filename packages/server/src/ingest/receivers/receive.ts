@@ -198,6 +198,10 @@ export class Receive {
         headers: { "retry-after": `${wait}` },
       };
     }
+    if (keyed !== undefined) {
+      const { key, body, skip } = keyed;
+      this.#keys.announce({ key, body, before: skip, ...this.#admission.foresee(sender, events, skip) });
+    }
     const admitted = this.#admission.admit(sender, receiver, events, keyed?.skip);
     const { result, recorded, stopped } = admitted;
     try {
