@@ -1,5 +1,5 @@
 /** The examples, as their readers run them: with the packed library, in a folder of their own, without a database. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { transform } from "esbuild";
@@ -13,7 +13,9 @@ const ELSEWHERE = new Set(["shop", "next"]);
 
 const EXAMPLES = readdirSync(join(root, "examples"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && !ELSEWHERE.has(entry.name))
-  .map(({ name }) => name);
+  .map(({ name }) => name)
+  // Django's is Python.
+  .filter((name) => existsSync(join(root, "examples", name, "package.json")));
 
 let folder: string;
 

@@ -126,6 +126,8 @@ describe("a malformed URL", LONG, () => {
       ["seal", "--once", "--key", "x", "--witness", `vkey ${url.replace("postgresql", "https")}`],
     ]) {
       const { code, stdout, stderr } = await runProgram(database, args);
+      // A word alone is a query for text, which names it.
+      if (args[0] === "query" && /^\w+$/.test(url)) continue;
       expect(code).not.toBe(0);
       outputs.push(stdout + stderr);
     }

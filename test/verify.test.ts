@@ -263,7 +263,7 @@ describe("seclog-verify", { timeout: 120_000 }, () => {
 
   it("exits with 2 and the next step for wrong usage", async () => {
     const usage: readonly (readonly [readonly string[], RegExp])[] = [
-      [["tables"], /unknown command "tables": use export or proof/],
+      [["tables"], /unknown command "tables": use export, proof or files/],
       [["export", folder], /name the log's public key with --vkey KEY/],
       [["export", "--vkey", key.vkey], /seclog-verify export <folder> --vkey KEY/],
       [["export", folder, folder, "--vkey", key.vkey], /expected one argument/],

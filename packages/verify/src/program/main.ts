@@ -47,8 +47,8 @@ Options of proof:
                        checkpoint; repeatable
 
 Options of files:
-  --sha256 <hash>      the hash of the manifest, which the log's event log_export
-                       names
+  --sha256 <hash>      the hash of the manifest, which the log's event
+                       log_export names
 
 Get the key from the log's operator, by another channel than the export. A file
 may be - for standard input or output.

@@ -3,7 +3,8 @@
  * module, which is loaded and knows the methods. Next answers 405 without `Allow`.
  */
 import type { IncomingMessage } from "node:http";
-import { createRequire } from "node:module";
+// The default import: many esbuild bundles begin with a banner that declares `createRequire`.
+import nodeModule from "node:module";
 import { isAbsolute } from "node:path";
 import { allowedOf } from "../allowed.ts";
 import type { RouteKnowledge } from "../routes.ts";
@@ -76,7 +77,7 @@ function definitionOf(request: IncomingMessage): (Definition & { readonly pathna
 function methodsIn(filename: unknown): readonly string[] {
   // In development it is the name of a source.
   if (typeof filename !== "string" || !isAbsolute(filename)) return [];
-  const loaded = createRequire(filename).cache[filename]?.exports as RouteModule | undefined;
+  const loaded = nodeModule.createRequire(filename).cache[filename]?.exports as RouteModule | undefined;
   const exported = loaded?.routeModule?.userland ?? {};
   return [...METHODS].filter((name) => name in exported);
 }
