@@ -112,7 +112,7 @@ function withTrace(req: unknown, traceparent: string): unknown {
 }
 
 /**
- * Whether `loggerHandler` of `seclog/logger` wrote the record. Text may be forged; but whoever writes members at the top
+ * Whether `loggerHandler` of `seclog/logger` wrote the record. Text may be forged; but code that writes members at the top
  * of a pino record can write its name and level as well, since the last of two equal names counts.
  */
 function isForwardedEvent(record: PinoRecord): boolean {

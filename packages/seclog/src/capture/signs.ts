@@ -22,7 +22,7 @@ export function probes(target: string): boolean {
   return PROBES.test(target.slice(0, LONGEST_TARGET));
 }
 
-/** The agents that were looked at last: most requests have one of a few. `null` is one that is no tool. */
+/** The agents that were looked at last: most requests have one of a few. `null` stands for one that is not a tool. */
 const agents = new Map<string, string | null>();
 const REMEMBERED = 500;
 const LONGEST_AGENT = 512;

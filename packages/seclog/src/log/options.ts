@@ -60,7 +60,7 @@ export interface SecurityLogOptions<Events extends EventDefinitions = Record<nev
   readonly redact?: RedactOptions | undefined;
   /**
    * Whether to count failed logins. Then the failure that reaches a limit is followed by `authn_login_fail_max`, and the
-   * success after failures is recorded as `authn_login_successafterfail` with their number, whoever records the logins:
+   * success after failures is recorded as `authn_login_successafterfail` with their number, however the logins are recorded:
    * `recordLogin`, a capture or the application. Counts are in memory, so each process has its own.
    * @default false
    */

@@ -45,7 +45,7 @@ describe("FailedLogins", () => {
 });
 
 describe("failedLogins of createSecurityLog()", () => {
-  it("turns the success after failures into authn_login_successafterfail, whoever records it", async () => {
+  it("turns the success after failures into authn_login_successafterfail, however it is recorded", async () => {
     await using log = memoryLog({ failedLogins: true });
     for (let time = 0; time < 5; time++) log.recordSecurityEvent("authn_login_fail", null, { userid: "ada" });
     log.recordSecurityEvent("authn_login_success", null, { actor: { id: "ADA" }, method: "form" });

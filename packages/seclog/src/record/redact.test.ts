@@ -341,7 +341,7 @@ describe("options", () => {
     ["a path below a text", { paths: ["userAgent.x"] }, 'paths has "userAgent.x"'],
     ["a path that is all data", { paths: ["data"] }, 'paths has "data"'],
     ["a pattern that is text", { patterns: ["x"] }, "patterns"],
-    ["a name that is no text", { names: [5] }, "names"],
+    ["a name that is not a text", { names: [5] }, "names"],
     ["a short key", { key: "short" }, "key"],
     ["a key that is a number", { key: 5 }, "key"],
   ])("refuse %s", (_, options, key) => {

@@ -186,7 +186,7 @@ function updated(exchange: AuthExchange, attributes: readonly string[], to?: str
   };
 }
 
-/** The admin plugin. Reading is no event. */
+/** The admin plugin. Reading is not an event. */
 function admin(exchange: AuthExchange): readonly AuthEvent[] {
   const { path, status, user, method, fields, answer } = exchange;
   const resource = path.slice(1);

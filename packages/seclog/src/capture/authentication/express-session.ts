@@ -93,7 +93,7 @@ class SessionRecorder {
   readonly #gone = new Set<string>();
   /** The request that express-session is looking at, while it does so synchronously. */
   #current: SessionRequest | undefined;
-  /** The id that is being renewed: its destruction is no logout. */
+  /** The id that is being renewed: its destruction is not a logout. */
   #renewing: string | undefined;
 
   constructor(log: OutcomeLog, name: string) {

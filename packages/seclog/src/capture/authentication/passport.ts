@@ -91,7 +91,7 @@ interface Attempt {
   error(error: unknown): unknown;
 }
 
-/** The strategies that authenticate each request anew, so that their success is no login. */
+/** The strategies that authenticate each request anew, so that their success is not a login. */
 const EACH_REQUEST = /^(?:session|anonymous|.*(?:jwt|bearer|api-?key|token|basic|digest|cookie|hmac|client-?cert).*)$/i;
 
 class PassportRecorder {
