@@ -71,6 +71,8 @@ describe("a bundled application", () => {
 
   it.each(["es", "cjs"] as const)(
     "by webpack (%s) ships, since webpack finds the thread's file itself",
+    // Next.js builds beside it.
+    { timeout: 240_000 },
     async (format) => {
       expect(await start(await deployed((out) => bundleByWebpack(out, format)))).toMatchObject(SHIPPED);
     },
