@@ -1,5 +1,5 @@
 /**
- * Which class and activity of OCSF each event of the catalogue is. There is no official map from OWASP's vocabulary: this
+ * Which class and activity of OCSF each event of the catalogue is. OWASP's vocabulary has no official map: this
  * is a judgement. OCSF 1.9 deprecates Account Change and User Access Management; `since19` is what takes their place.
  */
 import type { CatalogueData } from "../event/catalogue.ts";

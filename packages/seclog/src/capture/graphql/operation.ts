@@ -27,7 +27,7 @@ export interface OperationFacts {
 
 /**
  * The route: `mutation transfer`, by the fields that it selects of the schema's root. Names that a client chooses
- * freely are no part of it, or a flood of them would be as many routes. Only of a document that was validated. Never
+ * freely are not part of it, or a flood of them would be as many routes. Only of a document that was validated. Never
  * throws.
  */
 export function operationFacts(document: GraphqlDocument | undefined, named: unknown): OperationFacts {

@@ -96,7 +96,7 @@ class NatsConsumer implements Consumer {
   /** When each worker last gave a sign of life, on the monotonic clock. */
   readonly #alive = new Map<string, number>();
   readonly #orphans = new Orphans();
-  /** A consumer of the stream that is no worker's: work-queue retention lets only one read a subject. */
+  /** A consumer of the stream that does not belong to a worker: work-queue retention lets only one read a subject. */
   #stranger: string | undefined;
 
   constructor(

@@ -1,5 +1,5 @@
 /**
- * Shards that nobody reads, though other workers seem to be alive that should: signs of life are no proof, and a stranger
+ * Shards that nobody reads, though other workers seem to be alive that should: signs of life prove nothing, and a stranger
  * can give them. A worker takes such shards beyond its share.
  */
 
