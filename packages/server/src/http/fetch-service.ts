@@ -8,7 +8,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { type ConnectionLimits, ConnectionShares } from "./connection-shares.ts";
 import { type HttpService, type ListenAddress, startListening } from "./listening.ts";
 
@@ -61,6 +61,8 @@ export async function startFetchService(options: FetchServiceOptions): Promise<F
   const answer = getRequestListener((request, environment) => options.fetch(request, environment as FetchEnvironment), {
     overrideGlobalObjects: false,
     errorHandler(error) {
+      // Of a client that no browser would write: a backslash in the path, a Host that is not a name.
+      if (error instanceof RequestError) return new Response("the request's address is invalid\n", { status: 400 });
       onError(error);
       return new Response("internal error\n", { status: 500 });
     },
