@@ -101,6 +101,7 @@ export const HOUSES = {
       ingest: 4,
       doctor: 5,
       api: 5,
+      console: 5.5,
       cli: 6,
       "cli/options": 6.2,
       "cli/commands": 6.4,

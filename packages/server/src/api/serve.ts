@@ -1,7 +1,7 @@
 /** Serves the API. */
 import { databaseError } from "../database/failure.ts";
 import { openReader, queriesOf } from "../database/reader.ts";
-import { type FetchServiceOptions, startFetchService } from "../http/fetch-service.ts";
+import { type FetchEnvironment, type FetchServiceOptions, startFetchService } from "../http/fetch-service.ts";
 import type { HttpService } from "../http/listening.ts";
 import { isLoopback } from "../http/service.ts";
 import { InputError } from "../text/input-error.ts";
@@ -9,7 +9,13 @@ import { type ApiOptions, apiApp } from "./app.ts";
 
 export interface ServeApiOptions
   extends Pick<FetchServiceOptions, "listen" | "connections">,
-    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onError"> {}
+    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onError"> {
+  /** What the server serves, from the API, such as the console's pages too. @default the API */
+  readonly around?: ((api: Fetch) => Fetch) | undefined;
+}
+
+/** The function of the server. */
+type Fetch = (request: Request, environment: FetchEnvironment) => Response | Promise<Response>;
 
 /** The longest statement, in milliseconds. A search that reaches it goes on with a shorter slice. */
 const STATEMENT_MS = 4_000;
@@ -20,7 +26,7 @@ const MOST_DATABASE_CONNECTIONS = 6;
  *
  * @throws SeclogError for a database failure, `SECLOG_CONFIG` if it cannot listen, or not there
  */
-export async function serveApi({ listen, connections, ...options }: ServeApiOptions): Promise<HttpService> {
+export async function serveApi({ listen, connections, around, ...options }: ServeApiOptions): Promise<HttpService> {
   if (!isLoopback(listen.host)) {
     throw new InputError(
       (named) =>
@@ -32,10 +38,11 @@ export async function serveApi({ listen, connections, ...options }: ServeApiOpti
   try {
     await queriesOf(database).query("SELECT 1");
     const app = apiApp({ ...options, database, signal: ending.signal });
+    const api: Fetch = (request, environment) => app.fetch(request, environment);
     const service = await startFetchService({
       listen,
       connections,
-      fetch: (request) => app.fetch(request),
+      fetch: around?.(api) ?? api,
       onError: options.onError,
     });
     return {

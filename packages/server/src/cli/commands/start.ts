@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { errorMessage } from "seclog";
 import { serveApi } from "../../api/serve.ts";
 import { apiToken, requireUrl } from "../../config/environment.ts";
+import { builtSite, withPages } from "../../console/with-pages.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
@@ -33,11 +34,15 @@ async function start(options: StartOptions): Promise<void> {
   const signal = interruption();
   const say = occasionalNotice();
   const onError = (error: unknown): void => say(errorMessage(error));
-  const service = await unlessInterrupted(signal, serveApi({ url, listen, connections, token, version, onError }));
+  const site = builtSite();
+  const service = await unlessInterrupted(
+    signal,
+    serveApi({ url, listen, connections, token, version, onError, around: (api) => withPages(site, "/", api) }),
+  );
   try {
     if (options.json) await print(jsonLine({ listening: service.url, ...(given === undefined ? { token } : {}) }));
     else {
-      await print(`${service.url}/api/v1/openapi.json\n`);
+      await print(`${service.url}/\n`);
       if (given === undefined) notice(`Authorization: Bearer ${token} (SECLOG_API_TOKEN keeps one over restarts)`);
     }
     await untilInterrupted(signal);
