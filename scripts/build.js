@@ -11,7 +11,7 @@
  * are read. One import stays, since webpack recognises a thread's file by it: `Worker` of "worker_threads".
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { rolldown } from "rolldown";
 import { filesBelow, packageFolders, root } from "./files.js";
@@ -44,6 +44,7 @@ for (const folder of packageFolders()) {
   allowExecution(folder);
 }
 copyShop();
+await buildConsole();
 process.exitCode = status ?? 1;
 
 /**
@@ -129,6 +130,27 @@ function copyShop() {
   const wanted = ["dist", "public"].flatMap((name) => filesBelow(join(from, name))).filter(isWanted);
   const copies = new Set(wanted.map((path) => copyFile(path, join(target, relative(from, path)))));
   for (const path of filesBelow(target)) if (!copies.has(path)) rmSync(path);
+}
+
+/**
+ * The browser application, into the files of the program that serves it: a second or two, so only after a change of what
+ * goes into it.
+ */
+async function buildConsole() {
+  const folder = join(root, "packages", "console");
+  const sources = [join(folder, "src"), join(folder, "public"), join(root, "packages", "api", "src")].flatMap(
+    filesBelow,
+  );
+  const others = ["index.html", "vite.config.ts", "package.json"].map((name) => join(folder, name));
+  const lastChange = Math.max(...[...sources, ...others, join(root, "package-lock.json")].map(timeOf));
+  if (timeOf(join(root, "packages", "server", "console", "index.html")) > lastChange) return;
+  const { build } = await import("vite");
+  await build({ root: folder, configFile: join(folder, "vite.config.ts"), logLevel: "warn" });
+}
+
+/** When a file was written, in milliseconds since 1970; 0 when it does not exist. */
+function timeOf(path) {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
 /** Copies only what differs, so that watchers of the build see no needless change; returns the path of the copy. */

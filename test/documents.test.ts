@@ -170,7 +170,7 @@ describe("the documents", () => {
         floor,
       ]);
       const folders = Object.entries(floors)
-        .filter(([name]) => existsSync(join(root, house, "src", name)) && !name.endsWith(".ts"))
+        .filter(([name]) => existsSync(join(root, house, "src", name)) && !/\.tsx?$/.test(name))
         .map(([name, floor]) => [name, String(floor)]);
       expect(documented.sort()).toEqual(folders.sort());
     }
