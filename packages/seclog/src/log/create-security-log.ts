@@ -2,7 +2,6 @@
 
 import type { EventDefinitions } from "../event/definition.ts";
 import type { Durability } from "../event/durability.ts";
-import { decodeEvent } from "../event/encode.ts";
 import { errorMessage, SeclogError } from "../event/errors.ts";
 import { type Level, levelRank } from "../event/level.ts";
 import { openPipeline } from "../pipeline/open-pipeline.ts";
@@ -13,8 +12,8 @@ import type { EventType } from "../record/facts.ts";
 import type { Health } from "../record/health.ts";
 import { IDENTIFY, type Identity } from "../record/identity.ts";
 import { judgeNow } from "../record/judgements.ts";
-import { NEXT_SEQ, ON_BEHALF, type OnBehalf, type OnBehalfReceipt, type RecordOnBehalf } from "../record/on-behalf.ts";
-import { NO_REQUEST, Recorder, type RecorderOptions, type ResolvedType } from "../record/recorder.ts";
+import { NEXT_SEQ, ON_BEHALF, type OnBehalf, type RecordOnBehalf } from "../record/on-behalf.ts";
+import { NO_REQUEST, Recorder, type RecorderOptions } from "../record/recorder.ts";
 import type { Diagnostic, SecurityLog } from "../record/security-log.ts";
 import { uuidv7 } from "../record/uuid.ts";
 import { clearInterval, setInterval } from "../runtime/timers.ts";
@@ -24,14 +23,13 @@ import { isShipperThread } from "../ship/protocol.ts";
 import { CLOSE_MS, deadlineOf, FLUSH_MS } from "./deadlines.ts";
 import { inDevelopment } from "./development.ts";
 import { Diagnostics } from "./diagnostics.ts";
-import { DropCounter } from "./drops.ts";
 import { takeExclusive } from "./exclusive.ts";
 import { healthOf } from "./health.ts";
+import { closedError, Intake } from "./intake.ts";
 import { Logins } from "./logins.ts";
 import { forget, remember } from "./open-logs.ts";
 import { assertLevel, checkedOptions, type DevelopmentLogOptions, type SecurityLogOptions } from "./options.ts";
 import { OwnReports } from "./own-reports.ts";
-import { EventReceipt, failedReceipt, NOTHING_TO_WAIT_FOR } from "./receipt.ts";
 import { Reopening } from "./reopening.ts";
 import { LogWatch } from "./watch.ts";
 
@@ -54,28 +52,21 @@ export function createSecurityLog<Events extends EventDefinitions = Record<never
 class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, OnBehalf {
   readonly name: string;
   #level: Level;
-  #threshold: number;
   readonly #handlers: readonly SecurityEventHandler[];
   readonly #recorderOptions: RecorderOptions;
   readonly #recorder: Recorder;
   readonly #durability: ReadonlyMap<string, Durability>;
-  readonly #throwOnFull: boolean;
   readonly #diagnostics: Diagnostics;
-  readonly #drops = new DropCounter();
+  readonly #intake: Intake;
   readonly #heartbeat: NodeJS.Timeout | undefined;
   readonly #watch: LogWatch;
   readonly #releaseExclusive: () => void;
   readonly #reopening: Reopening;
-  #recorded = 0;
-  #belowLevel = 0;
   #shipping: readonly ShippingHealth[];
   #spoolHealth: SpoolHealth = {};
-  #dropping: SeclogError | undefined;
   readonly #reports = new OwnReports();
   readonly #logins: Logins | undefined;
   #closing: Promise<void> | undefined;
-  /** The log is recording its closing events: what was dropped, and that it stopped. */
-  #ending = false;
 
   constructor(options: SecurityLogOptions<Events>) {
     if (isShipperThread()) throw shipperThreadError();
@@ -84,10 +75,8 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     );
     this.name = checked.name;
     this.#level = level;
-    this.#threshold = levelRank(level);
     this.#handlers = checked.handlers;
     this.#durability = checked.durability;
-    this.#throwOnFull = checked.throwOnFull;
     this.#diagnostics = new Diagnostics(options.diagnostics);
     this.#recorderOptions = {
       logger: this.name,
@@ -101,8 +90,18 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
       encodeData: createDataEncoder(redactor),
     };
     this.#recorder = new Recorder(this.#recorderOptions);
+    this.#intake = new Intake({
+      recorder: this.#recorder,
+      durability: checked.durability,
+      throwOnFull: checked.throwOnFull,
+      threshold: levelRank(level),
+      reopening: () => this.#reopening,
+      diagnose: (...diagnostic) => this.#diagnose(...diagnostic),
+    });
     if (checked.failedLogins !== undefined) {
-      this.#logins = new Logins(checked.failedLogins, this.#recorder, this.#recordIfEnabled.bind(this));
+      this.#logins = new Logins(checked.failedLogins, this.#recorder, (...call) =>
+        this.#intake.recordIfEnabled(...call),
+      );
     }
     this.#shipping = this.#handlers.map(({ name }) => idle(name));
     this.#releaseExclusive = takeExclusive(this.#handlers, this.name);
@@ -119,7 +118,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
           failed: ({ code, message }) =>
             this.#diagnose("error", code, `${message}; events are refused until a spool opens`),
           reopened: ({ sourceId, lastSeq }) =>
-            this.#own("log_started", {
+            this.#intake.own("log_started", {
               pid: process.pid,
               node: process.version,
               previous: { source_id: sourceId, last_seq: lastSeq },
@@ -131,9 +130,9 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
       throw error;
     }
     remember(this);
-    this.#own("log_started", { pid: process.pid, node: process.version, level });
+    this.#intake.own("log_started", { pid: process.pid, node: process.version, level });
     if (heartbeat !== undefined) {
-      this.#heartbeat = setInterval(() => this.#own("log_heartbeat", this.#counts()), heartbeat).unref();
+      this.#heartbeat = setInterval(() => this.#intake.own("log_heartbeat", this.#intake.counts), heartbeat).unref();
     }
     this.#watch = new LogWatch(
       spool !== "memory",
@@ -149,7 +148,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
   readonly recordSecurityEvent: SecurityLog<Events>["recordSecurityEvent"] = (type, request, data) => {
     const resolved = this.#recorder.resolve(type);
     return this.#logins === undefined
-      ? this.#recordIfEnabled(resolved, request, data)
+      ? this.#intake.recordIfEnabled(resolved, request, data)
       : this.#logins.record(resolved, request, data);
   };
 
@@ -161,7 +160,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     const { logger = this.name, service, environment, host } = origin;
     const recorder = new Recorder({ ...this.#recorderOptions, logger, service, environment, host });
     const record: RecordOnBehalf = (type, request, data) =>
-      this.#recordIfEnabled(recorder.resolve(type), request ?? NO_REQUEST, data, recorder);
+      this.#intake.recordIfEnabled(recorder.resolve(type), request ?? NO_REQUEST, data, recorder);
     return record;
   };
 
@@ -180,13 +179,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     const previous = this.#level;
     if (level === previous) return;
     this.#level = level;
-    this.#threshold = levelRank(level);
-    if (this.#closing === undefined) this.#own("log_level_changed", { level, previous });
+    this.#intake.threshold = levelRank(level);
+    if (this.#closing === undefined) this.#intake.own("log_level_changed", { level, previous });
   }
 
   isEnabled(type: EventType<Events>): boolean {
     const { definition } = this.#recorder.resolve(type);
-    return definition.category === "log" || levelRank(definition.level) >= this.#threshold;
+    return definition.category === "log" || levelRank(definition.level) >= this.#intake.threshold;
   }
 
   async flush(options: { readonly deadline?: number } = {}): Promise<void> {
@@ -197,7 +196,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     if (this.#closing !== undefined) {
       await this.#closing;
       if (pipeline.stored >= wanted) return;
-      throw closed();
+      throw closedError();
     }
     if (!(await pipeline.flush(deadline))) {
       throw new SeclogError(
@@ -211,6 +210,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     if (this.#closing === undefined) {
       judgeNow();
       this.#closing = this.#close(this.#closeDeadline(options));
+      this.#intake.isClosed = true;
     }
     return this.#closing;
   }
@@ -225,94 +225,23 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
       shipping: this.#shipping,
       spool: this.#spoolHealth,
       failure: this.#reopening.error ?? this.#reopening.current.failure,
-      dropping: this.#drops.pending ? this.#dropping : undefined,
-      counts: this.#counts(),
+      dropping: this.#intake.dropping,
+      counts: this.#intake.counts,
     });
   }
 
   /** The process exits without `close()`: writes and syncs what this turn recorded. */
   processEnds(): void {
     judgeNow();
-    this.#ending = true;
-    this.#reportDrops();
-    this.#own("log_stopped", { ...this.#counts(), reason: "the process ended without closing the log" });
+    this.#intake.isEnding = true;
+    this.#intake.reportDrops();
+    this.#intake.own("log_stopped", { ...this.#intake.counts, reason: "the process ended without closing the log" });
     // Refuse what later `exit` listeners record: it could no longer be written.
     this.#closing ??= Promise.resolve();
+    this.#intake.isClosed = true;
     this.#reopening.current.abandon();
     this.#reportLeftOver();
     this.#diagnostics.deliverNow();
-  }
-
-  #recordIfEnabled(
-    resolved: ResolvedType,
-    request: unknown,
-    data: unknown,
-    recorder: Recorder = this.#recorder,
-  ): OnBehalfReceipt {
-    if (resolved.definition.category !== "log" && !recorder.reaches(resolved, data, this.#threshold)) {
-      this.#belowLevel += 1;
-      recorder.skip(resolved, request);
-      return NOTHING_TO_WAIT_FOR;
-    }
-    return this.#record(recorder, resolved, request, data);
-  }
-
-  #record(recorder: Recorder, resolved: ResolvedType, request: unknown, data: unknown, own = false): OnBehalfReceipt {
-    const pipeline = this.#reopening.current;
-    const durability = this.#durability.get(resolved.name) ?? resolved.definition.durability;
-    const startOrStop = own && (resolved.name === "log_stopped" || resolved.name === "log_started");
-    if (this.#closing !== undefined && !startOrStop) return this.#drop(resolved.name, durability, closed());
-    const refusal = this.#refusal(own);
-    if (refusal !== undefined) return this.#drop(resolved.name, durability, refusal);
-    if (this.#drops.pending && resolved.name !== "events_dropped") this.#reportDrops();
-    const { id, seq, text } = recorder.record(resolved, request, data, pipeline);
-    pipeline.append(seq, text);
-    this.#recorded += 1;
-    if (durability === "strict") pipeline.flushSync();
-    return new EventReceipt(
-      id,
-      seq,
-      durability === "process" ? pipeline.written : pipeline.synced,
-      pipeline.waitStored,
-    );
-  }
-
-  /** Why an event would be refused now; `undefined` if it would not. */
-  #refusal(own: boolean): SeclogError | undefined {
-    return this.#reopening.error ?? this.#reopening.current.refusal(own && this.#ending);
-  }
-
-  #drop(type: string, durability: Durability, error: SeclogError): OnBehalfReceipt {
-    this.#drops.count(type, error.message);
-    this.#dropping = error;
-    this.#diagnose("error", error.code, error.message);
-    if (durability === "strict" && (this.#throwOnFull || error.code !== "SECLOG_SPOOL_FULL")) throw error;
-    return failedReceipt(error);
-  }
-
-  /** One of the log's own events: always recorded, whatever the level. */
-  #own(
-    type:
-      | "log_started"
-      | "log_stopped"
-      | "log_level_changed"
-      | "log_heartbeat"
-      | "events_dropped"
-      | "event_quarantined"
-      | "source_seized",
-    data: object,
-  ): void {
-    try {
-      this.#record(this.#recorder, this.#recorder.resolve(type), NO_REQUEST, data, true);
-    } catch (thrown) {
-      this.#diagnose("error", "SECLOG_SPOOL_WRITE", errorMessage(thrown));
-    }
-  }
-
-  #reportDrops(): void {
-    if (!this.#drops.pending || this.#closing !== undefined || this.#refusal(true) !== undefined) return;
-    const drops = this.#drops.take();
-    if (drops !== undefined) this.#own("events_dropped", drops);
   }
 
   /** What the pipeline reports. */
@@ -333,22 +262,22 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
         const message = `event ${seq} of ${source} is in quarantine: ${reason}`;
         this.#diagnose("error", "SECLOG_EVENT_REJECTED", message, handler);
         if (this.#reports.has(source, seq, news.event)) return;
-        this.#own("event_quarantined", { handler, source_id: source, seq, reason });
+        this.#intake.own("event_quarantined", { handler, source_id: source, seq, reason });
         this.#reports.add(this.sourceId, this.#reopening.current.lastSeq);
         break;
       }
       case "seized": {
         const { handler, source, seq, successor, message } = news;
         this.#diagnose("error", "SECLOG_SOURCE_SEIZED", message, handler);
-        this.#own("source_seized", { handler, source_id: source, last_seq: seq, successor_id: successor });
+        this.#intake.own("source_seized", { handler, source_id: source, last_seq: seq, successor_id: successor });
         break;
       }
       case "freed":
-        this.#reportDrops();
+        this.#intake.reportDrops();
         break;
       case "recovered":
         this.#diagnose("info", "SECLOG_RECOVERED", "the spool can be written again");
-        this.#reportDrops();
+        this.#intake.reportDrops();
         break;
       case "lost":
         this.#reopening.lose(news.pending);
@@ -364,7 +293,7 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
    */
   #reportLeftOver(): void {
     const { unwritten, doubtful, error } = this.#reopening.end();
-    for (const record of unwritten) this.#drops.count(decodeEvent(record).type, error.message);
+    this.#intake.dropUnwritten(unwritten, error);
     const parts = [
       ...(unwritten.length > 0 ? [`${unwritten.length} events were not written and are dropped`] : []),
       ...(doubtful > 0 ? [`${doubtful} events may not have been stored`] : []),
@@ -386,13 +315,13 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
 
   async #close(deadline: number): Promise<void> {
     this.#reopening.tryNow();
-    this.#ending = true;
-    this.#reportDrops();
+    this.#intake.isEnding = true;
+    this.#intake.reportDrops();
     clearInterval(this.#heartbeat);
     this.#watch.end();
-    this.#own("log_stopped", this.#counts());
+    this.#intake.own("log_stopped", this.#intake.counts);
     forget(this);
-    // Nothing is recorded from here on: `#closing` is set once this function first awaits.
+    // Nothing is recorded from here on: the intake is closed once this function first awaits.
     let pipeline: Pipeline;
     do {
       pipeline = this.#reopening.current;
@@ -404,10 +333,6 @@ class OpenLog<Events extends EventDefinitions> implements SecurityLog<Events>, O
     this.#releaseExclusive();
     // The caller may exit as soon as this resolves.
     this.#diagnostics.deliverNow();
-  }
-
-  #counts(): { recorded: number; belowLevel: number; dropped: number } {
-    return { recorded: this.#recorded, belowLevel: this.#belowLevel, dropped: this.#drops.total };
   }
 
   #diagnose(level: Diagnostic["level"], code: Diagnostic["code"], message: string, handler?: string): void {
@@ -422,8 +347,4 @@ function shipperThreadError(): SeclogError {
     "createSecurityLog: this is the thread that ships another log, and a handler's module or a bundle has loaded the " +
       "application into it: keep handlers in modules of their own; docs/deploy.md shows how for each bundler",
   );
-}
-
-function closed(): SeclogError {
-  return new SeclogError("SECLOG_CLOSED", "the log is closed: create it once, close it last");
 }
