@@ -132,7 +132,10 @@ export class Session implements Queries {
 
   /** The bytes of a `COPY … TO STDOUT`, in the transaction that has begun. */
   copyTo(sql: string): Readable {
-    return this.client.query(copyStreams.to(sql));
+    const stream = this.client.query(copyStreams.to(sql));
+    // The reader gets it. After the reader has left, the end of the connection is an error too.
+    stream.on("error", () => {});
+    return stream;
   }
 
   async end(): Promise<void> {

@@ -19,7 +19,7 @@ export interface VerifyStoredLogOptions extends VerifyLogOptions {
   readonly source: { readonly url: string } | { readonly folder: string };
   /** A new folder for an export of what is read. @default none */
   readonly writeExport?: string | undefined;
-  /** Abandons the verification; the connection, which may be in the middle of a COPY, is left to the process's end. */
+  /** Abandons the verification, and its connection in the middle of a COPY. */
   readonly signal?: AbortSignal;
 }
 
@@ -37,11 +37,14 @@ export async function verifyStoredLog(options: VerifyStoredLogOptions): Promise<
   try {
     if ("folder" in source) return await verify(folderLog(source.folder, begin));
     const { session, log } = await openSnapshot(source.url);
+    const abandon = (): void => void session.end();
+    signal?.addEventListener("abort", abandon, { once: true });
     try {
+      signal?.throwIfAborted();
       return await verify(log);
     } finally {
-      // An interrupted COPY would have to be read to its end first.
-      if (signal?.aborted !== true) await session.end();
+      signal?.removeEventListener("abort", abandon);
+      await session.end();
     }
   } catch (error) {
     if (!(error instanceof InputError)) throw databaseError(error, "reader");

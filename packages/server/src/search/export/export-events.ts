@@ -28,7 +28,7 @@ export interface ExportOptions {
 /** The most rows that are printed between two looks at the signal. */
 const MOST_ROWS = 1_000;
 
-/** Writes the events to a caller, without files. Returns how many there were. */
+/** Writes the events to a caller, without files, at the caller's pace. Returns how many there were. */
 export async function exportTo(
   source: ExportSource,
   format: string,
@@ -39,7 +39,7 @@ export async function exportTo(
   const print = printerOf(formatOf(format));
   let rows = 0;
   if (header !== "") await write(header);
-  for await (const found of storedEvents(source.url, source.database, source.filter)) {
+  for await (const found of storedEvents(source.url, source.database, source.filter, undefined, signal)) {
     signal.throwIfAborted();
     rows += found.rows.length;
     await write(found.rows.map(print).join(""));

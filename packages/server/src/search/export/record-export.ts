@@ -6,6 +6,8 @@ import { postgresHandler } from "seclog/postgres";
 export interface ExportRecord {
   readonly format: string;
   readonly filter: string;
+  /** Who exports. @default unknown: the program's user is not among the log's people */
+  readonly actor?: string | undefined;
   readonly rows?: number;
   /** The SHA-256 of the manifest. */
   readonly sha256?: string;

@@ -33,6 +33,7 @@ const PLACES: readonly number[] = KEYS.map((key) => COLUMNS.findIndex(({ name })
  * Streams the events that match, in one snapshot, ordered by time, source, number and class.
  *
  * @param after continues after this position
+ * @param signal ends the query, also while the database prepares the first row
  * @throws SeclogError as the database fails
  */
 export async function* storedEvents(
@@ -40,6 +41,7 @@ export async function* storedEvents(
   database: Database,
   filter: EventFilter,
   after?: RowKey,
+  signal?: AbortSignal,
 ): AsyncGenerator<StoredEvents> {
   const columns = sql.join(COLUMNS.map(({ name }) => sql.ref(`log.${name}`)));
   const order = sql.join(KEYS.map((key) => sql.ref(`log.${key}`)));
@@ -47,7 +49,10 @@ export async function* storedEvents(
   const query = sql`SELECT ${columns} FROM security_event_log AS log
     WHERE ${conditionOf(filter)} AND ${following} ORDER BY ${order}`.compile(database);
   const copy = await copyQuery(url, query);
+  const leave = (): void => void copy.stream.destroy(signal?.reason);
+  signal?.addEventListener("abort", leave, { once: true });
   try {
+    signal?.throwIfAborted();
     for await (const lines of linesOf(copy.stream)) {
       const cells = lines.map((line) => line.split("\t"));
       yield {
@@ -56,8 +61,9 @@ export async function* storedEvents(
       };
     }
   } catch (error) {
-    throw databaseError(error, "reader");
+    throw signal?.aborted ? signal.reason : databaseError(error, "reader");
   } finally {
+    signal?.removeEventListener("abort", leave);
     await copy.close();
   }
 }
