@@ -11,6 +11,7 @@ import type {
   IntegrityResult,
   SourcesResult,
   TimelineResult,
+  VerificationState,
 } from "./contract.ts";
 import type { EventRecord } from "./event-record.ts";
 
@@ -87,6 +88,12 @@ export interface ApiClient {
   sources(signal?: AbortSignal): Promise<SourcesResult>;
   integrity(signal?: AbortSignal): Promise<IntegrityResult>;
   catalogue(signal?: AbortSignal): Promise<CatalogueResult>;
+  /** The verification that runs, or ran last. */
+  verification(signal?: AbortSignal): Promise<VerificationState>;
+  /** Starts one, with public keys that do not come from the database. @default the keys that the server was given */
+  startVerification(vkeys?: readonly string[], signal?: AbortSignal): Promise<VerificationState>;
+  /** The address of a download of the events that match: a page's link to it needs no script. */
+  exportUrl(selection: Omit<Selection, "budget"> & { readonly format?: string }): string;
   /** Follows the log until the signal aborts or the server closes. Pass the last item's id to go on from there. */
   stream(
     selection: { readonly q?: string; readonly lastId?: string },
@@ -97,15 +104,20 @@ export interface ApiClient {
 /** Makes a client. */
 export function apiClient({ url, token, fetch: ask = fetch }: ApiClientOptions): ApiClient {
   const base = url.replace(/\/+$/, "");
+  const address = (path: string, parameters: object): string => {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, String(value));
+    return `${base}/api/v1/${path}${query.size === 0 ? "" : `?${query}`}`;
+  };
   const request = async (
     path: string,
     parameters: object,
     signal?: AbortSignal,
     headers: { [name: string]: string } = {},
+    method = "GET",
   ): Promise<Response> => {
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, String(value));
-    const response = await ask(`${base}/api/v1/${path}${query.size === 0 ? "" : `?${query}`}`, {
+    const response = await ask(address(path, parameters), {
+      method,
       headers: {
         accept: "application/json",
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -130,6 +142,12 @@ export function apiClient({ url, token, fetch: ask = fetch }: ApiClientOptions):
     sources: (signal) => get("sources", {}, signal),
     integrity: (signal) => get("integrity", {}, signal),
     catalogue: (signal) => get("catalogue", {}, signal),
+    verification: (signal) => get("verification", {}, signal),
+    startVerification: async (vkeys, signal) => {
+      const vkey = vkeys?.join(" ");
+      return (await (await request("verification", { vkey }, signal, {}, "POST")).json()) as VerificationState;
+    },
+    exportUrl: (selection) => address("export", selection),
     async *stream({ q, lastId }, signal) {
       const resumed: { [name: string]: string } = lastId === undefined ? {} : { "last-event-id": lastId };
       const response = await request("stream", { q }, signal, { accept: "text/event-stream", ...resumed });

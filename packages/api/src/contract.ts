@@ -134,6 +134,28 @@ export interface IntegrityResult {
   readonly holds: number;
 }
 
+/** `GET /api/v1/verification`, and of `POST`, which starts one if none is running. */
+export interface VerificationState {
+  /** `unfinished` if something prevented an answer; the last difference says what. */
+  readonly state: "none" | "running" | "passed" | "failed" | "unfinished";
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  /** Leaves that have been verified, of all. */
+  readonly done: number;
+  readonly total: number;
+  /** What was compared; empty until the end. */
+  readonly checks: readonly VerificationCheck[];
+  /** What is not as it was sealed, at most 200 sentences, and how many more there are. */
+  readonly differences: readonly string[];
+}
+
+export interface VerificationCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  /** A sentence. */
+  readonly detail: string;
+}
+
 /** `GET /api/v1/catalogue` */
 export interface CatalogueResult {
   readonly types: readonly {

@@ -24,6 +24,8 @@ export type {
   Tally,
   TimelineBucket,
   TimelineResult,
+  VerificationCheck,
+  VerificationState,
 } from "./contract.ts";
 export type { EventRecord } from "./event-record.ts";
 export {

@@ -6,8 +6,12 @@ import { errorMessage, SeclogError } from "seclog";
 import { databaseError } from "../database/failure.ts";
 import type { Database } from "../database/reader.ts";
 import { isLoopback } from "../http/service.ts";
+import type { BackgroundVerification } from "../integrity/background-verification.ts";
+import type { ExportRecord } from "../search/export/record-export.ts";
 import { readQuery } from "../search/filter-query.ts";
+import { download } from "./download.ts";
 import { openApi } from "./openapi.ts";
+import { EXPORT_PARAMETERS, VERIFICATION_PARAMETERS } from "./other-parameters.ts";
 import { readParameters } from "./parameters.ts";
 import { NotFound, ROUTES } from "./routes.ts";
 import { streamEvents } from "./stream.ts";
@@ -22,7 +26,10 @@ export interface ApiOptions {
   readonly version: string;
   /** The pause between two looks of a stream, in milliseconds. @default 500 */
   readonly intervalMs?: number;
-  /** Ends the streams. */
+  readonly verification: BackgroundVerification;
+  /** Records an export in the log; if it fails at the start, nothing is exported. @default exports leave no event */
+  readonly onExport?: ((record: ExportRecord) => Promise<void>) | undefined;
+  /** Ends the streams and the downloads. */
   readonly signal: AbortSignal;
   /** Receives the details that a response hides. */
   readonly onError: (error: unknown) => void;
@@ -31,11 +38,16 @@ export interface ApiOptions {
 /** How many streams may be open: each looks at the database twice a second. */
 const MOST_STREAMS = 50;
 
+/** How many exports may run: each has a connection of its own to the database. */
+const MOST_EXPORTS = 4;
+
 /** Makes the API. */
 export function apiApp(options: ApiOptions): Hono {
-  const { database, url, token, version, signal, intervalMs = 500, onError } = options;
+  const { database, url, token, version, verification, signal, intervalMs = 500, onError } = options;
+  const { onExport = async () => {} } = options;
   const app = new Hono();
   let streams = 0;
+  let exports = 0;
   app.use(async (c, next) => {
     const refused = refusal(c, token);
     if (refused !== undefined) return refused;
@@ -66,6 +78,29 @@ export function apiApp(options: ApiOptions): Hono {
       { headers: { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" } },
     );
   });
+  app.get("/api/v1/export", async (c) => {
+    if (exports >= MOST_EXPORTS)
+      return failed(503, "SECLOG_CONFIG", `${MOST_EXPORTS} exports are running: wait for one`, { "retry-after": "30" });
+    const { q, since, until, format } = readParameters(EXPORT_PARAMETERS, new URL(c.req.url).searchParams, {});
+    exports++;
+    return await download({
+      url,
+      database,
+      q,
+      since,
+      until,
+      format,
+      signal: AbortSignal.any([signal, c.req.raw.signal]),
+      record: onExport,
+      onError,
+      onEnd: () => exports--,
+    });
+  });
+  app.get("/api/v1/verification", (c) => c.json(verification.state));
+  app.post("/api/v1/verification", (c) => {
+    const { vkey } = readParameters(VERIFICATION_PARAMETERS, new URL(c.req.url).searchParams, {});
+    return c.json(verification.start(vkey?.split(" ").filter((key) => key !== "")), 202);
+  });
   app.notFound((c) => failed(404, "NOT_FOUND", `${c.req.path} does not exist: /api/v1/openapi.json lists the paths`));
   // A client that has left reads no response, and its search ended with it.
   app.onError((error, c) =>
@@ -76,7 +111,8 @@ export function apiApp(options: ApiOptions): Hono {
 
 /** Why a request is refused before it is read. */
 function refusal(c: HonoContext, token: string): Response | undefined {
-  if (c.req.method !== "GET" && c.req.method !== "HEAD")
+  const { method, path } = c.req;
+  if (method !== "GET" && method !== "HEAD" && !(method === "POST" && path === "/api/v1/verification"))
     return failed(405, "METHOD", "only GET and HEAD here", { allow: "GET, HEAD" });
   // A web page must not read the log through a name that resolves to this machine (DNS rebinding).
   const host = (c.req.header("host") ?? "").replace(/:\d+$/, "");

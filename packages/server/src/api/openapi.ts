@@ -1,4 +1,6 @@
 /** The OpenAPI 3.1 document, from the table of paths. */
+
+import { EXPORT_PARAMETERS, VERIFICATION_PARAMETERS } from "./other-parameters.ts";
 import type { Parameter } from "./parameters.ts";
 import { ROUTES } from "./routes.ts";
 import { SCHEMAS, type Schema } from "./schemas.ts";
@@ -25,10 +27,36 @@ export function openApi(version: string): Schema {
       description: "Reads a security event log. docs/design/console-api.md has the promises.",
     },
     security: [{ token: [] }],
-    paths: { ...Object.fromEntries(paths), "/api/v1/stream": { get: STREAM } },
+    paths: {
+      ...Object.fromEntries(paths),
+      "/api/v1/export": { get: EXPORT },
+      "/api/v1/verification": VERIFICATION,
+      "/api/v1/stream": { get: STREAM },
+    },
     components: { schemas: SCHEMAS, securitySchemes: { token: { type: "http", scheme: "bearer" } } },
   };
 }
+
+const EXPORT: Schema = {
+  operationId: "export",
+  summary: "the events that match, as a file of any size",
+  parameters: Object.entries(EXPORT_PARAMETERS).map(([name, parameter]) => parameterSchema(name, parameter)),
+  responses: { 200: { description: "a file", content: { "*/*": { schema: { type: "string" } } } } },
+};
+
+const VERIFICATION: Schema = {
+  get: {
+    operationId: "verification",
+    summary: "how far the verification is, or how the last one ended",
+    responses: { 200: { description: "its state", content: json("VerificationState") } },
+  },
+  post: {
+    operationId: "start_verification",
+    summary: "starts a verification, unless one is running",
+    parameters: Object.entries(VERIFICATION_PARAMETERS).map(([name, parameter]) => parameterSchema(name, parameter)),
+    responses: { 202: { description: "its state", content: json("VerificationState") } },
+  },
+};
 
 const STREAM: Schema = {
   operationId: "stream",

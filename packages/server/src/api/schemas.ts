@@ -104,6 +104,15 @@ export const SCHEMAS: { readonly [name: string]: Schema } = {
     removals: listOf(object({ kind: text, count: whole })),
     holds: whole,
   }),
+  VerificationState: object({
+    state: { type: "string", enum: ["none", "running", "passed", "failed", "unfinished"] },
+    started_at: orNull(time),
+    finished_at: orNull(time),
+    done: whole,
+    total: whole,
+    checks: listOf(object({ name: text, ok: { type: "boolean" }, detail: text })),
+    differences: listOf(text),
+  }),
   CatalogueResult: object({
     types: listOf(object({ type: text, level: text, category: text, outcome: text, description: text })),
     fields: listOf(object({ name: text, kind: text, about: text })),

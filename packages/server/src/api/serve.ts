@@ -1,15 +1,19 @@
 /** Serves the API. */
+import type { Vkey } from "@seclog/verify";
 import { databaseError } from "../database/failure.ts";
 import { openReader, queriesOf } from "../database/reader.ts";
 import { type FetchEnvironment, type FetchServiceOptions, startFetchService } from "../http/fetch-service.ts";
 import type { HttpService } from "../http/listening.ts";
 import { isLoopback } from "../http/service.ts";
+import { BackgroundVerification } from "../integrity/background-verification.ts";
 import { InputError } from "../text/input-error.ts";
 import { type ApiOptions, apiApp } from "./app.ts";
 
 export interface ServeApiOptions
   extends Pick<FetchServiceOptions, "listen" | "connections">,
-    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onError"> {
+    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onExport" | "onError"> {
+  /** The log's public keys, for verifications. @default those in the database, which the result says */
+  readonly keys?: readonly Vkey[] | undefined;
   /** What the server serves, from the API, such as the console's pages too. @default the API */
   readonly around?: ((api: Fetch) => Fetch) | undefined;
 }
@@ -26,7 +30,13 @@ const MOST_DATABASE_CONNECTIONS = 6;
  *
  * @throws SeclogError for a database failure, `SECLOG_CONFIG` if it cannot listen, or not there
  */
-export async function serveApi({ listen, connections, around, ...options }: ServeApiOptions): Promise<HttpService> {
+export async function serveApi({
+  listen,
+  connections,
+  around,
+  keys,
+  ...options
+}: ServeApiOptions): Promise<HttpService> {
   if (!isLoopback(listen.host)) {
     throw new InputError(
       (named) =>
@@ -37,7 +47,9 @@ export async function serveApi({ listen, connections, around, ...options }: Serv
   const ending = new AbortController();
   try {
     await queriesOf(database).query("SELECT 1");
-    const app = apiApp({ ...options, database, signal: ending.signal });
+    const { signal } = ending;
+    const verification = new BackgroundVerification({ url: options.url, database, keys, signal });
+    const app = apiApp({ ...options, database, verification, signal });
     const api: Fetch = (request, environment) => app.fetch(request, environment);
     const service = await startFetchService({
       listen,

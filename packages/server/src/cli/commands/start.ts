@@ -1,25 +1,33 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { readKeys } from "@seclog/verify/program";
 import type { Command } from "commander";
 import { errorMessage } from "seclog";
 import { serveApi } from "../../api/serve.ts";
-import { apiToken, requireUrl } from "../../config/environment.ts";
+import { apiToken, connectionUrl, requireUrl } from "../../config/environment.ts";
 import { builtSite, withPages } from "../../console/with-pages.ts";
+import { recordExport } from "../../search/export/record-export.ts";
 import { interruption, unlessInterrupted, untilInterrupted } from "../../terminal/interruption.ts";
 import { occasionalNotice } from "../../terminal/occasional-notice.ts";
 import { jsonLine, notice, print } from "../../terminal/print.ts";
 import { Exit } from "../exit.ts";
+import { collect } from "../options/collect.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
+import { asConfig } from "../options/verifier.ts";
 
 interface StartOptions extends ConnectionOptions {
   readonly listen: string;
+  readonly vkey?: readonly string[];
   readonly json?: true;
 }
 
 /** `seclog start`. */
 export function addStart(command: Command): void {
   command.option("--listen <host:port>", "the address to listen on: of this machine only", "127.0.0.1:7300");
-  addConnectionOptions(command).option("--json", "one JSON document").action(start);
+  addConnectionOptions(command)
+    .option("--vkey <key>", "the log's public key, to verify with; repeat for each later key, in order", collect)
+    .option("--json", "one JSON document")
+    .action(start);
 }
 
 async function start(options: StartOptions): Promise<void> {
@@ -28,6 +36,8 @@ async function start(options: StartOptions): Promise<void> {
   const url = requireUrl("reader");
   const given = apiToken();
   const token = given ?? randomBytes(32).toString("base64url");
+  const keys = options.vkey === undefined ? [] : asConfig(() => readKeys(options.vkey ?? []));
+  const writerUrl = connectionUrl("writer");
   const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
@@ -37,7 +47,17 @@ async function start(options: StartOptions): Promise<void> {
   const site = builtSite();
   const service = await unlessInterrupted(
     signal,
-    serveApi({ url, listen, connections, token, version, onError, around: (api) => withPages(site, "/", api) }),
+    serveApi({
+      url,
+      listen,
+      connections,
+      token,
+      version,
+      keys,
+      onExport: writerUrl === undefined ? undefined : (record) => recordExport(writerUrl, record),
+      onError,
+      around: (api) => withPages(site, "/", api),
+    }),
   );
   try {
     if (options.json) await print(jsonLine({ listening: service.url, ...(given === undefined ? { token } : {}) }));
