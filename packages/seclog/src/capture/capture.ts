@@ -144,8 +144,9 @@ export class Capture {
     if (identity === undefined || !identity.foldable) return false;
     const { address, actor } = identity;
     const route = facts["route"] ?? identity.route;
-    const crowd = [detector, facts["statusCode"], route].join("\n");
-    const likeness = { kind: [crowd, address, nameOf(actor), facts["userid"]].join("\n"), crowd, address };
+    const crowd = `${detector}\n${facts["statusCode"] ?? ""}\n${route ?? ""}`;
+    const kind = `${crowd}\n${address ?? ""}\n${nameOf(actor)}\n${facts["userid"] ?? ""}`;
+    const likeness = { kind, crowd, address };
     // A folded event is recorded later, outside the request's context.
     const named = "actor" in facts || facts["userid"] !== undefined;
     const whole = actor === undefined || actor === null || named ? facts : { actor, ...facts };

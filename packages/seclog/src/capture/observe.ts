@@ -14,21 +14,16 @@ import { causesOf, openCauses, RequestCauses } from "../record/causes.ts";
 import { bindEvents, currentContext, type RequestContext, runInContext } from "../record/context.ts";
 import { awaitJudgement, judged } from "../record/judgements.ts";
 import { peerOfSocket } from "../record/peer.ts";
-import { clearTimeout, nextTick, queueMicrotask, setTimeout } from "../runtime/timers.ts";
+import { nextTick, queueMicrotask } from "../runtime/timers.ts";
 import type { Finding } from "./answered.ts";
 import type { Capture } from "./capture.ts";
 import { DETECTED, REFUSALS } from "./detectors.ts";
 import { isSuspicious, judge } from "./judge.ts";
+import { callAtLatest, callOff } from "./latest.ts";
 import { observePrototypes } from "./prototypes.ts";
 import { errorName, errorStatus, type Refusal, refusalOf } from "./refusal.ts";
 import { isNodes, ObservedResponse } from "./response.ts";
 import type { RouteKnowledge } from "./routes.ts";
-
-/**
- * The longest time for which a judgement waits for the response to be handed to the operating system, in milliseconds:
- * a client that does not read must not be able to put its event off.
- */
-const LONGEST_WAIT_MS = 1_000;
 
 /** One request on its way through the application. */
 export class Observation extends RequestCauses {
@@ -53,7 +48,8 @@ export class Observation extends RequestCauses {
   #ended = false;
   #findings: readonly Finding[] = [];
   #endContext: RequestContext | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** The judgement waits for the response to be handed to the operating system. */
+  #awaitsSent = false;
 
   /** @param request what is passed to the log: the framework's own request where there is one */
   constructor(capture: Capture, request: object, raw: IncomingMessage, response: ServerResponse) {
@@ -120,7 +116,11 @@ export class Observation extends RequestCauses {
   /** See `prototypes.ts`. */
   responseEmits(event: unknown): void {
     if (event === "prefinish") this.#end(false, true);
-    else if (event === "close") this.#end(true, this.#response.answered);
+    else if (event === "finish") this.#sent();
+    else if (event === "close") {
+      this.#end(true, this.#response.answered);
+      this.#sent();
+    }
   }
 
   /** The request came to a layer of middleware, for frameworks that have them. */
@@ -192,15 +192,25 @@ export class Observation extends RequestCauses {
     }
     this.#endContext = currentContext();
     awaitJudgement(this.#record);
-    // Behind everything that the end sets off and that waits for nothing outside, but before the next request is read, so
-    // that events keep the order of their requests.
-    const soon = (): void => queueMicrotask(() => nextTick(this.#record));
+    this.#awaitsSent = true;
     if (closed || response.over) {
-      soon();
+      this.#sent();
       return;
     }
-    response.onSent(soon);
-    this.#timer = setTimeout(this.#record, LONGEST_WAIT_MS).unref();
+    response.onSent(() => this.#sent());
+    // A client that does not read must not be able to put its event off.
+    callAtLatest(this.#record);
+  }
+
+  /**
+   * The response is handed to the operating system, or never will be. The event is recorded behind everything that this
+   * sets off and that waits for nothing outside, but before the next request is read, so that events keep the order of
+   * their requests.
+   */
+  #sent(): void {
+    if (!this.#awaitsSent) return;
+    this.#awaitsSent = false;
+    queueMicrotask(() => nextTick(this.#record));
   }
 
   /** Express changes the URL on the way through its routers, and keeps the original. */
@@ -210,7 +220,8 @@ export class Observation extends RequestCauses {
 
   /** Records what was found, where the application did not. */
   readonly #record = (): void => {
-    clearTimeout(this.#timer);
+    this.#awaitsSent = false;
+    callOff(this.#record);
     judged(this.#record);
     const findings = this.#findings;
     this.#findings = [];

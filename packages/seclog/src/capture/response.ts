@@ -73,8 +73,9 @@ export class ObservedResponse {
     };
   }
 
-  /** Calls back when the response was handed to the operating system, or will not be. */
+  /** Calls back when the response was handed to the operating system, or will not be. Not for a response of HTTP/1.1. */
   onSent(sent: () => void): void {
+    if (isNodes(this.#response)) return;
     this.#response.once("finish", sent);
     this.#response.once("close", sent);
   }
