@@ -9,6 +9,7 @@ import type {
   EventsPage,
   FacetsResult,
   IntegrityResult,
+  SessionResult,
   SourcesResult,
   TimelineResult,
   VerificationState,
@@ -88,6 +89,8 @@ export interface ApiClient {
   sources(signal?: AbortSignal): Promise<SourcesResult>;
   integrity(signal?: AbortSignal): Promise<IntegrityResult>;
   catalogue(signal?: AbortSignal): Promise<CatalogueResult>;
+  /** Who is signed in, and what they may. */
+  session(signal?: AbortSignal): Promise<SessionResult>;
   /** The verification that runs, or ran last. */
   verification(signal?: AbortSignal): Promise<VerificationState>;
   /** Starts one, with public keys that do not come from the database. @default the keys that the server was given */
@@ -142,6 +145,7 @@ export function apiClient({ url, token, fetch: ask = fetch }: ApiClientOptions):
     sources: (signal) => get("sources", {}, signal),
     integrity: (signal) => get("integrity", {}, signal),
     catalogue: (signal) => get("catalogue", {}, signal),
+    session: (signal) => get("session", {}, signal),
     verification: (signal) => get("verification", {}, signal),
     startVerification: async (vkeys, signal) => {
       const vkey = vkeys?.join(" ");

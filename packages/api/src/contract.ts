@@ -9,6 +9,27 @@ export interface Progress {
   readonly done: boolean;
 }
 
+/** What a user may do beyond searching: `personal` shows what identifies people. */
+export type Right = "personal" | "query" | "export" | "views" | "verify" | "users";
+
+/** What a user is. */
+export type UserRole = "analyst" | "auditor" | "admin";
+
+/** `GET /api/v1/session`, also when nobody is signed in. */
+export interface SessionResult {
+  /** `null` if nobody is signed in. */
+  readonly user: { readonly name: string; readonly role: UserRole } | null;
+  /** Whether there is no user yet: the one-time link makes the first one. */
+  readonly setup: boolean;
+  /** `application`: the application that mounts the console signs its users in. */
+  readonly sign_in: "password" | "oidc" | "both" | "application" | "token";
+  /** The host of the OpenID provider. */
+  readonly oidc: string | null;
+  /** The log's origin; `null` while nothing is sealed, or nobody is signed in. */
+  readonly log: string | null;
+  readonly may: readonly Right[];
+}
+
 /** `GET /api/v1/events` */
 export interface EventsPage extends Progress {
   readonly events: readonly EventRecord[];

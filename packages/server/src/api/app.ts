@@ -1,19 +1,19 @@
 /** The API as one `fetch(Request) → Response`, for a server of its own or to be mounted into another one. */
-import { createHash, timingSafeEqual } from "node:crypto";
-import { type ApiFailure, QueryError } from "@seclog/api";
+import type { Right, SessionResult } from "@seclog/api";
 import { Hono, type Context as HonoContext } from "hono";
+import { sql } from "kysely";
 import { errorMessage, SeclogError } from "seclog";
-import { databaseError } from "../database/failure.ts";
 import type { Database } from "../database/reader.ts";
-import { isLoopback } from "../http/service.ts";
 import type { BackgroundVerification } from "../integrity/background-verification.ts";
 import type { ExportRecord } from "../search/export/record-export.ts";
 import { readQuery } from "../search/filter-query.ts";
+import { type Access, refusal, rightsOf, type Visitor } from "./access.ts";
 import { download } from "./download.ts";
+import { failed, failureOf } from "./failures.ts";
 import { openApi } from "./openapi.ts";
 import { EXPORT_PARAMETERS, VERIFICATION_PARAMETERS } from "./other-parameters.ts";
 import { readParameters } from "./parameters.ts";
-import { NotFound, ROUTES } from "./routes.ts";
+import { ROUTES } from "./routes.ts";
 import { streamEvents } from "./stream.ts";
 
 export interface ApiOptions {
@@ -21,8 +21,8 @@ export interface ApiOptions {
   readonly database: Database;
   /** The reader's connection URL, for proofs. */
   readonly url: string;
-  /** Every request must have it. */
-  readonly token: string;
+  /** Who may use it. */
+  readonly access: Access;
   readonly version: string;
   /** The pause between two looks of a stream, in milliseconds. @default 500 */
   readonly intervalMs?: number;
@@ -42,20 +42,35 @@ const MOST_STREAMS = 50;
 const MOST_EXPORTS = 4;
 
 /** Makes the API. */
-export function apiApp(options: ApiOptions): Hono {
-  const { database, url, token, version, verification, signal, intervalMs = 500, onError } = options;
+export function apiApp(options: ApiOptions): Hono<Environment> {
+  const { database, url, access, version, verification, signal, intervalMs = 500, onError } = options;
   const { onExport = async () => {} } = options;
-  const app = new Hono();
+  const app = new Hono<Environment>({
+    getPath: (request, options) => options?.env?.path ?? new URL(request.url).pathname,
+  });
   let streams = 0;
   let exports = 0;
   app.use(async (c, next) => {
-    const refused = refusal(c, token);
+    const refused = refusal(c, access);
     if (refused !== undefined) return refused;
+    let visitor: Awaited<ReturnType<Access["identify"]>>;
+    try {
+      visitor = await access.identify(c.req.raw, c.env.subject);
+    } catch (error) {
+      // Of the application, whose words are not for the client.
+      onError(error);
+      return failed(500, "INTERNAL", "internal error");
+    }
+    if (visitor instanceof Response) return visitor;
+    if (visitor !== undefined) c.set("visitor", visitor);
+    else if (c.req.path !== "/api/v1/session") return stranger(access);
     await next();
-    c.header("cache-control", "no-store");
+    // A proxy or a middleware that compresses would hold a stream back.
+    c.header("cache-control", isStream(c.res) ? "no-store, no-transform" : "no-store");
     c.header("x-content-type-options", "nosniff");
     return undefined;
   });
+  app.get("/api/v1/session", async (c) => c.json(await sessionOf(c.get("visitor"), access, database)));
   app.get("/api/v1/openapi.json", (c) => c.json(openApi(version)));
   for (const { path, parameters, respond } of ROUTES) {
     app.get(`/api/v1${path.replace(/\{(\w+)\}/g, ":$1")}`, async (c) => {
@@ -78,7 +93,7 @@ export function apiApp(options: ApiOptions): Hono {
       { headers: { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" } },
     );
   });
-  app.get("/api/v1/export", async (c) => {
+  app.get("/api/v1/export", only("export"), async (c) => {
     if (exports >= MOST_EXPORTS)
       return failed(503, "SECLOG_CONFIG", `${MOST_EXPORTS} exports are running: wait for one`, { "retry-after": "30" });
     const { q, since, until, format } = readParameters(EXPORT_PARAMETERS, new URL(c.req.url).searchParams, {});
@@ -91,17 +106,21 @@ export function apiApp(options: ApiOptions): Hono {
       until,
       format,
       signal: AbortSignal.any([signal, c.req.raw.signal]),
-      record: onExport,
+      record: (record) => onExport({ ...record, actor: c.get("visitor")?.name }),
       onError,
       onEnd: () => exports--,
     });
   });
   app.get("/api/v1/verification", (c) => c.json(verification.state));
-  app.post("/api/v1/verification", (c) => {
+  app.post("/api/v1/verification", only("verify"), (c) => {
     const { vkey } = readParameters(VERIFICATION_PARAMETERS, new URL(c.req.url).searchParams, {});
     return c.json(verification.start(vkey?.split(" ").filter((key) => key !== "")), 202);
   });
-  app.notFound((c) => failed(404, "NOT_FOUND", `${c.req.path} does not exist: /api/v1/openapi.json lists the paths`));
+  app.notFound((c) =>
+    c.req.method !== "GET" && c.req.method !== "HEAD"
+      ? failed(405, "METHOD", "only GET and HEAD here", { allow: "GET, HEAD" })
+      : failed(404, "NOT_FOUND", `${c.req.path} does not exist: /api/v1/openapi.json lists the paths`),
+  );
   // A client that has left reads no response, and its search ended with it.
   app.onError((error, c) =>
     c.req.raw.signal.aborted ? new Response(null, { status: 499 }) : failureOf(error, onError),
@@ -109,67 +128,51 @@ export function apiApp(options: ApiOptions): Hono {
   return app;
 }
 
-/** Why a request is refused before it is read. */
-function refusal(c: HonoContext, token: string): Response | undefined {
-  const { method, path } = c.req;
-  if (method !== "GET" && method !== "HEAD" && !(method === "POST" && path === "/api/v1/verification"))
-    return failed(405, "METHOD", "only GET and HEAD here", { allow: "GET, HEAD" });
-  // A web page must not read the log through a name that resolves to this machine (DNS rebinding).
-  const host = (c.req.header("host") ?? "").replace(/:\d+$/, "");
-  if (!isLoopback(host))
-    return failed(421, "HOST", "this server responds only to localhost; a proxy must send Host: localhost");
-  if (c.req.header("sec-fetch-site") === "cross-site")
-    return failed(403, "ORIGIN", "requests of other sites are refused: open the API's own address");
-  const [, given = ""] = /^Bearer (.+)$/.exec(c.req.header("authorization") ?? "") ?? [];
-  if (!isSame(given, token))
-    return failed(401, "TOKEN", "send Authorization: Bearer with the token of seclog start", {
-      "www-authenticate": "Bearer",
-    });
-  return undefined;
+/** What a server knows of a request beside it. */
+export interface ApiEnvironment {
+  /** The path from `/api` on, if the server has the API at another place. @default the URL's path */
+  readonly path?: string;
+  /** What the framework has for the request, for {@link Access.identify}. */
+  readonly subject?: unknown;
 }
 
-/** In a time that says nothing about the token. */
-function isSame(given: string, token: string): boolean {
-  const hash = (text: string): Buffer => createHash("sha256").update(text).digest();
-  return timingSafeEqual(hash(given), hash(token));
+interface Environment {
+  readonly Bindings: ApiEnvironment;
+  readonly Variables: { readonly visitor?: Visitor };
 }
 
-function failureOf(error: Error, onError: (error: unknown) => void): Response {
-  if (error instanceof NotFound) return failed(404, "NOT_FOUND", error.message);
-  const known = databaseError(error, "reader");
-  if (!(known instanceof SeclogError)) {
-    onError(known);
-    return failed(500, "INTERNAL", "internal error");
-  }
-  const { code, message, cause } = known;
-  if (code === "SECLOG_QUERY" && cause instanceof QueryError) {
-    const { at, length, suggestion } = cause;
-    return failed(400, code, message, {}, { at, length, ...(suggestion === undefined ? {} : { suggestion }) });
-  }
-  if (code === "SECLOG_CONFIG") return failed(400, code, message);
-  if (code === "SECLOG_PROOF") return failed(404, code, message);
-  onError(known);
-  // The message of a database may quote what the client must not see.
-  return failed(503, code, "the database is unavailable, or refused: see the server's output", { "retry-after": "5" });
+function isStream(response: Response): boolean {
+  const { headers } = response;
+  return headers.has("content-disposition") || headers.get("content-type")?.startsWith("text/event-stream") === true;
 }
 
-function failed(
-  status: number,
-  code: string,
-  message: string,
-  headers: { readonly [name: string]: string } = {},
-  more: Omit<ApiFailure["error"], "code" | "message"> = {},
-): Response {
-  const body: ApiFailure = { error: { code, message, ...more } };
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: {
-      "content-type": "application/json",
-      "cache-control": "no-store",
-      "x-content-type-options": "nosniff",
-      ...headers,
-    },
-  });
+/** Refuses those who may not. */
+function only(right: Right) {
+  return async (c: HonoContext<Environment>, next: () => Promise<void>): Promise<Response | undefined> => {
+    const visitor = c.get("visitor");
+    if (visitor === undefined || !rightsOf(visitor.role).includes(right)) {
+      return failed(403, "ROLE", `the role ${visitor?.role ?? "of a stranger"} may not do this: an admin may`);
+    }
+    await next();
+    return undefined;
+  };
+}
+
+function stranger({ signIn }: Access): Response {
+  return signIn === "token"
+    ? failed(401, "TOKEN", "send Authorization: Bearer with the token of seclog start", {
+        "www-authenticate": "Bearer",
+      })
+    : failed(401, "SIGN_IN", "nobody is signed in: sign in, and open the console again");
+}
+
+async function sessionOf(visitor: Visitor | undefined, { signIn }: Access, database: Database): Promise<SessionResult> {
+  const common = { setup: false, sign_in: signIn, oidc: null } as const;
+  if (visitor === undefined) return { ...common, user: null, log: null, may: [] };
+  const { rows } = await sql<{ name: string }>`
+    SELECT name FROM security_event_key ORDER BY first_size DESC LIMIT 1`.execute(database);
+  const { name, role } = visitor;
+  return { ...common, user: { name, role }, log: rows[0]?.name ?? null, may: rightsOf(role) };
 }
 
 /** The items as bytes, as fast as the client reads them. Ends them when the client leaves. */
@@ -180,6 +183,11 @@ function streamOf(
   ended: () => void,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
+  let open = true;
+  const end = (): void => {
+    if (open) ended();
+    open = false;
+  };
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
@@ -191,11 +199,13 @@ function streamOf(
       } catch (error) {
         if (!left.signal.aborted && error instanceof SeclogError) onError(errorMessage(error));
       }
-      ended();
-      controller.close();
+      end();
+      if (!left.signal.aborted) controller.close();
     },
-    cancel() {
+    async cancel() {
       left.abort();
+      end();
+      await items.return(undefined);
     },
   });
 }

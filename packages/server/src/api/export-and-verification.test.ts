@@ -69,8 +69,8 @@ describe("an export", () => {
     await vi.waitUntil(() => records.length === 2);
     const filter = expect.stringMatching(/^actor:alice, up to /);
     expect(records).toEqual([
-      { format: "ndjson", filter, reason: "started" },
-      { format: "ndjson", filter, reason: "finished", rows: 2 },
+      { format: "ndjson", filter, actor: "token", reason: "started" },
+      { format: "ndjson", filter, actor: "token", reason: "finished", rows: 2 },
     ]);
   });
 

@@ -29,6 +29,7 @@ export function openApi(version: string): Schema {
     security: [{ token: [] }],
     paths: {
       ...Object.fromEntries(paths),
+      "/api/v1/session": { get: SESSION },
       "/api/v1/export": { get: EXPORT },
       "/api/v1/verification": VERIFICATION,
       "/api/v1/stream": { get: STREAM },
@@ -36,6 +37,12 @@ export function openApi(version: string): Schema {
     components: { schemas: SCHEMAS, securitySchemes: { token: { type: "http", scheme: "bearer" } } },
   };
 }
+
+const SESSION: Schema = {
+  operationId: "session",
+  summary: "who is signed in, and what they may; also when nobody is",
+  responses: { 200: { description: "a session, or none", content: json("SessionResult") } },
+};
 
 const EXPORT: Schema = {
   operationId: "export",

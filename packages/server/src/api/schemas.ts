@@ -104,6 +104,14 @@ export const SCHEMAS: { readonly [name: string]: Schema } = {
     removals: listOf(object({ kind: text, count: whole })),
     holds: whole,
   }),
+  SessionResult: object({
+    user: orNull(object({ name: text, role: { type: "string", enum: ["analyst", "auditor", "admin"] } })),
+    setup: { type: "boolean" },
+    sign_in: { type: "string", enum: ["password", "oidc", "both", "application", "token"] },
+    oidc: orNull(text),
+    log: orNull(text),
+    may: listOf({ type: "string", enum: ["personal", "query", "export", "views", "verify", "users"] }),
+  }),
   VerificationState: object({
     state: { type: "string", enum: ["none", "running", "passed", "failed", "unfinished"] },
     started_at: orNull(time),

@@ -7,11 +7,14 @@ import type { HttpService } from "../http/listening.ts";
 import { isLoopback } from "../http/service.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
 import { InputError } from "../text/input-error.ts";
+import { tokenAccess } from "./access.ts";
 import { type ApiOptions, apiApp } from "./app.ts";
 
 export interface ServeApiOptions
   extends Pick<FetchServiceOptions, "listen" | "connections">,
-    Pick<ApiOptions, "url" | "token" | "version" | "intervalMs" | "onExport" | "onError"> {
+    Pick<ApiOptions, "url" | "version" | "intervalMs" | "onExport" | "onError"> {
+  /** Every request must have it. */
+  readonly token: string;
   /** The log's public keys, for verifications. @default those in the database, which the result says */
   readonly keys?: readonly Vkey[] | undefined;
   /** What the server serves, from the API, such as the console's pages too. @default the API */
@@ -22,7 +25,7 @@ export interface ServeApiOptions
 type Fetch = (request: Request, environment: FetchEnvironment) => Response | Promise<Response>;
 
 /** The longest statement, in milliseconds. A search that reaches it goes on with a shorter slice. */
-const STATEMENT_MS = 4_000;
+export const STATEMENT_MS = 4_000;
 const MOST_DATABASE_CONNECTIONS = 6;
 
 /**
@@ -35,6 +38,7 @@ export async function serveApi({
   connections,
   around,
   keys,
+  token,
   ...options
 }: ServeApiOptions): Promise<HttpService> {
   if (!isLoopback(listen.host)) {
@@ -49,7 +53,7 @@ export async function serveApi({
     await queriesOf(database).query("SELECT 1");
     const { signal } = ending;
     const verification = new BackgroundVerification({ url: options.url, database, keys, signal });
-    const app = apiApp({ ...options, database, verification, signal });
+    const app = apiApp({ ...options, access: tokenAccess(token), database, verification, signal });
     const api: Fetch = (request, environment) => app.fetch(request, environment);
     const service = await startFetchService({
       listen,
