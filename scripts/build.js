@@ -22,6 +22,7 @@ const PAGES = [
   "api.md",
   "capture.md",
   "collect.md",
+  "console.md",
   "deploy.md",
   "errors.md",
   "events.md",

@@ -10,10 +10,14 @@ export function basePathOf(text: string): string | undefined {
 }
 
 /**
- * The part of a request's path below the base, without a slash before it. A path that does not begin with the base is
- * below it already: a proxy, or the application's router, has removed it.
+ * The part of a request's path below the base, without a slash before it. A proxy or a router may have removed the base,
+ * or its first segments: what remains of it is removed here.
  */
 export function below(base: string, path: string): string {
-  if (path.startsWith(base)) return path.slice(base.length);
-  return `${path}/` === base ? "" : path.replace(/^\//, "");
+  for (let at = 0; at >= 0; at = base.indexOf("/", at + 1)) {
+    const rest = base.slice(at);
+    if (path.startsWith(rest)) return path.slice(rest.length);
+    if (`${path}/` === rest) return "";
+  }
+  return path;
 }

@@ -1,5 +1,6 @@
 /** The console as one `fetch(Request) → Response`: its pages, and below `api/` the API that they ask. */
 import { fileURLToPath } from "node:url";
+import type { ApiEnvironment } from "../api/app.ts";
 import { below } from "./base-path.ts";
 import { openSite, plain, type Site } from "./site.ts";
 
@@ -17,12 +18,21 @@ export function builtSite(): Site {
   return openSite(fileURLToPath(new URL("../../console", import.meta.url))) ?? UNBUILT;
 }
 
-/** Serves the pages at every path except those of the API. */
-export function withPages<Environment>(site: Site, base: string, api: Fetch<Environment>): Fetch<Environment> {
+/** Serves the pages at every path except those of the API, which gets its paths from `/api` on. */
+export function withPages<Environment extends object>(
+  site: Site,
+  base: string,
+  api: Fetch<Environment & ApiEnvironment>,
+): Fetch<Environment> {
   return async (request, environment) => {
     const path = below(base, new URL(request.url).pathname);
-    return path === "api" || path.startsWith("api/")
-      ? await api(request, environment)
+    return isApi(path)
+      ? await api(request, { ...environment, path: `/${path}` })
       : await site.respond(request, path, base);
   };
+}
+
+/** Whether a path below the base is the API's. */
+export function isApi(path: string): boolean {
+  return path === "api" || path.startsWith("api/");
 }
