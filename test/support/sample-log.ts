@@ -9,7 +9,7 @@ import type { TestDatabase } from "./postgres.ts";
 const DAY_SECONDS = 86_400;
 
 /** Texts that a terminal, a browser, a spreadsheet or a reader would obey (shared/reference/hostile-inputs.md). */
-const HOSTILE_TEXTS: readonly string[] = [
+export const HOSTILE_TEXTS: readonly string[] = [
   "<script>document.title='owned'</script>",
   "<img src=x onerror=\"document.title='owned'\">",
   '"><svg onload=document.title="owned">',

@@ -1,0 +1,74 @@
+/** The console in Chromium, whatever its pages show: it loads, at any path, and nothing that the log has becomes code. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type BrowserConsole, noBrowser, openBrowserConsole } from "../support/browser-console.ts";
+import { HOSTILE_TEXTS } from "../support/sample-log.ts";
+
+const PLACES = ["", "explore", "integrity", "settings", "nowhere"];
+
+describe.skipIf(noBrowser !== undefined)("the console in a browser", () => {
+  let under: BrowserConsole;
+
+  beforeAll(async () => {
+    under = await openBrowserConsole({ base: "/ops/seclog", events: 200 });
+  });
+  afterAll(async () => {
+    await under[Symbol.asyncDispose]();
+  });
+
+  it("loads each place below its path, without an error or a refusal by its policy", async () => {
+    const { page, complaints, go } = await under.open();
+    for (const place of PLACES) {
+      await go(place);
+      expect([place, complaints]).toEqual([place, []]);
+      expect(new URL(page.url()).pathname).toBe(`/ops/seclog/${place}`);
+    }
+    await page.context().close();
+  });
+
+  it("goes from place to place by its links, and back, without loading the page again", async () => {
+    const { page, complaints } = await under.open();
+    await page.evaluate(() => Object.assign(globalThis, { stays: true }));
+    await page
+      .getByRole("link", { name: /explore/i })
+      .first()
+      .click();
+    await page.waitForURL("**/ops/seclog/explore*");
+    await page.goBack();
+    await page.waitForURL("**/ops/seclog/");
+    expect(await page.evaluate(() => "stays" in globalThis)).toBe(true);
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it("shows hostile texts of every column as text", async () => {
+    const rows = await under.database.query<{ id: string; actor_id: string }>(
+      "SELECT id, actor_id FROM security_event_log WHERE ip_address = '198.51.100.66'",
+    );
+    expect(rows).toHaveLength(HOSTILE_TEXTS.length);
+    const entities = rows.slice(0, 8).map(({ actor_id }) => `entities/actor/${encodeURIComponent(actor_id)}`);
+    const places = ["", "explore?q=ip:198.51.100.66", `events/${rows[0]?.id}`, ...entities];
+    const { page, complaints, go } = await under.open();
+    for (const place of places) {
+      await go(place);
+      const { title, strange } = await page.evaluate(() => ({
+        title: document.title,
+        strange: [
+          ...document.querySelectorAll("script:not([src]), [onerror], [onload], a[href^='javascript:'], img[src='x']"),
+        ].length,
+      }));
+      expect([place, strange, title]).toEqual([place, 0, expect.stringContaining("Seclog")]);
+    }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it("shows a stranger nothing", async () => {
+    const context = await under.browser.newContext();
+    const response = await (await context.newPage()).goto(under.url);
+    expect([response?.status(), await response?.text()]).toEqual([
+      401,
+      expect.stringContaining("Sign in to the application"),
+    ]);
+    await context.close();
+  });
+});
