@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { isAlive } from "./support/is-alive.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
@@ -65,6 +65,18 @@ describe("seclog-demo", LONG, () => {
       .map((line) => line.trim());
     const named = lines.map((line) => /curl|query|psql|verify/.exec(line)?.[0] ?? "");
     expect(named).toEqual(["curl", "query", ...((await isInstalled("psql")) ? ["psql"] : []), "verify"]);
+    const link = /The console: (\S+)/.exec(demo.text())?.[1] ?? "";
+    const entered = await fetch(link, { redirect: "manual" });
+    const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? "";
+    expect([entered.status, entered.headers.get("location")]).toEqual([303, "/"]);
+    // The crowd arrives, also when the terminal shows nothing of it.
+    const others = new URL("/api/v1/count?q=-ip:127.0.0.1%20level:warning", link);
+    await vi.waitUntil(async () => {
+      const response = await fetch(others, { headers: { cookie } });
+      return ((await response.json()) as { events: number }).events > 50;
+    }, LONG);
+    expect((await fetch(others)).status).toBe(401);
+
     const answers: string[] = [];
     for (const line of lines) answers.push(await shell(line));
     expect(answers[0]).toContain("HTTP/1.1 404");

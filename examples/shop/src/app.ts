@@ -48,6 +48,7 @@ export function createShop(settings: Settings, security: SecurityLog): Express {
   const cookie = { httpOnly: true, sameSite: "lax", secure: settings.secureCookies, path: "/" } as const;
   const prefix = settings.secureCookies ? "__Host-" : "";
 
+  app.set("trust proxy", settings.trustProxy);
   // First, so that it sees what everything after it refuses.
   app.use(securityCapture(security));
 

@@ -11,6 +11,8 @@ export interface Settings {
   readonly host: string;
   /** `SHOP_DATA_DIR`, `./var` by default. */
   readonly directory: string;
+  /** `TRUST_PROXY`: the proxies in front, as Express names them, such as `loopback`. None by default. */
+  readonly trustProxy: string | false;
   /** Sends cookies over TLS only. On in production. */
   readonly secureCookies: boolean;
   readonly csrfSecret: string;
@@ -49,6 +51,7 @@ export async function readSettings(environment: NodeJS.ProcessEnv = process.env)
     port,
     host: environment["HOST"] ?? "127.0.0.1",
     directory,
+    trustProxy: environment["TRUST_PROXY"] || false,
     secureCookies: environment["NODE_ENV"] === "production",
     csrfSecret: randomBytes(32).toString("base64"),
     webhookSecret: credentials.webhookSecret,

@@ -93,22 +93,25 @@ export function demoRequests(port: number, credentials: ShopCredentials): readon
 }
 
 /** As much of a browser as needed: it keeps cookies and does not follow redirects by itself. */
-class Browser {
+export class Browser {
   readonly #base: string;
+  readonly #headers: { readonly [name: string]: string };
   readonly #cookies = new Map<string, string>();
   /** Where the last response redirected to. */
   location = "";
   #body = "";
 
-  constructor(base: string) {
+  /** @param headers of every request */
+  constructor(base: string, headers: { readonly [name: string]: string } = {}) {
     this.#base = base;
+    this.#headers = headers;
   }
 
   async send(method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<number> {
     const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
     const response = await fetch(this.#base + path, {
       method,
-      headers: { "user-agent": "seclog-demo", ...(cookie === "" ? {} : { cookie }), ...headers },
+      headers: { "user-agent": "seclog-demo", ...(cookie === "" ? {} : { cookie }), ...this.#headers, ...headers },
       redirect: "manual",
       signal: AbortSignal.timeout(ANSWER_DEADLINE_MS),
       ...(body === undefined ? {} : { body }),

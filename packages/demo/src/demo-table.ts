@@ -6,7 +6,7 @@ import { styled } from "./terminal.ts";
 
 const POLL_MS = 50;
 
-/** The log's table as the reader role sees it from now on, printed as it grows. */
+/** The log's table as the reader role sees it from now on. What this machine causes is printed as it arrives. */
 export class DemoTable {
   readonly #database: Database;
   readonly #follower: EventFollower;
@@ -65,9 +65,14 @@ export class DemoTable {
   async #look(): Promise<void> {
     for await (const page of this.#follower.look()) {
       this.#seen.push(...page);
-      for (const event of page) process.stdout.write(`${line(event)}\n`);
+      for (const event of page) if (!isVisitor(event)) process.stdout.write(`${line(event)}\n`);
     }
   }
+}
+
+/** Those that come from elsewhere are for the console: they are too many for a terminal. */
+function isVisitor({ ip_address: address }: EventRow): boolean {
+  return address !== null && address !== "127.0.0.1";
 }
 
 function line(event: EventRow): string {

@@ -1,7 +1,7 @@
 /**
  * `seclog-demo`: the whole product on one machine. It starts a real PostgreSQL in a folder of its own, sets up the log
- * in it, starts the sample shop as a process of its own, does to it what happens to shops, and prints the events as
- * they arrive in the table.
+ * in it, opens the console, starts the sample shop as a process of its own, does to it what happens to shops, and prints
+ * the events as they arrive in the table. Then visitors keep coming, for the console to show.
  *
  * In the data directory (`SECLOG_DATA_DIR`, by default `var/` in the current one): `postgres/` for the server,
  * `writer-url`, `reader-url`, `sealer-url` and `pg_service.conf` for clients, `log.key` which signs the log and
@@ -19,10 +19,12 @@ import { commandLine, counted, type EventRow, readKeyFile, writeKeyFile } from "
 import { runSealer, SealerStateFile } from "@seclog/server/seal";
 import { errorMessage, SeclogError } from "seclog";
 import { setupDatabase } from "seclog/postgres/schema";
+import { startConsole } from "./demo-console.ts";
 import { checkPort, DemoError, findPlace, keepUrls, makeDirectory, type Place, readPort } from "./demo-place.ts";
 import { type DemoQueue, type DemoQueueName, startQueue } from "./demo-queue.ts";
 import { type DemoRequest, demoRequests, type ShopCredentials } from "./demo-requests.ts";
 import { DemoTable } from "./demo-table.ts";
+import { receiveVisitors } from "./demo-visitors.ts";
 import { EmbeddedPostgresError, startEmbeddedPostgres } from "./embedded-postgres.ts";
 import { Ended, endSignal } from "./terminal.ts";
 
@@ -104,6 +106,15 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   undo.push(sealing.stop);
   say(`· sealing what is stored, as ${sealing.origin}`);
 
+  const page =
+    options.once === true
+      ? undefined
+      : await startConsole({ reader: urls.reader, writer: urls.writer, vkey: sealing.vkey });
+  if (page !== undefined) {
+    undo.push(page.stop);
+    say(`· the console is open at ${page.link}`);
+  }
+
   const queue = options.queue === undefined ? undefined : await startQueue(options.queue, place.data);
   if (queue !== undefined) {
     undo.push(queue.stop);
@@ -132,8 +143,13 @@ async function demo(options: DemoOptions, undo: (() => Promise<void>)[], signal:
   await Promise.race([checkSealed(table, signal), sealing.failed, ended]);
   if (options.once === true) return;
 
-  say(`\n${whatNext(place, shop.port)}\n`);
-  await Promise.race([ended, sealing.failed, aborted(signal)]);
+  say(`\n${whatNext(place, shop.port, page?.link ?? "")}\n`);
+  const closing = new AbortController();
+  const visitors = receiveVisitors(shop.port, AbortSignal.any([signal, closing.signal]));
+  await Promise.race([ended, sealing.failed, aborted(signal)]).finally(() => {
+    closing.abort();
+    return visitors;
+  });
   say("");
 }
 
@@ -184,7 +200,7 @@ async function checkSealed(table: DemoTable, signal: AbortSignal): Promise<void>
 function startSealer(
   { data }: Place,
   url: string,
-): { readonly origin: string; readonly failed: Promise<never>; stop(): Promise<void> } {
+): { readonly origin: string; readonly vkey: string; readonly failed: Promise<never>; stop(): Promise<void> } {
   const file = join(data, "log.key");
   const signer = existsSync(file) ? readKeyFile(file) : writeKeyFile(file, "demo.seclog.example");
   writeFileSync(join(data, "log.vkey"), `${signer.vkey}\n`);
@@ -207,6 +223,7 @@ function startSealer(
   failed.catch(() => {});
   return {
     origin: signer.name,
+    vkey: signer.vkey,
     failed,
     stop: async () => {
       stopping.abort();
@@ -254,6 +271,7 @@ async function startShop(
       HOST: "127.0.0.1",
       PORT: String(port),
       SHOP_DATA_DIR: place.shopData,
+      TRUST_PROXY: "loopback",
       SECLOG_DATABASE_URL: undefined,
       // Through a queue, the shop has no access to the database at all.
       ...(queue ?? { SECLOG_DATABASE_URL_FILE: join(place.data, "writer-url") }),
@@ -295,9 +313,11 @@ async function aborted(signal: AbortSignal): Promise<undefined> {
 }
 
 /** What to try while it runs; each line can be pasted into a shell. */
-function whatNext(place: Place, port: number): string {
+function whatNext(place: Place, port: number, console: string): string {
   const file = (name: string): string => quoted(shown(place, join(place.data, name)));
   const lines = [
+    `The console: ${console}`,
+    "Other visitors come all the time: the console shows what they do, the table here what you do.",
     `The shop: http://127.0.0.1:${port} (names and passwords: ${shown(place, join(place.shopData, "credentials.json"))})`,
     "Do something to it, and see it arrive here:",
     `  curl -i -X DELETE http://127.0.0.1:${port}/products/morning-mug`,
