@@ -1,0 +1,96 @@
+/** Saved views: queries with a name. Good ones are built in. */
+import { ApiError } from "@seclog/api";
+import { useQuery } from "@tanstack/react-query";
+import { cache } from "../../data/api.ts";
+
+export interface View {
+  readonly id: string;
+  readonly name: string;
+  readonly query: string;
+  readonly since?: string | null;
+  /** As in the address: `time,level,type`. */
+  readonly columns?: string | readonly string[] | null;
+  readonly built_in: boolean;
+  readonly owner: string | null;
+}
+
+const built = (name: string, query: string): View => ({
+  id: `built-in:${name}`,
+  name,
+  query,
+  built_in: true,
+  owner: null,
+});
+
+/** For a server that keeps no views. */
+const BUILT_IN: readonly View[] = [
+  built("Worth a look", "level>=warning or type:*_successafterfail"),
+  built("Failed sign-ins", "type:authn_login_fail,authn_login_fail_max,authn_login_lock"),
+  built("Success after failures", "type:*_successafterfail"),
+  built("Refused access", "category:authz outcome:failure"),
+  built("Wrong methods", "type:illegal_request_method"),
+  built("Webhooks", "type:webhook_*"),
+  built("The log itself", "category:log"),
+];
+
+const KEY = ["views"];
+
+export interface Views {
+  readonly views: readonly View[];
+  /** Whether the server keeps views, so that one can be saved. */
+  readonly areKept: boolean;
+}
+
+export function useViews(): Views {
+  const { data } = useQuery({ queryKey: KEY, queryFn: ({ signal }) => load(signal), staleTime: 60_000 });
+  return data ?? { views: BUILT_IN, areKept: false };
+}
+
+async function load(signal: AbortSignal): Promise<Views> {
+  const answer = await send("GET", "views", undefined, signal).catch((error: unknown) => {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
+  });
+  if (answer === undefined) return { views: BUILT_IN, areKept: false };
+  const { views } = answer as { views: readonly View[] };
+  return { views: views.some((view) => view.built_in) ? views : [...BUILT_IN, ...views], areKept: true };
+}
+
+export async function saveView(view: {
+  readonly name: string;
+  readonly query: string;
+  readonly since: string | undefined;
+  readonly columns: string | undefined;
+}): Promise<void> {
+  await send("POST", "views", view);
+  await cache.invalidateQueries({ queryKey: KEY });
+}
+
+export async function removeView(id: string): Promise<void> {
+  await send("DELETE", `views/${encodeURIComponent(id)}`);
+  await cache.invalidateQueries({ queryKey: KEY });
+}
+
+/** The view's columns as in the address. */
+export function columnsOf({ columns }: View): string | undefined {
+  if (columns === undefined || columns === null) return undefined;
+  return typeof columns === "string" ? columns : columns.join(",");
+}
+
+async function send(method: string, path: string, body?: object, signal?: AbortSignal): Promise<unknown> {
+  const response = await fetch(new URL(`api/v1/${path}`, document.baseURI), {
+    method,
+    headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const text = await response.text();
+  if (response.ok) return text === "" ? {} : JSON.parse(text);
+  let failure = { code: "HTTP", message: `the server answered ${response.status}` };
+  try {
+    failure = (JSON.parse(text) as { error: typeof failure }).error;
+  } catch {
+    // A proxy's page says less than the status.
+  }
+  throw new ApiError(response.status, failure);
+}
