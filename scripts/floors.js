@@ -131,7 +131,6 @@ export const HOUSES = {
       "app.tsx": 6,
       "main.tsx": 7,
     },
-    separate: ["pages"],
     loaders: { "app.tsx": "loads a page when it is opened first" },
   },
   "packages/demo": {

@@ -8,10 +8,10 @@ it("faultOf() - finds nothing wrong with a query that can be read", () => {
 });
 
 it("faultOf() - points at the fault, and offers the nearest field and the text", () => {
-  const fault = faultOf("level>=warning statsu:403");
+  const fault = faultOf("level>=warning servic:shop");
   expect(fault?.at).toBe(15);
-  expect(fault?.meant).toBe("level>=warning status:403");
-  expect(fault?.asText).toBe('level>=warning "statsu:403"');
+  expect(fault?.meant).toBe("level>=warning service:shop");
+  expect(fault?.asText).toBe('level>=warning "servic:shop"');
 });
 
 it("faultOf() - offers ways out that can be read, whatever is wrong", () => {
