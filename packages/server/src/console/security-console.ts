@@ -3,13 +3,13 @@ import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import type { UserRole } from "@seclog/api";
-import { readVkey } from "@seclog/verify";
+import { readVkey, type Vkey } from "@seclog/verify";
 import { errorMessage, SeclogError, type SecurityLog } from "seclog";
 import type { Access, Visitor } from "../api/access.ts";
 import { type ApiEnvironment, apiApp } from "../api/app.ts";
 import { STATEMENT_MS } from "../api/serve.ts";
 import { requireUrl } from "../config/environment.ts";
-import { openReader } from "../database/reader.ts";
+import { type Database, openReader } from "../database/reader.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
 import { quoted } from "../text/words.ts";
 import { basePathOf, below } from "./base-path.ts";
@@ -98,15 +98,14 @@ const MOST_DATABASE_CONNECTIONS = 6;
 const ROLES: readonly string[] = ["analyst", "auditor", "admin"] satisfies UserRole[];
 
 /**
- * Makes a console. It connects to the database at the first request.
+ * Makes a console. It reads the database's URL and connects at the first request that needs it.
  *
- * @throws SeclogError `SECLOG_CONFIG` for a path, a URL or a key that cannot be used
+ * @throws SeclogError `SECLOG_CONFIG` for a path or a key that cannot be used
  */
 export function securityConsole<Subject = unknown>(options: SecurityConsoleOptions<Subject>): SecurityConsole {
-  const { databaseUrl: url = requireUrl("reader"), log, vkeys = [], onError = report } = options;
+  const { log, vkeys = [], onError = report } = options;
   const basePath = options.basePath === undefined ? undefined : requireBasePath(options.basePath);
-  const keys = vkeys.map((text) => readVkey(text.trim()));
-  const database = openReader(STATEMENT_MS, url, MOST_DATABASE_CONNECTIONS);
+  const keys = vkeys.map(readKey);
   const ending = new AbortController();
   const { signal } = ending;
   const access: Access = {
@@ -117,24 +116,33 @@ export function securityConsole<Subject = unknown>(options: SecurityConsoleOptio
       return user === undefined || user instanceof Response ? user : checked(user);
     },
   };
-  const app = apiApp({
-    database,
-    url,
-    access,
-    version: version(),
-    verification: new BackgroundVerification({ url, database, keys, signal }),
-    ...(log === undefined
-      ? {}
-      : { onExport: (record) => log.recordSecurityEvent("log_export", null, { ...record }).durable }),
-    signal,
-    onError,
-  });
+  // A build that loads the application's modules has neither a database nor a URL.
+  let opened: { readonly app: ReturnType<typeof apiApp>; readonly database: Database } | undefined;
+  function open(): NonNullable<typeof opened> {
+    if (opened !== undefined) return opened;
+    const url = options.databaseUrl ?? requireUrl("reader");
+    const database = openReader(STATEMENT_MS, url, MOST_DATABASE_CONNECTIONS);
+    const app = apiApp({
+      database,
+      url,
+      access,
+      version: version(),
+      verification: new BackgroundVerification({ url, database, keys, signal }),
+      ...(log === undefined
+        ? {}
+        : { onExport: (record) => log.recordSecurityEvent("log_export", null, { ...record }).durable }),
+      signal,
+      onError,
+    });
+    opened = { app, database };
+    return opened;
+  }
   const site = builtSite();
 
   async function respond(request: Request, base: string, environment: ApiEnvironment): Promise<Response> {
     try {
       const path = below(base, new URL(request.url).pathname);
-      if (isApi(path)) return await app.fetch(request, { ...environment, path: `/${path}` });
+      if (isApi(path)) return await open().app.fetch(request, { ...environment, path: `/${path}` });
       const user = await access.identify(request, environment.subject);
       if (user instanceof Response) return user;
       if (user === undefined) return plain(401, "Sign in to the application, and open the console again.");
@@ -189,7 +197,7 @@ export function securityConsole<Subject = unknown>(options: SecurityConsoleOptio
     route: { GET: fetch, POST: fetch, PUT: fetch, PATCH: fetch, DELETE: fetch },
     async close() {
       ending.abort();
-      await database.destroy();
+      await opened?.database.destroy();
     },
   };
 }
@@ -201,6 +209,14 @@ function checked({ name, role }: ConsoleUser): Visitor {
     "SECLOG_CONFIG",
     `authorize returned name ${quoted(String(name))} and role ${quoted(String(role))}: return a name, and one of ${ROLES.join(", ")}`,
   );
+}
+
+function readKey(text: string): Vkey {
+  try {
+    return readVkey(text.trim());
+  } catch (error) {
+    throw new SeclogError("SECLOG_CONFIG", `vkeys: ${quoted(text)} is not a public key: ${errorMessage(error)}`);
+  }
 }
 
 function requireBasePath(text: string): string {
