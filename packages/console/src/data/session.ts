@@ -8,8 +8,8 @@ export interface Session {
   readonly user: { readonly name: string; readonly role: string } | null;
   /** Whether the console has no user yet: the one-time link makes the first one. */
   readonly setup: boolean;
-  /** `application`: the application that mounts the console signs its users in. */
-  readonly sign_in: "password" | "oidc" | "both" | "application";
+  /** `application`: the application that mounts the console signs its users in. `token`: a link of the terminal. */
+  readonly sign_in: "password" | "oidc" | "both" | "application" | "token";
   /** The host of the OpenID provider. */
   readonly oidc: string | null;
   readonly may: readonly ("personal" | "query" | "export" | "views" | "verify" | "users")[];

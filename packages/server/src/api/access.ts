@@ -25,6 +25,8 @@ export interface Access {
     request: Request,
     subject: unknown,
   ): Visitor | Response | undefined | Promise<Visitor | Response | undefined>;
+  /** Ends the sender's session, and returns the cookie that says so. @default a session is not ours to end */
+  signOut?(request: Request): string;
 }
 
 const RIGHTS: { readonly [R in UserRole]: readonly Right[] } = {

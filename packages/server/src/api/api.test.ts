@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { insert, SOURCE_A, SOURCE_C, SOURCE_D, seedLog } from "#test/support/seeded-log.ts";
 import type { HttpService } from "../http/listening.ts";
+import { tokenAccess } from "./access.ts";
 import { openApi } from "./openapi.ts";
 import { SCHEMAS } from "./schemas.ts";
 import { serveApi } from "./serve.ts";
@@ -25,7 +26,7 @@ beforeAll(async () => {
   service = await serveApi({
     url: server.readerUrl,
     listen: { host: "127.0.0.1", port: 0 },
-    token: TOKEN,
+    access: tokenAccess(TOKEN),
     version: "0",
     intervalMs: 50,
     onError: (error) => errors.push(error),
@@ -265,7 +266,7 @@ describe("the server", () => {
   });
 
   it("refuses to listen where others could connect", async () => {
-    const options = { url: server.readerUrl, token: TOKEN, version: "0", onError: () => {} };
+    const options = { url: server.readerUrl, access: tokenAccess(TOKEN), version: "0", onError: () => {} };
     await expect(serveApi({ ...options, listen: { host: "0.0.0.0", port: 0 } })).rejects.toThrow("loopback only");
   });
 

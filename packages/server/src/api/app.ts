@@ -71,6 +71,11 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
     return undefined;
   });
   app.get("/api/v1/session", async (c) => c.json(await sessionOf(c.get("visitor"), access, database)));
+  app.delete("/api/v1/session", (c) => {
+    if (access.signOut === undefined)
+      return failed(405, "METHOD", "the application signs its users out", { allow: "GET, HEAD" });
+    return new Response(null, { status: 204, headers: { "set-cookie": access.signOut(c.req.raw) } });
+  });
   app.get("/api/v1/openapi.json", (c) => c.json(openApi(version)));
   for (const { path, parameters, respond } of ROUTES) {
     app.get(`/api/v1${path.replace(/\{(\w+)\}/g, ":$1")}`, async (c) => {

@@ -10,6 +10,7 @@ import { sealLog, TEST_SIGNER } from "#test/support/seal-log.ts";
 import { seedLog } from "#test/support/seeded-log.ts";
 import type { HttpService } from "../http/listening.ts";
 import type { ExportRecord } from "../search/export/record-export.ts";
+import { tokenAccess } from "./access.ts";
 import { serveApi } from "./serve.ts";
 
 const TOKEN = "t".repeat(32);
@@ -33,7 +34,7 @@ async function start(of: TestDatabase = server, keys = [readVkey(TEST_SIGNER.vke
   return await serveApi({
     url: of.readerUrl,
     listen: { host: "127.0.0.1", port: 0 },
-    token: TOKEN,
+    access: tokenAccess(TOKEN),
     version: "0",
     keys,
     onExport: async (record) => {

@@ -7,14 +7,11 @@ import type { HttpService } from "../http/listening.ts";
 import { isLoopback } from "../http/service.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
 import { InputError } from "../text/input-error.ts";
-import { tokenAccess } from "./access.ts";
 import { type ApiOptions, apiApp } from "./app.ts";
 
 export interface ServeApiOptions
   extends Pick<FetchServiceOptions, "listen" | "connections">,
-    Pick<ApiOptions, "url" | "version" | "intervalMs" | "onExport" | "onError"> {
-  /** Every request must have it. */
-  readonly token: string;
+    Pick<ApiOptions, "url" | "access" | "version" | "intervalMs" | "onExport" | "onError"> {
   /** The log's public keys, for verifications. @default those in the database, which the result says */
   readonly keys?: readonly Vkey[] | undefined;
   /** What the server serves, from the API, such as the console's pages too. @default the API */
@@ -38,7 +35,6 @@ export async function serveApi({
   connections,
   around,
   keys,
-  token,
   ...options
 }: ServeApiOptions): Promise<HttpService> {
   if (!isLoopback(listen.host)) {
@@ -53,7 +49,7 @@ export async function serveApi({
     await queriesOf(database).query("SELECT 1");
     const { signal } = ending;
     const verification = new BackgroundVerification({ url: options.url, database, keys, signal });
-    const app = apiApp({ ...options, access: tokenAccess(token), database, verification, signal });
+    const app = apiApp({ ...options, database, verification, signal });
     const api: Fetch = (request, environment) => app.fetch(request, environment);
     const service = await startFetchService({
       listen,

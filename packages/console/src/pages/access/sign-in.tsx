@@ -16,7 +16,13 @@ export function SignIn({ session }: { readonly session: Session }): ReactNode {
       <div className={style.card}>
         <Logo size={28} />
         <h1>Sign in to Seclog</h1>
-        <p>Every sign-in is an event in the log.</p>
+        {how === "token" ? (
+          <p>
+            Open the link that seclog start has printed in the terminal. It works once, and each use prints the next.
+          </p>
+        ) : (
+          <p>Every sign-in is an event in the log.</p>
+        )}
         {hasPassword ? <Credentials submit="Sign in" send={signIn} /> : null}
         {hasPassword && oidc !== null ? <div className={style.or}>or</div> : null}
         {oidc === null ? null : (

@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { readKeys } from "@seclog/verify/program";
 import type { Command } from "commander";
 import { errorMessage } from "seclog";
+import { tokenAccess } from "../../api/access.ts";
+import { LinkSignIn } from "../../api/link-sign-in.ts";
 import { serveApi } from "../../api/serve.ts";
 import { apiToken, connectionUrl, requireUrl } from "../../config/environment.ts";
 import { builtSite, withPages } from "../../console/with-pages.ts";
@@ -45,24 +48,37 @@ async function start(options: StartOptions): Promise<void> {
   const say = occasionalNotice();
   const onError = (error: unknown): void => say(errorMessage(error));
   const site = builtSite();
+  let listening = "";
+  const access = new LinkSignIn({
+    visitor: { name: userName(), role: "admin" },
+    programs: tokenAccess(token),
+    onUsed: (path) => notice(`Somebody opened the link. For another browser: ${listening}${path}`),
+  });
   const service = await unlessInterrupted(
     signal,
     serveApi({
       url,
       listen,
       connections,
-      token,
+      access,
       version,
       keys,
       onExport: writerUrl === undefined ? undefined : (record) => recordExport(writerUrl, record),
       onError,
-      around: (api) => withPages(site, "/", api),
+      around: (api) => {
+        const pages = withPages(site, "/", api);
+        return (request, environment) => access.enter(request) ?? pages(request, environment);
+      },
     }),
   );
+  listening = service.url;
   try {
-    if (options.json) await print(jsonLine({ listening: service.url, ...(given === undefined ? { token } : {}) }));
+    if (options.json)
+      await print(
+        jsonLine({ listening, link: `${listening}${access.path}`, ...(given === undefined ? { token } : {}) }),
+      );
     else {
-      await print(`${service.url}/\n`);
+      await print(`${listening}${access.path}\n`);
       if (given === undefined) notice(`Authorization: Bearer ${token} (SECLOG_API_TOKEN keeps one over restarts)`);
     }
     await untilInterrupted(signal);
@@ -73,4 +89,13 @@ async function start(options: StartOptions): Promise<void> {
     else await closing;
   }
   throw new Exit(0);
+}
+
+/** Who started the program. A container's user may have no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return "operator";
+  }
 }
