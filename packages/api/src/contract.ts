@@ -177,6 +177,20 @@ export interface VerificationCheck {
   readonly detail: string;
 }
 
+/** `GET /api/v1/views`: queries with a name. */
+export interface ViewsResult {
+  readonly views: readonly ViewRecord[];
+}
+
+export interface ViewRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly query: string;
+  /** Whether every log has it; others have an owner. */
+  readonly built_in: boolean;
+  readonly owner: string | null;
+}
+
 /** `GET /api/v1/catalogue` */
 export interface CatalogueResult {
   readonly types: readonly {

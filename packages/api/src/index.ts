@@ -29,6 +29,8 @@ export type {
   UserRole,
   VerificationCheck,
   VerificationState,
+  ViewRecord,
+  ViewsResult,
 } from "./contract.ts";
 export type { EventRecord } from "./event-record.ts";
 export {

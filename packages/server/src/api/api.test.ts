@@ -1,5 +1,5 @@
 /** The API as a server, asked by its own client, against a real PostgreSQL. */
-import { type ApiClient, ApiError, apiClient, type EventRecord, type StreamItem } from "@seclog/api";
+import { type ApiClient, ApiError, apiClient, type EventRecord, type StreamItem, type ViewsResult } from "@seclog/api";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -211,6 +211,9 @@ describe("the log", () => {
     expect((await client.sources()).sources.map(({ id }) => id)).toContain(SOURCE_A);
     expect(await client.integrity()).toMatchObject({ leaves: 0, checkpoint: null, holds: 0 });
     expect((await client.catalogue()).types.map(({ type }) => type)).toContain("authn_login_fail");
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const { views } = (await (await checkedFetch(`${service.url}/api/v1/views`, { headers })).json()) as ViewsResult;
+    for (const { query } of views) expect((await client.events({ q: query })).done).toBe(true);
     const response = await fetch(`${service.url}/api/v1/openapi.json`, {
       headers: { authorization: `Bearer ${TOKEN}` },
     });

@@ -64,7 +64,13 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
     if (visitor instanceof Response) return visitor;
     if (visitor !== undefined) c.set("visitor", visitor);
     else if (c.req.path !== "/api/v1/session") return stranger(access);
-    await next();
+    try {
+      await next();
+    } catch (error) {
+      // Node's adapter aborts a request with a text, which is not an error to Hono.
+      if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
+      throw error;
+    }
     // A proxy or a middleware that compresses would hold a stream back.
     c.header("cache-control", isStream(c.res) ? "no-store, no-transform" : "no-store");
     c.header("x-content-type-options", "nosniff");

@@ -13,6 +13,8 @@ import {
   type Query,
   type SourcesResult,
   type TimelineResult,
+  type ViewRecord,
+  type ViewsResult,
 } from "@seclog/api";
 import { sql } from "kysely";
 import { CATALOGUE, SeclogError } from "seclog";
@@ -237,6 +239,7 @@ export const ROUTES: readonly Route[] = [
     {},
     (_, { database }) => integrityOf(database),
   ),
+  route("/views", "queries with a name", "ViewsResult", {}, async (): Promise<ViewsResult> => ({ views: BUILT_IN })),
   route(
     "/catalogue",
     "the types of events and the fields of queries",
@@ -254,6 +257,19 @@ export const ROUTES: readonly Route[] = [
     }),
   ),
 ];
+
+/** What most people look for first. */
+const BUILT_IN: readonly ViewRecord[] = (
+  [
+    ["Worth a look", "level>=warning or type:*_successafterfail"],
+    ["Failed sign-ins", "type:authn_login_fail,authn_login_fail_max,authn_login_lock"],
+    ["Success after failures", "type:*_successafterfail"],
+    ["Refused access", "category:authz outcome:failure"],
+    ["Wrong methods", "type:illegal_request_method"],
+    ["Webhooks", "type:webhook_*"],
+    ["The log itself", "category:log"],
+  ] as const
+).map(([name, query]) => ({ id: `built-in:${name}`, name, query, built_in: true, owner: null }));
 
 /** How many events of the source before and after one. */
 const NEIGHBOURS = 5;

@@ -121,6 +121,9 @@ export const SCHEMAS: { readonly [name: string]: Schema } = {
     checks: listOf(object({ name: text, ok: { type: "boolean" }, detail: text })),
     differences: listOf(text),
   }),
+  ViewsResult: object({
+    views: listOf(object({ id: text, name: text, query: text, built_in: { type: "boolean" }, owner: orNull(text) })),
+  }),
   CatalogueResult: object({
     types: listOf(object({ type: text, level: text, category: text, outcome: text, description: text })),
     fields: listOf(object({ name: text, kind: text, about: text })),
