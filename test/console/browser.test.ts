@@ -1,7 +1,7 @@
 /** The console in Chromium, whatever its pages show: it loads, at any path, and nothing that the log has becomes code. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type BrowserConsole, noBrowser, openBrowserConsole } from "../support/browser-console.ts";
-import { HOSTILE_TEXTS } from "../support/sample-log.ts";
+import { HOSTILE_TEXTS, recordNow } from "../support/sample-log.ts";
 
 const PLACES = ["", "explore", "integrity", "settings", "nowhere"];
 
@@ -58,6 +58,31 @@ describe.skipIf(noBrowser !== undefined)("the console in a browser", () => {
       }));
       expect([place, strange, title]).toEqual([place, 0, expect.stringContaining("Seclog")]);
     }
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it("marks what a reader would not see, and shows the rest as it is", async () => {
+    const { page, complaints } = await under.open("explore?q=ip:198.51.100.66&since=7d");
+    const rows = page.getByRole("treegrid", { name: "Events" });
+    await rows.getByText("<script>document.title='owned'</script>").first().waitFor();
+    const text = await rows.innerText();
+    // Bidirectional overrides, escapes and invisible characters have names in their place.
+    expect(text).not.toMatch(/[\u202a-\u202e\u2066-\u2069\u200b\ufeff\u001b]/);
+    expect(text).toContain("RLO");
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it("shows an event as soon as it is stored", async () => {
+    const { page, complaints } = await under.open();
+    const streaming = page.waitForResponse((response) => response.url().includes("/api/v1/stream"));
+    await page.goto(new URL("explore?q=type:authn_login_lock", under.url).href);
+    await streaming;
+    await recordNow(under.database, "authn_login_lock", "katherine");
+    const row = page.getByRole("treegrid", { name: "Events" }).getByText("katherine").first();
+    // Half a second on a quiet machine; more on a busy one.
+    await row.waitFor({ timeout: 10_000 });
     expect(complaints).toEqual([]);
     await page.context().close();
   });

@@ -217,11 +217,11 @@ describe.each(FRAMEWORKS)("the console in %s", (_name, start) => {
     expect(all.map(({ status }) => status)).toEqual(all.map(() => 200));
     expect((await fetch(none, { headers: ADA })).status).toBe(503);
     left.abort();
-    await vi.waitUntil(async () => (await firstStatus(none)) === 200, { timeout: 2_000 });
+    await vi.waitUntil(async () => (await firstStatus(none)) === 200, { timeout: 5_000 });
     const stream = open(`${app.url}/ops/seclog/api/v1/stream?q=type:authn_login_lock`);
     await vi.waitUntil(() => stream.text().includes("event: ready"), { timeout: 5_000 });
     await recordNow(database, "authn_login_lock", "grace");
-    await vi.waitUntil(() => stream.text().includes('"authn_login_lock"'), { timeout: 2_000 });
+    await vi.waitUntil(() => stream.text().includes('"authn_login_lock"'), { timeout: 5_000 });
     stream.leave();
     await app.close();
     expect(errors).toEqual([]);

@@ -136,7 +136,8 @@ async function watched(
     page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const settled = async (): Promise<void> => {
     await page.waitForSelector("main");
-    for (let quiet = 0; quiet < 2; quiet = open.size === 0 ? quiet + 1 : 0) await drawn();
+    // A part of the page that was just loaded asks for its data some frames later.
+    for (let quiet = 0; quiet < 8; quiet = open.size === 0 ? quiet + 1 : 0) await drawn();
   };
   const go = async (to: string): Promise<void> => {
     await page.goto(new URL(to, url).href, { waitUntil: "load" });

@@ -50,7 +50,7 @@ const ACTS: readonly Act[] = [
     method: "POST",
     route: "/login",
     status: 401,
-    data: () => ({ reason: "wrong password" }),
+    data: () => ({ reason: "wrong password", statusCode: 401 }),
   },
   { type: "unauthenticated_request", weight: 12, method: "GET", route: "/account", status: 401 },
   {
@@ -174,13 +174,17 @@ function openLog(database: TestDatabase, service: string): SecurityLog {
 
 /** A burst that stands out: one address guesses the password of one account, and gets in. */
 function guessedPassword(log: SecurityLog): { readonly age: number; readonly record: () => void }[] {
-  const request = requestOf("POST", "/login", "45.155.205.233", "python-requests/2.32.4", "/login", 401);
+  const request = requestOf("POST", "/login", "45.155.205.233", "python-requests/2.32.4", "/login");
   const guesses = Array.from({ length: 79 }, (_, n) => ({
     age: 5_400 - n * 3,
     record: () =>
-      void log.recordSecurityEvent("authn_login_fail", request, { actor: "grace", reason: "wrong password" }),
+      void log.recordSecurityEvent("authn_login_fail", request, {
+        actor: "grace",
+        reason: "wrong password",
+        statusCode: 401,
+      }),
   }));
-  const end = { actor: "grace", retries: 79 };
+  const end = { actor: "grace", retries: 79, statusCode: 303 };
   return [
     ...guesses,
     { age: 5_160, record: () => void log.recordSecurityEvent("authn_login_successafterfail", request, end) },
@@ -212,25 +216,17 @@ function recordAct(log: SecurityLog, act: Act, n: number, random: () => number):
   const path = act.path?.(n) ?? act.route;
   const address = random() < 0.25 ? `203.0.113.${Math.floor(random() * 250) + 1}` : one(ADDRESSES, random);
   const request =
-    path === undefined
-      ? null
-      : requestOf(act.method ?? "GET", path, address, one(AGENTS, random), act.route, act.status);
+    path === undefined ? null : requestOf(act.method ?? "GET", path, address, one(AGENTS, random), act.route);
   const anonymous = act.type === "unauthenticated_request" || act.type === "webhook_signature_failure";
   log.recordSecurityEvent(act.type as "authz_fail", request, {
     ...(anonymous ? {} : { actor: one(ACTORS, random) }),
+    ...(act.status === undefined ? {} : { statusCode: act.status }),
     ...act.data?.(n),
   });
 }
 
 /** By shape, as the library reads requests of any framework. */
-function requestOf(
-  method: string,
-  url: string,
-  remoteAddress: string,
-  agent: string,
-  route?: string,
-  statusCode?: number,
-): object {
+function requestOf(method: string, url: string, remoteAddress: string, agent: string, route?: string): object {
   const headers = { host: "shop.example", "user-agent": agent };
   return {
     method,
@@ -238,7 +234,6 @@ function requestOf(
     headers,
     socket: { remoteAddress },
     ...(route === undefined ? {} : { route: { path: route } }),
-    ...(statusCode === undefined ? {} : { res: { statusCode } }),
   };
 }
 
