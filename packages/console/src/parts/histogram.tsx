@@ -123,7 +123,13 @@ function optionsOf(
         space: 84,
         grid: { show: false },
         ticks: { show: false },
-        values: (_plot, splits) => splits.map((split, index) => axisTime(split, splits[index - 1])),
+        // A label that begins left of the chart would be cut; the next one has the day instead.
+        values: (plot, splits) => {
+          const shown = splits.map((split) => plot.valToPos(split, "x") >= 40);
+          return splits.map((split, index) =>
+            shown[index] ? axisTime(split, shown[index - 1] ? splits[index - 1] : undefined) : "",
+          );
+        },
       },
       mini
         ? { show: false }
