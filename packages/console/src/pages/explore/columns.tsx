@@ -95,7 +95,7 @@ export const COLUMNS: readonly Column[] = [
   {
     id: "date",
     name: "Date and time",
-    width: 176,
+    width: 196,
     value: () => undefined,
     show: ({ occurred_at }) => <Time at={occurred_at} show="both" />,
     isMono: true,

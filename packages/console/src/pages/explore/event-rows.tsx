@@ -85,61 +85,69 @@ export function EventRows(props: EventRowsProps): ReactNode {
   const template = columns.map((column, at) =>
     at === columns.length - 1 ? `minmax(${column.width}px, 1fr)` : `${column.width}px`,
   );
+  // A row that is not drawn cannot be the active one.
+  const isInSight = items.some(({ index }) => events[index]?.id === place.currentId);
   return (
     <div
       ref={scroller}
       className={style.rows}
-      role="treegrid"
-      aria-label="Events"
-      aria-rowcount={total === undefined ? -1 : Math.max(total, events.length) + 1}
-      aria-colcount={columns.length}
-      aria-busy={isOld}
-      aria-activedescendant={place.currentId === undefined ? undefined : `row-${place.currentId}`}
-      tabIndex={0}
-      data-old={isOld}
-      style={{ "--columns": template.join(" "), "--least-width": isNarrow ? "0" : `${width}px` } as CSSProperties}
-      onKeyDown={(event) => moveByArrows(event, place, columns)}
-      onMouseOver={over}
-      onFocus={() => {}}
-      onMouseLeave={() => setHovered(undefined)}
-      onClick={clicked}
       onScroll={({ currentTarget }) => onTop(currentTarget.scrollTop < row / 2)}
     >
-      {isNarrow ? null : <Head columns={columns} />}
-      <div className={style.body} role="presentation" style={{ height: `${rows.getTotalSize()}px` }}>
-        {items.map((item) => {
-          const event = events[item.index];
-          if (event === undefined) return null;
-          const isOpen = event.id === place.openId;
-          return (
-            <div
-              key={item.key}
-              ref={rows.measureElement}
-              data-index={item.index}
-              className={style.item}
-              role="presentation"
-              style={{ transform: `translateY(${item.start - head}px)` }}
-            >
-              <EventRow
-                event={event}
-                index={item.index}
-                columns={columns}
-                isCurrent={event.id === place.currentId}
-                isOpen={isOpen}
-                active={
-                  hovered?.id === event.id
-                    ? hovered.column
-                    : hovered === undefined && event.id === place.currentId
-                      ? place.column
-                      : undefined
-                }
-                onFilter={onFilter}
-              />
-              {isOpen ? showOpened(event) : null}
-            </div>
-          );
-        })}
-      </div>
+      {isNarrow && events.length === 0 ? null : (
+        <div
+          role="treegrid"
+          className={style.grid}
+          aria-label="Events"
+          aria-rowcount={total === undefined ? -1 : Math.max(total, events.length) + 1}
+          aria-colcount={columns.length}
+          aria-busy={isOld}
+          aria-activedescendant={isInSight ? `row-${place.currentId}` : undefined}
+          tabIndex={0}
+          data-old={isOld}
+          style={{ "--columns": template.join(" "), "--least-width": isNarrow ? "0" : `${width}px` } as CSSProperties}
+          onKeyDown={(event) => moveByArrows(event, place, columns)}
+          onMouseOver={over}
+          onFocus={() => {}}
+          onMouseLeave={() => setHovered(undefined)}
+          onClick={clicked}
+        >
+          {isNarrow ? null : <Head columns={columns} />}
+          <div className={style.body} role="presentation" style={{ height: `${rows.getTotalSize()}px` }}>
+            {items.map((item) => {
+              const event = events[item.index];
+              if (event === undefined) return null;
+              const isOpen = event.id === place.openId;
+              return (
+                <div
+                  key={item.key}
+                  ref={rows.measureElement}
+                  data-index={item.index}
+                  className={style.item}
+                  role="presentation"
+                  style={{ transform: `translateY(${item.start - head}px)` }}
+                >
+                  <EventRow
+                    event={event}
+                    index={item.index}
+                    columns={columns}
+                    isCurrent={event.id === place.currentId}
+                    isOpen={isOpen}
+                    active={
+                      hovered?.id === event.id
+                        ? hovered.column
+                        : hovered === undefined && event.id === place.currentId
+                          ? place.column
+                          : undefined
+                    }
+                    onFilter={onFilter}
+                  />
+                  {isOpen ? showOpened(event) : null}
+                </div>
+              );
+            })}
+          </div>
+        </div>
+      )}
       {end}
     </div>
   );
@@ -169,7 +177,8 @@ function useScrollToCurrent(
   scroll: (index: number, align: "auto" | "center") => void,
 ): void {
   const { moved, currentId } = place;
-  const seen = useRef(-1);
+  // An address with an open event begins there.
+  const seen = useRef(currentId === undefined ? moved : -1);
   useEffect(() => {
     if (seen.current === moved || currentId === undefined) return;
     const index = events.findIndex(({ id }) => id === currentId);
@@ -181,7 +190,7 @@ function useScrollToCurrent(
 
 function moveByArrows(event: KeyboardEvent, place: ListPlace, columns: readonly Column[]): void {
   if (event.target !== event.currentTarget || event.metaKey || event.ctrlKey || event.altKey) return;
-  const page = Math.max(1, Math.floor(event.currentTarget.clientHeight / 28) - 2);
+  const page = Math.max(1, Math.floor((event.currentTarget.parentElement?.clientHeight ?? 0) / 28) - 2);
   const moves: { readonly [key: string]: () => void } = {
     ArrowDown: () => place.move(1),
     ArrowUp: () => place.move(-1),

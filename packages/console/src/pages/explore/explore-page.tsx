@@ -86,7 +86,7 @@ export function ExplorePage(): ReactNode {
     place.leave();
     place.leave();
     search.setFlow(true);
-    document.querySelector("[role=treegrid]")?.scrollTo({ top: 0 });
+    document.querySelector("[role=treegrid]")?.parentElement?.scrollTo({ top: 0 });
   };
   const differsAround = useCallback((event: EventRecord): void => {
     const at = Date.parse(event.occurred_at);
@@ -151,7 +151,15 @@ export function ExplorePage(): ReactNode {
     <Frame
       title="Explore"
       head={<ViewTabs views={views} query={q} onRemove={remove} />}
-      foot={<Foot loaded={found.events.length} total={total} newest={found.events[0]?.occurred_at} live={live} />}
+      foot={
+        <Foot
+          isReadable={isReadable}
+          loaded={found.events.length}
+          total={total}
+          newest={found.events[0]?.occurred_at}
+          live={live}
+        />
+      }
     >
       <div className={hasFacets ? style.explore : `${style.explore} ${style.withoutFacets}`}>
         <section className={style.query} aria-label="Query">
@@ -205,6 +213,7 @@ export function ExplorePage(): ReactNode {
           </div>
           <ResultBar
             found={found}
+            isReadable={isReadable}
             total={total}
             isTotalDone={timeline?.done === true}
             marked={marked}
@@ -298,13 +307,15 @@ function LiveButton({ live, canBeLive, isPaused, onClick }: LiveButtonProps): Re
 }
 
 interface FootProps {
+  readonly isReadable: boolean;
   readonly loaded: number;
   readonly total: number | undefined;
   readonly newest: string | undefined;
   readonly live: LiveState;
 }
 
-function Foot({ loaded, total, newest, live }: FootProps): ReactNode {
+function Foot({ isReadable, loaded, total, newest, live }: FootProps): ReactNode {
+  if (!isReadable) return "The query cannot be read";
   const time = newest === undefined ? undefined : localTime(newest).time;
   return (
     <>

@@ -60,8 +60,8 @@ export function FacetList({ selection, isReadable, onFilter }: FacetListProps): 
           )}
         </h2>
         <ul>
-          {answer === undefined
-            ? Array.from({ length: Math.min(shown, 3) }, (_, index) => (
+          {answer === undefined && isReadable
+            ? Array.from({ length: shown }, (_, index) => (
                 // biome-ignore lint/suspicious/noArrayIndexKey: they are all the same
                 <li key={index}>
                   <span className={`skeleton ${style.coming}`} />

@@ -2,6 +2,7 @@
 import * as Popover from "@radix-ui/react-popover";
 import { type KeyboardEvent, type ReactElement, type ReactNode, useState } from "react";
 import floating from "../../parts/floating.module.css";
+import { Stranger } from "../../parts/stranger.tsx";
 
 export interface MenuChoice {
   readonly name: string;
@@ -31,7 +32,18 @@ export function Menu({ children, title, choices, foot, align = "start", isOpen, 
     <Popover.Root open={open} onOpenChange={set}>
       <Popover.Trigger asChild>{children}</Popover.Trigger>
       <Popover.Portal>
-        <Popover.Content className={floating.box} align={align} sideOffset={6} collisionPadding={8} aria-label={title}>
+        <Popover.Content
+          className={floating.box}
+          align={align}
+          sideOffset={6}
+          collisionPadding={8}
+          aria-label={title}
+          onOpenAutoFocus={(event) => {
+            // Radix passes over links.
+            event.preventDefault();
+            if (event.currentTarget instanceof Element) event.currentTarget.querySelector("a")?.focus();
+          }}
+        >
           <div className={floating.group}>{title}</div>
           {/* biome-ignore lint/a11y/noStaticElementInteractions: the arrows move among the links, which have the focus */}
           <div onKeyDown={moveFocus}>
@@ -48,7 +60,7 @@ export function Menu({ children, title, choices, foot, align = "start", isOpen, 
                   onChoose();
                 }}
               >
-                {name}
+                <Stranger value={name} most={60} />
                 {about === undefined ? null : <span className={floating.right}>{about}</span>}
               </a>
             ))}

@@ -214,9 +214,9 @@ function Around({ event }: { readonly event: EventRecord }): ReactNode {
   const values = data?.facets["type"]?.values ?? [];
   return (
     <div className={style.around}>
-      <h3 className="cut">
+      <h2 className="cut">
         <Stranger value={own.value} most={60} />, {AROUND_MINUTES} minutes around it
-      </h3>
+      </h2>
       <ul>
         {values.slice(0, 6).map(({ name, events }) => (
           <li key={name}>

@@ -9,6 +9,7 @@ import style from "./explore.module.css";
 
 export interface ResultBarProps {
   readonly found: Found;
+  readonly isReadable: boolean;
   /** All that match; `undefined` until it is known. */
   readonly total: number | undefined;
   readonly isTotalDone: boolean;
@@ -24,10 +25,23 @@ export interface ResultBarProps {
 }
 
 export function ResultBar(props: ResultBarProps): ReactNode {
-  const { found, total, isTotalDone, marked, inMarked, onStop, onGoOn, onZoom, onDiffers, onUnmark, onNewer } = props;
+  const {
+    found,
+    isReadable,
+    total,
+    isTotalDone,
+    marked,
+    inMarked,
+    onStop,
+    onGoOn,
+    onZoom,
+    onDiffers,
+    onUnmark,
+    onNewer,
+  } = props;
   return (
     <div className={style.result}>
-      <span role="status">
+      <span role="status" hidden={!isReadable}>
         {total === undefined ? <span className={`skeleton ${style.comingTotal}`} /> : <b>{count(total)}</b>}{" "}
         {total === 1 ? "event" : "events"}
         {total !== undefined && !isTotalDone ? " so far" : ""}
@@ -90,7 +104,9 @@ function Reached({ found, onStop, onGoOn }: Pick<ResultBarProps, "found" | "onSt
   if (state === "failed")
     return (
       <>
-        <span>the server does not answer; what is here stays</span>
+        <span>
+          the server does not answer; {answered ? "what is here stays" : "the rows are those of the query before"}
+        </span>
         <Button kind="link" onClick={onGoOn}>
           try again
         </Button>

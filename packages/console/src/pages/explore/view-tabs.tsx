@@ -4,10 +4,12 @@ import type { ReactNode } from "react";
 import { api } from "../../data/api.ts";
 import { count } from "../../data/numbers.ts";
 import { useTimeRange } from "../../data/time-range.ts";
+import { Button } from "../../parts/control.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
 import { Link } from "../../routing/link.tsx";
-import { hrefOf } from "../../routing/place.ts";
+import { goTo, hrefOf } from "../../routing/place.ts";
+import { Menu } from "./menu.tsx";
 import style from "./views.module.css";
 import { columnsOf, type View } from "./views.ts";
 
@@ -59,6 +61,16 @@ export function ViewTabs({ views, query, onRemove }: ViewTabsProps): ReactNode {
           );
         })}
       </nav>
+      <Menu
+        title="Views"
+        choices={views.map((view, index) => {
+          const href = viewHref(view, since, until);
+          const about = index < 9 ? String(index + 1) : undefined;
+          return { name: view.name, href, ...(about === undefined ? {} : { about }), onChoose: () => goTo(href) };
+        })}
+      >
+        <Button kind="quiet" icon="down" aria-label={`All ${views.length} views`} title="All views" />
+      </Menu>
     </>
   );
 }

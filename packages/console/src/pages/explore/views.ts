@@ -43,17 +43,20 @@ export interface Views {
 
 export function useViews(): Views {
   const { data } = useQuery({ queryKey: KEY, queryFn: ({ signal }) => load(signal), staleTime: 60_000 });
-  return data ?? { views: BUILT_IN, areKept: false };
+  // Until it is known, most servers keep them: no button appears later, and moves the others.
+  return data ?? { views: BUILT_IN, areKept: true };
 }
 
 async function load(signal: AbortSignal): Promise<Views> {
-  const answer = await send("GET", "views", undefined, signal).catch((error: unknown) => {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  });
-  if (answer === undefined) return { views: BUILT_IN, areKept: false };
-  const { views } = answer as { views: readonly View[] };
+  if (!(await hasViews(signal))) return { views: BUILT_IN, areKept: false };
+  const { views } = (await send("GET", "views", undefined, signal)) as { views: readonly View[] };
   return { views: views.some((view) => view.built_in) ? views : [...BUILT_IN, ...views], areKept: true };
+}
+
+/** Whether the server keeps views: its description says so, without a request that fails. */
+async function hasViews(signal: AbortSignal): Promise<boolean> {
+  const { paths } = (await send("GET", "openapi.json", undefined, signal)) as { paths: object };
+  return Object.keys(paths).some((path) => path.endsWith("/views"));
 }
 
 export async function saveView(view: {
