@@ -33,7 +33,8 @@ export async function setUp(code: string, name: string, password: string): Promi
 
 export async function signOut(): Promise<void> {
   await send("DELETE");
-  cache.clear();
+  // What is shown asks again, and learns that nobody is signed in.
+  await cache.resetQueries();
 }
 
 function begin(session: Session): void {
