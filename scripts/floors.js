@@ -116,6 +116,7 @@ export const HOUSES = {
     makers: { pg: "database" },
     visitors: { terminal: "cli" },
     separate: ["cli/commands"],
+    loaders: { "integrity/verify-in-thread.ts": "starts the built thread, also for tests of the sources" },
     printers: ["terminal", "cli"],
   },
   "packages/console": {

@@ -5,7 +5,7 @@ import { readVkey, type VerifyReport, type Vkey } from "@seclog/verify";
 import { errorMessage, SeclogError } from "seclog";
 import { type Database, queriesOf } from "../database/reader.ts";
 import { counted, quoted } from "../text/words.ts";
-import { verifyStoredLog } from "./verify-stored-log.ts";
+import { verifyInThread } from "./verify-in-thread.ts";
 
 /** Where the log is, and the keys to trust. */
 export interface BackgroundVerificationOptions {
@@ -66,9 +66,9 @@ export class BackgroundVerification {
     const { url, database, signal } = this.#options;
     try {
       const keys = named.length > 0 ? named : await databaseKeys(database);
-      const report = await verifyStoredLog({
-        source: { url },
-        keys,
+      const report = await verifyInThread({
+        url,
+        vkeys: keys.map(({ text }) => text),
         signal,
         progress: (done, total) => {
           this.#state = { ...this.#state, done, total };
