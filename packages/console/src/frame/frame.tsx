@@ -82,9 +82,11 @@ export function Frame({ title, head, hasTime = true, foot, children }: FrameProp
         <span className="grow" />
         {hasTime ? <TimeRangeControl /> : null}
         <SealChip />
-        <Button icon="search" className={style.jump} onClick={showPalette} aria-label="Search or jump">
+        <Button icon="search" className={style.jump} onClick={showPalette}>
           <span>Search or jump</span>
-          <Keys signs={keySigns("mod+k")} />
+          <span aria-hidden="true">
+            <Keys signs={keySigns("mod+k")} />
+          </span>
         </Button>
       </header>
       <main className={style.page} id="page">
