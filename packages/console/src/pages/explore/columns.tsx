@@ -1,6 +1,7 @@
 /** The columns of the rows: what each shows, and what a click on it filters by. */
 import type { EventRecord } from "@seclog/api";
 import type { ReactNode } from "react";
+import { localTime } from "../../data/clock.ts";
 import { WhatHappened } from "../../event/what-happened.tsx";
 import { Level } from "../../parts/level.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
@@ -49,9 +50,9 @@ export const COLUMNS: readonly Column[] = [
   {
     id: "time",
     name: "Time",
-    width: 100,
+    width: 118,
     value: () => undefined,
-    show: ({ occurred_at }) => <Time at={occurred_at} />,
+    show: ({ occurred_at }) => <TimeOrDay at={occurred_at} />,
     isMono: true,
   },
   { ...plain("level", "Level", 82, "level", "level"), show: ({ level }) => <Level level={level} /> },
@@ -178,6 +179,17 @@ export function dataColumns(
     .map(([id, events]) => ({ id, events }))
     .sort((a, b) => b.events - a.events)
     .slice(0, 8);
+}
+
+/** The time with milliseconds; of another day, the day and the time. */
+function TimeOrDay({ at }: { readonly at: string }): ReactNode {
+  const { day, time } = localTime(at);
+  if (day === localTime(new Date().toISOString()).day) return <Time at={at} />;
+  return (
+    <time dateTime={at} title={`${at} (UTC)`} className="nowrap">
+      <span className="t3">{day.slice(5)}</span> {time}
+    </time>
+  );
 }
 
 function Request({ event }: { readonly event: EventRecord }): ReactNode {

@@ -16,7 +16,7 @@ import { columnsNamed } from "./columns.tsx";
 import { ColumnsMenu } from "./columns-menu.tsx";
 import { DiffersPanel, type Span } from "./differs-panel.tsx";
 import { EventRows } from "./event-rows.tsx";
-import { MOST_ROWS } from "./event-search.ts";
+import { type Found, MOST_ROWS } from "./event-search.ts";
 import style from "./explore.module.css";
 import { useExploreKeys } from "./explore-keys.ts";
 import { ExportMenu } from "./export-menu.tsx";
@@ -53,7 +53,7 @@ export function ExplorePage(): ReactNode {
   const isWide = useMedia("(min-width: 1181px)");
   const isNarrow = useMedia("(max-width: 640px)");
   const { data: session } = useSession();
-  const { views, areKept } = useViews();
+  const views = useViews();
   const { search, found, isOld } = useEventSearch(selection, isReadable, again);
   const place = useListPlace(found.events, address.get("open") ?? undefined);
   const canBeLive = until === undefined && isReadable;
@@ -103,7 +103,7 @@ export function ExplorePage(): ReactNode {
   const current = found.events.find(({ id }) => id === (place.currentId ?? place.openId));
   const pointed = (): EventRecord | undefined =>
     found.events.find(({ id }) => id === place.target.current?.id) ?? current;
-  const canSave = areKept && session?.may.includes("views") === true;
+  const canSave = session?.may.includes("views") === true;
   useExploreKeys({
     move: place.move,
     moveTo: place.moveTo,
@@ -129,7 +129,7 @@ export function ExplorePage(): ReactNode {
     live: () => (found.newer.length > 0 ? showNewer() : setLiveWanted(!isLiveWanted)),
     columns: () => setOpen("columns"),
     facets: () => (isNarrow ? setOpen("facets") : setFacets(!hasFacets)),
-    save: () => (canSave ? setOpen("save") : toast("This server keeps no views for you")),
+    save: () => (canSave ? setOpen("save") : toast("Views are not kept for you here: y copies a link to exactly this")),
     exportAll: () => setOpen("export"),
     view: (number) => {
       const view = views[number];
@@ -152,13 +152,7 @@ export function ExplorePage(): ReactNode {
       title="Explore"
       head={<ViewTabs views={views} query={q} onRemove={remove} />}
       foot={
-        <Foot
-          isReadable={isReadable}
-          loaded={found.events.length}
-          total={total}
-          newest={found.events[0]?.occurred_at}
-          live={live}
-        />
+        <Foot isReadable={isReadable} found={found} total={total} isTotalDone={timeline?.done === true} live={live} />
       }
     >
       <div className={hasFacets ? style.explore : `${style.explore} ${style.withoutFacets}`}>
@@ -308,23 +302,28 @@ function LiveButton({ live, canBeLive, isPaused, onClick }: LiveButtonProps): Re
 
 interface FootProps {
   readonly isReadable: boolean;
-  readonly loaded: number;
+  readonly found: Found;
   readonly total: number | undefined;
-  readonly newest: string | undefined;
+  readonly isTotalDone: boolean;
   readonly live: LiveState;
 }
 
-function Foot({ isReadable, loaded, total, newest, live }: FootProps): ReactNode {
+function Foot({ isReadable, found: { events, state }, total, isTotalDone, live }: FootProps): ReactNode {
   if (!isReadable) return "The query cannot be read";
-  const time = newest === undefined ? undefined : localTime(newest).time;
-  return (
-    <>
-      {count(loaded)}
-      {total === undefined ? "" : ` of ${count(Math.max(total, loaded))}`} loaded
-      {time === undefined ? "" : `, newest ${time}`}
-      {live === "lost" ? "; the live connection is lost and comes back by itself" : "; nothing is cut"}
-    </>
-  );
+  const newest = events[0]?.occurred_at;
+  const all = total === undefined ? "" : ` of ${count(Math.max(total, events.length))}${isTotalDone ? "" : " so far"}`;
+  const limit =
+    live === "lost"
+      ? "the live connection is lost and comes back by itself"
+      : {
+          running: "still searching",
+          stopped: "stopped before the end",
+          failed: "the server does not answer",
+          full: "older ones are not loaded",
+          done: "nothing is cut",
+          waiting: "more as you scroll",
+        }[state];
+  return `${count(events.length)}${all} loaded${newest === undefined ? "" : `, newest ${localTime(newest).time}`}; ${limit}`;
 }
 
 function rangeOf({ from, to }: Span): { readonly since: string; readonly until: string } {

@@ -20,6 +20,8 @@ export interface QueryLineProps {
 }
 
 const MOST_SHOWN = 8;
+/** The width of a character of 13 px in most faces of one width. */
+const CHARACTER = 7.8;
 
 export function QueryLine({ query, input, about, onRun }: QueryLineProps): ReactNode {
   const [draft, setDraft] = useState(query);
@@ -147,6 +149,10 @@ export function QueryLine({ query, input, about, onRun }: QueryLineProps): React
         role="listbox"
         aria-label="Completions"
         className={`${floating.box} ${style.popover}`}
+        // Below the word that it completes, while that leaves it room.
+        style={{
+          left: `min(${Math.max(0, found.from * CHARACTER - (colours.current?.scrollLeft ?? 0))}px, 100% - 420px)`,
+        }}
         hidden={!hasList}
       >
         <div className={floating.group} role="presentation">

@@ -38,11 +38,24 @@ export function useKnownValues(query: string, cursor: number, isOpen: boolean): 
     staleTime: Infinity,
   });
   const values = field === undefined ? [] : (counted?.facets[field]?.values ?? []);
-  const names = values.map((value) => value.name);
+  const network = field === "ip" ? networkAt(query.slice(0, cursor)) : undefined;
+  const inNetwork = values.filter(({ name: ip }) => network !== undefined && ip.startsWith(network.start));
+  const names = [...(network === undefined ? [] : [network.name]), ...values.map((value) => value.name)];
   const types = field === "type" ? (catalogue?.types.map(({ type }) => type) ?? []) : [];
   return {
     known: field === undefined ? {} : { [field]: [...names, ...types] },
-    counts: new Map(values.map(({ name: text, events }) => [text, events])),
+    counts: new Map([
+      ...(network === undefined || inNetwork.length === 0
+        ? []
+        : [[network.name, inNetwork.reduce((sum, { events }) => sum + events, 0)] as const]),
+      ...values.map(({ name: text, events }) => [text, events] as const),
+    ]),
     field,
   };
+}
+
+/** The network of 256 addresses that is being written: `203.0.113.0/24` for `203.0.113.`. */
+function networkAt(before: string): { readonly start: string; readonly name: string } | undefined {
+  const start = /(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.(?=\d{0,3}$)/.exec(before)?.[0];
+  return start === undefined ? undefined : { start, name: `${start}0/24` };
 }

@@ -14,50 +14,19 @@ export interface View {
   readonly owner: string | null;
 }
 
-const built = (name: string, query: string): View => ({
-  id: `built-in:${name}`,
-  name,
-  query,
-  built_in: true,
-  owner: null,
-});
-
-/** For a server that keeps no views. */
-const BUILT_IN: readonly View[] = [
-  built("Worth a look", "level>=warning or type:*_successafterfail"),
-  built("Failed sign-ins", "type:authn_login_fail,authn_login_fail_max,authn_login_lock"),
-  built("Success after failures", "type:*_successafterfail"),
-  built("Refused access", "category:authz outcome:failure"),
-  built("Wrong methods", "type:illegal_request_method"),
-  built("Webhooks", "type:webhook_*"),
-  built("The log itself", "category:log"),
-];
-
 const KEY = ["views"];
 
-export interface Views {
-  readonly views: readonly View[];
-  /** Whether the server keeps views, so that one can be saved. */
-  readonly areKept: boolean;
+export function useViews(): readonly View[] {
+  const { data } = useQuery({
+    queryKey: KEY,
+    queryFn: async ({ signal }) =>
+      (await send("GET", "views", undefined, signal)) as { readonly views: readonly View[] },
+    staleTime: 60_000,
+  });
+  return data?.views ?? NONE;
 }
 
-export function useViews(): Views {
-  const { data } = useQuery({ queryKey: KEY, queryFn: ({ signal }) => load(signal), staleTime: 60_000 });
-  // Until it is known, most servers keep them: no button appears later, and moves the others.
-  return data ?? { views: BUILT_IN, areKept: true };
-}
-
-async function load(signal: AbortSignal): Promise<Views> {
-  if (!(await hasViews(signal))) return { views: BUILT_IN, areKept: false };
-  const { views } = (await send("GET", "views", undefined, signal)) as { views: readonly View[] };
-  return { views: views.some((view) => view.built_in) ? views : [...BUILT_IN, ...views], areKept: true };
-}
-
-/** Whether the server keeps views: its description says so, without a request that fails. */
-async function hasViews(signal: AbortSignal): Promise<boolean> {
-  const { paths } = (await send("GET", "openapi.json", undefined, signal)) as { paths: object };
-  return Object.keys(paths).some((path) => path.endsWith("/views"));
-}
+const NONE: readonly View[] = [];
 
 export async function saveView(view: {
   readonly name: string;
