@@ -69,7 +69,7 @@ export async function openBrowserConsole(options: BrowserConsoleOptions = {}): P
   const browser = await chromium.launch({
     ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
     // Root has no sandbox; the only pages are ours.
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
   });
   return {
     database,
@@ -86,7 +86,8 @@ export async function openBrowserConsole(options: BrowserConsoleOptions = {}): P
   };
 }
 
-const ROLE = "x-test-role";
+/** The application's session, in a cookie: a browser's download has no other header of a page's. */
+const ROLE = "test_role";
 
 function mount(database: TestDatabase, basePath: string): SecurityConsole {
   return securityConsole({
@@ -94,8 +95,8 @@ function mount(database: TestDatabase, basePath: string): SecurityConsole {
     basePath,
     vkeys: [TEST_SIGNER.vkey],
     authorize(request) {
-      const role = request.headers.get(ROLE);
-      return role === null ? undefined : { name: "ada", role: role as "admin" };
+      const role = new RegExp(`${ROLE}=(\\w+)`).exec(request.headers.get("cookie") ?? "")?.[1];
+      return role === undefined ? undefined : { name: "ada", role: role as "admin" };
     },
   });
 }
@@ -112,8 +113,8 @@ async function watched(
     timezoneId: "Europe/Berlin",
     locale: "en-GB",
     ...options,
-    ...(role === null ? {} : { extraHTTPHeaders: { [ROLE]: role } }),
   });
+  if (role !== null) await context.addCookies([{ name: ROLE, value: role, url: new URL(url).origin }]);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => {
