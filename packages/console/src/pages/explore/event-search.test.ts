@@ -101,6 +101,14 @@ describe("EventSearch", () => {
     ).toEqual(["e-4", "e-3", "e-2", "e-1", "e0"]);
   });
 
+  it("keeps the order when events arrive before the first answer", async () => {
+    const search = new EventSearch(log(10));
+    search.setFlow(true);
+    search.arrive([event(-1), event(4)]);
+    search.begin();
+    expect((await settled(search)).events.map(({ id }) => id)).toEqual(["e-1", ...events(0, 10).map(({ id }) => id)]);
+  });
+
   it("leaves events that belong below what is loaded to their page", async () => {
     const search = new EventSearch(log(1_000));
     search.begin();

@@ -136,7 +136,9 @@ export class EventSearch {
         this.#cursor = page.cursor ?? undefined;
         const added = page.events.filter(({ id }) => !this.#ids.has(id));
         for (const { id } of added) this.#ids.add(id);
-        const events = added.length === 0 ? this.#found.events : [...this.#found.events, ...added];
+        const all = added.length === 0 ? this.#found.events : [...this.#found.events, ...added];
+        // What arrived before the first answer may be older than what that has.
+        const events = isFirst ? sorted(all) : all;
         const isEnough = events.length >= this.#wanted;
         const state =
           page.cursor === null ? "done" : events.length >= MOST_ROWS ? "full" : isEnough ? "waiting" : "running";

@@ -1,7 +1,6 @@
 /** The page Explore: a query, its facets, its time and its rows. The address has all of its state. */
 import type { EventRecord } from "@seclog/api";
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { localTime } from "../../data/clock.ts";
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { totalOf } from "../../data/counts.ts";
 import { count } from "../../data/numbers.ts";
 import { useSession } from "../../data/session.ts";
@@ -14,14 +13,17 @@ import { Histogram } from "../../parts/histogram.tsx";
 import { changeSearch, goTo, hrefOf, usePlace } from "../../routing/place.ts";
 import { columnsNamed } from "./columns.tsx";
 import { ColumnsMenu } from "./columns-menu.tsx";
+import { Completeness } from "./completeness.tsx";
+import { contextsOf, whatElseHref } from "./contexts.ts";
 import { DiffersPanel, type Span } from "./differs-panel.tsx";
 import { EventRows } from "./event-rows.tsx";
-import { type Found, MOST_ROWS } from "./event-search.ts";
+import { MOST_ROWS } from "./event-search.ts";
 import style from "./explore.module.css";
 import { useExploreKeys } from "./explore-keys.ts";
 import { ExportMenu } from "./export-menu.tsx";
 import { FacetList } from "./facet-list.tsx";
-import { contextsOf, OpenedEvent, whatElseHref } from "./opened-event.tsx";
+import { LiveButton } from "./live-button.tsx";
+import { OpenedEvent } from "./opened-event.tsx";
 import { faultOf } from "./query-faults.ts";
 import { QueryLine } from "./query-line.tsx";
 import { withoutValue, withValue } from "./query-terms.ts";
@@ -30,7 +32,8 @@ import { EndOfRows, NoRows } from "./row-ends.tsx";
 import { SaveView } from "./save-view.tsx";
 import { useEventSearch } from "./use-event-search.ts";
 import { useListPlace } from "./use-list-place.ts";
-import { type LiveState, useLive } from "./use-live.ts";
+import { useLive } from "./use-live.ts";
+import { useMedia } from "./use-media.ts";
 import { useTimeline } from "./use-timeline.ts";
 import { ViewTabs, viewHref } from "./view-tabs.tsx";
 import { removeView, useViews, type View } from "./views.ts";
@@ -152,7 +155,13 @@ export function ExplorePage(): ReactNode {
       title="Explore"
       head={<ViewTabs views={views} query={q} onRemove={remove} />}
       foot={
-        <Foot isReadable={isReadable} found={found} total={total} isTotalDone={timeline?.done === true} live={live} />
+        <Completeness
+          isReadable={isReadable}
+          found={found}
+          total={total}
+          isTotalDone={timeline?.done === true}
+          live={live}
+        />
       }
     >
       <div className={hasFacets ? style.explore : `${style.explore} ${style.withoutFacets}`}>
@@ -270,62 +279,6 @@ export function ExplorePage(): ReactNode {
   );
 }
 
-interface LiveButtonProps {
-  readonly live: LiveState;
-  readonly canBeLive: boolean;
-  readonly isPaused: boolean;
-  readonly onClick: () => void;
-}
-
-function LiveButton({ live, canBeLive, isPaused, onClick }: LiveButtonProps): ReactNode {
-  const isOn = live === "on" && !isPaused;
-  const word = {
-    off: "Live",
-    connecting: "Live",
-    on: isPaused ? "Paused" : "Live",
-    lost: "Connecting",
-    refused: "Refused",
-  }[live];
-  return (
-    <Button
-      className={`${style.live} ${isOn ? "" : style.still}`}
-      aria-pressed={live !== "off"}
-      disabled={!canBeLive}
-      title={canBeLive ? "Live  l" : "Live needs a time range that ends now"}
-      onClick={onClick}
-    >
-      <i />
-      {word}
-    </Button>
-  );
-}
-
-interface FootProps {
-  readonly isReadable: boolean;
-  readonly found: Found;
-  readonly total: number | undefined;
-  readonly isTotalDone: boolean;
-  readonly live: LiveState;
-}
-
-function Foot({ isReadable, found: { events, state }, total, isTotalDone, live }: FootProps): ReactNode {
-  if (!isReadable) return "The query cannot be read";
-  const newest = events[0]?.occurred_at;
-  const all = total === undefined ? "" : ` of ${count(Math.max(total, events.length))}${isTotalDone ? "" : " so far"}`;
-  const limit =
-    live === "lost"
-      ? "the live connection is lost and comes back by itself"
-      : {
-          running: "still searching",
-          stopped: "stopped before the end",
-          failed: "the server does not answer",
-          full: "older ones are not loaded",
-          done: "nothing is cut",
-          waiting: "more as you scroll",
-        }[state];
-  return `${count(events.length)}${all} loaded${newest === undefined ? "" : `, newest ${localTime(newest).time}`}; ${limit}`;
-}
-
 function rangeOf({ from, to }: Span): { readonly since: string; readonly until: string } {
   return { since: new Date(from).toISOString(), until: new Date(to).toISOString() };
 }
@@ -336,18 +289,4 @@ function eventsIn(timeline: ReturnType<typeof useTimeline>["timeline"], { from, 
     const middle = Date.parse(start) + timeline.step_seconds * 500;
     return middle >= from && middle < to ? sum + events : sum;
   }, 0);
-}
-
-function useMedia(query: string): boolean {
-  return useSyncExternalStore(
-    useCallback(
-      (changed: () => void) => {
-        const media = matchMedia(query);
-        media.addEventListener("change", changed);
-        return () => media.removeEventListener("change", changed);
-      },
-      [query],
-    ),
-    () => matchMedia(query).matches,
-  );
 }

@@ -14,25 +14,17 @@ import { Level } from "../../parts/level.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
 import { Link } from "../../routing/link.tsx";
 import { goTo, hrefOf } from "../../routing/place.ts";
-import { entityHref } from "./event-row.tsx";
+import { contextHref, contextsOf, nearest, timesAround, whatElseHref } from "./contexts.ts";
+import { type Fact, recordFacts, requestFacts } from "./event-facts.ts";
 import { Menu } from "./menu.tsx";
 import style from "./opened.module.css";
 
-const MINUTE = 60_000;
 const AROUND_MINUTES = 15;
 
 export interface OpenedEventProps {
   readonly event: EventRecord;
   readonly onFilter: (field: string, value: string, how: "for" | "out") => void;
   readonly onDiffers: (event: EventRecord) => void;
-}
-
-interface Fact {
-  readonly name: string;
-  readonly value: unknown;
-  /** The field that it filters by. */
-  readonly field?: string;
-  readonly more?: string;
 }
 
 export function OpenedEvent({ event, onFilter, onDiffers }: OpenedEventProps): ReactNode {
@@ -136,70 +128,6 @@ function Facts({
   );
 }
 
-function requestFacts(event: EventRecord): readonly Fact[] {
-  const { method, method_original, status_code } = event;
-  return [
-    {
-      name: "actor",
-      value: event.actor_id,
-      field: "actor",
-      ...(event.actor_type === undefined ? {} : { more: event.actor_type }),
-    },
-    {
-      name: "target",
-      value: event.target_id,
-      field: "target",
-      ...(event.target_type === undefined ? {} : { more: event.target_type }),
-    },
-    {
-      name: "address",
-      value: event.ip_address,
-      field: "ip",
-      ...(event.ip_source === undefined ? {} : { more: `by ${event.ip_source}` }),
-    },
-    { name: "forwarded", value: event.ip_chain, field: "ip_chain" },
-    { name: "agent", value: event.user_agent, field: "agent" },
-    {
-      name: "method",
-      value: method_original ?? method,
-      field: "method",
-      more: event.allowed_methods === undefined ? "" : `allowed: ${event.allowed_methods}`,
-    },
-    { name: "path", value: event.path, field: "path" },
-    { name: "route", value: event.route, field: "route" },
-    { name: "status", value: status_code, field: "status" },
-    { name: "host", value: event.request_host, field: "host" },
-    { name: "request", value: event.request_id, field: "request" },
-    { name: "trace", value: event.trace_id, field: "trace" },
-  ];
-}
-
-function recordFacts(event: EventRecord, leaf: string): readonly Fact[] {
-  const { data } = event;
-  const members: readonly Fact[] =
-    typeof data === "object" && data !== null && !Array.isArray(data)
-      ? Object.entries(data).map(([name, value]) => ({ name: `data.${name}`, value, field: "data" }))
-      : [{ name: "data", value: data }];
-  return [
-    { name: "type", value: event.event_type, field: "type" },
-    { name: "occurred", value: event.occurred_at },
-    {
-      name: "service",
-      value: event.service,
-      field: "service",
-      more: event.host === undefined ? "" : `on ${event.host}`,
-    },
-    { name: "number", value: event.seq, more: leaf },
-    { name: "source", value: event.source_id, field: "source", more: `epoch ${event.epoch}` },
-    ...members.slice(0, 12),
-    ...(members.length > 12 ? [{ name: "data", value: `${members.length - 12} more: open the event` }] : []),
-    { name: "occurrences", value: event.count },
-    { name: "notes", value: event.notes },
-    { name: "odd values", value: event.odd?.join(", ") },
-    { name: "id", value: event.id },
-  ];
-}
-
 /** The types of the same address, or actor, within a quarter of an hour. */
 function Around({ event }: { readonly event: EventRecord }): ReactNode {
   const own = nearest(event);
@@ -238,49 +166,6 @@ function Around({ event }: { readonly event: EventRecord }): ReactNode {
 /** The level of a type, where the catalogue is loaded. */
 function levelOf(type: string): string | undefined {
   return cache.getQueryData<CatalogueResult>(["catalogue"])?.types.find((each) => each.type === type)?.level;
-}
-
-function nearest(event: EventRecord): { readonly term: string; readonly value: string } | undefined {
-  if (event.ip_address !== undefined) return { term: termFor("ip", event.ip_address), value: event.ip_address };
-  if (event.actor_id !== undefined) return { term: termFor("actor", event.actor_id), value: event.actor_id };
-  return undefined;
-}
-
-function timesAround(event: EventRecord, minutes: number): { readonly since: string; readonly until: string } {
-  const at = Date.parse(event.occurred_at);
-  return {
-    since: new Date(at - minutes * MINUTE).toISOString(),
-    until: new Date(at + minutes * MINUTE).toISOString(),
-  };
-}
-
-/** The neighbours of an event, without the page's query. */
-function contextHref(q: string, event: EventRecord, minutes: number): string {
-  return hrefOf("/explore", { q: q === "" ? undefined : q, ...timesAround(event, minutes), open: event.id });
-}
-
-/** The contexts that an event has, the nearest first. */
-export function contextsOf(event: EventRecord): readonly { readonly name: string; readonly href: string }[] {
-  const { request_id, ip_address, actor_id, source_id } = event;
-  return [
-    ...(request_id === undefined
-      ? []
-      : [{ name: "This request", href: contextHref(termFor("request", request_id), event, 15) }]),
-    ...(ip_address === undefined
-      ? []
-      : [{ name: "This address, an hour", href: contextHref(termFor("ip", ip_address), event, 30) }]),
-    ...(actor_id === undefined
-      ? []
-      : [{ name: "This actor, an hour", href: contextHref(termFor("actor", actor_id), event, 30) }]),
-    { name: "This source, ten minutes", href: contextHref(termFor("source", source_id), event, 5) },
-    { name: "Everything, two minutes", href: contextHref("", event, 1) },
-  ];
-}
-
-/** The page of the address, or of the actor. */
-export function whatElseHref({ ip_address, actor_id }: EventRecord): string | undefined {
-  if (ip_address !== undefined) return entityHref("ip", ip_address);
-  return actor_id === undefined ? undefined : entityHref("actor", actor_id);
 }
 
 function ContextMenu({ event }: { readonly event: EventRecord }): ReactNode {

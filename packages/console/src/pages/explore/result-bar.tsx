@@ -1,4 +1,5 @@
 /** What was found: how many, how far the search came, what is marked, what arrived since. */
+import { ApiError } from "@seclog/api";
 import type { ReactNode } from "react";
 import { localTime } from "../../data/clock.ts";
 import { count, counted } from "../../data/numbers.ts";
@@ -105,7 +106,8 @@ function Reached({ found, onStop, onGoOn }: Pick<ResultBarProps, "found" | "onSt
     return (
       <>
         <span>
-          the server does not answer; {answered ? "what is here stays" : "the rows are those of the query before"}
+          {found.error instanceof ApiError ? "the server refused this" : "the server does not answer"}
+          {events.length === 0 ? "" : answered ? "; what is here stays" : "; the rows are those of the query before"}
         </span>
         <Button kind="link" onClick={onGoOn}>
           try again

@@ -76,7 +76,7 @@ export function EndOfRows({ found: { state, events }, most, onGoOn }: EndOfRowsP
     waiting: "More is coming …",
     done: `That is all: ${count(events.length)} loaded, nothing is cut.`,
     stopped: "The search was stopped here.",
-    failed: "The server does not answer. What is here stays.",
+    failed: "The rest could not be loaded. What is here stays.",
     full: `A page holds ${count(most)} events. Narrow the query or the time to see older ones, or export all.`,
   }[state];
   return (

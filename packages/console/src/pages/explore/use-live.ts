@@ -66,8 +66,7 @@ async function follow(
 
 async function fillIn(search: EventSearch, q: string, signal: AbortSignal, onMissed: () => void): Promise<void> {
   const newest = search.snapshot().events[0]?.occurred_at;
-  if (newest === undefined) return;
-  const since = new Date(Date.parse(newest) - LATE_MS).toISOString();
+  const since = new Date((newest === undefined ? Date.now() : Date.parse(newest)) - LATE_MS).toISOString();
   const { events, done } = await api.events({ q, since, limit: MISSED }, signal);
   if (events.length === MISSED && !done) onMissed();
   else search.arrive(events);
