@@ -109,6 +109,15 @@ describe("EventSearch", () => {
     expect((await settled(search)).events.map(({ id }) => id)).toEqual(["e-1", ...events(0, 10).map(({ id }) => id)]);
   });
 
+  it("makes a row of an event that waited and is in the first answer", async () => {
+    const search = new EventSearch(log(10));
+    search.arrive([event(-1), event(0), event(4)]);
+    search.begin();
+    const found = await settled(search);
+    expect(found.events.map(({ id }) => id)).toEqual(events(0, 10).map(({ id }) => id));
+    expect(found.newer.map(({ id }) => id)).toEqual(["e-1"]);
+  });
+
   it("leaves events that belong below what is loaded to their page", async () => {
     const search = new EventSearch(log(1_000));
     search.begin();

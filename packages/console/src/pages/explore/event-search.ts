@@ -134,7 +134,11 @@ export class EventSearch {
         );
         if (signal.aborted) return;
         this.#cursor = page.cursor ?? undefined;
-        const added = page.events.filter(({ id }) => !this.#ids.has(id));
+        // What waited beside the rows and is in the page is a row now.
+        const held = new Set(this.#found.newer.map(({ id }) => id));
+        const added = page.events.filter(({ id }) => !this.#ids.has(id) || held.has(id));
+        const taken = new Set(added.map(({ id }) => id));
+        const newer = held.size === 0 ? this.#found.newer : this.#found.newer.filter(({ id }) => !taken.has(id));
         for (const { id } of added) this.#ids.add(id);
         const all = added.length === 0 ? this.#found.events : [...this.#found.events, ...added];
         // What arrived before the first answer may be older than what that has.
@@ -142,7 +146,7 @@ export class EventSearch {
         const isEnough = events.length >= this.#wanted;
         const state =
           page.cursor === null ? "done" : events.length >= MOST_ROWS ? "full" : isEnough ? "waiting" : "running";
-        this.#set({ events, reached: page.reached, answered: true, state });
+        this.#set({ events, newer, reached: page.reached, answered: true, state });
         if (state !== "running") return;
       }
     } catch (error) {
