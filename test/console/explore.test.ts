@@ -80,6 +80,19 @@ describe.skipIf(noBrowser !== undefined)("the page Explore", () => {
     });
   });
 
+  it("says where the open event is if the query does not have it", async () => {
+    await explore("explore?q=type:log_setup&since=30d", async (watched) => {
+      const { page, go } = watched;
+      const [event] = await under.database.query<{ id: string }>(
+        "SELECT id FROM security_event_log WHERE event_type = 'authz_fail' LIMIT 1",
+      );
+      await go(`${page.url()}&open=${event?.id}`);
+      await page.getByText("The open event is not among what is loaded: 1 row.").waitFor();
+      await page.getByRole("link", { name: "show what is around it" }).click();
+      await page.locator(`#row-${event?.id}[aria-expanded=true]`).waitFor();
+    });
+  });
+
   it("shows an event of now at the top, and holds it back while the reader is elsewhere", async () => {
     await explore("explore?q=type:authn_login_lock", async ({ page }) => {
       await page.getByRole("button", { name: "Live", exact: true }).waitFor();

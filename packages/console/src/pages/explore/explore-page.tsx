@@ -23,6 +23,7 @@ import { useExploreKeys } from "./explore-keys.ts";
 import { ExportMenu } from "./export-menu.tsx";
 import { FacetList } from "./facet-list.tsx";
 import { LiveButton } from "./live-button.tsx";
+import { OpenElsewhere } from "./open-elsewhere.tsx";
 import { OpenedEvent } from "./opened-event.tsx";
 import { faultOf } from "./query-faults.ts";
 import { QueryLine } from "./query-line.tsx";
@@ -106,6 +107,11 @@ export function ExplorePage(): ReactNode {
   const current = found.events.find(({ id }) => id === (place.currentId ?? place.openId));
   const pointed = (): EventRecord | undefined =>
     found.events.find(({ id }) => id === place.target.current?.id) ?? current;
+  const isElsewhere =
+    place.openId !== undefined &&
+    found.answered &&
+    found.state !== "running" &&
+    [...found.events, ...found.newer].every(({ id }) => id !== place.openId);
   const canSave = session?.may.includes("views") === true;
   useExploreKeys({
     move: place.move,
@@ -231,6 +237,9 @@ export function ExplorePage(): ReactNode {
             }}
             onNewer={showNewer}
           />
+          {isElsewhere && place.openId !== undefined ? (
+            <OpenElsewhere id={place.openId} loaded={found.events.length} />
+          ) : null}
           {differs === undefined ? null : (
             <DiffersPanel query={q} span={differs} onFilter={filter} onClose={() => setDiffers(undefined)} />
           )}
