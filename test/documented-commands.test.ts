@@ -22,6 +22,7 @@ const URLS = [
   "SECLOG_READER_URL",
   "SECLOG_SEALER_URL",
   "SECLOG_RELAY_URL",
+  "SECLOG_CONSOLE_URL",
 ] as const;
 
 /** The pages, with the number of commands that each shows. */
@@ -127,6 +128,7 @@ function ownUrls(urls: Command["urls"]): { readonly [variable: string]: string }
     SECLOG_READER_URL: database.readerUrl,
     SECLOG_SEALER_URL: database.sealerUrl,
     SECLOG_RELAY_URL: database.relayUrl,
+    SECLOG_CONSOLE_URL: database.consoleUrl,
   };
   for (const [name, url] of Object.entries(urls)) {
     expect(url).toMatch(/^postgresql:\/\/\w+:…@db\.internal\/(postgres|seclog)$/);

@@ -95,7 +95,7 @@ describe("setupDatabase()", () => {
     // May create roles, but not set the password of a role that another administrator created.
     await asAdmin("CREATE ROLE poor_admin LOGIN CREATEROLE CREATEDB PASSWORD 'poor-admin-password'");
     await asAdmin(
-      "GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO poor_admin WITH ADMIN OPTION",
+      "GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay, seclog_console TO poor_admin WITH ADMIN OPTION",
     );
     const poor = new URL(server.url);
     Object.assign(poor, { username: "poor_admin", password: "poor-admin-password" });

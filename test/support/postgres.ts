@@ -16,6 +16,7 @@ export interface TestDatabase extends AsyncDisposable {
   readonly readerUrl: string;
   readonly sealerUrl: string;
   readonly relayUrl: string;
+  readonly consoleUrl: string;
   /** Runs a statement as the superuser. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Drops it and its login roles. Rejects afterwards if a session was left open: the test has leaked it. */
@@ -49,11 +50,12 @@ export async function createTestDatabase(goodbyeMs: number = GOODBYE_MS): Promis
   const readerUrl = urlOf(`reader_${suffix}`, randomBytes(9).toString("hex"));
   const sealerUrl = urlOf(`sealer_${suffix}`, randomBytes(9).toString("hex"));
   const relayUrl = urlOf(`relay_${suffix}`, randomBytes(9).toString("hex"));
+  const consoleUrl = urlOf(`console_${suffix}`, randomBytes(9).toString("hex"));
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   await client.query(`CREATE DATABASE ${name} TEMPLATE ${inject("templateDatabase")}`);
   await client.end();
-  await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl, sealerUrl, relayUrl });
+  await setupDatabase({ adminUrl: serverUrl, writerUrl, readerUrl, sealerUrl, relayUrl, consoleUrl });
   const server = new URL(serverUrl);
   const adminUrl = urlOf(server.username, server.password);
   const admin = new pg.Pool({ connectionString: adminUrl, max: 2 });
@@ -66,6 +68,7 @@ export async function createTestDatabase(goodbyeMs: number = GOODBYE_MS): Promis
     readerUrl,
     sealerUrl,
     relayUrl,
+    consoleUrl,
     async query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
       return (await admin.query<Row>(text, values)).rows;
     },
@@ -79,7 +82,9 @@ export async function createTestDatabase(goodbyeMs: number = GOODBYE_MS): Promis
       const others = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`;
       while ((await client.query(others)).rows.length > 0) await sleep(20);
       await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
-      await client.query(`DROP ROLE writer_${suffix}, reader_${suffix}, sealer_${suffix}, relay_${suffix}`);
+      await client.query(
+        `DROP ROLE writer_${suffix}, reader_${suffix}, sealer_${suffix}, relay_${suffix}, console_${suffix}`,
+      );
       await client.end();
       if (leaked.length > 0) throw new Error(`sessions left open in ${name}: ${leaked.join("; ")}`);
     },

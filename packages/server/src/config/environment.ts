@@ -4,10 +4,10 @@ import { SeclogError } from "seclog";
 import { connectionConfig, optionalSecretUrl } from "seclog/postgres/schema";
 
 /**
- * The roles that connect to the log's database: the administrator sets it up, the others write, read and seal events, and
- * store what comes out of a queue.
+ * The roles that connect to the log's database: the administrator sets it up, the others write, read and seal events,
+ * store what comes out of a queue, and keep the console's users.
  */
-export type Role = "admin" | "writer" | "reader" | "sealer" | "relay";
+export type Role = "admin" | "writer" | "reader" | "sealer" | "relay" | "console";
 
 /** The variable that holds each role's URL; with `_FILE` appended, the name of a file that holds it. */
 export const URL_VARIABLES: { readonly [R in Role]: string } = {
@@ -16,6 +16,7 @@ export const URL_VARIABLES: { readonly [R in Role]: string } = {
   reader: "SECLOG_READER_URL",
   sealer: "SECLOG_SEALER_URL",
   relay: "SECLOG_RELAY_URL",
+  console: "SECLOG_CONSOLE_URL",
 };
 
 /**

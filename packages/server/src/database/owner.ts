@@ -102,7 +102,7 @@ async function becomeOwner(client: pg.Client): Promise<() => Promise<void>> {
 }
 
 function namedDatabase(): string | undefined {
-  for (const role of ["writer", "reader", "sealer", "relay"] as const) {
+  for (const role of ["writer", "reader", "sealer", "relay", "console"] as const) {
     const url = connectionUrl(role);
     const database = url === undefined ? undefined : roleConfig(role, url).database;
     if (database !== undefined) return database;

@@ -27,10 +27,10 @@ export interface Examination {
   readonly checks: readonly Check[];
 }
 
-const ROLES = ["admin", "writer", "reader", "sealer", "relay"] as const satisfies readonly Role[];
+const ROLES = ["admin", "writer", "reader", "sealer", "relay", "console"] as const satisfies readonly Role[];
 
-/** Only a log behind a queue has it. */
-const OPTIONAL: Role = "relay";
+/** Only a log behind a queue has a relay, and only a console with users of its own the other. */
+const OPTIONAL: readonly Role[] = ["relay", "console"];
 
 /** Connects as each role and checks everything that it may see. A failure becomes a finding, not an exception. */
 export async function examine(options: ExamineOptions): Promise<Examination> {
@@ -40,14 +40,14 @@ export async function examine(options: ExamineOptions): Promise<Examination> {
     signal?.throwIfAborted();
     const url = urls[role];
     if (url === undefined) {
-      if (role !== OPTIONAL)
+      if (!OPTIONAL.includes(role))
         checks.push({ area: role, status: "skipped", finding: `not checked: ${URL_VARIABLES[role]} is not set` });
       continue;
     }
     onProgress?.(`connecting as the ${role}`);
     checks.push(...(await checkRole(role, url, limits)));
   }
-  for (const role of ["reader", "sealer", "relay"] as const) {
+  for (const role of ["reader", "sealer", "relay", "console"] as const) {
     signal?.throwIfAborted();
     const { writer, [role]: url } = urls;
     if (writer !== undefined && url !== undefined) checks.push(...(await checkSameDatabase(writer, role, url)));

@@ -54,4 +54,5 @@ const CAN = {
   reader: "may read everything and change nothing",
   sealer: "may read the columns of leaves and append to the tree, and nothing else",
   relay: "may insert events and move the positions of sources, and nothing else",
+  console: "may keep the console's users, sessions and views, and nothing else",
 } as const;

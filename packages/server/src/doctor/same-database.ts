@@ -6,7 +6,7 @@ import { openSession } from "./open-session.ts";
 /** Checks whether a role connects to the same database as the writer. */
 export async function checkSameDatabase(
   writerUrl: string,
-  role: "reader" | "sealer" | "relay",
+  role: "reader" | "sealer" | "relay" | "console",
   url: string,
 ): Promise<readonly Check[]> {
   const findings = new Findings(role);

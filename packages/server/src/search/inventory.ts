@@ -24,7 +24,7 @@ export interface InventoriedType {
 /** A login with rights on the log. */
 export interface InventoriedLogin {
   readonly login: string;
-  /** What it may do: `writer`, `reader`, `sealer`, `relay`, `owner`; `superuser` may do everything. */
+  /** What it may do: `writer`, `reader`, `sealer`, `relay`, `console`, `owner`; `superuser` may do everything. */
   readonly may: readonly string[];
 }
 
@@ -74,7 +74,7 @@ export async function inventory(database: Database): Promise<Inventory> {
     `SELECT r.rolname AS login, r.rolsuper AS "all",
         coalesce(array_agg(g.rolname::text ORDER BY g.rolname) FILTER (WHERE g.oid IS NOT NULL), '{}') AS groups
       FROM pg_roles r
-      LEFT JOIN pg_roles g ON g.rolname ~ '^seclog_(owner|writer|reader|sealer|relay)$' AND g.oid <> r.oid
+      LEFT JOIN pg_roles g ON g.rolname ~ '^seclog_(owner|writer|reader|sealer|relay|console)$' AND g.oid <> r.oid
         AND NOT r.rolsuper AND pg_has_role(r.oid, g.oid, 'MEMBER')
       WHERE r.rolcanlogin GROUP BY r.oid, r.rolname, r.rolsuper
       HAVING r.rolsuper OR count(g.oid) > 0 ORDER BY r.rolname`,

@@ -1,6 +1,6 @@
 /** The access that each role should have, and how the connected role differs from it. */
 import { RUN_SETUP } from "../advice.ts";
-import { OWNER, READER, RELAY, SEALER, WRITER } from "./setup-sql.ts";
+import { CONSOLE, OWNER, READER, RELAY, SEALER, WRITER } from "./setup-sql.ts";
 
 /** Runs a query: pg's Client and Pool have this shape. */
 export interface Queryable {
@@ -14,7 +14,7 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_quarantine(uuid, integer, text, bigint, text, bytea)", [WRITER]],
   ["public.seclog_confirm(uuid, integer, text, bigint, uuid[], timestamptz[], text[])", [WRITER]],
   ["public.seclog_ensure_partitions(integer)", [WRITER]],
-  ["public.seclog_describe()", [WRITER, READER, SEALER, RELAY]],
+  ["public.seclog_describe()", [WRITER, READER, SEALER, RELAY, CONSOLE]],
   ["public.seclog_relay_position(uuid)", [RELAY]],
   ["public.seclog_relay_open(uuid, integer, bytea, text)", [RELAY]],
   ["public.seclog_relay_advance(uuid, bytea, bigint, bigint)", [RELAY]],
@@ -47,8 +47,14 @@ const FUNCTIONS: readonly (readonly [signature: string, roles: readonly string[]
   ["public.seclog_keep(text, text)", []],
 ];
 
-/** The privilege of each group on each table. A group that is not listed has none. */
+const CHANGE = "SELECT, INSERT, UPDATE, DELETE";
+
+/** The privileges of each group on each table. A group that is not listed has none. */
 const TABLES: { readonly [table: string]: { readonly [group: string]: string } } = {
+  seclog_console_user: { [CONSOLE]: CHANGE },
+  seclog_console_session: { [CONSOLE]: CHANGE },
+  seclog_console_code: { [CONSOLE]: CHANGE },
+  seclog_console_view: { [CONSOLE]: CHANGE },
   security_event_log: { [WRITER]: "INSERT", [RELAY]: "INSERT", [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_source: { [READER]: "SELECT", [SEALER]: "SELECT" },
   security_event_quarantine: { [READER]: "SELECT", [SEALER]: "SELECT" },
@@ -68,9 +74,15 @@ const TABLES: { readonly [table: string]: { readonly [group: string]: string } }
 };
 
 /** The purpose of a connection. */
-export type AccessRole = "writer" | "reader" | "sealer" | "relay";
+export type AccessRole = "writer" | "reader" | "sealer" | "relay" | "console";
 
-const GROUPS: { readonly [R in AccessRole]: string } = { writer: WRITER, reader: READER, sealer: SEALER, relay: RELAY };
+const GROUPS: { readonly [R in AccessRole]: string } = {
+  writer: WRITER,
+  reader: READER,
+  sealer: SEALER,
+  relay: RELAY,
+  console: CONSOLE,
+};
 
 /**
  * The privileges that the connected role has and should not, or should have and lacks, in words. Empty when exactly
@@ -87,7 +99,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
           COALESCE((SELECT array_agg(r.rolname::text ORDER BY r.rolname) FROM pg_roles r
             WHERE r.rolname = ANY($1) AND pg_has_role(current_user, r.oid, 'MEMBER')), '{}') AS groups
         FROM pg_roles WHERE rolname = current_user`,
-      [[OWNER, WRITER, READER, SEALER, RELAY]],
+      [[OWNER, WRITER, READER, SEALER, RELAY, CONSOLE]],
     )
   ).rows as [{ name: string; groups: string[] } & { [attribute: string]: boolean }];
   const name = role.name;
@@ -112,7 +124,7 @@ export async function accessProblems(connection: Queryable, expected: AccessRole
     if (!tables.some((row) => row.table === table)) problems.push(`the table ${table} is missing: ${RUN_SETUP}`);
   }
   for (const { table, privilege, held } of tables) {
-    const allowed = TABLES[table]?.[group] === privilege;
+    const allowed = TABLES[table]?.[group]?.split(", ").includes(privilege) ?? false;
     if (held !== allowed) problems.push(`${name} may ${allowed ? "not " : ""}${privilege} on ${table}`);
   }
   const functions = (

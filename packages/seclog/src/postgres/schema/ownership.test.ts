@@ -47,7 +47,7 @@ async function withAdministrator(work: (adminUrl: string) => Promise<void>): Pro
     "postgres",
     `DROP DATABASE ${name}_groups WITH (FORCE)`,
     `CREATE ROLE ${admin} LOGIN CREATEROLE CREATEDB PASSWORD 'x'`,
-    `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO ${admin} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
+    `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay, seclog_console TO ${admin} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
     `ALTER DATABASE ${name} OWNER TO ${admin}`,
   );
   try {

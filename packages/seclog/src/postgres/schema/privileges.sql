@@ -14,7 +14,7 @@ BEGIN
     SELECT 'ROUTINE ' || oid::regprocedure FROM pg_proc
       WHERE pronamespace = 'public'::regnamespace AND proowner = 'seclog_owner'::regrole
   LOOP
-    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer, seclog_relay', ours);
+    EXECUTE format('REVOKE ALL ON %s FROM PUBLIC, seclog_writer, seclog_reader, seclog_sealer, seclog_relay, seclog_console', ours);
   END LOOP;
 END $$;
 
@@ -98,6 +98,15 @@ GRANT EXECUTE ON FUNCTION
   public.seclog_roll(bigint),
   public.seclog_describe()
   TO seclog_sealer;
+
+-- The console keeps its users, sessions and views, and reads no event.
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+  public.seclog_console_user,
+  public.seclog_console_session,
+  public.seclog_console_code,
+  public.seclog_console_view
+  TO seclog_console;
+GRANT EXECUTE ON FUNCTION public.seclog_describe() TO seclog_console;
 
 -- Enables triggers that were disabled. Only those: enabling locks the table for a moment.
 DO $$

@@ -7,6 +7,27 @@ security_event_outcome: success, failure, unknown (owner seclog_owner)
 
 -- Tables
 
+seclog_console_code (owner seclog_owner)
+  hash bytea NOT NULL
+  expires_at timestamp with time zone NOT NULL
+seclog_console_session (owner seclog_owner)
+  hash bytea NOT NULL
+  name text COLLATE "C" NOT NULL
+  started_at timestamp with time zone NOT NULL DEFAULT now()
+  used_at timestamp with time zone NOT NULL DEFAULT now()
+seclog_console_user (owner seclog_owner)
+  name text COLLATE "C" NOT NULL
+  role text NOT NULL
+  verifier text NOT NULL
+  created_at timestamp with time zone NOT NULL DEFAULT now()
+seclog_console_view (owner seclog_owner)
+  id uuid NOT NULL DEFAULT gen_random_uuid()
+  name text NOT NULL
+  query text NOT NULL
+  since text
+  columns text
+  owner text COLLATE "C" NOT NULL
+  created_at timestamp with time zone NOT NULL DEFAULT now()
 seclog_migration (owner seclog_owner)
   id integer NOT NULL
   name text NOT NULL
@@ -147,6 +168,11 @@ security_event_tree (owner seclog_owner)
 
 -- Constraints
 
+seclog_console_code_pkey on seclog_console_code: PRIMARY KEY (hash)
+seclog_console_session_pkey on seclog_console_session: PRIMARY KEY (hash)
+seclog_console_user_pkey on seclog_console_user: PRIMARY KEY (name)
+seclog_console_user_role_check on seclog_console_user: CHECK ((role = ANY (ARRAY['analyst'::text, 'auditor'::text, 'admin'::text])))
+seclog_console_view_pkey on seclog_console_view: PRIMARY KEY (id)
 seclog_migration_pkey on seclog_migration: PRIMARY KEY (id)
 security_event_checkpoint_pkey on security_event_checkpoint: PRIMARY KEY (size)
 security_event_hold_check on security_event_hold: CHECK ((since < until))
@@ -199,6 +225,11 @@ security_event_tree_pkey on security_event_tree: PRIMARY KEY (one)
 
 -- Indexes
 
+CREATE UNIQUE INDEX seclog_console_code_pkey ON public.seclog_console_code USING btree (hash)
+CREATE INDEX seclog_console_session_name ON public.seclog_console_session USING btree (name)
+CREATE UNIQUE INDEX seclog_console_session_pkey ON public.seclog_console_session USING btree (hash)
+CREATE UNIQUE INDEX seclog_console_user_pkey ON public.seclog_console_user USING btree (name)
+CREATE UNIQUE INDEX seclog_console_view_pkey ON public.seclog_console_view USING btree (id)
 CREATE UNIQUE INDEX seclog_migration_pkey ON public.seclog_migration USING btree (id)
 CREATE UNIQUE INDEX security_event_checkpoint_pkey ON public.security_event_checkpoint USING btree (size)
 CREATE UNIQUE INDEX security_event_hold_pkey ON public.security_event_hold USING btree (id)
@@ -1161,13 +1192,19 @@ $function$
 
 -- Privileges
 
+CONNECT on the database to seclog_console
 CONNECT on the database to seclog_reader
 CONNECT on the database to seclog_relay
 CONNECT on the database to seclog_sealer
 CONNECT on the database to seclog_writer
+DELETE, INSERT, SELECT, UPDATE on seclog_console_code to seclog_console
+DELETE, INSERT, SELECT, UPDATE on seclog_console_session to seclog_console
+DELETE, INSERT, SELECT, UPDATE on seclog_console_user to seclog_console
+DELETE, INSERT, SELECT, UPDATE on seclog_console_view to seclog_console
 EXECUTE on seclog_advance(uuid,integer,text,bigint,bigint) to seclog_writer
 EXECUTE on seclog_confirm(uuid,integer,text,bigint,uuid[],timestamp with time zone[],text[]) to seclog_writer
 EXECUTE on seclog_cosign(bigint,text,bigint,text) to seclog_sealer
+EXECUTE on seclog_describe() to seclog_console
 EXECUTE on seclog_describe() to seclog_reader
 EXECUTE on seclog_describe() to seclog_relay
 EXECUTE on seclog_describe() to seclog_sealer
@@ -1215,6 +1252,7 @@ SELECT on security_event_tile to seclog_reader
 SELECT on security_event_tile to seclog_sealer
 SELECT on security_event_tree to seclog_reader
 SELECT on security_event_tree to seclog_sealer
+USAGE on schema public to seclog_console
 USAGE on schema public to seclog_reader
 USAGE on schema public to seclog_relay
 USAGE on schema public to seclog_sealer

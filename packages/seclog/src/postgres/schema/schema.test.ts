@@ -158,6 +158,23 @@ describe("the schema", () => {
     await expect(as(database.relayUrl, sql)).rejects.toMatchObject({ code: "42501" });
   });
 
+  it.each([
+    "SELECT FROM security_event_log",
+    "SELECT FROM security_event_source",
+    "INSERT INTO security_event_log (id) VALUES (gen_random_uuid())",
+    "SELECT seclog_seal(0, '', 0, '', '', 0, '', '', '{}', '{}', '{}', '{}', '{}', '{}')",
+    "SET ROLE seclog_reader",
+    "TRUNCATE seclog_console_user",
+  ])("the console's role may not: %s", async (sql) => {
+    await expect(as(database.consoleUrl, sql)).rejects.toMatchObject({ code: "42501" });
+  });
+
+  it.each(["writer", "reader", "sealer", "relay"] as const)("the %s may not read the console's users", async (role) => {
+    await expect(as(database[`${role}Url`], "SELECT FROM seclog_console_user")).rejects.toMatchObject({
+      code: "42501",
+    });
+  });
+
   it("the relay inserts no event of the database's own", async () => {
     const columns =
       "id, occurred_at, event_type, level, category, outcome, logger, source_id, epoch, seq, v, salt, commitment";
@@ -200,6 +217,7 @@ describe("the schema", () => {
       [database.writerUrl, "writer"],
       [database.readerUrl, "reader"],
       [database.relayUrl, "relay"],
+      [database.consoleUrl, "console"],
     ] as const) {
       const client = new pg.Client({ connectionString: url });
       await client.connect();
@@ -327,7 +345,7 @@ describe("setupDatabase()", () => {
     // The superuser created them earlier, so this administrator needs a grant.
     await as(
       database.serverUrl,
-      `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
+      `GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay, seclog_console TO dba_${name} WITH ADMIN OPTION, SET FALSE, INHERIT FALSE`,
     );
     const adminUrl = Object.assign(new URL(database.serverUrl), { username: `dba_${name}`, password: "x" }).href;
     try {
@@ -342,7 +360,15 @@ describe("setupDatabase()", () => {
 
   it("does the same as its script for psql", async () => {
     const name = `seclog_test_${randomBytes(5).toString("hex")}`;
-    const sql = setupSql({ database: name, writer: `w_${name}`, reader: `r_${name}` });
+    // Of this test alone: another file's roles may exist already, and psql would say so.
+    const logins = {
+      writer: `w_${name}`,
+      reader: `r_${name}`,
+      sealer: `s_${name}`,
+      relay: `q_${name}`,
+      console: `c_${name}`,
+    };
+    const sql = setupSql({ database: name, ...logins });
     expect(sql).not.toMatch(/PASSWORD '|SCRAM/);
     const run = () =>
       spawnSync("psql", ["--quiet", "--no-psqlrc", "--dbname", database.serverUrl], { input: sql, encoding: "utf8" });
@@ -361,7 +387,7 @@ describe("setupDatabase()", () => {
       expect(dump).toBe(await dumpSchema(database));
     } finally {
       await drop(name);
-      await as(database.serverUrl, `DROP ROLE "w_${name}", "r_${name}"`);
+      await as(database.serverUrl, `DROP ROLE ${Object.values(logins).join(", ")}`);
     }
   });
 

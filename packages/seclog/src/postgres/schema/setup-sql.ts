@@ -14,6 +14,8 @@ export const READER = "seclog_reader";
 export const SEALER = "seclog_sealer";
 /** The group whose members may store what comes out of a queue: `INSERT`, and the position of any source. */
 export const RELAY = "seclog_relay";
+/** The group whose members may keep the console's users, sessions and views. */
+export const CONSOLE = "seclog_console";
 
 const PURPOSES = {
   [OWNER]: "owns the security event log; cannot log in",
@@ -21,12 +23,13 @@ const PURPOSES = {
   [READER]: "may read the security event log, nothing else",
   [SEALER]: "may append to the security event log''s Merkle tree, nothing else",
   [RELAY]: "may add security events that come out of a queue and move any source''s position, nothing else",
+  [CONSOLE]: "may keep the users, sessions and views of the console, nothing else",
 } as const;
 
 /** A login role and its group. */
 export interface LoginRole {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY | typeof CONSOLE;
 }
 
 /** The groups. */
@@ -55,7 +58,7 @@ export function createDatabaseSql(database: string): string {
 export function accessSql(database: string): string[] {
   return [
     `REVOKE ALL ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
-    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY}`,
+    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY}, ${CONSOLE}`,
     ADMIT_SQL,
     "CREATE SCHEMA IF NOT EXISTS public",
     SCHEMA_ACCESS_SQL,
@@ -76,7 +79,7 @@ const SCHEMA_ACCESS_SQL = `DO $$
 BEGIN
   IF pg_has_role((SELECT nspowner FROM pg_namespace WHERE nspname = 'public'), 'USAGE') THEN
     REVOKE ALL ON SCHEMA public FROM PUBLIC;
-    GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY};
+    GRANT USAGE ON SCHEMA public TO ${WRITER}, ${READER}, ${SEALER}, ${RELAY}, ${CONSOLE};
   END IF;
 END $$`;
 
@@ -100,6 +103,8 @@ export interface SetupSqlOptions {
   readonly sealer?: string;
   /** The login role of `seclog work`, which only a queue needs. @default "seclog_work" */
   readonly relay?: string;
+  /** The login role of the console, which only one with users of its own needs. @default "seclog_sign_in" */
+  readonly console?: string;
 }
 
 /**
@@ -111,7 +116,8 @@ export function setupSql(options: SetupSqlOptions = {}): string {
   const reader: LoginRole = { name: options.reader ?? "seclog_view", group: READER };
   const sealer: LoginRole = { name: options.sealer ?? "seclog_seal", group: SEALER };
   const relay: LoginRole = { name: options.relay ?? "seclog_work", group: RELAY };
-  const logins = [writer, reader, sealer, relay];
+  const consoleLogin: LoginRole = { name: options.console ?? "seclog_sign_in", group: CONSOLE };
+  const logins = [writer, reader, sealer, relay, consoleLogin];
   const statements = (list: readonly string[]): string => list.map((sql) => `${sql};\n`).join("");
   const name = quoteLiteral(database);
   return `-- Sets up the Seclog security event log. Run with psql as a superuser, or as a role with CREATEROLE and CREATEDB:
@@ -122,7 +128,7 @@ export function setupSql(options: SetupSqlOptions = {}): string {
 -- Roles
 ${statements([...groupRolesSql(), ...logins.flatMap(loginRoleSql)])}\
 -- Give the login roles their passwords with psql's \\password, which does not send them in the clear. Only a queue needs the
--- last one:
+-- fourth one, and only a console with users of its own the fifth:
 ${logins.map(({ name }) => `--   \\password ${quoteIdentifier(name)}\n`).join("")}\
 
 -- Database

@@ -13,6 +13,7 @@ import { agreedPassword } from "./saslprep.ts";
 import { DATABASE_LOCK, SERVER_LOCK, SetupSession } from "./setup-session.ts";
 import {
   accessSql,
+  CONSOLE,
   createDatabaseSql,
   groupRolesSql,
   loginRoleSql,
@@ -42,7 +43,9 @@ export interface SetupOptions {
   readonly sealerUrl?: string | undefined;
   /** The URL of `seclog work`, which stores what comes out of a queue. Its role may then move any source's position. */
   readonly relayUrl?: string | undefined;
-  /** @default the database of `writerUrl`, `readerUrl`, `sealerUrl` or `relayUrl`, else `"seclog"` */
+  /** The URL for the console's users, sessions and views. Its role may then keep them, with its password. */
+  readonly consoleUrl?: string | undefined;
+  /** @default the database of `writerUrl`, `readerUrl`, `sealerUrl`, `relayUrl` or `consoleUrl`, else `"seclog"` */
   readonly database?: string | undefined;
   /** For `adminUrl`, see {@link TlsOption}. */
   readonly tls?: TlsOption | undefined;
@@ -72,6 +75,7 @@ const OPTIONS = [
   "readerUrl",
   "sealerUrl",
   "relayUrl",
+  "consoleUrl",
   "database",
   "tls",
   "lockTimeout",
@@ -140,14 +144,14 @@ const ADVICE: { readonly [code: string]: string } = {
   "3D000":
     "SECLOG_ADMIN_URL must name an existing database, such as /postgres: setup connects there and creates the log's own",
   "42501":
-    "the role in SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB; if another administrator created the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay TO it WITH ADMIN OPTION; or have a DBA run the output of npx @seclog/server setup --print-sql",
+    "the role in SECLOG_ADMIN_URL must be a superuser or have CREATEROLE and CREATEDB; if another administrator created the roles: GRANT seclog_owner, seclog_writer, seclog_reader, seclog_sealer, seclog_relay, seclog_console TO it WITH ADMIN OPTION; or have a DBA run the output of npx @seclog/server setup --print-sql",
   ECONNREFUSED: "is PostgreSQL running there?",
   ENOTFOUND: "check the host in SECLOG_ADMIN_URL",
 };
 
 interface Login {
   readonly name: string;
-  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY;
+  readonly group: typeof WRITER | typeof READER | typeof SEALER | typeof RELAY | typeof CONSOLE;
   readonly password: string | undefined;
 }
 
@@ -160,6 +164,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
     ["readerUrl", options.readerUrl, READER],
     ["sealerUrl", options.sealerUrl, SEALER],
     ["relayUrl", options.relayUrl, RELAY],
+    ["consoleUrl", options.consoleUrl, CONSOLE],
   ] as const) {
     if (url === undefined) continue;
     // Only its names are used here, so its TLS settings are not checked.
@@ -169,7 +174,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
       throw configError(WHERE, key, `names the database ${config.database}, not ${database}`);
     }
     database = config.database;
-    if ([OWNER, WRITER, READER, SEALER, RELAY].includes(name)) {
+    if ([OWNER, WRITER, READER, SEALER, RELAY, CONSOLE].includes(name)) {
       throw configError(WHERE, key, `names the role ${name}, which is a group; choose another name, such as shop_log`);
     }
     if (name === admin.user)
@@ -178,7 +183,7 @@ function planSetup(options: SetupOptions): { readonly database: string; readonly
       throw configError(
         WHERE,
         key,
-        `names the role ${name} again; writer, reader, sealer and relay each need their own`,
+        `names the role ${name} again; writer, reader, sealer, relay and console each need their own`,
       );
     }
     if (name.startsWith("pg_"))

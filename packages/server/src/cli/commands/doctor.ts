@@ -44,6 +44,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     reader: connectionUrl("reader"),
     sealer: connectionUrl("sealer"),
     relay: connectionUrl("relay"),
+    console: connectionUrl("console"),
   };
   if (Object.values(urls).every((url) => url === undefined) && spool === undefined) {
     throw new SeclogError(

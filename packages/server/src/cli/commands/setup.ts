@@ -31,6 +31,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
   const readerUrl = connectionUrl("reader");
   const sealerUrl = connectionUrl("sealer");
   const relayUrl = connectionUrl("relay");
+  const consoleUrl = connectionUrl("console");
   if (options.printSql && options.json) {
     throw new SeclogError("SECLOG_CONFIG", "--print-sql and --json exclude each other: SQL has no JSON form");
   }
@@ -39,7 +40,9 @@ async function setup(options: SetupCommandOptions): Promise<void> {
     const reader = readerUrl === undefined ? undefined : roleConfig("reader", readerUrl);
     const sealer = sealerUrl === undefined ? undefined : roleConfig("sealer", sealerUrl);
     const relay = relayUrl === undefined ? undefined : roleConfig("relay", relayUrl);
-    const database = options.database ?? writer?.database ?? reader?.database ?? sealer?.database ?? relay?.database;
+    const signIn = consoleUrl === undefined ? undefined : roleConfig("console", consoleUrl);
+    const database =
+      options.database ?? [writer, reader, sealer, relay, signIn].find((login) => login?.database)?.database;
     await print(
       setupSql({
         ...(database === undefined ? {} : { database }),
@@ -47,6 +50,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
         ...(reader?.user === undefined ? {} : { reader: reader.user }),
         ...(sealer?.user === undefined ? {} : { sealer: sealer.user }),
         ...(relay?.user === undefined ? {} : { relay: relay.user }),
+        ...(signIn?.user === undefined ? {} : { console: signIn.user }),
       }),
     );
     return;
@@ -61,6 +65,7 @@ async function setup(options: SetupCommandOptions): Promise<void> {
       readerUrl,
       sealerUrl,
       relayUrl,
+      consoleUrl,
       database: options.database,
       onProgress: (what) => progress.show(`${what} …`),
     });
