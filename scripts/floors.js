@@ -96,6 +96,7 @@ export const HOUSES = {
       search: 2,
       retention: 2,
       spool: 2,
+      users: 2,
       http: 3,
       integrity: 4,
       ingest: 4,

@@ -186,9 +186,17 @@ export interface ViewRecord {
   readonly id: string;
   readonly name: string;
   readonly query: string;
+  /** A time as in queries, and columns as in the console's address; `null` in those that every log has. */
+  readonly since: string | null;
+  readonly columns: string | null;
   /** Whether every log has it; others have an owner. */
   readonly built_in: boolean;
   readonly owner: string | null;
+}
+
+/** `GET /api/v1/users`, of a server that keeps users. */
+export interface UsersResult {
+  readonly users: readonly { readonly name: string; readonly role: UserRole }[];
 }
 
 /** `GET /api/v1/catalogue` */
@@ -212,5 +220,8 @@ export interface ApiFailure {
     readonly at?: number;
     readonly length?: number;
     readonly suggestion?: string;
+    /** Of a refused sign-in: attempts before the name is locked for this address, and how long it is. */
+    readonly tries_left?: number;
+    readonly wait_seconds?: number;
   };
 }

@@ -27,6 +27,7 @@ export type {
   TimelineBucket,
   TimelineResult,
   UserRole,
+  UsersResult,
   VerificationCheck,
   VerificationState,
   ViewRecord,

@@ -1,15 +1,12 @@
 /** Who sends a request, and what they may. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import type { Right, SessionResult, UserRole } from "@seclog/api";
-import type { Context as HonoContext } from "hono";
+import type { Hono, Context as HonoContext } from "hono";
 import { isLoopback } from "../http/service.ts";
+import type { Environment } from "./environment.ts";
 import { failed } from "./failures.ts";
-
-/** A person or a program. */
-export interface Visitor {
-  readonly name: string;
-  readonly role: UserRole;
-}
+import type { Visitor } from "./visitor.ts";
 
 /** How a server knows its visitors. */
 export interface Access {
@@ -25,20 +22,32 @@ export interface Access {
     request: Request,
     subject: unknown,
   ): Visitor | Response | undefined | Promise<Visitor | Response | undefined>;
+  /** Other names that a request's Host may be, with their port. @default none */
+  readonly hosts?: readonly string[];
   /** Ends the sender's session, and returns the cookie that says so. @default a session is not ours to end */
-  signOut?(request: Request): string;
+  signOut?(request: Request, visitor: Visitor | undefined, incoming: IncomingMessage | null): string | Promise<string>;
+  /** Whether the first user is still to be made. @default false */
+  isNew?(): Promise<boolean>;
+  /** Paths that strangers may ask, to sign in. @default `GET session` */
+  readonly open?: readonly string[];
+  /** Adds paths of its own, before the API's. */
+  addTo?(app: Hono<Environment>): void;
 }
 
-/** Nobody has `views` and `users`: the server keeps neither yet. */
 const RIGHTS: { readonly [R in UserRole]: readonly Right[] } = {
-  analyst: ["query", "personal"],
+  analyst: ["query", "personal", "views"],
   auditor: ["query", "personal", "export", "verify"],
-  admin: ["query", "personal", "export", "verify"],
+  admin: ["query", "personal", "views", "export", "verify", "users"],
 };
 
 /** What a role may. */
 export function rightsOf(role: UserRole): readonly Right[] {
   return RIGHTS[role];
+}
+
+/** What a visitor may at a server that keeps users and views, or not. */
+export function rightsAt({ addTo }: Access, role: UserRole): readonly Right[] {
+  return rightsOf(role).filter((right) => addTo !== undefined || (right !== "views" && right !== "users"));
 }
 
 /** Programs, by the one token of `seclog start`. */
@@ -60,9 +69,9 @@ function isSame(given: string, token: string): boolean {
 }
 
 /** Why a request is refused whoever sends it. */
-export function refusal(c: HonoContext, { ownHostOnly }: Access): Response | undefined {
+export function refusal(c: HonoContext, { ownHostOnly, hosts = [] }: Access): Response | undefined {
   const host = c.req.header("host") ?? "";
-  if (ownHostOnly && !isLoopback(host.replace(/:\d+$/, "")))
+  if (ownHostOnly && !isLoopback(host.replace(/:\d+$/, "")) && !hosts.includes(host.toLowerCase()))
     return failed(421, "HOST", "this server responds only to localhost; a proxy must send Host: localhost");
   if (!isOwnSite(c, host))
     return failed(403, "ORIGIN", "requests of other sites are refused: open the console's own address");

@@ -1,20 +1,23 @@
 /** The API as one `fetch(Request) → Response`, for a server of its own or to be mounted into another one. */
-import type { Right, SessionResult } from "@seclog/api";
-import { Hono, type Context as HonoContext } from "hono";
+import type { SessionResult } from "@seclog/api";
+import { Hono } from "hono";
 import { sql } from "kysely";
 import { errorMessage, SeclogError } from "seclog";
 import type { Database } from "../database/reader.ts";
 import type { BackgroundVerification } from "../integrity/background-verification.ts";
 import type { ExportRecord } from "../search/export/record-export.ts";
 import { readQuery } from "../search/filter-query.ts";
-import { type Access, refusal, rightsOf, type Visitor } from "./access.ts";
+import { type Access, refusal, rightsAt } from "./access.ts";
 import { download } from "./download.ts";
+import type { Environment } from "./environment.ts";
 import { failed, failureOf } from "./failures.ts";
+import { only } from "./only.ts";
 import { openApi } from "./openapi.ts";
 import { EXPORT_PARAMETERS, VERIFICATION_PARAMETERS } from "./other-parameters.ts";
 import { readParameters } from "./parameters.ts";
 import { ROUTES } from "./routes.ts";
 import { streamEvents } from "./stream.ts";
+import type { Visitor } from "./visitor.ts";
 
 export interface ApiOptions {
   /** The reader's, with a time limit for each statement. */
@@ -57,13 +60,14 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
     try {
       visitor = await access.identify(c.req.raw, c.env.subject);
     } catch (error) {
+      if (access.signIn !== "application") return failureOf(error as Error, onError);
       // Of the application, whose words are not for the client.
       onError(error);
       return failed(500, "INTERNAL", "internal error");
     }
     if (visitor instanceof Response) return visitor;
     if (visitor !== undefined) c.set("visitor", visitor);
-    else if (c.req.path !== "/api/v1/session") return stranger(access);
+    else if (c.req.path !== "/api/v1/session" && access.open?.includes(c.req.path) !== true) return stranger(access);
     try {
       await next();
     } catch (error) {
@@ -77,11 +81,13 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
     return undefined;
   });
   app.get("/api/v1/session", async (c) => c.json(await sessionOf(c.get("visitor"), access, database)));
-  app.delete("/api/v1/session", (c) => {
+  app.delete("/api/v1/session", async (c) => {
     if (access.signOut === undefined)
       return failed(405, "METHOD", "the application signs its users out", { allow: "GET, HEAD" });
-    return new Response(null, { status: 204, headers: { "set-cookie": access.signOut(c.req.raw) } });
+    const cookie = await access.signOut(c.req.raw, c.get("visitor"), c.env.incoming ?? null);
+    return new Response(null, { status: 204, headers: { "set-cookie": cookie } });
   });
+  access.addTo?.(app);
   app.get("/api/v1/openapi.json", (c) => c.json(openApi(version)));
   for (const { path, parameters, respond } of ROUTES) {
     app.get(`/api/v1${path.replace(/\{(\w+)\}/g, ":$1")}`, async (c) => {
@@ -139,34 +145,9 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
   return app;
 }
 
-/** What a server knows of a request beside it. */
-export interface ApiEnvironment {
-  /** The path from `/api` on, if the server has the API at another place. @default the URL's path */
-  readonly path?: string;
-  /** What the framework has for the request, for {@link Access.identify}. */
-  readonly subject?: unknown;
-}
-
-interface Environment {
-  readonly Bindings: ApiEnvironment;
-  readonly Variables: { readonly visitor?: Visitor };
-}
-
 function isStream(response: Response): boolean {
   const { headers } = response;
   return headers.has("content-disposition") || headers.get("content-type")?.startsWith("text/event-stream") === true;
-}
-
-/** Refuses those who may not. */
-function only(right: Right) {
-  return async (c: HonoContext<Environment>, next: () => Promise<void>): Promise<Response | undefined> => {
-    const visitor = c.get("visitor");
-    if (visitor === undefined || !rightsOf(visitor.role).includes(right)) {
-      return failed(403, "ROLE", `the role ${visitor?.role ?? "of a stranger"} may not do this: an admin may`);
-    }
-    await next();
-    return undefined;
-  };
 }
 
 function stranger({ signIn }: Access): Response {
@@ -177,13 +158,15 @@ function stranger({ signIn }: Access): Response {
     : failed(401, "SIGN_IN", "nobody is signed in: sign in, and open the console again");
 }
 
-async function sessionOf(visitor: Visitor | undefined, { signIn }: Access, database: Database): Promise<SessionResult> {
-  const common = { setup: false, sign_in: signIn, oidc: null } as const;
+/** What a page has to know first. */
+async function sessionOf(visitor: Visitor | undefined, access: Access, database: Database): Promise<SessionResult> {
+  const setup = visitor === undefined && (await access.isNew?.()) === true;
+  const common = { setup, sign_in: access.signIn, oidc: null } as const;
   if (visitor === undefined) return { ...common, user: null, log: null, may: [] };
   const { rows } = await sql<{ name: string }>`
     SELECT name FROM security_event_key ORDER BY first_size DESC LIMIT 1`.execute(database);
   const { name, role } = visitor;
-  return { ...common, user: { name, role }, log: rows[0]?.name ?? null, may: rightsOf(role) };
+  return { ...common, user: { name, role }, log: rows[0]?.name ?? null, may: rightsAt(access, role) };
 }
 
 /** The items as bytes, as fast as the client reads them. Ends them when the client leaves. */

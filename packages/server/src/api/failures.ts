@@ -2,11 +2,13 @@
 import { type ApiFailure, QueryError } from "@seclog/api";
 import { SeclogError } from "seclog";
 import { databaseError } from "../database/failure.ts";
+import { Busy } from "../users/password.ts";
 import { NotFound } from "./routes.ts";
 
 /** What went wrong, without what a client must not see. @param onError receives the rest */
 export function failureOf(error: Error, onError: (error: unknown) => void): Response {
   if (error instanceof NotFound) return failed(404, "NOT_FOUND", error.message);
+  if (error instanceof Busy) return failed(503, "BUSY", `${error.message}: try again`, { "retry-after": "5" });
   const known = databaseError(error, "reader");
   if (!(known instanceof SeclogError)) {
     onError(known);

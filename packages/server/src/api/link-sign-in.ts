@@ -3,7 +3,8 @@
  * whose only user is who started it.
  */
 import { createHash, randomBytes } from "node:crypto";
-import type { Access, Visitor } from "./access.ts";
+import type { Access } from "./access.ts";
+import type { Visitor } from "./visitor.ts";
 
 /** How long a session lasts. */
 const SESSION_MS = 12 * 3_600_000;

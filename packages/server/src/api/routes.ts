@@ -259,7 +259,7 @@ export const ROUTES: readonly Route[] = [
 ];
 
 /** What most people look for first. */
-const BUILT_IN: readonly ViewRecord[] = (
+export const BUILT_IN: readonly ViewRecord[] = (
   [
     ["Worth a look", "level>=warning or type:*_successafterfail"],
     ["Failed sign-ins", "type:authn_login_fail,authn_login_fail_max,authn_login_lock"],
@@ -269,7 +269,15 @@ const BUILT_IN: readonly ViewRecord[] = (
     ["Webhooks", "type:webhook_*"],
     ["The log itself", "category:log"],
   ] as const
-).map(([name, query]) => ({ id: `built-in:${name}`, name, query, built_in: true, owner: null }));
+).map(([name, query]) => ({
+  id: `built-in:${name}`,
+  name,
+  query,
+  since: null,
+  columns: null,
+  built_in: true,
+  owner: null,
+}));
 
 /** How many events of the source before and after one. */
 const NEIGHBOURS = 5;

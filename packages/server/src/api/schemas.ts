@@ -122,17 +122,29 @@ export const SCHEMAS: { readonly [name: string]: Schema } = {
     differences: listOf(text),
   }),
   ViewsResult: object({
-    views: listOf(object({ id: text, name: text, query: text, built_in: { type: "boolean" }, owner: orNull(text) })),
+    views: listOf(
+      object({
+        id: text,
+        name: text,
+        query: text,
+        since: orNull(text),
+        columns: orNull(text),
+        built_in: { type: "boolean" },
+        owner: orNull(text),
+      }),
+    ),
+  }),
+  UsersResult: object({
+    users: listOf(object({ name: text, role: { type: "string", enum: ["analyst", "auditor", "admin"] } })),
   }),
   CatalogueResult: object({
     types: listOf(object({ type: text, level: text, category: text, outcome: text, description: text })),
     fields: listOf(object({ name: text, kind: text, about: text })),
   }),
   ApiFailure: object({
-    error: object({ code: text, message: text, at: whole, length: whole, suggestion: text }, [
-      "at",
-      "length",
-      "suggestion",
-    ]),
+    error: object(
+      { code: text, message: text, at: whole, length: whole, suggestion: text, tries_left: whole, wait_seconds: whole },
+      ["at", "length", "suggestion", "tries_left", "wait_seconds"],
+    ),
   }),
 };

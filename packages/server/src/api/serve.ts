@@ -37,10 +37,10 @@ export async function serveApi({
   keys,
   ...options
 }: ServeApiOptions): Promise<HttpService> {
-  if (!isLoopback(listen.host)) {
+  if (!isLoopback(listen.host) && !options.access.hosts?.length) {
     throw new InputError(
       (named) =>
-        `${named("listen")} ${listen.host}: there is no sign-in yet, so it listens on loopback only: use 127.0.0.1`,
+        `${named("listen")} ${listen.host}: others reach it only with users of its own (SECLOG_CONSOLE_URL) behind a proxy with TLS (${named("publicUrl")} https://…); without them it listens on loopback only: use 127.0.0.1`,
     );
   }
   const database = openReader(STATEMENT_MS, options.url, MOST_DATABASE_CONNECTIONS);

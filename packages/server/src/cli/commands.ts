@@ -104,6 +104,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import("./commands/start.ts")).addStart,
   },
   {
+    name: "users",
+    summary: "add, list, change and remove those who may sign in to the console",
+    load: async () => (await import("./commands/users.ts")).addUsers,
+  },
+  {
     name: "inventory",
     summary: "write the inventory of the log that OWASP ASVS 16.1.1 asks for, in Markdown",
     load: async () => (await import("./commands/inventory.ts")).addInventory,

@@ -26,7 +26,8 @@ Environment (each also with _FILE appended: the name of a file that holds it):
   SECLOG_SEALER_URL     the sealer: setup, doctor, seal, keys rotate
   SECLOG_RELAY_URL      the relay, which stores a queue's events: setup, doctor,
                         work
-  SECLOG_CONSOLE_URL    the role that keeps the console's users: setup, doctor
+  SECLOG_CONSOLE_URL    the role that keeps the console's users: setup, doctor,
+                        start, users
   SECLOG_QUEUE_URL      the queue: work; SECLOG_QUEUE_KEY, its senders' key
   SECLOG_API_TOKEN      what requests to start must send
   SECLOG_WEBHOOK_SECRET signs checkpoints for webhooks: seal --webhook

@@ -1,6 +1,6 @@
 /** The console as one `fetch(Request) → Response`: its pages, and below `api/` the API that they ask. */
 import { fileURLToPath } from "node:url";
-import type { ApiEnvironment } from "../api/app.ts";
+import type { ApiEnvironment } from "../api/environment.ts";
 import { below } from "./base-path.ts";
 import { openSite, plain, type Site } from "./site.ts";
 
