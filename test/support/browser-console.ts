@@ -66,11 +66,7 @@ export async function openBrowserConsole(options: BrowserConsoleOptions = {}): P
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}${base.replace(/\/?$/, "/")}`;
-  const browser = await chromium.launch({
-    ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
-    // Root has no sandbox; the only pages are ours.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-  });
+  const browser = await launchBrowser();
   return {
     database,
     url,
@@ -84,6 +80,15 @@ export async function openBrowserConsole(options: BrowserConsoleOptions = {}): P
       await database[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The system's Chromium. */
+export async function launchBrowser(): Promise<Browser> {
+  return await chromium.launch({
+    ...(CHROMIUM === undefined ? {} : { executablePath: CHROMIUM }),
+    // Root has no sandbox; the only pages are ours.
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+  });
 }
 
 /** The application's session, in a cookie: a browser's download has no other header of a page's. */

@@ -38,7 +38,8 @@ export async function signOut(): Promise<void> {
 }
 
 function begin(session: Session): void {
-  cache.clear();
+  // Not the session itself: the page that shows it would wait for an answer that no longer comes.
+  cache.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== KEY[0] });
   cache.setQueryData(KEY, session);
 }
 
