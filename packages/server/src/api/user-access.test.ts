@@ -190,9 +190,16 @@ describe("a guess", () => {
     const from = (address: string): Sent => ({
       headers: { host: "console.example.com", "x-forwarded-for": `198.51.100.1, ${address}` },
     });
-    for (const left of [4, 3, 2, 1, 0]) {
+    for (const [left, next] of [
+      [4, "4 tries left"],
+      [3, "3 tries left"],
+      [2, "2 tries left"],
+      [1, "1 try left"],
+      [0, "try again in 15 minutes"],
+    ]) {
       const refused = await signIn("ada", "wrong", from("203.0.113.9"));
-      expect([refused.status, (await failureOf(refused)).tries_left]).toEqual([401, left]);
+      const { tries_left, message } = await failureOf(refused);
+      expect([refused.status, tries_left, message]).toEqual([401, left, `the name or the password is wrong: ${next}`]);
     }
     expect((await signIn("ada", PASSWORD, from("203.0.113.9"))).status).toBe(401);
     expect((await signIn("ada", PASSWORD, from("203.0.113.10"))).status).toBe(200);

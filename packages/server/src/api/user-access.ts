@@ -123,10 +123,10 @@ export class UserAccess implements Access {
     const { triesLeft, locked } = this.#attempts.failed(name, address);
     record("authn_login_fail", incoming, { actor: name, reason: "wrong name or password" });
     if (locked) record("authn_login_lock", incoming, { actor: name, reason: "too many attempts" });
-    return refused("the name or the password is wrong", {
-      tries_left: triesLeft,
-      wait_seconds: this.#attempts.waitSeconds(name, address),
-    });
+    const wait = this.#attempts.waitSeconds(name, address);
+    const next =
+      wait > 0 ? `try again in ${minutes(wait)}` : triesLeft === 1 ? "1 try left" : `${triesLeft} tries left`;
+    return refused(`the name or the password is wrong: ${next}`, { tries_left: triesLeft, wait_seconds: wait });
   }
 
   /** Behind a proxy, the address that the proxy itself saw: the last one, which a client cannot write. */

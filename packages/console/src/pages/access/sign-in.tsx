@@ -21,7 +21,7 @@ export function SignIn({ session }: { readonly session: Session }): ReactNode {
             Open the link that seclog start has printed in the terminal. It works once, and each use prints the next.
           </p>
         ) : (
-          <p>Every sign-in is an event in the log.</p>
+          <p>People are added with seclog users.</p>
         )}
         {hasPassword ? <Credentials submit="Sign in" send={signIn} /> : null}
         {hasPassword && oidc !== null ? <div className={style.or}>or</div> : null}
@@ -51,7 +51,7 @@ export function SetUp(): ReactNode {
       <div className={style.card}>
         <Logo size={28} />
         <h1>Make the first user</h1>
-        <p>An administrator, who may add others in the settings or by seclog users. The link works once.</p>
+        <p>An admin. Others are added with seclog users. The link works once, within an hour.</p>
         {code === "" ? (
           <Message text="This link has no code: open the whole link that seclog start printed." />
         ) : (
@@ -114,7 +114,7 @@ function Message({ text }: { readonly text: string }): ReactNode {
   return (
     <div className={style.message} role="alert">
       <Icon name="warning" size={14} />
-      <span>{text}</span>
+      <span>{text.charAt(0).toUpperCase() + text.slice(1)}</span>
     </div>
   );
 }
