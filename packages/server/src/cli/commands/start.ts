@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { readKeys } from "@seclog/verify/program";
 import type { Command } from "commander";
 import { errorMessage, SeclogError } from "seclog";
@@ -22,6 +23,9 @@ import { Exit } from "../exit.ts";
 import { collect } from "../options/collect.ts";
 import { addConnectionOptions, type ConnectionOptions, connectionLimits, parseListen } from "../options/listen.ts";
 import { asConfig } from "../options/verifier.ts";
+
+/** How long storing the last events may take, in milliseconds. */
+const GOODBYE_MS = 5_000;
 
 interface StartOptions extends ConnectionOptions {
   readonly listen: string;
@@ -97,9 +101,8 @@ async function start(options: StartOptions): Promise<void> {
       else await closing;
     }
   } finally {
-    const closing = entrance.close();
-    if (signal.aborted) closing.catch(() => {});
-    else await closing;
+    // Who signed in last is stored before the program ends, if the database answers.
+    await Promise.race([entrance.close(), sleep(GOODBYE_MS, undefined, { ref: false })]);
   }
   throw new Exit(0);
 }
