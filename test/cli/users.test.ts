@@ -47,6 +47,8 @@ describe("seclog start with SECLOG_CONSOLE_URL", LONG, () => {
     const signedIn = await post("session", { name: "ada", password: PASSWORD });
     const [cookie = ""] = (signedIn.headers.get("set-cookie") ?? "").split(";");
     expect((await fetch(`${listening}/api/v1/users`, { headers: { cookie } })).status).toBe(200);
+    const entity = await fetch(`${listening}/api/v1/entities/ip/203.0.113.9`, { headers: { cookie } });
+    expect([entity.status, await entity.text()]).toEqual([200, expect.any(String)]);
     child.kill("SIGTERM");
     const [exit] = (await once(child, "close")) as [number];
     expect([exit, stderr()]).toEqual([0, ""]);
@@ -61,6 +63,10 @@ describe("seclog start with SECLOG_CONSOLE_URL", LONG, () => {
         ip: "127.0.0.1",
       })),
     );
+    const [read] = await database.query<{ actor_id: string; filter: string }>(
+      "SELECT actor_id, data::json->>'filter' AS filter FROM security_event_log WHERE event_type = 'log_read'",
+    );
+    expect(read).toEqual({ actor_id: "ada", filter: 'ip="203.0.113.9"' });
     const stored = JSON.stringify(await database.query("SELECT * FROM security_event_log"));
     expect(stored).not.toMatch(new RegExp(`${PASSWORD}|${code}`));
   });

@@ -30,6 +30,8 @@ export interface Access {
   isNew?(): Promise<boolean>;
   /** Paths that strangers may ask, to sign in. @default `GET session` */
   readonly open?: readonly string[];
+  /** Learns of a page that shows one event, or one entity, which may be a person: the query that finds it. */
+  onRead?(visitor: Visitor, filter: string, incoming: IncomingMessage | null): void;
   /** Adds paths of its own, before the API's. */
   addTo?(app: Hono<Environment>): void;
 }

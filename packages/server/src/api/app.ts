@@ -92,7 +92,11 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
   for (const { path, parameters, respond } of ROUTES) {
     app.get(`/api/v1${path.replace(/\{(\w+)\}/g, ":$1")}`, async (c) => {
       const values = readParameters(parameters, new URL(c.req.url).searchParams, c.req.param());
-      return c.json(await respond(values, { database, url, signal: c.req.raw.signal }));
+      const result = await respond(values, { database, url, signal: c.req.raw.signal });
+      const visitor = c.get("visitor");
+      const read = readOf(path, c.req.param());
+      if (visitor !== undefined && read !== undefined) access.onRead?.(visitor, read, c.env.incoming ?? null);
+      return c.json(result);
     });
   }
   app.get("/api/v1/stream", (c) => {
@@ -156,6 +160,12 @@ function stranger({ signIn }: Access): Response {
         "www-authenticate": "Bearer",
       })
     : failed(401, "SIGN_IN", "nobody is signed in: sign in, and open the console again");
+}
+
+/** The query for what a path shows of one person, perhaps. */
+function readOf(path: string, { id, kind, value }: { readonly [name: string]: string }): string | undefined {
+  if (path === "/events/{id}") return `id:${id}`;
+  return path === "/entities/{kind}/{value}" ? `${kind}=${JSON.stringify(value)}` : undefined;
 }
 
 /** What a page has to know first. */

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { type Database, openReader } from "../database/reader.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
-import { Attempts } from "../users/attempts.ts";
 import { ConsoleUsers } from "../users/console-users.ts";
 import { tokenAccess } from "./access.ts";
 import { apiApp } from "./app.ts";
@@ -29,7 +28,7 @@ function appOf(publicUrl?: URL): Hono<Environment> {
     users,
     programs: tokenAccess(TOKEN),
     publicUrl,
-    attempts: new Attempts(() => now),
+    now: () => now,
     record: (type, _request, { actor, target }) => recorded.push([type, actor, target].filter(Boolean).join(" ")),
   });
   const url = server.readerUrl;
@@ -286,6 +285,18 @@ describe("users", () => {
     ])
       expect([last.status, (await failureOf(last)).message]).toEqual([400, expect.stringContaining("last admin")]);
     expect(recorded.slice(2)).toEqual(["user_created ada eve", "user_updated ada eve", "user_deleted ada eve"]);
+  });
+
+  it("leave an event of each page about somebody, once in ten minutes", async () => {
+    await users.add({ name: "ada", role: "analyst" }, PASSWORD);
+    const cookie = cookieOf(await signIn("ada"));
+    const reads = (): number => recorded.filter((event) => event === "log_read ada").length;
+    for (const path of ["entities/ip/203.0.113.9", "entities/ip/203.0.113.9", "entities/actor/bob", "events"])
+      expect((await send("GET", path, { cookie })).status).toBe(200);
+    expect(reads()).toBe(2);
+    now += 10 * 60_000;
+    await send("GET", "entities/ip/203.0.113.9", { cookie });
+    expect(reads()).toBe(3);
   });
 
   it("keep views, each their own", async () => {

@@ -21,8 +21,12 @@ export interface UserAccessOptions {
   readonly record: RecordUserEvent;
   /** Where browsers have the console, if a proxy with TLS is before it. @default this machine only, without TLS */
   readonly publicUrl?: URL | undefined;
-  readonly attempts?: Attempts;
+  /** In milliseconds. @default the machine's time */
+  readonly now?: () => number;
 }
+
+const READ_MS = 10 * 60_000;
+const MOST_READS = 10_000;
 
 /** The users' access. */
 export class UserAccess implements Access {
@@ -32,10 +36,14 @@ export class UserAccess implements Access {
   readonly hosts: readonly string[];
   readonly #options: UserAccessOptions;
   readonly #attempts: Attempts;
+  readonly #now: () => number;
+  /** When each was recorded last. */
+  readonly #reads = new Map<string, number>();
 
   constructor(options: UserAccessOptions) {
     this.#options = options;
-    this.#attempts = options.attempts ?? new Attempts();
+    this.#now = options.now ?? Date.now;
+    this.#attempts = new Attempts(this.#now);
     this.hosts = options.publicUrl === undefined ? [] : [options.publicUrl.host];
   }
 
@@ -43,6 +51,18 @@ export class UserAccess implements Access {
     const id = this.#sessionId(request);
     const user = id === undefined ? undefined : await this.#options.users.userOf(id);
     return user ?? (await this.#options.programs.identify(request, subject));
+  }
+
+  /** Records it once in {@link READ_MS} for each visitor: a page that refreshes itself would fill the log. */
+  onRead(visitor: Visitor, filter: string, incoming: IncomingMessage | null): void {
+    const key = JSON.stringify([visitor.name, filter]);
+    const now = this.#now();
+    if (now - (this.#reads.get(key) ?? Number.NEGATIVE_INFINITY) < READ_MS) return;
+    // The newest last, so that the first is the one to forget.
+    this.#reads.delete(key);
+    if (this.#reads.size >= MOST_READS) this.#reads.delete(this.#reads.keys().next().value ?? "");
+    this.#reads.set(key, now);
+    this.#options.record("log_read", incoming, { actor: visitor.name, filter });
   }
 
   async isNew(): Promise<boolean> {

@@ -33,7 +33,7 @@ export class Attempts {
   readonly #now: () => number;
 
   /** @param now in milliseconds */
-  constructor(now: () => number = Date.now) {
+  constructor(now: () => number) {
     this.#now = now;
   }
 

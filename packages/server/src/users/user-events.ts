@@ -12,7 +12,8 @@ export type UserEventType =
   | "authn_password_change"
   | "user_created"
   | "user_updated"
-  | "user_deleted";
+  | "user_deleted"
+  | "log_read";
 
 /** Records an event. `actor` is who does it; `target` is the user that it is done to. */
 export type RecordUserEvent = (
