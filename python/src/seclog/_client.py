@@ -138,7 +138,8 @@ class Client:
             self._stopping = True
             self._condition.notify_all()
         if thread is not None:
-            thread.join(self._exit_timeout)
+            # It ends at once, unless it waits for the collector: what it leaves undone is on disk.
+            thread.join(max(1.0, self._exit_timeout))
         elif self._spool is not None:
             self._spool.close()
         return done
