@@ -12,6 +12,8 @@ export interface Session {
   readonly sign_in: "password" | "oidc" | "both" | "application" | "token";
   /** The host of the OpenID provider. */
   readonly oidc: string | null;
+  /** The origin of the log's checkpoints. */
+  readonly log: string | null;
   readonly may: readonly ("personal" | "query" | "export" | "views" | "verify" | "users")[];
 }
 
