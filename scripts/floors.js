@@ -125,6 +125,7 @@ export const HOUSES = {
       styles: 0,
       routing: 0,
       keyboard: 0,
+      proof: 0,
       data: 1,
       parts: 2,
       event: 3,
