@@ -62,7 +62,7 @@ export function MerklePath({
           r={step === 0 || step === steps.length ? 4.5 : 2}
         />
       ))}
-      <text className={style.word} x={x(0)} y="142">
+      <text className={style.word} x={x(0) + 14} y="143">
         this event
       </text>
       <text className={style.word} x={WIDTH - 8} y={y(last) - 14} textAnchor="end">

@@ -83,7 +83,7 @@ function Verdict({ isSealed, checked }: { readonly isSealed: boolean; readonly c
       <p className={`${style.verdict} ${style.good}`} role="status">
         <Icon name="sealed" />
         <span>
-          <b>Verified in this browser</b> by {count((proven?.steps.length ?? 0) + 1)} hashes and a signature
+          <b>Verified in this browser</b> by {count((proven?.steps.length ?? 0) + 1)} hashes, one signature
         </span>
         <span className={style.took}>{ms} ms</span>
       </p>
