@@ -2,6 +2,7 @@
 import type { FacetsResult, TimelineResult } from "@seclog/api";
 import { keepPreviousData, type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { api, inParts } from "./api.ts";
+import { addFacets, addTimeline } from "./counts.ts";
 import { termFor } from "./filters.ts";
 import { periodBefore, type TimeRange } from "./time-range.ts";
 
@@ -101,35 +102,4 @@ export function useTimeline(
 
 function selectionOf({ since, until }: TimeRange, q: string): { since: string; until?: string; q?: string } {
   return { since, ...(until === undefined ? {} : { until }), ...(q === "" ? {} : { q }) };
-}
-
-/** Two parts of a count as one, the most frequent first. */
-export function addFacets(all: FacetsResult, part: FacetsResult): FacetsResult {
-  const facets = Object.entries(all.facets).map(([field, { values, approximate }]) => {
-    const sums = new Map(values.map((value) => [value.name, value]));
-    for (const { name, events, occurrences } of part.facets[field]?.values ?? []) {
-      const known = sums.get(name);
-      sums.set(name, {
-        name,
-        events: events + (known?.events ?? 0),
-        occurrences: occurrences + (known?.occurrences ?? 0),
-      });
-    }
-    const sorted = [...sums.values()].sort((one, other) => other.events - one.events);
-    return [field, { values: sorted, approximate: approximate || part.facets[field]?.approximate === true }] as const;
-  });
-  return { ...part, facets: Object.fromEntries(facets) };
-}
-
-/** Two parts of a timeline as one. */
-export function addTimeline(all: TimelineResult, part: TimelineResult): TimelineResult {
-  const added = new Map(part.buckets.map((bucket) => [bucket.start, bucket]));
-  const buckets = all.buckets.map((bucket) => {
-    const more = added.get(bucket.start);
-    if (more === undefined) return bucket;
-    const by: { [name: string]: number } = { ...bucket.by };
-    for (const [name, events] of Object.entries(more.by)) by[name] = (by[name] ?? 0) + events;
-    return { start: bucket.start, events: bucket.events + more.events, by };
-  });
-  return { ...part, from: all.from, to: all.to, buckets };
 }
