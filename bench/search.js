@@ -11,6 +11,7 @@ import { apiClient } from "@seclog/api";
 import { startEmbeddedPostgres } from "@seclog/demo/embedded-postgres";
 import pg from "pg";
 import { setupDatabase } from "seclog/postgres/schema";
+import { tokenAccess } from "../packages/server/dist/api/access.js";
 import { serveApi } from "../packages/server/dist/api/serve.js";
 import { table } from "./report.js";
 
@@ -56,7 +57,7 @@ export async function benchSearch({ rounds = 12, rows = 1_000_000, data } = {}) 
     const service = await serveApi({
       url: at("reader"),
       listen: { host: "127.0.0.1", port: 0 },
-      token: TOKEN,
+      access: tokenAccess(TOKEN),
       version: "0",
       onError: (error) => console.error(error),
     });

@@ -20,17 +20,6 @@ export function withTerm(query: string, term: string, how: "for" | "out" = "for"
   return [...kept, wantedText].join(" ");
 }
 
-/** The query without a term. */
-export function withoutTerm(query: string, term: string): string {
-  const parts = partsOf(query);
-  return parts === undefined ? query : parts.filter((part) => part !== printed(term)).join(" ");
-}
-
-/** Whether the query has the term, as one of those that must all match. */
-export function hasTerm(query: string, term: string): boolean {
-  return partsOf(query)?.includes(printed(term)) ?? false;
-}
-
 /** The parts that must all match, as text; `undefined` for a query that cannot be read. */
 function partsOf(query: string): readonly string[] | undefined {
   let read: Query;

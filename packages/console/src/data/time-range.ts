@@ -36,7 +36,7 @@ export function setTimeRange({ since, until }: { readonly since: string; readonl
 const UNITS: { readonly [unit: string]: number } = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** An age such as `6h` in milliseconds; `undefined` for a moment. */
-export function ageOf(text: string): number | undefined {
+function ageOf(text: string): number | undefined {
   const [, amount, unit = ""] = /^(\d+)([smhdw])$/.exec(text) ?? [];
   const length = UNITS[unit];
   return amount === undefined || length === undefined ? undefined : Number(amount) * length;

@@ -7,7 +7,7 @@ export function utf8(text: string): Bytes {
   return new TextEncoder().encode(text);
 }
 
-export function joined(...parts: readonly Uint8Array[]): Bytes {
+function joined(...parts: readonly Uint8Array[]): Bytes {
   const all = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -31,7 +31,7 @@ export function usePlace(): Place {
 }
 
 /** The place of now, for what happens after drawing. */
-export function currentPlace(): Place {
+function currentPlace(): Place {
   return placeOf(location.pathname + location.search);
 }
 
@@ -65,7 +65,7 @@ export function changeSearch(change: SearchChange, how: "push" | "replace" = "pu
 }
 
 /** A query with changes. */
-export function searchWith(search: URLSearchParams, change: SearchChange): URLSearchParams {
+function searchWith(search: URLSearchParams, change: SearchChange): URLSearchParams {
   const next = new URLSearchParams(search);
   for (const [name, value] of Object.entries(change)) {
     if (value === undefined) next.delete(name);

@@ -23,6 +23,11 @@ describe("headlineOf()", () => {
     expect(headlineOf([{ name: "authz_fail", now: 19, before: 0 }], total, "the hour before").text).toBe(
       "Nothing stands out: 1,000 events, 25 % more than in the hour before.",
     );
+    const types = [{ name: "session_created", now: 1_000, before: 0 }];
+    expect(headlineOf(types, { name: "", now: 1_000, before: 0 }, "the hour before")).toEqual({
+      text: "1,000 events; the log has none of the hour before to compare with.",
+      type: undefined,
+    });
     expect(headlineOf([], { name: "", now: 0, before: 1 }, "the hour before").text).toBe(
       "No event, after 1 event in the hour before.",
     );

@@ -44,6 +44,10 @@ export interface Headline {
 export function headlineOf(types: readonly Compared[], total: Compared, period: string): Headline {
   if (total.now === 0)
     return { text: `No event, after ${counted(total.before, "event")} in ${period}.`, type: undefined };
+  // Of a log that has just begun, everything would be new.
+  if (total.before === 0) {
+    return { text: `${counted(total.now, "event")}; the log has none of ${period} to compare with.`, type: undefined };
+  }
   const rises = types
     .filter(({ now, before }) => now >= LEAST_EVENTS && now >= before * LEAST_RATIO)
     .sort((one, other) => other.now - other.before - (one.now - one.before));
@@ -59,7 +63,6 @@ export function headlineOf(types: readonly Compared[], total: Compared, period: 
 }
 
 function against({ now, before }: Compared, period: string): string {
-  if (before === 0) return `, and none in ${period}`;
   const percent = Math.round((now / before - 1) * 100);
   if (percent === 0) return `, as many as in ${period}`;
   return `, ${Math.abs(percent)} % ${percent > 0 ? "more" : "fewer"} than in ${period}`;

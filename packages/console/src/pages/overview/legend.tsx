@@ -27,7 +27,7 @@ export function Legend({ levels, before, range }: LegendProps): ReactNode {
               <span className={style.figure}>{levels === undefined ? <span className="skeleton" /> : count(now)}</span>
               <span className={style.word}>
                 <Level level={level} />
-                {before === undefined ? null : (
+                {before === undefined || before.size === 0 ? null : (
                   <span className={isRise(now, then) ? style.rise : ""}>{change(now, then)}</span>
                 )}
               </span>

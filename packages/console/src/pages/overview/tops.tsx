@@ -57,7 +57,9 @@ function TopPanel({
       href: isEntity
         ? hrefOf(`/entities/${field}/${encodeURIComponent(name)}`, times)
         : hrefOf("/explore", { q: termFor(field, name), ...times }),
-      ...(before === undefined ? {} : { change: change(events, then), rises: isRise(events, then) }),
+      ...(before === undefined || before.size === 0
+        ? {}
+        : { change: change(events, then), rises: isRise(events, then) }),
     };
   });
   return (
