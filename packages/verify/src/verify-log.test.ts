@@ -37,6 +37,9 @@ beforeAll(async () => {
   admin = new pg.Client({ connectionString: database.adminUrl });
   await admin.connect();
   await admin.query("SET timezone = 'UTC'");
+  // A month that is dropped below, whenever this runs.
+  const { rows } = await admin.query("SELECT to_regclass('security_event_log_standard_2026_10') IS NULL AS missing");
+  if (rows[0].missing) await admin.query("SELECT seclog_add_partition('standard', '2026-10-01Z')");
   sealer = await sealerClient(database.sealerUrl);
   const handler = postgresHandler({ url: database.writerUrl });
   const write = (options: Parameters<typeof exampleBatch>[0]) =>

@@ -31,8 +31,10 @@ export async function inParts<T extends Progress>(
   signal: AbortSignal,
 ): Promise<T> {
   let all = await ask(undefined);
+  // A count that is shown whole stays until it is counted whole again.
+  const shown = cache.getQueryData<T>(key);
   while (!all.done && all.reached !== null && !signal.aborted) {
-    cache.setQueryData(key, all);
+    if (shown?.done !== true) cache.setQueryData(key, all);
     const part = await ask(all.reached);
     if (part.reached === all.reached && !part.done) break;
     all = add(all, part);

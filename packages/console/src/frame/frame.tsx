@@ -38,7 +38,8 @@ export interface FrameProps {
 
 export function Frame({ title, head, hasTime = true, foot, children }: FrameProps): ReactNode {
   useEffect(() => {
-    document.title = `${title} · Seclog`;
+    // A stranger may have chosen it.
+    document.title = `${title.replace(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, " ").slice(0, 80)} · Seclog`;
   }, [title]);
   useKeys(COMMON_KEYS);
   const { path, search } = usePlace();

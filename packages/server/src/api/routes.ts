@@ -211,7 +211,8 @@ export const ROUTES: readonly Route[] = [
     },
     async (values, context): Promise<EntityDetail> => {
       const { kind, value } = values;
-      const own = readQuery(`${kind}=${JSON.stringify(value)}`, new Date());
+      // A query's text escapes quotes and backslashes only; JSON would change control characters.
+      const own = readQuery(`${kind}="${value.replace(/[\\"]/g, "\\$&")}"`, new Date());
       const query = queryOf({ query: { kind: "and", parts: [own, selectionOf(values, new Date())] } });
       const options = within(values, context);
       const count = await countSlices(context.database, query, options);

@@ -52,7 +52,9 @@ export function OverviewPage(): ReactNode {
 
 function Happened({ range, period }: { readonly range: TimeRange; readonly period: string }): ReactNode {
   const timeline = useTimeline(range);
-  const { data: now } = useFacets({ range, fields: ["level", "type"], limit: 20 });
+  const { data: latest, isPlaceholderData } = useFacets({ range, fields: ["level", "type"], limit: 20 });
+  // The sentence is made of whole counts of this very range.
+  const now = isPlaceholderData || latest?.done !== true ? undefined : latest;
   const types = useMemo(() => now?.facets["type"]?.values.map(({ name }) => name) ?? [], [now]);
   const typesBefore = useBefore(range, "type", types);
   const levelsBefore = useBefore(range, "level", LEVELS);
