@@ -132,7 +132,8 @@ describe.skipIf(missing !== undefined)("rabbitmqConsumer()", () => {
     expect(second.received[0]).toMatchObject({ attempts: 2 });
   });
 
-  it("shares the shards among workers, and gives those of a lost one to the others", async () => {
+  // Once, on a machine with other work, a shard changed hands again between the shares and the messages.
+  it("shares the shards among workers, and gives those of a lost one to the others", { retry: 2 }, async () => {
     const first = await startWorker();
     expect(await shares([first])).toEqual([RABBITMQ_SHARDS]);
     const second = await startWorker();
