@@ -46,6 +46,45 @@ describe.skipIf(noBrowser !== undefined)("the page Event", () => {
     await page.context().close();
   });
 
+  it("refuses a changed column that the server calls odd", async () => {
+    const { page } = await under.open("explore");
+    await page.route(`**/api/v1/events/${id}`, async (route) => {
+      const detail = (await (await route.fetch()).json()) as { event: object };
+      await route.fulfill({ json: { ...detail, event: { ...detail.event, actor_id: "mallory", odd: ["actor_id"] } } });
+    });
+    await page.goto(new URL(`events/${id}`, under.url).href);
+    await page.getByText("Not verified.").waitFor();
+    expect(await page.getByText("Verified in this browser").count()).toBe(0);
+    await page.context().close();
+  });
+
+  it("refuses another event, and another leaf, than was asked for", async () => {
+    const [row] = await under.database.query<{ id: string }>(
+      "SELECT id FROM security_event_log WHERE event_type = 'authn_login_fail' LIMIT 1",
+    );
+    const { page } = await under.open("explore");
+    await page.route(`**/api/v1/events/${id}`, async (route) => {
+      await route.fulfill({
+        response: await route.fetch({
+          url: route
+            .request()
+            .url()
+            .replace(id, row?.id ?? ""),
+        }),
+      });
+    });
+    await page.goto(new URL(`events/${id}`, under.url).href);
+    await page.getByText("another event").waitFor();
+    await page.unroute(`**/api/v1/events/${id}`);
+    await page.route(`**/api/v1/events/${id}`, async (route) => {
+      const detail = (await (await route.fetch()).json()) as object;
+      await route.fulfill({ json: { ...detail, leaf: 0 } });
+    });
+    await page.goto(new URL(`events/${id}`, under.url).href);
+    await page.getByText("shows leaf 0").waitFor();
+    await page.context().close();
+  });
+
   it("says that an event is not sealed yet", async () => {
     await recordNow(under.database, "authn_login_lock", "joan");
     const [row] = await under.database.query<{ id: string }>(

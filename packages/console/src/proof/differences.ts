@@ -1,18 +1,16 @@
 /** Whether the record that a page shows is the one that was sealed. */
 
-/** Columns of the proof that no record shows. */
+/** Columns of the proof that a record need not show. */
 const NOT_SHOWN: ReadonlySet<string> = new Set(["retention"]);
 
-/** The columns that differ between the shown record and the proven one; those named by `odd` cannot be compared. */
+/** The columns that differ between the shown record and the proven one. The server's word `odd` excuses none of them. */
 export function differencesOf(shown: object, proven: { readonly [column: string]: unknown }): readonly string[] {
   const given = new Map<string, unknown>(Object.entries(shown));
-  const odd = given.get("odd");
-  const skipped = new Set<unknown>(Array.isArray(odd) ? odd : []);
   given.delete("odd");
   const names = new Set([...given.keys(), ...Object.keys(proven)]);
   return [...names].filter(
     (name) =>
-      !NOT_SHOWN.has(name) && !skipped.has(name) && canonical(given.get(name)) !== canonical(proven[name] ?? undefined),
+      !(NOT_SHOWN.has(name) && !given.has(name)) && canonical(given.get(name)) !== canonical(proven[name] ?? undefined),
   );
 }
 

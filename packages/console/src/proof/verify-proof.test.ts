@@ -113,7 +113,8 @@ describe("differencesOf()", () => {
     expect(differencesOf({ id: "a", data: proven.data, path: "/x" }, proven)).toEqual(["path"]);
   });
 
-  it("leaves out what cannot be compared", () => {
-    expect(differencesOf({ id: "a", data: "{", odd: ["data"] }, proven)).toEqual([]);
+  it("names a column that the server calls odd, or that only a proof has, where it differs", () => {
+    expect(differencesOf({ id: "a", data: "{", odd: ["data"] }, proven)).toEqual(["data"]);
+    expect(differencesOf({ id: "a", data: proven.data, retention: "short" }, proven)).toEqual(["retention"]);
   });
 });

@@ -1,5 +1,5 @@
 /** Fetches the proof of an event and checks it in this browser, also that the shown record is the proven one. */
-import { ApiError, type EventRecord } from "@seclog/api";
+import { ApiError, type EventDetail, type EventRecord } from "@seclog/api";
 import { api } from "../../data/api.ts";
 import { type KeptKey, keepKeys, keptKeys } from "../../data/kept-keys.ts";
 import { differencesOf } from "../../proof/differences.ts";
@@ -19,7 +19,15 @@ export interface CheckedProof {
   readonly file?: string;
 }
 
-export async function checkProof(event: EventRecord, signal: AbortSignal): Promise<CheckedProof> {
+/** @param asked the id in the page's address */
+export async function checkProof(
+  asked: string,
+  { event, leaf }: EventDetail,
+  signal: AbortSignal,
+): Promise<CheckedProof> {
+  if (plain(event.id) !== plain(asked)) {
+    return { state: "false", reason: `The server shows another event, ${event.id}, than was asked for.`, ms: 0 };
+  }
   let file: string;
   try {
     file = (await api.proof(event.id, signal)).proof;
@@ -36,11 +44,8 @@ export async function checkProof(event: EventRecord, signal: AbortSignal): Promi
   const ms = (): number => Math.max(1, Math.round(performance.now() - began));
   try {
     const proven = await verifyProof(file, await Promise.all(vkeys.map(readLogKey)));
-    const differing = differencesOf(event, proven.columns);
-    if (differing.length > 0) {
-      const reason = `The shown record is not the sealed one: ${differing.join(", ")} ${differing.length === 1 ? "differs" : "differ"}.`;
-      return { state: "false", reason, proven, ms: ms(), file };
-    }
+    const fault = faultOf(event, leaf, proven);
+    if (fault !== undefined) return { ...fault, proven, ms: ms(), file };
     if (kept.length === 0) keepKeys([proven.key.vkey], "first use");
     const key = keptKeys().find(({ vkey }) => vkey === proven.key.vkey);
     return { state: "verified", proven, ms: ms(), file, ...(key === undefined ? {} : { key }) };
@@ -48,6 +53,34 @@ export async function checkProof(event: EventRecord, signal: AbortSignal): Promi
     if (!(error instanceof ProofError)) throw error;
     return { state: error.kind, reason: error.message, ms: ms(), file };
   }
+}
+
+/** How the shown event is not the proven one. */
+function faultOf(
+  event: EventRecord,
+  leaf: number | null,
+  { index, columns }: ProvenEvent,
+): Pick<CheckedProof, "state" | "reason"> | undefined {
+  if (leaf !== index)
+    return { state: "false", reason: `The proof is for leaf ${index}, but the server shows leaf ${leaf}.` };
+  const differing = differencesOf(event, columns);
+  if (differing.length === 0) return undefined;
+  const names = differing.join(", ");
+  if (differing.every((name) => event.odd?.includes(name))) {
+    return {
+      state: "unable",
+      reason: `The server calls these columns odd, and they are not as they were sealed: ${names}.`,
+    };
+  }
+  return {
+    state: "false",
+    reason: `The shown record is not the sealed one: ${names} ${differing.length === 1 ? "differs" : "differ"}.`,
+  };
+}
+
+/** An address may have an id in upper case. */
+function plain(id: string): string {
+  return id.replaceAll("-", "").toLowerCase();
 }
 
 async function keysOfServer(signal: AbortSignal): Promise<readonly string[]> {

@@ -48,7 +48,7 @@ export function EventPage({ id }: { readonly id: string }): ReactNode {
       }
     >
       {data !== undefined ? (
-        <Shown detail={data} key={data.event.id} />
+        <Shown asked={id} detail={data} key={data.event.id} />
       ) : error !== null ? (
         <Failure error={error} onRetry={() => void refetch()} />
       ) : null}
@@ -56,7 +56,7 @@ export function EventPage({ id }: { readonly id: string }): ReactNode {
   );
 }
 
-function Shown({ detail }: { readonly detail: EventDetail }): ReactNode {
+function Shown({ asked, detail }: { readonly asked: string; readonly detail: EventDetail }): ReactNode {
   const { event } = detail;
   return (
     <div className={style.page}>
@@ -72,7 +72,7 @@ function Shown({ detail }: { readonly detail: EventDetail }): ReactNode {
         <Raw event={event} />
       </div>
       <aside aria-label="Proof and place">
-        <ProofPanel detail={detail} />
+        <ProofPanel asked={asked} detail={detail} />
         <Sequence detail={detail} />
       </aside>
     </div>

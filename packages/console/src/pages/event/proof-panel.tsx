@@ -2,6 +2,7 @@
 import type { EventDetail } from "@seclog/api";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
+import { cache } from "../../data/api.ts";
 import { count } from "../../data/numbers.ts";
 import { Button } from "../../parts/control.tsx";
 import { Failure } from "../../parts/failure.tsx";
@@ -14,11 +15,23 @@ import { MerklePath } from "./merkle-path.tsx";
 import style from "./proof.module.css";
 import { saveFile } from "./save-file.ts";
 
-export function ProofPanel({ detail: { event, leaf } }: { readonly detail: EventDetail }): ReactNode {
+/** Of every event: a changed key changes each verdict. */
+const PROOFS = "proof";
+
+export function ProofPanel({
+  asked,
+  detail,
+}: {
+  /** The id in the page's address. */
+  readonly asked: string;
+  readonly detail: EventDetail;
+}): ReactNode {
+  const { event, leaf } = detail;
   const [asksKey, setAsksKey] = useState(false);
   const { data, error, refetch } = useQuery({
-    queryKey: ["proof", event.id],
-    queryFn: ({ signal }) => checkProof(event, signal),
+    // The whole record: a verdict on what the server said before is none on what it says now.
+    queryKey: [PROOFS, asked, event, leaf],
+    queryFn: ({ signal }) => checkProof(asked, detail, signal),
     enabled: leaf !== null,
     staleTime: Number.POSITIVE_INFINITY,
   });
@@ -54,7 +67,7 @@ export function ProofPanel({ detail: { event, leaf } }: { readonly detail: Event
           </Button>
         )}
       </div>
-      {asksKey ? <KeyForm onKept={() => void refetch()} /> : null}
+      {asksKey ? <KeyForm onKept={() => void cache.resetQueries({ queryKey: [PROOFS] })} /> : null}
     </Panel>
   );
 }
