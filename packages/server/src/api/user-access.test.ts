@@ -207,6 +207,16 @@ describe("a guess", () => {
     expect((await signIn("ada", PASSWORD, from("203.0.113.9"))).status).toBe(200);
   });
 
+  it("counts for the network that one IPv6 subscriber has", async () => {
+    app = appOf(new URL("https://console.example.com"));
+    const from = (address: string): Sent => ({
+      headers: { host: "console.example.com", "x-forwarded-for": address },
+    });
+    for (let n = 1; n <= 5; n++) await signIn("ada", "wrong", from(`2001:db8:1:2::${n}`));
+    expect((await signIn("ada", PASSWORD, from("2001:db8:1:2:3::6"))).status).toBe(401);
+    expect((await signIn("ada", PASSWORD, from("2001:db8:1:3::6"))).status).toBe(200);
+  });
+
   it("does the same work for an unknown name, and says the same", async () => {
     const known = await failureOf(await signIn("ada", "wrong"));
     const unknown = await failureOf(await signIn("nobody", "wrong"));

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Hono } from "hono";
+import { shareOf } from "../http/connection-shares.ts";
 import { Attempts } from "../users/attempts.ts";
 import type { ConsoleUsers } from "../users/console-users.ts";
 import type { RecordUserEvent } from "../users/user-events.ts";
@@ -149,10 +150,13 @@ export class UserAccess implements Access {
     return refused(`the name or the password is wrong: ${next}`, { tries_left: triesLeft, wait_seconds: wait });
   }
 
-  /** Behind a proxy, the address that the proxy itself saw: the last one, which a client cannot write. */
+  /**
+   * Behind a proxy, the address that the proxy itself saw: the last one, which a client cannot write. Of an IPv6 address the
+   * network that one subscriber has.
+   */
   #addressOf(request: Request, incoming: IncomingMessage | null): string {
     const seen = this.#options.publicUrl === undefined ? null : request.headers.get("x-forwarded-for");
-    return seen?.split(",").at(-1)?.trim() || incoming?.socket.remoteAddress || "unknown";
+    return shareOf(seen?.split(",").at(-1)?.trim() || incoming?.socket.remoteAddress) || "unknown";
   }
 
   #setCookie(request: Request, id: string): string {
