@@ -207,6 +207,16 @@ describe("a guess", () => {
     expect((await signIn("ada", PASSWORD, from("203.0.113.9"))).status).toBe(200);
   });
 
+  it("is one of five, also when many are sent at once", async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, () => signIn("ada", "wrong")));
+    const messages = await Promise.all(all.map(async (response) => (await failureOf(response)).message));
+    expect(messages.filter((message) => message.startsWith("the name or the password is wrong"))).toHaveLength(5);
+    // The others leave nothing behind.
+    now += 15 * 60_000;
+    expect((await signIn("ada")).status).toBe(200);
+    expect((await signIn("ada")).status).toBe(200);
+  });
+
   it("counts for the network that one IPv6 subscriber has", async () => {
     app = appOf(new URL("https://console.example.com"));
     const from = (address: string): Sent => ({

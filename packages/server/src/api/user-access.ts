@@ -100,11 +100,25 @@ export class UserAccess implements Access {
       record("authn_login_fail", incoming, { actor: name, reason: "locked" });
       return refused(`too many attempts: try again in ${minutes(wait)}`, { tries_left: 0, wait_seconds: wait });
     }
-    const delay = this.#attempts.delayMs(name);
-    if (delay > 0) await sleep(delay);
-    const user = await users.authenticate(name, password);
-    if (user === undefined) return this.#refuse(name, address, incoming);
-    this.#attempts.succeeded(name, address);
+    if (!this.#attempts.begin(name, address)) {
+      record("authn_login_fail", incoming, { actor: name, reason: "too many at once" });
+      return refused("too many attempts at the same time: try again in a second", { tries_left: 0, wait_seconds: 1 });
+    }
+    try {
+      const delay = this.#attempts.delayMs(name);
+      if (delay > 0) await sleep(delay);
+      const user = await users.authenticate(name, password);
+      if (user === undefined) return this.#refuse(name, address, incoming);
+      this.#attempts.succeeded(name, address);
+      return await this.#begun(user, request, incoming);
+    } finally {
+      this.#attempts.end(name, address);
+    }
+  }
+
+  /** Lets a new session take the place of the browser's one before. */
+  async #begun(user: Visitor, request: Request, incoming: IncomingMessage | null): Promise<SignInResult> {
+    const { users, record } = this.#options;
     // The one before, of whoever used this browser, is not a way back in.
     const before = this.#sessionId(request);
     if (before !== undefined) await users.end(before);

@@ -30,6 +30,8 @@ export interface Failure {
 
 export class Attempts {
   readonly #entries = new Map<string, Entry>();
+  /** How many attempts run. */
+  readonly #running = new Map<string, number>();
   readonly #now: () => number;
 
   /** @param now in milliseconds */
@@ -48,6 +50,25 @@ export class Attempts {
     return (this.#entry(nameKey(name))?.failures ?? 0) >= NAME_TRIES ? SLOW_MS : 0;
   }
 
+  /**
+   * Begins an attempt, unless those that run could use up the tries that are left: many at once are compared no more often
+   * than one after the other. {@link end} ends it.
+   */
+  begin(name: string, address: string): boolean {
+    const own = pair(name, address);
+    if (!this.#hasRoom(own, PAIR_TRIES) || !this.#hasRoom(address, ADDRESS_TRIES)) return false;
+    for (const key of [own, address]) this.#running.set(key, (this.#running.get(key) ?? 0) + 1);
+    return true;
+  }
+
+  end(name: string, address: string): void {
+    for (const key of [pair(name, address), address]) {
+      const others = (this.#running.get(key) ?? 0) - 1;
+      if (others > 0) this.#running.set(key, others);
+      else this.#running.delete(key);
+    }
+  }
+
   failed(name: string, address: string): Failure {
     const own = this.#add(pair(name, address), PAIR_TRIES);
     const all = this.#add(address, ADDRESS_TRIES);
@@ -58,6 +79,11 @@ export class Attempts {
 
   succeeded(name: string, address: string): void {
     this.#entries.delete(pair(name, address));
+  }
+
+  /** After a lock, there is one try at a time. */
+  #hasRoom(key: string, tries: number): boolean {
+    return (this.#running.get(key) ?? 0) < Math.max(1, tries - (this.#entry(key)?.failures ?? 0));
   }
 
   #entry(key: string): Entry | undefined {
