@@ -1,7 +1,7 @@
 /** Users of the console, and those who try to be one: the API in this process, against a real PostgreSQL. */
 import type { SessionResult } from "@seclog/api";
 import type { Hono } from "hono";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
 import { type Database, openReader } from "../database/reader.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
@@ -164,6 +164,20 @@ describe("a session", () => {
     }
   });
 
+  it("does not begin with a password that was changed while it was compared", async () => {
+    const { passwords } = users;
+    const matches = passwords.matches.bind(passwords);
+    const during = vi.spyOn(passwords, "matches").mockImplementation(async (...given) => {
+      const result = await matches(...given);
+      await users.setPassword("ada", `${PASSWORD} 2`);
+      return result;
+    });
+    const response = await signIn("ada");
+    during.mockRestore();
+    expect([response.status, await server.query("SELECT FROM seclog_console_session")]).toEqual([401, []]);
+    expect((await signIn("ada", `${PASSWORD} 2`)).status).toBe(200);
+  });
+
   it("leaves programs their token", async () => {
     const headers = { authorization: `Bearer ${TOKEN}`, cookie: "" };
     expect((await send("GET", "sources", { headers })).status).toBe(200);
@@ -235,7 +249,7 @@ describe("a guess", () => {
     const slow = new ConsoleUsers({ url: server.consoleUrl, work: { cost: 15, passes: 1 } });
     const time = async (name: string): Promise<number> => {
       const start = performance.now();
-      await slow.authenticate(name, "wrong");
+      await slow.signIn(name, "wrong");
       return performance.now() - start;
     };
     await time("nobody");

@@ -107,23 +107,27 @@ export class UserAccess implements Access {
     try {
       const delay = this.#attempts.delayMs(name);
       if (delay > 0) await sleep(delay);
-      const user = await users.authenticate(name, password);
-      if (user === undefined) return this.#refuse(name, address, incoming);
+      const begun = await users.signIn(name, password);
+      if (begun === undefined) return this.#refuse(name, address, incoming);
       this.#attempts.succeeded(name, address);
-      return await this.#begun(user, request, incoming);
+      return await this.#begun(begun, request, incoming);
     } finally {
       this.#attempts.end(name, address);
     }
   }
 
-  /** Lets a new session take the place of the browser's one before. */
-  async #begun(user: Visitor, request: Request, incoming: IncomingMessage | null): Promise<SignInResult> {
+  /** Lets the browser's new session take the place of the one before. */
+  async #begun(
+    { user, id }: { readonly user: Visitor; readonly id: string },
+    request: Request,
+    incoming: IncomingMessage | null,
+  ): Promise<SignInResult> {
     const { users, record } = this.#options;
     // The one before, of whoever used this browser, is not a way back in.
     const before = this.#sessionId(request);
     if (before !== undefined) await users.end(before);
     record("authn_login_success", incoming, { actor: user.name, role: user.role });
-    return { user, cookie: this.#setCookie(request, await users.begin(user.name)) };
+    return { user, cookie: this.#setCookie(request, id) };
   }
 
   /** Makes the first user by the one-time code and signs them in, or says why not. */

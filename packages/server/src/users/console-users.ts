@@ -116,22 +116,41 @@ export class ConsoleUsers {
     await this.#rows("DELETE FROM seclog_console_view WHERE owner = $1", [name]);
   }
 
-  /** The user whose password it is. @throws Busy */
-  async authenticate(name: string, password: string): Promise<ConsoleUser | undefined> {
+  /** Starts a session of the user whose password it is. @throws Busy */
+  async signIn(
+    name: string,
+    password: string,
+  ): Promise<{ readonly user: ConsoleUser; readonly id: string } | undefined> {
     const [user] = await this.#rows<ConsoleUser & { readonly verifier: string }>(
       "SELECT name, role, verifier FROM seclog_console_user WHERE name = $1",
       [name],
     );
     const matches = await this.passwords.matches(password, user?.verifier);
-    return matches && user !== undefined ? { name: user.name, role: user.role } : undefined;
+    if (!matches || user === undefined) return undefined;
+    const id = await this.#begin(name, user.verifier);
+    return id === undefined ? undefined : { user: { name: user.name, role: user.role }, id };
   }
 
   /** Starts a session and returns its id, which is kept nowhere. Removes the sessions that have ended. */
   async begin(name: string): Promise<string> {
+    const id = await this.#begin(name, undefined);
+    if (id === undefined) throw new InputError(() => `the user ${name} was removed meanwhile`);
+    return id;
+  }
+
+  /**
+   * `undefined` if the user has another verifier meanwhile, or is gone. The lock orders it before a change of the user, which
+   * then ends the session, or after it.
+   */
+  async #begin(name: string, verifier: string | undefined): Promise<string | undefined> {
     const id = secret();
     await this.#rows(`DELETE FROM seclog_console_session WHERE NOT (${ALIVE})`, [this.#idleMinutes]);
-    await this.#rows("INSERT INTO seclog_console_session (hash, name) VALUES ($1, $2)", [hashOf(id), name]);
-    return id;
+    const begun = await this.#rows(
+      `INSERT INTO seclog_console_session (hash, name) SELECT $1, name FROM seclog_console_user
+         WHERE name = $2 AND verifier = coalesce($3, verifier) FOR SHARE RETURNING 1`,
+      [hashOf(id), name, verifier ?? null],
+    );
+    return begun.length === 0 ? undefined : id;
   }
 
   /** The user of a session that has not ended. */
