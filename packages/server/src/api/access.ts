@@ -32,6 +32,8 @@ export interface Access {
   readonly open?: readonly string[];
   /** Learns of a page that shows one event, or one entity, which may be a person: the query that finds it. */
   onRead?(visitor: Visitor, filter: string, incoming: IncomingMessage | null): void;
+  /** Whether the sender of an open stream may go on reading. @default as long as the client stays */
+  isStillIn?(request: Request): Promise<boolean>;
   /** Adds paths of its own, before the API's. */
   addTo?(app: Hono<Environment>): void;
 }

@@ -29,6 +29,8 @@ export interface ApiOptions {
   readonly version: string;
   /** The pause between two looks of a stream, in milliseconds. @default 500 */
   readonly intervalMs?: number;
+  /** How often an open stream's session is looked at, in milliseconds. @default 10000 */
+  readonly recheckMs?: number;
   readonly verification: BackgroundVerification;
   /** Records an export in the log; if it fails at the start, nothing is exported. @default exports leave no event */
   readonly onExport?: ((record: ExportRecord) => Promise<void>) | undefined;
@@ -46,7 +48,17 @@ const MOST_EXPORTS = 4;
 
 /** Makes the API. */
 export function apiApp(options: ApiOptions): Hono<Environment> {
-  const { database, url, access, version, verification, signal, intervalMs = 500, onError } = options;
+  const {
+    database,
+    url,
+    access,
+    version,
+    verification,
+    signal,
+    intervalMs = 500,
+    recheckMs = 10_000,
+    onError,
+  } = options;
   const { onExport = async () => {} } = options;
   const app = new Hono<Environment>({
     getPath: (request, options) => options?.env?.path ?? new URL(request.url).pathname,
@@ -107,10 +119,15 @@ export function apiApp(options: ApiOptions): Hono<Environment> {
     const query = readQuery(q ?? "", new Date());
     const left = new AbortController();
     const lastId = c.req.header("last-event-id");
-    const items = streamEvents({ database, query, lastId, intervalMs, signal: AbortSignal.any([signal, left.signal]) });
+    const session = sessionSignal(access, c.req.raw, recheckMs);
+    const ended = AbortSignal.any([signal, left.signal, session.ended]);
+    const items = streamEvents({ database, query, lastId, intervalMs, signal: ended });
     streams++;
     return new Response(
-      streamOf(items, left, onError, () => streams--),
+      streamOf(items, left, onError, () => {
+        streams--;
+        session.stop();
+      }),
       { headers: { "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no" } },
     );
   });
@@ -177,6 +194,29 @@ async function sessionOf(visitor: Visitor | undefined, access: Access, database:
     SELECT name FROM security_event_key ORDER BY first_size DESC LIMIT 1`.execute(database);
   const { name, role } = visitor;
   return { ...common, user: { name, role }, log: rows[0]?.name ?? null, may: rightsAt(access, role) };
+}
+
+/** Aborts when the sender of a request may read no longer, or when that cannot be found out. */
+function sessionSignal(
+  access: Access,
+  request: Request,
+  everyMs: number,
+): { readonly ended: AbortSignal; readonly stop: () => void } {
+  const ending = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const look = async (): Promise<void> => {
+    const isIn = await access.isStillIn?.(request).catch(() => false);
+    if (isIn !== true) ending.abort();
+    else if (timer !== undefined) timer = setTimeout(look, everyMs).unref();
+  };
+  if (access.isStillIn !== undefined) timer = setTimeout(look, everyMs).unref();
+  return {
+    ended: ending.signal,
+    stop: () => {
+      clearTimeout(timer);
+      timer = undefined;
+    },
+  };
 }
 
 /** The items as bytes, as fast as the client reads them. Ends them when the client leaves. */

@@ -3,6 +3,7 @@ import type { SessionResult } from "@seclog/api";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "#test/support/postgres.ts";
+import { recordNow } from "#test/support/sample-log.ts";
 import { type Database, openReader } from "../database/reader.ts";
 import { BackgroundVerification } from "../integrity/background-verification.ts";
 import { ConsoleUsers } from "../users/console-users.ts";
@@ -33,7 +34,16 @@ function appOf(publicUrl?: URL): Hono<Environment> {
   });
   const url = server.readerUrl;
   const verification = new BackgroundVerification({ url, database, signal: ending.signal });
-  return apiApp({ database, url, access, version: "0", verification, signal: ending.signal, onError: console.error });
+  return apiApp({
+    database,
+    url,
+    access,
+    version: "0",
+    verification,
+    signal: ending.signal,
+    recheckMs: 20,
+    onError: console.error,
+  });
 }
 
 beforeAll(async () => {
@@ -176,6 +186,21 @@ describe("a session", () => {
     during.mockRestore();
     expect([response.status, await server.query("SELECT FROM seclog_console_session")]).toEqual([401, []]);
     expect((await signIn("ada", `${PASSWORD} 2`)).status).toBe(200);
+  });
+
+  it("has a stream that ends with it", async () => {
+    await users.add({ name: "bob", role: "analyst" }, PASSWORD);
+    const cookie = cookieOf(await signIn("bob"));
+    const reader = ((await send("GET", "stream", { cookie })).body as ReadableStream<Uint8Array>).getReader();
+    expect((await reader.read()).done).toBe(false);
+    await users.remove("bob");
+    while (!(await reader.read()).done);
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const program = ((await send("GET", "stream", { headers })).body as ReadableStream<Uint8Array>).getReader();
+    expect((await program.read()).done).toBe(false);
+    await recordNow(server, "authn_login_lock", "carol");
+    expect(new TextDecoder().decode((await program.read()).value)).toContain("carol");
+    await program.cancel();
   });
 
   it("leaves programs their token", async () => {

@@ -66,6 +66,11 @@ export class UserAccess implements Access {
     this.#options.record("log_read", incoming, { actor: visitor.name, filter });
   }
 
+  async isStillIn(request: Request): Promise<boolean> {
+    const visitor = await this.identify(request, undefined);
+    return visitor !== undefined && !(visitor instanceof Response);
+  }
+
   async isNew(): Promise<boolean> {
     return !(await this.#options.users.hasUsers());
   }
