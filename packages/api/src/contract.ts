@@ -19,7 +19,7 @@ export type UserRole = "analyst" | "auditor" | "admin";
 export interface SessionResult {
   /** `null` if nobody is signed in. */
   readonly user: { readonly name: string; readonly role: UserRole } | null;
-  /** Whether there is no user yet: the one-time link makes the first one. */
+  /** Whether the first user is still to be made, by the one-time link. */
   readonly setup: boolean;
   /** `application`: the application that mounts the console signs its users in. */
   readonly sign_in: "password" | "oidc" | "both" | "application" | "token";

@@ -13,7 +13,7 @@ const COOKIE = "seclog_demo";
 
 /** The running console. */
 export interface DemoConsole {
-  /** Signs in whoever opens it, which is the person at this terminal. */
+  /** Signs in the person at this terminal, who alone sees it. */
   readonly link: string;
   stop(): Promise<void>;
 }

@@ -9,36 +9,43 @@ import { periodBefore, type TimeRange } from "./time-range.ts";
 /** Between two looks at a range that ends now, in milliseconds. */
 const AGAIN_MS = 10_000;
 
+type FacetsSelection = Omit<Parameters<typeof api.facets>[0], "before">;
+type TimelineSelection = Omit<NonNullable<Parameters<typeof api.timeline>[0]>, "before">;
+
+/** Facets, as {@link inParts}. */
+export function facetsInParts(
+  key: readonly unknown[],
+  asked: FacetsSelection,
+  signal: AbortSignal,
+): Promise<FacetsResult> {
+  const ask = (before?: string) => api.facets({ ...asked, ...(before === undefined ? {} : { before }) }, signal);
+  return inParts(key, ask, addFacets, signal);
+}
+
+/** A timeline, as {@link inParts}. */
+export function timelineInParts(
+  key: readonly unknown[],
+  asked: TimelineSelection,
+  signal: AbortSignal,
+): Promise<TimelineResult> {
+  const ask = (before?: string) => api.timeline({ ...asked, ...(before === undefined ? {} : { before }) }, signal);
+  return inParts(key, ask, addTimeline, signal);
+}
+
 /** What is asked for. */
 export interface FacetsAsked {
   readonly range: TimeRange;
   readonly fields: readonly string[];
   readonly q?: string;
   readonly limit?: number;
-  /** @default true */
-  readonly enabled?: boolean;
 }
 
 /** The most frequent values of fields. */
-export function useFacets({
-  range,
-  fields,
-  q = "",
-  limit = 10,
-  enabled = true,
-}: FacetsAsked): UseQueryResult<FacetsResult> {
+export function useFacets({ range, fields, q = "", limit = 10 }: FacetsAsked): UseQueryResult<FacetsResult> {
   const key = ["facets", range, fields, q, limit];
   return useQuery({
     queryKey: key,
-    queryFn: ({ signal }) =>
-      inParts(
-        key,
-        (before) =>
-          api.facets({ ...selectionOf(range, q), fields: fields.join(","), limit, ...(before && { before }) }, signal),
-        addFacets,
-        signal,
-      ),
-    enabled,
+    queryFn: ({ signal }) => facetsInParts(key, { ...selectionOf(range, q), fields: fields.join(","), limit }, signal),
     placeholderData: keepPreviousData,
     ...(range.until === undefined ? { refetchInterval: AGAIN_MS } : {}),
   });
@@ -54,20 +61,14 @@ export function useBefore(
   const { data } = useQuery({
     queryKey: key,
     queryFn: ({ signal }) =>
-      inParts(
+      facetsInParts(
         key,
-        (before) =>
-          api.facets(
-            {
-              q: values.map((value) => termFor(field, value)).join(" or "),
-              ...periodBefore(range, Date.now()),
-              fields: field,
-              limit: values.length,
-              ...(before && { before }),
-            },
-            signal,
-          ),
-        addFacets,
+        {
+          q: values.map((value) => termFor(field, value)).join(" or "),
+          ...periodBefore(range, Date.now()),
+          fields: field,
+          limit: values.length,
+        },
         signal,
       ),
     enabled: values.length > 0,
@@ -88,13 +89,7 @@ export function useTimeline(
   const key = ["timeline", range, q, by, buckets];
   return useQuery({
     queryKey: key,
-    queryFn: ({ signal }) =>
-      inParts(
-        key,
-        (before) => api.timeline({ ...selectionOf(range, q), by, buckets, ...(before && { before }) }, signal),
-        addTimeline,
-        signal,
-      ),
+    queryFn: ({ signal }) => timelineInParts(key, { ...selectionOf(range, q), by, buckets }, signal),
     placeholderData: keepPreviousData,
     ...(range.until === undefined ? { refetchInterval: AGAIN_MS } : {}),
   });

@@ -72,7 +72,7 @@ function isSame(given: string, token: string): boolean {
   return timingSafeEqual(hash(given), hash(token));
 }
 
-/** Why a request is refused whoever sends it. */
+/** Why a request is refused, signed in or not. */
 export function refusal(c: HonoContext, { ownHostOnly, hosts = [] }: Access): Response | undefined {
   const host = c.req.header("host") ?? "";
   if (ownHostOnly && !isLoopback(host.replace(/:\d+$/, "")) && !hosts.includes(host.toLowerCase()))

@@ -187,6 +187,14 @@ describe("counts", () => {
     expect(entity.first_seen).not.toBeNull();
     expect(await client.timeline({ until: "1990-01-01" })).toMatchObject({ from: null, buckets: [] });
   });
+
+  it("find an actor whatever signs its name has", async () => {
+    const names = ["a\tb", "\u001b[31m root", "line\nbreak", 'quo"te\\', "st*r"];
+    for (const [index, actor] of names.entries())
+      await insert(admin, { source: `01a00000-0000-7000-8000-0000000000f${index}`, seq: 1, actor });
+    const found = await Promise.all(names.map(async (name) => (await client.entity("actor", name)).events));
+    expect(found).toEqual(names.map(() => 1));
+  });
 });
 
 describe("an event", () => {

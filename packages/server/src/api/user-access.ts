@@ -128,7 +128,7 @@ export class UserAccess implements Access {
     incoming: IncomingMessage | null,
   ): Promise<SignInResult> {
     const { users, record } = this.#options;
-    // The one before, of whoever used this browser, is not a way back in.
+    // The one before, of another person at this browser, is not a way back in.
     const before = this.#sessionId(request);
     if (before !== undefined) await users.end(before);
     record("authn_login_success", incoming, { actor: user.name, role: user.role });

@@ -46,7 +46,7 @@ export function EntityPage({ kind, value }: { readonly kind: string; readonly va
   if (title === undefined)
     return (
       <Frame title="Not found" hasTime={false}>
-        <Nothing title={`There are no pages for ${kind}`}>
+        <Nothing title={`This kind has no pages: ${kind}`}>
           <p>Look for it in Explore instead.</p>
         </Nothing>
       </Frame>

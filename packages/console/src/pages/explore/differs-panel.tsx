@@ -1,9 +1,9 @@
 /** What differs between the marked time and the time of the same length before it. */
+import type { FacetsResult } from "@seclog/api";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { api, inParts } from "../../data/api.ts";
 import { localTime } from "../../data/clock.ts";
-import { addFacets } from "../../data/counts.ts";
+import { facetsInParts } from "../../data/facets.ts";
 import { Button } from "../../parts/control.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
 import style from "./differs.module.css";
@@ -122,23 +122,13 @@ function useFacetsQuery(q: string, since: string, until: string) {
   const key = ["differs", q, since, until];
   return useQuery({
     queryKey: key,
-    queryFn: ({ signal }) =>
-      inParts(
-        key,
-        (before) =>
-          api.facets(
-            { fields: FIELDS, q, since, until, limit: 200, ...(before === undefined ? {} : { before }) },
-            signal,
-          ),
-        addFacets,
-        signal,
-      ),
+    queryFn: ({ signal }) => facetsInParts(key, { fields: FIELDS, q, since, until, limit: 200 }, signal),
     staleTime: Infinity,
   });
 }
 
 /** Every event has a level. */
-function totalOf(data: Awaited<ReturnType<typeof api.facets>> | undefined): number {
+function totalOf(data: FacetsResult | undefined): number {
   return data?.facets["level"]?.values.reduce((sum, { events }) => sum + events, 0) ?? 0;
 }
 

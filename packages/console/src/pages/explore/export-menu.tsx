@@ -31,7 +31,6 @@ export function ExportMenu({ selection, isOpen, onOpen }: ExportMenuProps): Reac
       title="Export every event that matches"
       align="end"
       choices={FORMATS.map(({ format, name, about }) => ({ name, about, href: api.exportUrl({ ...chosen, format }) }))}
-      foot="The log records each export"
       isOpen={isOpen}
       onOpen={onOpen}
     >

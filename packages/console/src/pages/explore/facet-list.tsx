@@ -2,8 +2,7 @@
 import type { FacetsResult } from "@seclog/api";
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import { api, inParts } from "../../data/api.ts";
-import { addFacets } from "../../data/counts.ts";
+import { facetsInParts } from "../../data/facets.ts";
 import { count } from "../../data/numbers.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { Level } from "../../parts/level.tsx";
@@ -133,23 +132,7 @@ function useFacets(fields: string, { q, since, until }: PageSelection, isReadabl
   const { data } = useQuery({
     queryKey: key,
     queryFn: ({ signal }) =>
-      inParts(
-        key,
-        (before) =>
-          api.facets(
-            {
-              fields,
-              q,
-              since,
-              limit: LIMIT,
-              ...(until === undefined ? {} : { until }),
-              ...(before === undefined ? {} : { before }),
-            },
-            signal,
-          ),
-        addFacets,
-        signal,
-      ),
+      facetsInParts(key, { fields, q, since, limit: LIMIT, ...(until === undefined ? {} : { until }) }, signal),
     enabled: isReadable,
     placeholderData: (previous) => previous,
   });

@@ -17,14 +17,13 @@ export interface MenuProps {
   readonly children: ReactElement;
   readonly title: string;
   readonly choices: readonly MenuChoice[];
-  readonly foot?: string;
   readonly align?: "start" | "end";
   /** Absent: the menu keeps it itself. */
   readonly isOpen?: boolean;
   readonly onOpen?: (isOpen: boolean) => void;
 }
 
-export function Menu({ children, title, choices, foot, align = "start", isOpen, onOpen }: MenuProps): ReactNode {
+export function Menu({ children, title, choices, align = "start", isOpen, onOpen }: MenuProps): ReactNode {
   const [own, setOwn] = useState(false);
   const open = isOpen ?? own;
   const set = onOpen ?? setOwn;
@@ -65,7 +64,6 @@ export function Menu({ children, title, choices, foot, align = "start", isOpen, 
               </a>
             ))}
           </div>
-          {foot === undefined ? null : <div className={floating.end}>{foot}</div>}
         </Popover.Content>
       </Popover.Portal>
     </Popover.Root>

@@ -1,8 +1,7 @@
 /** How many events match over time; its sum is the number of all. */
 import type { TimelineResult } from "@seclog/api";
 import { useQuery } from "@tanstack/react-query";
-import { api, inParts } from "../../data/api.ts";
-import { addTimeline } from "../../data/counts.ts";
+import { timelineInParts } from "../../data/facets.ts";
 import type { PageSelection } from "./use-event-search.ts";
 
 const BARS = 120;
@@ -18,22 +17,7 @@ export function useTimeline({ q, since, until }: PageSelection, isReadable: bool
   const { data, isPlaceholderData } = useQuery({
     queryKey: key,
     queryFn: ({ signal }) =>
-      inParts(
-        key,
-        (before) =>
-          api.timeline(
-            {
-              q,
-              since,
-              buckets: BARS,
-              ...(until === undefined ? {} : { until }),
-              ...(before === undefined ? {} : { before }),
-            },
-            signal,
-          ),
-        addTimeline,
-        signal,
-      ),
+      timelineInParts(key, { q, since, buckets: BARS, ...(until === undefined ? {} : { until }) }, signal),
     enabled: isReadable,
     placeholderData: (previous) => previous,
     // The rows are live; the bars follow.

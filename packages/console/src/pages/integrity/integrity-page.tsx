@@ -3,13 +3,14 @@ import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { api } from "../../data/api.ts";
 import { count, counted, duration } from "../../data/numbers.ts";
+import { SourceCells, SourceHeads } from "../../event/source-cells.tsx";
 import { Frame } from "../../frame/frame.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Panel } from "../../parts/panel.tsx";
+import { State } from "../../parts/state.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
+import table from "../../parts/table.module.css";
 import { Age } from "../../parts/time.tsx";
-import { Link } from "../../routing/link.tsx";
-import { hrefOf } from "../../routing/place.ts";
 import style from "./integrity.module.css";
 import { Verification } from "./verification.tsx";
 
@@ -67,9 +68,9 @@ export function IntegrityPage(): ReactNode {
             <ul className={style.list}>
               {data?.keys.map(({ name, vkey, first_size, last_size }) => (
                 <li key={vkey}>
-                  <span className={style.state} data-state={last_size === null ? "alive" : "gone"}>
+                  <State state={last_size === null ? "alive" : "gone"}>
                     {last_size === null ? "seals" : "retired"}
-                  </span>
+                  </State>
                   <span className="mono cut" title={vkey}>
                     {name}
                   </span>
@@ -103,7 +104,7 @@ export function IntegrityPage(): ReactNode {
 
 /** The sources and their numbers: each counts 1, 2, 3 without a gap. */
 function Sources(): ReactNode {
-  const { data } = useQuery({
+  const { data, error, refetch } = useQuery({
     queryKey: ["sources"],
     queryFn: ({ signal }) => api.sources(signal),
     refetchInterval: 10_000,
@@ -117,33 +118,22 @@ function Sources(): ReactNode {
           : `each counts 1, 2, 3 without a gap; ${data.sources.length < data.total ? `the newest ${count(data.sources.length)} of ` : ""}${count(data.total)}`
       }
     >
-      <div className={style.scroll}>
-        <table className={style.table}>
+      {error !== null && data === undefined ? <Failure error={error} onRetry={() => void refetch()} /> : null}
+      <div className={table.scroll}>
+        <table className={table.table}>
           <thead>
             <tr>
-              <th>Service</th>
-              <th>Host</th>
-              <th className="num">Last number</th>
+              <SourceHeads />
               <th className="num">Epoch</th>
-              <th className="num">In quarantine</th>
               <th>Source</th>
             </tr>
           </thead>
           <tbody>
             {data?.sources.map((source) => (
               <tr key={source.id}>
-                <td>{source.own ? "the log itself" : <Stranger value={source.service ?? "unnamed"} most={80} />}</td>
-                <td className="mono t2">{source.host === null ? "" : <Stranger value={source.host} most={80} />}</td>
-                <td className="num mono">
-                  {typeof source.last_seq === "number" ? count(source.last_seq) : source.last_seq}
-                </td>
+                <SourceCells source={source} />
                 <td className="num mono">{source.epoch}</td>
-                <td className={source.quarantined > 0 ? `num ${style.bad}` : "num t3"}>{count(source.quarantined)}</td>
-                <td className="mono">
-                  <Link className="link" href={hrefOf("/explore", { q: `source:${source.id}`, since: "90d" })}>
-                    {source.id}
-                  </Link>
-                </td>
+                <td className="mono">{source.id}</td>
               </tr>
             ))}
           </tbody>

@@ -16,7 +16,11 @@ const KEY = ["verification"];
 
 export function Verification(): ReactNode {
   const may = useSession().data?.may.includes("verify") ?? false;
-  const { data: state } = useQuery({
+  const {
+    data: state,
+    error: unknown,
+    refetch,
+  } = useQuery({
     queryKey: KEY,
     queryFn: ({ signal }) => api.verification(signal),
     enabled: may,
@@ -44,7 +48,13 @@ export function Verification(): ReactNode {
   return (
     <section className={style.run} aria-label="Verification">
       <div>
-        <h2 className={style.say}>{may ? sentenceOf(state) : "Your role may not run verifications."}</h2>
+        <h2 className={style.say}>
+          {!may
+            ? "Your role may not run verifications."
+            : unknown !== null && state === undefined
+              ? "It is unknown whether the log was verified."
+              : sentenceOf(state)}
+        </h2>
         <p className="t2">
           Compares every leaf with the rows, and the tree with the signed checkpoints. A program of your own checks the
           same: seclog-verify.
@@ -54,6 +64,7 @@ export function Verification(): ReactNode {
         Verify the log
       </Button>
       {state === undefined || state.state === "none" ? null : <Progress state={state} />}
+      {unknown !== null && state === undefined ? <Failure error={unknown} onRetry={() => void refetch()} /> : null}
       {error === null ? null : <Failure error={error} />}
     </section>
   );

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { api } from "../../data/api.ts";
 import type { TimeRange } from "../../data/time-range.ts";
 import { WhatHappened } from "../../event/what-happened.tsx";
+import { Failure } from "../../parts/failure.tsx";
 import { Level } from "../../parts/level.tsx";
 import { Panel } from "../../parts/panel.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
@@ -15,14 +16,14 @@ import style from "./overview.module.css";
 const WORTH_A_LOOK = "level>=error or type:*_successafterfail";
 
 export function Newest({ range }: { readonly range: TimeRange }): ReactNode {
-  const { data } = useQuery({
+  const { data, error, refetch } = useQuery({
     queryKey: ["newest", range],
     queryFn: ({ signal }) =>
       api.events(
         { q: WORTH_A_LOOK, since: range.since, ...(range.until === undefined ? {} : { until: range.until }), limit: 8 },
         signal,
       ),
-    refetchInterval: 10_000,
+    ...(range.until === undefined ? { refetchInterval: 10_000 } : {}),
   });
   return (
     <Panel
@@ -30,6 +31,7 @@ export function Newest({ range }: { readonly range: TimeRange }): ReactNode {
       about="newest first"
       more={<Link href={hrefOf("/explore", { q: WORTH_A_LOOK, since: range.since, until: range.until })}>all</Link>}
     >
+      {error !== null && data === undefined ? <Failure error={error} onRetry={() => void refetch()} /> : null}
       <ul className={style.newest}>
         {data?.events.map((event) => (
           <li key={event.id}>

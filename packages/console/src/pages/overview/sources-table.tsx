@@ -2,13 +2,14 @@
 import type { SourceRecord, SourcesResult } from "@seclog/api";
 import type { ReactNode } from "react";
 import { useNow } from "../../data/clock.ts";
-import { count, counted } from "../../data/numbers.ts";
+import { count } from "../../data/numbers.ts";
+import { SourceCells, SourceHeads } from "../../event/source-cells.tsx";
 import { Panel } from "../../parts/panel.tsx";
-import { Stranger } from "../../parts/stranger.tsx";
+import { State } from "../../parts/state.tsx";
+import table from "../../parts/table.module.css";
 import { Age } from "../../parts/time.tsx";
 import { Link } from "../../routing/link.tsx";
 import { hrefOf } from "../../routing/place.ts";
-import style from "./overview.module.css";
 
 const SHOWN = 12;
 /** A log beats once a minute; after some that are missing, its source is silent, and after a day it is gone. */
@@ -20,7 +21,9 @@ export function SourcesTable({ sources }: { readonly sources: SourcesResult | un
   const shown = sources?.sources.slice(0, SHOWN) ?? [];
   const silent = shown.filter((source) => stateOf(source, now) === "silent").length;
   const about =
-    sources === undefined ? undefined : `${count(sources.total)}${silent > 0 ? `, of which ${silent} silent` : ""}`;
+    sources === undefined
+      ? undefined
+      : `${count(sources.total)}${silent > 0 ? `, ${silent} of those shown silent` : ""}`;
   return (
     <Panel
       title="Sources"
@@ -31,31 +34,20 @@ export function SourcesTable({ sources }: { readonly sources: SourcesResult | un
         </Link>
       }
     >
-      <div className={style.scroll}>
-        <table className={style.table}>
+      <div className={table.scroll}>
+        <table className={table.table}>
           <thead>
             <tr>
-              <th>Service</th>
-              <th>Host</th>
-              <th className="num">Last number</th>
+              <SourceHeads />
               <th className="num">Last event</th>
               <th className="num">Heartbeat</th>
-              <th className="num">In quarantine</th>
               <th>State</th>
             </tr>
           </thead>
           <tbody>
             {shown.map((source) => (
               <tr key={source.id}>
-                <td>
-                  <Link href={hrefOf("/explore", { q: `source:${source.id}` })} className="cut">
-                    {source.own ? "the log itself" : <Stranger value={source.service ?? "unnamed"} most={80} />}
-                  </Link>
-                </td>
-                <td className="mono t2">{source.host === null ? "" : <Stranger value={source.host} most={80} />}</td>
-                <td className="num mono">
-                  {typeof source.last_seq === "number" ? count(source.last_seq) : source.last_seq}
-                </td>
+                <SourceCells source={source} />
                 <td className="num">
                   <Age at={source.updated_at} />
                 </td>
@@ -66,17 +58,13 @@ export function SourcesTable({ sources }: { readonly sources: SourcesResult | un
                     <Age at={source.last_heartbeat} />
                   )}
                 </td>
-                <td className={source.quarantined > 0 ? `num ${style.bad}` : "num t3"}>{count(source.quarantined)}</td>
                 <td>
-                  <span className={style.state} data-state={stateOf(source, now)}>
-                    {stateOf(source, now)}
-                  </span>
+                  <State state={stateOf(source, now)} />
                 </td>
               </tr>
             ))}
           </tbody>
         </table>
-        {sources?.sources.length === 0 ? <p className={style.none}>{counted(0, "source")}.</p> : null}
       </div>
     </Panel>
   );

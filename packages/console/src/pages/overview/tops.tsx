@@ -4,6 +4,7 @@ import { useBefore, useFacets } from "../../data/facets.ts";
 import { termFor } from "../../data/filters.ts";
 import { change, isRise } from "../../data/numbers.ts";
 import type { TimeRange } from "../../data/time-range.ts";
+import { Failure } from "../../parts/failure.tsx";
 import { Panel } from "../../parts/panel.tsx";
 import { Stranger } from "../../parts/stranger.tsx";
 import { TopList } from "../../parts/top-list.tsx";
@@ -42,7 +43,7 @@ function TopPanel({
   readonly top: Top;
   readonly range: TimeRange;
 }): ReactNode {
-  const { data } = useFacets({ range, fields: [field], limit: SHOWN });
+  const { data, error, refetch } = useFacets({ range, fields: [field], limit: SHOWN });
   const facet = data?.facets[field];
   const values = useMemo(() => facet?.values.slice(0, SHOWN) ?? [], [facet]);
   const names = useMemo(() => values.map(({ name }) => name), [values]);
@@ -65,7 +66,9 @@ function TopPanel({
   return (
     <Panel title={title} about={facet?.approximate === true ? "an estimate" : undefined}>
       <div className={style.top}>
-        {data === undefined ? (
+        {data === undefined && error !== null ? (
+          <Failure error={error} onRetry={() => void refetch()} />
+        ) : data === undefined ? (
           <Waiting />
         ) : items.length === 0 ? (
           <p className={style.none}>None in this time.</p>
