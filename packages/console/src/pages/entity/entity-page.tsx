@@ -114,11 +114,11 @@ function Entity({
             <dd>{total === undefined ? <span className="skeleton" /> : count(total)}</dd>
           </div>
           <div>
-            <dt>First</dt>
+            <dt>First in this time</dt>
             <dd>{data?.first_seen == null ? "none" : <Time at={data.first_seen} show="both" ms={false} />}</dd>
           </div>
           <div>
-            <dt>Last</dt>
+            <dt>Last in this time</dt>
             <dd>{data?.last_seen == null ? "none" : <Time at={data.last_seen} show="both" ms={false} />}</dd>
           </div>
         </dl>

@@ -38,7 +38,7 @@ export function IntegrityPage(): ReactNode {
         <Panel title="Newest checkpoint" about="what a witness keeps, and a proof is checked against">
           {data === undefined ? null : data.checkpoint === null ? (
             <p className={style.none}>
-              Nothing is sealed yet: <code>seclog keys create</code>, then <code>seclog seal</code>.
+              Nothing is sealed yet: <code>seclog keys generate</code>, then <code>seclog seal</code>.
             </p>
           ) : (
             <>
@@ -75,7 +75,7 @@ export function IntegrityPage(): ReactNode {
                     {name}
                   </span>
                   <span className="t3">
-                    from {count(first_size)}
+                    from size {count(first_size)}
                     {last_size === null ? "" : ` to ${count(last_size)}`}
                   </span>
                 </li>
@@ -115,7 +115,7 @@ function Sources(): ReactNode {
       about={
         data === undefined
           ? undefined
-          : `each counts 1, 2, 3 without a gap; ${data.sources.length < data.total ? `the newest ${count(data.sources.length)} of ` : ""}${count(data.total)}`
+          : `${data.sources.length < data.total ? `the newest ${count(data.sources.length)} of ` : ""}${counted(data.total, "source")}, each counting 1, 2, 3 without a gap`
       }
     >
       {error !== null && data === undefined ? <Failure error={error} onRetry={() => void refetch()} /> : null}
